@@ -1,0 +1,79 @@
+"""What one invocation knows: what is wanted, the hosts, and what the last looks found there."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from kubefab import facts, releases, render
+from kubefab.facts import Facts
+from kubefab.inventory import Inventory
+from kubefab.releases import Release
+from kubefab.remote import Host, Link, Log, Sudo
+
+# A change that still goes on is looked for first: what it is about to change is looked at after it.
+PARTS = ("change", "system", "files", "packages", "services", "runtime", "node")
+
+
+class Cluster:
+    """The hosts and their facts. Facts hold until something is changed."""
+
+    def __init__(self, inventory: Inventory, log: Log, healthz: Callable[[Host, str], str]) -> None:
+        sudo = Sudo()
+        self.inventory = inventory
+        self.hosts = {
+            host.name: Host(host, Link(host, sudo), log) for host in inventory.hosts if not host.absent
+        }
+        self._healthz = healthz
+        self._paths = render.paths(inventory)
+        self._found: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
+        self._began: dict[tuple[str, str], float] = {}
+        self._gates = {name: threading.Lock() for name in self.hosts}
+
+    @property
+    def master(self) -> Host:
+        """The first master."""
+        return self.hosts[self.inventory.master.name]
+
+    @property
+    def release(self) -> Release:
+        return releases.release(self.inventory.cluster.kubernetes)
+
+    def facts(self, host: Host) -> Facts:
+        """What is known of a host and, by way of the first master, of the cluster."""
+        master = self._found[self.master.name]
+        found = facts.parse(self._found[host.name])
+        cluster = facts.parse_cluster(master.get("cluster", ""))
+        return facts.with_cluster(found, facts.parse(master), cluster, master.get("healthz", ""))
+
+    def all_facts(self) -> dict[str, Facts]:
+        """The facts of every host that has been looked at."""
+        return {name: self.facts(host) for name, host in self.hosts.items() if self._found[name]}
+
+    def looked_at(self, host: Host) -> bool:
+        return bool(self._found[host.name])
+
+    def forget(self) -> None:
+        """Takes nothing found so far for granted any more."""
+        self._found = {name: {} for name in self.hosts}
+
+    def look(self, host: Host, parts: tuple[str, ...] | None = None, since: float | None = None) -> None:
+        """Brings a host's facts up to date. Callers who ask for the same at one time share one look.
+
+        `since` (time.monotonic) is the age that will do: by default only a look that begins from now on.
+        """
+        wanted = parts or (*PARTS, *(["cluster"] if host.name == self.master.name else []))
+        since = time.monotonic() if since is None else since
+        with self._gates[host.name]:
+            if all(self._began.get((host.name, part), -1.0) >= since for part in wanted):
+                return
+            began = time.monotonic()
+            found = host.look(wanted, self._paths)
+            if found.get("cluster"):
+                known = {**self._found[host.name], **found}
+                found["healthz"] = self._healthz(host, facts.authority(known.get("node", "")))
+            self._found[host.name] = {**self._found[host.name], **found}
+            self._began.update({(host.name, part): began for part in wanted})
+
+    def close(self) -> None:
+        for host in self.hosts.values():
+            host.link.close()

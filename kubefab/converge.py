@@ -1,0 +1,223 @@
+"""The engine: look, tell what is missing, close it with one change, look again."""
+
+import getpass
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import tenacity
+
+from kubefab.cluster import Cluster
+from kubefab.errors import HostError, KubefabError
+from kubefab.remote import Host
+from kubefab.report import Report
+from kubefab.step import MISSING, NO_CLUSTER, Step
+
+Subject = Callable[[Cluster, Host], list[Step]]
+ORPHAN_SECONDS = 1800  # an apt on a slow line may take that long
+HOST_PAUSE, CLUSTER_PAUSE = 0.3, 1.0  # seconds between looks while a state comes true
+
+
+class Stop(KubefabError):
+    """What is left cannot go on without the host that failed."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a host was set aside for the rest of this run."""
+
+    host: str
+    title: str
+    error: HostError
+
+
+@dataclass
+class Engine:
+    """Alone decides what is done. `clock` and `sleep` are seconds, and injectable."""
+
+    cluster: Cluster
+    report: Report
+    dry: bool = False
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    failures: list[Failure] = field(default_factory=list)
+    planned: int = 0
+    _held: ExitStack = field(default_factory=ExitStack)
+    _locked: dict[str, float] = field(default_factory=dict)
+    _locking: threading.Lock = field(default_factory=threading.Lock)
+
+    def converge(self, who: str, *subjects: Subject, at_once: int = 30, lock: str = "") -> None:
+        """Brings these hosts ("all", "master", "workers" or a name) to these states.
+
+        A host that fails is set aside; Stop where it is the master, on which the rest depends.
+        """
+        hosts = self.chosen(who)
+        self._each(self._unlooked(hosts), self._look_first, at_once)
+        self._each(self._going(hosts), lambda host: self._complain(host, subjects), at_once)
+        if self.dry:
+            for host in self._going(hosts):
+                self._plan(host, subjects)
+        else:
+            lock_host = self.cluster.hosts[lock] if lock else self.cluster.master
+            self._each(self._going(hosts), lambda host: self._bring(host, subjects, lock_host), at_once)
+        self._stop_without_master(hosts)
+
+    def chosen(self, who: str) -> list[Host]:
+        """The hosts that are meant, those set aside not among them."""
+        master = self.cluster.master.name
+        groups: dict[str, Callable[[Host], bool]] = {
+            "all": lambda host: True,
+            "master": lambda host: host.name == master,
+            "workers": lambda host: host.name != master,
+        }
+        meant = groups.get(who, lambda host: host.name == who)
+        return self._going(filter(meant, self.cluster.hosts.values()))
+
+    def close(self) -> None:
+        self.report.close()
+        self._held.close()
+        self.cluster.close()
+
+    def _going(self, hosts: Iterable[Host]) -> list[Host]:
+        aside = {failure.host for failure in self.failures}
+        return [host for host in hosts if host.name not in aside]
+
+    def _unlooked(self, hosts: list[Host]) -> list[Host]:
+        """Those not looked at yet; the master always among them, as it speaks for the cluster."""
+        master = self._going([self.cluster.master])
+        return [host for host in {**{h.name: h for h in (*master, *hosts)}}.values() if self._fresh(host)]
+
+    def _fresh(self, host: Host) -> bool:
+        return not self.cluster.looked_at(host)
+
+    def _each(self, hosts: list[Host], work: Callable[[Host], None], at_once: int) -> None:
+        """The same work on several hosts at once. One that fails hides no other."""
+
+        def guarded(host: Host) -> None:
+            try:
+                work(host)
+            except HostError as error:
+                self._set_aside(host, "it can be looked at", error)
+
+        with ThreadPoolExecutor(max(1, min(at_once, len(hosts)))) as pool:
+            list(pool.map(guarded, hosts))
+
+    def _set_aside(self, host: Host, title: str, error: HostError) -> None:
+        self.failures.append(Failure(host.name, title, error))
+        self.report.stopped(host.name, f"{title}: {error.what}")
+
+    def _look_first(self, host: Host, since: float | None = None) -> None:
+        self.cluster.look(host, since=since)
+        if not self.dry:
+            self._wait_for_orphan(host)
+
+    def _wait_for_orphan(self, host: Host) -> None:
+        """A change whose caller was killed goes on by itself: wait for its end, then look again."""
+
+        def gap(_: object = None) -> str | None:
+            change = self.cluster.facts(host).change
+            return change and f"{change.title}, since {time.strftime('%H:%M:%S', time.localtime(change.since))}"
+
+        if gap():
+            title = "no change of an earlier run is still going on"
+            step = Step(title, gap, None, _ORPHAN_HINT, within=ORPHAN_SECONDS, parts=("change",))
+            self._prove(host, step)
+            self.cluster.look(host)
+
+    def _complain(self, host: Host, subjects: Iterable[Subject]) -> None:
+        """All that only the user can change, at once, before any change."""
+        steps = [step for step in self._steps(host, subjects) if step.close is None and not step.within]
+        facts = self.cluster.facts(host)
+        for step, gap in [(step, step.gap(facts)) for step in steps]:
+            if gap:
+                self._set_aside(host, step.title, HostError(gap, hint=step.hint))
+
+    def _steps(self, host: Host, subjects: Iterable[Subject]) -> list[Step]:
+        return [step for subject in subjects for step in subject(self.cluster, host)]
+
+    def _plan(self, host: Host, subjects: Iterable[Subject]) -> None:
+        facts = self.cluster.facts(host)
+        for step in self._steps(host, subjects):
+            if (gap := step.gap(facts)) and step.close:
+                self.planned += 1
+                now = "" if _sign(gap) == "+" else f"  (now: {gap})"
+                self.report.say(host.name, _sign(gap), step.title + now)
+
+    def _bring(self, host: Host, subjects: Iterable[Subject], lock_host: Host) -> None:
+        for step in self._steps(host, subjects):
+            try:
+                self._step(host, step, lock_host)
+            except HostError as error:
+                error.hint = error.hint or step.hint
+                self._set_aside(host, step.title, error)
+                return
+
+    def _step(self, host: Host, step: Step, lock_host: Host) -> None:
+        if not (gap := step.gap(self.cluster.facts(host))):
+            return
+        if step.close:
+            self._look_first(host, since=self._lock(lock_host))
+            if not (gap := step.gap(self.cluster.facts(host))):
+                return
+            self.report.running(host.name, step.title, gap)
+            step.close(host.during(step.title))
+            self._look_again(host, step)
+        self._prove(host, step)
+        self.report.came_true(host.name, step.title, _sign(gap) if step.close else "·")
+
+    def _look_again(self, host: Host, step: Step) -> None:
+        """The parts of the look that this step is about, and the master's word where it is the cluster's."""
+        since = self.clock()
+        if step.parts != ():
+            self.cluster.look(host, step.parts, since)
+        if step.touches == "cluster":
+            self.cluster.look(self.cluster.master, ("node", "cluster"), since)
+
+    def _prove(self, host: Host, step: Step) -> None:
+        """The gap that called for the change now has to say that it is closed, within the step's time."""
+        began = self.clock()
+
+        def look() -> str | None:
+            self._look_again(host, step)
+            gap = step.gap(self.cluster.facts(host))
+            self.report.running(host.name, step.title, gap or "")
+            return gap
+
+        polling = tenacity.Retrying(
+            retry=tenacity.retry_if_result(bool),
+            stop=lambda _: self.clock() - began >= step.within,
+            wait=tenacity.wait_fixed(CLUSTER_PAUSE if step.touches == "cluster" else HOST_PAUSE),
+            sleep=self.sleep,
+            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+        )
+        gap = step.gap(self.cluster.facts(host))
+        if gap and step.within:
+            gap = polling(look)
+        if gap:
+            raise HostError(f"still not so: {gap}", hint=step.hint)
+
+    def _lock(self, host: Host) -> float:
+        """Takes the lock before the first change; says since when it is ours: older looks no longer count."""
+        with self._locking:
+            if host.name not in self._locked:
+                self._held.enter_context(host.lock(f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"))
+                self._locked[host.name] = self.clock()
+            return self._locked[host.name]
+
+    def _stop_without_master(self, hosts: list[Host]) -> None:
+        aside = {failure.host for failure in self.failures}
+        if self.cluster.master.name in aside and self.cluster.master in hosts:
+            raise Stop("without its master the rest cannot go on")
+
+
+def _sign(gap: str) -> str:
+    """A plan's sign: of this state there is nothing yet, or there is something else."""
+    return "+" if gap in (MISSING, NO_CLUSTER) else "~"
+
+
+_ORPHAN_HINT = "log in and see what it waits for; it writes to /run/kubefab/change.log"

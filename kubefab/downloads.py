@@ -1,0 +1,97 @@
+"""What is fetched from the internet or from a mirror, each believed only by its pin."""
+
+import hashlib
+from base64 import b64decode
+from functools import cache
+
+import tenacity
+
+from kubefab.errors import HostError
+
+SECONDS = 30
+
+
+class _Passing(Exception):
+    """A failure that another attempt may cure."""
+
+
+@cache
+def fetch(url: str) -> bytes:
+    """The bytes at a URL. HostError, in words for the user, where they are not to be had."""
+    import requests
+
+    def get() -> bytes:
+        try:
+            answer = requests.get(url, timeout=SECONDS)
+        except requests.RequestException as error:
+            raise _Passing(str(error)) from error
+        if answer.status_code >= 500:
+            raise _Passing(f"{answer.status_code} {answer.reason}")
+        if not answer.ok:
+            raise HostError(f"{url}: {answer.status_code} {answer.reason}", hint=_HINT)
+        return answer.content
+
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(_Passing),
+        stop=tenacity.stop_after_attempt(3),
+        wait=tenacity.wait_exponential(),
+        reraise=True,
+    )
+    try:
+        return attempts(get)
+    except _Passing as error:
+        raise HostError(f"{url}: {error}", hint=_HINT) from error
+
+
+def pinned(url: str, sha256: str) -> bytes:
+    """The bytes at a URL if they are those that were pinned."""
+    found = fetch(url)
+    if (digest := hashlib.sha256(found).hexdigest()) != sha256:
+        raise HostError(f"{url}: its sha256 is {digest}, pinned is {sha256}", hint="ask who changed it, and why")
+    return found
+
+
+def key(url: str, fingerprint: str) -> bytes:
+    """An armored OpenPGP key as apt's keyring, if its only primary key is the pinned one."""
+    keyring = dearmored(fetch(url))
+    found = primary_keys(keyring)
+    if found != [fingerprint]:
+        raise HostError(
+            f"{url}: its key is {', '.join(found) or 'none'}, pinned is {fingerprint}",
+            hint="a mirror that signs by itself wants `key: FINGERPRINT` in hosts.yml",
+        )
+    return keyring
+
+
+def dearmored(text: bytes) -> bytes:
+    """The packets within an ASCII armor (RFC 9580, section 6); b"" where there is none."""
+    _, _, rest = text.replace(b"\r", b"").partition(b"-----BEGIN PGP PUBLIC KEY BLOCK-----")
+    body = rest.partition(b"\n\n")[2].partition(b"-----END")[0]
+    return b64decode(b"".join(line for line in body.split(b"\n") if not line.startswith(b"=")))
+
+
+def primary_keys(packets: bytes) -> list[str]:
+    """The fingerprints of all primary keys (tag 6), version 4: RFC 9580, sections 4.2 and 5.5.4.2."""
+    found = []
+    while packets:
+        tag, body, packets = _packet(packets)
+        if tag == 6:
+            header = b"\x99" + len(body).to_bytes(2, "big")
+            found.append(hashlib.sha1(header + body).hexdigest().upper())  # noqa: S324  the format says so
+    return found
+
+
+def _packet(data: bytes) -> tuple[int, bytes, bytes]:
+    """The first packet's tag and body, and what follows it."""
+    if data[0] & 0x40:
+        tag, first = data[0] & 0x3F, data[1]
+        size, start = (first, 2) if first < 192 else (((first - 192) << 8) + data[2] + 192, 3)
+        if first == 255:
+            size, start = int.from_bytes(data[2:6], "big"), 6
+    else:
+        tag, width = (data[0] & 0x3C) >> 2, 1 << (data[0] & 3)
+        size, start = int.from_bytes(data[1 : 1 + width], "big"), 1 + width
+    return tag, data[start : start + size], data[start + size :]
+
+
+_HINT = "is it reachable from here? `mirrors:` in hosts.yml says what to ask instead"

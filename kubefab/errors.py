@@ -1,0 +1,23 @@
+"""What can go wrong for a user, each as one message; never a traceback."""
+
+from dataclasses import dataclass
+
+
+class KubefabError(Exception):
+    """str() is the whole message."""
+
+
+@dataclass
+class HostError(KubefabError):
+    """Something on one host: what happened, the last lines it said, and what the user can do."""
+
+    what: str
+    lines: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return self.what
+
+
+class UnknownHostKey(HostError):
+    """A host whose SSH key is in no known_hosts file; `lines` is the line that would accept it."""

@@ -1,0 +1,336 @@
+"""What is true on a host: the parsed, frozen answer of one look."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+
+def nothing() -> Mapping[Any, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Debian package: dpkg's own word on it (`ii`, `hi`, `iF` …), and its version."""
+
+    status: str
+    version: str = ""
+
+    @property
+    def installed(self) -> bool:
+        return self.status[1:2] == "i"
+
+    @property
+    def held(self) -> bool:
+        return self.status[:1] == "h"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A systemd unit; `since` is when it started, in seconds of the epoch, 0 where it did not."""
+
+    active: str = "inactive"
+    enabled: str = ""
+    since: float = 0
+    result: str = "success"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change that an earlier run began and that still goes on; `since` in seconds of the epoch."""
+
+    title: str
+    since: float
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine as the cluster knows it."""
+
+    name: str
+    machine_id: str = ""
+    version: str = ""
+    address: str = ""
+    runtime: str = ""
+    ready: bool = False
+    trouble: str = ""
+    roles: tuple[str, ...] = ()
+    taints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment or DaemonSet: how many pods it wants, how many are up to date and answer."""
+
+    wanted: int = 0
+    ready: int = 0
+    images: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """What the first master says of the cluster. `silent` is why its API server gives no answer."""
+
+    version: str = ""
+    pod_subnet: str = ""
+    service_subnet: str = ""
+    endpoint: str = ""
+    ca: str = ""
+    silent: str = ""
+    healthz: str = ""
+    nodes: Mapping[str, Node] = field(default_factory=nothing)
+    workloads: Mapping[str, Workload] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One host, as the last look found it. Every default means "not there"."""
+
+    os: str = ""
+    os_version: str = ""
+    arch: str = ""
+    kernel: str = ""
+    cpus: int = 0
+    memory_mib: int = 0
+    disk_mib: int = 0
+    hostname: str = ""
+    machine_id: str = ""
+    product_uuid: str = ""
+    addresses: Mapping[str, str] = field(default_factory=nothing)  # address -> interface
+    skew: float = 0  # seconds that the host's clock is ahead of ours
+    cgroups: str = ""
+    lacks: tuple[str, ...] = ()
+    swap: tuple[str, ...] = ()
+    swap_later: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    sysctl: Mapping[str, str] = field(default_factory=nothing)
+    endpoints: Mapping[str, str] = field(default_factory=nothing)  # name -> address, of /etc/hosts
+    files: Mapping[str, str] = field(default_factory=nothing)  # path -> sha256
+    mtimes: Mapping[str, float] = field(default_factory=nothing)
+    packages: Mapping[str, Package] = field(default_factory=nothing)
+    dpkg_broken: tuple[str, ...] = ()
+    apt_lock: str = ""
+    units: Mapping[str, Unit] = field(default_factory=nothing)
+    cri: str = ""
+    images: tuple[str, ...] = ()
+    ports: Mapping[int, str] = field(default_factory=nothing)
+    admin_ca: str = ""
+    kubelet_ca: str = ""
+    admin_server: str = ""
+    join_begun: bool = False
+    init_begun: str = ""
+    etcd_data: bool = False
+    manifests: tuple[str, ...] = ()
+    cni: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    kubeconfig: str = ""
+    containers: int = 0
+    chains: int = 0
+    mounts: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
+    change: Change | None = None
+    cluster: ClusterFacts | None = None
+
+    @property
+    def node(self) -> Node | None:
+        """The Node that this very machine is, whatever its name."""
+        nodes = self.cluster.nodes.values() if self.cluster else ()
+        return next((node for node in nodes if self.machine_id and node.machine_id == self.machine_id), None)
+
+
+def sections(text: str) -> dict[str, str]:
+    """A look's output by its parts: `== system` begins the part "system"."""
+    parts: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("== "):
+            lines = parts.setdefault(line[3:], [])
+        else:
+            lines.append(line)
+    return {name: "\n".join(lines) for name, lines in parts.items()}
+
+
+def parse(parts: Mapping[str, str]) -> Facts:
+    """Facts from the parts of one or more looks, the cluster's not among them."""
+    found: dict[str, Any] = {}
+    for part, text in parts.items():
+        if part not in ("cluster", "services"):
+            for name, value in _lines(text):
+                if reader := _READERS.get(name):
+                    reader(found, name, value)
+    found["units"] = _units(parts.get("services", ""))
+    return Facts(**found)
+
+
+def parse_cluster(text: str) -> ClusterFacts | None:
+    """The cluster's part of the master's look; None where there is no control plane."""
+    found = dict(_lines(text))
+    if not found:
+        return None
+    items = json.loads(found["answer"])["items"] if "answer" in found else []
+    return ClusterFacts(
+        version=found.get("version", ""),
+        pod_subnet=found.get("cluster-cidr", ""),
+        service_subnet=found.get("service-cluster-ip-range", ""),
+        silent=found.get("silent", ""),
+        nodes={node.name: node for node in (_node(item) for item in items if item["kind"] == "Node")},
+        workloads={_name(item): _workload(item) for item in items if item["kind"] != "Node"},
+    )
+
+
+def authority(node: str) -> str:
+    """The certificate in base64 that admin.conf trusts, from the look's part "node"."""
+    return dict(_lines(node)).get("admin_ca", "")
+
+
+def with_cluster(facts: Facts, master: Facts, cluster: ClusterFacts | None, healthz: str = "") -> Facts:
+    """A host's facts, completed by what the first master knows of the cluster."""
+    if cluster:
+        cluster = replace(cluster, ca=master.admin_ca, endpoint=master.admin_server, healthz=healthz)
+    return replace(facts, cluster=cluster)
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        name, _, value = line.partition(" ")
+        yield name, value.strip()
+
+
+Reader = Callable[[dict[str, Any], str, str], None]
+
+
+def _one(convert: Callable[[str], Any], to: str = "") -> Reader:
+    def read(found: dict[str, Any], name: str, value: str) -> None:
+        found[to or name] = convert(value)
+
+    return read
+
+
+def _many(to: str) -> Reader:
+    def read(found: dict[str, Any], _: str, value: str) -> None:
+        found[to] = (*found.get(to, ()), value)
+
+    return read
+
+
+def _pairs(to: str, key: Callable[[str], Any] = str, convert: Callable[[str], Any] = str) -> Reader:
+    def read(found: dict[str, Any], _: str, value: str) -> None:
+        name, _, rest = value.partition(" ")
+        found.setdefault(to, {})[key(name)] = convert(rest)
+
+    return read
+
+
+def _endpoint(found: dict[str, Any], _: str, value: str) -> None:
+    address, *names = value.split()
+    found.setdefault("endpoints", {}).update({name: address for name in names})
+
+
+def _skew(found: dict[str, Any], name: str, value: str) -> None:
+    """`clock` is the host's time, `asked` ours at the same moment: the look's caller adds that line."""
+    found["skew"] = found.get("skew", 0) + (float(value) if name == "clock" else -float(value))
+
+
+def fingerprint(text: str) -> str:
+    """A short name for a certificate: the first 12 hex digits of its text's sha256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+_READERS: Mapping[str, Reader] = {
+    **{name: _one(str) for name in ("os", "os_version", "arch", "kernel", "hostname", "machine_id")},
+    **{name: _one(str) for name in ("product_uuid", "cgroups", "apt_lock", "cri", "init_begun")},
+    **{name: _one(str) for name in ("kubeconfig", "admin_server")},
+    **{name: _one(int) for name in ("cpus", "memory_mib", "disk_mib", "containers", "chains")},
+    **{name: _one("yes".__eq__) for name in ("join_begun", "etcd_data")},
+    **{name: _one(fingerprint) for name in ("admin_ca", "kubelet_ca")},
+    "clock": _skew,
+    "asked": _skew,
+    "endpoint": _endpoint,
+    "address": _pairs("addresses"),
+    "lacks": _many("lacks"),
+    "swap": _many("swap"),
+    "swap_later": _many("swap_later"),
+    "module": _many("modules"),
+    "manifest": _many("manifests"),
+    "cni": _many("cni"),
+    "link": _many("links"),
+    "image": _many("images"),
+    "directory": _many("directories"),
+    "mount": _many("mounts"),
+    "dpkg_broken": _many("dpkg_broken"),
+    "sysctl": _pairs("sysctl"),
+    "file": _pairs("files"),
+    "mtime": _pairs("mtimes", convert=float),
+    "port": _pairs("ports", key=int),
+    "package": _pairs("packages", convert=lambda rest: Package(*rest.split())),  # status, version
+    "change": _one(lambda value: Change(value.partition(" ")[2], float(value.partition(" ")[0]))),
+}
+
+
+def _units(text: str) -> dict[str, Unit]:
+    """`systemctl show` of several units: a block of Name=value lines each, an empty one between."""
+    units = {}
+    for block in re.split(r"^unit ?$", text, flags=re.MULTILINE):
+        values = dict(line.removeprefix("unit ").split("=", 1) for line in block.splitlines() if "=" in line)
+        if name := values.get("Id"):
+            units[name.removesuffix(".service")] = Unit(
+                active=values.get("ActiveState", ""),
+                enabled=values.get("UnitFileState", ""),
+                since=_epoch(values.get("ActiveEnterTimestamp", "")),
+                result=values.get("Result", ""),
+            )
+    return units
+
+
+def _epoch(stamp: str) -> float:
+    """systemd's "Sun 2026-11-22 19:36:01.123456 UTC" in seconds of the epoch; 0 for none."""
+    parts = stamp.split()
+    if len(parts) < 3:
+        return 0
+    form = "%Y-%m-%d %H:%M:%S.%f" if "." in parts[2] else "%Y-%m-%d %H:%M:%S"
+    return datetime.strptime(" ".join(parts[1:3]), form).replace(tzinfo=UTC).timestamp()
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+
+
+ROLE = "node-role.kubernetes.io/"
+
+
+def _node(item: Mapping[str, Any]) -> Node:
+    status, info = item["status"], item["status"].get("nodeInfo", {})
+    ready: Mapping[str, str] = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
+    addresses = {a["type"]: a["address"] for a in status.get("addresses", ())}
+    return Node(
+        name=item["metadata"]["name"],
+        machine_id=info.get("machineID", ""),
+        version=info.get("kubeletVersion", "").removeprefix("v"),
+        address=addresses.get("InternalIP", ""),
+        runtime=info.get("containerRuntimeVersion", ""),
+        ready=ready.get("status") == "True",
+        trouble="" if ready.get("status") == "True" else ready.get("message", "its kubelet has not reported yet"),
+        roles=tuple(label.removeprefix(ROLE) for label in item["metadata"].get("labels", {}) if ROLE in label),
+        taints=tuple(taint["key"] for taint in item.get("spec", {}).get("taints", ())),
+    )
+
+
+def _workload(item: Mapping[str, Any]) -> Workload:
+    status, template = item.get("status", {}), item["spec"]["template"]["spec"]
+    daemons = item["kind"] == "DaemonSet"
+    current = status.get("observedGeneration") == item["metadata"].get("generation")
+    updated = status.get("updatedNumberScheduled" if daemons else "updatedReplicas", 0)
+    ready = status.get("numberAvailable" if daemons else "availableReplicas", 0)
+    containers = (*template.get("initContainers", ()), *template["containers"])
+    return Workload(
+        wanted=status.get("desiredNumberScheduled", 1) if daemons else item["spec"].get("replicas", 1),
+        ready=min(updated, ready) if current else 0,
+        images=tuple(dict.fromkeys(container["image"] for container in containers)),
+        annotations=item["metadata"].get("annotations", {}),
+    )

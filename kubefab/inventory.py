@@ -1,0 +1,465 @@
+"""hosts.yml -> frozen, typed models; every problem at once, with its line. Pure: nothing here uses a host.
+
+A field's description is both what editors show (hosts.schema.json) and what an error says is allowed there.
+`python -m kubefab.inventory` prints that schema.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from ipaddress import IPv4Address, IPv4Network
+from os.path import expanduser
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+from yaml.constructor import SafeConstructor
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from kubefab import releases
+
+LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # RFC 1123
+USER = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
+JUMP = rf"^({USER}@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[1-9][0-9]{{0,4}})?$"
+KINDS = tuple(f"{kind}Configuration" for kind in ("Init", "Cluster", "Kubelet", "KubeProxy", "Join"))
+CLOSED: dict[str, Any] = {"additionalProperties": False}
+BITS = {"pod_subnet": (8, 24), "service_subnet": (12, 28)}  # kubeadm's: each node's /24 in 16 bits; 20 bits
+
+DEEPEST = 50  # levels; a kubeadm document has some ten
+MOST = 100_000  # values, aliases written out; a host has some five
+TOO_MUCH = f"found more than {DEEPEST} levels or {MOST} values, aliases written out; allowed: less"
+TAG = "tag:yaml.org,2002:"
+WORDS = {"null": "nothing", "bool": "the boolean ", "int": "the number ", "float": "the number "}
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Loc = tuple[str | int, ...]  # where a value stands: ("hosts", "client", "address")
+Values = Mapping[Loc, Any]
+Problem = tuple[Loc, str, str]  # where, what was found, what is allowed
+
+
+class InventoryError(Exception):
+    """What is wrong with hosts.yml: one line a problem, each with file and line, ready to print."""
+
+
+def _beside(file: Path, info: ValidationInfo) -> Path:
+    return Path(info.context or "", expanduser(file))
+
+
+def _release(version: str) -> str:
+    if releases.known(version):
+        return version
+    known = {"first": releases.MINORS[0], "last": releases.MINORS[-1]}
+    raise PydanticCustomError("allowed", "a release of Kubernetes {first} to {last}", known)
+
+
+def _unicast(address: IPv4Address) -> IPv4Address:
+    if address.is_loopback or address.is_multicast or address.is_link_local or address.is_unspecified:
+        raise PydanticCustomError("allowed", "an address that the other hosts can reach")
+    return address
+
+
+File = Annotated[Path, AfterValidator(_beside)]
+Fingerprint = Annotated[
+    str, Field(pattern="^([0-9A-Fa-f] *){40}$"), AfterValidator(lambda key: key.replace(" ", "").upper())
+]
+Release = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}$"), AfterValidator(_release)]
+Kind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+Origin = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+/([^\s?#]*/)?|[a-z0-9][a-z0-9.-]*(:[0-9]+)?)$")]
+HostName = Annotated[str, Field(pattern=rf"^{LABEL}(\.{LABEL})*$", max_length=63)]
+
+
+class _Strict(BaseModel):
+    model_config = {"frozen": True, "extra": "forbid"}
+
+
+class Ssh(_Strict):
+    """The way to a host. What is None is left to ~/.ssh/config."""
+
+    user: str | None = Field(default=None, pattern=f"^{USER}$", description="the user to log in as")
+    port: int | None = Field(default=None, ge=1, le=65535, description="sshd's port, from 1 to 65535")
+    key: File | None = Field(default=None, description="the private key's file, beside hosts.yml or with ~")
+    known_hosts: File | None = Field(
+        default=None, description="a file of host keys, beside hosts.yml or with ~"
+    )
+    jump: str | None = Field(default=None, pattern=JUMP, description="the host between: [user@]host[:port]")
+
+
+class Mirror(_Strict):
+    """What to ask instead; with a key where an apt mirror signs itself."""
+
+    url: Url = Field(description="a URL with http:// or https:// and no password in it")
+    key: Fingerprint | None = Field(
+        default=None, description="an OpenPGP fingerprint: 40 hex digits, in quotes"
+    )
+
+
+class Cluster(_Strict):
+    """The cluster that `inv cluster.up` makes."""
+
+    name: str = Field(
+        pattern=f"^{LABEL}$", description="a name of at most 63 lower-case letters, digits and '-' (RFC 1123)"
+    )
+    kubernetes: Release = Field(description="a release with its patch and without a v, for example 1.37.2")
+    runtime: Literal["containerd"] = Field(default="containerd", description="what runs the containers")
+    pod_subnet: IPv4Network = Field(
+        default=IPv4Network("10.244.0.0/16"),
+        description="a network of /8 to /24, by its first address, for example 10.244.0.0/16",
+    )
+    service_subnet: IPv4Network = Field(
+        default=IPv4Network("10.96.0.0/12"),
+        description="a network of /12 to /28, by its first address, for example 10.96.0.0/12",
+    )
+    addons: tuple[Literal["flannel"], ...] = Field(default=("flannel",), description="a list of add-ons")
+    kubeadm: Mapping[Kind, Mapping[str, Any]] = Field(
+        default={},
+        description="fields over those that kubefab writes, by kind: " + ", ".join(KINDS),
+        json_schema_extra={**CLOSED, "properties": {kind: {"type": "object"} for kind in KINDS}},
+    )
+
+
+class Machine(_Strict):
+    """One entry under hosts."""
+
+    address: Annotated[IPv4Address, AfterValidator(_unicast)] = Field(
+        description="an IPv4 address, for example 10.0.0.11"
+    )
+    role: Literal["master", "worker"] = Field(description="master, worker")
+    schedulable: bool = Field(default=False, description="true or false, without quotes: pods on this master")
+    absent: bool = Field(default=False, description="true or false, without quotes: known to be away")
+    ssh: Ssh = Field(default_factory=Ssh, description="what differs from the ssh settings of all hosts")
+
+
+class Host(Machine):
+    """A machine with its name; its ssh settings are its own over those of all hosts."""
+
+    name: str
+
+
+ShortMirror = BeforeValidator(
+    lambda mirror: {"url": mirror} if isinstance(mirror, str) else mirror, json_schema_input_type=Url | Mirror
+)
+
+
+class HostsFile(_Strict):
+    """hosts.yml as it is written."""
+
+    cluster: Cluster = Field(description="a mapping with the cluster's name and release")
+    mirrors: Mapping[Origin, Annotated[Mirror, ShortMirror]] = Field(
+        default={},
+        description="what to ask instead, by URL that ends in / (https://pkgs.k8s.io/) or registry (quay.io)",
+        json_schema_extra=CLOSED,
+    )
+    ssh: Ssh = Field(default_factory=Ssh, description="the way to all hosts")
+    hosts: Mapping[HostName, Machine] = Field(
+        min_length=1,
+        description="machines by name, at most 63 lower-case letters, digits, '-' and '.' (RFC 1123)",
+        json_schema_extra=CLOSED,
+    )
+
+
+class Inventory(_Strict):
+    """What the user wants: the cluster and its machines."""
+
+    path: Path
+    cluster: Cluster
+    mirrors: Mapping[str, Mirror]
+    hosts: tuple[Host, ...]
+
+    @property
+    def master(self) -> Host:
+        """The first master."""
+        return next(host for host in self.hosts if host.role == "master")
+
+    @property
+    def workers(self) -> tuple[Host, ...]:
+        """All workers, absent ones too."""
+        return tuple(host for host in self.hosts if host.role == "worker")
+
+    def host(self, name: str) -> Host:
+        """The host of this name. InventoryError, with the names there are, where there is none."""
+        hosts = {host.name: host for host in self.hosts}
+        if name in hosts:
+            return hosts[name]
+        raise InventoryError(f"{self.path}: found no host '{_shown(name)}'; allowed: {_one_of(name, hosts)}")
+
+
+# --- from text to models
+
+
+def load(path: Path) -> Inventory:
+    """The inventory in this file. InventoryError where it cannot be read, or has problems."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), path)
+    except OSError as error:
+        raise InventoryError(f"{path}: {error.strerror}; INV_HOSTS may name another file") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise InventoryError(f"{path}:{line}: found a byte that is not UTF-8; allowed: text") from None
+
+
+def parse(text: str, path: Path) -> Inventory:
+    """The inventory in this text; `path` is what errors name, and relative files are beside it.
+
+    InventoryError with every problem at once.
+    """
+    tree = _Tree(path)
+    data = tree.read(_compose(text, path))
+    errors: list[ErrorDetails] = []
+    try:
+        file = HostsFile.model_validate_json(json.dumps(data), strict=True, context=path.parent)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    for problem in (*(_explained(error, tree) for error in errors), *_contradictions(tree.valid(errors))):
+        tree.complain(*problem)
+    if tree.problems:
+        raise InventoryError("\n".join(f"{path}:{line}: {text}" for line, text in sorted(tree.problems)))
+    mirrors = {name: _mirror(name, mirror) for name, mirror in file.mirrors.items()}
+    hosts = tuple(_host(name, machine, file.ssh) for name, machine in file.hosts.items())
+    return Inventory(path=path, cluster=file.cluster, mirrors=mirrors, hosts=hosts)
+
+
+def _mirror(origin: str, mirror: Mirror) -> Mirror:
+    """One URL takes another's place only if both end in /; a registry's client adds its own."""
+    slash = "/" if "://" in origin else ""
+    return mirror.model_copy(update={"url": mirror.url.rstrip("/") + slash})
+
+
+def _host(name: str, machine: Machine, ssh: Ssh) -> Host:
+    """A setting that is null is set: `jump: null` reaches one host without the jump host of the others."""
+    own = machine.ssh.model_dump(exclude_unset=True)
+    return Host(**{**dict(machine), "name": name, "ssh": ssh.model_copy(update=own)})
+
+
+# --- YAML as plain values, each with its line
+
+
+def _compose(text: str, path: Path) -> Node:
+    try:
+        _refuse_depth(text, path)
+        return yaml.compose(text, LOADER) or yaml.compose("null", LOADER)
+    except yaml.YAMLError as error:
+        raise InventoryError(f"{path}:{_not_yaml(error, text)}") from None
+
+
+def _refuse_depth(text: str, path: Path) -> None:
+    """libyaml's composer recurses in C: what is too deep for it ends in a segmentation fault."""
+    depth = 0
+    for event in yaml.parse(text, LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise InventoryError(f"{path}:{event.start_mark.line + 1}: {TOO_MUCH}")
+
+
+def _not_yaml(error: yaml.YAMLError, text: str) -> str:
+    line, reason = 0, str(error)
+    if isinstance(error, yaml.reader.ReaderError):  # libyaml counts bytes
+        line, reason = text.encode().count(b"\n", 0, error.position), error.reason
+    elif isinstance(error, yaml.MarkedYAMLError) and (end := error.problem_mark):
+        line, reason = end.line, str(error.problem)
+        if start := error.context_mark:
+            reason = f"{error.context} on line {start.line + 1}: {reason}"
+    return f"{line + 1}: not YAML: {reason}; allowed: YAML, indented with spaces"
+
+
+class _Tree:
+    """A YAML document as plain values, where each of them stands, and what is wrong with it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.places: dict[Loc, tuple[int, Node]] = {}
+        self.values: dict[Loc, Any] = {}
+        self.problems: list[tuple[int, str]] = []
+
+    def nearest(self, loc: Loc) -> Loc:
+        """The place itself or, where nothing stands there, the one around it."""
+        while loc not in self.places:
+            loc = loc[:-1]
+        return loc
+
+    def complain(self, loc: Loc, found: str, allowed: str, line: int = 0) -> None:
+        parts = (f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in loc)
+        place = f"{''.join(parts)[1:]}: " if loc else ""
+        line = line or self.places[self.nearest(loc)][0]
+        self.problems.append((line, f"{place}found {found}; allowed: {allowed}"))
+
+    def valid(self, errors: Iterable[ErrorDetails]) -> Values:
+        """All values by their place, None for those with an error of their own or around them."""
+        bad = {error["loc"] for error in errors}
+        hidden = {loc for loc in self.values if any(loc[:end] in bad for end in range(len(loc) + 1))}
+        return {loc: None if loc in hidden else value for loc, value in self.values.items()}
+
+    def read(self, node: Node, loc: Loc = (), line: int = 0) -> Any:
+        """The node's value. InventoryError where aliases make it endless, or next to it."""
+        line = line or node.start_mark.line + 1
+        self.places[loc] = line, node
+        if len(loc) > DEEPEST or len(self.places) > MOST:
+            raise InventoryError(f"{self.path}:{line}: {TOO_MUCH}")
+        if isinstance(node, MappingNode):
+            value: Any = self.mapping(node, loc)
+        elif isinstance(node, SequenceNode):
+            value = [self.read(item, (*loc, index)) for index, item in enumerate(node.value)]
+        else:
+            value = _scalar(node)
+        self.values[loc] = value
+        return value
+
+    def mapping(self, node: MappingNode, loc: Loc) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key, value in node.value:
+            name = str(key.value) if isinstance(key, ScalarNode) else _words(key)
+            place, line = (*loc, name), key.start_mark.line + 1
+            if key.tag != f"{TAG}str":
+                self.complain(place, f"{_words(key)} as a key", "text, in quotes", line)
+            if name in values:
+                self.complain(place, f"it again, after line {self.places[place][0]}", "every key once", line)
+            else:
+                values[name] = self.read(value, place, line)
+        return values
+
+
+def _scalar(node: Node) -> Any:
+    """What YAML reads here, but dates stay text, and so does a number that is none (`!!int x`)."""
+    if node.tag.removeprefix(TAG) not in WORDS:
+        return node.value
+    try:
+        return SafeConstructor().construct_object(node)
+    except (ValueError, LookupError):
+        return node.value
+
+
+# --- what was found, what is allowed
+
+
+def _shown(text: object) -> str:
+    """Escaped, for a file must not move the cursor; and short, for it might be a secret."""
+    line = str(text)
+    return repr(line if len(line) <= 60 else f"{line[:59]}…")[1:-1]
+
+
+def _words(node: Node) -> str:
+    if isinstance(node, MappingNode):
+        return "a mapping" if node.value else "an empty mapping"
+    if isinstance(node, SequenceNode):
+        return "a list"
+    kind = node.tag.removeprefix(TAG)
+    shown = "" if kind == "null" else _shown(node.value)
+    return WORDS[kind] + shown if kind in WORDS else f"'{shown}'"
+
+
+def _one_of(found: object, choices: Iterable[str]) -> str:
+    names = list(choices)
+    meant = get_close_matches(str(found), names, 1)
+    return ", ".join(names) + (f"; did you mean {meant[0]}?" if meant else "")
+
+
+def _explained(error: ErrorDetails, tree: _Tree) -> Problem:
+    loc, kind = error["loc"], error["type"]
+    if kind == "extra_forbidden":
+        return loc, "an unknown key", _one_of(loc[-1], _expected(loc[:-1])[0].model_fields)
+    if loc[-1:] == ("[key]",) and kind.startswith("string_"):
+        return loc[:-1], f"'{_shown(loc[-2])}'", _expected(loc[:-1])[1]
+    found = "nothing" if kind == "missing" else _words(tree.places[tree.nearest(loc)][1])
+    return loc, found, _allowed(error)
+
+
+def _allowed(error: ErrorDetails) -> str:
+    kind, description = _expected(error["loc"])
+    match error["type"]:
+        case "allowed":
+            return error["msg"]
+        case "literal_error":
+            return _one_of(error["input"], re.findall("'(.+?)'", error["ctx"]["expected"]))
+        case "model_type":
+            return "a mapping of " + ", ".join(kind.model_fields)
+    return description
+
+
+def _expected(loc: Loc) -> tuple[Any, str]:
+    """The type of what belongs there, and the description of the field that it is, or is in."""
+    kind: Any = HostsFile
+    description: Any = ""
+    for part in loc:
+        if hasattr(kind, "model_fields"):
+            kind, description = kind.model_fields[part].annotation, kind.model_fields[part].description
+        else:
+            kind = get_args(kind)[-1]
+    return kind, description
+
+
+# --- what is wrong between values that are right, each by itself
+
+
+def _contradictions(values: Values) -> Iterator[Problem]:
+    yield from _same_addresses(values)
+    yield from _roles(values)
+    yield from _networks(values)
+    yield from _registries(values)
+
+
+def _of_hosts(values: Values, field: str) -> dict[str, Any]:
+    column = {loc[1]: value for loc, value in values.items() if loc[:1] == ("hosts",) and loc[2:] == (field,)}
+    return {str(name): value for name, value in column.items() if value is not None}
+
+
+def _same_addresses(values: Values) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name, address in _of_hosts(values, "address").items():
+        if first.setdefault(address, name) != name:
+            yield ("hosts", name, "address"), f"'{address}', as for {first[address]}", "one of its own"
+
+
+def _roles(values: Values) -> Iterator[Problem]:
+    roles = _of_hosts(values, "role")
+    masters = [name for name, role in roles.items() if role == "master"]
+    if len(masters) > 1:
+        yield ("hosts", masters[1], "role"), f"{len(masters)} masters: {', '.join(masters)}", "for now one"
+    if roles and not masters and len(roles) == len(values[("hosts",)] or ()):
+        yield ("hosts",), "no master", "one host with role: master"
+    for name in _of_hosts(values, "schedulable"):
+        if roles.get(name) == "worker":
+            yield ("hosts", name, "schedulable"), "it on a worker", "only on a master"
+    for name, absent in _of_hosts(values, "absent").items():
+        if absent and roles.get(name) == "master":
+            yield ("hosts", name, "absent"), "it on a master", "only on a worker"
+
+
+def _networks(values: Values) -> Iterator[Problem]:
+    networks = {}
+    for field, (widest, narrowest) in BITS.items():
+        info = Cluster.model_fields[field]
+        text = values.get(("cluster", field), info.default)
+        if text and widest <= IPv4Network(text).prefixlen <= narrowest:
+            networks[field] = IPv4Network(text)
+        elif text:
+            yield ("cluster", field), f"'{text}'", str(info.description)
+    pods, services = networks.get("pod_subnet"), networks.get("service_subnet")
+    if pods and services and pods.overlaps(services):
+        yield ("cluster", "pod_subnet"), f"'{pods}', over service_subnet '{services}'", "networks apart"
+    for name, address in _of_hosts(values, "address").items():
+        for field, network in networks.items():
+            if IPv4Address(address) in network:
+                yield ("hosts", name, "address"), f"'{address}', within {field} '{network}'", "one outside it"
+
+
+def _registries(values: Values) -> Iterator[Problem]:
+    for loc, value in values.items():
+        if loc[:1] != ("mirrors",) or "://" in str(loc[1:2]):
+            continue
+        if loc[2:] == ("key",) and value:
+            yield loc, "it for a registry", "only for a URL"
+        if loc[2:] in ((), ("url",)) and isinstance(value, str) and re.search("//[^/]+/.", value):
+            yield loc, f"'{_shown(value)}'", "for a registry a URL without a path"
+
+
+def schema() -> str:
+    """hosts.schema.json: what editors complete and check hosts.yml with."""
+    body = HostsFile.model_json_schema()
+    return json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **body}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(schema(), end="")

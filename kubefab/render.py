@@ -1,0 +1,210 @@
+"""files/ and kubeadm's documents -> text. Pure: nothing here talks to a host."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import StrictUndefined, Template
+
+from kubefab import releases
+from kubefab.inventory import Host, Inventory
+
+FILES = Path(__file__).parent.parent / "files"
+KEYRING = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"
+CRI_SOCKET = "unix:///run/containerd/containerd.sock"
+API_PORT = 6443
+MODULES = ("overlay", "br_netfilter")
+SYSCTL = {
+    "net.bridge.bridge-nf-call-iptables": "1",
+    "net.bridge.bridge-nf-call-ip6tables": "1",
+    "net.ipv4.ip_forward": "1",
+}
+PACKAGES = "https://pkgs.k8s.io/"
+
+
+def file(path: str, **values: Any) -> str:
+    """The text of files/PATH, or of the template files/PATH.j2 with these values."""
+    plain = FILES / path
+    if plain.exists():
+        return plain.read_text()
+    template = (FILES / f"{path}.j2").read_text()
+    return Template(template, undefined=StrictUndefined, keep_trailing_newline=True).render(values)
+
+
+def mirrored(url: str, inventory: Inventory) -> str:
+    """The URL to ask instead, by the longest prefix in hosts.yml's mirrors."""
+    prefixes = sorted((prefix for prefix in inventory.mirrors if url.startswith(prefix)), key=len)
+    return inventory.mirrors[prefixes[-1]].url + url.removeprefix(prefixes[-1]) if prefixes else url
+
+
+def repository(inventory: Inventory) -> str:
+    """The apt repository of the wanted minor."""
+    minor = releases.release(inventory.cluster.kubernetes).minor
+    return mirrored(f"{PACKAGES}core:/stable:/v{minor}/deb/", inventory)
+
+
+def containerd(inventory: Inventory) -> dict[str, str]:
+    """containerd's configuration, and for each mirrored registry where to ask instead."""
+    pause = releases.release(inventory.cluster.kubernetes).pause
+    mirrors = {name: mirror.url for name, mirror in inventory.mirrors.items() if "://" not in name}
+    return {
+        "/etc/containerd/config.toml": file("etc/containerd/config.toml", pause=pause),
+        **{
+            f"/etc/containerd/certs.d/{registry}/hosts.toml": file(
+                "etc/containerd/certs.d/hosts.toml", registry=registry, mirror=mirror
+            )
+            for registry, mirror in mirrors.items()
+        },
+    }
+
+
+def kernel() -> dict[str, str]:
+    """What the kernel is told at every boot."""
+    return {
+        "/etc/modules-load.d/kubernetes.conf": file("etc/modules-load.d/kubernetes.conf", modules=MODULES),
+        "/etc/sysctl.d/90-kubernetes.conf": file(
+            "etc/sysctl.d/90-kubernetes.conf", sysctl=SYSCTL
+        ),
+    }
+
+
+def apt(inventory: Inventory) -> dict[str, str]:
+    """The Kubernetes repository and the pin on one version."""
+    return {
+        "/etc/apt/sources.list.d/kubernetes.list": file(
+            "etc/apt/sources.list.d/kubernetes.list", keyring=KEYRING, repository=repository(inventory)
+        ),
+        "/etc/apt/preferences.d/kubernetes": file(
+            "etc/apt/preferences.d/kubernetes", version=inventory.cluster.kubernetes
+        ),
+    }
+
+
+def completion() -> dict[str, str]:
+    return {"/etc/bash_completion.d/kubernetes": file("etc/bash_completion.d/kubernetes")}
+
+
+def paths(inventory: Inventory) -> list[str]:
+    """Every file that kubefab keeps on a host: what the look is asked about."""
+    return [*containerd(inventory), *kernel(), *apt(inventory), KEYRING, *completion()]
+
+
+def endpoint(inventory: Inventory) -> str:
+    """The control plane's name, the same from the first day, so that one master can become three."""
+    return f"{inventory.cluster.name}.kubefab.internal"
+
+
+def init_documents(inventory: Inventory, host: Host) -> str:
+    """What `kubeadm init --config` reads."""
+    return _dump(inventory, [_init(inventory, host), _cluster(inventory, host), _kubelet(), _proxy()])
+
+
+def join_documents(inventory: Inventory, host: Host, token: str, discovery: str) -> str:
+    """What `kubeadm join --config` reads; `discovery` is the path of a kubeconfig on the host."""
+    join = {
+        "apiVersion": _api(inventory),
+        "kind": "JoinConfiguration",
+        "discovery": {"file": {"kubeConfigPath": discovery}, "tlsBootstrapToken": token},
+        "nodeRegistration": _registration(host),
+    }
+    return _dump(inventory, [join])
+
+
+def discovery(server: str, ca: str) -> str:
+    """A kubeconfig that says where the control plane is and whom to trust (`ca`: base64), and no more.
+
+    Like kubeadm's own cluster-info its one cluster has no name, so that it needs no context.
+    """
+    cluster = {"server": server, "certificate-authority-data": ca}
+    document = {"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": cluster}]}
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def _api(inventory: Inventory) -> str:
+    return f"kubeadm.k8s.io/{releases.release(inventory.cluster.kubernetes).api}"
+
+
+def _registration(host: Host) -> dict[str, Any]:
+    # Where a host has several addresses the kubelet would choose one by itself: kubernetes/kubeadm#203
+    arguments = {"node-ip": str(host.address)}
+    return {"name": host.name, "criSocket": CRI_SOCKET, "kubeletExtraArgs": arguments}
+
+
+def _init(inventory: Inventory, host: Host) -> dict[str, Any]:
+    return {
+        "apiVersion": _api(inventory),
+        "kind": "InitConfiguration",
+        # kubeadm always makes one token; ours are minted for each join, this one shall not outlive init by much.
+        "bootstrapTokens": [{"ttl": "1m0s"}],
+        "localAPIEndpoint": {"advertiseAddress": str(host.address), "bindPort": API_PORT},
+        "nodeRegistration": _registration(host),
+    }
+
+
+def _cluster(inventory: Inventory, host: Host) -> dict[str, Any]:
+    cluster = inventory.cluster
+    return {
+        "apiVersion": _api(inventory),
+        "kind": "ClusterConfiguration",
+        "clusterName": cluster.name,
+        "kubernetesVersion": f"v{cluster.kubernetes}",
+        "controlPlaneEndpoint": f"{endpoint(inventory)}:{API_PORT}",
+        "networking": {"podSubnet": str(cluster.pod_subnet), "serviceSubnet": str(cluster.service_subnet)},
+        # localhost, for the health check through a tunnel; kubeadm adds the name, the address and the endpoint.
+        "apiServer": {"certSANs": ["localhost", "127.0.0.1", str(host.address)]},
+    }
+
+
+def _kubelet() -> dict[str, Any]:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": "systemd",
+    }
+
+
+def _proxy() -> dict[str, Any]:
+    return {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
+
+
+def _dump(inventory: Inventory, documents: list[dict[str, Any]]) -> str:
+    lists = releases.release(inventory.cluster.kubernetes).lists_arguments
+    overlays = inventory.cluster.kubeadm
+    merged = [_merge(_mapped(one), _mapped(overlays.get(one["kind"], {}))) for one in documents]
+    return yaml.safe_dump_all([_listed(one) if lists else one for one in merged], sort_keys=False)
+
+
+def _merge(ours: Any, theirs: Any) -> Any:
+    """hosts.yml's word over ours: mappings key by key, anything else as a whole."""
+    if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
+        return theirs
+    return {**ours, **{key: _merge(ours[key], theirs[key]) if key in ours else theirs[key] for key in theirs}}
+
+
+def _arguments(document: Any, change: Callable[[Any], Any]) -> Any:
+    """The document with `change` made to every extraArgs and kubeletExtraArgs in it."""
+    if isinstance(document, Mapping):
+        return {
+            key: change(value) if key in ("extraArgs", "kubeletExtraArgs") else _arguments(value, change)
+            for key, value in document.items()
+        }
+    return document
+
+
+def _mapped(document: Any) -> Any:
+    def mapped(arguments: Any) -> Any:
+        if isinstance(arguments, Mapping):
+            return {name: _text(value) for name, value in arguments.items()}
+        return {one["name"]: one["value"] for one in arguments}
+
+    return _arguments(document, mapped)
+
+
+def _listed(document: Any) -> Any:
+    return _arguments(document, lambda mapped: [{"name": name, "value": mapped[name]} for name in mapped])
+
+
+def _text(value: Any) -> str:
+    """An argument's value as kubeadm wants it: text, and a YAML boolean in Go's spelling."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,103 @@
+"""A step is a state with a name, a pure gap and one change; and the makers of the common ones."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from kubefab.facts import ClusterFacts, Facts, Package, Unit
+
+if TYPE_CHECKING:
+    from kubefab.remote import Host
+
+Gap = Callable[[Facts], str | None]
+Close = Callable[["Host"], None]
+
+MISSING = "missing"  # the gap of a state of which there is nothing yet: a plan's `+`; all others are its `~`
+NO_CLUSTER = "there is no cluster yet"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A state a host should be in, and how to bring it there."""
+
+    title: str  # the state: "swap is off"
+    gap: Gap  # None: it holds. Else what is there instead: "/swap.img, 2048 MiB"
+    close: Close | None  # the one change, never retried; None: only the user, or time (`within`), can
+    hint: str = ""  # what the user can do when it does not come true
+    within: float = 0  # seconds the state may take to come true after the change
+    touches: Literal["host", "cluster"] = "host"
+    parts: tuple[str, ...] | None = None  # of the host's look, to take again as the proof; None: all of it
+
+
+def on_cluster(gap: Callable[[ClusterFacts, Facts], str | None]) -> Gap:
+    """A gap that needs a cluster which answers."""
+
+    def wrapped(facts: Facts) -> str | None:
+        if facts.cluster is None:
+            return NO_CLUSTER
+        return facts.cluster.silent or gap(facts.cluster, facts)
+
+    return wrapped
+
+
+def script(name: str, *args: str, payload: str = "") -> Close:
+    """The change that scripts/NAME makes, with these arguments and this standard input."""
+
+    def close(host: Host) -> None:
+        host.change(name, *args, payload=payload)
+
+    return close
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def files(title: str, texts: Mapping[str, str], mode: str = "0644") -> Step:
+    """Files, by their path on the host, with just this text."""
+    digests = {path: sha256(text) for path, text in texts.items()}
+    lines = [f"{mode} {path} {b64encode(text.encode()).decode()}\n" for path, text in texts.items()]
+
+    def gap(facts: Facts) -> str | None:
+        other = [path for path, digest in digests.items() if facts.files.get(path) != digest]
+        there = [path for path in other if path in facts.files]
+        return f"{', '.join(there)} differs" if there else MISSING if other else None
+
+    return Step(title, gap, script("put-files.sh", payload="".join(lines)), parts=("files",))
+
+
+def packages(title: str, names: Sequence[str], found: Callable[[Mapping[str, Package]], str | None]) -> Step:
+    """Debian packages, installed as `apt-get install NAMES` would."""
+    return Step(
+        title,
+        lambda facts: found(facts.packages),
+        script("install-packages.sh", *names),
+        hint="try the same on the host: apt-get update && apt-get install " + " ".join(names),
+        parts=("packages", "services"),
+    )
+
+
+def service(name: str, reads: Sequence[str] = ()) -> Step:
+    """A systemd service that runs, starts at boot, and is younger than the files it reads."""
+
+    def gap(facts: Facts) -> str | None:
+        unit = facts.units.get(name, Unit())
+        newest = max((facts.mtimes.get(path, 0) for path in reads), default=0)
+        if unit.active != "active":
+            return unit.active
+        if unit.enabled != "enabled":
+            return f"does not start at boot ({unit.enabled or 'no unit file'})"
+        return "runs with an older configuration" if unit.since < newest else None
+
+    return Step(
+        f"{name} runs",
+        gap,
+        script("restart-service.sh", name),
+        hint=f"see what it says: journalctl -u {name}",
+        within=20,
+        parts=("services", "files"),
+    )

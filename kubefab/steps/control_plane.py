@@ -1,0 +1,67 @@
+"""The control plane on the master, made by kubeadm from rendered documents."""
+
+import time
+
+from kubefab import render
+from kubefab.cluster import Cluster
+from kubefab.facts import ClusterFacts, Facts
+from kubefab.remote import Host
+from kubefab.step import MISSING, Gap, Step, on_cluster, script
+
+
+def steps(cluster: Cluster, host: Host) -> list[Step]:
+    documents = render.init_documents(cluster.inventory, host.wanted)
+    return [
+        Step("what was broken off serves nobody", serves_others(host.name), None, _SERVES_HINT),
+        Step("no kubeadm init is left broken off", broken_off, script("tear-down.sh"), touches="cluster"),
+        Step(
+            "the control plane is there",
+            lambda facts: None if facts.admin_ca else MISSING,
+            script("init.sh", payload=documents),
+            hint="run the same command again: what was left half done is cleaned first",
+            touches="cluster",
+        ),
+        Step(
+            "the API server is well",
+            unhealthy,
+            None,
+            hint=f"see what it says, on {host.name}: journalctl -u kubelet; ls /var/log/containers",
+            within=120,
+            touches="cluster",
+            parts=(),
+        ),
+        Step(
+            "kubectl works for whoever logs in",
+            lambda facts: None if facts.kubeconfig == "same" else facts.kubeconfig or MISSING,
+            script("put-kubeconfig.sh"),
+            parts=("node",),
+        ),
+    ]
+
+
+def serves_others(name: str) -> Gap:
+    """A marker is there, yet the cluster has other nodes: init did not end, and still somebody uses it."""
+
+    def gap(facts: Facts) -> str | None:
+        if not facts.init_begun or not facts.cluster:
+            return None
+        others = [other for other in facts.cluster.nodes if other != name]
+        return f"kubeadm init did not finish, yet it knows {', '.join(others)}" if others else None
+
+    return gap
+
+
+def broken_off(facts: Facts) -> str | None:
+    if not facts.init_begun:
+        return None
+    return f"begun at {time.strftime('%H:%M:%S', time.localtime(float(facts.init_begun)))} and not finished"
+
+
+@on_cluster
+def unhealthy(live: ClusterFacts, _: Facts) -> str | None:
+    return None if live.healthz == "ok" else f"/healthz: {live.healthz or 'no answer'}"
+
+
+_SERVES_HINT = (
+    "look at it with kubectl; if it may go: `inv cluster.reset`; if it may stay: rm /var/lib/kubefab/init on the master"
+)

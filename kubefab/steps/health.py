@@ -1,0 +1,48 @@
+"""The one long wait: every node Ready, and all that a cluster needs rolled out."""
+
+from kubefab.cluster import Cluster
+from kubefab.facts import ClusterFacts, Facts
+from kubefab.remote import Host
+from kubefab.step import Gap, Step, on_cluster
+from kubefab.steps.network import DAEMON_SET
+
+SECONDS = 300
+ON_EVERY_NODE = (DAEMON_SET, "kube-system/kube-proxy")
+COREDNS = "kube-system/coredns"
+
+
+def steps(cluster: Cluster, host: Host) -> list[Step]:
+    workloads = (*ON_EVERY_NODE, COREDNS) if host.name == cluster.master.name else ()
+    hint = f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}"
+    return [
+        _wait("it is Ready", not_ready, hint),
+        *(_wait(f"{name} is rolled out", not_rolled_out(name), _see(name)) for name in workloads),
+    ]
+
+
+@on_cluster
+def not_ready(_: ClusterFacts, facts: Facts) -> str | None:
+    if not facts.node:
+        return "it is not a node yet"
+    return None if facts.node.ready else facts.node.trouble
+
+
+def not_rolled_out(name: str) -> Gap:
+    @on_cluster
+    def gap(live: ClusterFacts, _: Facts) -> str | None:
+        if not (workload := live.workloads.get(name)):
+            return "it is not there"
+        # A new node is counted by its DaemonSets a moment after it came.
+        wanted = max(workload.wanted, len(live.nodes) if name in ON_EVERY_NODE else 1)
+        return None if workload.ready >= wanted else f"{workload.ready} of {wanted} pods answer"
+
+    return gap
+
+
+def _wait(title: str, gap: Gap, hint: str) -> Step:
+    return Step(title, gap, None, hint, within=SECONDS, touches="cluster", parts=())
+
+
+def _see(name: str) -> str:
+    namespace, _, workload = name.partition("/")
+    return f"see why: kubectl -n {namespace} get pods -o wide; kubectl -n {namespace} describe pods"

@@ -1,0 +1,112 @@
+"""kubeadm, kubelet and kubectl: one version everywhere, held; and the images on their way."""
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+
+from kubefab import downloads, render
+from kubefab.cluster import Cluster
+from kubefab.facts import Facts, Package, Unit
+from kubefab.inventory import Inventory
+from kubefab.remote import Host
+from kubefab.step import MISSING, Gap, Step, files, script
+from kubefab.steps.network import FLANNEL_IMAGES
+from kubefab.steps.runtime import package_manager
+
+VERSIONED = ("kubelet", "kubeadm", "kubectl")
+HELD = (*VERSIONED, "kubernetes-cni")
+# The repository's own key, "isv:kubernetes OBS Project": one for all minors (kubernetes/release#3818).
+KEY = "DE15B14486CD377B9E876E1A234654DA9A296436"
+WORKER_IMAGES = "kube-proxy|coredns|pause"
+
+
+def steps(cluster: Cluster, host: Host) -> list[Step]:
+    inventory = cluster.inventory
+    version = inventory.cluster.kubernetes
+
+    def install(host: Host) -> None:
+        put_key(inventory)(host)
+        host.change("install-kubernetes.sh", version)
+
+    return [
+        *package_manager(),
+        # Before the source that names it: without its key, a source breaks every apt-get update.
+        Step("the repository's key is there", no_key, put_key(inventory), parts=("files",)),
+        files("the repository and the version are pinned", render.apt(inventory)),
+        Step(
+            f"Kubernetes {version} is installed and held",
+            lambda facts: other_packages(facts.packages, version),
+            install,
+            hint=f"does {render.repository(inventory)} have it? see: apt-cache policy kubelet",
+            parts=("packages", "services"),
+        ),
+        Step("the kubelet starts at boot", disabled, script("enable-service.sh", "kubelet"), parts=("services",)),
+        files("the shell completes kubectl and kubeadm", render.completion()),
+        Step(
+            "images are here, or on their way",
+            no_images(images(inventory)),
+            script("fetch-images.sh", version, fetched_by(host), *images(inventory)),
+            parts=("runtime", "services"),
+        ),
+    ]
+
+
+def put_key(inventory: Inventory) -> Callable[[Host], None]:
+    """Fetched on every run that changes something: the public one is prolonged every year or two."""
+
+    def close(host: Host) -> None:
+        mirror = next((one for prefix, one in inventory.mirrors.items() if render.PACKAGES.startswith(prefix)), None)
+        wanted = (mirror and mirror.key) or KEY
+        keyring = downloads.key(render.repository(inventory) + "Release.key", wanted)
+        host.change("put-files.sh", payload=f"0644 {render.KEYRING} {b64encode(keyring).decode()}\n")
+
+    return close
+
+
+def no_key(facts: Facts) -> str | None:
+    return None if render.KEYRING in facts.files else MISSING
+
+
+def other_packages(found: Mapping[str, Package], version: str) -> str | None:
+    """Which of the packages are not there, of another version, or free to be upgraded by anybody."""
+    packages = {name: found.get(name, Package("un")) for name in HELD}
+    if not any(package.installed for package in packages.values()):
+        return MISSING
+    other = [
+        f"{name} {package.version or MISSING}"
+        for name, package in packages.items()
+        if not package.installed or (name in VERSIONED and not package.version.startswith(f"{version}-"))
+    ]
+    free = [f"{name} is not held" for name, package in packages.items() if package.installed and not package.held]
+    return ", ".join(other + free) or None
+
+
+def disabled(facts: Facts) -> str | None:
+    enabled = facts.units.get("kubelet", Unit()).enabled
+    return None if enabled == "enabled" else enabled or MISSING
+
+
+def images(inventory: Inventory) -> list[str]:
+    """What every host needs and whose version is known beforehand."""
+    version = inventory.cluster.kubernetes
+    return [f"{repository(inventory)}/kube-proxy:v{version}", *FLANNEL_IMAGES]
+
+
+def repository(inventory: Inventory) -> str:
+    told = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
+    return str(told.get("imageRepository", "registry.k8s.io"))
+
+
+def fetched_by(host: Host) -> str:
+    """Which of the images that kubeadm names this host will run, as a pattern for grep -E."""
+    return "." if host.wanted.role == "master" else WORKER_IMAGES
+
+
+def no_images(wanted: list[str]) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        on_the_way = facts.units.get("kubefab-images", Unit()).active in ("active", "activating")
+        missing = [image for image in wanted if image not in facts.images]
+        if on_the_way or not missing:
+            return None
+        return MISSING if len(missing) == len(wanted) else f"without {', '.join(missing)}"
+
+    return gap

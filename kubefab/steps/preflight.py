@@ -1,0 +1,232 @@
+"""What only the user can change: told before any change, all of it at once."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from packaging.version import Version
+
+from kubefab.cluster import Cluster
+from kubefab.facts import Facts
+from kubefab.remote import Host
+from kubefab.render import endpoint
+from kubefab.step import Step
+
+KNOWN = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04", "26.04")}
+ARCHITECTURES = ("x86_64", "aarch64")
+MASTER_CPUS, MASTER_MIB, DISK_MIB = 2, 1700, 2048  # the first two are kubeadm's own limits
+SKEW_SECONDS = 30  # beyond it, certificates and tokens are "not yet valid": kubernetes/kubeadm#240
+MASTER_PORTS = (6443, 2379, 2380, 10250, 10257, 10259)
+WORKER_PORTS = (10250,)
+# ss shows the kernel's names of processes, cut to 15 letters.
+KUBERNETES = ("kubelet", "kube-apiserver", "etcd", "kube-controller", "kube-scheduler")
+RESTART = "`inv restart --host {}` cleans it"
+
+
+def steps(cluster: Cluster, host: Host) -> list[Step]:
+    master = host.wanted.role == "master"
+    name = host.name
+    return [
+        _user("Debian or Ubuntu of a known release", known_release),
+        _user("x86-64 or arm64", lambda facts: _not_among(ARCHITECTURES, facts.arch)),
+        *(_master_size() if master else ()),
+        _user("disk space", disk_space, "make room below /var/lib"),
+        _user("a kernel that Kubernetes knows", old_kernel),
+        _user("cgroups that this kubelet takes", cgroups(cluster), _CGROUP_HINT),
+        _user("ip and mount are there", lambda facts: ", ".join(facts.lacks) or None, "install iproute2, mount"),
+        _user("the hostname is a DNS label", bad_hostname, "hostnamectl set-hostname NAME"),
+        _unique(cluster, name, "hostname", "hostnamectl set-hostname NAME"),
+        _unique(cluster, name, "machine_id", "rm /etc/machine-id && systemd-machine-id-setup && reboot"),
+        _unique(cluster, name, "product_uuid", "give the virtual machines UUIDs of their own"),
+        _user("the address is its own", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"),
+        _user("clocks agree", clock_apart(cluster), "switch time synchronisation on: timedatectl set-ntp true"),
+        _user("the ports are free", taken_ports(MASTER_PORTS if master else WORKER_PORTS)),
+        _user("no newer Kubernetes is installed", newer_packages(cluster.inventory.cluster.kubernetes)),
+        _user("the kubelet is not newer than the master", newer_kubelet),
+        _user("the cluster is what hosts.yml says", unlike_live(cluster)),
+        _user("nothing is left of another cluster", leftovers(name, master), RESTART.format(name)),
+    ]
+
+
+def known_release(facts: Facts) -> str | None:
+    if facts.os_version in KNOWN.get(facts.os, ()):
+        return None
+    allowed = "; ".join(f"{name} {', '.join(versions)}" for name, versions in KNOWN.items())
+    return f"{facts.os} {facts.os_version} (known: {allowed})"
+
+
+def old_kernel(facts: Facts) -> str | None:
+    numbers = re.match(r"(\d+)\.(\d+)", facts.kernel)
+    new = numbers is not None and (int(numbers[1]), int(numbers[2])) >= (3, 10)
+    return None if new else f"{facts.kernel} (3.10 or newer)"
+
+
+def cgroups(cluster: Cluster) -> Callable[[Facts], str | None]:
+    """cgroup v1 is refused by newer kubelets, unless hosts.yml tells them not to."""
+    told = cluster.inventory.cluster.kubeadm.get("KubeletConfiguration", {})
+    refused = cluster.release.refuses_cgroup_v1 and told.get("failCgroupV1") is not False
+
+    def gap(facts: Facts) -> str | None:
+        if facts.cgroups == "cgroup2fs":
+            return None
+        if facts.cgroups != "tmpfs":
+            return f"/sys/fs/cgroup is {facts.cgroups or 'not there'}"
+        return f"version 1, which Kubernetes {cluster.release.minor} refuses" if refused else None
+
+    return gap
+
+
+def bad_hostname(facts: Facts) -> str | None:
+    label = re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*", facts.hostname)
+    return None if label else f"{facts.hostname!r}: RFC 1123 allows small letters, digits and -"
+
+
+def disk_space(facts: Facts) -> str | None:
+    enough = facts.disk_mib >= DISK_MIB or facts.kubelet_ca
+    return None if enough else f"{facts.disk_mib} MiB ({DISK_MIB} or more)"
+
+
+def elsewhere(address: str) -> Callable[[Facts], str | None]:
+    def gap(facts: Facts) -> str | None:
+        return None if address in facts.addresses else f"{address} is none of {', '.join(facts.addresses)}"
+
+    return gap
+
+
+def clock_apart(cluster: Cluster) -> Callable[[Facts], str | None]:
+    def gap(facts: Facts) -> str | None:
+        masters = cluster.all_facts().get(cluster.master.name, facts)
+        apart = facts.skew - masters.skew
+        if abs(apart) <= SKEW_SECONDS:
+            return None
+        return f"{abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} {cluster.master.name}"
+
+    return gap
+
+
+def taken_ports(wanted: tuple[int, ...]) -> Callable[[Facts], str | None]:
+    def gap(facts: Facts) -> str | None:
+        taken = [port for port in wanted if facts.ports.get(port, "kubelet") not in KUBERNETES]
+        return ", ".join(f"{port} is held by {facts.ports[port] or '?'}" for port in taken) or None
+
+    return gap
+
+
+def newer_packages(wanted: str) -> Callable[[Facts], str | None]:
+    """apt does not go back by itself, and a kubelet newer than its master is not to be had."""
+
+    def gap(facts: Facts) -> str | None:
+        newer = [
+            f"{name} {package.version}"
+            for name in ("kubelet", "kubeadm", "kubectl")
+            if (package := facts.packages.get(name)) and package.installed
+            if Version(package.version.partition("-")[0]) > Version(wanted)
+        ]
+        return f"{', '.join(newer)}; hosts.yml says {wanted}" if newer else None
+
+    return gap
+
+
+def newer_kubelet(facts: Facts) -> str | None:
+    if not (facts.cluster and facts.cluster.version and facts.node and facts.node.version):
+        return None
+    if Version(facts.node.version) <= Version(facts.cluster.version):
+        return None
+    return f"kubelet {facts.node.version}, master {facts.cluster.version}"
+
+
+def unlike_live(cluster: Cluster) -> Callable[[Facts], str | None]:
+    """A live cluster's settings win: what hosts.yml says otherwise is named, never half applied."""
+    wanted = cluster.inventory.cluster
+
+    def gap(facts: Facts) -> str | None:
+        live = facts.cluster
+        if live is None or facts.init_begun:
+            return None
+        different = [
+            f"{what} is {is_} there and {should} in hosts.yml ({cure})"
+            for what, is_, should, cure in (
+                ("the version", live.version, wanted.kubernetes, "an upgrade is not yet a task"),
+                ("the pod subnet", live.pod_subnet, str(wanted.pod_subnet), _ONLY_RESET),
+                ("the service subnet", live.service_subnet, str(wanted.service_subnet), _ONLY_RESET),
+                ("the endpoint", _our_name(live.endpoint), endpoint(cluster.inventory), _ONLY_RESET),
+            )
+            if is_ and is_ != should
+        ]
+        return "; ".join(different) or None
+
+    return gap
+
+
+def leftovers(name: str, master: bool) -> Callable[[Facts], str | None]:
+    """Of a control plane without its admin.conf, of a node of another cluster, of another network."""
+
+    def gap(facts: Facts) -> str | None:
+        live = facts.cluster
+        if facts.init_begun or facts.join_begun:
+            return None  # what was broken off is taken up again
+        if master:
+            return _control_plane_parts(facts) if live is None else None
+        if facts.kubelet_ca and (live is None or facts.kubelet_ca != live.ca):
+            known = f"not of this one ({live.ca})" if live else "and the master has none"
+            return f"a node of the cluster with the CA {facts.kubelet_ca}, {known}"
+        return _control_plane_parts(facts) or _other_network(facts)
+
+    return gap
+
+
+def _control_plane_parts(facts: Facts) -> str | None:
+    parts = [f"/etc/kubernetes/manifests/{one}" for one in facts.manifests]
+    parts += ["/var/lib/etcd"] if facts.etcd_data else []
+    return ", ".join(parts) or None
+
+
+def _other_network(facts: Facts) -> str | None:
+    """What sorts before flannel's file would win over it: flannel-io/flannel#888."""
+    before = [f"/etc/cni/net.d/{one}" for one in facts.cni if one < "10-flannel.conflist"]
+    return ", ".join(before) or None
+
+
+def _our_name(live: str) -> str:
+    """The endpoint's name where it is one of ours; a cluster made by hand keeps its own."""
+    name = live.removeprefix("https://").rpartition(":")[0]
+    return name if name.endswith(".kubefab.internal") else ""
+
+
+def _user(title: str, gap: Callable[[Facts], str | None], hint: str = "") -> Step:
+    return Step(title, gap, close=None, hint=hint)
+
+
+def _master_size() -> tuple[Step, ...]:
+    def cpus(facts: Facts) -> str | None:
+        return None if facts.cpus >= MASTER_CPUS else f"{facts.cpus} CPU ({MASTER_CPUS} or more on a master)"
+
+    def memory(facts: Facts) -> str | None:
+        enough = facts.memory_mib >= MASTER_MIB
+        return None if enough else f"{facts.memory_mib} MiB ({MASTER_MIB} or more on a master)"
+
+    return _user("enough CPUs", cpus), _user("enough memory", memory)
+
+
+def _unique(cluster: Cluster, name: str, what: str, hint: str) -> Step:
+    def gap(facts: Facts) -> str | None:
+        return same_elsewhere(cluster.all_facts(), name, what)
+
+    return _user(f"the {what.replace('_', '-')} is its own", gap, hint)
+
+
+def same_elsewhere(all_facts: Mapping[str, Facts], name: str, what: str) -> str | None:
+    """Cloned machines: the second silently takes the first one's place (kubernetes/kubeadm#1130)."""
+    value = getattr(all_facts[name], what)
+    others = [other for other, facts in all_facts.items() if other != name and getattr(facts, what) == value]
+    return f"{value} is also that of {', '.join(others)}" if value and others else None
+
+
+def _not_among(allowed: tuple[str, ...], found: str) -> str | None:
+    return None if found in allowed else f"{found} (known: {', '.join(allowed)})"
+
+
+_ONLY_RESET = "only `inv cluster.reset` and `inv cluster.up` change it"
+_CGROUP_HINT = (
+    "boot with systemd.unified_cgroup_hierarchy=1, or set failCgroupV1: false under KubeletConfiguration and "
+    "ignorePreflightErrors: [SystemVerification] under InitConfiguration and JoinConfiguration in hosts.yml"
+)

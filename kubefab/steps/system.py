@@ -1,0 +1,63 @@
+"""The machine as Kubernetes wants it: no swap, a kernel that forwards, the control plane's name."""
+
+from collections.abc import Mapping
+
+from kubefab import render
+from kubefab.cluster import Cluster
+from kubefab.facts import Facts
+from kubefab.remote import Host
+from kubefab.step import MISSING, Gap, Step, files, script
+
+
+def steps(cluster: Cluster, host: Host) -> list[Step]:
+    return [
+        swap_is_off(),
+        files("the kernel is told at every boot", render.kernel()),
+        Step(
+            "kernel modules are there",
+            missing_modules,
+            script("load-modules.sh", *render.MODULES),
+            hint="install the kernel's modules: apt-get install linux-image-$(dpkg --print-architecture)",
+            parts=("system",),
+        ),
+        Step("the kernel obeys", unlike(render.SYSCTL), script("apply-sysctl.sh"), parts=("system",)),
+        Step(
+            "the control plane has its name",
+            other_endpoint(render.endpoint(cluster.inventory), str(cluster.master.wanted.address)),
+            script("set-endpoint.sh", str(cluster.master.wanted.address), render.endpoint(cluster.inventory)),
+            parts=("system",),
+        ),
+    ]
+
+
+def swap_is_off() -> Step:
+    """Off now, and off after every boot."""
+    return Step("swap is off", swap, script("swap-off.sh"), parts=("system",))
+
+
+def swap(facts: Facts) -> str | None:
+    return "; ".join((*facts.swap, *facts.swap_later)) or None
+
+
+def missing_modules(facts: Facts) -> str | None:
+    return ", ".join(module for module in render.MODULES if module not in facts.modules) or None
+
+
+def unlike(wanted: Mapping[str, str]) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        other = {key: facts.sysctl.get(key, "") for key in wanted if facts.sysctl.get(key) != wanted[key]}
+        return ", ".join(f"{key} = {value or MISSING}" for key, value in other.items()) or None
+
+    return gap
+
+
+def other_endpoint(name: str, address: str) -> Gap:
+    """A cluster that was made by hand keeps the endpoint it has."""
+
+    def gap(facts: Facts) -> str | None:
+        if facts.cluster and name not in facts.cluster.endpoint:
+            return None
+        found = facts.endpoints.get(name, MISSING)
+        return None if found == address else found
+
+    return gap

@@ -1,0 +1,104 @@
+"""A worker's way into the cluster."""
+
+from base64 import b64encode
+
+from kubefab import render
+from kubefab.cluster import Cluster
+from kubefab.facts import ClusterFacts, Facts
+from kubefab.remote import Host
+from kubefab.step import MISSING, Gap, Step, on_cluster, script, service
+
+DISCOVERY = "/run/kubefab/discovery.conf"
+
+
+def steps(cluster: Cluster, host: Host) -> list[Step]:
+    name = host.name
+
+    def delete_node(_: Host) -> None:
+        cluster.master.during(f"{name} is no other machine's Node").ask("kubectl.sh", "delete", "node", name)
+
+    return [
+        Step("its name is nobody else's", name_taken(host), None, _TAKEN_HINT),
+        Step("its name is no other machine's Node", stale_node(name), delete_node, touches="cluster", parts=()),
+        Step("no join is left broken off", broken_off(name), script("tear-down.sh"), touches="cluster"),
+        Step(
+            "it is a node",
+            no_node(name),
+            lambda host: join(cluster, host),
+            hint=f"see what its kubelet says: journalctl -u kubelet, on {name}",
+            within=30,
+            touches="cluster",
+        ),
+        service("kubelet"),
+    ]
+
+
+def name_taken(host: Host) -> Gap:
+    """A machine at another address is there, and well, under this name."""
+
+    @on_cluster
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        node = live.nodes.get(host.name)
+        if not node or not node.ready or node.machine_id == facts.machine_id:
+            return None
+        elsewhere = node.address != str(host.wanted.address)
+        return f"the node {host.name} is at {node.address}, and Ready" if elsewhere else None
+
+    return _where_there_is_one(gap)
+
+
+def stale_node(name: str) -> Gap:
+    """The Node of a machine that was installed anew, or whose kubelet.conf was taken away."""
+
+    @on_cluster
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        if not (node := live.nodes.get(name)):
+            return None
+        if node.machine_id != facts.machine_id:
+            return f"it is still that of machine {node.machine_id}"
+        return None if facts.kubelet_ca else "it is, but this machine has no kubelet.conf any more"
+
+    return _where_there_is_one(gap)
+
+
+def broken_off(name: str) -> Gap:
+    @on_cluster
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        if facts.node or not (facts.kubelet_ca or facts.join_begun):
+            return None
+        return "there is a kubelet.conf, and no Node" if facts.kubelet_ca else "a join did not finish"
+
+    return _where_there_is_one(gap)
+
+
+def no_node(name: str) -> Gap:
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        return None if facts.node and facts.kubelet_ca else MISSING
+
+    return gap
+
+
+def join(cluster: Cluster, host: Host) -> None:
+    """Joins with a token of its own, and with the CA carried over SSH: no wait for a signed cluster-info.
+
+    kubeadm's discovery by token alone polls every 5 s for a signature that is there some 6 s after init.
+    """
+    master = cluster.master.during(f"{host.name} may join")
+    token, ca = master.ask("mint-token.sh", secret=True).split()
+    live = cluster.facts(host).cluster
+    assert live
+    discovery = b64encode(render.discovery(live.endpoint, ca).encode()).decode()
+    document = render.join_documents(cluster.inventory, host.wanted, token, DISCOVERY)
+    try:
+        host.change("join.sh", DISCOVERY, payload=f"{discovery}\n{document}")
+    finally:
+        master.ask("delete-token.sh", token.partition(".")[0])
+
+
+def _where_there_is_one(gap: Gap) -> Gap:
+    """Nothing can be in the way of a cluster that is not there yet."""
+    return lambda facts: gap(facts) if facts.cluster else None
+
+
+_TAKEN_HINT = "give the new machine another name in hosts.yml"

@@ -1,0 +1,111 @@
+"""What is built from Go modules. A component is one directory below go/ and one entry here."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from lab.parts import Job, Part
+from lab.settings import CACHE, FLANNEL, HERE, KUBERNETES, LabError
+
+CACHES = {"GOCACHE": str(CACHE / "go/build"), "GOMODCACHE": str(CACHE / "go/mod")}
+
+
+@dataclass(frozen=True)
+class Component:
+    """Pinned by its go.mod and go.sum: every byte of the sources is known before it is fetched."""
+
+    name: str
+    version: str
+    seconds: int
+    package: str = "tool"
+    ldflags: str = ""
+    cgo: bool = False
+    gigabytes: float = 1
+    rename: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Files of a module to keep: "module path//file" -> its name."""
+
+    @property
+    def folder(self) -> Path:
+        return HERE / "go" / self.name
+
+
+def kubernetes_stamp() -> str:
+    """What `kubectl version` tells; without it everything calls itself v0.0.0."""
+    major, minor, _ = KUBERNETES.split(".")
+    says = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return " ".join(f"-X {package}.{name}={value}" for package in packages for name, value in says.items())
+
+
+FLANNEL_MODULE = "github.com/flannel-io/flannel"
+
+COMPONENTS = [
+    Component("kubernetes", KUBERNETES, seconds=330, ldflags=kubernetes_stamp(), gigabytes=6),
+    Component("etcd", "3.7.0", seconds=30, rename={"server": "etcd"}),
+    Component("coredns", "1.14.6", seconds=120, gigabytes=2),
+    Component(
+        "flannel",
+        FLANNEL,
+        seconds=70,
+        cgo=True,
+        ldflags=f'-X {FLANNEL_MODULE}/pkg/version.Version=v{FLANNEL} -extldflags "-static"',
+        rename={"flannel": "flanneld", "install_conf": "install-conf"},
+        sources={f"{FLANNEL_MODULE}//Documentation/kube-flannel.yml": "kube-flannel.yml"},
+    ),
+    Component("flannel-cni", "0.9.1", seconds=5),
+    Component("cni", "1.9.1", seconds=20),
+    Component("pause", "of the lab's own", seconds=5, package="."),
+]
+
+
+def build(component: Component, job: Job) -> None:
+    """Go checks every module against go.sum, and keeps what is compiled if this is broken off."""
+    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {component.ldflags}"]
+    env = {**CACHES, "CGO_ENABLED": str(int(component.cgo)), "GOFLAGS": "-modcacherw"}
+    job.run("go", "build", *flags, "-o", f"{job.out}/", component.package, cwd=component.folder, **env)
+    for built, wanted in component.rename.items():
+        (job.out / built).rename(job.out / wanted)
+    for source, name in component.sources.items():
+        shutil.copy(source_file(component, source), job.out / name)
+
+
+def source_file(component: Component, source: str) -> Path:
+    module, _, file = source.partition("//")
+    command = ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]
+    done = subprocess.run(
+        command,
+        cwd=component.folder,
+        env={**os.environ, **CACHES},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode:
+        raise LabError(f"{module} is not where Go keeps its modules: {done.stderr}")
+    return Path(done.stdout.strip()) / file
+
+
+def part(component: Component) -> Part:
+    return Part(
+        name=component.name,
+        about=f"{component.name} {component.version} from Go modules",
+        pins=(component.folder, repr(component)),
+        make=partial(build, component),
+        seconds=component.seconds,
+        compiles=True,
+        gigabytes=component.gigabytes,
+    )
+
+
+PARTS = {component.name: part(component) for component in COMPONENTS}
+
+
+def forget_sources() -> None:
+    """Once every binary is kept, the gigabytes they were made from are of no more use."""
+    if all(part.cached for part in PARTS.values()):
+        shutil.rmtree(CACHE / "go", ignore_errors=True)

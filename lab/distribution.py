@@ -1,0 +1,154 @@
+"""Debian: root file systems made from the computer's own package sources."""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lab.parts import Job, Part
+from lab.settings import HERE, SUITE
+from lab.shell import attempt, run
+
+APT = Path("/etc/apt")
+# What the computer had to tell its apt to reach the packages, its machines have to tell theirs.
+APT_OPTIONS = (
+    "Acquire::Check-Valid-Until",
+    "Acquire::Check-Date",
+    "Acquire::http::Proxy",
+    "Acquire::https::Proxy",
+)
+IMAGE = HERE / "image"
+MACHINE_PACKAGES = [
+    *("systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "sudo", "iproute2", "iptables"),
+    *("kmod", "procps", "ca-certificates", "ethtool", "socat", "conntrack", "curl", "gpg"),
+]
+BASE_PACKAGES = [
+    *("iptables", "conntrack", "ipset", "iproute2", "kmod"),
+    *("busybox-static", "curl", "ca-certificates", "netcat-openbsd"),
+]
+NO_DOCUMENTATION = ("doc", "man", "locale", "info")
+
+
+def codename(os_release: str) -> str:
+    found = re.search(r'^VERSION_CODENAME="?(\w+)', os_release, re.M)
+    return found[1] if found else ""
+
+
+def is_debian(os_release: str) -> bool:
+    return bool(re.search(r'^ID="?debian"?$', os_release, re.M))
+
+
+def stanzas(text: str) -> Iterator[dict[str, str]]:
+    """The stanzas of a deb822 file: name -> value."""
+    lines = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    for block in re.split(r"\n\s*\n", lines):
+        fields = dict(re.findall(r"^(\S+):[ \t]*((?:.*)(?:\n[ \t].*)*)", block, re.M))
+        if fields:
+            yield fields
+
+
+def one_liners(text: str) -> Iterator[dict[str, str]]:
+    """The lines of a classic sources.list, as deb822 fields."""
+    for line in text.splitlines():
+        found = re.match(r"deb\s+(?:\[(.*?)\]\s+)?(\S+)\s+(\S+)\s+(\S.*)", line)
+        if found:
+            signed = re.search(r"signed-by=(\S+)", found[1] or "")
+            fields = {"Types": "deb", "URIs": found[2], "Suites": found[3], "Components": found[4]}
+            yield {**fields, "Signed-By": signed[1]} if signed else fields
+
+
+def translated(fields: dict[str, str], here: str) -> dict[str, str] | None:
+    """The same source for the machines' suite; None if it is not the distribution's own."""
+    suites = fields.get("Suites", "").split()
+    own = [suite for suite in suites if re.fullmatch(rf"{here}(-updates|-security)?", suite)]
+    if not own or "main" not in fields.get("Components", "").split():
+        return None
+    suites = [suite.replace(here, SUITE, 1) for suite in own]
+    return {**fields, "Types": "deb", "Suites": " ".join(suites), "Components": "main"}
+
+
+def sources(files: Sequence[Path], here: str) -> str:
+    """The computer's own sources as the machines' /etc/apt/sources.list.d/debian.sources."""
+    found = []
+    for path in files:
+        read = stanzas if path.suffix == ".sources" else one_liners
+        found += [fields for each in read(path.read_text()) if (fields := translated(each, here))]
+    return "\n\n".join("\n".join(f"{name}: {value}" for name, value in each.items()) for each in found) + "\n"
+
+
+def computers_sources() -> str:
+    """Empty where the computer is no Debian: mmdebstrap then knows where Debian is."""
+    os_release = Path("/etc/os-release").read_text()
+    if not is_debian(os_release):
+        return ""
+    folder = APT / "sources.list.d"
+    files = [path for path in (APT / "sources.list", *sorted(folder.glob("*"))) if path.is_file()]
+    return sources([path for path in files if path.suffix in (".list", ".sources")], codename(os_release))
+
+
+def apt_options() -> list[str]:
+    """mmdebstrap keeps them in the file system it makes."""
+    dump = attempt("apt-config", "dump", "--no-empty").stdout.splitlines()
+    wanted = [line for line in dump if line.split(" ", 1)[0] in APT_OPTIONS]
+    return [f"--aptopt={line}" for line in [*wanted, 'Acquire::Languages "none";']]
+
+
+def debootstrap(job: Job, packages: Sequence[str], *options: str) -> None:
+    listed = job.out / "debian.sources"
+    listed.write_text(computers_sources())
+    words = [
+        "mmdebstrap",
+        "--mode=root",
+        "--format=tar",
+        *apt_options(),
+        f"--include={','.join(packages)}",
+        *options,
+    ]
+    job.run(*words, SUITE, job.out / "root.tar", *([listed] if listed.stat().st_size else []))
+    listed.unlink()
+
+
+def make_machine(job: Job) -> None:
+    """As a fresh installation has them, the package lists are there."""
+    hooks = [
+        f"--customize-hook=sync-in {IMAGE / 'machine'} /",
+        f"--customize-hook={IMAGE / 'finish-machine.sh'}",
+    ]
+    debootstrap(job, MACHINE_PACKAGES, "--variant=apt", "--skip=cleanup/apt/lists", *hooks)
+
+
+def make_base(job: Job) -> None:
+    excludes = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in NO_DOCUMENTATION]
+    debootstrap(job, BASE_PACKAGES, "--variant=essential", *excludes)
+
+
+def make_registry(job: Job) -> None:
+    """Unpacked, not installed: Debian's package would start a registry of its own, for everyone."""
+    job.run("apt-get", "download", "-o", "APT::Sandbox::User=root", "docker-registry", cwd=job.out)
+    package = next(job.out.glob("*.deb"))
+    job.run("dpkg-deb", "-x", package, job.out / "root")
+    shutil.move(job.out / "root/usr/bin/docker-registry", job.out)
+    shutil.rmtree(job.out / "root")
+    package.unlink()
+
+
+def architecture() -> str:
+    return run("dpkg", "--print-architecture")
+
+
+MACHINE = Part(
+    "machine",
+    f"the machines' image, Debian {SUITE}",
+    (IMAGE, " ".join(MACHINE_PACKAGES), SUITE),
+    make_machine,
+    seconds=60,
+    gigabytes=1.5,
+)
+BASE = Part(
+    "base",
+    f"the base of container images, Debian {SUITE}",
+    (" ".join(BASE_PACKAGES), SUITE),
+    make_base,
+    seconds=45,
+)
+REGISTRY = Part("registry", "Debian's docker-registry", (), make_registry, seconds=3)

@@ -1,0 +1,3 @@
+module kubefab.lab/pause
+
+go 1.26.0

@@ -1,0 +1,165 @@
+"""Container images, written straight into the layout in which a registry keeps them."""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.components import PARTS
+from lab.distribution import BASE, architecture
+from lab.parts import Job, Part
+from lab.settings import FLANNEL, KUBERNETES, LabError
+from lab.shell import run
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+# Not compressed: the layers travel over a bridge, unpacking is what would take time.
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Image:
+    """`files`: place in the image -> (component, binary). On Debian's base, or on nothing at all."""
+
+    name: str
+    tag: str
+    files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    base: bool = False
+    entrypoint: Sequence[str] = ()
+
+
+def kubernetes_image(name: str, base: bool = False) -> Image:
+    return Image(name, f"v{KUBERNETES}", {f"usr/local/bin/{name}": ("kubernetes", name)}, base)
+
+
+IMAGES = [
+    kubernetes_image("kube-apiserver"),
+    kubernetes_image("kube-controller-manager"),
+    kubernetes_image("kube-scheduler"),
+    kubernetes_image("kube-proxy", base=True),
+    Image(
+        "etcd",
+        "3.7.0-0",
+        {f"usr/local/bin/{name}": ("etcd", name) for name in ("etcd", "etcdctl", "etcdutl")},
+    ),
+    Image("coredns/coredns", "v1.14.6", {"coredns": ("coredns", "coredns")}, entrypoint=["/coredns"]),
+    Image("pause", "3.10.2", {"pause": ("pause", "pause")}, entrypoint=["/pause"]),
+    Image(
+        "flannel-io/flannel",
+        f"v{FLANNEL}",
+        {f"opt/bin/{name}": ("flannel", name) for name in ("flanneld", "install-conf")},
+        base=True,
+        entrypoint=["/opt/bin/flanneld"],
+    ),
+    # On the base for its `cp`, which the manifest calls.
+    Image(
+        "flannel-io/flannel-cni-plugin", "v1.9.1-flannel3", {"flannel": ("flannel-cni", "flannel")}, base=True
+    ),
+    Image("lab/tools", "1", base=True),
+]
+
+
+class Storage:
+    """A registry's file system: blobs by digest, and links to them by name."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "docker/registry/v2"
+
+    def blob(self, content: bytes | Path, media_type: str) -> dict[str, Any]:
+        """Keep it, and return what manifests call it."""
+        digest = sha256(content)
+        place = self.root / "blobs/sha256" / digest[:2] / digest / "data"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            place.write_bytes(content)
+        elif not place.exists():
+            place.hardlink_to(content)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": place.stat().st_size}
+
+    def link(self, name: str, below: str, digest: str) -> None:
+        place = self.root / "repositories" / name / below / "link"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(digest)
+
+    def image(self, name: str, tag: str, manifest: Mapping[str, Any]) -> None:
+        """An image under its name and tag."""
+        digest = self.blob(json.dumps(manifest).encode(), MANIFEST)["digest"]
+        path = digest.replace(":", "/")
+        for blob in (manifest["config"], *manifest["layers"]):
+            self.link(name, "_layers/" + blob["digest"].replace(":", "/"), blob["digest"])
+        for below in ("revisions", f"tags/{tag}/index"):
+            self.link(name, f"_manifests/{below}/{path}", digest)
+        self.link(name, f"_manifests/tags/{tag}/current", digest)
+
+
+def sha256(content: bytes | Path) -> str:
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def reproducible(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = info.mtime = 0
+    info.uname = info.gname = "root"
+    return info
+
+
+def layer(files: Mapping[str, Path]) -> bytes:
+    """A tar of a few binaries, the same for the same bytes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, path in files.items():
+            tar.add(path, name, filter=reproducible)
+    return buffer.getvalue()
+
+
+def config(image: Image, arch: str, layers: Sequence[Mapping[str, Any]]) -> bytes:
+    """As the layers are not compressed, their digests are the diff_ids too."""
+    settings = {"Env": [PATH], "Entrypoint": list(image.entrypoint)}
+    rootfs = {"type": "layers", "diff_ids": [each["digest"] for each in layers]}
+    return json.dumps({"architecture": arch, "os": "linux", "config": settings, "rootfs": rootfs}).encode()
+
+
+def store(image: Image, storage: Storage, arch: str) -> None:
+    layers = [storage.blob(BASE.place / "root.tar", LAYER)] if image.base else []
+    files = {place: PARTS[component].place / name for place, (component, name) in image.files.items()}
+    if files:
+        layers.append(storage.blob(layer(files), LAYER))
+    described = storage.blob(config(image, arch, layers), CONFIG)
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": layers}
+    storage.image(image.name, image.tag, manifest)
+
+
+def check_wanted() -> None:
+    """kubeadm itself says which images it will ask for."""
+    kubeadm = PARTS["kubernetes"].place / "kubeadm"
+    listed = run(kubeadm, "config", "images", "list", "--kubernetes-version", f"v{KUBERNETES}")
+    wanted = {line.removeprefix("registry.k8s.io/") for line in listed.splitlines()}
+    if missing := wanted - {f"{image.name}:{image.tag}" for image in IMAGES}:
+        raise LabError(
+            f"kubeadm {KUBERNETES} wants images that lab/images.py does not make: {sorted(missing)}"
+        )
+
+
+def make(job: Job) -> None:
+    check_wanted()
+    storage = Storage(job.out)
+    for image in IMAGES:
+        store(image, storage, architecture())
+
+
+PART = Part(
+    "images",
+    f"{len(IMAGES)} container images",
+    (Path(__file__),),
+    make,
+    seconds=10,
+    needs=(*(part for name, part in PARTS.items() if name != "cni"), BASE),
+    gigabytes=1.2,
+)

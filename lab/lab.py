@@ -1,0 +1,133 @@
+"""The lab as a whole: what `inv lab.*` does."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from lab import (
+    cgroups,
+    components,
+    distribution,
+    images,
+    machines,
+    manifests,
+    network,
+    packages,
+    parts,
+    requirements,
+    services,
+    ways_in,
+)
+from lab.report import Report
+from lab.settings import LOGS, STATE, LabError, address, machine_names
+
+PARTS = [packages.PART, images.PART, manifests.PART, distribution.MACHINE, distribution.REGISTRY]
+STILL_WORKS = (
+    "What still works here: every other task, on machines of your own (hosts.yml),"
+    " and `make test` without the lab."
+)
+
+
+def prepare(report: Report) -> None:
+    """The packages, the parts, the network, the services: all that machines need of this computer."""
+    if lacking := requirements.missing():
+        listed = "\n".join(f"  - {each}" for each in lacking)
+        raise LabError(f"This computer cannot host the lab. It lacks:\n{listed}\n{STILL_WORKS}")
+    requirements.install(report.say, LOGS / "apt.log")
+    with report.live:
+        made = parts.make_missing(PARTS, report)
+    parts.touch(PARTS)
+    if made:
+        parts.prune(PARTS)
+        components.forget_sources()
+    ways_in.ensure_key()
+
+
+def serve(report: Report) -> None:
+    network.ensure()
+    if started := services.ensure():
+        report.say(f"serving: {', '.join(started)}")
+
+
+def up(report: Report, count: int) -> None:
+    """What runs stays as it is; what has died is switched on again; what is missing is made."""
+    prepare(report)
+    serve(report)
+    names = machine_names(count)
+    found = machines.existing()
+    new = [name for name in names if name not in found]
+    dead = [name for name in names if name in found and not found[name].runs]
+    make(report, new)
+    if dead:
+        report.say(f"switching on again: {', '.join(dead)}")
+        machines.at_once(lambda name: machines.revive(found[name]), dead)
+    machines.wait(names)
+
+
+def make(report: Report, names: Sequence[str]) -> None:
+    if names:
+        machines.ensure_image()
+        report.say(f"making {', '.join(names)}")
+        machines.at_once(machines.create, names)
+
+
+def fresh(report: Report, host: str | None) -> None:
+    """The same machines, as new."""
+    found = machines.existing()
+    names = [known(found, host)] if host else list(found)
+    prepare(report)
+    serve(report)
+    machines.at_once(lambda name: machines.destroy(found[name]), names)
+    make(report, names)
+    machines.wait(names)
+
+
+def known(found: dict[str, machines.Machine], host: str) -> str:
+    if host not in found:
+        raise LabError(
+            f"There is no machine {host}. There are: {', '.join(found) or 'none; inv lab.up makes them'}"
+        )
+    return host
+
+
+def reboot(host: str) -> None:
+    found = machines.existing()
+    machines.reboot(found[known(found, host)])
+    machines.wait([host])
+
+
+def ssh(host: str, command: str | None) -> int:
+    known(machines.existing(), host)
+    return subprocess.run(ways_in.ssh(host, *([command] if command else [])), check=False).returncode
+
+
+def down() -> None:
+    """Everything the lab made is gone; what was built stays cached."""
+    if shutil.which("podman"):
+        machines.at_once(lambda name: machines.destroy(machines.existing()[name]), list(machines.existing()))
+        services.stop_all()
+        network.delete()
+    cgroups.remove_parents()
+    shutil.rmtree(STATE, ignore_errors=True)
+
+
+def status() -> dict[str, Any]:
+    """What runs, where, and what is cached."""
+    found = machines.existing() if shutil.which("podman") else {}
+    alive = services.processes()
+    return {
+        "machines": [
+            {"name": name, "address": address(name), "running": machine.runs}
+            for name, machine in found.items()
+        ],
+        "services": [
+            {
+                "name": service.name,
+                "address": service.url,
+                "running": services.pid_of(service, alive) is not None,
+            }
+            for service in services.services()
+        ],
+        "parts": [{"name": part.name, "cached": part.cached} for part in parts.everything(PARTS)],
+    }

@@ -1,0 +1,108 @@
+"""The machines' network, and every trace of it in the kernel."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.settings import GATEWAY, NETWORK, STATE, SUBNET
+from lab.shell import attempt, run
+
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+FORWARDED_BEFORE = STATE / "ip_forward.before"
+# Where podman's CNI backend notes which address is taken.
+LEASES = Path("/var/lib/cni/networks") / NETWORK
+NAMESPACES = Path("/run/netns")
+
+
+def bridge() -> str | None:
+    """The bridge's name, chosen by podman; None where there is no such network."""
+    found = attempt("podman", "network", "inspect", NETWORK)
+    if found.returncode:
+        return None
+    described = json.loads(found.stdout)[0]
+    return str(described.get("network_interface") or described["plugins"][0]["bridge"])
+
+
+def ensure() -> None:
+    """The network, its bridge and the way out of it."""
+    if not bridge():
+        run("podman", "network", "create", "--disable-dns", "--subnet", SUBNET, "--gateway", GATEWAY, NETWORK)
+    # Services bind to the gateway's address: it has to be there before the first machine is.
+    ensure_bridge(bridge() or NETWORK)
+    forward()
+
+
+def ensure_bridge(name: str) -> None:
+    attempt("ip", "link", "add", name, "type", "bridge")
+    attempt("ip", "address", "add", f"{GATEWAY}/24", "dev", name)
+    run("ip", "link", "set", name, "up")
+
+
+def forward() -> None:
+    """Let machines out, and remember how it was."""
+    before = FORWARDING.read_text().strip()
+    if before == "0":
+        FORWARDED_BEFORE.parent.mkdir(parents=True, exist_ok=True)
+        FORWARDED_BEFORE.write_text(before)
+        FORWARDING.write_text("1")
+
+
+def is_up() -> bool:
+    name = bridge()
+    return bool(name) and f"{GATEWAY}/24" in attempt("ip", "-brief", "address", "show", str(name)).stdout
+
+
+def forget_lease(address: str) -> None:
+    """A machine that died without podman's knowledge keeps its address taken."""
+    (LEASES / address).unlink(missing_ok=True)
+
+
+def delete_rules(tables: Sequence[str] = ("nat", "filter")) -> None:
+    """Firewall rules of machines whose end podman never saw."""
+    for table in tables:
+        saved = attempt("iptables-save", "-t", table).stdout.splitlines()
+        delete_chains(table, [line for line in saved if f'"{NETWORK}' in line or "10.250.0." in line])
+
+
+def delete_chains(table: str, rules: Sequence[str]) -> None:
+    for rule in rules:
+        attempt("sh", "-c", f"iptables -t {table} -D {rule.removeprefix('-A ')}")
+    for chain in dict.fromkeys(re.findall(r"-A (CNI-[0-9a-f]{24})", "\n".join(rules))):
+        attempt("iptables", "-t", table, "-X", chain)
+
+
+def delete_leftover_chains() -> None:
+    """podman's own chains, once nothing of anyone's is in them."""
+    if re.search(r"-A CNI-(FORWARD (?!.*CNI-ADMIN)|ADMIN)", attempt("iptables-save", "-t", "filter").stdout):
+        return
+    comment = ("-m", "comment", "--comment")
+    attempt("iptables", "-D", "FORWARD", *comment, "CNI firewall plugin rules", "-j", "CNI-FORWARD")
+    for chain in ("CNI-FORWARD", "CNI-ADMIN"):
+        attempt("iptables", "-F", chain)
+        attempt("iptables", "-X", chain)
+
+
+def delete_leases() -> None:
+    for path in LEASES.glob("*"):
+        path.unlink()
+    if LEASES.is_dir():
+        LEASES.rmdir()
+
+
+def delete_empty_namespaces() -> None:
+    if NAMESPACES.is_dir() and not any(NAMESPACES.iterdir()):
+        attempt("umount", NAMESPACES)
+
+
+def delete() -> None:
+    name = bridge()
+    if name:
+        run("podman", "network", "rm", "--force", NETWORK)
+        attempt("ip", "link", "delete", name)
+    delete_rules()
+    delete_leftover_chains()
+    delete_leases()
+    delete_empty_namespaces()
+    if FORWARDED_BEFORE.exists():
+        FORWARDING.write_text(FORWARDED_BEFORE.read_text())

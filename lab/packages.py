@@ -1,0 +1,170 @@
+"""An apt repository like pkgs.k8s.io's: the same layout, the same packages, signed."""
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from pathlib import Path
+
+from lab.components import PARTS
+from lab.distribution import architecture
+from lab.parts import Job, Part
+from lab.settings import HERE, KUBERNETES
+from lab.shell import run
+
+KEYS = HERE / "keys"
+FILES = HERE / "debs"
+MINOR = KUBERNETES.rpartition(".")[0]
+REPOSITORY = f"core:/stable:/v{MINOR}/deb"
+REAL = f"{KUBERNETES}-1.1"
+# A newer version that has nothing in it: whoever installs it did not pin.
+BAIT = f"{MINOR}.99-1.1"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A .deb: its binaries by the component that makes them, and its files below debs/NAME/."""
+
+    name: str
+    version: str
+    binaries: Sequence[Path] = ()
+    into: str = "usr/bin"
+    depends: str = ""
+    about: str = "Built by kubefab's lab from Go modules"
+    conffiles: Sequence[str] = field(default=())
+
+
+KUBELET_NEEDS = "iptables (>= 1.4.21), kubernetes-cni (>= 1.2.0), mount, util-linux"
+
+
+def binary(component: str, name: str) -> Path:
+    return PARTS[component].place / name
+
+
+def packages() -> list[Package]:
+    plugins = sorted(PARTS["cni"].place.iterdir())
+    kubelet = [binary("kubernetes", "kubelet")]
+    return [
+        Package("kubeadm", REAL, [binary("kubernetes", "kubeadm")]),
+        Package("kubectl", REAL, [binary("kubernetes", "kubectl")]),
+        Package("kubelet", REAL, kubelet, depends=KUBELET_NEEDS, conffiles=["/etc/default/kubelet"]),
+        Package("kubernetes-cni", "1.9.1-1.1", plugins, into="opt/cni/bin"),
+        *(
+            Package(name, BAIT, about="Empty: proves that a pin holds")
+            for name in ("kubeadm", "kubectl", "kubelet")
+        ),
+    ]
+
+
+def control(package: Package, arch: str) -> str:
+    """The control file, as dpkg wants it."""
+    lines = [
+        f"Package: {package.name}",
+        f"Version: {package.version}",
+        f"Architecture: {arch}",
+        "Maintainer: kubefab's lab <lab@kubefab.invalid>",
+        "Section: admin",
+        "Priority: optional",
+        *([f"Depends: {package.depends}"] if package.depends else []),
+        f"Description: {package.about}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def lay_out(package: Package, root: Path, arch: str) -> None:
+    """The tree that dpkg-deb packs."""
+    if package.binaries:
+        shutil.copytree(FILES / package.name, root, dirs_exist_ok=True)
+    (root / "DEBIAN").mkdir(parents=True, exist_ok=True)
+    (root / "DEBIAN/control").write_text(control(package, arch))
+    if package.conffiles:
+        (root / "DEBIAN/conffiles").write_text("\n".join(package.conffiles) + "\n")
+    (root / package.into).mkdir(parents=True, exist_ok=True)
+    for source in package.binaries:
+        shutil.copy(source, root / package.into)
+
+
+def build(job: Job, package: Package, folder: Path) -> None:
+    arch = architecture()
+    file = folder / arch / f"{package.name}_{package.version}_{arch}.deb"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=job.out) as root:
+        lay_out(package, Path(root), arch)
+        # The packages travel over a bridge: unpacking is what would take time.
+        Path(root).chmod(0o755)
+        job.run("dpkg-deb", "--root-owner-group", "-Zzstd", "-z1", "--build", root, file)
+
+
+def index(folder: Path) -> str:
+    """The Packages file."""
+    entries = []
+    for path in sorted(folder.rglob("*.deb")):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        where = f"Filename: {path.relative_to(folder)}\nSize: {path.stat().st_size}\nSHA256: {digest}\n"
+        entries.append(run("dpkg-deb", "--field", path) + "\n" + where)
+    return "\n".join(entries)
+
+
+def release(folder: Path, arch: str) -> str:
+    """The Release file; like upstream's it names no suite and no codename."""
+    label = f"isv:kubernetes:core:stable:v{MINOR}"
+    lines = [f"Origin: obs://build.opensuse.org/{label}/deb", f"Label: {label}", f"Architectures: {arch}"]
+    lines += [
+        f"Date: {formatdate(usegmt=True)}",
+        "Description: kubefab's lab, in the layout of pkgs.k8s.io",
+        "SHA256:",
+    ]
+    for name in ("Packages", "Packages.gz"):
+        content = (folder / name).read_bytes()
+        lines.append(f" {hashlib.sha256(content).hexdigest()} {len(content)} {name}")
+    return "\n".join(lines) + "\n"
+
+
+def sign(job: Job, folder: Path) -> None:
+    """In a keyring of its own, which is gone afterwards."""
+    # gpg-agent's socket path must be short, so not below job.out.
+    with tempfile.TemporaryDirectory(prefix="kubefab-") as home:
+        gpg = (
+            "gpg",
+            "--homedir",
+            home,
+            "--batch",
+            "--yes",
+            "--pinentry-mode",
+            "loopback",
+            "--passphrase",
+            "",
+        )
+        job.run(*gpg, "--import", KEYS / "not-a-secret.asc")
+        job.run(*gpg, "--armor", "--detach-sign", "-o", folder / "Release.gpg", folder / "Release")
+        job.run(*gpg, "--clearsign", "-o", folder / "InRelease", folder / "Release")
+        env = {**os.environ, "GNUPGHOME": home}
+        subprocess.run(["gpgconf", "--kill", "gpg-agent"], env=env, check=False)
+
+
+def make(job: Job) -> None:
+    folder = job.out / REPOSITORY
+    folder.mkdir(parents=True)
+    for package in packages():
+        build(job, package, folder)
+    text = index(folder).encode()
+    (folder / "Packages").write_bytes(text)
+    (folder / "Packages.gz").write_bytes(gzip.compress(text, mtime=0))
+    (folder / "Release").write_text(release(folder, architecture()))
+    shutil.copy(KEYS / "Release.key", folder)
+    sign(job, folder)
+
+
+PART = Part(
+    "packages",
+    f"the package repository, Kubernetes {MINOR}",
+    (KEYS, FILES, Path(__file__)),
+    make,
+    seconds=10,
+    needs=(PARTS["kubernetes"], PARTS["cni"]),
+)

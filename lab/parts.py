@@ -1,0 +1,153 @@
+"""Parts that take long to make are made once, kept by the content of their pins."""
+
+import hashlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from lab.report import Report
+from lab.settings import CACHE, HERE, LOGS, LabError
+from lab.shell import run_logged
+
+UNFINISHED = CACHE / "unfinished"
+# Two compilations at once only take each other's processors.
+COMPILER = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One part being made: fills `out`, tells everything to `log`."""
+
+    out: Path
+    log: Path
+
+    def run(self, *argv: str | Path, cwd: Path | None = None, **env: str) -> None:
+        # Whatever a tool leaves behind when it is killed then lies where the next run cleans up.
+        env = {**os.environ, "TMPDIR": str(UNFINISHED), **env}
+        run_logged(self.log, *argv, cwd=cwd, env=env)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that is made from its pins alone, so that the same pins need it made once."""
+
+    name: str
+    about: str
+    pins: tuple[Path | str, ...]
+    make: Callable[[Job], None]
+    seconds: int
+    needs: "tuple[Part, ...]" = ()
+    compiles: bool = False
+    gigabytes: float = 0.5
+
+    @cached_property
+    def key(self) -> str:
+        digest = hashlib.sha256(self.name.encode())
+        for pin in self.pins:
+            digest.update(pinned_bytes(pin))
+        for part in self.needs:
+            digest.update(part.key.encode())
+        return digest.hexdigest()[:12]
+
+    @property
+    def place(self) -> Path:
+        return CACHE / self.name / self.key
+
+    @property
+    def cached(self) -> bool:
+        return self.place.is_dir()
+
+
+def pinned_bytes(pin: Path | str) -> bytes:
+    """A pin's own content; a directory's is that of all files in it, names included."""
+    if isinstance(pin, str):
+        return b"\0text\0" + pin.encode()
+    files = sorted(path for path in pin.rglob("*") if path.is_file()) if pin.is_dir() else [pin]
+    return b"".join(
+        b"\0file\0%s\0%s" % (str(path.relative_to(HERE)).encode(), path.read_bytes()) for path in files
+    )
+
+
+def make(part: Part, report: Report) -> None:
+    """Make a part where nobody looks, and move it into place when it is whole."""
+    out = UNFINISHED / f"{part.name}-{part.key}"
+    log = LOGS / f"{part.name}.log"
+    out.mkdir(parents=True)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
+    with COMPILER if part.compiles else nullcontext(), report.making(part.about, part.seconds):
+        part.make(Job(out, log))
+    os.sync()
+    part.place.parent.mkdir(parents=True, exist_ok=True)
+    out.rename(part.place)
+
+
+def everything(parts: Iterable[Part]) -> Iterator[Part]:
+    """Each part once, after what it needs."""
+    seen: set[str] = set()
+    for part in parts:
+        for each in (*everything(part.needs), part):
+            if each.name not in seen:
+                seen.add(each.name)
+                yield each
+
+
+def make_missing(parts: Sequence[Part], report: Report) -> list[Part]:
+    """Make what is not cached, as much at once as the parts' needs allow."""
+    wanted = [part for part in everything(parts) if not part.cached]
+    if not wanted:
+        return []
+    check_space(wanted)
+    # Only a run that was broken off leaves anything here, and only one run is let in at a time.
+    shutil.rmtree(UNFINISHED, ignore_errors=True)
+    futures: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        for part in wanted:
+            before = [futures[need.name] for need in everything(part.needs) if need.name in futures]
+            futures[part.name] = pool.submit(make_after, before, part, report)
+    failures = [error for future in futures.values() if (error := future.exception())]
+    if failures:
+        raise LabError("\n".join(dict.fromkeys(map(str, failures))))
+    return wanted
+
+
+def make_after(before: Sequence[Future[None]], part: Part, report: Report) -> None:
+    for future in before:
+        future.result()
+    make(part, report)
+
+
+def check_space(wanted: Sequence[Part]) -> None:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    needed = sum(part.gigabytes for part in wanted)
+    free = shutil.disk_usage(CACHE).free / 1e9
+    if free < needed:
+        raise LabError(
+            f"{CACHE}: {needed:.0f} GB are wanted for what is to be built, {free:.0f} GB are free."
+        )
+
+
+def newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def prune(parts: Sequence[Part], keep: int = 2) -> None:
+    """Forget parts of old pins; a few stay for other checkouts of the project."""
+    for part in everything(parts):
+        for old in newest_first(part.place.parent)[keep:]:
+            if old != part.place:
+                shutil.rmtree(old)
+
+
+def touch(parts: Sequence[Part]) -> None:
+    """Used now: what is pruned is what nobody has used for longest."""
+    now = time.time()
+    for part in everything(parts):
+        os.utime(part.place, (now, now))

@@ -1,0 +1,145 @@
+"""What the computer serves to its machines: an image registry and an HTTP server."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from lab import distribution, images, manifests, packages
+from lab.settings import GATEWAY, LOGS, STATE, LabError
+from lab.waiting import until
+
+REGISTRY_CONFIG = STATE / "registry.yml"
+WWW = STATE / "www"
+IMAGES = STATE / "images"
+CONFIG = f"""version: 0.1
+log: {{level: warn}}
+storage:
+  filesystem: {{rootdirectory: {IMAGES}}}
+  maintenance: {{readonly: {{enabled: true}}}}
+http: {{addr: "{GATEWAY}:5000", secret: the lab's}}
+"""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A daemon, known by its command line: no pid file that could be stale."""
+
+    name: str
+    argv: Sequence[str]
+    url: str
+
+    @property
+    def log(self) -> Path:
+        return LOGS / f"{self.name}.log"
+
+
+def services() -> list[Service]:
+    # The interpreter itself, not the one of a checkout's virtual environment: it may go, this stays.
+    python = os.path.realpath(sys.executable)
+    serve = [
+        "-I",
+        "-m",
+        "http.server",
+        "8080",
+        "--bind",
+        GATEWAY,
+        "--directory",
+        str(WWW),
+        "--protocol",
+        "HTTP/1.1",
+    ]
+    registry = str(distribution.REGISTRY.place / "docker-registry")
+    return [
+        Service("registry", [registry, "serve", str(REGISTRY_CONFIG)], f"http://{GATEWAY}:5000/v2/"),
+        Service("http", [python, *serve], f"http://{GATEWAY}:8080/pkgs/{packages.REPOSITORY}/Release.key"),
+    ]
+
+
+def processes() -> dict[int, list[str]]:
+    """Every living process's command line."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found[int(path.parent.name)] = path.read_bytes().decode(errors="replace").split("\0")[:-1]
+        except OSError:
+            continue
+    return found
+
+
+def is_ours(argv: Sequence[str]) -> bool:
+    """Also one that another checkout, or an older version of this one, started."""
+    return any(argv[1:] == service.argv[1:] for service in services())
+
+
+def pid_of(service: Service, alive: dict[int, list[str]]) -> int | None:
+    return next((pid for pid, argv in alive.items() if argv == list(service.argv)), None)
+
+
+def answers(service: Service) -> bool:
+    try:
+        return requests.head(service.url, timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+def point(link: Path, target: Path) -> None:
+    """A symbolic link that is never missing, not even for a moment."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    fresh = link.with_name(f"{link.name}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(link)
+
+
+def publish() -> None:
+    """What is served now: a running service needs no restart for it."""
+    point(IMAGES, images.PART.place)
+    point(WWW / "pkgs", packages.PART.place)
+    for folder in manifests.PART.place.iterdir():
+        point(WWW / folder.name, folder)
+    REGISTRY_CONFIG.write_text(CONFIG)
+
+
+def start(service: Service) -> None:
+    """Outlives the command that started it."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with service.log.open("a") as log:
+        process = subprocess.Popen(
+            service.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+        )
+    until(lambda: answers(service) or process.poll() is not None, 15)
+    if not answers(service):
+        last = "\n".join(service.log.read_text(errors="replace").splitlines()[-5:])
+        raise LabError(
+            f"The {service.name} does not answer at {service.url}. The end of {service.log}:\n{last}"
+        )
+
+
+def stop(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def ensure() -> list[str]:
+    """Both run and answer; returns the names of those that had to be started."""
+    publish()
+    alive = processes()
+    wanted = [service for service in services() if not (pid_of(service, alive) and answers(service))]
+    kept = {pid_of(service, alive) for service in services() if service not in wanted}
+    for pid, argv in alive.items():
+        if is_ours(argv) and pid not in kept:
+            stop(pid)
+    for service in wanted:
+        start(service)
+    return [service.name for service in wanted]
+
+
+def stop_all() -> None:
+    for pid, argv in processes().items():
+        if is_ours(argv):
+            stop(pid)

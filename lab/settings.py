@@ -1,0 +1,35 @@
+"""Names, addresses and places of the lab."""
+
+import os
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+STATE = Path("/var/lib/kubefab-lab")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubefab-lab"
+LOGS = STATE / "logs"
+KEY = STATE / "ssh/id_ed25519"
+KNOWN_HOSTS = STATE / "ssh/known_hosts"
+
+NETWORK = "kubefab-lab"
+SUBNET = "10.250.0.0/24"
+GATEWAY = "10.250.0.1"
+FIRST_MACHINE = 10
+MOST_MACHINES = 40
+
+SUITE = "trixie"
+KUBERNETES = "1.37.2"
+FLANNEL = "0.28.10"
+
+
+class LabError(Exception):
+    """What went wrong, and what a person can do, for the terminal."""
+
+
+def machine_names(count: int) -> list[str]:
+    """manager, client, client2, client3 …"""
+    return ["manager", "client", *(f"client{number}" for number in range(2, count))][:count]
+
+
+def address(name: str) -> str:
+    position = machine_names(MOST_MACHINES).index(name)
+    return f"10.250.0.{FIRST_MACHINE + position}"

@@ -1,0 +1,3 @@
+#!/bin/sh
+set -eu
+sysctl -p /etc/sysctl.d/90-kubernetes.conf

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Installs Debian packages, as named: "containerd", "kubelet=1.37.2-*". Refreshes the lists where they
+# turn out to be missing or out of date.
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+install() {
+    apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
+        install --no-install-recommends --allow-change-held-packages "$@" </dev/null
+}
+install "$@" || {
+    apt-get -q -o DPkg::Lock::Timeout=600 update
+    install "$@"
+}

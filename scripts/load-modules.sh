@@ -1,0 +1,5 @@
+#!/bin/sh
+set -eu
+for module; do
+    modprobe "$module"
+done

@@ -1,0 +1,17 @@
+# shellcheck shell=sh
+# Holds a lock for as long as its caller sends a byte at least every 90 seconds: a caller that dies, or
+# whose cable is pulled, lets go of it.
+# usage: lock.sh HOLDER    prints "held", or "busy SECONDS HOLDER" of whoever has it
+main() {
+    set -eu
+    [ -d /run/kubefab ] || mkdir -m 0700 /run/kubefab
+    exec 9>>/run/kubefab/run
+    if ! flock -n 9; then
+        echo "busy $(cat /run/kubefab/run)"
+        exit 0
+    fi
+    echo "$(date +%s) $1" >/run/kubefab/run
+    echo held
+    while beat=$(timeout 90 head -c 1) && [ -n "$beat" ]; do :; done
+}
+main "$@"

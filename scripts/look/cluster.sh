@@ -1,0 +1,21 @@
+# shellcheck shell=sh
+# The cluster, as its own first master tells it. Nothing where there is no control plane.
+[ -e /etc/kubernetes/admin.conf ] || exit 0
+argument() { # argument MANIFEST FLAG: the value a static pod was given
+    while read -r _ flag; do
+        case $flag in "--$2="*) echo "$2 ${flag#*=}" ;; esac
+    done <"/etc/kubernetes/manifests/$1.yaml"
+}
+while read -r name value; do
+    case $name in image:) echo "version ${value##*:v}" ;; esac
+done </etc/kubernetes/manifests/kube-apiserver.yaml
+argument kube-apiserver service-cluster-ip-range
+argument kube-controller-manager cluster-cidr
+# Its discovery cache goes below /run: a look leaves nothing in anybody's home.
+if answer=$(kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubefab/kubectl \
+    --request-timeout 5s get nodes,daemonsets.apps,deployments.apps --all-namespaces -o json 2>&1); then
+    printf 'answer %s\n' "$(printf '%s' "$answer" | tr '\n' ' ')"
+else
+    printf 'silent %s\n' "${answer##*
+}"
+fi

@@ -1,0 +1,16 @@
+# shellcheck shell=sh
+# The look: prints what is true on this host, a fact a line, and changes nothing.
+# usage: look.sh PART… -- PATH…      PATH: the files whose content and age are wanted
+# The other files of this folder travel in front of this one, each as a function look_PART.
+set -u
+export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
+parts=
+while [ "$1" != -- ]; do
+    parts="$parts $1"
+    shift
+done
+shift
+for part in $parts; do
+    echo "== $part"
+    "look_$part" "$@" </dev/null 2>/dev/null
+done

@@ -1,0 +1,38 @@
+# shellcheck shell=sh
+# What of Kubernetes is on this host: whose node it is, and what is left of others.
+conf() { # conf FILE: the server and the CA a kubeconfig trusts
+    while read -r name value; do
+        case $name in
+            server:) echo "$2_server $value" ;;
+            certificate-authority-data:) echo "$2_ca $value" ;;
+        esac
+    done <"/etc/kubernetes/$1"
+}
+[ ! -e /etc/kubernetes/admin.conf ] || conf admin.conf admin
+[ ! -e /etc/kubernetes/kubelet.conf ] || conf kubelet.conf kubelet
+[ ! -e /etc/kubernetes/bootstrap-kubelet.conf ] || echo "join_begun yes"
+[ ! -e /var/lib/kubefab/init ] || { read -r since </var/lib/kubefab/init; echo "init_begun ${since:-0}"; }
+[ ! -d /var/lib/etcd/member ] || echo "etcd_data yes"
+for manifest in /etc/kubernetes/manifests/*.yaml; do
+    [ ! -e "$manifest" ] || echo "manifest ${manifest##*/}"
+done
+for conf in /etc/cni/net.d/*; do
+    [ ! -e "$conf" ] || echo "cni ${conf##*/}"
+done
+for link in cni0 flannel.1; do
+    [ ! -e "/sys/class/net/$link" ] || echo "link $link"
+done
+
+# ~/.kube/config of whoever came in over SSH, whether as root or by sudo
+user=${SUDO_USER:-root}
+home=$(getent passwd "$user" | cut -d: -f6)
+if cmp -s /etc/kubernetes/admin.conf "$home/.kube/config"; then
+    echo "kubeconfig same"
+elif [ -e "$home/.kube/config" ]; then
+    echo "kubeconfig other"
+fi
+
+ss -Hltnp | while read -r _ _ _ local _ process; do
+    process=${process#*\"}
+    echo "port ${local##*:} ${process%%\"*}"
+done

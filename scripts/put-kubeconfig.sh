@@ -1,0 +1,13 @@
+#!/bin/sh
+# Gives whoever came in over SSH the admin's kubeconfig. One for another cluster is kept beside it.
+set -eu
+user=${SUDO_USER:-root}
+home=$(getent passwd "$user" | cut -d: -f6)
+umask 077
+mkdir -p "$home/.kube"
+if [ -e "$home/.kube/config" ]; then
+    mv "$home/.kube/config" "$home/.kube/config.before-kubefab-$(date +%s)"
+fi
+cp /etc/kubernetes/admin.conf "$home/.kube/config.new"
+mv "$home/.kube/config.new" "$home/.kube/config"
+chown "$user:" "$home/.kube" "$home/.kube/config"

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Swap off, and off after every boot: fstab, units (zram-generator and gpt-auto make theirs below /run),
+# and the daemons that swap on by themselves.
+set -eu
+sed -i -E 's/^([^#[:space:]]+[[:space:]]+[^[:space:]]+[[:space:]]+swap([[:space:]]|$))/# switched off by kubefab: \1/' /etc/fstab
+systemctl daemon-reload
+for unit in /run/systemd/generator*/*.swap /etc/systemd/system/*.swap /usr/lib/systemd/system/*.swap; do
+    name=${unit##*/}
+    if [ -e "$unit" ] && [ "$(readlink -f "/etc/systemd/system/$name")" != /dev/null ]; then
+        rm -f "/etc/systemd/system/$name"
+        systemctl mask --now "$name"
+    fi
+done
+for daemon in zramswap dphys-swapfile; do
+    if [ -e "/etc/systemd/system/multi-user.target.wants/$daemon.service" ]; then
+        systemctl disable --now "$daemon"
+    fi
+done
+swapoff -a

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Takes from this host all that kubeadm, the kubelet and flannel made: as clean as before kubeadm. The
+# packages stay. Needs no living cluster, and may be broken off and begun again.
+set -eu
+socket=unix:///run/containerd/containerd.sock
+
+systemctl stop kubelet 2>/dev/null || true
+# Without these kubeadm asks no API server, which may be gone and would be waited for.
+rm -f /etc/kubernetes/*.conf
+if command -v kubeadm >/dev/null; then
+    kubeadm reset --force --cri-socket "$socket"
+fi
+
+# What kubeadm reset leaves, or could not reach.
+if [ -S /run/containerd/containerd.sock ]; then
+    for container in $(ctr -n k8s.io tasks ls -q); do
+        ctr -n k8s.io tasks kill --signal SIGKILL --all "$container" || true
+        ctr -n k8s.io tasks delete --force "$container" || true
+    done
+    for container in $(ctr -n k8s.io containers ls -q); do
+        ctr -n k8s.io containers delete "$container" || true
+    done
+fi
+while read -r _ target _; do
+    case $target in /var/lib/kubelet/*) umount -l "$target" || true ;; esac
+done </proc/mounts
+rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/kubefab
+rm -f /etc/cni/net.d/*flannel* /etc/cni/net.d/.kubernetes-cni-keep
+for link in cni0 flannel.1; do
+    [ ! -e "/sys/class/net/$link" ] || ip link delete "$link"
+done
+
+# Only Kubernetes' own chains, and the rules that lead to them: the rest is somebody else's firewall.
+for family in iptables ip6tables; do
+    if command -v "$family-save" >/dev/null; then
+        "$family-save" | grep -vE -- '(^:|-A |-j )(KUBE|FLANNEL|CNI)-' | "$family-restore"
+    fi
+done
