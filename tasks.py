@@ -2,9 +2,20 @@
 
 from invoke import Collection, Context, task
 
-from kubefab.runbook import converge
-from kubefab.steps import control_plane, health, network, packages, preflight as checks, runtime, system
-from kubefab.steps import wanted, worker
+from kubefab.runbook import converge, destroy, save_kubeconfig, show_status
+from kubefab.steps import (
+    control_plane,
+    health,
+    network,
+    packages,
+    reboot,
+    reset,
+    runtime,
+    system,
+    wanted,
+    worker,
+)
+from kubefab.steps import preflight as checks
 from lab.tasks import ns as lab
 
 
@@ -38,6 +49,12 @@ def install_flannel(c: Context) -> None:
     converge(c, "master", network.steps)
 
 
+@task(pre=[init_master])
+def untaint(c: Context) -> None:
+    """Let the master take ordinary pods too."""
+    converge(c, "master", wanted.untainted)
+
+
 @task(pre=[install_flannel])
 def join_worker(c: Context) -> None:
     """Join every worker of hosts.yml."""
@@ -50,6 +67,58 @@ def up(c: Context) -> None:
     converge(c, "all", wanted.steps, health.steps)
 
 
-ns = Collection(preflight, install_docker, install_kubeadm, init_master, install_flannel, join_worker)
-ns.add_collection(Collection("cluster", up), name="cluster")
+@task(help={"host": "a worker of hosts.yml"})
+def join(c: Context, host: str) -> None:
+    """Add one machine of hosts.yml to the cluster, touching no other but the master."""
+    converge(c, host, checks.steps, worker.invited)
+    converge(c, host, runtime.steps, system.steps, packages.steps, worker.steps, health.steps)
+
+
+@task
+def fix_reboot(c: Context) -> None:
+    """After a reboot: swap off, services up, every node Ready again."""
+    converge(c, "all", reboot.steps, health.steps)
+
+
+HOST = "a host of hosts.yml; all of them where none is named"
+YES = "do not ask; needed where there is no terminal"
+
+
+@task(help={"host": HOST, "yes": YES})
+def restart(c: Context, host: str = "all", yes: bool = False) -> None:
+    """Take Kubernetes away from hosts: as clean as before kubeadm, for a new start."""
+    destroy(c, host, reset.steps, yes=yes)
+
+
+@task(name="reset", help={"yes": YES})
+def reset_all(c: Context, yes: bool = False) -> None:
+    """Take the cluster away from all of its hosts."""
+    destroy(c, "all", reset.steps, yes=yes)
+
+
+@task(help={"json": "one JSON object, and nothing else, on standard output"})
+def status(c: Context, json: bool = False) -> None:
+    """Show the nodes and what is wrong. Exit status 0: all is well."""
+    show_status(c, health.steps, json)
+
+
+@task(help={"output": "the file to write", "force": "write over the kubeconfig of another cluster"})
+def kubeconfig(c: Context, output: str, force: bool = False) -> None:
+    """Fetch the admin's kubeconfig, for kubectl on this computer."""
+    save_kubeconfig(c, output, force)
+
+
+ns = Collection(
+    preflight,
+    install_docker,
+    install_kubeadm,
+    init_master,
+    install_flannel,
+    untaint,
+    join_worker,
+    restart,
+    fix_reboot,
+)
+ns.add_collection(Collection("cluster", up, status, reset_all, kubeconfig, auto_dash_names=True))
+ns.add_collection(Collection("node", join))
 ns.add_collection(lab)

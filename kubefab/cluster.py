@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from kubefab import facts, releases, render
+from kubefab.errors import KubefabError
 from kubefab.facts import Facts
 from kubefab.inventory import Inventory
 from kubefab.releases import Release
@@ -20,9 +21,8 @@ class Cluster:
     def __init__(self, inventory: Inventory, log: Log, healthz: Callable[[Host, str], str]) -> None:
         sudo = Sudo()
         self.inventory = inventory
-        self.hosts = {
-            host.name: Host(host, Link(host, sudo), log) for host in inventory.hosts if not host.absent
-        }
+        self.log = log
+        self.hosts = {host.name: Host(host, Link(host, sudo), log) for host in inventory.hosts if not host.absent}
         self._healthz = healthz
         self._paths = render.paths(inventory)
         self._found: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
@@ -38,6 +38,12 @@ class Cluster:
     def release(self) -> Release:
         return releases.release(self.inventory.cluster.kubernetes)
 
+    def require(self, name: str) -> Host:
+        """The host of this name. KubefabError, with the names there are, where it is not to be had."""
+        if self.inventory.host(name).absent:
+            raise KubefabError(f"{name} is marked `absent: true` in {self.inventory.path}")
+        return self.hosts[name]
+
     def facts(self, host: Host) -> Facts:
         """What is known of a host and, by way of the first master, of the cluster."""
         master = self._found[self.master.name]
@@ -52,16 +58,13 @@ class Cluster:
     def looked_at(self, host: Host) -> bool:
         return bool(self._found[host.name])
 
-    def forget(self) -> None:
-        """Takes nothing found so far for granted any more."""
-        self._found = {name: {} for name in self.hosts}
-
     def look(self, host: Host, parts: tuple[str, ...] | None = None, since: float | None = None) -> None:
         """Brings a host's facts up to date. Callers who ask for the same at one time share one look.
 
         `since` (time.monotonic) is the age that will do: by default only a look that begins from now on.
         """
-        wanted = parts or (*PARTS, *(["cluster"] if host.name == self.master.name else []))
+        whole = (*PARTS, *(["cluster"] if host.name == self.master.name else []))
+        wanted = whole if parts is None else parts
         since = time.monotonic() if since is None else since
         with self._gates[host.name]:
             if all(self._began.get((host.name, part), -1.0) >= since for part in wanted):

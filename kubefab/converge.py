@@ -14,8 +14,9 @@ import tenacity
 
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, KubefabError
+from kubefab.facts import clock_time
 from kubefab.remote import Host
-from kubefab.report import Report
+from kubefab.report import Failure, Report
 from kubefab.step import MISSING, NO_CLUSTER, Step
 
 Subject = Callable[[Cluster, Host], list[Step]]
@@ -25,15 +26,6 @@ HOST_PAUSE, CLUSTER_PAUSE = 0.3, 1.0  # seconds between looks while a state come
 
 class Stop(KubefabError):
     """What is left cannot go on without the host that failed."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a host was set aside for the rest of this run."""
-
-    host: str
-    title: str
-    error: HostError
 
 
 @dataclass
@@ -56,25 +48,49 @@ class Engine:
 
         A host that fails is set aside; Stop where it is the master, on which the rest depends.
         """
-        hosts = self.chosen(who)
-        self._each(self._unlooked(hosts), self._look_first, at_once)
-        self._each(self._going(hosts), lambda host: self._complain(host, subjects), at_once)
+        hosts = self.look(who)
+        self._each(self._going(hosts), lambda host: self._complain(host, subjects))
         if self.dry:
             for host in self._going(hosts):
                 self._plan(host, subjects)
         else:
             lock_host = self.cluster.hosts[lock] if lock else self.cluster.master
             self._each(self._going(hosts), lambda host: self._bring(host, subjects, lock_host), at_once)
-        self._stop_without_master(hosts)
+        self._stop_without_master(who)
+
+    def look(self, who: str, *parts: str) -> list[Host]:
+        """Looks at these hosts as a converge would, and at these parts besides. Those that answered."""
+        hosts = self.chosen(who)
+        self._each(self._unlooked(hosts), self._look_first)
+        self._each(self._going(hosts), lambda host: self.cluster.look(host, parts, since=0))
+        return self._going(hosts)
+
+    def gaps(self, hosts: list[Host], *subjects: Subject) -> list[tuple[str, str, str]]:
+        """What is missing there, told and not changed: host, title, gap."""
+        return [
+            (host.name, step.title, gap)
+            for host in hosts
+            for step in self._steps(host, subjects)
+            if (gap := step.gap(self.cluster.facts(host)))
+        ]
+
+    def strangers(self) -> list[str]:
+        """The cluster's nodes that hosts.yml does not know."""
+        live = self.cluster.facts(self.cluster.master).cluster
+        known = {host.name for host in self.cluster.inventory.hosts}
+        known |= {facts.node.name for facts in self.cluster.all_facts().values() if facts.node}
+        return [name for name in (live.nodes if live else ()) if name not in known]
 
     def chosen(self, who: str) -> list[Host]:
-        """The hosts that are meant, those set aside not among them."""
+        """The hosts that are meant, those set aside not among them. KubefabError for a name that is none."""
         master = self.cluster.master.name
         groups: dict[str, Callable[[Host], bool]] = {
             "all": lambda host: True,
             "master": lambda host: host.name == master,
             "workers": lambda host: host.name != master,
         }
+        if who not in groups:
+            self.cluster.require(who)
         meant = groups.get(who, lambda host: host.name == who)
         return self._going(filter(meant, self.cluster.hosts.values()))
 
@@ -95,7 +111,7 @@ class Engine:
     def _fresh(self, host: Host) -> bool:
         return not self.cluster.looked_at(host)
 
-    def _each(self, hosts: list[Host], work: Callable[[Host], None], at_once: int) -> None:
+    def _each(self, hosts: list[Host], work: Callable[[Host], None], at_once: int = 30) -> None:
         """The same work on several hosts at once. One that fails hides no other."""
 
         def guarded(host: Host) -> None:
@@ -121,7 +137,7 @@ class Engine:
 
         def gap(_: object = None) -> str | None:
             change = self.cluster.facts(host).change
-            return change and f"{change.title}, since {time.strftime('%H:%M:%S', time.localtime(change.since))}"
+            return (change and f"{change.title}, since {clock_time(change.since)}") or None
 
         if gap():
             title = "no change of an earlier run is still going on"
@@ -205,14 +221,16 @@ class Engine:
         """Takes the lock before the first change; says since when it is ours: older looks no longer count."""
         with self._locking:
             if host.name not in self._locked:
-                self._held.enter_context(host.lock(f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}"))
+                self._held.enter_context(
+                    host.lock(f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}")
+                )
                 self._locked[host.name] = self.clock()
             return self._locked[host.name]
 
-    def _stop_without_master(self, hosts: list[Host]) -> None:
-        aside = {failure.host for failure in self.failures}
-        if self.cluster.master.name in aside and self.cluster.master in hosts:
-            raise Stop("without its master the rest cannot go on")
+    def _stop_without_master(self, who: str) -> None:
+        """A failed worker hides no other; without its master nothing of a cluster can go on."""
+        if who in ("all", "master") and not self._going([self.cluster.master]):
+            raise Stop(f"{self.cluster.master.name} is the master: without it the rest cannot go on")
 
 
 def _sign(gap: str) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -144,6 +145,11 @@ class Facts:
         return next((node for node in nodes if self.machine_id and node.machine_id == self.machine_id), None)
 
 
+def clock_time(moment: float) -> str:
+    """A moment, in seconds of the epoch, as the clock on the wall here shows it."""
+    return time.strftime("%H:%M:%S", time.localtime(moment))
+
+
 def sections(text: str) -> dict[str, str]:
     """A look's output by its parts: `== system` begins the part "system"."""
     parts: dict[str, list[str]] = {}
@@ -229,7 +235,7 @@ def _pairs(to: str, key: Callable[[str], Any] = str, convert: Callable[[str], An
 
 def _endpoint(found: dict[str, Any], _: str, value: str) -> None:
     address, *names = value.split()
-    found.setdefault("endpoints", {}).update({name: address for name in names})
+    found.setdefault("endpoints", {}).update(dict.fromkeys(names, address))
 
 
 def _skew(found: dict[str, Any], name: str, value: str) -> None:

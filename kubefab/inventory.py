@@ -82,9 +82,7 @@ class Ssh(_Strict):
     user: str | None = Field(default=None, pattern=f"^{USER}$", description="the user to log in as")
     port: int | None = Field(default=None, ge=1, le=65535, description="sshd's port, from 1 to 65535")
     key: File | None = Field(default=None, description="the private key's file, beside hosts.yml or with ~")
-    known_hosts: File | None = Field(
-        default=None, description="a file of host keys, beside hosts.yml or with ~"
-    )
+    known_hosts: File | None = Field(default=None, description="a file of host keys, beside hosts.yml or with ~")
     jump: str | None = Field(default=None, pattern=JUMP, description="the host between: [user@]host[:port]")
 
 
@@ -92,9 +90,7 @@ class Mirror(_Strict):
     """What to ask instead; with a key where an apt mirror signs itself."""
 
     url: Url = Field(description="a URL with http:// or https:// and no password in it")
-    key: Fingerprint | None = Field(
-        default=None, description="an OpenPGP fingerprint: 40 hex digits, in quotes"
-    )
+    key: Fingerprint | None = Field(default=None, description="an OpenPGP fingerprint: 40 hex digits, in quotes")
 
 
 class Cluster(_Strict):
@@ -207,7 +203,7 @@ def parse(text: str, path: Path) -> Inventory:
     InventoryError with every problem at once.
     """
     tree = _Tree(path)
-    data = tree.read(_compose(text, path))
+    data = tree.read(_compose(text, path), line=1)
     errors: list[ErrorDetails] = []
     try:
         file = HostsFile.model_validate_json(json.dumps(data), strict=True, context=path.parent)
@@ -240,7 +236,7 @@ def _host(name: str, machine: Machine, ssh: Ssh) -> Host:
 def _compose(text: str, path: Path) -> Node:
     try:
         _refuse_depth(text, path)
-        return yaml.compose(text, LOADER) or yaml.compose("null", LOADER)
+        return yaml.compose(text, LOADER) or ScalarNode(f"{TAG}null", "")
     except yaml.YAMLError as error:
         raise InventoryError(f"{path}:{_not_yaml(error, text)}") from None
 
@@ -251,7 +247,8 @@ def _refuse_depth(text: str, path: Path) -> None:
     for event in yaml.parse(text, LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
-            raise InventoryError(f"{path}:{event.start_mark.line + 1}: {TOO_MUCH}")
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise InventoryError(f"{path}:{line}: {TOO_MUCH}")
 
 
 def _not_yaml(error: yaml.YAMLError, text: str) -> str:
@@ -394,10 +391,8 @@ def _expected(loc: Loc) -> tuple[Any, str]:
 
 
 def _contradictions(values: Values) -> Iterator[Problem]:
-    yield from _same_addresses(values)
-    yield from _roles(values)
-    yield from _networks(values)
-    yield from _registries(values)
+    for rule in (_same_addresses, _roles, _networks, _registries):
+        yield from rule(values)
 
 
 def _of_hosts(values: Values, field: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Hosts over SSH: connect, look, change, ask; whom to believe, and how to become root."""
 
+import logging
 import os
 import shlex
 import socket
@@ -17,13 +18,16 @@ from typing import Any
 import paramiko
 import tenacity
 from fabric import Config, Connection
-from paramiko.hostkeys import HostKeys
+from paramiko.hostkeys import HostKeyEntry, HostKeys
 
 from kubefab import facts, inventory
 from kubefab.errors import HostError, KubefabError, UnknownHostKey
 
+# Its threads would print what goes wrong beside the error that we raise from it.
+logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+
 SCRIPTS = Path(__file__).parent.parent / "scripts"
-SUDO_PASSWORD = "KUBEFAB_SUDO_PASSWORD"
+SUDO_PASSWORD = "KUBEFAB_SUDO_PASSWORD"  # noqa: S105  the name of an environment variable
 CONNECT_SECONDS = 8
 LOOK_SECONDS = 60
 CHANNELS = 6  # sshd's MaxSessions is ten, and somebody may be logged in by hand
@@ -84,10 +88,9 @@ class Link:
         """The open transport. HostError, in words for the user, where there is none to be had."""
         with self._opening:
             if not self.connection.is_connected:
-                _open(self.connection, self.wanted.name)
+                _open(self.connection, self.wanted.ssh.known_hosts)
                 self.sudo.prepare(self)
-        transport = self.connection.transport
-        assert transport is not None
+        transport: paramiko.Transport = self.connection.transport
         return transport
 
     def execute(self, command: str, stdin: bytes, seconds: float | None = None) -> Answer:
@@ -96,9 +99,7 @@ class Link:
         with self._channels:
             return self.converse(transport, command, stdin, seconds)
 
-    def converse(
-        self, transport: paramiko.Transport, command: str, stdin: bytes, seconds: float | None
-    ) -> Answer:
+    def converse(self, transport: paramiko.Transport, command: str, stdin: bytes, seconds: float | None) -> Answer:
         self.trips += 1
         try:
             channel = transport.open_session(timeout=CONNECT_SECONDS)
@@ -153,9 +154,7 @@ class Sudo:
             return
         if "password" not in answer.errors:
             raise HostError("sudo does not work", answer.errors, f"let {link.connection.user} use sudo there")
-        answer = link.converse(
-            transport, "sudo -k -S -p '' true", f"{self.password()}\n".encode(), LOOK_SECONDS
-        )
+        answer = link.converse(transport, "sudo -k -S -p '' true", f"{self.password()}\n".encode(), LOOK_SECONDS)
         if answer.status != 0:
             hint = f"give the right one in {SUDO_PASSWORD}, or when asked for it"
             raise HostError(f"sudo does not take this password for {link.connection.user}", hint=hint)
@@ -224,7 +223,7 @@ class Host:
     def ask(self, script: str, *args: str, payload: str = "", secret: bool = False) -> str:
         """What a short program prints; for what is no change of a host's state. HostError where it fails."""
         body = f"main() {{\n{script_text(script)}\n}}\n"
-        feed = f"printf %s {b64encode(payload.encode()).decode()} | base64 -d | main \"$@\"\n"
+        feed = f'printf %s {b64encode(payload.encode()).decode()} | base64 -d | main "$@"\n'
         return self._checked(self._run(body + feed, args, LOOK_SECONDS), script, args, secret)
 
     @contextmanager
@@ -247,9 +246,7 @@ class Host:
             channel.close()
 
     def _run(self, program: str, args: tuple[str, ...], seconds: float | None) -> Answer:
-        command, stdin = self.link.sudo.wrap(
-            self.link, shlex.join(["sh", "-s", "--", *args]), program.encode()
-        )
+        command, stdin = self.link.sudo.wrap(self.link, shlex.join(["sh", "-s", "--", *args]), program.encode())
         return self.link.execute(command, stdin, seconds)
 
     def _checked(self, answer: Answer, script: str, args: tuple[str, ...], secret: bool) -> str:
@@ -288,7 +285,7 @@ def _beat(channel: paramiko.Channel, done: threading.Event) -> None:
 def _busy(said: list[str], name: str) -> str:
     if said[:1] != ["busy"] or len(said) < 3:
         return f"{name}: cannot take the lock: {' '.join(said) or 'no answer'}"
-    since = time.strftime("%H:%M:%S", time.localtime(float(said[1])))
+    since = facts.clock_time(float(said[1]))
     return f"another run is under way: {said[2].strip()}, since {since} (its lock is on {name}); wait for its end"
 
 
@@ -329,7 +326,7 @@ _PASSING = (OSError, EOFError, paramiko.SSHException)
 _LASTING = (paramiko.AuthenticationException, paramiko.BadHostKeyException, socket.gaierror)
 
 
-def _open(connection: Connection, name: str) -> None:
+def _open(connection: Connection, known_hosts: Path | None) -> None:
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda e: isinstance(e, _PASSING) and not isinstance(e, _LASTING)),
         stop=tenacity.stop_after_attempt(3),
@@ -339,7 +336,7 @@ def _open(connection: Connection, name: str) -> None:
     try:
         attempts(connection.open)
     except paramiko.BadHostKeyException as error:
-        raise _changed_key(error, connection) from error
+        raise _changed_key(error, connection, known_hosts) from error
     except paramiko.AuthenticationException as error:
         hint = f"try the same by hand: ssh -p {connection.port} {connection.user}@{connection.host}"
         raise HostError(f"does not let {connection.user} in: {error}", hint=hint) from error
@@ -355,8 +352,8 @@ def _open(connection: Connection, name: str) -> None:
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
 
 
-def _changed_key(error: paramiko.BadHostKeyException, connection: Connection) -> HostError:
-    where = _where(error.hostname, connection)
+def _changed_key(error: paramiko.BadHostKeyException, connection: Connection, known_hosts: Path | None) -> HostError:
+    where = _where(error.hostname, connection, known_hosts)
     return HostError(
         f"its SSH key has changed: now {error.key.get_name()} {error.key.fingerprint}; known from {where}",
         hint="somebody may be in between; if the machine was made anew: "
@@ -364,13 +361,17 @@ def _changed_key(error: paramiko.BadHostKeyException, connection: Connection) ->
     )
 
 
-def _where(hostname: str, connection: Connection) -> str:
+def _where(hostname: str, connection: Connection, chosen: Path | None) -> str:
     """FILE:LINE of the key that is known for this name."""
-    policy = connection.client._policy
-    for path in [policy.file] if isinstance(policy, _Refuse) else []:
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            keys = HostKeys()
-            entry = paramiko.hostkeys.HostKeyEntry.from_line(line, number)
-            if entry and keys._hostname_matches(hostname, entry):
+    for path in _known_hosts(connection, chosen):
+        for number, line in enumerate(path.read_text().splitlines() if path.exists() else (), start=1):
+            if (entry := HostKeyEntry.from_line(line, number)) and _names(entry, hostname):
                 return f"{path}:{number}"
     return "known_hosts:?"
+
+
+def _names(entry: HostKeyEntry, hostname: str) -> bool:
+    """Whether a line of known_hosts is about this host; its names may be hashed."""
+    plain = hostname in (entry.hostnames or ())
+    hashed = [name for name in entry.hostnames or () if name.startswith("|1|")]
+    return plain or any(HostKeys.hash_host(hostname, name) == name for name in hashed)

@@ -29,7 +29,7 @@ def file(path: str, **values: Any) -> str:
     if plain.exists():
         return plain.read_text()
     template = (FILES / f"{path}.j2").read_text()
-    return Template(template, undefined=StrictUndefined, keep_trailing_newline=True).render(values)
+    return str(Template(template, undefined=StrictUndefined, keep_trailing_newline=True).render(values))
 
 
 def mirrored(url: str, inventory: Inventory) -> str:
@@ -63,9 +63,7 @@ def kernel() -> dict[str, str]:
     """What the kernel is told at every boot."""
     return {
         "/etc/modules-load.d/kubernetes.conf": file("etc/modules-load.d/kubernetes.conf", modules=MODULES),
-        "/etc/sysctl.d/90-kubernetes.conf": file(
-            "etc/sysctl.d/90-kubernetes.conf", sysctl=SYSCTL
-        ),
+        "/etc/sysctl.d/90-kubernetes.conf": file("etc/sysctl.d/90-kubernetes.conf", sysctl=SYSCTL),
     }
 
 

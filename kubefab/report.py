@@ -1,14 +1,33 @@
 """What happened -> lines for a pipe, a live view for a terminal, a table at the end, JSON."""
 
+import io
+import json
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from kubefab.errors import HostError, UnknownHostKey
+from kubefab.facts import ClusterFacts
+from kubefab.inventory import Inventory
 
 if TYPE_CHECKING:
     from rich.live import Live
+
+TAIL = 8  # lines of a command's output that the closing error shows; the log has all
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a host was set aside for the rest of this run."""
+
+    host: str
+    title: str
+    error: HostError
 
 
 class Report:
@@ -16,6 +35,7 @@ class Report:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.width = max((len(name) for name in names), default=0)
+        self.quiet = False
         self.changes: Counter[str] = Counter()
         self.began = time.monotonic()
         self._running: dict[str, tuple[str, str, float]] = {}
@@ -25,6 +45,8 @@ class Report:
 
     def say(self, host: str, sign: str, text: str) -> None:
         """One line, for good."""
+        if self.quiet:
+            return
         with self._writing:
             line = f"{host:<{self.width}}  {sign} {text}"
             if self._live:
@@ -52,6 +74,16 @@ class Report:
         self._running.pop(host, None)
         self.say(host, "!", title)
 
+    def summary(self, planned: int | None) -> list[str]:
+        """The closing lines: what was changed, or in a dry run what would be."""
+        seconds = time.monotonic() - self.began
+        if planned is not None:
+            return [f"{planned} changes to make" if planned else f"nothing to do ({seconds:.1f} s)"]
+        if not self.changes:
+            return [f"nothing to do ({seconds:.1f} s)"]
+        counts = ", ".join(f"{host} {count}" for host, count in sorted(self.changes.items()))
+        return [f"done in {seconds:.1f} s; changes: {counts}"]
+
     def close(self) -> None:
         if self._live:
             self._live.stop()
@@ -69,10 +101,73 @@ class Report:
 
         table = Table.grid(padding=(0, 1))
         for host, (title, detail, began) in sorted(self._running.items()):
-            table.add_row(
-                Spinner("dots"), host, title, f"[dim]{time.monotonic() - began:.0f} s  {_first_line(detail)}"
-            )
+            table.add_row(Spinner("dots"), host, title, f"[dim]{time.monotonic() - began:.0f} s  {_first_line(detail)}")
         return table
+
+
+def failures(found: Sequence[Failure], log: Path) -> str:
+    """The one error at the end: host by host what is not so, why, and what to do."""
+    strangers = [failure for failure in found if isinstance(failure.error, UnknownHostKey)]
+    blocks = [_unknown_keys(strangers)] if strangers else []
+    blocks += [_block(failure) for failure in found if failure not in strangers]
+    return "\n".join((*blocks, *([f"full log: {log}"] if log.exists() else [])))
+
+
+def _block(failure: Failure) -> str:
+    error = failure.error
+    tail = "".join(f"\n    {line}" for line in error.lines.strip().splitlines()[-TAIL:])
+    hint = f"\n  what to do: {error.hint}" if error.hint else ""
+    return f"\n{failure.host}: not so: {failure.title}\n  {error.what}{tail}{hint}"
+
+
+def _unknown_keys(found: Sequence[Failure]) -> str:
+    """One error for all hosts, and one command that accepts just the keys that were seen."""
+    seen = "\n".join(f"  {failure.host}: {failure.error.what}" for failure in found)
+    lines = "\n".join(failure.error.lines for failure in found)
+    accept = f"cat >>{found[0].error.hint} <<END\n{lines}\nEND"
+    return f"\nunknown SSH keys:\n{seen}\nIf the machines' own consoles show the same, accept them:\n\n{accept}\n"
+
+
+def status_json(wanted: Inventory, live: ClusterFacts | None, problems: list[str]) -> str:
+    """One object: healthy, version, problems, and the nodes."""
+    nodes = live.nodes.values() if live else ()
+    return json.dumps(
+        {
+            "cluster": wanted.cluster.name,
+            "healthy": not problems,
+            "version": live.version if live else None,
+            "problems": problems,
+            "nodes": [
+                {
+                    "name": node.name,
+                    "roles": node.roles,
+                    "ready": node.ready,
+                    "version": node.version,
+                    "address": node.address,
+                }
+                for node in nodes
+            ],
+        },
+        indent=2,
+    )
+
+
+def status_table(wanted: Inventory, live: ClusterFacts | None, problems: list[str]) -> str:
+    """The same for people."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("node", "role", "ready", "version", "address", box=None)
+    for node in live.nodes.values() if live else ():
+        row = (node.name, ", ".join(node.roles) or "worker", "yes" if node.ready else "no", node.version)
+        table.add_row(*(Text(cell) for cell in (*row, node.address)))
+    console = Console(file=io.StringIO(), width=100)
+    if live:
+        console.print(table)
+    verdict = "not well:" if problems else "all is well"
+    text = console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
+    return "\n".join((f"{text}{wanted.cluster.name}: {verdict}", *(f"  {problem}" for problem in problems)))
 
 
 def _first_line(text: str) -> str:

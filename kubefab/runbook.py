@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,24 +9,25 @@ from typing import Any
 from invoke import Context, Exit
 from invoke.executor import Executor
 
-from kubefab.converge import Engine, Failure, Stop, Subject
-from kubefab.errors import KubefabError, UnknownHostKey
+from kubefab import kubeconfig, report
+from kubefab.converge import Engine, Stop, Subject
+from kubefab.errors import KubefabError
+from kubefab.render import API_PORT
 
 HOSTS = "INV_HOSTS"
 
 
 @cache
 def engine(dry: bool) -> Engine:
-    """The one engine of this run, with the cluster of hosts.yml, or of the file that INV_HOSTS names."""
+    """The one engine of this run, for the cluster of hosts.yml, or of the file that INV_HOSTS names."""
     from kubefab import api, inventory
     from kubefab.cluster import Cluster
     from kubefab.remote import Log
-    from kubefab.report import Report
 
     wanted = inventory.load(Path(os.environ.get(HOSTS, "hosts.yml")))
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     cluster = Cluster(wanted, Log(state / "kubefab"), api.healthz)
-    return Engine(cluster, Report(cluster.hosts), dry)
+    return Engine(cluster, report.Report(cluster.hosts), dry)
 
 
 def engine_of(c: "Context | Runbook") -> Engine:
@@ -37,6 +37,58 @@ def engine_of(c: "Context | Runbook") -> Engine:
 def converge(c: Context, who: str, *subjects: Subject, **how: Any) -> None:
     """Brings hosts to the states of these subjects: see Engine.converge."""
     engine_of(c).converge(who, *subjects, **how)
+
+
+def destroy(c: Context, who: str, subject: Subject, yes: bool) -> None:
+    """Brings hosts to states in which something is lost: told first, and asked for."""
+    run = engine_of(c)
+    hosts = run.look(who, "leftovers")
+    if not run.dry:
+        if who == "all" and (strangers := run.strangers()):
+            raise KubefabError(_STRANGERS.format(", ".join(strangers), run.cluster.inventory.path))
+        if losses := run.gaps(hosts, subject):
+            _ask(losses, yes)
+    # A host alone has a lock of its own: its master may be long gone.
+    run.converge(who, subject, lock="" if who == "all" else who)
+
+
+def show_status(c: Context, health: Subject, as_json: bool) -> None:
+    """The nodes and what is wrong with them. Exit with 1 where anything is."""
+    run = engine_of(c)
+    run.report.quiet = True
+    hosts = run.look("all")
+    problems = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+    problems += [f"{host}: {title}: {gap}" for host, title, gap in run.gaps(hosts, health)]
+    facts = run.cluster.facts(run.cluster.master)
+    print((report.status_json if as_json else report.status_table)(run.cluster.inventory, facts.cluster, problems))
+    run.failures.clear()
+    if problems:
+        raise Exit(code=1)
+
+
+def save_kubeconfig(c: Context, output: str, force: bool) -> None:
+    """Fetches the admin's kubeconfig into a file of this computer."""
+    run = engine_of(c)
+    if not run.look("master") or not run.cluster.facts(run.cluster.master).admin_ca:
+        raise KubefabError(_NO_KUBECONFIG)
+    master = run.cluster.master
+    text = master.ask("print-kubeconfig.sh", secret=True)
+    path = Path(output).expanduser()
+    if not run.dry:
+        kubeconfig.save(kubeconfig.reachable_at(text, f"https://{master.wanted.address}:{API_PORT}"), path, force)
+    print(f"kubectl --kubeconfig {path} get nodes")
+
+
+def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:
+    """Lists what will be lost, and goes on only for a yes."""
+    for host, _, gap in losses:
+        print(f"{host}  - {gap}")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise KubefabError("this would all be lost; without a terminal it wants --yes")
+    if input("All of this will be lost. Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise KubefabError("nothing was changed")
 
 
 class Runbook(Executor):
@@ -51,48 +103,34 @@ class Runbook(Executor):
             raise Exit(_INTERRUPTED, code=130) from None
 
     def _execute(self, *tasks: Any) -> Any:
+        results = {}
         try:
             results = super().execute(*tasks)
         except Stop:
-            results = {}
+            pass  # its failures are told below
         finally:
-            if engine.cache_info().currsize:
+            if used := engine.cache_info().currsize:
                 engine_of(self).close()
-        if engine.cache_info().currsize:
-            tell(engine_of(self))
+        if used:
+            self._tell(engine_of(self), [task.name for task in tasks])
         return results
 
-
-def tell(engine: Engine) -> None:
-    """What has happened, in the end. Exit with 1 where a host failed."""
-    if engine.failures:
-        raise Exit(failures_text(engine), code=1)
-
-
-def failures_text(engine: Engine) -> str:
-    blocks = [_unknown_keys([f for f in engine.failures if isinstance(f.error, UnknownHostKey)])]
-    blocks += [_block(f) for f in engine.failures if not isinstance(f.error, UnknownHostKey)]
-    log = engine.cluster.hosts[next(iter(engine.cluster.hosts))].log.path
-    return "\n".join(block for block in (*blocks, f"full log: {log}" if log.exists() else "") if block)
+    def _tell(self, run: Engine, names: list[str]) -> None:
+        """What has happened, in the end. Exit with 1 where a host failed."""
+        if run.failures:
+            raise Exit(report.failures(run.failures, run.cluster.log.path), code=1)
+        for line in run.report.summary(run.planned if run.dry else None):
+            print(line)
+        if not run.dry and (following := NEXT.get(names[-1])):
+            print(following)
 
 
-def _block(failure: Failure) -> str:
-    error = failure.error
-    tail = "".join(f"\n    {line}" for line in error.lines.strip().splitlines()[-8:])
-    hint = f"\n  what to do: {error.hint}" if error.hint else ""
-    return f"\n{failure.host}: not so: {failure.title}\n  {error.what}{tail}{hint}"
-
-
-def _unknown_keys(failures: list[Failure]) -> str:
-    """One error for all hosts, and one command that accepts just the keys that were seen."""
-    if not failures:
-        return ""
-    seen = "\n".join(f"  {failure.host}: {failure.error.what}" for failure in failures)
-    lines = "\n".join(failure.error.lines for failure in failures)
-    file = failures[0].error.hint
-    return f"\n{seen}\nIf these are the fingerprints the machines show, accept them:\n\ncat >>{file} <<END\n{lines}\nEND\n"
-
-
-_INTERRUPTED = (
-    "\ninterrupted: what was begun on the hosts goes on there by itself; the same command waits for it and goes on"
-)
+NEXT = {
+    "cluster.up": "next: inv cluster.status, or kubectl for this computer: inv cluster.kubeconfig --output FILE",
+    "node.join": "next: inv cluster.status",
+    "cluster.reset": "next: inv cluster.up",
+    "restart": "next: inv cluster.up",
+}
+_STRANGERS = "the cluster has nodes that {1} does not know: {0}; write them into it, or take them out of the cluster"
+_NO_KUBECONFIG = "there is no cluster to fetch a kubeconfig from; `inv cluster.up` makes one"
+_INTERRUPTED = "\ninterrupted: what was begun on the hosts goes on there; the same command waits for it and goes on"

@@ -28,7 +28,5 @@ def remove_all(groups: Iterable[Path]) -> None:
 
 
 def remove_parents() -> None:
-    """Nobody else's: a directory with anything in it cannot be removed."""
-    for parent in (ROOT / "systemd/kubefab-lab", *ROOT.glob("*/libpod_parent"), ROOT / "libpod_parent"):
-        with suppress(OSError):
-            parent.rmdir()
+    """podman's own, unless someone's container still runs in them."""
+    remove_all((ROOT / "systemd/kubefab-lab", *ROOT.glob("*/libpod_parent"), ROOT / "libpod_parent"))

@@ -124,7 +124,7 @@ def status() -> dict[str, Any]:
         "services": [
             {
                 "name": service.name,
-                "address": service.url,
+                "address": service.address,
                 "running": services.pid_of(service, alive) is not None,
             }
             for service in services.services()

@@ -127,7 +127,7 @@ def revive(machine: Machine) -> None:
 
 def reboot(machine: Machine) -> None:
     """As a person would: systemd shuts down, the disk stays."""
-    run("podman", "stop", "--time=90", machine.container)
+    run("podman", "stop", "--time=60", machine.container)
     cgroups.remove_all(cgroups.of_machine(machine.name, machine.container))
     start(machine.name)
 

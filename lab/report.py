@@ -19,7 +19,8 @@ class Report:
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        self.live = Progress(*columns, console=self.console, transient=True)
+        quiet = not self.console.is_terminal
+        self.live = Progress(*columns, console=self.console, transient=True, disable=quiet)
 
     def say(self, line: str) -> None:
         self.console.print(line)

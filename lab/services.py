@@ -32,7 +32,12 @@ class Service:
 
     name: str
     argv: Sequence[str]
-    url: str
+    address: str
+    path: str
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}/{self.path}"
 
     @property
     def log(self) -> Path:
@@ -56,8 +61,8 @@ def services() -> list[Service]:
     ]
     registry = str(distribution.REGISTRY.place / "docker-registry")
     return [
-        Service("registry", [registry, "serve", str(REGISTRY_CONFIG)], f"http://{GATEWAY}:5000/v2/"),
-        Service("http", [python, *serve], f"http://{GATEWAY}:8080/pkgs/{packages.REPOSITORY}/Release.key"),
+        Service("registry", [registry, "serve", str(REGISTRY_CONFIG)], f"{GATEWAY}:5000", "v2/"),
+        Service("http", [python, *serve], f"{GATEWAY}:8080", f"pkgs/{packages.REPOSITORY}/Release.key"),
     ]
 
 

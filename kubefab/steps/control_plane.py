@@ -1,10 +1,8 @@
 """The control plane on the master, made by kubeadm from rendered documents."""
 
-import time
-
 from kubefab import render
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts import ClusterFacts, Facts, clock_time
 from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, on_cluster, script
 
@@ -54,7 +52,7 @@ def serves_others(name: str) -> Gap:
 def broken_off(facts: Facts) -> str | None:
     if not facts.init_begun:
         return None
-    return f"begun at {time.strftime('%H:%M:%S', time.localtime(float(facts.init_begun)))} and not finished"
+    return f"begun at {clock_time(float(facts.init_begun))} and not finished"
 
 
 @on_cluster
@@ -62,6 +60,4 @@ def unhealthy(live: ClusterFacts, _: Facts) -> str | None:
     return None if live.healthz == "ok" else f"/healthz: {live.healthz or 'no answer'}"
 
 
-_SERVES_HINT = (
-    "look at it with kubectl; if it may go: `inv cluster.reset`; if it may stay: rm /var/lib/kubefab/init on the master"
-)
+_SERVES_HINT = "if it may go: `inv cluster.reset`; if it is to stay, on the master: rm /var/lib/kubefab/init"

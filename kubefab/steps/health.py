@@ -44,5 +44,5 @@ def _wait(title: str, gap: Gap, hint: str) -> Step:
 
 
 def _see(name: str) -> str:
-    namespace, _, workload = name.partition("/")
+    namespace = name.partition("/")[0]
     return f"see why: kubectl -n {namespace} get pods -o wide; kubectl -n {namespace} describe pods"

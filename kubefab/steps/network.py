@@ -12,9 +12,7 @@ from kubefab.step import MISSING, Step, on_cluster
 
 FLANNEL = "0.28.10"
 # The file at the tag, not the release's asset of the same name: their selectors differ, and are immutable.
-FLANNEL_URL = (
-    f"https://raw.githubusercontent.com/flannel-io/flannel/v{FLANNEL}/Documentation/kube-flannel.yml"
-)
+FLANNEL_URL = f"https://raw.githubusercontent.com/flannel-io/flannel/v{FLANNEL}/Documentation/kube-flannel.yml"
 FLANNEL_SHA256 = "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5"
 FLANNEL_IMAGES = (
     f"ghcr.io/flannel-io/flannel:v{FLANNEL}",

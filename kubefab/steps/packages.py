@@ -39,7 +39,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             hint=f"does {render.repository(inventory)} have it? see: apt-cache policy kubelet",
             parts=("packages", "services"),
         ),
-        Step("the kubelet starts at boot", disabled, script("enable-service.sh", "kubelet"), parts=("services",)),
+        Step(
+            "the kubelet starts at boot",
+            disabled,
+            script("enable-service.sh", "kubelet"),
+            parts=("services",),
+        ),
         files("the shell completes kubectl and kubeadm", render.completion()),
         Step(
             "images are here, or on their way",

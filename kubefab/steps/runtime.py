@@ -16,6 +16,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         # Before the package, which starts the service: so it starts once, and as it should.
         files("containerd is configured", texts),
         packages("containerd is installed", ["containerd"], no_containerd),
+        *running(),
+    ]
+
+
+def running() -> list[Step]:
+    return [
         # The registries' files are read anew at every pull.
         service("containerd", reads=["/etc/containerd/config.toml"]),
         Step("a CRI socket answers", silent_cri, None, _CRI_HINT, within=30, parts=("runtime",)),

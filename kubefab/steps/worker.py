@@ -33,6 +33,25 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
+def invited(cluster: Cluster, host: Host) -> list[Step]:
+    """What has to be there before one machine alone can be added."""
+    role = host.wanted.role
+    return [
+        Step(
+            "it is a worker in hosts.yml",
+            lambda _: None if role == "worker" else f"it is a {role}",
+            None,
+            _UP,
+        ),
+        Step("there is a cluster to join", no_cluster, None, _UP),
+    ]
+
+
+@on_cluster
+def no_cluster(_: ClusterFacts, __: Facts) -> str | None:
+    return None
+
+
 def name_taken(host: Host) -> Gap:
     """A machine at another address is there, and well, under this name."""
 
@@ -101,4 +120,5 @@ def _where_there_is_one(gap: Gap) -> Gap:
     return lambda facts: gap(facts) if facts.cluster else None
 
 
+_UP = "`inv cluster.up` makes the cluster"
 _TAKEN_HINT = "give the new machine another name in hosts.yml"

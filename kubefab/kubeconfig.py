@@ -1,0 +1,38 @@
+"""The admin's kubeconfig, for a computer that is none of the hosts."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kubefab.errors import KubefabError
+
+
+def reachable_at(text: str, server: str) -> str:
+    """The kubeconfig with this server: the endpoint's own name is known to the hosts alone."""
+    document = yaml.safe_load(text)
+    for entry in document["clusters"]:
+        entry["cluster"]["server"] = server
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def save(text: str, path: Path, force: bool) -> None:
+    """Writes it for its owner alone. KubefabError where another cluster's would be lost, or it cannot be."""
+    try:
+        if path.exists() and not force and _authority(path.read_text()) != _authority(text):
+            raise KubefabError(f"{path} is not of this cluster; --force writes over it")
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        draft.replace(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise KubefabError(f"{path}: {error}") from error
+
+
+def _authority(text: str) -> Any:
+    """Whom a kubeconfig believes; None for what is no kubeconfig."""
+    try:
+        return [entry["cluster"]["certificate-authority-data"] for entry in yaml.safe_load(text)["clusters"]]
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError):
+        return None

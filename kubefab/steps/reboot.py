@@ -1,0 +1,20 @@
+"""A node as a reboot should have left it: what the guide cures by hand."""
+
+from kubefab.cluster import Cluster
+from kubefab.facts import Facts
+from kubefab.remote import Host
+from kubefab.step import Step, service
+from kubefab.steps import runtime, system
+
+
+def steps(cluster: Cluster, host: Host) -> list[Step]:
+    return [
+        Step("it is a node", no_node, None, hint="`inv cluster.up` makes it one"),
+        *system.steps(cluster, host),
+        *runtime.running(),
+        service("kubelet"),
+    ]
+
+
+def no_node(facts: Facts) -> str | None:
+    return None if facts.kubelet_ca else "it has no /etc/kubernetes/kubelet.conf"
