@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from kubefab import facts, releases, render
 from kubefab.errors import KubefabError
-from kubefab.facts import Facts
+from kubefab.facts import ClusterFacts, Facts
 from kubefab.inventory import Inventory
 from kubefab.releases import Release
 from kubefab.remote import Host, Link, Log, Sudo
@@ -26,7 +26,11 @@ class Cluster:
         self._healthz = healthz
         self._paths = render.paths(inventory)
         self._found: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
+        self._parsed = {name: Facts() for name in self.hosts}
+        self._facts: dict[str, Facts] = {}  # completed by what the master knows of the cluster
+        self._live: ClusterFacts | None = None
         self._began: dict[tuple[str, str], float] = {}
+        self._knowing = threading.Lock()
         self._gates = {name: threading.Lock() for name in self.hosts}
 
     @property
@@ -46,10 +50,11 @@ class Cluster:
 
     def facts(self, host: Host) -> Facts:
         """What is known of a host and, by way of the first master, of the cluster."""
-        master = self._found[self.master.name]
-        found = facts.parse(self._found[host.name])
-        cluster = facts.parse_cluster(master.get("cluster", ""))
-        return facts.with_cluster(found, facts.parse(master), cluster, master.get("healthz", ""))
+        with self._knowing:
+            if host.name not in self._facts:
+                found, master = self._parsed[host.name], self._parsed[self.master.name]
+                self._facts[host.name] = facts.with_cluster(found, master, self._live)
+            return self._facts[host.name]
 
     def all_facts(self) -> dict[str, Facts]:
         """The facts of every host that has been looked at."""
@@ -74,8 +79,17 @@ class Cluster:
             if found.get("cluster"):
                 known = {**self._found[host.name], **found}
                 found["healthz"] = self._healthz(host, facts.authority(known.get("node", "")))
-            self._found[host.name] = {**self._found[host.name], **found}
+            self._learn(host, found)
             self._began.update({(host.name, part): began for part in wanted})
+
+    def _learn(self, host: Host, found: dict[str, str]) -> None:
+        known = self._found[host.name] = {**self._found[host.name], **found}
+        with self._knowing:
+            self._parsed[host.name] = facts.parse(known)
+            self._facts.pop(host.name, None)
+            if host.name == self.master.name:
+                self._live = facts.parse_cluster(known.get("cluster", ""), known.get("healthz", ""))
+                self._facts.clear()
 
     def close(self) -> None:
         for host in self.hosts.values():

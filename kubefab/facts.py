@@ -174,7 +174,7 @@ def parse(parts: Mapping[str, str]) -> Facts:
     return Facts(**found)
 
 
-def parse_cluster(text: str) -> ClusterFacts | None:
+def parse_cluster(text: str, healthz: str = "") -> ClusterFacts | None:
     """The cluster's part of the master's look; None where there is no control plane."""
     found = dict(_lines(text))
     if not found:
@@ -185,6 +185,7 @@ def parse_cluster(text: str) -> ClusterFacts | None:
         pod_subnet=found.get("cluster-cidr", ""),
         service_subnet=found.get("service-cluster-ip-range", ""),
         silent=found.get("silent", ""),
+        healthz=healthz,
         nodes={node.name: node for node in (_node(item) for item in items if item["kind"] == "Node")},
         workloads={_name(item): _workload(item) for item in items if item["kind"] != "Node"},
     )
@@ -195,10 +196,10 @@ def authority(node: str) -> str:
     return dict(_lines(node)).get("admin_ca", "")
 
 
-def with_cluster(facts: Facts, master: Facts, cluster: ClusterFacts | None, healthz: str = "") -> Facts:
+def with_cluster(facts: Facts, master: Facts, cluster: ClusterFacts | None) -> Facts:
     """A host's facts, completed by what the first master knows of the cluster."""
     if cluster:
-        cluster = replace(cluster, ca=master.admin_ca, endpoint=master.admin_server, healthz=healthz)
+        cluster = replace(cluster, ca=master.admin_ca, endpoint=master.admin_server)
     return replace(facts, cluster=cluster)
 
 

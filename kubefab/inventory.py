@@ -20,27 +20,18 @@ from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from kubefab import releases
+from kubefab.errors import KubefabError
 
 LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # RFC 1123
 USER = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
 JUMP = rf"^({USER}@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[1-9][0-9]{{0,4}})?$"
 KINDS = tuple(f"{kind}Configuration" for kind in ("Init", "Cluster", "Kubelet", "KubeProxy", "Join"))
 CLOSED: dict[str, Any] = {"additionalProperties": False}
-BITS = {"pod_subnet": (8, 24), "service_subnet": (12, 28)}  # kubeadm's: each node's /24 in 16 bits; 20 bits
-
-DEEPEST = 50  # levels; a kubeadm document has some ten
-MOST = 100_000  # values, aliases written out; a host has some five
-TOO_MUCH = f"found more than {DEEPEST} levels or {MOST} values, aliases written out; allowed: less"
-TAG = "tag:yaml.org,2002:"
-WORDS = {"null": "nothing", "bool": "the boolean ", "int": "the number ", "float": "the number "}
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-Loc = tuple[str | int, ...]  # where a value stands: ("hosts", "client", "address")
-Values = Mapping[Loc, Any]
-Problem = tuple[Loc, str, str]  # where, what was found, what is allowed
+# Prefixes that kubeadm takes: 2**16 nodes at most, a /24 for each; 2**20 services at most, 10 at least.
+BITS = {"pod_subnet": (8, 24), "service_subnet": (12, 28)}
 
 
-class InventoryError(Exception):
+class InventoryError(KubefabError):
     """What is wrong with hosts.yml: one line a problem, each with file and line, ready to print."""
 
 
@@ -79,18 +70,18 @@ class _Strict(BaseModel):
 class Ssh(_Strict):
     """The way to a host. What is None is left to ~/.ssh/config."""
 
-    user: str | None = Field(default=None, pattern=f"^{USER}$", description="the user to log in as")
+    user: str | None = Field(default=None, pattern=f"^{USER}$", description="a user to log in as")
     port: int | None = Field(default=None, ge=1, le=65535, description="sshd's port, from 1 to 65535")
-    key: File | None = Field(default=None, description="the private key's file, beside hosts.yml or with ~")
-    known_hosts: File | None = Field(default=None, description="a file of host keys, beside hosts.yml or with ~")
-    jump: str | None = Field(default=None, pattern=JUMP, description="the host between: [user@]host[:port]")
+    key: File | None = Field(default=None, description="private key's file, beside hosts.yml or with ~")
+    known_hosts: File | None = Field(default=None, description="host keys' file, beside hosts.yml or with ~")
+    jump: str | None = Field(default=None, pattern=JUMP, description="a host between, [user@]host[:port]")
 
 
 class Mirror(_Strict):
     """What to ask instead; with a key where an apt mirror signs itself."""
 
     url: Url = Field(description="a URL with http:// or https:// and no password in it")
-    key: Fingerprint | None = Field(default=None, description="an OpenPGP fingerprint: 40 hex digits, in quotes")
+    key: Fingerprint | None = Field(default=None, description="OpenPGP fingerprint, 40 hex digits in quotes")
 
 
 class Cluster(_Strict):
@@ -231,6 +222,17 @@ def _host(name: str, machine: Machine, ssh: Ssh) -> Host:
 
 
 # --- YAML as plain values, each with its line
+
+DEEPEST = 50  # levels; a kubeadm document has some ten
+MOST = 100_000  # values, aliases written out; a host has some five
+TOO_MUCH = f"found more than {DEEPEST} levels or {MOST} values, aliases written out; allowed: less"
+TAG = "tag:yaml.org,2002:"
+WORDS = {"null": "nothing", "bool": "the boolean ", "int": "the number ", "float": "the number "}
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Loc = tuple[str | int, ...]  # where a value stands: ("hosts", "client", "address")
+Values = Mapping[Loc, Any]
+Problem = tuple[Loc, str, str]  # where, what was found, what is allowed
 
 
 def _compose(text: str, path: Path) -> Node:

@@ -2,7 +2,9 @@
 
 import os
 import sys
+import threading
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ def engine(dry: bool) -> Engine:
     from kubefab.cluster import Cluster
     from kubefab.remote import Log
 
+    # Needed as soon as there is a cluster, and imported while the hosts are still being reached.
+    threading.Thread(target=import_module, args=("requests",), daemon=True).start()
     wanted = inventory.load(Path(os.environ.get(HOSTS, "hosts.yml")))
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     cluster = Cluster(wanted, Log(state / "kubefab"), api.healthz)

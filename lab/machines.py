@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab import cgroups, network, ways_in
 from lab.distribution import MACHINE
-from lab.settings import KEY, MOST_MACHINES, NETWORK, LabError, address, machine_names
+from lab.settings import KEY, MOST_MACHINES, NETWORK, LabError, address, mac_address, machine_names
 from lab.shell import attempt, run
 from lab.waiting import until
 
@@ -90,7 +90,12 @@ def create(name: str) -> None:
         f"--name={container_name(name)}",
         f"--hostname={name}",
     ]
-    words += [f"--network={NETWORK}", f"--ip={address(name)}", f"--label={LABEL}={name}"]
+    words += [
+        f"--network={NETWORK}",
+        f"--ip={address(name)}",
+        f"--mac-address={mac_address(name)}",
+        f"--label={LABEL}={name}",
+    ]
     words += [
         "--privileged",
         "--systemd=always",
