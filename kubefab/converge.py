@@ -43,25 +43,28 @@ class Engine:
     _locked: dict[str, float] = field(default_factory=dict)
     _locking: threading.Lock = field(default_factory=threading.Lock)
 
-    def converge(self, who: str, *subjects: Subject, at_once: int = 30, lock: str = "") -> None:
+    def converge(self, who: str, *subjects: Subject, at_once: int = 30, alone: bool = False) -> None:
         """Brings these hosts ("all", "master", "workers" or a name) to these states.
 
-        A host that fails is set aside; Stop where it is the master, on which the rest depends.
+        A host that fails is set aside; Stop where it is the master, on which the rest depends. `alone`: what
+        is done concerns no cluster, so that neither its master's lock nor its word is needed.
         """
-        hosts = self.look(who)
+        hosts = self.look(who, alone=alone)
         self._each(self._going(hosts), lambda host: self._complain(host, subjects))
         if self.dry:
             for host in self._going(hosts):
                 self._plan(host, subjects)
         else:
-            lock_host = self.cluster.hosts[lock] if lock else self.cluster.master
-            self._each(self._going(hosts), lambda host: self._bring(host, subjects, lock_host), at_once)
-        self._stop_without_master(who)
+            self._each(self._going(hosts), lambda host: self._bring(host, subjects, alone), at_once)
+        if not alone:
+            self._stop_without_master(who)
 
-    def look(self, who: str, *parts: str) -> list[Host]:
+    def look(self, who: str, *parts: str, alone: bool = False) -> list[Host]:
         """Looks at these hosts as a converge would, and at these parts besides. Those that answered."""
         hosts = self.chosen(who)
-        self._each(self._unlooked(hosts), self._look_first)
+        master = [] if alone else self._going([self.cluster.master])  # it speaks for the cluster
+        unlooked = {host.name: host for host in (*master, *hosts) if not self.cluster.looked_at(host)}
+        self._each(list(unlooked.values()), self._look_first)
         self._each(self._going(hosts), lambda host: self.cluster.look(host, parts, since=0))
         return self._going(hosts)
 
@@ -94,6 +97,9 @@ class Engine:
         meant = groups.get(who, lambda host: host.name == who)
         return self._going(filter(meant, self.cluster.hosts.values()))
 
+    def round_trips(self) -> str:
+        return ", ".join(f"{name} {host.link.trips}" for name, host in self.cluster.hosts.items())
+
     def close(self) -> None:
         self.report.close()
         self._held.close()
@@ -103,14 +109,6 @@ class Engine:
         aside = {failure.host for failure in self.failures}
         return [host for host in hosts if host.name not in aside]
 
-    def _unlooked(self, hosts: list[Host]) -> list[Host]:
-        """Those not looked at yet; the master always among them, as it speaks for the cluster."""
-        master = self._going([self.cluster.master])
-        return [host for host in {**{h.name: h for h in (*master, *hosts)}}.values() if self._fresh(host)]
-
-    def _fresh(self, host: Host) -> bool:
-        return not self.cluster.looked_at(host)
-
     def _each(self, hosts: list[Host], work: Callable[[Host], None], at_once: int = 30) -> None:
         """The same work on several hosts at once. One that fails hides no other."""
 
@@ -118,10 +116,14 @@ class Engine:
             try:
                 work(host)
             except HostError as error:
-                self._set_aside(host, "it can be looked at", error)
+                self._set_aside(host, "it answers", error)
 
         with ThreadPoolExecutor(max(1, min(at_once, len(hosts)))) as pool:
-            list(pool.map(guarded, hosts))
+            try:
+                list(pool.map(guarded, hosts))
+            except BaseException:
+                self.cluster.close()  # what the other threads wait for will not be waited for
+                raise
 
     def _set_aside(self, host: Host, title: str, error: HostError) -> None:
         self.failures.append(Failure(host.name, title, error))
@@ -164,20 +166,20 @@ class Engine:
                 now = "" if _sign(gap) == "+" else f"  (now: {gap})"
                 self.report.say(host.name, _sign(gap), step.title + now)
 
-    def _bring(self, host: Host, subjects: Iterable[Subject], lock_host: Host) -> None:
+    def _bring(self, host: Host, subjects: Iterable[Subject], alone: bool) -> None:
         for step in self._steps(host, subjects):
             try:
-                self._step(host, step, lock_host)
+                self._step(host, step, alone)
             except HostError as error:
                 error.hint = error.hint or step.hint
                 self._set_aside(host, step.title, error)
                 return
 
-    def _step(self, host: Host, step: Step, lock_host: Host) -> None:
+    def _step(self, host: Host, step: Step, alone: bool) -> None:
         if not (gap := step.gap(self.cluster.facts(host))):
             return
         if step.close:
-            self._look_first(host, since=self._lock(lock_host))
+            self._look_first(host, since=self._lock(host, alone))
             if not (gap := step.gap(self.cluster.facts(host))):
                 return
             self.report.running(host.name, step.title, gap)
@@ -217,8 +219,10 @@ class Engine:
         if gap:
             raise HostError(f"still not so: {gap}", hint=step.hint)
 
-    def _lock(self, host: Host) -> float:
+    def _lock(self, host: Host, alone: bool) -> float:
         """Takes the lock before the first change; says since when it is ours: older looks no longer count."""
+        masters = [] if alone else self._going([self.cluster.master])
+        host = masters[0] if masters else host
         with self._locking:
             if host.name not in self._locked:
                 self._held.enter_context(

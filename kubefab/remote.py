@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shlex
 import socket
 import threading
@@ -10,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache, cached_property
 from getpass import getpass
 from pathlib import Path
@@ -19,6 +21,7 @@ import paramiko
 import tenacity
 from fabric import Config, Connection
 from paramiko.hostkeys import HostKeyEntry, HostKeys
+from paramiko.ssh_exception import NoValidConnectionsError
 
 from kubefab import facts, inventory
 from kubefab.errors import HostError, KubefabError, UnknownHostKey
@@ -30,6 +33,7 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 SUDO_PASSWORD = "KUBEFAB_SUDO_PASSWORD"  # noqa: S105  the name of an environment variable
 CONNECT_SECONDS = 8
 LOOK_SECONDS = 60
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
 CHANNELS = 6  # sshd's MaxSessions is ten, and somebody may be logged in by hand
 
 
@@ -53,6 +57,7 @@ class Answer:
     status: int
     output: str
     errors: str
+    began: float  # seconds of the epoch
 
 
 class Link:
@@ -101,6 +106,7 @@ class Link:
 
     def converse(self, transport: paramiko.Transport, command: str, stdin: bytes, seconds: float | None) -> Answer:
         self.trips += 1
+        began = time.time()
         try:
             channel = transport.open_session(timeout=CONNECT_SECONDS)
             channel.settimeout(seconds)
@@ -120,7 +126,7 @@ class Link:
                 errors.decode(errors="replace"),
                 "what was begun there goes on by itself; run the same command again to go on from there",
             )
-        return Answer(status, output.decode(errors="replace"), errors.decode(errors="replace"))
+        return Answer(status, output.decode(errors="replace"), errors.decode(errors="replace"), began)
 
     @contextmanager
     def forward(self, port: int, remote_port: int) -> Iterator[None]:
@@ -250,9 +256,9 @@ class Host:
         return self.link.execute(command, stdin, seconds)
 
     def _checked(self, answer: Answer, script: str, args: tuple[str, ...], secret: bool) -> str:
-        said = "(not shown: it may hold secrets)" if secret else answer.output + answer.errors
+        said = "(not shown: it may hold secrets)" if secret else COLOUR.sub("", answer.output + answer.errors)
         command = shlex.join([f"scripts/{script}", *args])
-        self.log.write(self.name, self.title, command, answer.status, said)
+        self.log.write(self.name, self.title, command, answer, said)
         if answer.status != 0:
             raise HostError(f"{command} ended with exit status {answer.status}", said)
         return answer.output
@@ -265,12 +271,17 @@ class Log:
         self.path = folder / f"{time.strftime('%Y-%m-%dT%H-%M-%S')}-{os.getpid()}.log"
         self._writing = threading.Lock()
 
-    def write(self, host: str, title: str, command: str, status: int, said: str) -> None:
+    def write(self, host: str, title: str, command: str, answer: Answer, said: str) -> None:
+        """What a program did on a host; `said` is its output, or that it is not to be told."""
+        began = datetime.fromtimestamp(answer.began).isoformat(" ", "milliseconds")
+        status = f"exit status {answer.status} after {time.time() - answer.began:.2f} s"
+        self.write_line(f"{began} {host}: {title}\n$ {command}\n{said.rstrip()}\n{status}\n")
+
+    def write_line(self, line: str) -> None:
         with self._writing:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
-                file.write(f"{time.strftime('%H:%M:%S')} {host}: {title}\n$ {command}\n{said}")
-                file.write(f"exit status {status}\n\n")
+                file.write(f"{line}\n")
 
 
 def _beat(channel: paramiko.Channel, done: threading.Event) -> None:
@@ -342,7 +353,8 @@ def _open(connection: Connection, known_hosts: Path | None) -> None:
         raise HostError(f"does not let {connection.user} in: {error}", hint=hint) from error
     except (*_PASSING, ValueError) as error:
         hint = "is it on, and is sshd there? `absent: true` in hosts.yml leaves it out"
-        raise HostError(f"cannot be reached at {connection.host}:{connection.port}: {error}", hint=hint) from error
+        what = f"cannot be reached at {connection.host}:{connection.port}: {_reason(error)}"
+        raise HostError(what, hint=hint) from error
     transport = connection.transport
     assert transport is not None
     transport.set_keepalive(15)
@@ -350,6 +362,12 @@ def _open(connection: Connection, known_hosts: Path | None) -> None:
         # paramiko leaves Nagle on, which costs every exec 40 ms; and a pulled cable shall end a wait.
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
+
+
+def _reason(error: Exception) -> str:
+    """paramiko gathers what went wrong for each address, and tells none of it."""
+    reasons = error.errors.values() if isinstance(error, NoValidConnectionsError) else [error]
+    return "; ".join(getattr(reason, "strerror", None) or str(reason) for reason in reasons)
 
 
 def _changed_key(error: paramiko.BadHostKeyException, connection: Connection, known_hosts: Path | None) -> HostError:

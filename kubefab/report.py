@@ -18,6 +18,7 @@ from kubefab.inventory import Inventory
 if TYPE_CHECKING:
     from rich.live import Live
 
+WORTH_TELLING = 0.5  # seconds of a wait
 TAIL = 8  # lines of a command's output that the closing error shows; the log has all
 
 
@@ -66,8 +67,10 @@ class Report:
     def came_true(self, host: str, title: str, sign: str) -> None:
         """The step at which this host was holds now."""
         _, _, began = self._running.pop(host, ("", "", time.monotonic()))
+        seconds = time.monotonic() - began
         self.changes[host] += sign != "·"
-        self.say(host, sign, f"{title}  {time.monotonic() - began:.1f} s")
+        if sign != "·" or seconds >= WORTH_TELLING:
+            self.say(host, sign, f"{title}  {seconds:.1f} s")
 
     def stopped(self, host: str, title: str) -> None:
         """The step at which this host was will not come true in this run."""
@@ -79,9 +82,9 @@ class Report:
         seconds = time.monotonic() - self.began
         if planned is not None:
             return [f"{planned} changes to make" if planned else f"nothing to do ({seconds:.1f} s)"]
-        if not self.changes:
+        if not self.changes.total():
             return [f"nothing to do ({seconds:.1f} s)"]
-        counts = ", ".join(f"{host} {count}" for host, count in sorted(self.changes.items()))
+        counts = ", ".join(f"{host} {count}" for host, count in sorted(self.changes.items()) if count)
         return [f"done in {seconds:.1f} s; changes: {counts}"]
 
     def close(self) -> None:

@@ -46,14 +46,14 @@ def converge(c: Context, who: str, *subjects: Subject, **how: Any) -> None:
 def destroy(c: Context, who: str, subject: Subject, yes: bool) -> None:
     """Brings hosts to states in which something is lost: told first, and asked for."""
     run = engine_of(c)
-    hosts = run.look(who, "leftovers")
+    alone = who != "all"  # a host alone may have lost its master long ago
+    hosts = run.look(who, "leftovers", alone=alone)
     if not run.dry:
-        if who == "all" and (strangers := run.strangers()):
+        if not alone and (strangers := run.strangers()):
             raise KubefabError(_STRANGERS.format(", ".join(strangers), run.cluster.inventory.path))
         if losses := run.gaps(hosts, subject):
             _ask(losses, yes)
-    # A host alone has a lock of its own: its master may be long gone.
-    run.converge(who, subject, lock="" if who == "all" else who)
+    run.converge(who, subject, alone=alone)
 
 
 def show_status(c: Context, health: Subject, as_json: bool) -> None:
@@ -105,6 +105,10 @@ class Runbook(Executor):
             raise Exit(str(error), code=1) from error
         except KeyboardInterrupt:
             raise Exit(_INTERRUPTED, code=130) from None
+        except BrokenPipeError:
+            # Nobody reads on; Python would say so once more when it flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(code=141) from None
 
     def _execute(self, *tasks: Any) -> Any:
         results = {}
@@ -121,6 +125,9 @@ class Runbook(Executor):
 
     def _tell(self, run: Engine, names: list[str]) -> None:
         """What has happened, in the end. Exit with 1 where a host failed."""
+        run.cluster.log.write_line(f"round trips: {run.round_trips()}")
+        if run.report.quiet:
+            return
         if run.failures:
             raise Exit(report.failures(run.failures, run.cluster.log.path), code=1)
         for line in run.report.summary(run.planned if run.dry else None):

@@ -30,6 +30,11 @@ class Component:
     """Files of a module to keep: "module path//file" -> its name."""
 
     @property
+    def recipe(self) -> str:
+        """What the outcome depends on beside the sources."""
+        return repr((self.package, self.ldflags, self.cgo, dict(self.rename), dict(self.sources)))
+
+    @property
     def folder(self) -> Path:
         return HERE / "go" / self.name
 
@@ -94,7 +99,7 @@ def part(component: Component) -> Part:
     return Part(
         name=component.name,
         about=f"{component.name} {component.version} from Go modules",
-        pins=(component.folder, repr(component)),
+        pins=(component.folder, component.recipe),
         make=partial(build, component),
         seconds=component.seconds,
         compiles=True,

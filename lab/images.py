@@ -57,9 +57,7 @@ IMAGES = [
         entrypoint=["/opt/bin/flanneld"],
     ),
     # On the base for its `cp`, which the manifest calls.
-    Image(
-        "flannel-io/flannel-cni-plugin", "v1.9.1-flannel3", {"flannel": ("flannel-cni", "flannel")}, base=True
-    ),
+    Image("flannel-io/flannel-cni-plugin", "v1.9.1-flannel3", {"flannel": ("flannel-cni", "flannel")}, base=True),
     Image("lab/tools", "1", base=True),
 ]
 
@@ -142,9 +140,7 @@ def check_wanted() -> None:
     listed = run(kubeadm, "config", "images", "list", "--kubernetes-version", f"v{KUBERNETES}")
     wanted = {line.removeprefix("registry.k8s.io/") for line in listed.splitlines()}
     if missing := wanted - {f"{image.name}:{image.tag}" for image in IMAGES}:
-        raise LabError(
-            f"kubeadm {KUBERNETES} wants images that lab/images.py does not make: {sorted(missing)}"
-        )
+        raise LabError(f"kubeadm {KUBERNETES} wants images that lab/images.py does not make: {sorted(missing)}")
 
 
 def make(job: Job) -> None:

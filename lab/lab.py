@@ -8,6 +8,7 @@ from typing import Any
 from lab import (
     cgroups,
     components,
+    computer,
     distribution,
     images,
     machines,
@@ -15,6 +16,7 @@ from lab import (
     network,
     packages,
     parts,
+    powercut,
     requirements,
     services,
     ways_in,
@@ -24,8 +26,7 @@ from lab.settings import LOGS, STATE, LabError, address, machine_names
 
 PARTS = [packages.PART, images.PART, manifests.PART, distribution.MACHINE, distribution.REGISTRY]
 STILL_WORKS = (
-    "What still works here: every other task, on machines of your own (hosts.yml),"
-    " and `make test` without the lab."
+    "What still works here: every other task, on machines of your own (hosts.yml), and `make test` without the lab."
 )
 
 
@@ -34,6 +35,7 @@ def prepare(report: Report) -> None:
     if lacking := requirements.missing():
         listed = "\n".join(f"  - {each}" for each in lacking)
         raise LabError(f"This computer cannot host the lab. It lacks:\n{listed}\n{STILL_WORKS}")
+    powercut.tell_podman()
     requirements.install(report.say, LOGS / "apt.log")
     with report.live:
         made = parts.make_missing(PARTS, report)
@@ -45,6 +47,7 @@ def prepare(report: Report) -> None:
 
 
 def serve(report: Report) -> None:
+    computer.prepare()
     network.ensure()
     if started := services.ensure():
         report.say(f"serving: {', '.join(started)}")
@@ -59,35 +62,44 @@ def up(report: Report, count: int) -> None:
     new = [name for name in names if name not in found]
     dead = [name for name in names if name in found and not found[name].runs]
     make(report, new)
-    if dead:
-        report.say(f"switching on again: {', '.join(dead)}")
-        machines.at_once(lambda name: machines.revive(found[name]), dead)
+    revive(report, [found[name] for name in dead])
     machines.wait(names)
+    if old := [name for name in names if name in found and found[name].image != machines.image()]:
+        report.say(f"made from an older image, as new with inv lab.fresh: {', '.join(old)}")
+
+
+def revive(report: Report, dead: Sequence[machines.Machine]) -> None:
+    if not dead:
+        return
+    report.say(f"switching on again: {', '.join(machine.name for machine in dead)}")
+    kept = machines.at_once(machines.revive, dead)
+    if new := [machine.name for machine, disk in zip(dead, kept, strict=True) if not disk]:
+        report.say(f"could not be switched on, made anew: {', '.join(new)}")
 
 
 def make(report: Report, names: Sequence[str]) -> None:
     if names:
-        machines.ensure_image()
+        machines.ensure_image(report)
         report.say(f"making {', '.join(names)}")
         machines.at_once(machines.create, names)
 
 
 def fresh(report: Report, host: str | None) -> None:
     """The same machines, as new."""
+    prepare(report)
     found = machines.existing()
     names = [known(found, host)] if host else list(found)
-    prepare(report)
+    if not names:
+        raise LabError("There is no machine to make anew; inv lab.up makes some.")
     serve(report)
-    machines.at_once(lambda name: machines.destroy(found[name]), names)
+    machines.at_once(machines.destroy, [found[name] for name in names])
     make(report, names)
     machines.wait(names)
 
 
 def known(found: dict[str, machines.Machine], host: str) -> str:
     if host not in found:
-        raise LabError(
-            f"There is no machine {host}. There are: {', '.join(found) or 'none; inv lab.up makes them'}"
-        )
+        raise LabError(f"There is no machine {host}. There are: {', '.join(found) or 'none; inv lab.up makes them'}")
     return host
 
 
@@ -105,10 +117,13 @@ def ssh(host: str, command: str | None) -> int:
 def down() -> None:
     """Everything the lab made is gone; what was built stays cached."""
     if shutil.which("podman"):
-        machines.at_once(lambda name: machines.destroy(machines.existing()[name]), list(machines.existing()))
+        powercut.tell_podman()
+        found = machines.existing()
+        machines.at_once(machines.destroy, list(found.values()))
         services.stop_all()
         network.delete()
     cgroups.remove_parents()
+    computer.restore()
     shutil.rmtree(STATE, ignore_errors=True)
 
 
@@ -118,8 +133,7 @@ def status() -> dict[str, Any]:
     alive = services.processes()
     return {
         "machines": [
-            {"name": name, "address": address(name), "running": machine.runs}
-            for name, machine in found.items()
+            {"name": name, "address": address(name), "running": machine.runs} for name, machine in found.items()
         ],
         "services": [
             {

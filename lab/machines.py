@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from lab import cgroups, network, ways_in
 from lab.distribution import MACHINE
+from lab.report import Report
 from lab.settings import KEY, MOST_MACHINES, NETWORK, LabError, address, mac_address, machine_names
 from lab.shell import attempt, run
 from lab.waiting import until
@@ -18,6 +20,11 @@ LABEL = "kubefab.lab.machine"
 REPOSITORY = "localhost/kubefab-lab/machine"
 # Overlay on overlay does not work: these get real directories of the computer.
 VOLUMES = ("/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet")
+ALIVE = ("running", "stopping")
+# Where podman's monitors leave word of a container's end.
+EXITS = Path("/run/libpod/exits")
+Each = TypeVar("Each")
+Result = TypeVar("Result")
 INSIDE = "/usr/local/lib/kubefab-lab"
 
 
@@ -35,6 +42,11 @@ class Machine:
         """podman may not have noticed a power cut, and the process id may be someone else's by now."""
         return self.pid > 0 and Path(f"/proc/{self.pid}/root{INSIDE}/installed").exists()
 
+    @property
+    def lost(self) -> bool:
+        """podman believes that it runs, and it does not."""
+        return self.pid > 0 and not self.runs
+
 
 def container_name(name: str) -> str:
     return f"kubefab-lab-{name}"
@@ -45,9 +57,7 @@ def parse(listed: str) -> dict[str, Machine]:
     found = {}
     for each in json.loads(listed or "[]"):
         name = each["Labels"][LABEL]
-        found[name] = Machine(
-            name, each["Id"], each["Image"], each["Pid"] if each["State"] == "running" else 0
-        )
+        found[name] = Machine(name, each["Id"], each["Image"], each["Pid"] if each["State"] in ALIVE else 0)
     return {name: found[name] for name in machine_names(MOST_MACHINES) if name in found}
 
 
@@ -59,15 +69,20 @@ def image() -> str:
     return f"{REPOSITORY}:{MACHINE.key}"
 
 
-def ensure_image() -> None:
+def ensure_image(report: Report) -> None:
     """podman's own storage has it, and none of older pins that no machine uses any more."""
     if attempt("podman", "image", "exists", image()).returncode:
-        settings = ['ENTRYPOINT ["/usr/local/sbin/lab-init"]', "STOPSIGNAL SIGRTMIN+3"]
-        changes = [word for each in settings for word in ("--change", each)]
-        run("podman", "import", *changes, MACHINE.place / "root.tar", image())
+        with report.making("the machines' image for podman", 11):
+            import_image()
     for old in run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY).splitlines():
         if old != image():
             attempt("podman", "rmi", old)
+
+
+def import_image() -> None:
+    settings = ['ENTRYPOINT ["/usr/local/sbin/lab-init"]', "STOPSIGNAL SIGRTMIN+3"]
+    changes = [word for each in settings for word in ("--change", each)]
+    run("podman", "import", *changes, MACHINE.place / "root.tar", image())
 
 
 def limits() -> list[str]:
@@ -81,29 +96,10 @@ def limits() -> list[str]:
 
 def create(name: str) -> None:
     """A machine as new."""
-    words = [
-        "podman",
-        "--runtime",
-        "runc",
-        "run",
-        "--detach",
-        f"--name={container_name(name)}",
-        f"--hostname={name}",
-    ]
-    words += [
-        f"--network={NETWORK}",
-        f"--ip={address(name)}",
-        f"--mac-address={mac_address(name)}",
-        f"--label={LABEL}={name}",
-    ]
-    words += [
-        "--privileged",
-        "--systemd=always",
-        "--cgroupns=private",
-        "--tmpfs=/tmp",
-        "--tmpfs=/run",
-        *limits(),
-    ]
+    words = ["podman", "--runtime", "runc", "run", "--detach", f"--name={container_name(name)}"]
+    words += [f"--hostname={name}", f"--label={LABEL}={name}", f"--network={NETWORK}", f"--ip={address(name)}"]
+    words += [f"--mac-address={mac_address(name)}", "--tmpfs=/tmp", "--tmpfs=/run", *limits()]
+    words += ["--privileged", "--systemd=always", "--cgroupns=private"]
     words += [f"--volume={path}" for path in VOLUMES]
     words += [f"--volume={KEY}.pub:{INSIDE}/key.pub:ro", image()]
     run(*words)
@@ -113,35 +109,49 @@ def start(name: str) -> None:
     run("podman", "--runtime", "runc", "start", container_name(name))
 
 
+def tidy(machine: Machine) -> None:
+    """What the kernel and podman's helpers keep of a machine that has ended."""
+    attempt("runc", "delete", "--force", machine.container)
+    cgroups.remove_all(cgroups.of_machine(machine.name, machine.container))
+    network.forget_lease(address(machine.name))
+
+
 def destroy(machine: Machine) -> None:
     """The machine, its disk, and what the kernel still keeps of it."""
+    tell_podman(machine)
     run("podman", "rm", "--force", "--volumes", "--time=0", machine.container)
-    cgroups.remove_all(cgroups.of_machine(machine.name, machine.container))
-    network.forget_lease(address(machine.name))
+    tidy(machine)
 
 
-def revive(machine: Machine) -> None:
-    """Switch a machine on again that lost its power; its disk is as it was."""
-    attempt("podman", "stop", "--time=0", machine.container)
-    cgroups.remove_all(cgroups.of_machine(machine.name, machine.container))
-    network.forget_lease(address(machine.name))
-    if attempt("podman", "--runtime", "runc", "start", machine.container).returncode:
-        destroy(machine)
-        create(machine.name)
+def tell_podman(machine: Machine) -> None:
+    """Leave the exit file that the machine's monitor would have left, had it not died as well."""
+    if EXITS.is_dir() and machine.lost:
+        (EXITS / machine.container).write_text("137")
+
+
+def revive(machine: Machine) -> bool:
+    """Switch a machine on again that lost its power; whether its disk is as it was, not as new."""
+    tell_podman(machine)
+    tidy(machine)
+    if not attempt("podman", "--runtime", "runc", "start", machine.container).returncode:
+        return True
+    destroy(machine)
+    create(machine.name)
+    return False
 
 
 def reboot(machine: Machine) -> None:
     """As a person would: systemd shuts down, the disk stays."""
     run("podman", "stop", "--time=60", machine.container)
-    cgroups.remove_all(cgroups.of_machine(machine.name, machine.container))
+    tidy(machine)
     start(machine.name)
 
 
-def at_once(work: Callable[[str], None], names: Sequence[str]) -> None:
+def at_once(work: Callable[[Each], Result], subjects: Sequence[Each]) -> list[Result]:
     """For all machines side by side; the first failure is told when all have ended."""
-    with ThreadPoolExecutor(max(1, len(names))) as pool:
-        for future in [pool.submit(work, name) for name in names]:
-            future.result()
+    with ThreadPoolExecutor(max(1, len(subjects))) as pool:
+        futures = [pool.submit(work, subject) for subject in subjects]
+    return [future.result() for future in futures]
 
 
 def wait(names: Sequence[str]) -> None:

@@ -5,11 +5,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.settings import GATEWAY, NETWORK, STATE, SUBNET
+from lab.settings import GATEWAY, NETWORK, SUBNET
 from lab.shell import attempt, run
 
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-FORWARDED_BEFORE = STATE / "ip_forward.before"
 # Where podman's CNI backend notes which address is taken.
 LEASES = Path("/var/lib/cni/networks") / NETWORK
 NAMESPACES = Path("/run/netns")
@@ -25,12 +23,11 @@ def bridge() -> str | None:
 
 
 def ensure() -> None:
-    """The network, its bridge and the way out of it."""
+    """The network and its bridge."""
     if not bridge():
         run("podman", "network", "create", "--disable-dns", "--subnet", SUBNET, "--gateway", GATEWAY, NETWORK)
     # Services bind to the gateway's address: it has to be there before the first machine is.
     ensure_bridge(bridge() or NETWORK)
-    forward()
 
 
 def ensure_bridge(name: str) -> None:
@@ -39,30 +36,20 @@ def ensure_bridge(name: str) -> None:
     run("ip", "link", "set", name, "up")
 
 
-def forward() -> None:
-    """Let machines out, and remember how it was."""
-    before = FORWARDING.read_text().strip()
-    if before == "0":
-        FORWARDED_BEFORE.parent.mkdir(parents=True, exist_ok=True)
-        FORWARDED_BEFORE.write_text(before)
-        FORWARDING.write_text("1")
-
-
-def is_up() -> bool:
-    name = bridge()
-    return bool(name) and f"{GATEWAY}/24" in attempt("ip", "-brief", "address", "show", str(name)).stdout
-
-
 def forget_lease(address: str) -> None:
     """A machine that died without podman's knowledge keeps its address taken."""
     (LEASES / address).unlink(missing_ok=True)
+
+
+def is_ours(rule: str) -> bool:
+    return rule.startswith("-A ") and (f'"{NETWORK}' in rule or "10.250.0." in rule)
 
 
 def delete_rules(tables: Sequence[str] = ("nat", "filter")) -> None:
     """Firewall rules of machines whose end podman never saw."""
     for table in tables:
         saved = attempt("iptables-save", "-t", table).stdout.splitlines()
-        delete_chains(table, [line for line in saved if f'"{NETWORK}' in line or "10.250.0." in line])
+        delete_chains(table, [line for line in saved if is_ours(line)])
 
 
 def delete_chains(table: str, rules: Sequence[str]) -> None:
@@ -104,5 +91,3 @@ def delete() -> None:
     delete_leftover_chains()
     delete_leases()
     delete_empty_namespaces()
-    if FORWARDED_BEFORE.exists():
-        FORWARDING.write_text(FORWARDED_BEFORE.read_text())

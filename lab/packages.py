@@ -54,10 +54,7 @@ def packages() -> list[Package]:
         Package("kubectl", REAL, [binary("kubernetes", "kubectl")]),
         Package("kubelet", REAL, kubelet, depends=KUBELET_NEEDS, conffiles=["/etc/default/kubelet"]),
         Package("kubernetes-cni", "1.9.1-1.1", plugins, into="opt/cni/bin"),
-        *(
-            Package(name, BAIT, about="Empty: proves that a pin holds")
-            for name in ("kubeadm", "kubectl", "kubelet")
-        ),
+        *(Package(name, BAIT, about="Empty: proves that a pin holds") for name in ("kubeadm", "kubectl", "kubelet")),
     ]
 
 

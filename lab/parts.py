@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lab.report import Report
+from lab.report import Report, duration
 from lab.settings import CACHE, HERE, LOGS, LabError
 from lab.shell import run_logged
 
@@ -70,9 +70,7 @@ def pinned_bytes(pin: Path | str) -> bytes:
     if isinstance(pin, str):
         return b"\0text\0" + pin.encode()
     files = sorted(path for path in pin.rglob("*") if path.is_file()) if pin.is_dir() else [pin]
-    return b"".join(
-        b"\0file\0%s\0%s" % (str(path.relative_to(HERE)).encode(), path.read_bytes()) for path in files
-    )
+    return b"".join(b"\0file\0%s\0%s" % (str(path.relative_to(HERE)).encode(), path.read_bytes()) for path in files)
 
 
 def make(part: Part, report: Report) -> None:
@@ -105,6 +103,7 @@ def make_missing(parts: Sequence[Part], report: Report) -> list[Part]:
     if not wanted:
         return []
     check_space(wanted)
+    report.say(announcement(wanted))
     # Only a run that was broken off leaves anything here, and only one run is let in at a time.
     shutil.rmtree(UNFINISHED, ignore_errors=True)
     futures: dict[str, Future[None]] = {}
@@ -118,6 +117,18 @@ def make_missing(parts: Sequence[Part], report: Report) -> list[Part]:
     return wanted
 
 
+def announcement(wanted: Sequence[Part]) -> str:
+    """What is going to happen, and for how long; compilations go one after the other."""
+    seconds = max(sum(part.seconds for part in wanted if part.compiles), *(part.seconds for part in wanted))
+    free = shutil.disk_usage(CACHE).free / 1e9
+    wants = f"wants {gigabytes(wanted):.0f} of {free:.0f} GB free in {CACHE} for a while"
+    return f"{len(wanted)} parts to make, once: usually {duration(seconds)} in all; {wants}"
+
+
+def gigabytes(parts: Iterable[Part]) -> float:
+    return sum(part.gigabytes for part in parts)
+
+
 def make_after(before: Sequence[Future[None]], part: Part, report: Report) -> None:
     for future in before:
         future.result()
@@ -126,12 +137,10 @@ def make_after(before: Sequence[Future[None]], part: Part, report: Report) -> No
 
 def check_space(wanted: Sequence[Part]) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
-    needed = sum(part.gigabytes for part in wanted)
+    needed = gigabytes(wanted)
     free = shutil.disk_usage(CACHE).free / 1e9
     if free < needed:
-        raise LabError(
-            f"{CACHE}: {needed:.0f} GB are wanted for what is to be built, {free:.0f} GB are free."
-        )
+        raise LabError(f"{CACHE}: {needed:.0f} GB are wanted for what is to be built, {free:.0f} GB are free.")
 
 
 def newest_first(folder: Path) -> list[Path]:

@@ -134,7 +134,5 @@ def install(say: Callable[[str], None], log: Path) -> None:
     words = ["apt-get", "install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]
     run_logged(log, *words, *wanted, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
     if still := packages():
-        raise LabError(
-            f"These packages are installed, and what they should bring is not there: {' '.join(still)}"
-        )
+        raise LabError(f"These packages are installed, and what they should bring is not there: {' '.join(still)}")
     run("podman", "info")

@@ -121,9 +121,7 @@ def start(service: Service) -> None:
     until(lambda: answers(service) or process.poll() is not None, 15)
     if not answers(service):
         last = "\n".join(service.log.read_text(errors="replace").splitlines()[-5:])
-        raise LabError(
-            f"The {service.name} does not answer at {service.url}. The end of {service.log}:\n{last}"
-        )
+        raise LabError(f"The {service.name} does not answer at {service.url}. The end of {service.log}:\n{last}")
 
 
 def stop(pid: int) -> None:

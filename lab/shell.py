@@ -9,23 +9,17 @@ from lab.settings import LabError
 
 def attempt(*argv: str | Path) -> subprocess.CompletedProcess[str]:
     """The outcome, good or bad."""
-    return subprocess.run(
-        [*map(str, argv)], text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False
-    )
+    return subprocess.run([*map(str, argv)], text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False)
 
 
 def run(*argv: str | Path) -> str:
     done = attempt(*argv)
     if done.returncode:
-        raise LabError(
-            f"{' '.join(map(str, argv))}\nfailed with {done.returncode}:\n{done.stderr or done.stdout}"
-        )
+        raise LabError(f"{' '.join(map(str, argv))}\nfailed with {done.returncode}:\n{done.stderr or done.stdout}")
     return done.stdout.strip()
 
 
-def run_logged(
-    log: Path, *argv: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
-) -> None:
+def run_logged(log: Path, *argv: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
     """For what takes minutes: its output is worth a file."""
     with log.open("a") as output:
         print("+", *argv, file=output, flush=True)

@@ -1,7 +1,7 @@
 """inv lab.*: machines on this computer."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -35,7 +35,7 @@ def up(c: Context, machines: int = 2) -> None:
     report = Report()
     with lock.held(report.say):
         lab.up(report, machines)
-    show(report, lab.status())
+    show(report, lab.status(), ("machines", "services"))
 
 
 @task(auto_shortflags=False, help={"host": "this one only"})
@@ -87,16 +87,18 @@ def dump(found: dict[str, Any]) -> str:
     return json.dumps(found, indent=2)
 
 
-def show(report: Report, found: dict[str, Any]) -> None:
+def show(report: Report, found: dict[str, Any], kinds: Sequence[str] = ("machines", "services", "parts")) -> None:
     table = Table("", "name", "address", "")
-    for kind in ("machines", "services"):
+    for kind in kinds:
         for each in found[kind]:
-            table.add_row(
-                kind[:-1], each["name"], each["address"], "runs" if each["running"] else "does not run"
-            )
+            table.add_row(kind[:-1], each["name"], each.get("address"), said(each))
     report.console.print(table)
-    uncached = [each["name"] for each in found["parts"] if not each["cached"]]
-    report.say(f"not yet built: {', '.join(uncached)}" if uncached else "all parts are cached")
+
+
+def said(each: dict[str, Any]) -> str:
+    if "cached" in each:
+        return "built" if each["cached"] else "not yet built"
+    return "runs" if each["running"] else "does not run"
 
 
 ns = Collection("lab", up, fresh, reboot, ssh, down, status)

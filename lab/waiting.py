@@ -7,9 +7,7 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 def until(holds: Callable[[], bool], seconds: float) -> bool:
     """Whether it came true in that time."""
-    look = Retrying(
-        retry=retry_if_result(lambda held: not held), stop=stop_after_delay(seconds), wait=wait_fixed(0.05)
-    )
+    look = Retrying(retry=retry_if_result(lambda held: not held), stop=stop_after_delay(seconds), wait=wait_fixed(0.05))
     try:
         return look(holds)
     except RetryError:

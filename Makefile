@@ -1,0 +1,50 @@
+# kubefab: `make up` and `make test` are all a newcomer needs; `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+VENV_OK := $(PYTHON) -c 'import ensurepip, venv'
+# .venv is made anew when its contents, its Python or its place would differ, and never otherwise.
+MADE := .venv/made-of-$(shell ($(PYTHON) --version; pwd; cat requirements.lock) | sha256sum | cut -c1-16)
+SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image/machine/usr/local/sbin/lab-init
+
+.DEFAULT_GOAL := help
+.PHONY: help up lab down check test bench lock
+
+help: ## This list
+	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 16
+
+up: lab ## A Kubernetes cluster on two real machines, made on this computer
+	@$(BIN)/inv cluster.up
+
+lab: $(MADE) ## The two machines alone
+	@$(BIN)/inv lab.up
+
+down: $(MADE) ## Take away all that the lab made; what was built stays cached
+	@$(BIN)/inv lab.down
+
+check: $(MADE) ## Whatever needs no machine: style, types, unit tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	PATH=$(BIN):$$PATH shellcheck $(SHELL_FILES)
+	$(BIN)/pytest --ignore=tests/e2e
+
+test: check ## All of it: make check, then end to end on the lab's machines
+	@.ci/end-to-end.sh
+
+bench: lab ## kubefab beside the same by hand and beside Ansible (ARGS='--runs 5 --write')
+	@$(BIN)/python -m bench.run $(ARGS)
+
+lock: $(MADE) ## The newest versions that pyproject.toml allows, locked with their hashes
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --group dev $(LOCKED) --output-file requirements.lock
+	$(BIN)/uv pip compile bench/ansible.in --python-version 3.11 $(LOCKED) --output-file bench/ansible.lock
+LOCKED = --upgrade --universal --generate-hashes --no-annotate --quiet --custom-compile-command 'make lock'
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kubefab wants Python 3.11 or newer")'
+	@$(VENV_OK) 2>/dev/null || echo 'installing Debian packages: python3-venv'
+	@$(VENV_OK) 2>/dev/null || { apt-get -q update && apt-get -qy --no-install-recommends install python3-venv; }
+	@echo 'making .venv from requirements.lock'
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet --require-hashes --no-deps --only-binary :all: -r requirements.lock
+	@touch $@

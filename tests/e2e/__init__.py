@@ -1,0 +1,1 @@
+"""kubefab driven for real, on the lab's machines."""

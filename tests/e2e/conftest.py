@@ -1,0 +1,61 @@
+"""The lab's machines, and a cluster on them that every test finds well."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import requirements
+
+from .harness import MASTER, SPARE, WORKER, Kubefab, fresh, hosts_file, kubectl, no_secrets, power_on
+
+
+@pytest.fixture(scope="session")
+def machines() -> None:
+    """Three of them, running; or none of these tests, where this computer cannot host them."""
+    if lacking := requirements.missing():
+        reason = f"this computer cannot host the lab; it lacks: {'; '.join(lacking)}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    power_on()
+
+
+@pytest.fixture(scope="session")
+def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Kubefab:
+    """kubefab, for a cluster of a master and a worker."""
+    folder = tmp_path_factory.mktemp("kubefab")
+    return Kubefab(hosts_file(folder / "hosts.yml", MASTER, WORKER), folder)
+
+
+@pytest.fixture(scope="session")
+def three(inv: Kubefab) -> Path:
+    """The hosts.yml that has the third machine as a worker too."""
+    return hosts_file(inv.state / "three.yml", MASTER, WORKER, SPARE)
+
+
+@pytest.fixture
+def cluster(inv: Kubefab) -> Kubefab:
+    """A cluster of a master and a worker, and all is well: kept from test to test, and mended where it is not."""
+    if inv("cluster.up").status:
+        power_on()
+        fresh(MASTER, WORKER)
+        inv("cluster.up").well()
+    return inv
+
+
+@pytest.fixture
+def spare(cluster: Kubefab) -> Iterator[str]:
+    """The third machine as new; gone from the cluster afterwards, and from its disk."""
+    fresh(SPARE)
+    yield SPARE
+    kubectl("delete", "node", SPARE, "--ignore-not-found")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_in_any_log(inv: Kubefab) -> Iterator[None]:
+    """Looked at when all is done."""
+    yield
+    for log in inv.logs():
+        no_secrets(log.read_text())

@@ -1,0 +1,380 @@
+"""What the tests do to machines, and to kubefab: only through doors that a person has too."""
+
+import atexit
+import os
+import re
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from json import loads
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tenacity
+import yaml
+
+from lab.machines import container_name
+from lab.settings import KEY, KNOWN_HOSTS, MOST_MACHINES, address, machine_names
+
+ROOT = Path(__file__).resolve().parents[2]
+INV = Path(sys.executable).with_name("inv")
+MASTER, WORKER, SPARE = MACHINES = tuple(
+    os.environ.get("KUBEFAB_E2E_MACHINES", "manager,client,client2").split(",")
+)
+LONGEST = 900  # seconds that any one command may take
+
+Words = Mapping[str, Any]
+Got = TypeVar("Got")
+
+
+# --- kubefab
+
+TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
+SECRETS = (TOKEN, re.compile("client-key-data|PRIVATE KEY|certificateKey"))
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it said."""
+
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        return self.stdout + self.stderr
+
+    def well(self) -> "Done":
+        """It ended with 0, or the test fails with all that it said."""
+        assert self.status == 0, f"ended with {self.status}:\n{self.said}"
+        return self
+
+    def badly(self) -> "Done":
+        """It ended with 1, as everything that kubefab could not do."""
+        assert self.status == 1, f"ended with {self.status}, not with 1:\n{self.said}"
+        return self
+
+    @property
+    def changed(self) -> bool:
+        return "nothing to do" not in self.stdout
+
+
+def no_secrets(text: str) -> None:
+    """Neither a token nor a key is anywhere in it."""
+    for secret in SECRETS:
+        assert not secret.search(text), f"a secret is shown ({secret.pattern}):\n{text}"
+
+
+class Running:
+    """A run that goes on beside the test."""
+
+    def __init__(self, process: "subprocess.Popen[str]", folder: Path) -> None:
+        self.process = process
+        self._folder = folder
+        self._began = time.monotonic()
+
+    def said(self) -> str:
+        return "".join((self._folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))
+
+    def waits_until_it_says(self, words: str, seconds: float = 120) -> None:
+        """Until the output holds these words; a failure shows all of it."""
+        try:
+            eventually(lambda: words in self.said() or self.process.poll() is not None, seconds)
+        finally:
+            assert words in self.said(), f"{words!r} was not said within {seconds} s:\n{self.said()}"
+
+    def is_told(self, what: signal.Signals) -> None:
+        """A signal to it and its children on this computer; what it began on the machines goes on."""
+        os.killpg(self.process.pid, what)
+
+    def is_killed(self) -> None:
+        self.is_told(signal.SIGKILL)
+        self.process.wait()
+
+    def ends(self, seconds: float = LONGEST) -> Done:
+        status = self.process.wait(seconds)
+        stdout, stderr = ((self._folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))
+        done = Done(status, stdout, stderr, time.monotonic() - self._began)
+        assert "Traceback" not in done.said, done.said
+        no_secrets(done.said)
+        return done
+
+
+@dataclass(frozen=True)
+class Kubefab:
+    """`inv`, with a hosts.yml and a place for its logs."""
+
+    hosts: Path
+    state: Path
+
+    def __call__(self, *words: str, **how: Any) -> Done:
+        """Runs it to its end. There is never a traceback, nor a secret, in what it says."""
+        with self.started(*words, **how) as run:
+            return run.ends()
+
+    @contextmanager
+    def started(
+        self, *words: str, hosts: Path | None = None, env: Words | None = None, stdin: str | bytes = b""
+    ) -> Iterator[Running]:
+        """Runs it beside the test, and does not leave it behind."""
+        surroundings = {**os.environ, "INV_HOSTS": str(hosts or self.hosts), "XDG_STATE_HOME": str(self.state)}
+        folder = Path(tempfile.mkdtemp(dir=self.state))
+        (folder / "stdin").write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
+        with (
+            (folder / "stdin").open() as given,
+            (folder / "stdout").open("w") as output,
+            (folder / "stderr").open("w") as errors,
+        ):
+            process = subprocess.Popen(
+                [INV, *words],
+                cwd=ROOT,
+                env=surroundings | {name: str(value) for name, value in (env or {}).items()},
+                stdin=given,
+                stdout=output,
+                stderr=errors,
+                text=True,
+                start_new_session=True,
+            )
+        run = Running(process, folder)
+        try:
+            yield run
+        finally:
+            if process.poll() is None:
+                run.is_killed()
+
+    def logs(self) -> list[Path]:
+        """Of all runs, the newest last."""
+        return sorted((self.state / "kubefab").glob("*.log"), key=lambda path: path.stat().st_mtime)
+
+
+def hosts_file(
+    path: Path, *names: str, cluster: Words | None = None, ssh: Words | None = None, hosts: Words | None = None
+) -> Path:
+    """A hosts.yml of these machines, the first of them the master: the committed one with what is said otherwise."""
+    document = yaml.safe_load((ROOT / "hosts.yml").read_text())
+    document["cluster"] |= cluster or {}
+    document["ssh"] |= ssh or {}
+    document["hosts"] = {
+        name: {"address": address(name), "role": "worker" if name != names[0] else "master", **(hosts or {}).get(name, {})}
+        for name in names
+    }
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+# --- machines
+
+
+@cache
+def _sockets() -> Path:
+    """Short, as the path of a socket has to be."""
+    folder = Path(tempfile.mkdtemp(prefix="kubefab-e2e-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(lambda: [_hang_up(host) for host in MACHINES])
+    return folder
+
+
+def _ssh(host: str, *words: str) -> list[str]:
+    options = {
+        "UserKnownHostsFile": KNOWN_HOSTS,
+        "StrictHostKeyChecking": "yes",
+        "IdentitiesOnly": "yes",
+        "ConnectTimeout": 10,
+        "ControlPath": _sockets() / host,
+    }
+    flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    return ["ssh", "-F", "/dev/null", "-i", str(KEY), *flags, *words, f"root@{address(host)}"]
+
+
+def _quietly(command: list[str]) -> int:
+    return subprocess.run(command, stdin=-3, stdout=-3, stderr=-3, check=False).returncode
+
+
+def _hang_up(host: str) -> None:
+    if (_sockets() / host).exists():
+        _quietly(_ssh(host, "-O", "exit"))
+
+
+def attempt(host: str, command: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    """A shell command as root, over a connection that is opened once."""
+    if _quietly(_ssh(host, "-O", "check")):
+        _quietly(_ssh(host, "-fNM", "-o", "ControlPersist=yes"))
+    words = [*_ssh(host), command]
+    return subprocess.run(words, input=stdin, text=True, errors="replace", capture_output=True, timeout=LONGEST)
+
+
+def on(host: str, command: str, stdin: str = "") -> str:
+    """What a shell command prints there, as root. The test fails where it does."""
+    done = attempt(host, command, stdin)
+    assert done.returncode == 0, f"{host}: {command}\nended with {done.returncode}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def true_on(host: str, command: str) -> bool:
+    return attempt(host, command).returncode == 0
+
+
+def wait_on(host: str, condition: str, seconds: int = 120) -> None:
+    """Until a shell command is true there: asked on the machine itself, ten times a second."""
+    on(host, f"timeout {seconds} sh -c {shlex.quote(f'until {condition}; do sleep 0.1; done')}")
+
+
+def lab(*words: str) -> None:
+    done = subprocess.run([INV, *words], cwd=ROOT, text=True, capture_output=True, stdin=-3, check=False)
+    assert done.returncode == 0, f"inv {' '.join(words)}\n{done.stdout}{done.stderr}"
+
+
+def power_on() -> None:
+    """All machines run; what runs already stays as it is."""
+    names = machine_names(MOST_MACHINES)
+    lab("lab.up", "--machines", str(max(names.index(name) for name in MACHINES) + 1))
+
+
+def fresh(*hosts: str) -> None:
+    """Machines as new."""
+    for host in hosts:
+        _hang_up(host)
+        lab("lab.fresh", "--host", host)
+
+
+def reboot(host: str) -> None:
+    _hang_up(host)
+    lab("lab.reboot", "--host", host)
+
+
+def cut_power(host: str) -> None:
+    """It stops at once and keeps its disk; `power_on` switches it on again."""
+    _hang_up(host)
+    subprocess.run(["podman", "kill", container_name(host)], capture_output=True, check=True)
+
+
+def at_once(*works: Callable[[], Any]) -> None:
+    """Side by side; the first failure is told when all have ended."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        for future in [pool.submit(work) for work in works]:
+            future.result()
+
+
+def eventually(check: Callable[[], Got], seconds: float = 60, pause: float = 0.1) -> Got:
+    """What the check returns as soon as that is something. The test fails with its last answer, or error."""
+    polling = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda got: not got) | tenacity.retry_if_exception_type(AssertionError),
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_fixed(pause),
+        retry_error_callback=lambda state: state.outcome and state.outcome.result(),
+    )
+    got: Got = polling(check)
+    assert got, f"not so within {seconds} s: {got}"
+    return got
+
+
+# --- what is there
+
+# Kubernetes, the kubelet and containerd go on writing below /var/lib and /run; nobody writes here of himself.
+KEPT = "/etc /root /opt /usr /home /var/lib/dpkg /var/lib/apt /var/lib/kubefab"
+
+
+def disk(host: str) -> dict[str, str]:
+    """Every file of the machine that changes only when somebody changes it: its size and its times."""
+    text = on(host, f"find {KEPT} -printf '%p\\t%s %T@ %C@\\n' 2>/dev/null | sort; true")
+    return dict(line.split("\t") for line in text.splitlines())
+
+
+def services(host: str) -> str:
+    return on(host, "systemctl show -p Id,MainPID,ActiveEnterTimestampMonotonic containerd kubelet")
+
+
+def footprint(host: str) -> tuple[dict[str, str], str]:
+    """What tells whether a machine was touched."""
+    return disk(host), services(host)
+
+
+def differences(before: Words, after: Words) -> list[str]:
+    return sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
+
+
+@contextmanager
+def untouched(*hosts: str) -> Iterator[None]:
+    """What is done meanwhile changes nothing on these machines."""
+    before = {host: footprint(host) for host in hosts}
+    yield
+    for host in hosts:
+        files, units = footprint(host)
+        assert differences(before[host][0], files) == [], host
+        assert before[host][1] == units, host
+
+
+def kubectl(*words: str, master: str = MASTER, stdin: str = "") -> str:
+    """As the cluster's admin, on its master."""
+    return on(master, f"kubectl --kubeconfig /etc/kubernetes/admin.conf {shlex.join(words)}", stdin)
+
+
+def objects(*words: str, master: str = MASTER) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = loads(kubectl("get", *words, "-o", "json", master=master))["items"]
+    return found
+
+
+def nodes(master: str = MASTER) -> dict[str, dict[str, Any]]:
+    return {one["metadata"]["name"]: one for one in objects("nodes", master=master)}
+
+
+def is_ready(node: Words) -> bool:
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
+
+
+def ready_nodes(master: str = MASTER) -> set[str]:
+    return {name for name, node in nodes(master).items() if is_ready(node)}
+
+
+def machine_id(host: str) -> str:
+    return on(host, "cat /etc/machine-id").strip()
+
+
+def cluster_uid(master: str = MASTER) -> str:
+    """A cluster that was reset and made again has another one."""
+    return kubectl("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}", master=master)
+
+
+def coredns_answers(master: str = MASTER) -> bool:
+    status = objects("deployments", "-n", "kube-system", master=master)[0]["status"]
+    return bool(status.get("availableReplicas") == status.get("replicas") == status.get("updatedReplicas"))
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# --- a change in the middle
+
+CHANGE = "/run/kubefab/change"  # locked by the change that is being made
+
+
+def freeze(host: str, program: str, seconds: int = 120) -> None:
+    """Stops a program on the machine as soon as it is there: what is slow, and just now, for as long as one likes."""
+    wait_on(host, f"pkill -STOP -f {shlex.quote(f'^{program}')}", seconds)
+
+
+def thaw(host: str, program: str) -> None:
+    on(host, f"pkill -CONT -f {shlex.quote(f'^{program}')}")
+
+
+def kill_change(host: str) -> None:
+    """Ends the change that is being made there, all of its processes, as a power cut would."""
+    holders = f"for fd in /proc/[0-9]*/fd/*; do [ \"$(readlink $fd)\" != {CHANGE} ] || echo $fd; done"
+    kill = f"{holders} | cut -d/ -f3 | sort -u | xargs -r kill -9"
+    on(host, kill)
+    wait_on(host, f"flock -n {CHANGE} true", 10)
+
+

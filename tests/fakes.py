@@ -1,0 +1,102 @@
+"""Hosts that answer from memory, and an inventory to go with them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubefab.cluster import Cluster
+from kubefab.errors import KubefabError
+from kubefab.inventory import Inventory, parse
+from kubefab.remote import Host, Log
+from kubefab.step import Step
+
+HOSTS = """\
+cluster:
+  name: lab
+  kubernetes: 1.37.2
+hosts:
+  manager: {address: 10.250.0.10, role: master}
+  client: {address: 10.250.0.11, role: worker}
+"""
+
+
+def inventory(text: str = HOSTS) -> Inventory:
+    return parse(text, Path("hosts.yml"))
+
+
+def many_hosts(workers: int) -> str:
+    lines = (f"  client{n}: {{address: 10.250.1.{n}, role: worker}}\n" for n in range(1, workers + 1))
+    return HOSTS.replace("  client: {address: 10.250.0.11, role: worker}\n", "".join(lines))
+
+
+@dataclass
+class World:
+    """What is true on a fake host, by part of the look; what was asked and done there."""
+
+    parts: dict[str, str] = field(default_factory=dict)
+    looks: list[tuple[str, ...]] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+    locks: list[str] = field(default_factory=list)
+    held_by: str = ""  # somebody else's lock
+    on_look: Callable[[], None] = lambda: None
+    on_lock: Callable[[], None] = lambda: None
+    answers: dict[str, str] = field(default_factory=dict)  # what `ask` says, by script
+    payloads: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FakeHost(Host):
+    """A host without a network."""
+
+    world: World = field(default_factory=World)
+
+    def look(self, parts: tuple[str, ...], paths: list[str]) -> dict[str, str]:
+        self.world.looks.append(parts)
+        self.world.on_look()
+        return {part: self.world.parts.get(part, "") for part in parts}
+
+    def change(self, script: str, *args: str, payload: str = "", secret: bool = False) -> str:
+        self.world.ran.append(" ".join((script, *args)))
+        self.world.payloads[script] = payload
+        return ""
+
+    def ask(self, script: str, *args: str, payload: str = "", secret: bool = False) -> str:
+        self.world.ran.append(" ".join((script, *args)))
+        return self.world.answers.get(script, "")
+
+    @contextmanager
+    def lock(self, holder: str) -> Iterator[None]:
+        if self.world.held_by:
+            raise KubefabError(f"another run is under way: {self.world.held_by}")
+        self.world.locks.append(holder)
+        self.world.on_lock()
+        yield
+
+
+def cluster(text: str = HOSTS, healthz: str = "ok") -> Cluster:
+    """A cluster of fake hosts, not looked at yet."""
+    made = Cluster(inventory(text), Log(Path("/nonexistent")), lambda host, ca: healthz)
+    made.hosts = {name: FakeHost(host.wanted, host.link, host.log) for name, host in made.hosts.items()}
+    return made
+
+
+def looked(worlds: Mapping[str, Mapping[str, str]], text: str = HOSTS) -> Cluster:
+    """A cluster of fake hosts, each with these parts of a look."""
+    made = cluster(text)
+    for name, parts in worlds.items():
+        world(made, name).parts.update(parts)
+        made.look(made.hosts[name])
+    return made
+
+
+def world(cluster: Cluster, name: str) -> World:
+    host = cluster.hosts[name]
+    assert isinstance(host, FakeHost)
+    return host.world
+
+
+def step(steps: Sequence[Step], title: str) -> Step:
+    """The one step of this title."""
+    (found,) = [one for one in steps if one.title == title]
+    return found

@@ -1,0 +1,1 @@
+"""The gaps of kubefab/steps, over literals of Facts."""

@@ -1,0 +1,218 @@
+"""The look's parser over captured output.
+
+look-fresh.txt is a machine of the lab; the others have the same form, with something for every field.
+"""
+
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from kubefab import facts
+from kubefab.facts import Change, ClusterFacts, Facts, Node, Package, Unit, Workload
+
+CAPTURED = Path(__file__).parent / "captured"
+FLANNEL = (
+    "ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3",
+    "ghcr.io/flannel-io/flannel:v0.28.10",
+)
+MANAGER = Node(
+    name="manager",
+    machine_id="5f0d7a2c7c1b4b8e9d3f6a1c2b3d4e5f",
+    version="1.37.2",
+    address="10.250.0.10",
+    runtime="containerd://1.7.24",
+    ready=True,
+    roles=("control-plane",),
+    taints=("node-role.kubernetes.io/control-plane",),
+)
+CLIENT = Node(
+    name="client",
+    machine_id="26859e335e57a367f8ceb539030dee73",
+    version="1.37.2",
+    address="10.250.0.11",
+    runtime="containerd://1.7.24",
+    trouble="container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
+    "message:Network plugin returns error: cni plugin not initialized",
+    taints=("node.kubernetes.io/not-ready",),
+)
+MASTER = Facts(
+    os="debian",
+    os_version="13",
+    arch="x86_64",
+    kernel="6.12.57+deb13-amd64",
+    cpus=4,
+    memory_mib=3915,
+    disk_mib=77795,
+    hostname="manager",
+    machine_id="5f0d7a2c7c1b4b8e9d3f6a1c2b3d4e5f",
+    product_uuid="4c4c4544-0042-3510-8054-b4c04f4d3332",
+    addresses={"10.250.0.10": "eth0", "10.0.2.15": "eth1", "10.244.0.1": "cni0"},
+    skew=1.5,
+    cgroups="cgroup2fs",
+    lacks=("iptables",),
+    swap=("/dev/zram0, 2048 MiB",),
+    swap_later=("/swap.img in /etc/fstab", "dev-zram0.swap"),
+    modules=("overlay", "br_netfilter"),
+    sysctl={
+        "net.bridge.bridge-nf-call-iptables": "1",
+        "net.bridge.bridge-nf-call-ip6tables": "0",
+        "net.ipv4.ip_forward": "",
+    },
+    endpoints={"lab.kubefab.internal": "10.250.0.10", "other.kubefab.internal": "10.250.0.10"},
+    files={"/etc/containerd/config.toml": "5e5f3b1d6fe4e2d1f8e6d9b8c7a6f5e4d3c2b1a0f9e8d7c6b5a4f3e2d1c0b9a8"},
+    mtimes={"/etc/containerd/config.toml": 1795377500.123456, "/etc/sysctl.d/90-kubernetes.conf": 1795377501.0},
+    packages={
+        "bash-completion": Package("ii", "1:2.16.0-7"),
+        "containerd": Package("ii", "1.7.24~ds1-6+b4"),
+        "kubeadm": Package("hi", "1.37.2-1.1"),
+        "kubectl": Package("hi", "1.37.2-1.1"),
+        "kubelet": Package("hi", "1.37.2-1.1"),
+        "kubernetes-cni": Package("hi", "1.6.0-1.1"),
+        "containerd.io": Package("un"),
+    },
+    units={
+        "containerd": Unit("active", "enabled", 1795377500.5, "success"),
+        "kubelet": Unit("activating", "enabled", 1795377560.0, "exit-code"),
+        "kubefab-images": Unit("inactive", "", 0, "success"),
+    },
+    cri="ok",
+    images=("registry.k8s.io/kube-proxy:v1.37.2", "ghcr.io/flannel-io/flannel:v0.28.10"),
+    ports={22: "sshd", 6443: "kube-apiserver", 10250: "kubelet", 8472: ""},
+    admin_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYQ=="),
+    kubelet_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYg=="),
+    admin_server="https://lab.kubefab.internal:6443",
+    join_begun=True,
+    init_begun="1795377600",
+    etcd_data=True,
+    manifests=("etcd.yaml", "kube-apiserver.yaml"),
+    cni=("10-flannel.conflist",),
+    links=("cni0", "flannel.1"),
+    kubeconfig="same",
+    containers=14,
+    chains=37,
+    mounts=("/var/lib/kubelet/pods/1b2c/volumes/kubernetes.io~projected/kube-api-access-x7k2p",),
+    directories=("/etc/kubernetes", "/var/lib/kubelet"),
+    change=Change("the control plane is there", 1795377600),
+)
+LIVE = ClusterFacts(
+    version="1.37.2",
+    pod_subnet="10.244.0.0/16",
+    service_subnet="10.96.0.0/12",
+    nodes={"manager": MANAGER, "client": CLIENT},
+    workloads={
+        "kube-flannel/kube-flannel-ds": Workload(
+            2,
+            1,
+            FLANNEL,
+            {"deprecated.daemonset.template.generation": "1", "kubefab.internal/flannel": "0.28.10 10.244.0.0/16"},
+        ),
+        # Its controller has not seen the newest generation yet: what it counts is of the one before.
+        "kube-system/kube-proxy": Workload(
+            2, 0, ("registry.k8s.io/kube-proxy:v1.37.2",), {"deprecated.daemonset.template.generation": "2"}
+        ),
+        "kube-system/coredns": Workload(2, 2, ("registry.k8s.io/coredns/coredns:v1.13.1",)),
+    },
+)
+
+
+@cache
+def captured(name: str) -> dict[str, str]:
+    return facts.sections((CAPTURED / f"look-{name}.txt").read_text())
+
+
+def shown(found: object) -> dict[str, object]:
+    """Field by field: a difference then has a name."""
+    return {field.name: getattr(found, field.name) for field in fields(found)}  # type: ignore[arg-type]
+
+
+def test_every_field_of_a_master_with_a_running_cluster() -> None:
+    assert shown(facts.parse(captured("master"))) == shown(MASTER)
+
+
+def test_the_literal_above_leaves_no_field_at_its_default() -> None:
+    default = shown(Facts())
+    assert [name for name, value in shown(MASTER).items() if value == default[name]] == ["cluster"]
+
+
+def test_the_cluster_as_its_master_tells_it() -> None:
+    assert facts.parse_cluster(captured("master")["cluster"]) == LIVE
+
+
+def test_a_fresh_machine_is_a_machine_and_nothing_more() -> None:
+    fresh = facts.parse(captured("fresh"))
+    assert (fresh.os, fresh.os_version, fresh.cgroups, fresh.cpus) == ("debian", "13", "tmpfs", 2)
+    assert fresh.addresses == {"10.250.0.13": "eth0"}
+    assert fresh.packages == {"bash-completion": Package("un")}
+    assert fresh.units == {name: Unit() for name in ("containerd", "kubelet", "kubefab-images")}
+    assert (fresh.admin_ca, fresh.kubelet_ca, fresh.change, fresh.containers) == ("", "", None, 0)
+    assert facts.parse_cluster(captured("fresh")["cluster"]) is None
+
+
+def test_a_broken_off_dpkg_behind_a_greeting() -> None:
+    broken = facts.parse(captured("broken-dpkg"))
+    assert broken.dpkg_broken == ("containerd", "kubelet")
+    assert broken.apt_lock == "unattended-upgr (process 4711)"
+    assert list(captured("broken-dpkg")) == ["packages"]
+
+
+@pytest.mark.parametrize(
+    ("status", "installed", "held"),
+    [("ii", True, False), ("hi", True, True), ("iF", False, False), ("iU", False, False), ("un", False, False)],
+)
+def test_dpkg_says_in_two_letters_what_is_wanted_and_what_is(status: str, installed: bool, held: bool) -> None:
+    package = Package(status)
+    assert (package.installed, package.held) == (installed, held)
+
+
+def test_an_api_server_that_cannot_be_reached_is_a_cluster_that_is_silent() -> None:
+    live = facts.parse_cluster(captured("silent")["cluster"])
+    assert live is not None
+    assert live.silent.startswith("The connection to the server lab.kubefab.internal:6443 was refused")
+    assert (live.version, live.pod_subnet, live.nodes, live.workloads) == ("1.37.2", "10.244.0.0/16", {}, {})
+
+
+def test_what_kubectl_warns_of_beside_its_answer_ends_nothing() -> None:
+    live = facts.parse_cluster('version 1.37.2\nanswer Warning: v1 is old {"items": []}')
+    assert live is not None
+
+
+def test_a_change_that_has_not_said_its_title_yet_ends_nothing() -> None:
+    assert facts.parse({"change": "change "}).change is None
+
+
+def test_lines_that_mean_nothing_are_passed_over() -> None:
+    assert facts.parse({"system": "no-such-fact 7\n\nhostname client"}) == Facts(hostname="client")
+
+
+def test_partial_looks_merge() -> None:
+    before = captured("master")
+    swapped = {**before, "system": before["system"].replace("swap /dev/zram0, 2048 MiB\n", "")}
+    assert facts.parse(swapped) == replace(MASTER, swap=())
+
+
+def test_a_hosts_facts_are_completed_by_its_masters_word() -> None:
+    host = facts.with_cluster(Facts(machine_id=CLIENT.machine_id), MASTER, LIVE, "ok")
+    assert host.cluster == replace(LIVE, ca=MASTER.admin_ca, endpoint=MASTER.admin_server, healthz="ok")
+    assert host.node == CLIENT
+
+
+def test_without_a_cluster_there_is_none_to_complete_a_host_by() -> None:
+    assert facts.with_cluster(Facts(hostname="client"), MASTER, None).cluster is None
+
+
+def test_a_machine_without_an_id_is_nobodys_node() -> None:
+    assert Facts(cluster=ClusterFacts(nodes={"x": Node("x")})).node is None
+
+
+def test_the_authority_of_a_tunnel_is_that_of_admin_conf() -> None:
+    assert facts.authority(captured("master")["node"]) == "LS0tLS1CRUdJTi0tYQ=="
+    assert facts.authority("") == ""
+
+
+def test_a_node_that_has_not_reported_yet_says_so() -> None:
+    item = '{"items": [{"kind": "Node", "metadata": {"name": "new"}, "status": {}}]}'
+    live = facts.parse_cluster(f"answer {item}")
+    assert live is not None
+    assert live.nodes["new"] == Node("new", trouble="its kubelet has not reported yet")

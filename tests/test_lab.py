@@ -1,0 +1,384 @@
+"""The parts of the lab that need no machine."""
+
+import json
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from lab import (
+    cgroups,
+    components,
+    computer,
+    distribution,
+    images,
+    lock,
+    machines,
+    manifests,
+    network,
+    packages,
+    parts,
+    powercut,
+    requirements,
+    services,
+    settings,
+    ways_in,
+)
+from lab import lab as whole
+from lab.parts import Job, Part
+from lab.report import Report, duration
+
+
+def test_machines_have_the_names_and_addresses_that_hosts_yml_says() -> None:
+    assert settings.machine_names(1) == ["manager"]
+    assert settings.machine_names(4) == ["manager", "client", "client2", "client3"]
+    assert [settings.address(name) for name in ("manager", "client", "client2")] == [
+        "10.250.0.10",
+        "10.250.0.11",
+        "10.250.0.12",
+    ]
+    assert settings.mac_address("client") == "02:00:0a:fa:00:0b"
+
+
+# Parts
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(parts, "CACHE", tmp_path)
+    monkeypatch.setattr(parts, "UNFINISHED", tmp_path / "unfinished")
+    monkeypatch.setattr(parts, "LOGS", tmp_path / "logs")
+    return tmp_path
+
+
+def write_a_file(job: Job) -> None:
+    (job.out / "made").write_text("whole")
+
+
+def break_off(job: Job) -> None:
+    (job.out / "made").write_text("half")
+    raise settings.LabError("broken off")
+
+
+def a_part(name: str = "tool", pin: str = "1", needs: tuple[Part, ...] = (), fails: bool = False) -> Part:
+    return Part(name, name, (pin,), break_off if fails else write_a_file, seconds=1, needs=needs, gigabytes=0)
+
+
+def test_a_part_is_kept_by_the_content_of_its_pins() -> None:
+    assert a_part(pin="1").key == a_part(pin="1").key
+    assert a_part(pin="1").key != a_part(pin="2").key
+    assert a_part(needs=(a_part("other", "1"),)).key != a_part(needs=(a_part("other", "2"),)).key
+
+
+def test_a_directory_is_pinned_with_the_names_in_it() -> None:
+    one, other = (components.PARTS[name].pins[0] for name in ("pause", "cni"))
+    assert parts.pinned_bytes(one) != parts.pinned_bytes(other)
+    assert b"go/pause/main.go" in parts.pinned_bytes(one)
+
+
+def test_how_long_a_build_usually_takes_is_no_pin() -> None:
+    component = components.Component("pause", "1", seconds=1)
+    slower = components.Component("pause", "1", seconds=2, gigabytes=9)
+    assert components.part(component).key == components.part(slower).key
+
+
+def test_parts_are_made_once(cache: Path) -> None:
+    part = a_part()
+    assert [made.name for made in parts.make_missing([part], Report())] == ["tool"]
+    assert (part.place / "made").read_text() == "whole"
+    assert parts.make_missing([part], Report()) == []
+
+
+def test_a_broken_part_is_no_part_and_hides_no_other(cache: Path) -> None:
+    broken, good = a_part("broken", fails=True), a_part("good")
+    above = a_part("above", needs=(broken,))
+    with pytest.raises(settings.LabError, match=r"^broken off$"):
+        parts.make_missing([above, good], Report())
+    assert good.cached
+    assert not broken.cached
+    assert not above.cached
+
+
+def test_what_a_killed_run_left_is_cleared_away(cache: Path) -> None:
+    part = a_part()
+    half = cache / "unfinished" / f"tool-{part.key}"
+    half.mkdir(parents=True)
+    (half / "left").write_text("over")
+    parts.make_missing([part], Report())
+    assert [path.name for path in part.place.iterdir()] == ["made"]
+
+
+def test_parts_come_after_what_they_need() -> None:
+    base = a_part("base")
+    top = a_part("top", needs=(a_part("middle", needs=(base,)), base))
+    assert [part.name for part in parts.everything([top, base])] == ["base", "middle", "top"]
+
+
+def test_parts_of_old_pins_are_forgotten(cache: Path) -> None:
+    made = [a_part(pin=pin) for pin in "123"]
+    for age, part in enumerate(made):
+        parts.make_missing([part], Report())
+        os.utime(part.place, (age, age))
+    parts.prune([made[2]])
+    assert [part.cached for part in made] == [False, True, True]
+
+
+def test_too_little_space_is_told_before_anything_is_built(cache: Path) -> None:
+    huge = Part("huge", "huge", (), write_a_file, seconds=1, gigabytes=1e9)
+    with pytest.raises(settings.LabError, match="GB are wanted"):
+        parts.make_missing([huge], Report())
+
+
+@pytest.mark.parametrize(("seconds", "says"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (330, "5 min 30 s")])
+def test_durations(seconds: float, says: str) -> None:
+    assert duration(seconds) == says
+
+
+# What is built
+
+
+@pytest.mark.parametrize("component", components.COMPONENTS, ids=lambda component: component.name)
+def test_every_component_pins_every_byte(component: components.Component) -> None:
+    module = (component.folder / "go.mod").read_text()
+    assert ("\nrequire" in module) == (component.folder / "go.sum").exists()
+    assert component.package == "." or "\ntool " in module
+    assert f"{component.version}\n" in module or f"v{component.version}" in module or component.package == "."
+
+
+def test_images_are_made_of_binaries_that_are_built() -> None:
+    used = {component for image in images.IMAGES for component, _ in image.files.values()}
+    assert used <= set(components.PARTS)
+    assert used <= {part.name for part in images.PART.needs}
+
+
+def test_a_layer_depends_on_nothing_but_its_files(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("the same")
+    assert images.layer({"bin": tmp_path / "one"}) == images.layer({"bin": tmp_path / "two"})
+
+
+def test_an_image_lies_where_a_registry_looks(tmp_path: Path) -> None:
+    storage = images.Storage(tmp_path)
+    layer = storage.blob(b"layer", images.LAYER)
+    manifest = {"config": storage.blob(b"{}", images.CONFIG), "layers": [layer]}
+    storage.image("coredns/coredns", "v1", manifest)
+    repository = tmp_path / "docker/registry/v2/repositories/coredns/coredns"
+    digest = (repository / "_manifests/tags/v1/current/link").read_text()
+    blob = tmp_path / "docker/registry/v2/blobs/sha256" / digest[7:9] / digest[7:] / "data"
+    assert json.loads(blob.read_text()) == manifest
+    assert (repository / "_manifests/revisions/sha256" / digest[7:] / "link").read_text() == digest
+    assert (repository / "_layers/sha256" / layer["digest"][7:] / "link").read_text() == layer["digest"]
+
+
+def test_a_control_file_says_what_the_package_needs() -> None:
+    package = packages.Package("kubelet", "1.37.2-1.1", depends=packages.KUBELET_NEEDS)
+    text = packages.control(package, "amd64")
+    assert "Version: 1.37.2-1.1\n" in text
+    assert "Depends: iptables (>= 1.4.21), kubernetes-cni (>= 1.2.0)" in text
+    assert "Depends" not in packages.control(packages.Package("kubeadm", "1"), "amd64")
+
+
+def test_a_release_file_pins_its_index(tmp_path: Path) -> None:
+    for name in ("Packages", "Packages.gz"):
+        (tmp_path / name).write_bytes(b"")
+    text = packages.release(tmp_path, "amd64")
+    assert "\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 Packages\n" in text
+    assert "Suite" not in text
+
+
+def test_the_bait_is_newer_than_what_is_wanted() -> None:
+    assert packages.BAIT.startswith("1.37.99")
+    assert packages.REAL.startswith(settings.KUBERNETES)
+
+
+def test_the_fingerprint_is_the_keys() -> None:
+    fingerprint = (packages.KEYS / "fingerprint").read_text().strip()
+    assert len(fingerprint) == 40
+    shown = subprocess.run(
+        ["gpg", "--show-keys", "--with-colons", packages.KEYS / "Release.key"], capture_output=True, text=True
+    )
+    assert f"fpr:::::::::{fingerprint}:" in shown.stdout
+
+
+def test_manifests_come_from_components() -> None:
+    for component, name, _ in manifests.MANIFESTS.values():
+        assert name in components.PARTS[component].make.args[0].sources.values()  # type: ignore[attr-defined]
+
+
+# The computer's own package sources
+
+DEB822 = """\
+Types: deb deb-src
+# a snapshot, by date
+URIs: http://mirror.invalid/debian
+Suites: bookworm bookworm-updates bookworm-backports
+Components: main contrib
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: http://mirror.invalid/debian-security
+Suites: bookworm-security
+Components: main
+"""
+CLASSIC = """\
+# deb http://commented.invalid/debian bookworm main
+deb [signed-by=/k.gpg arch=amd64] http://mirror.invalid/debian bookworm main non-free
+deb-src http://mirror.invalid/debian bookworm main
+deb https://vendor.invalid/apt vendor-bookworm main
+deb https://vendor.invalid/node nodistro main
+"""
+
+
+def test_sources_are_translated_to_the_machines_suite(tmp_path: Path) -> None:
+    (tmp_path / "debian.sources").write_text(DEB822)
+    (tmp_path / "sources.list").write_text(CLASSIC)
+    paths = [tmp_path / "debian.sources", tmp_path / "sources.list"]
+    assert distribution.sources(paths, "bookworm") == (
+        "Types: deb\nURIs: http://mirror.invalid/debian\nSuites: trixie trixie-updates\nComponents: main\n"
+        "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n"
+        "Types: deb\nURIs: http://mirror.invalid/debian-security\nSuites: trixie-security\nComponents: main\n\n"
+        "Types: deb\nURIs: http://mirror.invalid/debian\nSuites: trixie\nComponents: main\nSigned-By: /k.gpg\n"
+    )
+
+
+def test_only_debian_has_debians_sources() -> None:
+    assert distribution.is_debian('NAME="Debian"\nID=debian\n')
+    assert not distribution.is_debian("ID=ubuntu\nID_LIKE=debian\n")
+    assert distribution.codename("VERSION_CODENAME=bookworm\n") == "bookworm"
+
+
+# Machines, services, the computer
+
+PODMAN_PS = json.dumps(
+    [
+        {"Labels": {machines.LABEL: name}, "Id": name, "Image": "image:1", "Pid": pid, "State": state}
+        for name, pid, state in [("client2", 0, "created"), ("manager", 2**22 + 1, "running"), ("client", 7, "exited")]
+    ]
+)
+
+
+def test_machines_come_in_their_own_order() -> None:
+    assert list(machines.parse(PODMAN_PS)) == ["manager", "client", "client2"]
+    assert machines.parse("") == {}
+
+
+def test_a_machine_whose_process_is_gone_is_lost_whatever_podman_says() -> None:
+    found = machines.parse(PODMAN_PS)
+    assert [machine.lost for machine in found.values()] == [True, False, False]
+    assert not any(machine.runs for machine in found.values())
+
+
+def test_an_unknown_machine_is_named_with_those_there_are() -> None:
+    with pytest.raises(settings.LabError, match=r"no machine nix\. There are: manager, client, client2"):
+        whole.known(machines.parse(PODMAN_PS), "nix")
+
+
+def test_services_are_known_by_their_command_lines_alone() -> None:
+    registry, http = services.services()
+    assert services.is_ours(["/another/checkouts/docker-registry", *registry.argv[1:]])
+    assert services.is_ours(http.argv)
+    assert not services.is_ours(["vim", str(services.REGISTRY_CONFIG)])
+    assert services.pid_of(http, {7: list(http.argv), 8: ["sh"]}) == 7
+    assert services.pid_of(registry, {7: list(http.argv)}) is None
+
+
+def test_what_is_served_is_replaced_without_a_gap(tmp_path: Path) -> None:
+    for target in ("one", "two"):
+        services.point(tmp_path / "www/pkgs", tmp_path / target)
+    assert (tmp_path / "www/pkgs").readlink() == tmp_path / "two"
+    assert [path.name for path in (tmp_path / "www").iterdir()] == ["pkgs"]
+
+
+def test_ssh_trusts_what_the_lab_wrote_down_and_nothing_else() -> None:
+    words = ways_in.ssh("client", "true")
+    assert words[-2:] == ["root@10.250.0.11", "true"]
+    assert "StrictHostKeyChecking=yes" in words
+
+
+def test_capabilities_are_read_from_the_kernel() -> None:
+    status = "Name:\tx\nCapEff:\t000001fffeffffff\n"
+    assert requirements.has_capability(status, requirements.CAPABILITIES["CAP_SYS_ADMIN"])
+    assert not requirements.has_capability(status, 24)
+
+
+def test_all_that_is_missing_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "CHECKS", (lambda: "root", lambda: None, lambda: "podman"))
+    assert requirements.missing() == ["root", "podman"]
+
+
+def test_swaps_are_those_of_the_kernels_table() -> None:
+    assert computer.swaps("Filename Type Size\n/dev/vda2 partition 9 0 -2\n/swap.img file 9 0 -3\n") == [
+        "/dev/vda2",
+        "/swap.img",
+    ]
+    assert computer.swaps("Filename Type Size\n") == []
+
+
+def test_control_groups_are_removed_from_the_bottom(tmp_path: Path) -> None:
+    (tmp_path / "machine/kubepods.slice/pod").mkdir(parents=True)
+    cgroups.remove(tmp_path / "machine")
+    cgroups.remove(tmp_path / "never there")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_group_in_use_stays(tmp_path: Path) -> None:
+    (tmp_path / "machine/empty").mkdir(parents=True)
+    (tmp_path / "machine/in-use").write_text("")
+    cgroups.remove(tmp_path / "machine")
+    assert [path.name for path in (tmp_path / "machine").iterdir()] == ["in-use"]
+
+
+def test_podman_is_told_nothing_while_any_container_lives() -> None:
+    assert powercut.any_monitor([["sh"], ["/usr/bin/conmon", "--api-version"], []])
+    assert not powercut.any_monitor([["vim", "conmon"], []])
+
+
+def test_only_rules_of_the_lab_are_deleted() -> None:
+    saved = (
+        '-A POSTROUTING -s 10.250.0.10/32 -m comment --comment "name: \\"kubefab-lab\\" id: \\"1\\"" -j CNI-0',
+        "-A CNI-FORWARD -s 10.250.0.10/32 -j ACCEPT",
+        "-A POSTROUTING -s 10.25.0.0/16 -j MASQUERADE",
+    )
+    assert [network.is_ours(rule) for rule in saved] == [True, True, False]
+
+
+def test_one_command_at_a_time_and_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "NAME", f"{lock.NAME}-test")
+    said: list[str] = []
+    inside = threading.Event()
+
+    def second() -> None:
+        with lock.held(said.append):
+            inside.set()
+
+    with lock.held(said.append):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        assert not inside.wait(0.2)
+    waiting.join(5)
+    assert inside.is_set()
+    assert said == [f"waiting for another lab command, process {os.getpid()}"]
+
+
+# What runs in the machines
+
+WRAPPER = distribution.IMAGE / "machine/usr/local/lib/kubefab-lab/runc"
+
+
+def test_the_wrapper_asks_runc_for_nothing_that_needs_sys_resource(tmp_path: Path) -> None:
+    capabilities = ["CAP_SYS_RESOURCE", "CAP_KILL", "CAP_SYS_RESOURCE"]
+    asked = {"oomScoreAdj": -997, "process": {"bounding": capabilities, "effective": ["CAP_SYS_RESOURCE"]}}
+    spec = tmp_path / "config.json"
+    spec.write_text(json.dumps(asked, separators=(",", ":")))
+    # What becomes of the call itself does not matter: no container has that name.
+    subprocess.run(["sh", WRAPPER, "state", "--bundle", tmp_path, "none"], capture_output=True)
+    expected = {"oomScoreAdj": 0, "process": {"bounding": ["CAP_KILL"], "effective": []}}
+    assert json.loads(spec.read_text()) == expected
+
+
+def test_the_wrapper_leaves_positive_scores(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"oomScoreAdj":999}')
+    subprocess.run(["sh", WRAPPER, "state", "--bundle", tmp_path, "none"], capture_output=True)
+    assert (tmp_path / "config.json").read_text() == '{"oomScoreAdj":999}'
