@@ -18,11 +18,18 @@ PARTS = ("change", "system", "files", "packages", "services", "runtime", "node")
 class Cluster:
     """The hosts and their facts. Facts hold until something is changed."""
 
-    def __init__(self, inventory: Inventory, log: Log, healthz: Callable[[Host, str], str]) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        log: Log,
+        healthz: Callable[[Host, str], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         sudo = Sudo()
         self.inventory = inventory
         self.log = log
         self.hosts = {host.name: Host(host, Link(host, sudo), log) for host in inventory.hosts if not host.absent}
+        self.clock = clock
         self._healthz = healthz
         self._paths = render.paths(inventory)
         self._found: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
@@ -66,15 +73,15 @@ class Cluster:
     def look(self, host: Host, parts: tuple[str, ...] | None = None, since: float | None = None) -> None:
         """Brings a host's facts up to date. Callers who ask for the same at one time share one look.
 
-        `since` (time.monotonic) is the age that will do: by default only a look that begins from now on.
+        `since`, by the cluster's clock, is the age that will do: by default only a look that begins from now on.
         """
         whole = (*PARTS, *(["cluster"] if host.name == self.master.name else []))
         wanted = whole if parts is None else parts
-        since = time.monotonic() if since is None else since
+        since = self.clock() if since is None else since
         with self._gates[host.name]:
             if all(self._began.get((host.name, part), -1.0) >= since for part in wanted):
                 return
-            began = time.monotonic()
+            began = self.clock()
             found = host.look(wanted, self._paths)
             if found.get("cluster"):
                 known = {**self._found[host.name], **found}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import tenacity
 
 from kubefab.cluster import Cluster
-from kubefab.errors import HostError, KubefabError
+from kubefab.errors import HostError, KubefabError, Silent
 from kubefab.facts import clock_time
 from kubefab.remote import Host
 from kubefab.report import Failure, Report
@@ -21,6 +21,7 @@ from kubefab.step import MISSING, NO_CLUSTER, Step
 
 Subject = Callable[[Cluster, Host], list[Step]]
 ORPHAN_SECONDS = 1800  # an apt on a slow line may take that long
+ANSWER_SECONDS = 60
 HOST_PAUSE, CLUSTER_PAUSE = 0.3, 1.0  # seconds between looks while a state comes true
 
 
@@ -30,12 +31,12 @@ class Stop(KubefabError):
 
 @dataclass
 class Engine:
-    """Alone decides what is done. `clock` and `sleep` are seconds, and injectable."""
+    """Alone decides what is done. `sleep` is injectable, as the cluster's clock is."""
 
     cluster: Cluster
     report: Report
     dry: bool = False
-    clock: Callable[[], float] = time.monotonic
+    patient: bool = True  # whether a change that an earlier run began is waited for
     sleep: Callable[[float], None] = time.sleep
     failures: list[Failure] = field(default_factory=list)
     planned: int = 0
@@ -74,7 +75,7 @@ class Engine:
             (host.name, step.title, gap)
             for host in hosts
             for step in self._steps(host, subjects)
-            if (gap := step.gap(self.cluster.facts(host)))
+            if (gap := self._gap(host, step))
         ]
 
     def strangers(self) -> list[str]:
@@ -131,7 +132,7 @@ class Engine:
 
     def _look_first(self, host: Host, since: float | None = None) -> None:
         self.cluster.look(host, since=since)
-        if not self.dry:
+        if self.patient:
             self._wait_for_orphan(host)
 
     def _wait_for_orphan(self, host: Host) -> None:
@@ -144,14 +145,16 @@ class Engine:
         if gap():
             title = "no change of an earlier run is still going on"
             step = Step(title, gap, None, _ORPHAN_HINT, within=ORPHAN_SECONDS, parts=("change",))
-            self._prove(host, step)
+            try:
+                self._prove(host, step)
+            except HostError as error:
+                raise HostError(f"a change of an earlier run goes on: {gap()}", hint=_ORPHAN_HINT) from error
             self.cluster.look(host)
 
     def _complain(self, host: Host, subjects: Iterable[Subject]) -> None:
         """All that only the user can change, at once, before any change."""
         steps = [step for step in self._steps(host, subjects) if step.close is None and not step.within]
-        facts = self.cluster.facts(host)
-        for step, gap in [(step, step.gap(facts)) for step in steps]:
+        for step, gap in [(step, self._gap(host, step)) for step in steps]:
             if gap:
                 self._set_aside(host, step.title, HostError(gap, hint=step.hint))
 
@@ -159,9 +162,8 @@ class Engine:
         return [step for subject in subjects for step in subject(self.cluster, host)]
 
     def _plan(self, host: Host, subjects: Iterable[Subject]) -> None:
-        facts = self.cluster.facts(host)
         for step in self._steps(host, subjects):
-            if (gap := step.gap(facts)) and step.close:
+            if step.close and (gap := self._gap(host, step)):
                 self.planned += 1
                 now = "" if _sign(gap) == "+" else f"  (now: {gap})"
                 self.report.say(host.name, _sign(gap), step.title + now)
@@ -176,11 +178,11 @@ class Engine:
                 return
 
     def _step(self, host: Host, step: Step, alone: bool) -> None:
-        if not (gap := step.gap(self.cluster.facts(host))):
+        if not (gap := self._gap(host, step)):
             return
         if step.close:
             self._look_first(host, since=self._lock(host, alone))
-            if not (gap := step.gap(self.cluster.facts(host))):
+            if not (gap := self._firm_gap(host, step)):
                 return
             self.report.running(host.name, step.title, gap)
             step.close(host.during(step.title))
@@ -190,7 +192,7 @@ class Engine:
 
     def _look_again(self, host: Host, step: Step) -> None:
         """The parts of the look that this step is about, and the master's word where it is the cluster's."""
-        since = self.clock()
+        since = self.cluster.clock()
         if step.parts != ():
             self.cluster.look(host, step.parts, since)
         if step.touches == "cluster":
@@ -198,26 +200,53 @@ class Engine:
 
     def _prove(self, host: Host, step: Step) -> None:
         """The gap that called for the change now has to say that it is closed, within the step's time."""
-        began = self.clock()
 
         def look() -> str | None:
             self._look_again(host, step)
-            gap = step.gap(self.cluster.facts(host))
+            gap = self._gap(host, step)
             self.report.running(host.name, step.title, gap or "")
             return gap
 
+        gap = self._gap(host, step)
+        if gap and step.within:
+            pause = CLUSTER_PAUSE if step.touches == "cluster" else HOST_PAUSE
+            gap = self._poll(look, tenacity.retry_if_result(bool), step.within, pause)
+        if gap:
+            raise HostError(f"still not so: {gap}", hint=step.hint)
+
+    def _gap(self, host: Host, step: Step) -> str | None:
+        try:
+            return step.gap(self.cluster.facts(host))
+        except Silent as error:
+            # Only a wait may take silence for a gap; a complaint may not, and for a change see _firm_gap.
+            return error.what if step.close or step.within else None
+
+    def _firm_gap(self, host: Host, step: Step) -> str | None:
+        """The gap of a step about to change something, for which silence is no reason: it is waited out."""
+
+        def look() -> str | None:
+            self.cluster.look(self.cluster.master, ("node", "cluster"))
+            return step.gap(self.cluster.facts(host))
+
+        try:
+            return step.gap(self.cluster.facts(host))
+        except Silent as error:
+            self.report.running(host.name, "the API server answers", error.what)
+        return self._poll(look, tenacity.retry_if_exception_type(Silent), ANSWER_SECONDS, CLUSTER_PAUSE)
+
+    def _poll(
+        self, look: Callable[[], str | None], retry: tenacity.retry_base, within: float, pause: float
+    ) -> str | None:
+        """Looks again and again; what the last look within the time said, or raised."""
+        began = self.cluster.clock()
         polling = tenacity.Retrying(
-            retry=tenacity.retry_if_result(bool),
-            stop=lambda _: self.clock() - began >= step.within,
-            wait=tenacity.wait_fixed(CLUSTER_PAUSE if step.touches == "cluster" else HOST_PAUSE),
+            retry=retry,
+            stop=lambda _: self.cluster.clock() - began >= within,
+            wait=tenacity.wait_fixed(pause),
             sleep=self.sleep,
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
-        gap = step.gap(self.cluster.facts(host))
-        if gap and step.within:
-            gap = polling(look)
-        if gap:
-            raise HostError(f"still not so: {gap}", hint=step.hint)
+        return polling(look)
 
     def _lock(self, host: Host, alone: bool) -> float:
         """Takes the lock before the first change; says since when it is ours: older looks no longer count."""
@@ -228,7 +257,7 @@ class Engine:
                 self._held.enter_context(
                     host.lock(f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}")
                 )
-                self._locked[host.name] = self.clock()
+                self._locked[host.name] = self.cluster.clock()
             return self._locked[host.name]
 
     def _stop_without_master(self, who: str) -> None:

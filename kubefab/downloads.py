@@ -53,8 +53,11 @@ def pinned(url: str, sha256: str) -> bytes:
 
 def key(url: str, fingerprint: str) -> bytes:
     """An armored OpenPGP key as apt's keyring, if its only primary key is the pinned one."""
-    keyring = dearmored(fetch(url))
-    found = primary_keys(keyring)
+    try:
+        keyring = dearmored(fetch(url))
+        found = primary_keys(keyring)
+    except (ValueError, IndexError) as error:
+        raise HostError(f"{url}: this is no OpenPGP key", hint=_HINT) from error
     if found != [fingerprint]:
         raise HostError(
             f"{url}: its key is {', '.join(found) or 'none'}, pinned is {fingerprint}",

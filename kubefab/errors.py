@@ -19,5 +19,9 @@ class HostError(KubefabError):
         return self.what
 
 
+class Silent(HostError):
+    """The cluster's API server gives no answer: nothing may be concluded from what it does not say."""
+
+
 class UnknownHostKey(HostError):
     """A host whose SSH key is in no known_hosts file; `lines` is the line that would accept it."""

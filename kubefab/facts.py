@@ -179,12 +179,12 @@ def parse_cluster(text: str, healthz: str = "") -> ClusterFacts | None:
     found = dict(_lines(text))
     if not found:
         return None
-    items = json.loads(found["answer"])["items"] if "answer" in found else []
+    items, silent = _answer(found)
     return ClusterFacts(
         version=found.get("version", ""),
         pod_subnet=found.get("cluster-cidr", ""),
         service_subnet=found.get("service-cluster-ip-range", ""),
-        silent=found.get("silent", ""),
+        silent=silent,
         healthz=healthz,
         nodes={node.name: node for node in (_node(item) for item in items if item["kind"] == "Node")},
         workloads={_name(item): _workload(item) for item in items if item["kind"] != "Node"},
@@ -194,6 +194,15 @@ def parse_cluster(text: str, healthz: str = "") -> ClusterFacts | None:
 def authority(node: str) -> str:
     """The certificate in base64 that admin.conf trusts, from the look's part "node"."""
     return dict(_lines(node)).get("admin_ca", "")
+
+
+def _answer(found: Mapping[str, str]) -> tuple[list[Any], str]:
+    """The objects that kubectl printed, its warnings around them passed over; or why there are none."""
+    answer = found.get("answer", "")
+    try:
+        return json.JSONDecoder().raw_decode(answer[answer.index("{") :])[0]["items"], ""
+    except (ValueError, KeyError):
+        return [], found.get("silent") or f"kubectl said {answer[:200]!r}"
 
 
 def with_cluster(facts: Facts, master: Facts, cluster: ClusterFacts | None) -> Facts:
@@ -221,7 +230,7 @@ def _one(convert: Callable[[str], Any], to: str = "") -> Reader:
 
 def _many(to: str) -> Reader:
     def read(found: dict[str, Any], _: str, value: str) -> None:
-        found[to] = (*found.get(to, ()), value)
+        found[to] = tuple(dict.fromkeys((*found.get(to, ()), value)))
 
     return read
 
@@ -237,6 +246,12 @@ def _pairs(to: str, key: Callable[[str], Any] = str, convert: Callable[[str], An
 def _endpoint(found: dict[str, Any], _: str, value: str) -> None:
     address, *names = value.split()
     found.setdefault("endpoints", {}).update(dict.fromkeys(names, address))
+
+
+def _change(found: dict[str, Any], _: str, value: str) -> None:
+    """A change that took its lock just now may not have said yet what it is."""
+    since, _, title = value.partition(" ")
+    found["change"] = Change(title or "a change", float(since or 0))
 
 
 def _skew(found: dict[str, Any], name: str, value: str) -> None:
@@ -276,7 +291,7 @@ _READERS: Mapping[str, Reader] = {
     "mtime": _pairs("mtimes", convert=float),
     "port": _pairs("ports", key=int),
     "package": _pairs("packages", convert=lambda rest: Package(*rest.split())),  # status, version
-    "change": _one(lambda value: Change(value.partition(" ")[2], float(value.partition(" ")[0]))),
+    "change": _change,
 }
 
 

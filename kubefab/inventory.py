@@ -26,6 +26,7 @@ LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # RFC 1123
 USER = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
 JUMP = rf"^({USER}@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[1-9][0-9]{{0,4}})?$"
 KINDS = tuple(f"{kind}Configuration" for kind in ("Init", "Cluster", "Kubelet", "KubeProxy", "Join"))
+ARGUMENTS = ("extraArgs", "kubeletExtraArgs")
 CLOSED: dict[str, Any] = {"additionalProperties": False}
 # Prefixes that kubeadm takes: 2**16 nodes at most, a /24 for each; 2**20 services at most, 10 at least.
 BITS = {"pod_subnet": (8, 24), "service_subnet": (12, 28)}
@@ -52,11 +53,29 @@ def _unicast(address: IPv4Address) -> IPv4Address:
     return address
 
 
+def _overlay(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Any kubeadm field; only arguments are looked into, since we merge them with our own."""
+    for key, value in document.items():
+        if key in ARGUMENTS and not _are_arguments(value):
+            allowed = "{key} as a mapping of names to values, or a list of {name, value}"
+            raise PydanticCustomError("allowed", allowed, {"key": key})
+        if key not in ARGUMENTS and isinstance(value, Mapping):
+            _overlay(value)
+    return document
+
+
+def _are_arguments(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(one, str | int | float) for one in value.values())
+    return isinstance(value, list) and all(isinstance(one, Mapping) and set(one) == {"name", "value"} for one in value)
+
+
 File = Annotated[Path, AfterValidator(_beside)]
 Fingerprint = Annotated[
     str, Field(pattern="^([0-9A-Fa-f] *){40}$"), AfterValidator(lambda key: key.replace(" ", "").upper())
 ]
 Release = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}$"), AfterValidator(_release)]
+Overlay = Annotated[Mapping[str, Any], AfterValidator(_overlay)]
 Kind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
 Origin = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+/([^\s?#]*/)?|[a-z0-9][a-z0-9.-]*(:[0-9]+)?)$")]
@@ -101,7 +120,7 @@ class Cluster(_Strict):
         description="a network of /12 to /28, by its first address, for example 10.96.0.0/12",
     )
     addons: tuple[Literal["flannel"], ...] = Field(default=("flannel",), description="a list of add-ons")
-    kubeadm: Mapping[Kind, Mapping[str, Any]] = Field(
+    kubeadm: Mapping[Kind, Overlay] = Field(
         default={},
         description="fields over those that kubefab writes, by kind: " + ", ".join(KINDS),
         json_schema_extra={**CLOSED, "properties": {kind: {"type": "object"} for kind in KINDS}},

@@ -27,6 +27,11 @@ class Release:
 
 
 _BY_MINOR = {
+    "1.17": Release("1.17", "v1beta2", "3.1", (MASTER,), False),
+    **{minor: Release(minor, "v1beta2", "3.2", (MASTER,), False) for minor in ("1.18", "1.19", "1.20")},
+    "1.21": Release("1.21", "v1beta2", "3.4.1", (MASTER,), False),
+    "1.22": Release("1.22", "v1beta3", "3.5", (MASTER,), False),
+    "1.23": Release("1.23", "v1beta3", "3.6", (MASTER,), False),
     "1.24": Release("1.24", "v1beta3", "3.7", (MASTER, CONTROL_PLANE), False),
     "1.25": Release("1.25", "v1beta3", "3.8", (CONTROL_PLANE,), False),
     **{minor: Release(minor, "v1beta3", "3.9", (CONTROL_PLANE,), False) for minor in ("1.26", "1.27", "1.28")},
@@ -37,12 +42,13 @@ _BY_MINOR = {
     "1.36": Release("1.36", "v1beta4", "3.10.2", (CONTROL_PLANE,), True),
     "1.37": Release("1.37", "v1beta4", "3.10.2", (CONTROL_PLANE,), True),
 }
-MINORS = tuple(_BY_MINOR)
+# Those that pkgs.k8s.io has; the older ones want Docker and a private mirror.
+MINORS = tuple(minor for minor in _BY_MINOR if int(minor.partition(".")[2]) >= 24)
 
 
 def known(version: str) -> bool:
-    """Whether there is a table for this version's minor; a patch release not seen yet is fine."""
-    return version.rpartition(".")[0] in _BY_MINOR
+    """Whether this version can be installed, by its minor: a patch release not seen yet is fine."""
+    return version.rpartition(".")[0] in MINORS
 
 
 def release(version: str) -> Release:

@@ -94,7 +94,11 @@ class Link:
         with self._opening:
             if not self.connection.is_connected:
                 _open(self.connection, self.wanted.ssh.known_hosts)
-                self.sudo.prepare(self)
+                try:
+                    self.sudo.prepare(self)
+                except HostError:
+                    self.connection.close()  # so that the next caller is told the same
+                    raise
         transport: paramiko.Transport = self.connection.transport
         return transport
 
@@ -155,7 +159,7 @@ class Sudo:
         assert transport is not None
         if link.connection.user == "root":
             return
-        answer = link.converse(transport, "sudo -n true", b"", LOOK_SECONDS)
+        answer = link.converse(transport, "env LC_ALL=C sudo -n true", b"", LOOK_SECONDS)
         if answer.status == 0:
             return
         if "password" not in answer.errors:
@@ -236,10 +240,14 @@ class Host:
     def lock(self, holder: str) -> Iterator[None]:
         """The one lock on a run, held as long as this process lives. KubefabError where another has it."""
         command, stdin = self.link.sudo.wrap(self.link, shlex.join(["sh", "-s", "--", holder]), b"")
-        channel = self.link.transport().open_session()
-        channel.exec_command(command)
-        channel.sendall(stdin + script_text("lock.sh").encode())
-        said = channel.makefile("r").readline().split(maxsplit=2)
+        try:
+            channel = self.link.transport().open_session(timeout=CONNECT_SECONDS)
+            channel.settimeout(LOOK_SECONDS)
+            channel.exec_command(command)
+            channel.sendall(stdin + script_text("lock.sh").encode())
+            said = channel.makefile("r").readline().split(maxsplit=2)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise HostError(f"the lock cannot be taken: {error}") from error
         if said[:1] != ["held"]:
             channel.close()
             raise KubefabError(_busy(said, self.name))

@@ -1,6 +1,6 @@
 """files/ and kubeadm's documents -> text. Pure: nothing here talks to a host."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import yaml
 from jinja2 import StrictUndefined, Template
 
 from kubefab import releases
-from kubefab.inventory import Host, Inventory
+from kubefab.inventory import ARGUMENTS, Host, Inventory
 
 FILES = Path(__file__).parent.parent / "files"
 KEYRING = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"
@@ -32,16 +32,25 @@ def file(path: str, **values: Any) -> str:
     return str(Template(template, undefined=StrictUndefined, keep_trailing_newline=True).render(values))
 
 
-def mirrored(url: str, inventory: Inventory) -> str:
-    """The URL to ask instead, by the longest prefix in hosts.yml's mirrors."""
-    prefixes = sorted((prefix for prefix in inventory.mirrors if url.startswith(prefix)), key=len)
-    return inventory.mirrors[prefixes[-1]].url + url.removeprefix(prefixes[-1]) if prefixes else url
+def mirrored(url: str, inventory: Inventory) -> tuple[str, str | None]:
+    """The URL to ask instead, by the longest prefix in hosts.yml's mirrors, and the key of that mirror."""
+    prefix = max((prefix for prefix in inventory.mirrors if url.startswith(prefix)), key=len, default=None)
+    if prefix is None:
+        return url, None
+    mirror = inventory.mirrors[prefix]
+    return mirror.url + url.removeprefix(prefix), mirror.key
 
 
-def repository(inventory: Inventory) -> str:
-    """The apt repository of the wanted minor."""
+def repository(inventory: Inventory) -> tuple[str, str | None]:
+    """The apt repository of the wanted minor, and the key of a mirror that signs by itself."""
     minor = releases.release(inventory.cluster.kubernetes).minor
     return mirrored(f"{PACKAGES}core:/stable:/v{minor}/deb/", inventory)
+
+
+def image_repository(inventory: Inventory) -> str:
+    """Where Kubernetes' own images come from."""
+    told = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
+    return str(told.get("imageRepository", "registry.k8s.io"))
 
 
 def containerd(inventory: Inventory) -> dict[str, str]:
@@ -49,7 +58,9 @@ def containerd(inventory: Inventory) -> dict[str, str]:
     pause = releases.release(inventory.cluster.kubernetes).pause
     mirrors = {name: mirror.url for name, mirror in inventory.mirrors.items() if "://" not in name}
     return {
-        "/etc/containerd/config.toml": file("etc/containerd/config.toml", pause=pause),
+        "/etc/containerd/config.toml": file(
+            "etc/containerd/config.toml", pause=f"{image_repository(inventory)}/pause:{pause}"
+        ),
         **{
             f"/etc/containerd/certs.d/{registry}/hosts.toml": file(
                 "etc/containerd/certs.d/hosts.toml", registry=registry, mirror=mirror
@@ -71,7 +82,7 @@ def apt(inventory: Inventory) -> dict[str, str]:
     """The Kubernetes repository and the pin on one version."""
     return {
         "/etc/apt/sources.list.d/kubernetes.list": file(
-            "etc/apt/sources.list.d/kubernetes.list", keyring=KEYRING, repository=repository(inventory)
+            "etc/apt/sources.list.d/kubernetes.list", keyring=KEYRING, repository=repository(inventory)[0]
         ),
         "/etc/apt/preferences.d/kubernetes": file(
             "etc/apt/preferences.d/kubernetes", version=inventory.cluster.kubernetes
@@ -169,38 +180,37 @@ def _proxy() -> dict[str, Any]:
 def _dump(inventory: Inventory, documents: list[dict[str, Any]]) -> str:
     lists = releases.release(inventory.cluster.kubernetes).lists_arguments
     overlays = inventory.cluster.kubeadm
-    merged = [_merge(_mapped(one), _mapped(overlays.get(one["kind"], {}))) for one in documents]
-    return yaml.safe_dump_all([_listed(one) if lists else one for one in merged], sort_keys=False)
+    merged = [_merge(_merge({}, one, lists), overlays.get(one["kind"], {}), lists) for one in documents]
+    return yaml.safe_dump_all(merged, sort_keys=False)
 
 
-def _merge(ours: Any, theirs: Any) -> Any:
-    """hosts.yml's word over ours: mappings key by key, anything else as a whole."""
-    if not isinstance(ours, Mapping) or not isinstance(theirs, Mapping):
-        return theirs
-    return {**ours, **{key: _merge(ours[key], theirs[key]) if key in ours else theirs[key] for key in theirs}}
+def _merge(ours: Mapping[str, Any], theirs: Mapping[str, Any], lists: bool) -> dict[str, Any]:
+    """hosts.yml's word over ours: mappings key by key, arguments name by name, anything else as a whole."""
+    merged = dict(ours)
+    for key, value in theirs.items():
+        if key in ARGUMENTS:
+            merged[key] = _arguments(ours.get(key, {}), value, lists)
+        elif isinstance(value, Mapping):
+            below = ours.get(key)
+            merged[key] = _merge(below if isinstance(below, Mapping) else {}, value, lists)
+        else:
+            merged[key] = value
+    return merged
 
 
-def _arguments(document: Any, change: Callable[[Any], Any]) -> Any:
-    """The document with `change` made to every extraArgs and kubeletExtraArgs in it."""
-    if isinstance(document, Mapping):
-        return {
-            key: change(value) if key in ("extraArgs", "kubeletExtraArgs") else _arguments(value, change)
-            for key, value in document.items()
-        }
-    return document
+def _arguments(ours: Any, theirs: Any, lists: bool) -> Any:
+    """As a list, in which a name may stand twice, or as the map that kubeadm wanted before v1beta4."""
+    told = _pairs(theirs)
+    named = {name for name, _ in told}
+    pairs = [pair for pair in _pairs(ours) if pair[0] not in named] + told
+    return [{"name": name, "value": value} for name, value in pairs] if lists else dict(pairs)
 
 
-def _mapped(document: Any) -> Any:
-    def mapped(arguments: Any) -> Any:
-        if isinstance(arguments, Mapping):
-            return {name: _text(value) for name, value in arguments.items()}
-        return {one["name"]: one["value"] for one in arguments}
-
-    return _arguments(document, mapped)
-
-
-def _listed(document: Any) -> Any:
-    return _arguments(document, lambda mapped: [{"name": name, "value": mapped[name]} for name in mapped])
+def _pairs(arguments: Any) -> list[tuple[str, str]]:
+    """Arguments as hosts.yml may write them, as a map or as v1beta4's list."""
+    if isinstance(arguments, Mapping):
+        return [(name, _text(value)) for name, value in arguments.items()]
+    return [(argument["name"], _text(argument["value"])) for argument in arguments]
 
 
 def _text(value: Any) -> str:

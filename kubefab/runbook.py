@@ -31,7 +31,7 @@ def engine(dry: bool) -> Engine:
     wanted = inventory.load(Path(os.environ.get(HOSTS, "hosts.yml")))
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     cluster = Cluster(wanted, Log(state / "kubefab"), api.healthz)
-    return Engine(cluster, report.Report(cluster.hosts), dry)
+    return Engine(cluster, report.Report(cluster.hosts), dry, patient=not dry)
 
 
 def engine_of(c: "Context | Runbook") -> Engine:
@@ -59,9 +59,11 @@ def destroy(c: Context, who: str, subject: Subject, yes: bool) -> None:
 def show_status(c: Context, health: Subject, as_json: bool) -> None:
     """The nodes and what is wrong with them. Exit with 1 where anything is."""
     run = engine_of(c)
-    run.report.quiet = True
+    run.report.quiet, run.patient = True, False
     hosts = run.look("all")
     problems = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+    changes = {host.name: run.cluster.facts(host).change for host in hosts}
+    problems += [f"{name}: a change is going on: {change.title}" for name, change in changes.items() if change]
     problems += [f"{host}: {title}: {gap}" for host, title, gap in run.gaps(hosts, health)]
     facts = run.cluster.facts(run.cluster.master)
     print((report.status_json if as_json else report.status_table)(run.cluster.inventory, facts.cluster, problems))
@@ -73,6 +75,7 @@ def show_status(c: Context, health: Subject, as_json: bool) -> None:
 def save_kubeconfig(c: Context, output: str, force: bool) -> None:
     """Fetches the admin's kubeconfig into a file of this computer."""
     run = engine_of(c)
+    run.patient = False
     if not run.look("master") or not run.cluster.facts(run.cluster.master).admin_ca:
         raise KubefabError(_NO_KUBECONFIG)
     master = run.cluster.master

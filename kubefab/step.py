@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Package, Unit
 
 if TYPE_CHECKING:
@@ -34,12 +35,14 @@ class Step:
 
 
 def on_cluster(gap: Callable[[ClusterFacts, Facts], str | None]) -> Gap:
-    """A gap that needs a cluster which answers."""
+    """A gap that needs a cluster which answers; Silent where it does not."""
 
     def wrapped(facts: Facts) -> str | None:
         if facts.cluster is None:
             return NO_CLUSTER
-        return facts.cluster.silent or gap(facts.cluster, facts)
+        if facts.cluster.silent:
+            raise Silent(f"the API server gives no answer: {facts.cluster.silent}")
+        return gap(facts.cluster, facts)
 
     return wrapped
 

@@ -1,15 +1,16 @@
 #!/bin/sh
 # Creates the control plane. usage: init.sh    standard input: kubeadm's documents
-# The marker is there from before `kubeadm init` until right after its success, so that one left behind
-# means that init itself did not finish.
+# The marker is there from before kubeadm changes anything until right after its success, so that one left
+# behind means that init itself did not finish. What kubeadm's preflight finds was there before us.
 set -eu
 umask 077
 documents=$(mktemp /run/kubefab/init.XXXXXX)
 trap 'rm -f "$documents"' EXIT
 cat >"$documents"
 kubeadm config validate --config "$documents"
+umask 022
+kubeadm init phase preflight --config "$documents"
 mkdir -p /var/lib/kubefab
 date +%s >/var/lib/kubefab/init
-umask 022
-kubeadm init --config "$documents" --skip-token-print
+kubeadm init --config "$documents" --skip-phases preflight --skip-token-print
 rm /var/lib/kubefab/init

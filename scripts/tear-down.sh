@@ -24,7 +24,12 @@ fi
 while read -r _ target _; do
     case $target in /var/lib/kubelet/*) umount -l "$target" || true ;; esac
 done </proc/mounts
-rm -rf /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/kubefab
+for directory in /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/kubefab; do
+    if [ -d "$directory" ]; then
+        find "$directory" -mindepth 1 -delete
+        rmdir "$directory" 2>/dev/null || true # it may be a disk of its own
+    fi
+done
 rm -f /etc/cni/net.d/*flannel* /etc/cni/net.d/.kubernetes-cni-keep
 for link in cni0 flannel.1; do
     [ ! -e "/sys/class/net/$link" ] || ip link delete "$link"

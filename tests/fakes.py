@@ -1,5 +1,6 @@
 """Hosts that answer from memory, and an inventory to go with them."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,9 +75,26 @@ class FakeHost(Host):
         yield
 
 
-def cluster(text: str = HOSTS, healthz: str = "ok") -> Cluster:
+class Clock:
+    """The computer's own clock, and what was slept on top of it: a test waits for nothing."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.ahead = 0.0
+        self.on_sleep: Callable[[], None] = lambda: None
+
+    def now(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.ahead += seconds
+        self.on_sleep()
+
+
+def cluster(text: str = HOSTS, healthz: str = "ok", clock: Callable[[], float] = time.monotonic) -> Cluster:
     """A cluster of fake hosts, not looked at yet."""
-    made = Cluster(inventory(text), Log(Path("/nonexistent")), lambda host, ca: healthz)
+    made = Cluster(inventory(text), Log(Path("/nonexistent")), lambda host, ca: healthz, clock)
     made.hosts = {name: FakeHost(host.wanted, host.link, host.log) for name, host in made.hosts.items()}
     return made
 

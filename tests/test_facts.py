@@ -131,13 +131,17 @@ def test_every_field_of_a_master_with_a_running_cluster() -> None:
     assert shown(facts.parse(captured("master"))) == shown(MASTER)
 
 
-def test_the_literal_above_leaves_no_field_at_its_default() -> None:
+def test_what_the_master_has_not_is_told_by_other_captures() -> None:
     default = shown(Facts())
-    assert [name for name, value in shown(MASTER).items() if value == default[name]] == ["cluster"]
+    assert [name for name, value in shown(MASTER).items() if value == default[name]] == [
+        "dpkg_broken",
+        "apt_lock",
+        "cluster",
+    ]
 
 
 def test_the_cluster_as_its_master_tells_it() -> None:
-    assert facts.parse_cluster(captured("master")["cluster"]) == LIVE
+    assert facts.parse_cluster(captured("master")["cluster"], "ok") == replace(LIVE, healthz="ok")
 
 
 def test_a_fresh_machine_is_a_machine_and_nothing_more() -> None:
@@ -174,12 +178,17 @@ def test_an_api_server_that_cannot_be_reached_is_a_cluster_that_is_silent() -> N
 
 
 def test_what_kubectl_warns_of_beside_its_answer_ends_nothing() -> None:
-    live = facts.parse_cluster('version 1.37.2\nanswer Warning: v1 is old {"items": []}')
-    assert live is not None
+    live = facts.parse_cluster('version 1.37.2\nanswer Warning: v1 is old {"items": []} I1122 throttled')
+    assert live == ClusterFacts(version="1.37.2")
+
+
+def test_an_answer_that_is_none_is_silence() -> None:
+    live = facts.parse_cluster("version 1.37.2\nanswer Warning: {")
+    assert live == ClusterFacts(version="1.37.2", silent="kubectl said 'Warning: {'")
 
 
 def test_a_change_that_has_not_said_its_title_yet_ends_nothing() -> None:
-    assert facts.parse({"change": "change "}).change is None
+    assert facts.parse({"change": "change "}).change == Change("a change", 0)
 
 
 def test_lines_that_mean_nothing_are_passed_over() -> None:
@@ -193,8 +202,8 @@ def test_partial_looks_merge() -> None:
 
 
 def test_a_hosts_facts_are_completed_by_its_masters_word() -> None:
-    host = facts.with_cluster(Facts(machine_id=CLIENT.machine_id), MASTER, LIVE, "ok")
-    assert host.cluster == replace(LIVE, ca=MASTER.admin_ca, endpoint=MASTER.admin_server, healthz="ok")
+    host = facts.with_cluster(Facts(machine_id=CLIENT.machine_id), MASTER, LIVE)
+    assert host.cluster == replace(LIVE, ca=MASTER.admin_ca, endpoint=MASTER.admin_server)
     assert host.node == CLIENT
 
 

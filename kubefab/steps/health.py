@@ -32,8 +32,9 @@ def not_rolled_out(name: str) -> Gap:
     def gap(live: ClusterFacts, _: Facts) -> str | None:
         if not (workload := live.workloads.get(name)):
             return "it is not there"
-        # A new node is counted by its DaemonSets a moment after it came.
-        wanted = max(workload.wanted, len(live.nodes) if name in ON_EVERY_NODE else 1)
+        # A node is counted by its DaemonSets a moment after it came, and still when it is away.
+        ready = sum(node.ready for node in live.nodes.values())
+        wanted = max(ready, 1) if name in ON_EVERY_NODE else workload.wanted
         return None if workload.ready >= wanted else f"{workload.ready} of {wanted} pods answer"
 
     return gap

@@ -37,7 +37,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         return mark(subnet, everyone if chosen else ())
 
     def apply(host: Host) -> None:
-        manifest = downloads.pinned(render.mirrored(FLANNEL_URL, inventory), FLANNEL_SHA256).decode()
+        manifest = downloads.pinned(render.mirrored(FLANNEL_URL, inventory)[0], FLANNEL_SHA256).decode()
         # By the server: what others own in these objects is told apart from what is ours.
         arguments = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
         text = edited(manifest, subnet, wanted(cluster.facts(host).cluster))

@@ -36,7 +36,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             f"Kubernetes {version} is installed and held",
             lambda facts: other_packages(facts.packages, version),
             install,
-            hint=f"does {render.repository(inventory)} have it? see: apt-cache policy kubelet",
+            hint=f"does {render.repository(inventory)[0]} have it? see: apt-cache policy kubelet",
             parts=("packages", "services"),
         ),
         Step(
@@ -59,9 +59,8 @@ def put_key(inventory: Inventory) -> Callable[[Host], None]:
     """Fetched on every run that changes something: the public one is prolonged every year or two."""
 
     def close(host: Host) -> None:
-        mirror = next((one for prefix, one in inventory.mirrors.items() if render.PACKAGES.startswith(prefix)), None)
-        wanted = (mirror and mirror.key) or KEY
-        keyring = downloads.key(render.repository(inventory) + "Release.key", wanted)
+        url, own = render.repository(inventory)
+        keyring = downloads.key(f"{url}Release.key", own or KEY)
         host.change("put-files.sh", payload=f"0644 {render.KEYRING} {b64encode(keyring).decode()}\n")
 
     return close
@@ -93,12 +92,7 @@ def disabled(facts: Facts) -> str | None:
 def images(inventory: Inventory) -> list[str]:
     """What every host needs and whose version is known beforehand."""
     version = inventory.cluster.kubernetes
-    return [f"{repository(inventory)}/kube-proxy:v{version}", *FLANNEL_IMAGES]
-
-
-def repository(inventory: Inventory) -> str:
-    told = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
-    return str(told.get("imageRepository", "registry.k8s.io"))
+    return [f"{render.image_repository(inventory)}/kube-proxy:v{version}", *FLANNEL_IMAGES]
 
 
 def fetched_by(host: Host) -> str:

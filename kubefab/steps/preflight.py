@@ -43,7 +43,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _user("no newer Kubernetes is installed", newer_packages(cluster.inventory.cluster.kubernetes)),
         _user("the kubelet is not newer than the master", newer_kubelet),
         _user("the cluster is what hosts.yml says", unlike_live(cluster)),
-        _user("nothing is left of another cluster", leftovers(name, master), RESTART.format(name)),
+        _user("nothing is left of another cluster", leftovers(cluster, name), RESTART.format(name)),
     ]
 
 
@@ -119,17 +119,23 @@ def newer_packages(wanted: str) -> Callable[[Facts], str | None]:
             f"{name} {package.version}"
             for name in ("kubelet", "kubeadm", "kubectl")
             if (package := facts.packages.get(name)) and package.installed
-            if Version(package.version.partition("-")[0]) > Version(wanted)
+            if upstream(package.version) > Version(wanted)
         ]
         return f"{', '.join(newer)}; hosts.yml says {wanted}" if newer else None
 
     return gap
 
 
+def upstream(version: str) -> Version:
+    """The upstream part of a Debian version: 1:1.37.2~rc1-1.1 is 1.37.2."""
+    numbers = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", version)
+    return Version(numbers[1] if numbers else "0")
+
+
 def newer_kubelet(facts: Facts) -> str | None:
     if not (facts.cluster and facts.cluster.version and facts.node and facts.node.version):
         return None
-    if Version(facts.node.version) <= Version(facts.cluster.version):
+    if upstream(facts.node.version) <= upstream(facts.cluster.version):
         return None
     return f"kubelet {facts.node.version}, master {facts.cluster.version}"
 
@@ -157,18 +163,18 @@ def unlike_live(cluster: Cluster) -> Callable[[Facts], str | None]:
     return gap
 
 
-def leftovers(name: str, master: bool) -> Callable[[Facts], str | None]:
-    """Of a control plane without its admin.conf, of a node of another cluster, of another network."""
+def leftovers(cluster: Cluster, name: str) -> Callable[[Facts], str | None]:
+    """Of a node of another cluster, of a control plane without its admin.conf, of another network."""
 
     def gap(facts: Facts) -> str | None:
+        if not cluster.looked_at(cluster.master):
+            return None  # whose node it is cannot be told
         live = facts.cluster
-        if facts.init_begun or facts.join_begun:
-            return None  # what was broken off is taken up again
-        if master:
-            return _control_plane_parts(facts) if live is None else None
+        if name == cluster.master.name and (facts.init_begun or facts.admin_ca):
+            return None  # what was broken off is taken up again, and a control plane is its own
         if facts.kubelet_ca and (live is None or facts.kubelet_ca != live.ca):
-            known = f"not of this one ({live.ca})" if live else "and the master has none"
-            return f"a node of the cluster with the CA {facts.kubelet_ca}, {known}"
+            other = f"not of this one ({live.ca})" if live else "and there is none here"
+            return f"a node of the cluster with the CA {facts.kubelet_ca}, {other}"
         return _control_plane_parts(facts) or _other_network(facts)
 
     return gap

@@ -14,7 +14,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         # While admin.conf is still there to tell that it is this cluster's.
         Step("~/.kube/config is not this cluster's", kubeconfig, script("take-kubeconfig.sh"), parts=("node",)),
         Step("nothing of Kubernetes is left", leftovers, script("tear-down.sh"), _HINT, within=30, parts=parts),
-        Step("the control plane has no name", named(name), script("forget-cluster.sh", name), parts=("system",)),
+        Step("the control plane has no name", named(name), script("set-endpoint.sh", name), parts=("system",)),
     ]
 
 

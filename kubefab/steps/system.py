@@ -24,7 +24,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "the control plane has its name",
             other_endpoint(render.endpoint(cluster.inventory), str(cluster.master.wanted.address)),
-            script("set-endpoint.sh", str(cluster.master.wanted.address), render.endpoint(cluster.inventory)),
+            script("set-endpoint.sh", render.endpoint(cluster.inventory), str(cluster.master.wanted.address)),
             parts=("system",),
         ),
     ]

@@ -1,6 +1,7 @@
 """What hosts.yml asks of a cluster beyond being there."""
 
 from kubefab.cluster import Cluster
+from kubefab.errors import HostError
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.remote import Host
@@ -15,8 +16,8 @@ def untainted(cluster: Cluster, host: Host) -> list[Step]:
     """A master that takes ordinary pods: neither of the two taints that kubeadm ever gave."""
 
     def close(host: Host) -> None:
-        node = cluster.facts(host).node
-        assert node
+        if not (node := cluster.facts(host).node):
+            raise HostError("it is not a node yet", hint="`inv cluster.up` makes it one")
         keys = [f"{key}-" for key in node.taints if key in (CONTROL_PLANE, MASTER)]
         host.change("kubectl.sh", "taint", "node", node.name, *keys)
 

@@ -3,7 +3,13 @@
 dpkg-query -W -f 'package ${Package} ${db:Status-Abbrev} ${Version}\n' \
     kubelet kubeadm kubectl kubernetes-cni containerd containerd.io bash-completion
 dpkg --audit | while IFS= read -r line; do
-    case $line in ' '*) echo "dpkg_broken${line%% - *}" ;; esac
+    case $line in
+        ' '*)
+            # shellcheck disable=SC2086  # its first word is the package
+            set -- $line
+            echo "dpkg_broken $1"
+            ;;
+    esac
 done
 
 # apt and dpkg take POSIX locks; the kernel lists them by inode. (flock(1) would not see them.)

@@ -62,5 +62,6 @@ for key in net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6table
     echo "sysctl $key $(first_line "/proc/sys/${key%%.*}/${rest%%.*}/${rest#*.}")"
 done
 while read -r address names; do
-    case $names in *.kubefab.internal*) echo "endpoint $address $names" ;; esac
+    case $address in \#*) continue ;; esac
+    case $names in *.kubefab.internal*) echo "endpoint $address ${names%%#*}" ;; esac
 done </etc/hosts

@@ -8,7 +8,7 @@ import pytest
 
 from lab import requirements
 
-from .harness import MASTER, SPARE, WORKER, Kubefab, fresh, hosts_file, kubectl, no_secrets, power_on
+from .harness import MASTER, SPARE, WORKER, Kubefab, fresh, hosts_file, kubectl, mended, no_secrets, power_on
 
 
 @pytest.fixture(scope="session")
@@ -37,12 +37,8 @@ def three(inv: Kubefab) -> Path:
 
 @pytest.fixture
 def cluster(inv: Kubefab) -> Kubefab:
-    """A cluster of a master and a worker, and all is well: kept from test to test, and mended where it is not."""
-    if inv("cluster.up").status:
-        power_on()
-        fresh(MASTER, WORKER)
-        inv("cluster.up").well()
-    return inv
+    """A cluster of a master and a worker, and all is well."""
+    return mended(inv)
 
 
 @pytest.fixture

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# The same cluster by hand over ssh, as a careful person makes it who knows the way, on all hosts at once.
+# usage: by-hand.sh FOLDER MASTER WORKER…    FOLDER: what that person has written beforehand (bench/scene.py)
+# The order is that of the documentation: container runtime, kubeadm, init, network, join.
+set -euo pipefail
+folder=$1 master=$2 workers=("${@:3}")
+
+say() { echo "== $1"; }
+on() { ssh -F "$folder/ssh_config" "$@"; }
+do_on() { on -n "$1" "$(cat "$folder/values.sh" -)"; } # do_on HOST <PROGRAM
+put() { tar -C "$folder/$2" -c etc | on "$1" tar -C / --no-same-owner --no-overwrite-dir -x; }
+
+prepare() {
+    do_on "$1" <<'END'
+swapoff -a
+sed -i -E 's/^[^#[:space:]]+[[:space:]]+[^[:space:]]+[[:space:]]+swap[[:space:]]/# &/' /etc/fstab
+grep -qw overlay /proc/filesystems || modprobe overlay
+[ -d /proc/sys/net/bridge ] || modprobe br_netfilter
+echo "$address $endpoint" >>/etc/hosts
+apt-get -q update
+apt-get -qy install --no-install-recommends containerd
+END
+    put "$1" system
+    do_on "$1" <<'END'
+sysctl -q -p /etc/sysctl.d/90-kubernetes.conf
+systemctl restart containerd
+curl -fsSL "${repository}Release.key" -o Release.key
+gpg --show-keys --with-colons Release.key | grep -q "^fpr:::::::::$key:"
+mkdir -p /etc/apt/keyrings
+gpg --dearmor --yes -o "$keyring" Release.key
+END
+    put "$1" kubernetes
+    do_on "$1" <<'END'
+apt-get -q update
+apt-get -qy install --no-install-recommends \
+    "kubelet=$version-*" "kubeadm=$version-*" "kubectl=$version-*" kubernetes-cni bash-completion
+apt-mark hold kubelet kubeadm kubectl kubernetes-cni
+systemctl enable kubelet
+END
+}
+
+join() {
+    sed "s/TOKEN/$token/; s/CA_HASH/$ca_hash/" "$folder/join-$1.yaml" | on "$1" "
+        set -eu
+        umask 077
+        cat >join.yaml
+        kubeadm config validate --config join.yaml
+        kubeadm join --config join.yaml
+        rm join.yaml"
+}
+
+say "preparing"
+prepare "$master" &
+pids=($!)
+for worker in "${workers[@]}"; do
+    prepare "$worker" &
+    pids+=($!)
+done
+wait "${pids[0]}"
+
+say "kubeadm init"
+on "$master" "
+    set -eu
+    cat >init.yaml
+    kubeadm config validate --config init.yaml
+    kubeadm init --config init.yaml --skip-token-print" <"$folder/init.yaml"
+
+say "flannel"
+do_on "$master" <<'END'
+mkdir -p -m 700 .kube
+cp /etc/kubernetes/admin.conf .kube/config
+kubectl get --raw /healthz
+curl -fsSL "$flannel" -o kube-flannel.yml
+echo "$flannel_sha256  kube-flannel.yml" | sha256sum --check --quiet
+sed -i "s#\"Network\": \".*\"#\"Network\": \"$pod_subnet\"#" kube-flannel.yml
+kubectl apply --server-side -f kube-flannel.yml
+END
+for pid in "${pids[@]:1}"; do wait "$pid"; done
+
+say "kubeadm join"
+read -r _ _ _ _ token _ ca_hash <<<"$(on -n "$master" kubeadm token create --ttl 15m --print-join-command)"
+pids=()
+for worker in "${workers[@]}"; do
+    join "$worker" &
+    pids+=($!)
+done
+for pid in "${pids[@]}"; do wait "$pid"; done
+on -n "$master" kubeadm token delete "${token%%.*}"
+
+say "waiting"
+do_on "$master" <<'END'
+kubectl wait --for=condition=Ready nodes --all --timeout=300s
+for workload in ds/kube-proxy deploy/coredns; do kubectl -n kube-system rollout status "$workload" --timeout=300s; done
+kubectl -n kube-flannel rollout status ds/kube-flannel-ds --timeout=300s
+END

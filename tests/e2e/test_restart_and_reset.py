@@ -1,0 +1,260 @@
+"""Taking Kubernetes away from hosts, and coming back from there. Three minutes."""
+
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from .harness import (
+    MASTER,
+    WORKER,
+    Done,
+    Kubefab,
+    address,
+    attempt,
+    cluster_uid,
+    cut_power,
+    eventually,
+    kubectl,
+    mended,
+    nodes,
+    on,
+    power_on,
+    ready_nodes,
+    untouched,
+)
+
+PAIR = (MASTER, WORKER)
+
+# What has to print nothing on a host that is as clean as before kubeadm.
+NOTHING = {
+    "containers": "ctr -n k8s.io containers ls -q; ctr -n k8s.io tasks ls -q",
+    "processes": "ps -eo args= | grep -E '^(kube|etcd|/opt/bin/flanneld|/coredns|/usr/bin/containerd-shim|/pause)'",
+    "links": "ip -o link | grep -E 'cni0|flannel|veth'",
+    "routes": "ip route | grep -E '10[.]244[.]|flannel|cni'",
+    "chains": "{ iptables-save; ip6tables-save; } | grep -E ':(KUBE|FLANNEL|CNI)-|-[jg] (KUBE|FLANNEL|CNI)-'",
+    "mounts": "grep -E ' (/var/lib/kubelet/|/run/netns/)' /proc/mounts",
+    "files": "find /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /etc/cni/net.d"
+    " /var/lib/kubefab /root/.kube/config -mindepth 0 ! -type d 2>/dev/null",
+    "directories": "ls -A /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel 2>/dev/null"
+    " | grep -v :",
+    "names": "grep kubefab.internal /etc/hosts",
+    "ports": "ss -Hltn | grep -E ':(6443|2379|2380|10250|10257|10259|10256) '",
+    "the kubelet": "systemctl is-active kubelet | grep -x active",
+}
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {{name: with-mounts}}
+spec:
+  nodeName: {node}
+  terminationGracePeriodSeconds: 30
+  containers:
+    - {{name: tools, image: "registry.k8s.io/lab/tools:1", command: [sleep, "3600"],
+       volumeMounts: [{{name: memory, mountPath: /memory}}]}}
+  volumes: [{{name: memory, emptyDir: {{medium: Memory}}}}]
+"""
+
+FIREWALL = """\
+for family in iptables:192.0.2.0/24 ip6tables:2001:db8::/64; do
+    table=${family%%:*} net=${family#*:}
+    if ! $table -L MINE -n >/dev/null 2>&1; then
+        $table -N MINE
+        $table -A MINE -s $net -m comment --comment 'away from KUBE-land' -j DROP
+        $table -I INPUT -j MINE
+        $table -t nat -A POSTROUTING -s $net -j MASQUERADE
+    fi
+done
+"""
+
+
+def is_clean_of(host: str, kind: str) -> None:
+    assert on(host, f"{NOTHING[kind]} || true") == ""
+
+
+@pytest.fixture(scope="module")
+def busy(inv: Kubefab) -> Kubefab:
+    """A cluster whose worker has a pod with mounts, and a firewall that is not ours."""
+    mended(inv)
+    kubectl("apply", "-f", "-", stdin=POD.format(node=WORKER))
+    kubectl("wait", "--for=condition=Ready", "pod/with-mounts", "--timeout=60s")
+    on(WORKER, FIREWALL)
+    return inv
+
+
+@dataclass(frozen=True)
+class Restarted:
+    asked: Done
+    firewall: str
+    done: Done
+    firewall_after: str
+    again: Done
+
+
+def firewall() -> str:
+    """The rules that are not Kubernetes'."""
+    text = on(WORKER, "iptables-save; ip6tables-save")
+    return "\n".join(line for line in text.splitlines() if re.search("MINE|192.0.2|2001:db8", line))
+
+
+@pytest.fixture(scope="module")
+def restarted(busy: Kubefab) -> Restarted:
+    with untouched(*PAIR):
+        asked = busy("restart", "--host", WORKER, stdin="yes\n")
+    before = firewall()
+    done = busy("restart", "--host", WORKER, "--yes")
+    return Restarted(asked, before, done, firewall(), busy("restart", "--host", WORKER, "--yes"))
+
+
+def test_restart_without_a_terminal_lists_what_would_be_lost_and_refuses(restarted: Restarted) -> None:
+    said = restarted.asked.badly().said
+    assert "--yes" in said
+    assert re.search(rf"{WORKER}.*a node.*containers.*chains", said), said
+    assert MASTER not in said.replace(f"{MASTER} --", ""), "the other host is mentioned too"
+
+
+def test_restart_of_one_host_ends_well(restarted: Restarted) -> None:
+    assert not re.search(rf"^{MASTER} ", restarted.done.well().stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("kind", NOTHING)
+def test_restart_leaves_nothing_of_this_kind_behind(restarted: Restarted, kind: str) -> None:
+    is_clean_of(WORKER, kind)
+
+
+def test_restart_leaves_the_firewall_of_others_as_it_is(restarted: Restarted) -> None:
+    assert restarted.firewall.count("MINE") >= 6
+    assert restarted.firewall_after == restarted.firewall
+
+
+def test_a_second_restart_has_nothing_to_do(restarted: Restarted) -> None:
+    assert "nothing to do" in restarted.again.well().stdout
+
+
+def test_after_a_restart_up_joins_the_host_again(restarted: Restarted, inv: Kubefab) -> None:
+    uid = cluster_uid()
+    inv("cluster.up").well()
+    assert ready_nodes() == set(PAIR)
+    assert cluster_uid() == uid
+    assert firewall() == restarted.firewall
+    on(WORKER, "iptables -D INPUT -j MINE; ip6tables -D INPUT -j MINE")
+
+
+# --- all hosts
+
+
+@dataclass(frozen=True)
+class Reset:
+    uid: str
+    dry: Done
+    asked: Done
+    strangers: Done
+    done: Done
+    clean: dict[tuple[str, str], str]
+    again: Done
+    up: Done
+
+
+STRANGER = "{apiVersion: v1, kind: Node, metadata: {name: stranger}}"
+
+
+@pytest.fixture(scope="module")
+def reset(inv: Kubefab) -> Reset:
+    mended(inv)
+    uid = cluster_uid()
+    with untouched(*PAIR):
+        dry = inv("--dry", "cluster.reset")
+        asked = inv("cluster.reset", stdin="yes\n" * 1000)
+        kubectl("apply", "-f", "-", stdin=STRANGER)
+        strangers = inv("cluster.reset", "--yes")
+        kubectl("delete", "node", "stranger")
+    done = inv("cluster.reset", "--yes")
+    clean = {(host, kind): on(host, f"{NOTHING[kind]} || true") for host in PAIR for kind in NOTHING}
+    return Reset(uid, dry, asked, strangers, done, clean, inv("cluster.reset", "--yes"), inv("cluster.up"))
+
+
+def test_a_dry_reset_lists_what_would_go_on_every_host_and_touches_nothing(reset: Reset) -> None:
+    said = reset.dry.well().stdout
+    for host in PAIR:
+        assert re.search(rf"^{host}\s+\S .*containers", said, re.MULTILINE), said
+
+
+def test_yes_in_a_pipe_does_not_reset(reset: Reset) -> None:
+    said = reset.asked.badly().said
+    assert "--yes" in said
+    assert all(re.search(rf"^{host}.*containers", said, re.MULTILINE) for host in PAIR), said
+
+
+def test_a_node_that_hosts_yml_does_not_know_stops_a_reset(reset: Reset, inv: Kubefab) -> None:
+    assert "stranger" in reset.strangers.badly().stderr
+    assert str(inv.hosts) in reset.strangers.stderr
+
+
+def test_reset_ends_well(reset: Reset) -> None:
+    reset.done.well()
+
+
+@pytest.mark.parametrize("host", PAIR)
+@pytest.mark.parametrize("kind", NOTHING)
+def test_reset_leaves_nothing_of_this_kind_behind(reset: Reset, host: str, kind: str) -> None:
+    assert reset.clean[host, kind] == ""
+
+
+def test_a_second_reset_has_nothing_to_do(reset: Reset) -> None:
+    assert "nothing to do" in reset.again.well().stdout
+
+
+def test_after_a_reset_up_makes_a_new_cluster(reset: Reset) -> None:
+    reset.up.well()
+    assert ready_nodes() == set(PAIR)
+    assert cluster_uid() != reset.uid
+
+
+# --- without a cluster that answers
+
+
+def test_a_worker_is_restarted_while_its_master_is_off(cluster: Kubefab) -> None:
+    cut_power(MASTER)
+    try:
+        cluster("restart", "--host", WORKER, "--yes").well()
+        for kind in NOTHING:
+            is_clean_of(WORKER, kind)
+    finally:
+        power_on()
+    cluster("cluster.up").well()
+    assert ready_nodes() == set(PAIR)
+
+
+def test_a_reset_with_the_master_off_cleans_the_rest_and_names_it(cluster: Kubefab) -> None:
+    cut_power(MASTER)
+    try:
+        done = cluster("cluster.reset", "--yes").badly()
+        assert re.search(rf"{MASTER}.*\n.*{re.escape(address(MASTER))}", done.stderr), done.stderr
+        assert "Kubernetes" not in done.stderr
+        for kind in NOTHING:
+            is_clean_of(WORKER, kind)
+    finally:
+        power_on()
+
+
+def test_a_reset_with_the_api_server_down_cleans_all(cluster: Kubefab) -> None:
+    on(MASTER, "rm /etc/kubernetes/manifests/kube-apiserver.yaml")
+    eventually(lambda: attempt(MASTER, "ss -Hltn | grep ':6443 '").returncode, 60)
+    cluster("cluster.reset", "--yes").well()
+    for host in PAIR:
+        for kind in NOTHING:
+            is_clean_of(host, kind)
+
+
+def test_a_dry_run_of_up_after_a_reset_has_a_plan_again(inv: Kubefab) -> None:
+    mended(inv)
+    inv("cluster.reset", "--yes").well()
+    planned = inv("--dry", "cluster.up").well().stdout
+    assert re.search(rf"^{MASTER}\s+\+ the control plane is there", planned, re.MULTILINE)
+    assert "is installed" not in planned
+    assert not nodes_are_there()
+
+
+def nodes_are_there() -> bool:
+    return attempt(MASTER, "kubectl get nodes").returncode == 0 and bool(nodes())

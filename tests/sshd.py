@@ -1,0 +1,109 @@
+"""An SSH server in a thread, on this computer: it runs what it is told to with `sh -c`."""
+
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paramiko
+
+from kubefab.inventory import Host, parse
+
+ADDRESS = "127.0.0.1"
+HOST_KEY, OTHER_KEY, USER_KEY = (paramiko.ECDSAKey.generate() for _ in range(3))
+
+
+@dataclass
+class Sshd:
+    """What the server saw, and how to reach it."""
+
+    port: int
+    folder: Path
+    commands: list[str] = field(default_factory=list)
+    stdin: list[bytes] = field(default_factory=list)
+    drop: bool = False  # hang up in the middle of a command
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    def know(self, key: paramiko.PKey | None, names: str = "") -> None:
+        """Lets clients know this host key, or none."""
+        line = f"{names or f'[{ADDRESS}]:{self.port}'} {key.get_name()} {key.get_base64()}\n" if key else ""
+        self.known_hosts.write_text(f"# a comment\n{line}")
+
+    def stub(self, name: str, text: str) -> None:
+        """A command that stands before the real one."""
+        file = self.folder / name
+        file.write_text(f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+
+    def host(self, user: str = "root") -> Host:
+        """This server as a machine of hosts.yml. (Its address is none that an inventory may have.)"""
+        text = (
+            "cluster: {name: lab, kubernetes: 1.37.2}\n"
+            f"ssh: {{user: {user}, port: {self.port}, key: {self.folder}/key, known_hosts: {self.known_hosts}}}\n"
+            "hosts: {manager: {address: 10.0.0.1, role: master}}\n"
+        )
+        return parse(text, Path("hosts.yml")).hosts[0].model_copy(update={"address": ADDRESS})
+
+
+class _Server(paramiko.ServerInterface):
+    def __init__(self, sshd: Sshd) -> None:
+        self.sshd = sshd
+
+    def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        return paramiko.common.AUTH_SUCCESSFUL if key == USER_KEY else paramiko.common.AUTH_FAILED
+
+    def get_allowed_auths(self, username: str) -> str:
+        return "publickey"
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        return paramiko.common.OPEN_SUCCEEDED
+
+    def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self.sshd.commands.append(command.decode())
+        threading.Thread(target=self.run, args=(channel, command.decode()), daemon=True).start()
+        return True
+
+    def run(self, channel: paramiko.Channel, command: str) -> None:
+        stdin = channel.makefile("rb").read()
+        self.sshd.stdin.append(stdin)
+        if self.sshd.drop:
+            channel.get_transport().close()
+            return
+        environment = {**os.environ, "PATH": f"{self.sshd.folder}:{os.environ['PATH']}"}
+        ended = subprocess.run(["sh", "-c", command], input=stdin, capture_output=True, env=environment, check=False)
+        channel.sendall(ended.stdout)
+        channel.sendall_stderr(ended.stderr)
+        channel.send_exit_status(ended.returncode)
+        channel.close()
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Sshd]:
+    """A server that knows one user key, and whose host key is in its known_hosts file."""
+    USER_KEY.write_private_key_file(str(folder / "key"))
+    with socket.create_server((ADDRESS, 0)) as listening:
+        sshd = Sshd(listening.getsockname()[1], folder)
+        sshd.know(HOST_KEY)
+        threading.Thread(target=_serve, args=(listening, sshd), daemon=True).start()
+        yield sshd
+
+
+def _serve(listening: socket.socket, sshd: Sshd) -> None:
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return
+        transport = paramiko.Transport(connection)
+        transport.add_server_key(HOST_KEY)
+        try:
+            transport.start_server(server=_Server(sshd))
+        except (paramiko.SSHException, EOFError):
+            continue  # a client that does not like our key

@@ -1,0 +1,84 @@
+"""The control plane on the master."""
+
+from dataclasses import replace
+
+import pytest
+
+from kubefab.facts import ClusterFacts, Facts, Node, clock_time
+from kubefab.step import MISSING, NO_CLUSTER
+from kubefab.steps import control_plane
+from tests.fakes import cluster, step, world
+
+BEGUN = 1795377600
+ALONE = ClusterFacts(healthz="ok", nodes={"manager": Node("manager")})
+BOTH = replace(ALONE, nodes={name: Node(name) for name in ("manager", "client")})
+WELL = Facts(admin_ca="aaa", kubeconfig="same", cluster=BOTH)
+
+
+@pytest.mark.parametrize(
+    ("facts", "title", "gap"),
+    [
+        (Facts(init_begun=str(BEGUN)), "what was broken off serves nobody", None),
+        (Facts(init_begun=str(BEGUN), cluster=ALONE), "what was broken off serves nobody", None),
+        (
+            Facts(init_begun=str(BEGUN), cluster=BOTH),
+            "what was broken off serves nobody",
+            "kubeadm init did not finish, yet it knows client",
+        ),
+        (
+            Facts(init_begun=str(BEGUN)),
+            "no kubeadm init is left broken off",
+            f"begun at {clock_time(BEGUN)} and not finished",
+        ),
+        (Facts(), "the control plane is there", MISSING),
+        (Facts(), "the API server is well", NO_CLUSTER),
+        (Facts(cluster=ClusterFacts()), "the API server is well", "/healthz: no answer"),
+        (
+            Facts(cluster=ClusterFacts(healthz="[-]etcd failed")),
+            "the API server is well",
+            "/healthz: [-]etcd failed",
+        ),
+        (Facts(), "kubectl works for whoever logs in", MISSING),
+        (Facts(kubeconfig="other"), "kubectl works for whoever logs in", "other"),
+    ],
+)
+def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
+    made = cluster()
+    assert step(control_plane.steps(made, made.master), title).gap(facts) == gap
+
+
+@pytest.mark.parametrize("facts", [WELL, replace(WELL, cluster=ALONE)])
+def test_a_control_plane_that_serves_is_left_alone(facts: Facts) -> None:
+    made = cluster()
+    assert [one.title for one in control_plane.steps(made, made.master) if one.gap(facts)] == []
+
+
+def test_one_made_by_hand_is_taken_over_as_it_is() -> None:
+    made = cluster()
+    by_hand = replace(WELL, cluster=replace(ALONE, nodes={"other-name": Node("other-name")}), kubeconfig="")
+    gaps = {one.title: gap for one in control_plane.steps(made, made.master) if (gap := one.gap(by_hand))}
+    assert gaps == {"kubectl works for whoever logs in": MISSING}
+
+
+def test_only_what_a_marker_tells_of_is_ever_torn_down() -> None:
+    made = cluster()
+    for one in control_plane.steps(made, made.master):
+        if one.close:
+            one.close(made.master)
+    assert world(made, "manager").ran == ["tear-down.sh", "init.sh", "put-kubeconfig.sh"]
+    torn = step(control_plane.steps(made, made.master), "no kubeadm init is left broken off")
+    assert torn.gap(Facts(admin_ca="aaa", etcd_data=True, cluster=ClusterFacts(silent="refused"))) is None
+
+
+def test_kubeadm_reads_the_rendered_documents() -> None:
+    made = cluster()
+    close = step(control_plane.steps(made, made.master), "the control plane is there").close
+    assert close
+    close(made.master)
+    assert "kind: ClusterConfiguration" in world(made, "manager").payloads["init.sh"]
+
+
+def test_the_api_server_is_given_time() -> None:
+    made = cluster()
+    well = step(control_plane.steps(made, made.master), "the API server is well")
+    assert (well.close, well.within, well.touches, well.parts) == (None, 120, "cluster", ())

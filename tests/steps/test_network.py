@@ -1,0 +1,117 @@
+"""The pod network, from flannel's own manifest (tests/captured/kube-flannel.yml: an extract of it)."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kubefab import downloads
+from kubefab.facts import ClusterFacts, Facts, Workload
+from kubefab.step import MISSING, NO_CLUSTER
+from kubefab.steps import network
+from tests.fakes import HOSTS, looked, step, world
+
+MANIFEST = (Path(__file__).parent.parent / "captured" / "kube-flannel.yml").read_text()
+SUBNET = "10.244.0.0/16"
+MARK = f"{network.FLANNEL} {SUBNET}"
+WITH_INTERFACES = f"{MARK} --iface=10.250.0.10 --iface=10.250.0.11"
+
+
+def facts(annotations: Mapping[str, str] | None) -> Facts:
+    daemons = {} if annotations is None else {network.DAEMON_SET: Workload(annotations=annotations)}
+    return Facts(cluster=ClusterFacts(workloads=daemons))
+
+
+def gap(found: Facts, system: str = "address 10.250.0.10 eth0", hosts: str = HOSTS) -> str | None:
+    made = looked({"manager": {"system": system}}, hosts)
+    return step(network.steps(made, made.master), "flannel is applied").gap(found)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Facts(), NO_CLUSTER),
+        (facts(None), MISSING),
+        (facts({network.ANNOTATION: MARK}), None),
+        (facts({}), "one that was applied by hand"),
+        (facts({network.ANNOTATION: "0.27.0 10.244.0.0/16"}), "0.27.0 10.244.0.0/16"),
+        (facts({network.ANNOTATION: f"{network.FLANNEL} 10.0.0.0/8"}), f"{network.FLANNEL} 10.0.0.0/8"),
+        # Once told which interfaces to use it stays so, though this run did not look at every host.
+        (facts({network.ANNOTATION: WITH_INTERFACES}), None),
+    ],
+)
+def test_the_mark_of_what_was_applied_is_what_it_should_be(found: Facts, told: str | None) -> None:
+    assert gap(found) == told
+
+
+def test_interfaces_are_named_once_a_host_has_several() -> None:
+    two = "address 10.0.2.15 eth0\naddress 10.250.0.10 eth1"
+    assert gap(facts({network.ANNOTATION: MARK}), two) == MARK
+    assert gap(facts({network.ANNOTATION: WITH_INTERFACES}), two) is None
+
+
+@pytest.mark.parametrize(
+    ("addresses", "several"),
+    [
+        ({}, False),
+        ({"10.0.0.1": "eth0"}, False),
+        ({"10.0.0.1": "eth0", "10.0.0.2": "eth0"}, False),
+        ({"10.0.0.1": "eth0", "10.244.0.1": "cni0", "172.17.0.1": "docker0", "10.88.0.1": "podman1"}, False),
+        ({"10.0.0.1": "eth0", "192.168.0.1": "wlan0"}, True),
+    ],
+)
+def test_interfaces_that_others_make_are_not_counted(addresses: dict[str, str], several: bool) -> None:
+    assert network.several(Facts(addresses=addresses)) is several
+
+
+def edited(mark: str) -> dict[str, Any]:
+    return {one["kind"]: one for one in yaml.safe_load_all(network.edited(MANIFEST, "10.0.0.0/8", mark))}
+
+
+def test_the_pod_subnet_is_ours_and_all_else_in_the_manifest_is_flannels() -> None:
+    ours, theirs = edited(MARK), {one["kind"]: one for one in yaml.safe_load_all(MANIFEST)}
+    found = json.loads(ours["ConfigMap"]["data"].pop("net-conf.json"))
+    assert found == {"Network": "10.0.0.0/8", "EnableNFTables": False, "Backend": {"Type": "vxlan"}}
+    theirs["ConfigMap"]["data"].pop("net-conf.json")
+    assert ours["DaemonSet"]["metadata"].pop("annotations") == {network.ANNOTATION: MARK}
+    assert ours == theirs
+
+
+def test_interfaces_become_arguments_of_flanneld() -> None:
+    flanneld = edited(WITH_INTERFACES)["DaemonSet"]["spec"]["template"]["spec"]["containers"][0]
+    assert flanneld["args"] == [
+        "--ip-masq",
+        "--kube-subnet-mgr",
+        "--healthz-port=8081",
+        "--iface=10.250.0.10",
+        "--iface=10.250.0.11",
+    ]
+
+
+def test_the_pinned_manifest_is_applied_by_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def pinned(url: str, digest: str) -> bytes:
+        asked.append((url, digest))
+        return MANIFEST.encode()
+
+    monkeypatch.setattr(downloads, "pinned", pinned)
+    made = looked({"manager": {}}, f"{HOSTS}mirrors: {{https://raw.githubusercontent.com/: http://near/raw/}}\n")
+    close = step(network.steps(made, made.master), "flannel is applied").close
+    assert close
+    close(made.master)
+    url = f"http://near/raw/flannel-io/flannel/v{network.FLANNEL}/Documentation/kube-flannel.yml"
+    assert asked == [(url, network.FLANNEL_SHA256)]
+    assert world(made, "manager").ran == [
+        "kubectl.sh apply --server-side --force-conflicts --field-manager=kubefab -f -"
+    ]
+    assert MARK in world(made, "manager").payloads["kubectl.sh"]
+
+
+def test_flannel_is_applied_and_not_waited_for() -> None:
+    made = looked({})
+    (one,) = network.steps(made, made.master)
+    assert (one.within, one.touches, one.parts) == (0, "cluster", ())

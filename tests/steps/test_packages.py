@@ -1,0 +1,147 @@
+"""kubeadm, kubelet and kubectl, and the images on their way."""
+
+from typing import Any
+
+import pytest
+
+from kubefab import downloads, render
+from kubefab.errors import HostError
+from kubefab.facts import Facts, Package, Unit
+from kubefab.step import MISSING
+from kubefab.steps import packages
+from tests.fakes import HOSTS, cluster, inventory, step, world
+
+HELD = {
+    "kubelet": Package("hi", "1.37.2-1.1"),
+    "kubeadm": Package("hi", "1.37.2-1.1"),
+    "kubectl": Package("hi", "1.37.2-2.1"),
+    "kubernetes-cni": Package("hi", "1.6.0-1.1"),
+}
+INSTALLED = "Kubernetes 1.37.2 is installed and held"
+PROXY = "registry.k8s.io/kube-proxy:v1.37.2"
+IMAGES = (PROXY, *packages.FLANNEL_IMAGES)
+MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/, key: {'A' * 40}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("facts", "title", "gap"),
+    [
+        (Facts(), "the repository's key is there", MISSING),
+        (Facts(files={render.KEYRING: "0"}), "the repository's key is there", None),
+        (Facts(), "the repository and the version are pinned", MISSING),
+        (
+            Facts(files={"/etc/apt/preferences.d/kubernetes": "0"}),
+            "the repository and the version are pinned",
+            "/etc/apt/preferences.d/kubernetes differs",
+        ),
+        (Facts(), INSTALLED, MISSING),
+        (Facts(packages={"kubelet": Package("un"), "kubectl": Package("rc", "1.30.0-1")}), INSTALLED, MISSING),
+        (Facts(packages=HELD), INSTALLED, None),
+        (
+            Facts(packages={**HELD, "kubelet": Package("hi", "1.37.1-1.1")}),
+            INSTALLED,
+            "kubelet 1.37.1-1.1",
+        ),
+        (Facts(packages={**HELD, "kubeadm": Package("un")}), INSTALLED, "kubeadm missing"),
+        (Facts(packages={**HELD, "kubectl": Package("ii", "1.37.2-1.1")}), INSTALLED, "kubectl is not held"),
+        (
+            Facts(packages={**HELD, "kubelet": Package("ii", "1.37.20-1.1"), "kubernetes-cni": Package("ii", "1")}),
+            INSTALLED,
+            "kubelet 1.37.20-1.1, kubelet is not held, kubernetes-cni is not held",
+        ),
+        (Facts(), "the kubelet starts at boot", MISSING),
+        (Facts(units={"kubelet": Unit(enabled="disabled")}), "the kubelet starts at boot", "disabled"),
+        (Facts(units={"kubelet": Unit("activating", "enabled")}), "the kubelet starts at boot", None),
+        (Facts(), "the shell completes kubectl and kubeadm", MISSING),
+        (Facts(), "images are here, or on their way", MISSING),
+        (Facts(images=IMAGES), "images are here, or on their way", None),
+        (Facts(images=IMAGES[1:]), "images are here, or on their way", f"without {PROXY}"),
+        (
+            Facts(units={"kubefab-images": Unit("activating")}),
+            "images are here, or on their way",
+            None,
+        ),
+        (Facts(units={"kubefab-images": Unit("failed")}), "images are here, or on their way", MISSING),
+    ],
+)
+def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
+    made = cluster()
+    assert step(packages.steps(made, made.master), title).gap(facts) == gap
+
+
+def test_the_key_is_there_before_the_source_that_names_it() -> None:
+    made = cluster()
+    titles = [one.title for one in packages.steps(made, made.master)]
+    assert titles.index("the repository's key is there") < titles.index("the repository and the version are pinned")
+
+
+def fetched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    asked: list[tuple[str, str]] = []
+
+    def key(url: str, fingerprint: str) -> bytes:
+        asked.append((url, fingerprint))
+        return b"keyring"
+
+    monkeypatch.setattr(downloads, "key", key)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("hosts", "url", "fingerprint"),
+    [
+        (HOSTS, "https://pkgs.k8s.io/core:/stable:/v1.37/deb/Release.key", packages.KEY),
+        (MIRRORED, "http://mirror/pkgs/core:/stable:/v1.37/deb/Release.key", "A" * 40),
+        (
+            f"{MIRRORED}  https://pkgs.k8s.io/core:/stable:/: {{url: http://near/, key: {'B' * 40}}}\n",
+            "http://near/v1.37/deb/Release.key",
+            "B" * 40,
+        ),
+        (
+            f"{MIRRORED}  https://pkgs.k8s.io/core:/: http://copy/\n",  # signed by its origin
+            "http://copy/stable:/v1.37/deb/Release.key",
+            packages.KEY,
+        ),
+    ],
+)
+def test_the_key_is_that_of_whoever_is_asked(
+    monkeypatch: pytest.MonkeyPatch, hosts: str, url: str, fingerprint: str
+) -> None:
+    asked, made = fetched(monkeypatch), cluster(hosts)
+    packages.put_key(made.inventory)(made.master)
+    assert asked == [(url, fingerprint)]
+    assert world(made, "manager").payloads["put-files.sh"] == f"0644 {render.KEYRING} a2V5cmluZw==\n"
+
+
+def test_the_key_is_fetched_with_every_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, made = fetched(monkeypatch), cluster()
+    close = step(packages.steps(made, made.master), INSTALLED).close
+    assert close
+    close(made.master)
+    assert len(asked) == 1
+    assert world(made, "manager").ran == ["put-files.sh", "install-kubernetes.sh 1.37.2"]
+
+
+def test_a_key_that_is_not_to_be_had_installs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(url: str, fingerprint: str) -> bytes:
+        raise HostError("no")
+
+    monkeypatch.setattr(downloads, "key", fail)
+    made = cluster()
+    close: Any = step(packages.steps(made, made.master), INSTALLED).close
+    with pytest.raises(HostError):
+        close(made.master)
+    assert world(made, "manager").ran == []
+
+
+@pytest.mark.parametrize(("name", "pattern"), [("manager", "."), ("client", "kube-proxy|coredns|pause")])
+def test_each_host_fetches_the_images_that_it_will_run(name: str, pattern: str) -> None:
+    made = cluster()
+    close = step(packages.steps(made, made.hosts[name]), "images are here, or on their way").close
+    assert close
+    close(made.hosts[name])
+    assert world(made, name).ran == [f"fetch-images.sh 1.37.2 {pattern} {' '.join(IMAGES)}"]
+
+
+def test_images_come_from_the_repository_that_kubeadm_is_told() -> None:
+    told = HOSTS.replace("1.37.2\n", "1.37.2\n  kubeadm: {ClusterConfiguration: {imageRepository: near:5000/k8s}}\n")
+    assert packages.images(inventory(told))[0] == "near:5000/k8s/kube-proxy:v1.37.2"

@@ -1,0 +1,255 @@
+"""What only the user can change: each complaint with its words."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kubefab.cluster import Cluster
+from kubefab.facts import ClusterFacts, Facts, Node, Package
+from kubefab.steps import preflight
+from tests.fakes import HOSTS, looked, step
+
+WELL = Facts(
+    os="debian",
+    os_version="13",
+    arch="x86_64",
+    kernel="6.12.57+deb13-amd64",
+    cpus=2,
+    memory_mib=1700,
+    disk_mib=2048,
+    hostname="manager",
+    machine_id="abc",
+    addresses={"10.250.0.10": "eth0", "10.250.0.11": "eth0"},
+    cgroups="cgroup2fs",
+    ports={22: "sshd"},
+)
+LIVE = ClusterFacts(
+    version="1.37.2",
+    pod_subnet="10.244.0.0/16",
+    service_subnet="10.96.0.0/12",
+    endpoint="https://lab.kubefab.internal:6443",
+    ca="aaa",
+    nodes={"client": Node("client", machine_id="abc", version="1.37.2")},
+)
+SILENT = replace(LIVE, silent="refused", nodes={})
+FREE_PORTS = {port: "kubelet" for port in (6443, 2379, 2380, 10250, 10257, 10259)}
+RESET_ALONE = "(only `inv cluster.reset` and `inv cluster.up` change it)"
+
+
+def looked_at(text: str = HOSTS) -> Cluster:
+    return looked({"manager": {"system": "hostname manager"}, "client": {"system": "hostname client"}}, text)
+
+
+def complaints(name: str, facts: Facts, cluster: Cluster | None = None) -> dict[str, str]:
+    made = cluster or looked_at()
+    return {one.title: gap for one in preflight.steps(made, made.hosts[name]) if (gap := one.gap(facts))}
+
+
+@pytest.mark.parametrize("name", ["manager", "client"])
+def test_a_machine_that_is_well_gives_no_reason_to_complain(name: str) -> None:
+    assert complaints(name, WELL) == {}
+
+
+@pytest.mark.parametrize("name", ["manager", "client"])
+def test_a_node_that_runs_gives_no_reason_to_complain(name: str) -> None:
+    mine = {"admin_ca": "aaa", "etcd_data": True, "manifests": ("etcd.yaml",)} if name == "manager" else {}
+    node: dict[str, Any] = {"kubelet_ca": "aaa", "cni": ("10-flannel.conflist",), "ports": FREE_PORTS, **mine}
+    assert complaints(name, replace(WELL, cluster=LIVE, **node)) == {}
+    assert complaints(name, replace(WELL, cluster=SILENT, **node)) == {}
+
+
+def test_only_the_user_can_change_any_of_it() -> None:
+    made = looked_at()
+    assert all(one.close is None and not one.within for one in preflight.steps(made, made.master))
+
+
+@pytest.mark.parametrize(
+    ("found", "title", "gap"),
+    [
+        (
+            {"os": "fedora", "os_version": "43"},
+            "Debian or Ubuntu of a known release",
+            "fedora 43 (known: debian 12, 13; ubuntu 22.04, 24.04, 26.04)",
+        ),
+        ({"os_version": "11"}, "Debian or Ubuntu of a known release", None),
+        ({"os": "ubuntu", "os_version": "20.04"}, "Debian or Ubuntu of a known release", None),
+        ({"arch": "armv7l"}, "x86-64 or arm64", "armv7l (known: x86_64, aarch64)"),
+        ({"cpus": 1}, "enough CPUs", "1 CPU (2 or more on a master)"),
+        ({"memory_mib": 1699}, "enough memory", "1699 MiB (1700 or more on a master)"),
+        ({"disk_mib": 2047}, "disk space", "2047 MiB (2048 or more)"),
+        ({"kernel": "3.2.0-4-amd64"}, "a kernel that Kubernetes knows", "3.2.0-4-amd64 (3.10 or newer)"),
+        ({"kernel": "odd"}, "a kernel that Kubernetes knows", "odd (3.10 or newer)"),
+        ({"cgroups": "tmpfs"}, "cgroups that this kubelet takes", "version 1, which Kubernetes 1.37 refuses"),
+        ({"cgroups": ""}, "cgroups that this kubelet takes", "/sys/fs/cgroup is not there"),
+        ({"cgroups": "sysfs"}, "cgroups that this kubelet takes", "/sys/fs/cgroup is sysfs"),
+        ({"lacks": ("ip", "mount")}, "ip and mount are there", "ip, mount"),
+        (
+            {"hostname": "My_Host"},
+            "the hostname is a DNS label",
+            "'My_Host': RFC 1123 allows small letters, digits and -",
+        ),
+        ({"hostname": ""}, "the hostname is a DNS label", "'': RFC 1123 allows small letters, digits and -"),
+        ({"hostname": "-x"}, "the hostname is a DNS label", None),
+        ({"hostname": "x" * 64}, "the hostname is a DNS label", None),
+        ({"addresses": {"10.0.2.15": "eth0"}}, "the address is its own", "10.250.0.10 is none of 10.0.2.15"),
+        (
+            {"ports": {6443: "nginx", 2379: "", 10250: "kubelet"}},
+            "the ports are free",
+            "6443 is held by nginx, 2379 is held by ?",
+        ),
+        (
+            {"packages": {"kubelet": Package("hi", "1.38.0-1.1"), "kubectl": Package("un", "1.39.0-1.1")}},
+            "no newer Kubernetes is installed",
+            "kubelet 1.38.0-1.1; hosts.yml says 1.37.2",
+        ),
+        (
+            {"packages": {"kubeadm": Package("ii", "1:1.37.3~rc1-0")}},
+            "no newer Kubernetes is installed",
+            "kubeadm 1:1.37.3~rc1-0; hosts.yml says 1.37.2",
+        ),
+        (
+            {"cluster": replace(LIVE, version="1.36.0"), "admin_ca": "aaa", "machine_id": "new"},
+            "the cluster is what hosts.yml says",
+            "the version is 1.36.0 there and 1.37.2 in hosts.yml (an upgrade is not yet a task)",
+        ),
+        (
+            {"cluster": replace(SILENT, pod_subnet="10.0.0.0/16", service_subnet="10.1.0.0/16"), "admin_ca": "aaa"},
+            "the cluster is what hosts.yml says",
+            f"the pod subnet is 10.0.0.0/16 there and 10.244.0.0/16 in hosts.yml {RESET_ALONE}; "
+            f"the service subnet is 10.1.0.0/16 there and 10.96.0.0/12 in hosts.yml {RESET_ALONE}",
+        ),
+        (
+            {"cluster": replace(LIVE, endpoint="https://old.kubefab.internal:6443"), "admin_ca": "aaa"},
+            "the cluster is what hosts.yml says",
+            f"the endpoint is old.kubefab.internal there and lab.kubefab.internal in hosts.yml {RESET_ALONE}",
+        ),
+        (
+            {"manifests": ("etcd.yaml",), "etcd_data": True},
+            "nothing is left of another cluster",
+            "/etc/kubernetes/manifests/etcd.yaml, /var/lib/etcd",
+        ),
+        (
+            {"kubelet_ca": "bbb"},
+            "nothing is left of another cluster",
+            "a node of the cluster with the CA bbb, and there is none here",
+        ),
+        ({"cni": ("05-cilium.conflist",)}, "nothing is left of another cluster", "/etc/cni/net.d/05-cilium.conflist"),
+    ],
+)
+def test_a_master_is_complained_of(found: dict[str, Any], title: str, gap: str | None) -> None:
+    told = complaints("manager", replace(WELL, **found))
+    assert told == {title: gap or told.get(title)}
+
+
+def test_a_kubelet_newer_than_its_master_is_refused() -> None:
+    told = complaints("client", replace(WELL, kubelet_ca="aaa", cluster=replace(LIVE, version="1.37.1")))
+    assert told["the kubelet is not newer than the master"] == "kubelet 1.37.2, master 1.37.1"
+
+
+@pytest.mark.parametrize(
+    ("found", "title", "gap"),
+    [
+        ({"ports": {10250: "docker-proxy"}}, "the ports are free", "10250 is held by docker-proxy"),
+        (
+            {"kubelet_ca": "bbb"},
+            "nothing is left of another cluster",
+            "a node of the cluster with the CA bbb, and there is none here",
+        ),
+        (
+            {"kubelet_ca": "bbb", "cluster": LIVE, "machine_id": "new"},
+            "nothing is left of another cluster",
+            "a node of the cluster with the CA bbb, not of this one (aaa)",
+        ),
+        (
+            {"kubelet_ca": "bbb", "join_begun": True, "cluster": LIVE, "machine_id": "new"},
+            "nothing is left of another cluster",
+            "a node of the cluster with the CA bbb, not of this one (aaa)",
+        ),
+        (
+            {"kubelet_ca": "bbb", "cluster": SILENT},
+            "nothing is left of another cluster",
+            "a node of the cluster with the CA bbb, not of this one (aaa)",
+        ),
+        (
+            {"manifests": ("kube-apiserver.yaml",), "cluster": LIVE, "machine_id": "new"},
+            "nothing is left of another cluster",
+            "/etc/kubernetes/manifests/kube-apiserver.yaml",
+        ),
+        (
+            {"cni": ("10-calico.conflist", "10-flannel.conflist")},
+            "nothing is left of another cluster",
+            "/etc/cni/net.d/10-calico.conflist",
+        ),
+    ],
+)
+def test_a_worker_is_complained_of(found: dict[str, Any], title: str, gap: str) -> None:
+    assert complaints("client", replace(WELL, **found)) == {title: gap}
+
+
+def test_another_clusters_master_is_no_worker_of_ours() -> None:
+    found = replace(WELL, admin_ca="bbb", kubelet_ca="bbb", cluster=LIVE, machine_id="new")
+    assert "nothing is left of another cluster" in complaints("client", found)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("client", {"cpus": 1, "memory_mib": 500}),
+        ("client", {"ports": {6443: "nginx"}}),
+        ("client", {"cni": ("10-flannel.conflist", "87-podman.conflist", "99-loopback.conf")}),
+        ("client", {"kubelet_ca": "aaa", "disk_mib": 10, "cluster": LIVE}),
+        ("client", {"join_begun": True}),
+        ("manager", {"init_begun": "1795377600", "etcd_data": True, "manifests": ("etcd.yaml",)}),
+        ("manager", {"admin_ca": "aaa", "cluster": replace(LIVE, endpoint="https://10.250.0.10:6443")}),
+        ("manager", {"hostname": "manager.example.org"}),
+        ("manager", {"arch": "aarch64", "os": "ubuntu", "os_version": "24.04"}),
+        ("manager", {"swap": ("/swap.img, 2048 MiB",), "apt_lock": "unattended-upgr (process 7)"}),
+        ("manager", {"packages": {"kubelet": Package("hi", "1.36.0-1.1")}}),
+        ("manager", {"product_uuid": ""}),
+    ],
+)
+def test_what_does_not_matter_or_is_cured_later_is_no_complaint(name: str, found: dict[str, Any]) -> None:
+    assert complaints(name, replace(WELL, **found)) == {}
+
+
+def test_whose_node_a_worker_is_cannot_be_told_without_its_master() -> None:
+    made = looked({"client": {"system": "hostname client"}})
+    assert complaints("client", replace(WELL, kubelet_ca="bbb"), made) == {}
+
+
+def test_cgroups_of_version_1_are_for_those_who_ask_for_them() -> None:
+    told = HOSTS.replace("1.37.2\n", "1.37.2\n  kubeadm: {KubeletConfiguration: {failCgroupV1: false}}\n")
+    assert complaints("manager", replace(WELL, cgroups="tmpfs"), looked_at(told)) == {}
+    assert complaints("manager", replace(WELL, cgroups="tmpfs"), looked_at(HOSTS.replace("1.37.2", "1.34.0"))) == {}
+
+
+@pytest.mark.parametrize(
+    ("what", "title", "line"),
+    [
+        ("hostname", "the hostname is its own", "hostname twin"),
+        ("machine_id", "the machine-id is its own", "machine_id 123"),
+        ("product_uuid", "the product-uuid is its own", "product_uuid 123"),
+    ],
+)
+def test_cloned_machines_are_told_from_each_other(what: str, title: str, line: str) -> None:
+    made = looked({"manager": {"system": line}, "client": {"system": line}})
+    steps = preflight.steps(made, made.hosts["client"])
+    facts = made.facts(made.hosts["client"])
+    assert step(steps, title).gap(facts) == f"{line.split()[1]} is also that of manager"
+    assert preflight.same_elsewhere({"a": Facts(), "b": Facts()}, "a", what) is None
+    assert preflight.same_elsewhere({"a": facts, "b": Facts()}, "a", what) is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "masters", "gap"),
+    [(0, 0, None), (30, 0, None), (31, 0, "31 s ahead of manager"), (-40, 5, "45 s behind manager"), (99, 100, None)],
+)
+def test_clocks_are_compared_with_the_masters(ours: int, masters: int, gap: str | None) -> None:
+    made = looked({"manager": {"system": f"clock {masters}"}, "client": {}})
+    assert preflight.clock_apart(made)(Facts(skew=ours)) == gap
+
+
+def test_a_clock_is_not_compared_with_that_of_a_master_that_is_away() -> None:
+    made = looked({"client": {}})
+    assert preflight.clock_apart(made)(Facts(skew=99)) is None

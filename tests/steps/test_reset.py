@@ -1,0 +1,68 @@
+"""A host as clean as before kubeadm: absences, each one named."""
+
+from typing import Any
+
+import pytest
+
+from kubefab.facts import ClusterFacts, Facts
+from kubefab.steps import reset
+from tests.fakes import cluster, step, world
+
+LEFT, KUBECONFIG, NAME = (
+    "nothing of Kubernetes is left",
+    "~/.kube/config is not this cluster's",
+    "the control plane has no name",
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "title", "gap"),
+    [
+        ({"admin_ca": "aaa"}, LEFT, "a control plane"),
+        ({"kubelet_ca": "aaa"}, LEFT, "a node"),
+        ({"containers": 3}, LEFT, "3 containers"),
+        ({"chains": 7}, LEFT, "7 chains of iptables"),
+        ({"mounts": ("/var/lib/kubelet/pods/a",)}, LEFT, "/var/lib/kubelet/pods/a"),
+        ({"directories": ("/etc/kubernetes", "/var/lib/etcd")}, LEFT, "/etc/kubernetes, /var/lib/etcd"),
+        ({"links": ("cni0", "flannel.1")}, LEFT, "cni0, flannel.1"),
+        (
+            {"cni": ("10-flannel.conflist", "87-podman.conflist")},  # somebody else's stays
+            LEFT,
+            "/etc/cni/net.d/10-flannel.conflist",
+        ),
+        ({"admin_ca": "a", "kubelet_ca": "a", "links": ("cni0",)}, LEFT, "a control plane, a node, cni0"),
+        ({"kubeconfig": "same"}, KUBECONFIG, "it is"),
+        ({"kubeconfig": "other"}, KUBECONFIG, None),
+        (
+            {"endpoints": {"lab.kubefab.internal": "10.250.0.10"}},
+            NAME,
+            "lab.kubefab.internal is 10.250.0.10",
+        ),
+        ({"endpoints": {"other.kubefab.internal": "10.250.0.10"}}, NAME, None),
+    ],
+)
+def test_what_is_left_is_named(found: dict[str, Any], title: str, gap: str | None) -> None:
+    made = cluster()
+    assert step(reset.steps(made, made.hosts["client"]), title).gap(Facts(**found)) == gap
+
+
+def test_a_clean_host_has_nothing_left() -> None:
+    made = cluster()
+    assert [one.gap(Facts(cni=("87-podman.conflist",))) for one in reset.steps(made, made.master)] == [None] * 3
+
+
+def test_none_of_it_needs_a_living_cluster() -> None:
+    made, dead = cluster(), ClusterFacts(silent="refused")
+    assert [one.gap(Facts(cluster=dead)) for one in reset.steps(made, made.master)] == [None] * 3
+
+
+def test_the_kubeconfig_goes_while_it_can_be_told_whose_it_is() -> None:
+    made = cluster()
+    for one in reset.steps(made, made.master):
+        assert one.close
+        one.close(made.master)
+    assert world(made, "manager").ran == [
+        "take-kubeconfig.sh",
+        "tear-down.sh",
+        "set-endpoint.sh lab.kubefab.internal",
+    ]

@@ -1,0 +1,87 @@
+"""The machine as Kubernetes wants it."""
+
+from typing import Any
+
+import pytest
+
+from kubefab import render
+from kubefab.facts import ClusterFacts, Facts
+from kubefab.step import MISSING, sha256
+from kubefab.steps import system
+from tests.fakes import cluster, step, world
+
+NAME = "lab.kubefab.internal"
+WELL = Facts(
+    modules=("overlay", "br_netfilter"),
+    sysctl=render.SYSCTL,
+    endpoints={NAME: "10.250.0.10"},
+    files={path: sha256(text) for path, text in render.kernel().items()},
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "title", "gap"),
+    [
+        (Facts(swap=("/swap.img, 2048 MiB",)), "swap is off", "/swap.img, 2048 MiB"),
+        (
+            Facts(swap=("/dev/zram0, 64 MiB",), swap_later=("/swap.img in /etc/fstab",)),
+            "swap is off",
+            "/dev/zram0, 64 MiB; /swap.img in /etc/fstab",
+        ),
+        (Facts(), "swap is off", None),
+        (Facts(), "the kernel is told at every boot", MISSING),
+        (
+            Facts(files={**WELL.files, "/etc/sysctl.d/90-kubernetes.conf": "0"}),
+            "the kernel is told at every boot",
+            "/etc/sysctl.d/90-kubernetes.conf differs",
+        ),
+        (Facts(), "kernel modules are there", "overlay, br_netfilter"),
+        (Facts(modules=("overlay",)), "kernel modules are there", "br_netfilter"),
+        (
+            Facts(sysctl={**render.SYSCTL, "net.ipv4.ip_forward": "0"}),
+            "the kernel obeys",
+            "net.ipv4.ip_forward = 0",
+        ),
+        (
+            Facts(sysctl={"net.ipv4.ip_forward": "1", "net.bridge.bridge-nf-call-iptables": ""}),
+            "the kernel obeys",
+            "net.bridge.bridge-nf-call-iptables = missing, net.bridge.bridge-nf-call-ip6tables = missing",
+        ),
+        (Facts(), "the control plane has its name", MISSING),
+        (Facts(endpoints={NAME: "10.0.0.1"}), "the control plane has its name", "10.0.0.1"),
+        (
+            Facts(cluster=ClusterFacts(endpoint="https://10.250.0.10:6443")),  # made by hand
+            "the control plane has its name",
+            None,
+        ),
+        (Facts(cluster=ClusterFacts(endpoint=f"https://{NAME}:6443")), "the control plane has its name", MISSING),
+    ],
+)
+def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
+    made = cluster()
+    assert step(system.steps(made, made.hosts["client"]), title).gap(facts) == gap
+
+
+def test_a_machine_that_is_well_misses_nothing() -> None:
+    made = cluster()
+    assert [one.gap(WELL) for one in system.steps(made, made.master)] == [None] * 5
+
+
+def test_each_state_has_its_change() -> None:
+    made = cluster()
+    for one in system.steps(made, made.hosts["client"]):
+        assert one.close
+        one.close(made.hosts["client"])
+    assert world(made, "client").ran == [
+        "swap-off.sh",
+        "put-files.sh",
+        "load-modules.sh overlay br_netfilter",
+        "apply-sysctl.sh",
+        f"set-endpoint.sh {NAME} 10.250.0.10",
+    ]
+
+
+def test_each_state_is_proven_by_its_part_of_the_look_alone() -> None:
+    made = cluster()
+    parts: list[Any] = [one.parts for one in system.steps(made, made.master)]
+    assert parts == [("system",), ("files",), ("system",), ("system",), ("system",)]

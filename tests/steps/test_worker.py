@@ -1,0 +1,143 @@
+"""A worker's way into the cluster."""
+
+from base64 import b64decode
+from dataclasses import replace
+
+import pytest
+
+from kubefab.cluster import Cluster
+from kubefab.errors import HostError, Silent
+from kubefab.facts import ClusterFacts, Facts, Node
+from kubefab.remote import Host
+from kubefab.step import MISSING, NO_CLUSTER
+from kubefab.steps import worker
+from tests.fakes import FakeHost, cluster, looked, step, world
+
+NAME_TAKEN, STALE, BROKEN, JOINED = (
+    "its name is nobody else's",
+    "its name is no other machine's Node",
+    "no join is left broken off",
+    "it is a node",
+)
+
+
+def live(**node: object) -> ClusterFacts:
+    """A cluster with the node "client"."""
+    here = {"machine_id": "abc", "address": "10.250.0.11", "ready": True, **node}
+    return ClusterFacts(ca="aaa", nodes={"client": Node("client", **here)})  # type: ignore[arg-type]
+
+
+EMPTY = ClusterFacts(ca="aaa", nodes={"manager": Node("manager", "def")})
+NODE = Facts(machine_id="abc", kubelet_ca="aaa", cluster=live())
+NEW = Facts(machine_id="new", cluster=EMPTY)
+
+
+@pytest.mark.parametrize(
+    ("facts", "title", "gap"),
+    [
+        (replace(NEW, cluster=live(address="10.250.0.99")), NAME_TAKEN, "the node client is at 10.250.0.99, and Ready"),
+        (replace(NEW, cluster=live(address="10.250.0.99", ready=False)), NAME_TAKEN, None),
+        (replace(NEW, cluster=live()), NAME_TAKEN, None),
+        (replace(NODE, cluster=live(address="10.250.0.99")), NAME_TAKEN, None),
+        (replace(NEW, cluster=live()), STALE, "it is still that of machine abc"),
+        (replace(NODE, kubelet_ca=""), STALE, "it is, but this machine has no kubelet.conf any more"),
+        (NODE, STALE, None),
+        (NEW, STALE, None),
+        (replace(NEW, kubelet_ca="aaa"), BROKEN, "there is a kubelet.conf, and no Node"),
+        (replace(NEW, join_begun=True), BROKEN, "a join did not finish"),
+        (replace(NODE, join_begun=True), BROKEN, None),
+        (NEW, BROKEN, None),
+        (NEW, JOINED, MISSING),
+        (replace(NODE, kubelet_ca=""), JOINED, MISSING),
+        (Facts(), JOINED, NO_CLUSTER),
+        (NODE, JOINED, None),
+        (NEW, "kubelet runs", "inactive"),
+    ],
+)
+def test_a_join_tells_apart_what_is_there(facts: Facts, title: str, gap: str | None) -> None:
+    made = cluster()
+    assert step(worker.steps(made, made.hosts["client"]), title).gap(facts) == gap
+
+
+@pytest.mark.parametrize("title", [NAME_TAKEN, STALE, BROKEN])
+def test_nothing_is_in_the_way_of_a_cluster_that_is_not_there(title: str) -> None:
+    made = cluster()
+    found = Facts(kubelet_ca="aaa", join_begun=True)
+    assert step(worker.steps(made, made.hosts["client"]), title).gap(found) is None
+
+
+@pytest.mark.parametrize("title", [NAME_TAKEN, STALE, BROKEN, JOINED])
+def test_a_silent_cluster_makes_no_node_stale(title: str) -> None:
+    made = cluster()
+    gap = step(worker.steps(made, made.hosts["client"]), title).gap
+    with pytest.raises(Silent):
+        gap(replace(NODE, cluster=ClusterFacts(ca="aaa", silent="refused")))
+
+
+def test_a_node_by_another_name_is_a_node() -> None:
+    made = cluster()
+    by_hand = ClusterFacts(ca="aaa", nodes={"other": Node("other", "abc")})
+    gaps = [one.gap(replace(NODE, cluster=by_hand)) for one in worker.steps(made, made.hosts["client"])]
+    assert gaps == [None, None, None, None, "inactive"]
+
+
+def test_a_stale_node_is_deleted_by_the_master_and_leftovers_by_the_host() -> None:
+    made = cluster()
+    host = made.hosts["client"]
+    for title in (STALE, BROKEN):
+        close = step(worker.steps(made, host), title).close
+        assert close
+        close(host)
+    assert world(made, "manager").ran == ["kubectl.sh delete node client"]
+    assert world(made, "client").ran == ["tear-down.sh"]
+
+
+def ready_to_join() -> tuple[Cluster, Host]:
+    node = "admin_ca QUJD\nadmin_server https://lab.kubefab.internal:6443"
+    made = looked({"manager": {"node": node, "cluster": 'answer {"items": []}'}, "client": {}})
+    world(made, "manager").answers["mint-token.sh"] = "abcdef.0123456789abcdef\nQ0VSVA=="
+    return made, made.hosts["client"]
+
+
+def test_a_join_has_a_token_of_its_own_that_is_deleted_afterwards() -> None:
+    made, host = ready_to_join()
+    worker.join(made, host)
+    assert world(made, "manager").ran == ["mint-token.sh", "delete-token.sh abcdef"]
+    assert world(made, "client").ran == ["join.sh /run/kubefab/discovery.conf"]
+
+
+def test_the_token_travels_as_standard_input_with_whom_to_trust() -> None:
+    made, host = ready_to_join()
+    worker.join(made, host)
+    discovery, _, document = world(made, "client").payloads["join.sh"].partition("\n")
+    kubeconfig = b64decode(discovery).decode()
+    assert "server: https://lab.kubefab.internal:6443" in kubeconfig
+    assert "certificate-authority-data: Q0VSVA==" in kubeconfig
+    assert "tlsBootstrapToken: abcdef.0123456789abcdef" in document
+
+
+def test_the_token_is_deleted_after_a_join_that_failed_too() -> None:
+    made, host = ready_to_join()
+
+    class Failing(FakeHost):
+        def change(self, script: str, *args: str, payload: str = "", secret: bool = False) -> str:
+            raise HostError("kubeadm join failed")
+
+    with pytest.raises(HostError, match="kubeadm join failed"):
+        worker.join(made, Failing(host.wanted, host.link, host.log))
+    assert world(made, "manager").ran == ["mint-token.sh", "delete-token.sh abcdef"]
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "gaps"),
+    [
+        ("client", NEW, [None, None]),
+        ("client", Facts(), [None, NO_CLUSTER]),
+        ("manager", NEW, ["it is a master", None]),
+    ],
+)
+def test_one_machine_alone_joins_a_cluster_that_is_there(name: str, facts: Facts, gaps: list[str | None]) -> None:
+    made = cluster()
+    steps = worker.invited(made, made.hosts[name])
+    assert [one.gap(facts) for one in steps] == gaps
+    assert {one.hint for one in steps} == {"`inv cluster.up` makes the cluster"}

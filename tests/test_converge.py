@@ -1,0 +1,385 @@
+"""The engine, on hosts that answer from memory. A state of theirs is a line in the look's part "files"."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kubefab.cluster import PARTS, Cluster
+from kubefab.converge import Engine, Stop, Subject
+from kubefab.errors import HostError, KubefabError
+from kubefab.facts import ClusterFacts, Facts
+from kubefab.remote import Host
+from kubefab.report import Report
+from kubefab.step import MISSING, Close, Step, on_cluster
+from tests.fakes import HOSTS, Clock, World, cluster, many_hosts, world
+
+NOTHING: Close = lambda host: None  # noqa: E731
+
+
+class Run:
+    """One invocation: an engine over fake hosts, its clock, and what it said."""
+
+    def __init__(self, text: str = HOSTS, *, dry: bool = False) -> None:
+        self.clock = Clock()
+        self.cluster = cluster(text, clock=self.clock.now)
+        self.engine = Engine(self.cluster, Report(self.cluster.hosts), dry, patient=not dry, sleep=self.clock.sleep)
+
+    def __call__(self, name: str) -> World:
+        return world(self.cluster, name)
+
+    def converge(self, who: str, *steps: Step) -> None:
+        self.engine.converge(who, each(*steps))
+
+    @property
+    def failures(self) -> dict[str, str]:
+        return {failure.host: f"{failure.title}: {failure.error.what}" for failure in self.engine.failures}
+
+
+def each(*steps: Step) -> Subject:
+    return lambda cluster, host: list(steps)
+
+
+def has(state: str) -> Callable[[Facts], str | None]:
+    return lambda facts: None if state in facts.files else MISSING
+
+
+def put(state: str) -> Close:
+    """The change that brings a state about."""
+
+    def close(host: Host) -> None:
+        host.change(f"put {state}")
+        found = vars(host)["world"].parts
+        found["files"] = found.get("files", "") + f"file {state} 0\n"
+
+    return close
+
+
+def wants(state: str, **fields: Any) -> Step:
+    return Step(state, has(state), **{"close": put(state), "parts": ("files",), **fields})
+
+
+def test_what_is_already_so_is_not_changed_and_takes_no_lock() -> None:
+    run = Run()
+    for name in ("manager", "client"):
+        run(name).parts["files"] = "file a 0\n"
+    run.converge("all", wants("a"))
+    assert [run(name).ran + run(name).locks for name in ("manager", "client")] == [[], []]
+    assert [len(run(name).looks) for name in ("manager", "client")] == [1, 1]
+
+
+def test_a_second_task_of_the_same_run_looks_no_more() -> None:
+    run = Run()
+    run.converge("all", wants("a"))
+    before = len(run("client").looks)
+    run.converge("all", wants("a"))
+    assert len(run("client").looks) == before
+
+
+def test_a_change_is_made_once_under_the_lock_and_looked_at_again_in_its_parts_alone() -> None:
+    run = Run()
+    run.converge("manager", wants("a"), wants("b"))
+    assert run("manager").ran == ["put a", "put b"]
+    assert len(run("manager").locks) == 1
+    # the first look; again under the lock, as another run may have ended since; then each step's own part
+    whole = (*PARTS, "cluster")
+    assert run("manager").looks == [whole, whole, ("files",), ("files",)]
+
+
+def test_a_change_of_the_cluster_makes_the_masters_look_stale() -> None:
+    run = Run()
+    run.converge("client", wants("a", touches="cluster"))
+    assert run("manager").looks[-1] == ("node", "cluster")
+
+
+def test_a_change_that_succeeds_without_effect_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run()
+    run.converge("client", wants("a", close=NOTHING, hint="look into it"), wants("b"))
+    assert run.failures == {"client": "a: still not so: missing"}
+    assert run.engine.failures[0].error.hint == "look into it"
+    assert run("client").ran == []
+    assert "client   ! a: still not so: missing" in capsys.readouterr().out
+
+
+def test_a_change_that_fails_is_told_with_its_steps_hint() -> None:
+    def fail(host: Host) -> None:
+        raise HostError("scripts/x.sh ended with exit status 1", "its last line")
+
+    run = Run()
+    run.converge("client", wants("a", close=fail, hint="look into it"))
+    error = run.engine.failures[0].error
+    assert (error.what, error.lines, error.hint) == (
+        "scripts/x.sh ended with exit status 1",
+        "its last line",
+        "look into it",
+    )
+
+
+def test_a_dry_run_changes_nothing_and_prints_what_it_would(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(dry=True)
+    run("client").parts["files"] = "file so 0\n"
+    other = Step("otherwise", lambda facts: "2 GiB", NOTHING)
+    patience = Step("in time", lambda facts: "not yet", None, within=300)
+    run.converge("client", wants("so"), wants("new"), other, patience)
+    assert capsys.readouterr().out.splitlines() == ["client   + new", "client   ~ otherwise  (now: 2 GiB)"]
+    assert (run.engine.planned, run("client").ran, run("manager").locks) == (2, [], [])
+    assert len(run("client").looks) == 1
+
+
+def test_one_bad_host_hides_no_other() -> None:
+    run = Run(many_hosts(3))
+    run("client2").on_look = refuse("cannot be reached")
+    run.converge("all", wants("a"))
+    assert run.failures == {"client2": "it answers: cannot be reached"}
+    assert [run(name).ran for name in ("manager", "client1", "client2", "client3")] == [["put a"], ["put a"], [], ["put a"]]
+    run.converge("all", wants("b"))
+    assert run("client2").ran == []
+    assert run("client3").ran == ["put a", "put b"]
+
+
+def refuse(what: str) -> Callable[[], None]:
+    def raise_it() -> None:
+        raise HostError(what)
+
+    return raise_it
+
+
+def test_all_complaints_are_told_at_once_before_any_change() -> None:
+    run = Run()
+    complaints = [Step(f"no {letter}", lambda facts: "it is", None) for letter in "xyz"]
+    with pytest.raises(Stop):
+        run.converge("all", wants("a"), *complaints)
+    told = sorted((failure.host, failure.title) for failure in run.engine.failures)
+    assert told == [(host, f"no {letter}") for host in ("client", "manager") for letter in "xyz"]
+    assert run("manager").ran + run("client").ran + run("manager").locks == []
+
+
+def test_a_failed_master_stops_what_needs_it_but_not_its_own_workers() -> None:
+    def fail_on_master(host: Host) -> None:
+        if host.name == "manager":
+            raise HostError("no")
+        put("a")(host)
+
+    run = Run()
+    with pytest.raises(Stop, match="manager is the master"):
+        run.converge("all", wants("a", close=fail_on_master))
+    assert run.failures == {"manager": "a: no"}
+    assert run("client").ran == ["put a"]
+
+
+def test_a_failed_worker_stops_nothing() -> None:
+    run = Run()
+    run("client").on_look = refuse("no")
+    run.converge("all", wants("a"))
+    assert run("manager").ran == ["put a"]
+
+
+def test_a_host_alone_needs_neither_its_masters_word_nor_its_lock() -> None:
+    run = Run()
+    run("manager").on_look = refuse("it is long gone")
+    run.engine.converge("client", each(wants("a")), alone=True)
+    assert (run("client").ran, len(run("client").locks), run.failures) == (["put a"], 1, {})
+
+
+def test_a_state_may_come_true_within_its_time() -> None:
+    run = Run()
+    later = put("a")
+    run.clock.on_sleep = lambda: None if len(run.clock.slept) < 3 else later(run.cluster.hosts["client"])
+    run.converge("client", wants("a", close=NOTHING, within=20))
+    assert (run.failures, run.clock.slept) == ({}, [0.3, 0.3, 0.3])
+
+
+def test_a_state_that_does_not_come_true_in_its_time_is_a_failure_that_names_what_is_there() -> None:
+    run = Run()
+    run.converge("client", Step("a", lambda facts: "activating", NOTHING, within=6, parts=("files",)))
+    assert run.failures == {"client": "a: still not so: activating"}
+    assert 5 < sum(run.clock.slept) < 7
+
+
+def test_a_state_of_the_cluster_is_asked_for_once_a_second() -> None:
+    run = Run()
+    run.converge("client", Step("a", lambda facts: "not yet", None, within=5, touches="cluster", parts=()))
+    assert set(run.clock.slept) == {1.0}
+    assert run("client").looks == [PARTS]
+
+
+def test_a_wait_without_change_takes_no_lock() -> None:
+    run = Run()
+    run.converge("client", Step("a", lambda facts: "not yet", None, within=5, parts=("files",)))
+    assert run("manager").locks == []
+
+
+def test_a_change_of_an_earlier_run_is_waited_for_and_then_looked_at() -> None:
+    run = Run()
+    run("client").parts["change"] = "change 1795377600 swap is off"
+
+    def ends() -> None:
+        if len(run.clock.slept) == 4:
+            run("client").parts = {"files": "file a 0\n"}
+
+    run.clock.on_sleep = ends
+    run.converge("client", wants("a"))
+    assert len(run.clock.slept) == 4
+    assert run("client").looks[-1] == PARTS
+    assert (run.failures, run("client").ran) == ({}, [])
+
+
+def test_a_change_of_an_earlier_run_that_never_ends_is_told_by_its_title() -> None:
+    run = Run()
+    run("client").parts["change"] = "change 1795377600 swap is off"
+    run.clock.on_sleep = lambda: setattr(run.clock, "ahead", run.clock.ahead + 100)
+    run.converge("client", wants("a"))
+    assert run.clock.ahead > 1800
+    assert "swap is off, since " in run.failures["client"]
+    assert run("client").ran == []
+
+
+def test_a_dry_run_waits_for_nobody() -> None:
+    run = Run(dry=True)
+    run("client").parts["change"] = "change 1795377600 swap is off"
+    run.converge("client", wants("a"))
+    assert (run.clock.slept, run.engine.planned) == ([], 1)
+
+
+def test_facts_older_than_the_lock_are_looked_at_again() -> None:
+    run = Run()
+    run("manager").on_lock = lambda: run("client").parts.update(files="file a 0\n")  # the run before us did it
+    run.converge("client", wants("a"))
+    assert (run("client").ran, run.failures) == ([], {})
+    assert run("client").looks == [PARTS, PARTS]
+
+
+def test_the_lock_of_another_run_ends_everything_and_names_its_holder() -> None:
+    run = Run()
+    run("manager").held_by = "eve@desk, process 7, since 12:00:00"
+    with pytest.raises(KubefabError, match="another run is under way: eve@desk, process 7"):
+        run.converge("all", wants("a"))
+    assert run("manager").ran + run("client").ran == []
+
+
+def test_the_lock_is_taken_once_and_held_to_the_end() -> None:
+    run = Run(many_hosts(5))
+    run.converge("all", wants("a"))
+    run.converge("workers", wants("b"))
+    assert len(run("manager").locks) == 1
+    assert run("client1").locks == []
+
+
+def test_no_more_hosts_than_asked_for_are_worked_on_at_once() -> None:
+    running: set[str] = set()
+    most: list[int] = []
+    pair = threading.Barrier(2, action=lambda: most.append(len(running)), timeout=30)
+
+    def count(host: Host) -> None:
+        running.add(host.name)
+        pair.wait()
+        running.discard(host.name)
+        put("a")(host)
+
+    run = Run(many_hosts(6))
+    run.engine.converge("workers", each(wants("a", close=count)), at_once=2)
+    assert run.failures == {}
+    assert max(most) == 2
+
+
+def test_thirty_joins_share_the_masters_look() -> None:
+    """They poll in step: in each moment one of them looks, and all know what it saw."""
+    moment = [0.0]
+    made = cluster(many_hosts(30), clock=lambda: moment[0])
+    master = world(made, "manager")
+    master.parts["cluster"] = nodes("manager")
+    master.on_look = lambda: master.parts.update(cluster=nodes("manager", "client")) if len(master.looks) == 8 else None
+    all_sleep = threading.Barrier(30, action=lambda: moment.append(moment.pop() + 1), timeout=30)
+    engine = Engine(made, Report(made.hosts), sleep=lambda seconds: all_sleep.wait() and None)
+    engine.converge("workers", each(Step("it is a node", no_client, None, within=300, touches="cluster", parts=())))
+    assert engine.failures == []
+    assert len(master.looks) == 8
+
+
+def nodes(*names: str) -> str:
+    items = [{"kind": "Node", "metadata": {"name": name}, "status": {}} for name in names]
+    return "answer " + json.dumps({"items": items})
+
+
+@on_cluster
+def no_client(live: ClusterFacts, _: Facts) -> str | None:
+    return None if "client" in live.nodes else MISSING
+
+
+def test_silence_of_the_api_server_is_no_reason_for_a_change() -> None:
+    run = Run()
+    run("manager").parts["cluster"] = "silent refused"
+    run.clock.on_sleep = lambda: run("manager").parts.update(cluster=nodes("manager", "client"))
+    run.converge("client", Step("no Node is stale", no_client, lambda host: pytest.fail("changed"), touches="cluster"))
+    assert (run.failures, len(run.clock.slept)) == ({}, 1)
+
+
+def test_silence_that_lasts_is_an_error_by_its_own_name() -> None:
+    run = Run()
+    run("manager").parts["cluster"] = "silent refused"
+    run.converge("client", Step("no Node is stale", no_client, lambda host: pytest.fail("changed"), touches="cluster"))
+    assert run.failures == {"client": "no Node is stale: the API server gives no answer: refused"}
+    assert 50 < sum(run.clock.slept) < 70
+
+
+def test_silence_passes_no_guard_of_a_later_change() -> None:
+    guard = Step("its name is nobody else's", lambda facts: no_client(facts) and "taken", None)
+    changed = wants("a")
+    run = Run()
+    run("manager").parts["cluster"] = "silent refused"
+    run.clock.on_sleep = lambda: run("manager").parts.update(cluster=nodes("manager"))
+    run.converge("client", guard, changed)
+    assert run("client").ran == []
+    assert run.failures == {"client": "its name is nobody else's: still not so: taken"}
+
+
+def test_what_is_missing_can_be_told_without_a_change() -> None:
+    run = Run()
+    hosts = run.engine.look("all")
+    gone = run.engine.gaps(hosts, each(wants("a")))
+    assert sorted(gone) == [("client", "a", "missing"), ("manager", "a", "missing")]
+
+
+def test_more_parts_can_be_looked_at_without_the_others_again() -> None:
+    run = Run()
+    run.engine.look("client", "leftovers")
+    assert run("client").looks == [PARTS, ("leftovers",)]
+
+
+def test_nodes_that_hosts_yml_does_not_know_are_strangers() -> None:
+    run = Run()
+    run("manager").parts["cluster"] = nodes("manager", "client", "eve")
+    run.engine.look("all")
+    assert run.engine.strangers() == ["eve"]
+
+
+def test_a_node_of_ours_under_another_name_is_no_stranger() -> None:
+    item = {"kind": "Node", "metadata": {"name": "other"}, "status": {"nodeInfo": {"machineID": "abc"}}}
+    run = Run()
+    run("manager").parts["cluster"] = "answer " + json.dumps({"items": [item]})
+    run("client").parts["system"] = "machine_id abc"
+    run.engine.look("all")
+    assert run.engine.strangers() == []
+
+
+@pytest.mark.parametrize(
+    ("who", "names"),
+    [("all", ["manager", "client"]), ("master", ["manager"]), ("workers", ["client"]), ("client", ["client"])],
+)
+def test_hosts_are_chosen_by_role_or_name(who: str, names: list[str]) -> None:
+    assert [host.name for host in Run().engine.chosen(who)] == names
+
+
+def test_a_name_that_is_no_host_is_refused() -> None:
+    with pytest.raises(KubefabError, match="found no host 'cliemt'.*did you mean client"):
+        Run().converge("cliemt", wants("a"))
+
+
+def test_a_host_known_to_be_away_is_left_out_and_cannot_be_asked_for() -> None:
+    run = Run(HOSTS + "  away: {address: 10.250.0.12, role: worker, absent: true}\n")
+    run.converge("all", wants("a"))
+    with pytest.raises(KubefabError, match="away is marked `absent: true`"):
+        run.converge("away", wants("a"))

@@ -1,0 +1,47 @@
+"""The tables of Kubernetes minors."""
+
+import pytest
+
+from kubefab import releases
+from kubefab.releases import CONTROL_PLANE, MASTER
+
+
+@pytest.mark.parametrize(
+    ("version", "api", "pause", "taints", "refuses_cgroup_v1"),
+    [
+        ("1.24.17", "v1beta3", "3.7", (MASTER, CONTROL_PLANE), False),
+        ("1.25.0", "v1beta3", "3.8", (CONTROL_PLANE,), False),
+        ("1.30.0", "v1beta3", "3.9", (CONTROL_PLANE,), False),
+        ("1.31.0", "v1beta4", "3.10", (CONTROL_PLANE,), False),
+        ("1.34.1", "v1beta4", "3.10.1", (CONTROL_PLANE,), False),
+        ("1.35.0", "v1beta4", "3.10.1", (CONTROL_PLANE,), True),
+        ("1.37.2", "v1beta4", "3.10.2", (CONTROL_PLANE,), True),
+    ],
+)
+def test_a_minor_has_its_table(
+    version: str, api: str, pause: str, taints: tuple[str, ...], refuses_cgroup_v1: bool
+) -> None:
+    found = releases.release(version)
+    assert (found.api, found.pause, found.taints) == (api, pause, taints)
+    assert found.refuses_cgroup_v1 is refuses_cgroup_v1
+
+
+def test_arguments_are_lists_from_v1beta4_on() -> None:
+    assert [releases.release(version).lists_arguments for version in ("1.30.0", "1.31.0")] == [False, True]
+
+
+def test_every_table_is_under_its_own_name() -> None:
+    assert all(releases.release(f"{minor}.0").minor == minor for minor in releases.MINORS)
+
+
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [("1.37.2", True), ("1.37.99", True), ("1.38.0", False), ("1.3.0", False), ("1.37", False), ("", False)],
+)
+def test_a_patch_release_not_seen_yet_is_known_by_its_minor(version: str, known: bool) -> None:
+    assert releases.known(version) is known
+
+
+def test_what_is_not_known_has_no_table() -> None:
+    with pytest.raises(KeyError):
+        releases.release("1.99.0")

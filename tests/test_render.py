@@ -1,0 +1,181 @@
+"""Everything rendered, beside golden files: `pytest --update-golden` writes them anew, the diff is yours to read."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import UndefinedError
+
+from kubefab import render
+from tests.fakes import HOSTS, inventory
+
+Golden = Callable[[str, str], None]
+
+MIRRORED = f"""{HOSTS}\
+mirrors:
+  https://pkgs.k8s.io/: {{url: http://10.250.0.1:8080/pkgs/, key: {"A" * 40}}}
+  https://pkgs.k8s.io/core:/stable:/v1.37/: http://near/
+  registry.k8s.io: http://10.250.0.1:5000
+  ghcr.io: https://mirror.example.org
+"""
+OVERLAID = HOSTS.replace(
+    "1.37.2\n",
+    """1.37.2
+  kubeadm:
+    InitConfiguration:
+      nodeRegistration: {ignorePreflightErrors: [SystemVerification], kubeletExtraArgs: {v: 4}}
+    ClusterConfiguration:
+      controllerManager: {extraArgs: {horizontal-pod-autoscaler-sync-period: 10s, profiling: false}}
+      apiServer: {extraArgs: [{name: v, value: 2}, {name: v, value: 3}, {name: profiling, value: true}]}
+      networking: {dnsDomain: lab.local}
+    KubeletConfiguration: {failCgroupV1: false}
+    KubeProxyConfiguration: {conntrack: {maxPerCore: 0}}
+    JoinConfiguration: {nodeRegistration: {kubeletExtraArgs: {node-ip: 10.9.9.9, v: 4}}}
+""",
+)
+OLD = OVERLAID.replace("1.37.2", "1.30.0")
+TOKEN, DISCOVERY = "abcdef.0123456789abcdef", "/run/kubefab/discovery.conf"
+
+
+def init(hosts: str) -> str:
+    found = inventory(hosts)
+    return render.init_documents(found, found.master)
+
+
+def join(hosts: str) -> str:
+    found = inventory(hosts)
+    return render.join_documents(found, found.host("client"), TOKEN, DISCOVERY)
+
+
+def document(text: str, kind: str) -> dict[str, Any]:
+    (found,) = [one for one in yaml.safe_load_all(text) if one["kind"] == kind]
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    ("folder", "texts"),
+    [
+        ("files", {**render.containerd(inventory()), **render.apt(inventory())}),
+        ("files", {**render.kernel(), **render.completion()}),
+        ("files-mirrored", {**render.containerd(inventory(MIRRORED)), **render.apt(inventory(MIRRORED))}),
+    ],
+)
+def test_files_are_as_they_were_read_last(golden: Golden, folder: str, texts: dict[str, str]) -> None:
+    for path, text in texts.items():
+        golden(f"{folder}{path}", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("init-v1beta4.yaml", init(HOSTS)),
+        ("init-v1beta4-overlaid.yaml", init(OVERLAID)),
+        ("init-v1beta3-overlaid.yaml", init(OLD)),
+        ("join-v1beta4.yaml", join(HOSTS)),
+        ("join-v1beta4-overlaid.yaml", join(OVERLAID)),
+        ("join-v1beta3-overlaid.yaml", join(OLD)),
+        ("discovery.conf", render.discovery("https://lab.kubefab.internal:6443", "Q0VSVA==")),
+    ],
+)
+def test_documents_are_as_they_were_read_last(golden: Golden, name: str, text: str) -> None:
+    golden(f"kubeadm/{name}", text)
+
+
+def test_every_file_says_who_wrote_it() -> None:
+    found = inventory(MIRRORED)
+    texts = {**render.containerd(found), **render.apt(found), **render.kernel(), **render.completion()}
+    assert [path for path, text in texts.items() if "written by kubefab" not in text.lower()] == []
+
+
+def test_no_template_is_left_without_a_value() -> None:
+    with pytest.raises(UndefinedError):
+        render.file("etc/apt/preferences.d/kubernetes")
+
+
+def test_every_file_below_files_is_rendered() -> None:
+    there = {str(path.relative_to(render.FILES)) for path in render.FILES.rglob("*") if path.is_file()}
+    paths = [path.lstrip("/").replace("registry.k8s.io/", "").replace("ghcr.io/", "") for path in render.paths(inventory(MIRRORED))]
+    assert {path.removesuffix(".j2") for path in there} == {path for path in paths if not path.endswith(".gpg")}
+
+
+def test_the_paths_that_are_looked_at_are_those_that_are_written() -> None:
+    found = inventory(MIRRORED)
+    written = {**render.containerd(found), **render.apt(found), **render.kernel(), **render.completion()}
+    assert set(render.paths(found)) == {*written, render.KEYRING}
+
+
+@pytest.mark.parametrize(
+    ("url", "instead"),
+    [
+        ("https://pkgs.k8s.io/core:/stable:/v1.36/deb/", ("http://10.250.0.1:8080/pkgs/core:/stable:/v1.36/deb/", "A" * 40)),
+        ("https://pkgs.k8s.io/core:/stable:/v1.37/deb/", ("http://near/deb/", None)),
+        ("https://example.org/a", ("https://example.org/a", None)),
+    ],
+)
+def test_the_longest_mirror_prefix_wins_and_brings_its_own_key(url: str, instead: tuple[str, str | None]) -> None:
+    assert render.mirrored(url, inventory(MIRRORED)) == instead
+
+
+def test_the_sandbox_image_comes_from_where_the_others_do() -> None:
+    told = HOSTS.replace("1.37.2\n", "1.37.2\n  kubeadm: {ClusterConfiguration: {imageRepository: near:5000/k8s}}\n")
+    text = render.containerd(inventory(told))["/etc/containerd/config.toml"]
+    assert 'sandbox_image = "near:5000/k8s/pause:3.10.2"' in text
+
+
+def test_an_overlay_is_merged_key_by_key() -> None:
+    merged = document(init(OVERLAID), "ClusterConfiguration")
+    assert merged["networking"] == {
+        "podSubnet": "10.244.0.0/16",
+        "serviceSubnet": "10.96.0.0/12",
+        "dnsDomain": "lab.local",
+    }
+    assert document(init(OVERLAID), "InitConfiguration")["nodeRegistration"]["name"] == "manager"
+
+
+def test_arguments_written_as_a_map_become_the_list_of_v1beta4() -> None:
+    assert document(init(OVERLAID), "ClusterConfiguration")["controllerManager"]["extraArgs"] == [
+        {"name": "horizontal-pod-autoscaler-sync-period", "value": "10s"},
+        {"name": "profiling", "value": "false"},
+    ]
+
+
+def test_arguments_written_as_a_list_may_name_one_twice() -> None:
+    assert document(init(OVERLAID), "ClusterConfiguration")["apiServer"]["extraArgs"] == [
+        {"name": "v", "value": "2"},
+        {"name": "v", "value": "3"},
+        {"name": "profiling", "value": "true"},
+    ]
+
+
+def test_before_v1beta4_arguments_are_a_map_however_they_were_written() -> None:
+    merged = document(init(OLD), "ClusterConfiguration")
+    assert merged["apiServer"]["extraArgs"] == {"v": "3", "profiling": "true"}
+    assert merged["controllerManager"]["extraArgs"]["profiling"] == "false"
+
+
+def test_our_own_arguments_stay_beside_theirs_and_yield_where_they_are_named() -> None:
+    arguments = document(init(OVERLAID), "InitConfiguration")["nodeRegistration"]["kubeletExtraArgs"]
+    assert arguments == [{"name": "node-ip", "value": "10.250.0.10"}, {"name": "v", "value": "4"}]
+    arguments = document(join(OVERLAID), "JoinConfiguration")["nodeRegistration"]["kubeletExtraArgs"]
+    assert arguments == [{"name": "node-ip", "value": "10.9.9.9"}, {"name": "v", "value": "4"}]
+
+
+@pytest.mark.parametrize("overlay", ["", "  kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [k8s.example.org]}}}\n"])
+def test_the_certificate_is_good_for_the_health_check_whatever_else_it_names(overlay: str) -> None:
+    names = document(init(HOSTS.replace("1.37.2\n", f"1.37.2\n{overlay}")), "ClusterConfiguration")["apiServer"]["certSANs"]
+    assert {"localhost", "10.250.0.10"} <= set(names)
+
+
+def test_a_join_carries_its_token_and_the_file_that_says_whom_to_trust() -> None:
+    assert document(join(HOSTS), "JoinConfiguration")["discovery"] == {
+        "file": {"kubeConfigPath": DISCOVERY},
+        "tlsBootstrapToken": TOKEN,
+    }
+
+
+def test_overlays_are_left_as_they_are_in_the_inventory() -> None:
+    found = inventory(OVERLAID)
+    before = repr(found.cluster.kubeadm)
+    render.init_documents(found, found.master)
+    assert repr(found.cluster.kubeadm) == before
