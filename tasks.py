@@ -67,8 +67,8 @@ def up(c: Context) -> None:
     converge(c, "all", wanted.steps, health.steps)
 
 
-@task(help={"host": "a worker of hosts.yml"})
-def join(c: Context, host: str) -> None:
+@task(positional=[], auto_shortflags=False, help={"host": "a worker of hosts.yml"})
+def join(c: Context, host: str = "") -> None:
     """Add one machine of hosts.yml to the cluster, touching no other but the master."""
     converge(c, host, checks.steps, worker.invited)
     converge(c, host, runtime.steps, system.steps, packages.steps, worker.steps, health.steps)
@@ -84,7 +84,7 @@ HOST = "a host of hosts.yml; all of them where none is named"
 YES = "do not ask; needed where there is no terminal"
 
 
-@task(help={"host": HOST, "yes": YES})
+@task(auto_shortflags=False, help={"host": HOST, "yes": YES})
 def restart(c: Context, host: str = "all", yes: bool = False) -> None:
     """Take Kubernetes away from hosts: as clean as before kubeadm, for a new start."""
     destroy(c, host, reset.steps, yes=yes)

@@ -92,7 +92,9 @@ class Ansible(Contestant):
     def up(self, stage: Stage) -> Race:
         argv = [ansible_venv() / "bin/ansible-playbook", "-i", stage.folder / "inventory.json", HERE / "playbook.yml"]
         total, lines = race.run(argv, stage.new_log("ansible"), stage.env)
-        return Race(total, race.titled(lines, r"TASK \[(.+)\]", total), tuple(line for _, line in lines))
+        return Race(
+            total, race.titled(lines, r"(?:TASK|RUNNING HANDLER) \[(.+)\]", total), tuple(line for _, line in lines)
+        )
 
 
 ALL: tuple[Contestant, ...] = (Kubefab(), ByHand(), Ansible())

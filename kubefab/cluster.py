@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from kubefab import facts, releases, render
 from kubefab.errors import KubefabError
@@ -59,8 +60,7 @@ class Cluster:
         """What is known of a host and, by way of the first master, of the cluster."""
         with self._knowing:
             if host.name not in self._facts:
-                found, master = self._parsed[host.name], self._parsed[self.master.name]
-                self._facts[host.name] = facts.with_cluster(found, master, self._live)
+                self._facts[host.name] = replace(self._parsed[host.name], cluster=self._live)
             return self._facts[host.name]
 
     def all_facts(self) -> dict[str, Facts]:
@@ -95,7 +95,7 @@ class Cluster:
             self._parsed[host.name] = facts.parse(known)
             self._facts.pop(host.name, None)
             if host.name == self.master.name:
-                self._live = facts.parse_cluster(known.get("cluster", ""), known.get("healthz", ""))
+                self._live = facts.parse_cluster(known, self._parsed[host.name])
                 self._facts.clear()
 
     def close(self) -> None:

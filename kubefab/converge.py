@@ -5,9 +5,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import tenacity
@@ -40,6 +40,7 @@ class Engine:
     sleep: Callable[[float], None] = time.sleep
     failures: list[Failure] = field(default_factory=list)
     planned: int = 0
+    converged: bool = False
     _held: ExitStack = field(default_factory=ExitStack)
     _locked: dict[str, float] = field(default_factory=dict)
     _locking: threading.Lock = field(default_factory=threading.Lock)
@@ -50,6 +51,7 @@ class Engine:
         A host that fails is set aside; Stop where it is the master, on which the rest depends. `alone`: what
         is done concerns no cluster, so that neither its master's lock nor its word is needed.
         """
+        self.converged = True
         hosts = self.look(who, alone=alone)
         self._each(self._going(hosts), lambda host: self._complain(host, subjects))
         if self.dry:
@@ -59,6 +61,15 @@ class Engine:
             self._each(self._going(hosts), lambda host: self._bring(host, subjects, alone), at_once)
         if not alone:
             self._stop_without_master(who)
+
+    @contextmanager
+    def only_looking(self) -> Iterator[None]:
+        """Nothing is said, nothing waited for, and nobody set aside for longer than this."""
+        before, self.report.quiet, self.patient = list(self.failures), True, False
+        try:
+            yield
+        finally:
+            self.failures[:], self.report.quiet, self.patient = before, False, not self.dry
 
     def look(self, who: str, *parts: str, alone: bool = False) -> list[Host]:
         """Looks at these hosts as a converge would, and at these parts besides. Those that answered."""
@@ -154,9 +165,11 @@ class Engine:
     def _complain(self, host: Host, subjects: Iterable[Subject]) -> None:
         """All that only the user can change, at once, before any change."""
         steps = [step for step in self._steps(host, subjects) if step.close is None and not step.within]
-        for step, gap in [(step, self._gap(host, step)) for step in steps]:
-            if gap:
-                self._set_aside(host, step.title, HostError(gap, hint=step.hint))
+        facts = self.cluster.facts(host)
+        for step in steps:
+            with suppress(Silent):  # what an API server does not say now is asked again before the change
+                if gap := step.gap(facts):
+                    self._set_aside(host, step.title, HostError(gap, hint=step.hint))
 
     def _steps(self, host: Host, subjects: Iterable[Subject]) -> list[Step]:
         return [step for subject in subjects for step in subject(self.cluster, host)]
@@ -182,8 +195,9 @@ class Engine:
             return
         if step.close:
             self._look_first(host, since=self._lock(host, alone))
-            if not (gap := self._firm_gap(host, step)):
-                return
+        if (step.close or not step.within) and not (gap := self._firm_gap(host, step)):
+            return
+        if step.close:
             self.report.running(host.name, step.title, gap)
             step.close(host.during(step.title))
             self._look_again(host, step)
@@ -215,14 +229,14 @@ class Engine:
             raise HostError(f"still not so: {gap}", hint=step.hint)
 
     def _gap(self, host: Host, step: Step) -> str | None:
+        """For telling and for waiting, silence is a gap like any other; for acting see _firm_gap."""
         try:
             return step.gap(self.cluster.facts(host))
         except Silent as error:
-            # Only a wait may take silence for a gap; a complaint may not, and for a change see _firm_gap.
-            return error.what if step.close or step.within else None
+            return error.what
 
     def _firm_gap(self, host: Host, step: Step) -> str | None:
-        """The gap of a step about to change something, for which silence is no reason: it is waited out."""
+        """The gap of a step about to act, for which silence is no reason: it is waited out, or Silent."""
 
         def look() -> str | None:
             self.cluster.look(self.cluster.master, ("node", "cluster"))

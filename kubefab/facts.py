@@ -5,7 +5,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -174,9 +174,9 @@ def parse(parts: Mapping[str, str]) -> Facts:
     return Facts(**found)
 
 
-def parse_cluster(text: str, healthz: str = "") -> ClusterFacts | None:
-    """The cluster's part of the master's look; None where there is no control plane."""
-    found = dict(_lines(text))
+def parse_cluster(parts: Mapping[str, str], master: Facts) -> ClusterFacts | None:
+    """The cluster, from the parts of the first master's look; None where there is no control plane."""
+    found = dict(_lines(parts.get("cluster", "")))
     if not found:
         return None
     items, silent = _answer(found)
@@ -185,7 +185,9 @@ def parse_cluster(text: str, healthz: str = "") -> ClusterFacts | None:
         pod_subnet=found.get("cluster-cidr", ""),
         service_subnet=found.get("service-cluster-ip-range", ""),
         silent=silent,
-        healthz=healthz,
+        healthz=parts.get("healthz", ""),
+        ca=master.admin_ca,
+        endpoint=master.admin_server,
         nodes={node.name: node for node in (_node(item) for item in items if item["kind"] == "Node")},
         workloads={_name(item): _workload(item) for item in items if item["kind"] != "Node"},
     )
@@ -203,13 +205,6 @@ def _answer(found: Mapping[str, str]) -> tuple[list[Any], str]:
         return json.JSONDecoder().raw_decode(answer[answer.index("{") :])[0]["items"], ""
     except (ValueError, KeyError):
         return [], found.get("silent") or f"kubectl said {answer[:200]!r}"
-
-
-def with_cluster(facts: Facts, master: Facts, cluster: ClusterFacts | None) -> Facts:
-    """A host's facts, completed by what the first master knows of the cluster."""
-    if cluster:
-        cluster = replace(cluster, ca=master.admin_ca, endpoint=master.admin_server)
-    return replace(facts, cluster=cluster)
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:

@@ -190,6 +190,8 @@ def _merge(ours: Mapping[str, Any], theirs: Mapping[str, Any], lists: bool) -> d
     for key, value in theirs.items():
         if key in ARGUMENTS:
             merged[key] = _arguments(ours.get(key, {}), value, lists)
+        elif key == "certSANs":  # without ours, the certificate would not do for the names we use
+            merged[key] = [*ours.get(key, ()), *value]
         elif isinstance(value, Mapping):
             below = ours.get(key)
             merged[key] = _merge(below if isinstance(below, Mapping) else {}, value, lists)

@@ -1,6 +1,5 @@
 """What happened -> lines for a pipe, a live view for a terminal, a table at the end, JSON."""
 
-import io
 import json
 import sys
 import threading
@@ -39,6 +38,7 @@ class Report:
         self.quiet = False
         self.changes: Counter[str] = Counter()
         self.began = time.monotonic()
+        self._slowest: dict[str, tuple[str, float]] = {}
         self._running: dict[str, tuple[str, str, float]] = {}
         self._writing = threading.Lock()
         self._live: Live | None = None
@@ -69,6 +69,7 @@ class Report:
         _, _, began = self._running.pop(host, ("", "", time.monotonic()))
         seconds = time.monotonic() - began
         self.changes[host] += sign != "·"
+        self._slowest[host] = max(self._slowest.get(host, ("", 0.0)), (title, seconds), key=lambda one: one[1])
         if sign != "·" or seconds >= WORTH_TELLING:
             self.say(host, sign, f"{title}  {seconds:.1f} s")
 
@@ -77,15 +78,19 @@ class Report:
         self._running.pop(host, None)
         self.say(host, "!", title)
 
-    def summary(self, planned: int | None) -> list[str]:
-        """The closing lines: what was changed, or in a dry run what would be."""
-        seconds = time.monotonic() - self.began
-        if planned is not None:
-            return [f"{planned} changes to make" if planned else f"nothing to do ({seconds:.1f} s)"]
+    def summary(self, planned: int | None) -> str:
+        """The closing words: what was changed, or in a dry run what would be; in a terminal a table."""
+        seconds = f"{time.monotonic() - self.began:.1f} s"
+        if planned:
+            return f"{planned} changes to make"
         if not self.changes.total():
-            return [f"nothing to do ({seconds:.1f} s)"]
+            return f"nothing to do ({seconds})"
+        if self._terminal:
+            slowest = {host: f"{title}, {taken:.1f} s" for host, (title, taken) in self._slowest.items()}
+            rows = [(host, str(count), slowest[host]) for host, count in sorted(self.changes.items())]
+            return f"\n{table(('host', 'changes', 'the slowest'), rows)}done in {seconds}"
         counts = ", ".join(f"{host} {count}" for host, count in sorted(self.changes.items()) if count)
-        return [f"done in {seconds:.1f} s; changes: {counts}"]
+        return f"done in {seconds}; changes: {counts}"
 
     def close(self) -> None:
         if self._live:
@@ -157,20 +162,28 @@ def status_json(wanted: Inventory, live: ClusterFacts | None, problems: list[str
 
 def status_table(wanted: Inventory, live: ClusterFacts | None, problems: list[str]) -> str:
     """The same for people."""
+    rows = [
+        (node.name, ", ".join(node.roles) or "worker", "yes" if node.ready else "no", node.version, node.address)
+        for node in (live.nodes.values() if live else ())
+    ]
+    nodes = table(("node", "role", "ready", "version", "address"), rows) if rows else ""
+    verdict = "not well:" if problems else "all is well"
+    return "\n".join((f"{nodes}{wanted.cluster.name}: {verdict}", *(f"  {problem}" for problem in problems)))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as text."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("node", "role", "ready", "version", "address", box=None)
-    for node in live.nodes.values() if live else ():
-        row = (node.name, ", ".join(node.roles) or "worker", "yes" if node.ready else "no", node.version)
-        table.add_row(*(Text(cell) for cell in (*row, node.address)))
-    console = Console(file=io.StringIO(), width=100)
-    if live:
-        console.print(table)
-    verdict = "not well:" if problems else "all is well"
-    text = console.file.getvalue() if isinstance(console.file, io.StringIO) else ""
-    return "\n".join((f"{text}{wanted.cluster.name}: {verdict}", *(f"  {problem}" for problem in problems)))
+    drawn = Table(*head, box=None)
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(drawn)
+    return captured.get()
 
 
 def _first_line(text: str) -> str:

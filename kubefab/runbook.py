@@ -59,15 +59,14 @@ def destroy(c: Context, who: str, subject: Subject, yes: bool) -> None:
 def show_status(c: Context, health: Subject, as_json: bool) -> None:
     """The nodes and what is wrong with them. Exit with 1 where anything is."""
     run = engine_of(c)
-    run.report.quiet, run.patient = True, False
-    hosts = run.look("all")
-    problems = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
-    changes = {host.name: run.cluster.facts(host).change for host in hosts}
-    problems += [f"{name}: a change is going on: {change.title}" for name, change in changes.items() if change]
-    problems += [f"{host}: {title}: {gap}" for host, title, gap in run.gaps(hosts, health)]
-    facts = run.cluster.facts(run.cluster.master)
-    print((report.status_json if as_json else report.status_table)(run.cluster.inventory, facts.cluster, problems))
-    run.failures.clear()
+    with run.only_looking():
+        hosts = run.look("all")
+        problems = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+        changes = {host.name: run.cluster.facts(host).change for host in hosts}
+        problems += [f"{name}: a change is going on: {change.title}" for name, change in changes.items() if change]
+        problems += [f"{host}: {title}: {gap}" for host, title, gap in run.gaps(hosts, health)]
+    live = run.cluster.facts(run.cluster.master).cluster
+    print((report.status_json if as_json else report.status_table)(run.cluster.inventory, live, problems))
     if problems:
         raise Exit(code=1)
 
@@ -75,8 +74,9 @@ def show_status(c: Context, health: Subject, as_json: bool) -> None:
 def save_kubeconfig(c: Context, output: str, force: bool) -> None:
     """Fetches the admin's kubeconfig into a file of this computer."""
     run = engine_of(c)
-    run.patient = False
-    if not run.look("master") or not run.cluster.facts(run.cluster.master).admin_ca:
+    with run.only_looking():
+        there = run.look("master") and run.cluster.facts(run.cluster.master).admin_ca
+    if not there:
         raise KubefabError(_NO_KUBECONFIG)
     master = run.cluster.master
     text = master.ask("print-kubeconfig.sh", secret=True)
@@ -129,12 +129,10 @@ class Runbook(Executor):
     def _tell(self, run: Engine, names: list[str]) -> None:
         """What has happened, in the end. Exit with 1 where a host failed."""
         run.cluster.log.write_line(f"round trips: {run.round_trips()}")
-        if run.report.quiet:
-            return
         if run.failures:
             raise Exit(report.failures(run.failures, run.cluster.log.path), code=1)
-        for line in run.report.summary(run.planned if run.dry else None):
-            print(line)
+        if run.converged:
+            print(run.report.summary(run.planned))
         if not run.dry and (following := NEXT.get(names[-1])):
             print(following)
 

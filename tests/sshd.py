@@ -5,9 +5,10 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE
 
 import paramiko
 
@@ -34,7 +35,7 @@ class Sshd:
     def know(self, key: paramiko.PKey | None, names: str = "") -> None:
         """Lets clients know this host key, or none."""
         line = f"{names or f'[{ADDRESS}]:{self.port}'} {key.get_name()} {key.get_base64()}\n" if key else ""
-        self.known_hosts.write_text(f"# a comment\n{line}")
+        self.known_hosts.write_text(line)
 
     def stub(self, name: str, text: str) -> None:
         """A command that stands before the real one."""
@@ -71,17 +72,36 @@ class _Server(paramiko.ServerInterface):
         return True
 
     def run(self, channel: paramiko.Channel, command: str) -> None:
-        stdin = channel.makefile("rb").read()
-        self.sshd.stdin.append(stdin)
         if self.sshd.drop:
+            self.sshd.stdin.append(channel.makefile("rb").read())
             channel.get_transport().close()
             return
         environment = {**os.environ, "PATH": f"{self.sshd.folder}:{os.environ['PATH']}"}
-        ended = subprocess.run(["sh", "-c", command], input=stdin, capture_output=True, env=environment, check=False)
-        channel.sendall(ended.stdout)
-        channel.sendall_stderr(ended.stderr)
-        channel.send_exit_status(ended.returncode)
-        channel.close()
+        with subprocess.Popen(["sh", "-c", command], stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment) as program:
+            feeding = threading.Thread(target=self.feed, args=(channel, program), daemon=True)
+            feeding.start()
+            assert program.stdout
+            assert program.stderr
+            with suppress(OSError):  # a client that went away
+                while part := program.stdout.read1():
+                    channel.sendall(part)
+                channel.sendall_stderr(program.stderr.read())
+                channel.send_exit_status(program.wait())
+            channel.close()
+            feeding.join()
+
+    def feed(self, channel: paramiko.Channel, program: subprocess.Popen[bytes]) -> None:
+        """Carries standard input on as it comes, and its end with it."""
+        seen = b""
+        assert program.stdin
+        with suppress(OSError):
+            while part := channel.recv(4096):
+                seen += part
+                program.stdin.write(part)
+                program.stdin.flush()
+        with suppress(OSError):
+            program.stdin.close()
+        self.sshd.stdin.append(seen)
 
 
 @contextmanager

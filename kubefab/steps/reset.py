@@ -21,11 +21,11 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 def leftovers(facts: Facts) -> str | None:
     """What a cluster left here, in words."""
     found = [
-        *(["a control plane"] if facts.admin_ca else []),
+        *(["a control plane, with all that its etcd holds"] if facts.admin_ca else []),
         *(["a node"] if facts.kubelet_ca else []),
         *([f"{facts.containers} containers"] if facts.containers else []),
         *([f"{facts.chains} chains of iptables"] if facts.chains else []),
-        *facts.mounts,
+        *([f"{len(facts.mounts)} mounts below /var/lib/kubelet"] if facts.mounts else []),
         *facts.directories,
         *facts.links,
         *(f"/etc/cni/net.d/{one}" for one in facts.cni if "flannel" in one),

@@ -375,9 +375,21 @@ def mode(path: Path) -> int:
 CHANGE = "/run/kubefab/change"  # locked by the change that is being made
 
 
-def freeze(host: str, program: str, seconds: int = 120) -> None:
-    """Stops a program on the machine as soon as it is there: what is slow, and just now, for as long as one likes."""
-    wait_on(host, f"pkill -STOP -f {shlex.quote(f'^{program}')}", seconds)
+def catch(run: Running, host: str, condition: str, seconds: int = 180) -> None:
+    """Until a shell command is true there, while the run is still at it."""
+
+    def met() -> bool:
+        assert run.process.poll() is None, f"it ended too soon, with {run.ends().said}"
+        return true_on(host, f"timeout 5 sh -c {shlex.quote(f'until {condition}; do sleep 0.1; done')}")
+
+    within = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < within, f"{host}: not so within {seconds} s: {condition}\n{run.said()}"
+
+
+def freeze(run: Running, host: str, program: str, when: str = "true") -> None:
+    """Stops a program that the run began there: what is slow just now, for as long as one likes."""
+    catch(run, host, f"{when} && pkill -STOP -f {shlex.quote(f'^{program}')}")
 
 
 def thaw(host: str, program: str) -> None:

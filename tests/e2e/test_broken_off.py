@@ -15,6 +15,7 @@ from .harness import (
     Done,
     Kubefab,
     attempt,
+    catch,
     cluster_uid,
     coredns_answers,
     cut_power,
@@ -28,11 +29,12 @@ from .harness import (
     power_on,
     ready_nodes,
     thaw,
-    wait_on,
 )
 
 PAIR = (MASTER, WORKER)
 WAITS = "earlier run"  # what is said of an orphan
+DPKG = "/usr/bin/dpkg .*--unpack"
+STAGES = ((MASTER, DPKG), (MASTER, "kubeadm init"), (WORKER, "kubeadm join"))
 
 
 def ended_well() -> None:
@@ -64,27 +66,22 @@ class Orphans:
 @pytest.fixture(scope="module")
 def orphans(inv: Kubefab) -> Orphans:
     """Four runs: each but the last is killed, while a program of its own goes on."""
-    said = {}
     fresh(*PAIR)
-    met = ""
-    for host, program in (
-        (MASTER, "/usr/bin/dpkg --status-fd"),
-        (MASTER, "kubeadm init"),
-        (WORKER, "kubeadm join"),
-    ):
+    frozen: list[tuple[str, str]] = []
+    said = []
+    for host, program in (*STAGES, ("", "")):
         with inv.started("cluster.up") as run:
-            if met:
+            if frozen:
                 run.waits_until_it_says(WAITS)
-                thaw(*before)
-            freeze(host, program)
-            run.is_killed()
-            said[met] = run.said()
-        met, before = program, (host, program)
-    with inv.started("cluster.up") as run:
-        run.waits_until_it_says(WAITS)
-        thaw(*before)
-        end = run.ends()
-    return Orphans(said["/usr/bin/dpkg --status-fd"], said["kubeadm init"], end.said, end)
+                thaw(*frozen[-1])
+            if host:
+                freeze(run, host, program)
+                frozen.append((host, program))
+                run.is_killed()
+            else:
+                end = run.ends()
+            said.append(run.said())
+    return Orphans(*said[1:], end)
 
 
 def test_a_run_waits_for_the_apt_of_a_killed_one(orphans: Orphans) -> None:
@@ -129,27 +126,27 @@ class Deaths:
 def deaths(inv: Kubefab) -> Deaths:
     fresh(*PAIR)
     with inv.started("cluster.up") as run:
-        wait_on(MASTER, '[ -n "$(dpkg --audit)" ] && pkill -STOP -f "^/usr/bin/dpkg --status-fd"')
+        freeze(run, MASTER, DPKG, when='[ -n "$(dpkg --audit)" ]')
         run.is_killed()
     for host in PAIR:
         kill_change(host)
     audit = on(MASTER, "dpkg --audit")
 
     with inv.started("cluster.up") as run:
-        wait_on(MASTER, "[ -e /etc/kubernetes/manifests/etcd.yaml ]")
+        catch(run, MASTER, "[ -e /etc/kubernetes/manifests/etcd.yaml ]")
         run.is_killed()
         kill_change(MASTER)
         after_apt = run.said()
 
     with inv.started("cluster.up") as run:
-        wait_on(MASTER, "pgrep -f '^kubeadm init' && [ -e /etc/kubernetes/manifests/etcd.yaml ]")
+        catch(run, MASTER, "pgrep -f '^kubeadm init' && [ -e /etc/kubernetes/manifests/etcd.yaml ]")
         cut_power(MASTER)
         after_init = run.said()
         power_on()
         cut = run.ends(120)
 
     with inv.started("cluster.up") as run:
-        wait_on(WORKER, "[ -e /etc/kubernetes/bootstrap-kubelet.conf ]")
+        catch(run, WORKER, "[ -e /etc/kubernetes/bootstrap-kubelet.conf ]")
         run.is_killed()
         kill_change(WORKER)
         after_power_cut = run.said()

@@ -1,0 +1,69 @@
+"""What the lab's tasks do."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from lab import lab, lock
+from lab.report import Report
+from lab.settings import MOST_MACHINES, LabError
+
+
+def up(machines: int) -> None:
+    if not 1 <= machines <= MOST_MACHINES:
+        raise LabError(f"--machines must be from 1 to {MOST_MACHINES}")
+    report = Report()
+    with lock.held(report.say):
+        lab.up(report, machines)
+    show(report, lab.status(), ("machines", "services"))
+
+
+def fresh(host: str | None) -> None:
+    report = Report()
+    with lock.held(report.say):
+        lab.fresh(report, host)
+    report.say("as new")
+
+
+def reboot(host: str) -> None:
+    with lock.held(Report().say):
+        lab.reboot(host)
+
+
+def ssh(host: str, command: str | None) -> None:
+    if code := lab.ssh(host, command):
+        sys.exit(code)
+
+
+def down() -> None:
+    with lock.held(Report().say):
+        lab.down()
+
+
+def status(as_json: bool) -> None:
+    found = lab.status()
+    if as_json:
+        print(dump(found))
+    else:
+        show(Report(), found)
+
+
+def dump(found: dict[str, Any]) -> str:
+    return json.dumps(found, indent=2)
+
+
+def show(report: Report, found: dict[str, Any], kinds: Sequence[str] = ("machines", "services", "parts")) -> None:
+    table = Table("", "name", "address", "")
+    for kind in kinds:
+        for each in found[kind]:
+            table.add_row(kind[:-1], each["name"], each.get("address"), said(each))
+    report.console.print(table)
+
+
+def said(each: dict[str, Any]) -> str:
+    if "cached" in each:
+        return "built" if each["cached"] else "not yet built"
+    return "runs" if each["running"] else "does not run"

@@ -1,0 +1,128 @@
+"""Imports go one way, and what is pure talks to no host."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "kubefab"
+STEPS = sorted(path.stem for path in (PACKAGE / "steps").glob("[!_]*.py"))
+PURE = ("inventory", "releases", "facts", "render", "step", "errors")
+TALKING = {
+    "fabric",
+    "paramiko",
+    "requests",
+    "socket",
+    "subprocess",
+    "kubefab.remote",
+    "kubefab.cluster",
+    "kubefab.converge",
+    "kubefab.api",
+    "kubefab.downloads",
+    "kubefab.runbook",
+}
+# Below which module may each stand: what it may import of kubefab.
+ALLOWED = {
+    "errors": set(),
+    "releases": set(),
+    "inventory": {"errors", "releases"},
+    "facts": set(),
+    "render": {"inventory", "releases"},
+    "step": {"errors", "facts"},
+    "downloads": {"errors"},
+    "kubeconfig": {"errors"},
+    "remote": {"errors", "facts", "inventory"},
+    "api": {"remote", "render"},
+    "cluster": {"errors", "facts", "inventory", "releases", "remote", "render"},
+    "report": {"errors", "facts", "inventory"},
+    "converge": {"cluster", "errors", "facts", "remote", "report", "step"},
+    "runbook": {"api", "cluster", "converge", "errors", "inventory", "kubeconfig", "remote", "render", "report"},
+    "steps": {"cluster", "downloads", "errors", "facts", "inventory", "releases", "remote", "render", "step", "steps"},
+}
+ONLY_TYPES = {"kubefab.cluster": {"Cluster"}, "kubefab.remote": {"Host"}, "kubefab.inventory": {"Inventory"}}
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def for_types_alone(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imports(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Module and name of everything imported, wherever in a file, but for what only a type checker reads."""
+    for child in ast.iter_child_nodes(node):
+        if for_types_alone(child):
+            continue
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, "") for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            yield from ((child.module or "", alias.name) for alias in child.names)
+        else:
+            yield from imports(child)
+
+
+def modules(path: Path) -> set[str]:
+    """The modules a file imports; `from kubefab import facts` is kubefab.facts."""
+    found = {f"{module}.{name}" if module in ("kubefab", "kubefab.steps") else module for module, name in imports(tree(path))}
+    return {module.rstrip(".") for module in found}
+
+
+def of_kubefab(path: Path) -> set[str]:
+    return {module.split(".")[1] for module in modules(path) if module.startswith("kubefab.")}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_what_is_pure_imports_nothing_that_talks_to_a_host(name: str) -> None:
+    found = modules(PACKAGE / f"{name}.py")
+    assert {module for module in found if module in TALKING or module.partition(".")[0] in TALKING} == set()
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("[!_]*.py")), ids=lambda path: path.stem)
+def test_imports_go_one_way(path: Path) -> None:
+    kind = "steps" if path.parent.name == "steps" else path.stem
+    assert of_kubefab(path) - ALLOWED[kind] == set()
+
+
+def test_every_module_has_its_place() -> None:
+    assert {path.stem for path in PACKAGE.glob("[!_]*.py")} | {"steps"} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_knows_hosts_and_clusters_by_their_types_alone(name: str) -> None:
+    found = tree(PACKAGE / "steps" / f"{name}.py")
+    taken = {(module, imported) for module, imported in imports(found) if module in ONLY_TYPES}
+    assert taken <= {(module, one) for module, names in ONLY_TYPES.items() for one in names}
+    annotations = {id(one) for annotation in annotated(found) for one in ast.walk(annotation)}
+    names = {imported for _, imported in taken}
+    used = [one for one in ast.walk(found) if isinstance(one, ast.Name) and one.id in names]
+    assert [one.lineno for one in used if id(one) not in annotations] == []
+
+
+def annotated(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.walk(node):
+        if isinstance(child, ast.arg | ast.AnnAssign) and child.annotation:
+            yield child.annotation
+        if isinstance(child, ast.FunctionDef) and child.returns:
+            yield child.returns
+
+
+def test_the_runbook_is_made_of_tasks_and_subjects() -> None:
+    own = {module for module in modules(ROOT / "tasks.py") if not module.startswith("kubefab.steps.")}
+    assert own == {"invoke", "kubefab.runbook", "lab.tasks"}
+
+
+def test_what_only_some_runs_need_is_imported_when_they_need_it() -> None:
+    """Python's start is most of a run with nothing to do."""
+    slow = {"requests", "rich"}
+    for path in PACKAGE.rglob("*.py"):
+        found = {one.partition(".")[0] for node in tree(path).body for one, _ in imports(ast.Module([node], [])) if at_top(node)}
+        assert found & slow == set(), path
+
+
+def at_top(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)

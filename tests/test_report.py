@@ -1,0 +1,195 @@
+"""What people see: lines, the one error at the end, the status as a table and as JSON."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kubefab import report
+from kubefab.errors import HostError, UnknownHostKey
+from kubefab.facts import ClusterFacts, Node
+from kubefab.report import Failure, Report
+from tests.fakes import inventory
+
+NO_LOG = Path("/nonexistent/kubefab.log")
+LIVE = ClusterFacts(
+    version="1.37.2",
+    nodes={
+        "manager": Node("manager", "a", "1.37.2", "10.250.0.10", ready=True, roles=("control-plane",)),
+        "client": Node("client", "b", "1.37.1", "10.250.0.11", trouble="[stopped]"),
+    },
+)
+
+
+@pytest.fixture
+def two() -> Iterator[Report]:
+    made = Report(["manager", "client"])
+    yield made
+    made.close()
+
+
+def test_the_error_at_the_end_says_host_step_command_last_lines_hint_and_log(tmp_path: Path) -> None:
+    log = tmp_path / "kubefab.log"
+    log.touch()
+    words = "".join(f"line {number}\n" for number in range(1, 21))
+    error = HostError("scripts/join.sh ended with exit status 1", words, "see journalctl -u kubelet")
+    assert report.failures([Failure("client", "it is a node", error)], log) == (
+        "\n"
+        "client: not so: it is a node\n"
+        "  scripts/join.sh ended with exit status 1\n"
+        + "".join(f"    line {number}\n" for number in range(13, 21))
+        + "  what to do: see journalctl -u kubelet\n"
+        f"full log: {log}"
+    )
+
+
+def test_a_log_that_was_never_written_is_not_named() -> None:
+    told = report.failures([Failure("client", "swap is off", HostError("no"))], NO_LOG)
+    assert told == "\nclient: not so: swap is off\n  no"
+
+
+def test_every_failure_has_its_block() -> None:
+    found = [Failure(name, "swap is off", HostError("no")) for name in ("client", "client2")]
+    told = report.failures(found, NO_LOG)
+    assert [line for line in told.splitlines() if ": not so: " in line] == [
+        "client: not so: swap is off",
+        "client2: not so: swap is off",
+    ]
+
+
+def unknown(name: str) -> Failure:
+    line = f"{name} ssh-ed25519 KEY-OF-{name}"
+    what = f"its SSH key is not known: ssh-ed25519 SHA256:{name}"
+    return Failure(name, "it answers", UnknownHostKey(what, line, "/home/me/.ssh/known_hosts"))
+
+
+def test_unknown_keys_of_all_hosts_are_one_message_with_one_command() -> None:
+    other = Failure("third", "it answers", HostError("cannot be reached"))
+    told = report.failures([unknown("manager"), other, unknown("client")], NO_LOG)
+    assert told.count("unknown SSH keys") == 1
+    assert "  manager: its SSH key is not known: ssh-ed25519 SHA256:manager" in told
+    assert told.count("cat >>") == 1
+    assert (
+        "cat >>/home/me/.ssh/known_hosts <<END\n"
+        "manager ssh-ed25519 KEY-OF-manager\n"
+        "client ssh-ed25519 KEY-OF-client\n"
+        "END\n" in told
+    )
+    assert told.index("client ssh-ed25519") < told.index("third: not so: it answers")
+
+
+def test_a_key_behind_a_jump_host_is_accepted_once() -> None:
+    same = "gate ssh-ed25519 KEY"
+    found = [Failure(name, "it answers", UnknownHostKey("unknown", same, "/k")) for name in ("manager", "client")]
+    assert report.failures(found, NO_LOG).count(same) == 1
+
+
+def test_in_a_pipe_every_line_is_plain(two: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    two.running("client", "swap is off", "/swap.img, 2048 MiB")
+    two.came_true("client", "swap is off", "~")
+    two.stopped("manager", "it answers: [red]no[/red]")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["client   ~ swap is off  0.0 s", "manager  ! it answers: [red]no[/red]"]
+
+
+def test_what_changed_is_counted_and_what_was_waited_for_is_not(two: Report) -> None:
+    two.came_true("client", "swap is off", "~")
+    two.came_true("client", "it is a node", "+")
+    two.came_true("manager", "it is Ready", "·")
+    assert two.summary(None).startswith("done in ")
+    assert two.summary(None).endswith(" s; changes: client 2")
+
+
+def test_nothing_changed_is_nothing_to_do(two: Report) -> None:
+    two.came_true("manager", "it is Ready", "·")
+    assert two.summary(None).startswith("nothing to do (")
+
+
+@pytest.mark.parametrize(("planned", "line"), [(0, "nothing to do ("), (3, "3 changes to make")])
+def test_a_plan_is_summed_up(two: Report, planned: int, line: str) -> None:
+    assert two.summary(planned).startswith(line)
+
+
+def test_a_quiet_report_says_nothing(two: Report, capsys: pytest.CaptureFixture[str]) -> None:
+    two.quiet = True
+    two.stopped("client", "it answers: no")
+    assert capsys.readouterr().out == ""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_in_a_terminal_the_running_steps_are_shown_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout", screen := Terminal())
+    shown = Report(["client", "manager"])
+    shown.running("client", "swap is off [now]", "/swap[0].img, 2048 MiB")
+    shown.running("manager", "the API server is well", "/healthz: [+]etcd ok\nmore")
+    shown.came_true("client", "swap is off [now]", "~")
+    shown.close()
+    seen = screen.getvalue()
+    assert "client   ~ swap is off [now]" in seen
+    assert "the API server is well" in seen
+    assert "/healthz: [+]etcd ok" in seen
+    assert "more" not in seen
+    assert "[dim]" not in seen
+
+
+def test_in_a_terminal_the_end_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", Terminal())
+    shown = Report(["client"])
+    shown.came_true("client", "swap is off", "~")
+    words = [line.split() for line in shown.summary(None).splitlines()]
+    assert ["client", "1", "swap", "is", "off,", "0.0", "s"] in words
+
+
+def test_the_status_is_one_json_object() -> None:
+    found = json.loads(report.status_json(inventory(), LIVE, ["client: it is Ready: [stopped]"]))
+    assert found == {
+        "cluster": "lab",
+        "healthy": False,
+        "version": "1.37.2",
+        "problems": ["client: it is Ready: [stopped]"],
+        "nodes": [
+            {
+                "name": "manager",
+                "roles": ["control-plane"],
+                "ready": True,
+                "version": "1.37.2",
+                "address": "10.250.0.10",
+            },
+            {"name": "client", "roles": [], "ready": False, "version": "1.37.1", "address": "10.250.0.11"},
+        ],
+    }
+
+
+def test_a_cluster_that_is_not_there_is_an_object_too() -> None:
+    found = json.loads(report.status_json(inventory(), None, ["no"]))
+    assert (found["healthy"], found["nodes"], found["version"]) == (False, [], None)
+
+
+def test_a_healthy_cluster_says_so() -> None:
+    assert json.loads(report.status_json(inventory(), LIVE, []))["healthy"] is True
+    assert report.status_table(inventory(), LIVE, []).endswith("lab: all is well")
+
+
+def test_the_status_for_people_is_a_table_and_a_verdict() -> None:
+    lines = report.status_table(inventory(), LIVE, ["client: it is Ready: [stopped]"]).splitlines()
+    assert [line.split() for line in lines] == [
+        ["node", "role", "ready", "version", "address"],
+        ["manager", "control-plane", "yes", "1.37.2", "10.250.0.10"],
+        ["client", "worker", "no", "1.37.1", "10.250.0.11"],
+        ["lab:", "not", "well:"],
+        ["client:", "it", "is", "Ready:", "[stopped]"],
+    ]
+
+
+def test_without_a_cluster_there_is_no_table() -> None:
+    assert report.status_table(inventory(), None, ["there is no cluster yet"]).splitlines() == [
+        "lab: not well:",
+        "  there is no cluster yet",
+    ]

@@ -1,0 +1,99 @@
+"""The runbook: which tasks there are, on what they depend, and that nothing but that is in it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from invoke import Task
+
+import tasks
+
+ROOT = Path(__file__).parent.parent
+RUNBOOK = ast.parse((ROOT / "tasks.py").read_text())
+NAMES = (
+    "preflight",
+    "install-docker",
+    "install-kubeadm",
+    "init-master",
+    "install-flannel",
+    "untaint",
+    "join-worker",
+    "restart",
+    "fix-reboot",
+    "cluster.up",
+    "cluster.status",
+    "cluster.reset",
+    "cluster.kubeconfig",
+    "node.join",
+    "lab.up",
+    "lab.fresh",
+    "lab.reboot",
+    "lab.ssh",
+    "lab.down",
+    "lab.status",
+)
+PRE = {
+    "install-docker": ["preflight"],
+    "install-kubeadm": ["install_docker"],
+    "init-master": ["install_kubeadm"],
+    "install-flannel": ["init_master"],
+    "untaint": ["init_master"],
+    "join-worker": ["install_flannel"],
+    "cluster.up": ["preflight", "install_docker", "install_kubeadm", "init_master", "install_flannel", "join_worker"],
+    # These two name a host, which a pre= task could not see.
+    "node.join": [],
+    "restart": [],
+}
+
+
+def named(name: str) -> Task:
+    return tasks.ns[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_is_there_with_a_line_of_help(name: str) -> None:
+    words = (named(name).__doc__ or "").partition("\n")[0]
+    assert words.endswith(".")
+
+
+def test_there_is_no_task_that_nobody_asked_for() -> None:
+    assert set(tasks.ns.task_names) == set(NAMES)
+
+
+@pytest.mark.parametrize(("name", "pre"), PRE.items())
+def test_a_task_brings_what_it_depends_on_in_this_order(name: str, pre: list[str]) -> None:
+    assert [task.body.__name__ for task in named(name).pre] == pre
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_has_a_line_of_help(name: str) -> None:
+    options = {argument.name: argument.help for argument in named(name).get_arguments()}
+    assert [option for option, text in options.items() if not text] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_h_is_help(name: str) -> None:
+    assert "h" not in {letter for argument in named(name).get_arguments() for letter in argument.names}
+
+
+def test_what_destroys_asks_before_it_does() -> None:
+    for name in ("restart", "cluster.reset"):
+        assert "yes" in {argument.name for argument in named(name).get_arguments()}
+
+
+def test_the_runbook_has_no_loops_and_no_choices() -> None:
+    forbidden = (ast.For, ast.While, ast.If, ast.Try, ast.With, ast.Lambda, ast.ListComp, ast.DictComp, ast.GeneratorExp)
+    assert [node.lineno for node in ast.walk(RUNBOOK) if isinstance(node, forbidden)] == []
+
+
+def test_the_runbook_has_no_shell_and_no_ssh() -> None:
+    """A task hands its context on, and never uses it."""
+    uses = [node for node in ast.walk(RUNBOOK) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    assert [ast.unparse(node) for node in uses if node.value.id == "c"] == []  # type: ignore[attr-defined]
+    texts = [node.value for node in ast.walk(RUNBOOK) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert not [text for text in texts if any(word in text for word in ("sudo ", "apt-get", "systemctl", "$("))]
+
+
+def test_a_task_is_a_few_lines() -> None:
+    bodies = [node for node in ast.walk(RUNBOOK) if isinstance(node, ast.FunctionDef)]
+    assert max(len(body.body) for body in bodies) <= 3
