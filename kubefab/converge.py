@@ -194,7 +194,7 @@ class Engine:
         if not (gap := self._gap(host, step)):
             return
         if step.close:
-            self._look_first(host, since=self._lock(host, alone))
+            self._look_since(self._lock(host, alone), host, step)
         if (step.close or not step.within) and not (gap := self._firm_gap(host, step)):
             return
         if step.close:
@@ -203,6 +203,12 @@ class Engine:
             self._look_again(host, step)
         self._prove(host, step)
         self.report.came_true(host.name, step.title, _sign(gap) if step.close else "·")
+
+    def _look_since(self, moment: float, host: Host, step: Step) -> None:
+        """What was found before the lock was ours may have been changed by whoever had it."""
+        self._look_first(host, since=moment)
+        if step.touches == "cluster":
+            self.cluster.look(self.cluster.master, ("node", "cluster"), since=moment)
 
     def _look_again(self, host: Host, step: Step) -> None:
         """The parts of the look that this step is about, and the master's word where it is the cluster's."""

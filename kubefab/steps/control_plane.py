@@ -2,9 +2,10 @@
 
 from kubefab import render
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts, clock_time
+from kubefab.facts import Facts, clock_time
 from kubefab.remote import Host
-from kubefab.step import MISSING, Gap, Step, on_cluster, script
+from kubefab.step import MISSING, Gap, Step, script
+from kubefab.steps.health import api_server
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -19,15 +20,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             hint="run the same command again: what was left half done is cleaned first",
             touches="cluster",
         ),
-        Step(
-            "the API server is well",
-            unhealthy,
-            None,
-            hint=f"see what it says, on {host.name}: journalctl -u kubelet; ls /var/log/containers",
-            within=120,
-            touches="cluster",
-            parts=(),
-        ),
+        api_server(),
         Step(
             "kubectl works for whoever logs in",
             lambda facts: None if facts.kubeconfig == "same" else facts.kubeconfig or MISSING,
@@ -53,11 +46,6 @@ def broken_off(facts: Facts) -> str | None:
     if not facts.init_begun:
         return None
     return f"begun at {clock_time(float(facts.init_begun))} and not finished"
-
-
-@on_cluster
-def unhealthy(live: ClusterFacts, _: Facts) -> str | None:
-    return None if live.healthz == "ok" else f"/healthz: {live.healthz or 'no answer'}"
 
 
 _SERVES_HINT = "if it may go: `inv cluster.reset`; if it is to stay, on the master: rm /var/lib/kubefab/init"

@@ -12,12 +12,24 @@ COREDNS = "kube-system/coredns"
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    workloads = (*ON_EVERY_NODE, COREDNS) if host.name == cluster.master.name else ()
+    master = host.name == cluster.master.name
+    workloads = (*ON_EVERY_NODE, COREDNS) if master else ()
     hint = f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}"
     return [
+        *([api_server()] if master else []),
         _wait("it is Ready", not_ready, hint),
         *(_wait(f"{name} is rolled out", not_rolled_out(name), _see(name)) for name in workloads),
     ]
+
+
+def api_server() -> Step:
+    hint = "see what it says, on the master: journalctl -u kubelet; ls /var/log/containers"
+    return _wait("the API server is well", unhealthy, hint)
+
+
+@on_cluster
+def unhealthy(live: ClusterFacts, _: Facts) -> str | None:
+    return None if live.healthz == "ok" else f"/healthz: {live.healthz or 'no answer'}"
 
 
 @on_cluster

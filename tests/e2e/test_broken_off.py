@@ -72,7 +72,7 @@ def orphans(inv: Kubefab) -> Orphans:
     for host, program in (*STAGES, ("", "")):
         with inv.started("cluster.up") as run:
             if frozen:
-                run.waits_until_it_says(WAITS)
+                run.says(WAITS)
                 thaw(*frozen[-1])
             if host:
                 freeze(run, host, program)
@@ -81,7 +81,7 @@ def orphans(inv: Kubefab) -> Orphans:
             else:
                 end = run.ends()
             said.append(run.said())
-    return Orphans(*said[1:], end)
+    return Orphans(apt=said[1], init=said[2], join=said[3], end=end)
 
 
 def test_a_run_waits_for_the_apt_of_a_killed_one(orphans: Orphans) -> None:
