@@ -7,6 +7,10 @@ class KubefabError(Exception):
     """str() is the whole message."""
 
 
+class InventoryError(KubefabError):
+    """What is wrong with hosts.yml: one line a problem, each with file and line, ready to print."""
+
+
 @dataclass
 class HostError(KubefabError):
     """Something on one host: what happened, the last lines it said, and what the user can do."""

@@ -13,14 +13,16 @@ from os.path import expanduser
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
-from yaml.constructor import SafeConstructor
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from kubefab import releases
-from kubefab.errors import KubefabError
+from kubefab.errors import InventoryError
+from kubefab.located import Loc, Tree, Values, compose, shown, words
+
+__all__ = ["Host", "Inventory", "InventoryError", "Mirror", "Ssh", "load", "parse", "schema"]
+
+Problem = tuple[Loc, str, str]  # where, what was found, what is allowed
 
 LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # RFC 1123
 USER = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -30,10 +32,6 @@ ARGUMENTS = ("extraArgs", "kubeletExtraArgs")
 CLOSED: dict[str, Any] = {"additionalProperties": False}
 # Prefixes that kubeadm takes: 2**16 nodes at most, a /24 for each; 2**20 services at most, 10 at least.
 BITS = {"pod_subnet": (8, 24), "service_subnet": (12, 28)}
-
-
-class InventoryError(KubefabError):
-    """What is wrong with hosts.yml: one line a problem, each with file and line, ready to print."""
 
 
 def _beside(file: Path, info: ValidationInfo) -> Path:
@@ -190,7 +188,7 @@ class Inventory(_Strict):
         hosts = {host.name: host for host in self.hosts}
         if name in hosts:
             return hosts[name]
-        raise InventoryError(f"{self.path}: found no host '{_shown(name)}'; allowed: {_one_of(name, hosts)}")
+        raise InventoryError(f"{self.path}: found no host '{shown(name)}'; allowed: {_one_of(name, hosts)}")
 
 
 # --- from text to models
@@ -212,14 +210,17 @@ def parse(text: str, path: Path) -> Inventory:
 
     InventoryError with every problem at once.
     """
-    tree = _Tree(path)
-    data = tree.read(_compose(text, path), line=1)
+    tree = Tree(path)
+    data = tree.read(compose(text, path), line=1)
     errors: list[ErrorDetails] = []
     try:
         file = HostsFile.model_validate_json(json.dumps(data), strict=True, context=path.parent)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-    for problem in (*(_explained(error, tree) for error in errors), *_contradictions(tree.valid(errors))):
+    for problem in (
+        *(_explained(error, tree) for error in errors),
+        *_contradictions(tree.valid(error["loc"] for error in errors)),
+    ):
         tree.complain(*problem)
     if tree.problems:
         raise InventoryError("\n".join(f"{path}:{line}: {text}" for line, text in sorted(tree.problems)))
@@ -240,132 +241,7 @@ def _host(name: str, machine: Machine, ssh: Ssh) -> Host:
     return Host(**{**dict(machine), "name": name, "ssh": ssh.model_copy(update=own)})
 
 
-# --- YAML as plain values, each with its line
-
-DEEPEST = 50  # levels; a kubeadm document has some ten
-MOST = 100_000  # values, aliases written out; a host has some five
-TOO_MUCH = f"found more than {DEEPEST} levels or {MOST} values, aliases written out; allowed: less"
-TAG = "tag:yaml.org,2002:"
-WORDS = {"null": "nothing", "bool": "the boolean ", "int": "the number ", "float": "the number "}
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-Loc = tuple[str | int, ...]  # where a value stands: ("hosts", "client", "address")
-Values = Mapping[Loc, Any]
-Problem = tuple[Loc, str, str]  # where, what was found, what is allowed
-
-
-def _compose(text: str, path: Path) -> Node:
-    try:
-        _refuse_depth(text, path)
-        return yaml.compose(text, LOADER) or ScalarNode(f"{TAG}null", "")
-    except yaml.YAMLError as error:
-        raise InventoryError(f"{path}:{_not_yaml(error, text)}") from None
-
-
-def _refuse_depth(text: str, path: Path) -> None:
-    """libyaml's composer recurses in C: what is too deep for it ends in a segmentation fault."""
-    depth = 0
-    for event in yaml.parse(text, LOADER):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            line = event.start_mark.line + 1 if event.start_mark else 1
-            raise InventoryError(f"{path}:{line}: {TOO_MUCH}")
-
-
-def _not_yaml(error: yaml.YAMLError, text: str) -> str:
-    line, reason = 0, str(error)
-    if isinstance(error, yaml.reader.ReaderError):  # libyaml counts bytes
-        line, reason = text.encode().count(b"\n", 0, error.position), error.reason
-    elif isinstance(error, yaml.MarkedYAMLError) and (end := error.problem_mark):
-        line, reason = end.line, str(error.problem)
-        if start := error.context_mark:
-            reason = f"{error.context} on line {start.line + 1}: {reason}"
-    return f"{line + 1}: not YAML: {reason}; allowed: YAML, indented with spaces"
-
-
-class _Tree:
-    """A YAML document as plain values, where each of them stands, and what is wrong with it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.places: dict[Loc, tuple[int, Node]] = {}
-        self.values: dict[Loc, Any] = {}
-        self.problems: list[tuple[int, str]] = []
-
-    def nearest(self, loc: Loc) -> Loc:
-        """The place itself or, where nothing stands there, the one around it."""
-        while loc not in self.places:
-            loc = loc[:-1]
-        return loc
-
-    def complain(self, loc: Loc, found: str, allowed: str, line: int = 0) -> None:
-        parts = (f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in loc)
-        place = f"{''.join(parts)[1:]}: " if loc else ""
-        line = line or self.places[self.nearest(loc)][0]
-        self.problems.append((line, f"{place}found {found}; allowed: {allowed}"))
-
-    def valid(self, errors: Iterable[ErrorDetails]) -> Values:
-        """All values by their place, None for those with an error of their own or around them."""
-        bad = {error["loc"] for error in errors}
-        hidden = {loc for loc in self.values if any(loc[:end] in bad for end in range(len(loc) + 1))}
-        return {loc: None if loc in hidden else value for loc, value in self.values.items()}
-
-    def read(self, node: Node, loc: Loc = (), line: int = 0) -> Any:
-        """The node's value. InventoryError where aliases make it endless, or next to it."""
-        line = line or node.start_mark.line + 1
-        self.places[loc] = line, node
-        if len(loc) > DEEPEST or len(self.places) > MOST:
-            raise InventoryError(f"{self.path}:{line}: {TOO_MUCH}")
-        if isinstance(node, MappingNode):
-            value: Any = self.mapping(node, loc)
-        elif isinstance(node, SequenceNode):
-            value = [self.read(item, (*loc, index)) for index, item in enumerate(node.value)]
-        else:
-            value = _scalar(node)
-        self.values[loc] = value
-        return value
-
-    def mapping(self, node: MappingNode, loc: Loc) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for key, value in node.value:
-            name = str(key.value) if isinstance(key, ScalarNode) else _words(key)
-            place, line = (*loc, name), key.start_mark.line + 1
-            if key.tag != f"{TAG}str":
-                self.complain(place, f"{_words(key)} as a key", "text, in quotes", line)
-            if name in values:
-                self.complain(place, f"it again, after line {self.places[place][0]}", "every key once", line)
-            else:
-                values[name] = self.read(value, place, line)
-        return values
-
-
-def _scalar(node: Node) -> Any:
-    """What YAML reads here, but dates stay text, and so does a number that is none (`!!int x`)."""
-    if node.tag.removeprefix(TAG) not in WORDS:
-        return node.value
-    try:
-        return SafeConstructor().construct_object(node)
-    except (ValueError, LookupError):
-        return node.value
-
-
 # --- what was found, what is allowed
-
-
-def _shown(text: object) -> str:
-    """Escaped, for a file must not move the cursor; and short, for it might be a secret."""
-    line = str(text)
-    return repr(line if len(line) <= 60 else f"{line[:59]}…")[1:-1]
-
-
-def _words(node: Node) -> str:
-    if isinstance(node, MappingNode):
-        return "a mapping" if node.value else "an empty mapping"
-    if isinstance(node, SequenceNode):
-        return "a list"
-    kind = node.tag.removeprefix(TAG)
-    shown = "" if kind == "null" else _shown(node.value)
-    return WORDS[kind] + shown if kind in WORDS else f"'{shown}'"
 
 
 def _one_of(found: object, choices: Iterable[str]) -> str:
@@ -374,13 +250,13 @@ def _one_of(found: object, choices: Iterable[str]) -> str:
     return ", ".join(names) + (f"; did you mean {meant[0]}?" if meant else "")
 
 
-def _explained(error: ErrorDetails, tree: _Tree) -> Problem:
+def _explained(error: ErrorDetails, tree: Tree) -> Problem:
     loc, kind = error["loc"], error["type"]
     if kind == "extra_forbidden":
         return loc, "an unknown key", _one_of(loc[-1], _expected(loc[:-1])[0].model_fields)
     if loc[-1:] == ("[key]",) and kind.startswith("string_"):
-        return loc[:-1], f"'{_shown(loc[-2])}'", _expected(loc[:-1])[1]
-    found = "nothing" if kind == "missing" else _words(tree.places[tree.nearest(loc)][1])
+        return loc[:-1], f"'{shown(loc[-2])}'", _expected(loc[:-1])[1]
+    found = "nothing" if kind == "missing" else words(tree.places[tree.nearest(loc)][1])
     return loc, found, _allowed(error)
 
 
@@ -468,7 +344,7 @@ def _registries(values: Values) -> Iterator[Problem]:
         if loc[2:] == ("key",) and value:
             yield loc, "it for a registry", "only for a URL"
         if loc[2:] in ((), ("url",)) and isinstance(value, str) and re.search("//[^/]+/.", value):
-            yield loc, f"'{_shown(value)}'", "for a registry a URL without a path"
+            yield loc, f"'{shown(value)}'", "for a registry a URL without a path"
 
 
 def schema() -> str:

@@ -2,13 +2,12 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from kubefab.cluster import PARTS, Cluster
+from kubefab.cluster import PARTS
 from kubefab.converge import Engine, Stop, Subject
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts
@@ -134,7 +133,12 @@ def test_one_bad_host_hides_no_other() -> None:
     run("client2").on_look = refuse("cannot be reached")
     run.converge("all", wants("a"))
     assert run.failures == {"client2": "it answers: cannot be reached"}
-    assert [run(name).ran for name in ("manager", "client1", "client2", "client3")] == [["put a"], ["put a"], [], ["put a"]]
+    assert [run(name).ran for name in ("manager", "client1", "client2", "client3")] == [
+        ["put a"],
+        ["put a"],
+        [],
+        ["put a"],
+    ]
     run.converge("all", wants("b"))
     assert run("client2").ran == []
     assert run("client3").ran == ["put a", "put b"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubefab import inventory
+from kubefab import located
 from kubefab.inventory import Inventory, InventoryError, load, parse, schema
 
 HERE = Path(__file__).parent
@@ -203,7 +203,7 @@ def test_a_file_cut_off_anywhere_is_no_traceback() -> None:
 
 @pytest.mark.parametrize("loader", ["SafeLoader", "CSafeLoader"])
 def test_a_file_with_anything_anywhere_is_no_traceback(loader: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inventory, "LOADER", getattr(yaml, loader))
+    monkeypatch.setattr(located, "LOADER", getattr(yaml, loader))
     dice = random.Random(1)
     nasty = [*NASTY, "\x00", "\t", "\n", "- ", ": ", "? ", "<<: ", "!!int ", "9" * 5000]
     for _ in range(400):

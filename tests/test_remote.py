@@ -202,9 +202,7 @@ def test_the_sudo_password_goes_before_the_program(
     assert not any("right" in command for command in server.commands)
 
 
-def test_a_wrong_sudo_password_is_told_each_time(
-    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_sudo_password_is_told_each_time(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(remote.SUDO_PASSWORD, "wrong")
     server.stub("sudo", SUDO_WITH_PASSWORD)
     host = of_user(server, tmp_path)
@@ -353,7 +351,9 @@ def test_a_lock_that_cannot_be_taken_is_no_lock(answer: list[str]) -> None:
 
 
 def test_a_lock_is_held_as_long_as_its_context(host: Host, server: Sshd, tmp_path: Path) -> None:
-    server.stub("sh", f'[ "$1" != -c ] || exec /bin/sh "$@"; echo held; cat >{tmp_path}/beats; echo let go >{tmp_path}/end')
+    server.stub(
+        "sh", f'[ "$1" != -c ] || exec /bin/sh "$@"; echo held; cat >{tmp_path}/beats; echo let go >{tmp_path}/end'
+    )
     with host.lock("me@desk, process 7"):
         assert server.commands == ["sh -s -- 'me@desk, process 7'"]
         assert not (tmp_path / "end").exists()

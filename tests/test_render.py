@@ -95,7 +95,10 @@ def test_no_template_is_left_without_a_value() -> None:
 
 def test_every_file_below_files_is_rendered() -> None:
     there = {str(path.relative_to(render.FILES)) for path in render.FILES.rglob("*") if path.is_file()}
-    paths = [path.lstrip("/").replace("registry.k8s.io/", "").replace("ghcr.io/", "") for path in render.paths(inventory(MIRRORED))]
+    paths = [
+        path.lstrip("/").replace("registry.k8s.io/", "").replace("ghcr.io/", "")
+        for path in render.paths(inventory(MIRRORED))
+    ]
     assert {path.removesuffix(".j2") for path in there} == {path for path in paths if not path.endswith(".gpg")}
 
 
@@ -108,7 +111,10 @@ def test_the_paths_that_are_looked_at_are_those_that_are_written() -> None:
 @pytest.mark.parametrize(
     ("url", "instead"),
     [
-        ("https://pkgs.k8s.io/core:/stable:/v1.36/deb/", ("http://10.250.0.1:8080/pkgs/core:/stable:/v1.36/deb/", "A" * 40)),
+        (
+            "https://pkgs.k8s.io/core:/stable:/v1.36/deb/",
+            ("http://10.250.0.1:8080/pkgs/core:/stable:/v1.36/deb/", "A" * 40),
+        ),
         ("https://pkgs.k8s.io/core:/stable:/v1.37/deb/", ("http://near/deb/", None)),
         ("https://example.org/a", ("https://example.org/a", None)),
     ],
@@ -161,9 +167,13 @@ def test_our_own_arguments_stay_beside_theirs_and_yield_where_they_are_named() -
     assert arguments == [{"name": "node-ip", "value": "10.9.9.9"}, {"name": "v", "value": "4"}]
 
 
-@pytest.mark.parametrize("overlay", ["", "  kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [k8s.example.org]}}}\n"])
+@pytest.mark.parametrize(
+    "overlay", ["", "  kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [k8s.example.org]}}}\n"]
+)
 def test_the_certificate_is_good_for_the_health_check_whatever_else_it_names(overlay: str) -> None:
-    names = document(init(HOSTS.replace("1.37.2\n", f"1.37.2\n{overlay}")), "ClusterConfiguration")["apiServer"]["certSANs"]
+    names = document(init(HOSTS.replace("1.37.2\n", f"1.37.2\n{overlay}")), "ClusterConfiguration")["apiServer"][
+        "certSANs"
+    ]
     assert {"localhost", "10.250.0.10"} <= set(names)
 
 

@@ -82,7 +82,17 @@ def test_what_destroys_asks_before_it_does() -> None:
 
 
 def test_the_runbook_has_no_loops_and_no_choices() -> None:
-    forbidden = (ast.For, ast.While, ast.If, ast.Try, ast.With, ast.Lambda, ast.ListComp, ast.DictComp, ast.GeneratorExp)
+    forbidden = (
+        ast.For,
+        ast.While,
+        ast.If,
+        ast.Try,
+        ast.With,
+        ast.Lambda,
+        ast.ListComp,
+        ast.DictComp,
+        ast.GeneratorExp,
+    )
     assert [node.lineno for node in ast.walk(RUNBOOK) if isinstance(node, forbidden)] == []
 
 

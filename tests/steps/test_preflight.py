@@ -33,7 +33,7 @@ LIVE = ClusterFacts(
     nodes={"client": Node("client", machine_id="abc", version="1.37.2")},
 )
 SILENT = replace(LIVE, silent="refused", nodes={})
-FREE_PORTS = {port: "kubelet" for port in (6443, 2379, 2380, 10250, 10257, 10259)}
+FREE_PORTS = dict.fromkeys((6443, 2379, 2380, 10250, 10257, 10259), "kubelet")
 RESET_ALONE = "(only `inv cluster.reset` and `inv cluster.up` change it)"
 
 

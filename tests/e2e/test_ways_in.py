@@ -1,0 +1,180 @@
+"""As a sudo user instead of root, with and without a password. Two minutes."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from .harness import (
+    INV,
+    MASTER,
+    ROOT,
+    TOKEN,
+    WORKER,
+    Done,
+    Kubefab,
+    fresh,
+    hosts_file,
+    mended,
+    no_secrets,
+    on,
+    ready_nodes,
+    untouched,
+)
+
+PAIR = (MASTER, WORKER)
+PASSWORD = "Tr0ub4dor & 3 'quoted' $HOME"  # not to be mistaken for anything else in a log
+SUDO_PASSWORD = "KUBEFAB_SUDO_PASSWORD"
+
+
+def as_user(inv: Kubefab, name: str) -> Path:
+    return hosts_file(inv.state / f"{name}.yml", *PAIR, ssh={"user": name})
+
+
+@dataclass(frozen=True)
+class ByPassword:
+    hosts: Path
+    done: Done
+    arguments: dict[str, str]
+
+
+WATCH = "systemd-run --quiet --collect --unit=e2e-watch sh -c 'while sleep 0.02; do cat /proc/[0-9]*/cmdline; done >/root/arguments 2>/dev/null'"
+
+
+@pytest.fixture(scope="module")
+def by_password(inv: Kubefab) -> ByPassword:
+    """A cluster from machines as new, with a user whose sudo wants a password; every command line is written down."""
+    fresh(*PAIR)
+    hosts = as_user(inv, "sudopass")
+    for host in PAIR:
+        on(host, "chpasswd", stdin=f"sudopass:{PASSWORD}\n")
+    done = inv("install-kubeadm", hosts=hosts, env={SUDO_PASSWORD: PASSWORD})
+    for host in PAIR:
+        on(host, WATCH)
+    if not done.status:
+        done = inv("cluster.up", hosts=hosts, env={SUDO_PASSWORD: PASSWORD})
+    found = {
+        host: on(host, "systemctl stop e2e-watch; tr '\\0' ' ' </root/arguments; rm /root/arguments") for host in PAIR
+    }
+    return ByPassword(hosts, done, found)
+
+
+def test_a_user_whose_sudo_wants_a_password_brings_a_cluster_up(by_password: ByPassword) -> None:
+    by_password.done.well()
+    assert ready_nodes() == set(PAIR)
+
+
+@pytest.mark.parametrize("host", PAIR)
+def test_neither_password_nor_program_nor_token_is_in_any_command_line(by_password: ByPassword, host: str) -> None:
+    seen = by_password.arguments[host]
+    assert "kubeadm join" in seen or "kubeadm init" in seen or "kubectl" in seen, "nothing was watched"
+    assert PASSWORD not in seen
+    assert not TOKEN.search(seen)
+    assert "BEGIN CERTIFICATE" not in seen
+
+
+@pytest.mark.parametrize("host", PAIR)
+def test_neither_password_nor_program_is_in_any_log_of_the_host(by_password: ByPassword, host: str) -> None:
+    text = on(
+        host, "journalctl --no-pager -o cat; cat /var/log/auth.log /var/log/sudo* /run/kubefab/* 2>/dev/null; true"
+    )
+    commands = [line for line in text.splitlines() if "sudopass" in line and "COMMAND=" in line]
+    assert commands, "sudo logged nothing"
+    assert all(len(command) < 400 for command in commands), max(commands, key=len)
+    assert "set -eu" not in text
+    assert PASSWORD not in text
+    no_secrets(text)
+
+
+def test_the_kubeconfig_lands_in_the_users_home(by_password: ByPassword) -> None:
+    shown = on(MASTER, "stat -c '%U %a %n' /home/sudopass/.kube /home/sudopass/.kube/config").splitlines()
+    assert [line.split()[0] for line in shown] == ["sudopass", "sudopass"]
+    assert shown[1].split()[1] == "600"
+    assert on(MASTER, "su - sudopass -c 'kubectl get nodes -o name'").count("node/") == 2
+    assert on(MASTER, "ls -d /root/.kube 2>/dev/null; true") == "", "root got one too"
+
+
+def test_a_second_up_by_password_has_nothing_to_do(by_password: ByPassword, inv: Kubefab) -> None:
+    done = inv("cluster.up", hosts=by_password.hosts, env={SUDO_PASSWORD: PASSWORD}).well()
+    assert "nothing to do" in done.stdout
+
+
+def test_a_wrong_password_is_one_clear_error_for_each_host(by_password: ByPassword, inv: Kubefab) -> None:
+    with untouched(*PAIR):
+        done = inv("cluster.up", hosts=by_password.hosts, env={SUDO_PASSWORD: "wrong horse"}).badly()
+    assert SUDO_PASSWORD in done.stderr
+    assert "does not take this password" in done.stderr
+    assert "wrong horse" not in done.said
+
+
+def test_without_a_password_and_without_a_terminal_the_variable_is_named(by_password: ByPassword, inv: Kubefab) -> None:
+    with untouched(*PAIR):
+        done = inv("cluster.up", hosts=by_password.hosts, stdin=f"{PASSWORD}\n").badly()
+    assert SUDO_PASSWORD in done.stderr
+
+
+def test_in_a_terminal_the_password_is_asked_for_once_and_not_shown(by_password: ByPassword, inv: Kubefab) -> None:
+    status, said = in_a_terminal(inv, by_password.hosts, "preflight", PASSWORD)
+    assert status == 0, said
+    assert said.lower().count("password") == 1, said
+    assert PASSWORD not in said
+
+
+def in_a_terminal(inv: Kubefab, hosts: Path, task: str, answer: str) -> tuple[int, str]:
+    """Runs a task as a person would, who answers the first question."""
+    ours, theirs = pty.openpty()
+    surroundings = {**os.environ, "INV_HOSTS": str(hosts), "XDG_STATE_HOME": str(inv.state)}
+    process = subprocess.Popen(
+        [INV, task], cwd=ROOT, env=surroundings, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    said, answered, ends = "", False, time.monotonic() + 60
+    while time.monotonic() < ends:
+        if select.select([ours], [], [], 0.2)[0]:
+            try:
+                said += os.read(ours, 4096).decode(errors="replace")
+            except OSError:  # the terminal's other side is closed
+                break
+        if "assword" in said and not answered:
+            os.write(ours, f"{answer}\n".encode())
+            answered = True
+    os.close(ours)
+    assert "Traceback" not in said
+    return process.wait(10), said
+
+
+# --- without a password
+
+
+def test_a_user_whose_sudo_wants_none_takes_a_worker_out_and_in_again(inv: Kubefab) -> None:
+    mended(inv)
+    hosts = as_user(inv, "sudoer")
+    inv("restart", "--host", WORKER, "--yes", hosts=hosts).well()
+    assert on(WORKER, "ls -A /etc/kubernetes 2>/dev/null; true") == ""
+    inv("join-worker", hosts=hosts).well()
+    inv("cluster.up", hosts=hosts).well()
+    assert ready_nodes() == set(PAIR)
+    assert on(MASTER, "stat -c '%U %a' /home/sudoer/.kube/config").split() == ["sudoer", "600"]
+
+
+def test_the_root_user_and_a_sudo_user_find_the_same_cluster(inv: Kubefab) -> None:
+    mended(inv)
+    hosts = as_user(inv, "sudoer")
+    inv("cluster.up", hosts=hosts).well()
+    assert "nothing to do" in inv("cluster.up", hosts=hosts).well().stdout
+    assert inv("cluster.status", "--json", hosts=hosts).well().stdout == inv("cluster.status", "--json").well().stdout
+
+
+def test_a_user_who_may_not_use_sudo_is_told(cluster: Kubefab, inv: Kubefab) -> None:
+    for host in PAIR:
+        on(host, "id nosudo >/dev/null 2>&1 || useradd -m nosudo; mkdir -p /home/nosudo/.ssh")
+        on(host, "cp /root/.ssh/authorized_keys /home/nosudo/.ssh/ && chown -R nosudo: /home/nosudo/.ssh")
+    done = inv("preflight", hosts=as_user(inv, "nosudo"), env={SUDO_PASSWORD: "guess"}).badly()
+    for host in PAIR:
+        assert re.search(rf"{host}.*\n.*sudo", done.stderr), done.stderr

@@ -1,0 +1,213 @@
+"""The scripts around kubeadm: init, join, tear-down, images. kubeadm and its like are stubs."""
+
+import sys
+from base64 import b64encode
+
+import pytest
+
+from tests import sandbox
+
+# --- tear-down.sh
+
+FIREWALL = """*filter
+:INPUT ACCEPT [0:0]
+:KUBE-FORWARD - [0:0]
+:FLANNEL-FWD - [0:0]
+:MY-KUBE-CHAIN - [0:0]
+:CNI-HOSTPORT-DNAT - [0:0]
+:DOCKER - [0:0]
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -m comment --comment "no KUBE- here" -j MY-KUBE-CHAIN
+-A INPUT -m comment --comment "kubernetes health check" -j KUBE-NODEPORTS
+-A FORWARD -m comment --comment "flanneld forward" -j FLANNEL-FWD
+-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP
+-A FLANNEL-FWD -s 10.244.0.0/16 -j ACCEPT
+-A OUTPUT -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT
+-A DOCKER -d 172.17.0.2/32 -p tcp -j ACCEPT
+COMMIT
+"""
+THEIRS = """*filter
+:INPUT ACCEPT [0:0]
+:MY-KUBE-CHAIN - [0:0]
+:DOCKER - [0:0]
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -m comment --comment "no KUBE- here" -j MY-KUBE-CHAIN
+-A DOCKER -d 172.17.0.2/32 -p tcp -j ACCEPT
+COMMIT
+"""
+SOCKET = f"""mkdir -p /run/containerd
+{sys.executable} -c 'import socket; socket.socket(socket.AF_UNIX).bind("/run/containerd/containerd.sock")'
+"""
+
+
+def tear_down(before: str, then: str) -> str:
+    return sandbox.run(f"{before}\n{sandbox.script('tear-down.sh')} >/mnt/said\n{then}")
+
+
+@sandbox.needed
+def test_only_kubernetes_own_chains_and_what_leads_to_them_go() -> None:
+    stubs = (
+        sandbox.file("/mnt/rules", FIREWALL)
+        + "stub iptables-save 'cat /mnt/rules'\nstub iptables-restore 'cat >/mnt/restored'\n"
+    )
+    assert tear_down(stubs, "cat /mnt/restored") == THEIRS
+
+
+@sandbox.needed
+def test_what_kubernetes_made_goes_and_what_others_made_stays() -> None:
+    ours = (
+        "/etc/kubernetes/manifests/etcd.yaml",
+        "/etc/kubernetes/kubelet.conf",
+        "/var/lib/kubelet/config.yaml",
+        "/var/lib/etcd/member/wal",
+        "/var/lib/cni/networks/x",
+        "/run/flannel/subnet.env",
+        "/var/lib/kubefab/init",
+        "/etc/cni/net.d/10-flannel.conflist",
+    )
+    theirs = ("/etc/cni/net.d/87-podman.conflist", "/var/lib/cnix/y", "/var/opt/z")
+    made = "".join(sandbox.file(path, "text") for path in (*ours, *theirs))
+    ended = tear_down(made, f"ls -d {' '.join((*ours, *theirs))} 2>/dev/null || true")
+    assert ended.splitlines() == sorted(theirs)
+
+
+@sandbox.needed
+def test_kubeadm_is_kept_from_asking_an_api_server_that_may_be_gone() -> None:
+    made = sandbox.file("/etc/kubernetes/kubelet.conf", "x") + "stub kubeadm 'ls /etc/kubernetes >>/mnt/calls'\n"
+    calls = tear_down(made, "cat /mnt/calls").splitlines()
+    at = calls.index("kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock")
+    assert calls[:1] == ["systemctl stop kubelet"]
+    assert "kubelet.conf" not in calls[at:]
+
+
+@sandbox.needed
+def test_containers_that_are_left_go_too() -> None:
+    ctr = 'case "$*" in *"tasks ls -q") echo task1 ;; *"containers ls -q") echo box1; echo box2 ;; esac'
+    calls = tear_down(f"{SOCKET}stub ctr '{ctr}'\n", "grep -E 'kill|delete' /mnt/calls").splitlines()
+    assert calls == [
+        "ctr -n k8s.io tasks kill --signal SIGKILL --all task1",
+        "ctr -n k8s.io tasks delete --force task1",
+        "ctr -n k8s.io containers delete box1",
+        "ctr -n k8s.io containers delete box2",
+    ]
+
+
+@sandbox.needed
+def test_a_host_that_is_clean_already_stays_so() -> None:
+    assert tear_down("", "echo well") == "well\n"
+
+
+VOLUMES = "".join(
+    f"mkdir -p /var/lib/kubelet/pods/{n}/volumes/data\nmount -t tmpfs -o size=1m v{n} /var/lib/kubelet/pods/{n}/volumes/data\n"
+    f"touch /var/lib/kubelet/pods/{n}/volumes/data/precious\n"
+    for n in range(1, 13)
+)
+
+
+@sandbox.needed
+def test_every_volume_is_unmounted_before_its_folder_goes() -> None:
+    kept = "mkdir -p /mnt/kept\nmount --bind /mnt/kept /var/lib/kubelet/pods/1/volumes/data\ntouch /mnt/kept/precious\n"
+    assert tear_down(VOLUMES + kept, "ls /mnt/kept; grep /var/lib/kubelet /proc/mounts || true") == "precious\n"
+
+
+@sandbox.needed
+def test_what_cannot_be_unmounted_keeps_its_content() -> None:
+    kept = (
+        "mkdir -p /mnt/kept /var/lib/kubelet/pods/1/volumes/data\n"
+        "mount --bind /mnt/kept /var/lib/kubelet/pods/1/volumes/data\ntouch /mnt/kept/precious\nstub umount 'exit 1'\n"
+    )
+    script = sandbox.script("tear-down.sh")
+    ended = sandbox.run(f"{kept}status=0\n{script} >/mnt/said 2>&1 || status=$?\necho status $status\nls /mnt/kept")
+    assert ended.splitlines()[1:] == ["precious"]
+    assert ended.splitlines()[0] != "status 0"
+
+
+# --- init.sh, join.sh: kubeadm is a stub that fails where it is told to
+
+KUBEADM = """
+case "$*" in *"$FAIL"*) [ -z "$FAIL" ] || { echo "no: $*" >&2; exit 1; } ;; esac
+case "$*" in
+    "init phase preflight"*) ;;
+    init*|join*) ls /var/lib/kubefab >>/mnt/calls; while [ "$1" != --config ]; do shift; done; cat "$2" >>/mnt/calls ;;
+esac
+"""
+
+
+def kubeadm(script: str, stdin: str, fail: str, then: str) -> list[str]:
+    """What happened, call by call; `fail` is the call that fails."""
+    stub = sandbox.file("/mnt/kubeadm", KUBEADM) + "stub kubeadm '. /mnt/kubeadm'\nmkdir -p /run/kubefab\n"
+    run = f"{sandbox.file('/mnt/stdin', stdin)}export FAIL='{fail}'\n{script} </mnt/stdin >/mnt/said 2>&1 || true\n"
+    return sandbox.run(f"{stub}{run}cat /mnt/calls; {then}").splitlines()
+
+
+MARKER = "ls /var/lib/kubefab/init 2>/dev/null || true; ls /run/kubefab"
+
+
+@sandbox.needed
+def test_a_marker_is_there_from_before_init_until_right_after_its_success() -> None:
+    lines = kubeadm(sandbox.script("init.sh"), "documents\n", "", MARKER)
+    calls = [line.split(" --config")[0] for line in lines]
+    assert calls == ["kubeadm config validate", "kubeadm init phase preflight", "kubeadm init", "init", "documents"]
+
+
+@sandbox.needed
+def test_an_init_that_did_not_finish_leaves_its_marker() -> None:
+    assert (
+        kubeadm(sandbox.script("init.sh"), "documents\n", "--skip-token-print", MARKER)[-1] == "/var/lib/kubefab/init"
+    )
+
+
+@sandbox.needed
+@pytest.mark.parametrize("fail", ["config validate", "init phase preflight"])
+def test_what_was_there_before_us_leaves_no_marker(fail: str) -> None:
+    lines = kubeadm(sandbox.script("init.sh"), "documents\n", fail, MARKER)
+    assert not any(line.startswith(("/var", "kubeadm init --config", "init.")) for line in lines)
+
+
+def join_text(discovery: str = "kubeconfig text\n") -> str:
+    return f"{b64encode(discovery.encode()).decode()}\nkind: JoinConfiguration\n"
+
+
+@sandbox.needed
+def test_a_join_finds_its_discovery_where_its_document_says_and_leaves_no_token_behind() -> None:
+    path = "/run/kubefab/discovery.conf"
+    seen = "stat -c '%a %n' /run/kubefab/* >>/mnt/calls; cat /run/kubefab/discovery.conf >>/mnt/calls"
+    stub = f'mkdir -p /run/kubefab\nstub kubeadm "{seen}"\n{sandbox.file("/mnt/stdin", join_text())}'
+    lines = sandbox.run(
+        f"{stub}{sandbox.script('join.sh', path)} </mnt/stdin\ncat /mnt/calls; ls /run/kubefab"
+    ).splitlines()
+    assert lines == [
+        f"kubeadm config validate --config {path}.yaml",
+        f"600 {path}",
+        f"600 {path}.yaml",
+        "kubeconfig text",
+        f"kubeadm join --config {path}.yaml",
+        f"600 {path}",
+        f"600 {path}.yaml",
+        "kubeconfig text",
+    ]
+
+
+@sandbox.needed
+def test_a_document_that_kubeadm_does_not_read_joins_nothing() -> None:
+    lines = kubeadm(sandbox.script("join.sh", "/run/kubefab/d"), join_text(), "config validate", "ls /run/kubefab")
+    assert lines == ["kubeadm config validate --config /run/kubefab/d.yaml"]
+
+
+# --- fetch-images.sh
+
+
+@sandbox.needed
+def test_a_host_fetches_what_it_will_run_and_does_not_have() -> None:
+    stubs = (
+        "stub systemd-run 'while [ $1 != /bin/sh ]; do shift; done; exec \"$@\"'\n"
+        "stub kubeadm 'printf \"%s\\n\" r/kube-proxy:v1 r/etcd:3 r/pause:3'\n"
+        "stub ctr 'case \"$*\" in *ls*pause*) echo there ;; esac'\n"
+    )
+    script = sandbox.script("fetch-images.sh", "1.37.2", "kube-proxy|pause", "r/flannel:v0")
+    calls = sandbox.run(f"{stubs}{script}\ngrep -E '^(kubeadm|ctr .* pull)' /mnt/calls").splitlines()
+    assert calls == [
+        "kubeadm config images list --kubernetes-version v1.37.2",
+        "ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d r/kube-proxy:v1",
+        "ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d r/flannel:v0",
+    ]
