@@ -20,7 +20,7 @@ from typing import Any
 import paramiko
 import tenacity
 from fabric import Config, Connection
-from paramiko.hostkeys import HostKeyEntry, HostKeys
+from paramiko.hostkeys import HostKeys
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from kubefab import facts, inventory
@@ -340,14 +340,17 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
         )
 
 
-# What another attempt may cure: a host that is just starting. Keys and passwords stay wrong.
-_PASSING = (OSError, EOFError, paramiko.SSHException)
-_LASTING = (paramiko.AuthenticationException, paramiko.BadHostKeyException, socket.gaierror)
+_FAILED = (OSError, EOFError, paramiko.SSHException)
 
 
 def _open(connection: Connection, known_hosts: Path | None) -> None:
+
+    def passing(error: BaseException) -> bool:
+        """A host that is just starting, say. Keys and passwords stay wrong."""
+        return isinstance(error, _FAILED) and not isinstance(error, socket.gaierror) and not _reached(connection)
+
     attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(lambda e: isinstance(e, _PASSING) and not isinstance(e, _LASTING)),
+        retry=tenacity.retry_if_exception(passing),
         stop=tenacity.stop_after_attempt(3),
         wait=tenacity.wait_fixed(1),
         reraise=True,
@@ -356,10 +359,10 @@ def _open(connection: Connection, known_hosts: Path | None) -> None:
         attempts(connection.open)
     except paramiko.BadHostKeyException as error:
         raise _changed_key(error, connection, known_hosts) from error
-    except paramiko.AuthenticationException as error:
-        hint = f"try the same by hand: ssh -p {connection.port} {connection.user}@{connection.host}"
-        raise HostError(f"does not let {connection.user} in: {error}", hint=hint) from error
-    except (*_PASSING, ValueError) as error:
+    except (*_FAILED, ValueError) as error:
+        if _reached(connection):
+            hint = f"try the same by hand: ssh -p {connection.port} {connection.user}@{connection.host}"
+            raise HostError(f"does not let {connection.user} in: {error}", hint=hint) from error
         hint = "is it on, and is sshd there? `absent: true` in hosts.yml leaves it out"
         what = f"cannot be reached at {connection.host}:{connection.port}: {_reason(error)}"
         raise HostError(what, hint=hint) from error
@@ -372,6 +375,15 @@ def _open(connection: Connection, known_hosts: Path | None) -> None:
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
 
 
+def _reached(connection: Connection) -> bool:
+    """Whether there was a key exchange: what fails after it is a matter of being let in.
+
+    paramiko does not always say so itself: a key of another kind than the last it tries is an SSHException.
+    """
+    transport = connection.client.get_transport()
+    return bool(transport and transport.initial_kex_done)
+
+
 def _reason(error: Exception) -> str:
     """paramiko gathers what went wrong for each address, and tells none of it."""
     reasons = error.errors.values() if isinstance(error, NoValidConnectionsError) else [error]
@@ -379,25 +391,25 @@ def _reason(error: Exception) -> str:
 
 
 def _changed_key(error: paramiko.BadHostKeyException, connection: Connection, known_hosts: Path | None) -> HostError:
-    where = _where(error.hostname, connection, known_hosts)
+    host, port = error.hostname, connection.port
+    name = host if port == 22 else f"[{host}]:{port}"
+    where = _where(name, _known_hosts(connection, known_hosts))
     return HostError(
         f"its SSH key has changed: now {error.key.get_name()} {error.key.fingerprint}; known from {where}",
         hint="somebody may be in between; if the machine was made anew: "
-        f"ssh-keygen -R '{error.hostname}' -f {where.rpartition(':')[0]}",
+        f"ssh-keygen -R '{name}' -f {where.rpartition(':')[0]}",
     )
 
 
-def _where(hostname: str, connection: Connection, chosen: Path | None) -> str:
-    """FILE:LINE of the key that is known for this name."""
-    for path in _known_hosts(connection, chosen):
+def _where(name: str, files: list[Path]) -> str:
+    """FILE:LINE of the key that is known under this name."""
+    for path in files:
         for number, line in enumerate(path.read_text().splitlines() if path.exists() else (), start=1):
-            if (entry := HostKeyEntry.from_line(line, number)) and _names(entry, hostname):
+            if any(_is(name, known) for known in line.partition(" ")[0].split(",")):
                 return f"{path}:{number}"
-    return "known_hosts:?"
+    return f"{files[0]}:?"
 
 
-def _names(entry: HostKeyEntry, hostname: str) -> bool:
-    """Whether a line of known_hosts is about this host; its names may be hashed."""
-    plain = hostname in (entry.hostnames or ())
-    hashed = [name for name in entry.hostnames or () if name.startswith("|1|")]
-    return plain or any(HostKeys.hash_host(hostname, name) == name for name in hashed)
+def _is(name: str, known: str) -> bool:
+    """Whether an entry of known_hosts, which may be hashed, is this name."""
+    return known == name or (known.startswith("|1|") and HostKeys.hash_host(name, known) == known)

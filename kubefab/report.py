@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 WORTH_TELLING = 0.5  # seconds of a wait
+LONG = 2.0  # seconds after which a wait is told
 TAIL = 8  # lines of a command's output that the closing error shows; the log has all
 
 
@@ -30,6 +31,16 @@ class Failure:
     error: HostError
 
 
+@dataclass(frozen=True)
+class Running:
+    """The step at which a host is; `began` by time.monotonic."""
+
+    title: str
+    detail: str
+    began: float
+    told: bool
+
+
 class Report:
     """Tells what is being done on every host. In a terminal the running steps are shown live."""
 
@@ -39,7 +50,7 @@ class Report:
         self.changes: Counter[str] = Counter()
         self.began = time.monotonic()
         self._slowest: dict[str, tuple[str, float]] = {}
-        self._running: dict[str, tuple[str, str, float]] = {}
+        self._running: dict[str, Running] = {}
         self._writing = threading.Lock()
         self._live: Live | None = None
         self._terminal = sys.stdout.isatty()
@@ -56,20 +67,23 @@ class Report:
                 print(line, flush=True)
 
     def running(self, host: str, title: str, detail: str) -> None:
-        """This host is now at this step."""
-        _, _, began = self._running.get(host, ("", "", time.monotonic()))
-        if title != self._running.get(host, ("",))[0]:
-            began = time.monotonic()
-        self._running[host] = (title, detail, began)
-        if self._terminal and self._live is None:
+        """This host is now at this step. Where nobody watches live, a wait is told once, when it grows long."""
+        same = self._running.get(host)
+        began = same.began if same and same.title == title else time.monotonic()
+        told = bool(same and same.told and same.title == title)
+        if not self._terminal and not told and time.monotonic() - began >= LONG:
+            self.say(host, "·", f"waiting: {title}: {_first_line(detail)}")
+            told = True
+        self._running[host] = Running(title, detail, began, told)
+        if self._terminal and not self.quiet and self._live is None:
             self._start()
 
     def came_true(self, host: str, title: str, sign: str) -> None:
         """The step at which this host was holds now."""
-        _, _, began = self._running.pop(host, ("", "", time.monotonic()))
-        seconds = time.monotonic() - began
+        done = self._running.pop(host, None)
+        seconds = time.monotonic() - done.began if done else 0.0
         self.changes[host] += sign != "·"
-        self._slowest[host] = max(self._slowest.get(host, ("", 0.0)), (title, seconds), key=lambda one: one[1])
+        self._slowest[host] = max(self._slowest.get(host, (title, 0.0)), (title, seconds), key=lambda one: one[1])
         if sign != "·" or seconds >= WORTH_TELLING:
             self.say(host, sign, f"{title}  {seconds:.1f} s")
 
@@ -106,11 +120,13 @@ class Report:
     def _view(self) -> Any:
         from rich.spinner import Spinner
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table.grid(padding=(0, 1))
-        for host, (title, detail, began) in sorted(self._running.items()):
-            table.add_row(Spinner("dots"), host, title, f"[dim]{time.monotonic() - began:.0f} s  {_first_line(detail)}")
-        return table
+        view = Table.grid(padding=(0, 1))
+        for host, now in sorted(self._running.items()):
+            since = f"{time.monotonic() - now.began:.0f} s"
+            view.add_row(Spinner("dots"), host, now.title, Text(f"{since}  {_first_line(now.detail)}", style="dim"))
+        return view
 
 
 def failures(found: Sequence[Failure], log: Path) -> str:
@@ -131,8 +147,10 @@ def _block(failure: Failure) -> str:
 def _unknown_keys(found: Sequence[Failure]) -> str:
     """One error for all hosts, and one command that accepts just the keys that were seen."""
     seen = "\n".join(f"  {failure.host}: {failure.error.what}" for failure in found)
-    lines = "\n".join(failure.error.lines for failure in found)
-    accept = f"cat >>{found[0].error.hint} <<END\n{lines}\nEND"
+    lines: dict[str, dict[str, None]] = {}  # by known_hosts file; a jump host's key is seen by many
+    for failure in found:
+        lines.setdefault(failure.error.hint, {})[failure.error.lines] = None
+    accept = "\n".join(f"cat >>{file} <<END\n{chr(10).join(keys)}\nEND" for file, keys in lines.items())
     return f"\nunknown SSH keys:\n{seen}\nIf the machines' own consoles show the same, accept them:\n\n{accept}\n"
 
 
@@ -187,6 +205,4 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _first_line(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text.partition("\n")[0][:100])
+    return text.partition("\n")[0][:100]

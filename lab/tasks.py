@@ -29,13 +29,13 @@ def fresh(c: Context, host: str | None = None) -> None:
     do("fresh", host)
 
 
-@task(auto_shortflags=False)
+@task(auto_shortflags=False, help={"host": "which machine"})
 def reboot(c: Context, host: str) -> None:
     """Shut a machine down and switch it on again; its disk stays."""
     do("reboot", host)
 
 
-@task(auto_shortflags=False, help={"command": "to run; none: an interactive shell"})
+@task(auto_shortflags=False, help={"host": "which machine", "command": "to run; none: an interactive shell"})
 def ssh(c: Context, host: str, command: str | None = None) -> None:
     """Open a machine as root; the exit status is passed on."""
     do("ssh", host, command)

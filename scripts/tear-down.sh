@@ -21,9 +21,15 @@ if [ -S /run/containerd/containerd.sock ]; then
         ctr -n k8s.io containers delete "$container" || true
     done
 fi
-while read -r _ target _; do
-    case $target in /var/lib/kubelet/*) umount -l "$target" || true ;; esac
-done </proc/mounts
+mounts() { awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts; }
+for target in $(mounts | sort -r); do
+    umount "$target" || umount -l "$target" || true
+done
+if [ -n "$(mounts)" ]; then
+    # What is mounted there is somebody's data: nothing below may be deleted.
+    echo "still mounted:" "$(mounts)" >&2
+    exit 1
+fi
 for directory in /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/kubefab; do
     if [ -d "$directory" ]; then
         find "$directory" -mindepth 1 -delete

@@ -61,7 +61,7 @@ def test_a_second_change_is_refused_while_the_first_goes_on() -> None:
 def test_a_change_survives_its_caller(signal: str) -> None:
     program = "echo begun; while [ ! -e /mnt/go ]; do sleep 0.01; done; cat >/run/end; echo done"
     called = sent(program, "payload").replace("\nsh -s", "\nsetsid sh -s") + " >/mnt/first 2>&1 &\ncaller=$!\n"
-    killed = f"{BEGUN}kill -{signal} -- -$caller\nwait $caller || true\n{GOES_ON}touch /mnt/go\n"
+    killed = f"{BEGUN}kill -{signal} -$caller\nwait $caller || true\n{GOES_ON}touch /mnt/go\n"
     ended = sandbox.run(
         f"{called}{killed}{until('flock -n /run/kubefab/change true')}cat /run/end; tail -1 /run/kubefab/change.log"
     )

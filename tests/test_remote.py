@@ -154,7 +154,7 @@ def test_the_line_of_a_key_is_found_by_plain_and_hashed_names(tmp_path: Path, na
     file = tmp_path / "known_hosts"
     key = f"{HOST_KEY.get_name()} {HOST_KEY.get_base64()}"
     file.write_text(f"other {key}\n{names} {key}\n")
-    found = remote._where("10.0.0.1", None, file)
+    found = remote._where("10.0.0.1", [file])
     assert found == (f"{file}:{line}" if line else "known_hosts:?")
 
 
@@ -164,14 +164,14 @@ def test_a_port_is_part_of_a_name(tmp_path: Path, hashed: bool) -> None:
     file = tmp_path / "known_hosts"
     key = f"{HOST_KEY.get_name()} {HOST_KEY.get_base64()}"
     file.write_text(f"10.0.0.1 {key}\n{HostKeys.hash_host(name) if hashed else name} {key}\n")
-    assert remote._where(name, None, file) == f"{file}:2"
+    assert remote._where(name, [file]) == f"{file}:2"
 
 
 @pytest.mark.parametrize("line", ["# a comment", "", "10.0.0.1 ssh-rsa", "10.0.0.1 ssh-rsa AAAA", "# 10.0.0.1 x y"])
 def test_lines_that_are_no_keys_are_passed_over(tmp_path: Path, line: str) -> None:
     file = tmp_path / "known_hosts"
     file.write_text(f"{line}\n10.0.0.1 {HOST_KEY.get_name()} {HOST_KEY.get_base64()}\n")
-    assert remote._where("10.0.0.1", None, file) == f"{file}:2"
+    assert remote._where("10.0.0.1", [file]) == f"{file}:2"
 
 
 # --- how to become root

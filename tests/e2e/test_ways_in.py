@@ -44,7 +44,10 @@ class ByPassword:
     arguments: dict[str, str]
 
 
-WATCH = "systemd-run --quiet --collect --unit=e2e-watch sh -c 'while sleep 0.02; do cat /proc/[0-9]*/cmdline; done >/root/arguments 2>/dev/null'"
+# Every command line of the machine, as any of its users could see them.
+ARGUMENTS = "/root/arguments"
+WATCH = f"while sleep 0.02; do cat /proc/[0-9]*/cmdline; done >{ARGUMENTS} 2>/dev/null"
+SEEN = f"systemctl stop e2e-watch; tr '\\0' ' ' <{ARGUMENTS}; rm {ARGUMENTS}"
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +59,10 @@ def by_password(inv: Kubefab) -> ByPassword:
         on(host, "chpasswd", stdin=f"sudopass:{PASSWORD}\n")
     done = inv("install-kubeadm", hosts=hosts, env={SUDO_PASSWORD: PASSWORD})
     for host in PAIR:
-        on(host, WATCH)
+        on(host, f"systemd-run --quiet --collect --unit=e2e-watch sh -c '{WATCH}'")
     if not done.status:
         done = inv("cluster.up", hosts=hosts, env={SUDO_PASSWORD: PASSWORD})
-    found = {
-        host: on(host, "systemctl stop e2e-watch; tr '\\0' ' ' </root/arguments; rm /root/arguments") for host in PAIR
-    }
+    found = {host: on(host, SEEN) for host in PAIR}
     return ByPassword(hosts, done, found)
 
 
@@ -81,9 +82,7 @@ def test_neither_password_nor_program_nor_token_is_in_any_command_line(by_passwo
 
 @pytest.mark.parametrize("host", PAIR)
 def test_neither_password_nor_program_is_in_any_log_of_the_host(by_password: ByPassword, host: str) -> None:
-    text = on(
-        host, "journalctl --no-pager -o cat; cat /var/log/auth.log /var/log/sudo* /run/kubefab/* 2>/dev/null; true"
-    )
+    text = on(host, "journalctl --no-pager -o cat; cat /var/log/*.log /var/log/sudo* /run/kubefab/* 2>/dev/null; true")
     commands = [line for line in text.splitlines() if "sudopass" in line and "COMMAND=" in line]
     assert commands, "sudo logged nothing"
     assert all(len(command) < 400 for command in commands), max(commands, key=len)

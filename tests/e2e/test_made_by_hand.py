@@ -1,0 +1,102 @@
+"""A master that somebody made with kubeadm, without us. A minute and a half."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from .harness import (
+    MASTER,
+    WORKER,
+    Done,
+    Kubefab,
+    address,
+    cluster_uid,
+    coredns_answers,
+    disk,
+    fresh,
+    kubectl,
+    on,
+    ready_nodes,
+    services,
+)
+
+PAIR = (MASTER, WORKER)
+# What a person would write for these machines; what they need beyond kubeadm's defaults is the lab's doing.
+DOCUMENTS = """\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+nodeRegistration: {{ignorePreflightErrors: [SystemVerification]}}
+localAPIEndpoint: {{advertiseAddress: {address}}}
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: v1.37.2
+networking: {{podSubnet: 10.244.0.0/16}}
+---
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+failCgroupV1: false
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+conntrack: {{maxPerCore: 0}}
+"""
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    uid: str
+    dry: Done
+    done: Done
+    before: dict[str, str]
+    after: dict[str, str]
+    again: Done
+
+
+@pytest.fixture(scope="module")
+def taken_over(inv: Kubefab) -> Iterator[TakenOver]:
+    fresh(*PAIR)
+    inv("install-kubeadm").well()
+    on(MASTER, "cat >/root/by-hand.yaml", stdin=DOCUMENTS.format(address=address(MASTER)))
+    on(MASTER, "kubeadm init --config /root/by-hand.yaml")
+    uid, before = cluster_uid(), disk(MASTER)
+    dry = inv("--dry", "cluster.up")
+    done = inv("cluster.up")
+    yield TakenOver(uid, dry, done, before, disk(MASTER), inv("cluster.up"))
+    fresh(*PAIR)
+
+
+def test_a_plan_for_a_master_made_by_hand_does_not_touch_its_control_plane(taken_over: TakenOver) -> None:
+    said = taken_over.dry.well().stdout
+    assert "the control plane is there" not in said
+    assert "broken off" not in said
+
+
+def test_a_master_made_by_hand_is_taken_over(taken_over: TakenOver) -> None:
+    taken_over.done.well()
+    assert ready_nodes() == set(PAIR)
+    assert coredns_answers()
+    assert cluster_uid() == taken_over.uid
+
+
+def test_nothing_of_its_control_plane_is_changed(taken_over: TakenOver) -> None:
+    made = {path for path in taken_over.before if path.startswith("/etc/kubernetes/")}
+    assert len(made) > 20
+    assert [path for path in sorted(made) if taken_over.before[path] != taken_over.after.get(path)] == []
+
+
+def test_a_master_made_by_hand_keeps_its_endpoint(taken_over: TakenOver) -> None:
+    server = f"https://{address(MASTER)}:6443"
+    assert kubectl("config", "view", "-o", "jsonpath={.clusters[0].cluster.server}") == server
+    assert server in on(WORKER, "cat /etc/kubernetes/kubelet.conf")
+
+
+def test_a_second_up_has_nothing_to_do_either(taken_over: TakenOver) -> None:
+    assert "nothing to do" in taken_over.again.well().stdout
+
+
+def test_status_and_kubeconfig_work_there_too(taken_over: TakenOver, inv: Kubefab) -> None:
+    assert "all is well" in inv("cluster.status").well().stdout
+    inv("cluster.kubeconfig", "--output", str(inv.state / "by-hand.conf")).well()
+    assert services(MASTER)
