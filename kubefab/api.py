@@ -31,12 +31,14 @@ def healthz(host: Host, ca: str) -> str:
 
 def _get(url: str, authority: str) -> str:
     import requests  # a fifth of the time of a run with nothing to do; not needed before there is a cluster
+    from requests.adapters import HTTPAdapter, Retry
 
+    # The tunnel's end here may not be listening yet.
+    adapter = HTTPAdapter(max_retries=Retry(total=None, connect=6, backoff_factor=0.01))
+    # kubeadm puts this name into every certificate; localhost only into those that we asked for.
+    adapter.init_poolmanager(1, 1, assert_hostname="kubernetes")
     try:
         with requests.Session() as session:
-            # kubeadm puts this name into every certificate; localhost only into those that we asked for.
-            adapter = requests.adapters.HTTPAdapter()
-            adapter.init_poolmanager(1, 1, assert_hostname="kubernetes")
             session.mount("https://", adapter)
             answer = session.get(url, verify=authority, timeout=SECONDS, headers={"Connection": "close"})
     except requests.RequestException as error:

@@ -75,6 +75,17 @@ class FakeHost(Host):
         yield
 
 
+class Unwritten(Log):
+    """A log that is kept in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("/nonexistent"))
+        self.lines: list[str] = []
+
+    def write_line(self, line: str) -> None:
+        self.lines.append(line)
+
+
 class Clock:
     """The computer's own clock, and what was slept on top of it: a test waits for nothing."""
 
@@ -94,7 +105,7 @@ class Clock:
 
 def cluster(text: str = HOSTS, healthz: str = "ok", clock: Callable[[], float] = time.monotonic) -> Cluster:
     """A cluster of fake hosts, not looked at yet."""
-    made = Cluster(inventory(text), Log(Path("/nonexistent")), lambda host, ca: healthz, clock)
+    made = Cluster(inventory(text), Unwritten(), lambda host, ca: healthz, clock)
     made.hosts = {name: FakeHost(host.wanted, host.link, host.log) for name, host in made.hosts.items()}
     return made
 

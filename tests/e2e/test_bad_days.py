@@ -1,0 +1,284 @@
+"""Hosts that are off, keys that are wrong, files that are garbage, and two people at once. Two minutes."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab.settings import KNOWN_HOSTS
+
+from .harness import (
+    CHANGE,
+    MASTER,
+    SPARE,
+    WORKER,
+    Done,
+    Kubefab,
+    address,
+    catch,
+    cut_power,
+    fresh,
+    hosts_file,
+    kubectl,
+    mended,
+    on,
+    power_on,
+    ready_nodes,
+    true_on,
+    untouched,
+)
+
+PAIR = (MASTER, WORKER)
+
+
+# --- a worker that is off
+
+
+@dataclass(frozen=True)
+class Down:
+    up: Done
+    status: Done
+    absent: Done
+    absent_again: Done
+
+
+@pytest.fixture(scope="module")
+def down(inv: Kubefab, three: Path) -> Iterator[Down]:
+    """One worker of two is off, and the other one is still to be joined."""
+    mended(inv)
+    fresh(SPARE)
+    without = hosts_file(inv.state / "absent.yml", MASTER, WORKER, SPARE, hosts={WORKER: {"absent": True}})
+    cut_power(WORKER)
+    try:
+        up = inv("cluster.up", hosts=three)
+        status = inv("cluster.status", hosts=three)
+        yield Down(up, status, inv("cluster.up", hosts=without), inv("cluster.up", hosts=without))
+    finally:
+        power_on()
+        kubectl("delete", "node", SPARE, "--ignore-not-found")
+
+
+def test_a_worker_that_is_off_hides_no_other(down: Down) -> None:
+    assert re.search(rf"^{SPARE}\s+\S it is a node", down.up.badly().stdout, re.MULTILINE), down.up.stdout
+    assert SPARE in ready_nodes()
+
+
+def test_one_error_names_the_host_that_is_off_and_what_to_do(down: Down) -> None:
+    said = down.up.stderr
+    assert re.findall(r"^(\S+): not so:", said, re.MULTILINE) == [WORKER], said
+    assert address(WORKER) in said
+    assert "absent: true" in said
+
+
+def test_a_worker_that_is_off_does_not_keep_anyone_waiting(down: Down) -> None:
+    assert down.up.seconds < 150
+    assert down.absent.seconds < 60
+
+
+def test_status_names_the_host_that_is_off(down: Down) -> None:
+    assert WORKER in down.status.badly().stdout
+
+
+def test_a_worker_marked_absent_is_left_out(down: Down) -> None:
+    assert WORKER not in down.absent.well().said
+    assert "nothing to do" in down.absent_again.well().stdout
+
+
+def test_up_after_all_finds_it_again(down: Down, inv: Kubefab) -> None:
+    """After the others of this module, with the worker on again."""
+    power_on()
+    inv("cluster.up").well()
+    assert set(PAIR) <= ready_nodes()
+
+
+# --- whom to believe
+
+
+def known_hosts(path: Path, *names: str, instead: str = "") -> Path:
+    """The lab's keys of these hosts; for `instead`, those of another."""
+    lines = [line.split() for line in KNOWN_HOSTS.read_text().splitlines()]
+    kept = [line for line in lines if line[0] in {address(name) for name in names} - {address(instead)}]
+    wrong = [[address(instead), *line[1:]] for line in lines if line[0] == address(SPARE)] if instead else []
+    path.write_text("".join(" ".join(line) + "\n" for line in ([*kept, *wrong])))
+    return path
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Path:
+    return hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"known_hosts": str(tmp_path / "known_hosts")})
+
+
+def test_another_host_key_than_the_known_one_is_refused_and_its_place_named(
+    cluster: Kubefab, hosts: Path, tmp_path: Path
+) -> None:
+    file = known_hosts(tmp_path / "known_hosts", *PAIR, instead=WORKER)
+    done = cluster("cluster.up", hosts=hosts).badly()
+    lines = [n for n, line in enumerate(file.read_text().splitlines(), 1) if line.startswith(address(WORKER))]
+    assert any(f"{file}:{line}" in done.stderr for line in lines), done.stderr
+    assert "SHA256:" in done.stderr
+    (advice,) = re.findall("ssh-keygen -R .*", done.stderr)
+    subprocess.run(["sh", "-c", advice], check=True, capture_output=True)
+    assert address(WORKER) not in file.read_text()
+    assert address(MASTER) in file.read_text()
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["an empty file", "no file"])
+def test_unknown_keys_of_all_hosts_are_one_error_and_one_command_accepts_them(
+    cluster: Kubefab, hosts: Path, tmp_path: Path, there: bool
+) -> None:
+    if there:
+        (tmp_path / "known_hosts").write_text("")
+    said = cluster("cluster.up", hosts=hosts).badly().stderr
+    assert said.count("SHA256:") == 2, said
+    assert all(address(host) in said for host in PAIR)
+    command = said[said.index("cat >>") : said.index("END\n", said.index("<<END") + 5) + 4]
+    subprocess.run(["sh", "-e"], input=command, text=True, check=True, capture_output=True, cwd=tmp_path)
+    assert "nothing to do" in cluster("cluster.up", hosts=hosts).well().stdout
+    seen = [line.split()[1:3] for line in (tmp_path / "known_hosts").read_text().splitlines()]
+    assert seen
+    assert all(any(key == line.split()[1:3] for line in KNOWN_HOSTS.read_text().splitlines()) for key in seen)
+
+
+def test_a_key_that_opens_nothing_is_told(cluster: Kubefab, tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"key": str(tmp_path / "key")})
+    said = cluster("cluster.up", hosts=hosts).badly().stderr
+    assert "does not let root in" in said
+    assert address(MASTER) in said
+
+
+def test_a_key_that_is_not_there_is_told(cluster: Kubefab, tmp_path: Path) -> None:
+    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"key": str(tmp_path / "nowhere")})
+    assert str(tmp_path / "nowhere") in cluster("cluster.up", hosts=hosts).badly().stderr
+
+
+def test_a_port_that_nobody_listens_at_is_told(cluster: Kubefab, tmp_path: Path) -> None:
+    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"port": 2222})
+    done = cluster("cluster.up", hosts=hosts).badly()
+    assert f"{address(MASTER)}:2222" in done.stderr
+    assert done.seconds < 30
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize("task", ["cluster.up", "preflight", "cluster.status"])
+def test_a_megabyte_of_garbage_on_stdin_disturbs_nobody(cluster: Kubefab, task: str) -> None:
+    garbage = random.Random(1).randbytes(1_000_000)
+    cluster(task, stdin=garbage).well()
+
+
+def test_garbage_is_no_yes(cluster: Kubefab) -> None:
+    with untouched(*PAIR):
+        done = cluster("cluster.reset", stdin=b"y\n" * 500_000).badly()
+    assert "--yes" in done.stderr
+
+
+def bad_file(folder: Path, kind: str) -> Path:
+    path = folder / "bad.yml"
+    if kind == "a directory":
+        path.mkdir()
+    elif kind == "a megabyte of garbage":
+        path.write_bytes(random.Random(2).randbytes(1_000_000))
+    elif kind == "a megabyte of brackets":
+        path.write_text("[" * 1_000_000)
+    elif kind == "a megabyte of text":
+        path.write_text("kubefab " * 125_000)
+    elif kind == "an empty file":
+        path.touch()
+    elif kind == "a pipe that says nothing":
+        os.mkfifo(path)
+    elif kind == "one nobody may read":
+        path.symlink_to("/proc/self/mem")
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "no file",
+        "a directory",
+        "a megabyte of garbage",
+        "a megabyte of brackets",
+        "a megabyte of text",
+        "an empty file",
+        "one nobody may read",
+    ],
+)
+def test_a_bad_hosts_file_is_one_message(inv: Kubefab, tmp_path: Path, kind: str) -> None:
+    path = bad_file(tmp_path, kind)
+    done = inv("cluster.up", hosts=path).badly()
+    assert str(path) in done.stderr
+    assert len(done.stderr.splitlines()) < 12, done.stderr[:3000]
+    assert len(done.stderr) < 3000
+    assert done.stdout == ""
+    assert done.seconds < 20
+
+
+# --- two at once
+
+
+@dataclass(frozen=True)
+class Busy:
+    pid: int
+    second: Done
+    reset: Done
+    dry: Done
+    after: Done
+
+
+@pytest.fixture(scope="module")
+def busy(inv: Kubefab) -> Busy:
+    """A run that holds the lock, and stands still between two changes; then it dies."""
+    mended(inv)
+    inv("restart", "--host", WORKER, "--yes").well()
+    with inv.started("cluster.up") as first:
+        catch(first, WORKER, "pgrep -f '^kubeadm join'")
+        first.is_told(signal.SIGSTOP)
+        on(WORKER, f"timeout 60 flock {CHANGE} true")
+        with untouched(*PAIR):
+            second = inv("restart", "--host", MASTER, "--yes")
+            reset = inv("cluster.reset", "--yes")
+            dry = inv("--dry", "cluster.up")
+        first.is_killed()
+        return Busy(first.process.pid, second, reset, dry, inv("cluster.up"))
+
+
+def test_a_second_run_says_who_is_at_work_and_since_when(busy: Busy) -> None:
+    said = busy.reset.badly().stderr
+    assert "another run is under way" in said
+    assert f"process {busy.pid}" in said
+    assert re.search(r"since \d\d:\d\d:\d\d", said), said
+    assert MASTER in said
+
+
+def test_a_task_on_one_host_does_not_cut_in_either(busy: Busy) -> None:
+    assert f"process {busy.pid}" in busy.second.badly().stderr
+
+
+def test_a_dry_run_needs_no_lock(busy: Busy) -> None:
+    busy.dry.well()
+
+
+def test_the_lock_dies_with_its_holder(busy: Busy) -> None:
+    busy.after.well()
+    assert ready_nodes() == set(PAIR)
+
+
+def test_a_run_that_is_interrupted_by_its_user_says_what_happens_now(cluster: Kubefab) -> None:
+    cluster("restart", "--host", WORKER, "--yes").well()
+    with cluster.started("cluster.up") as run:
+        catch(run, WORKER, "pgrep -f '^kubeadm join'")
+        run.is_told(signal.SIGINT)
+        done = run.ends(30)
+    assert done.status == 130
+    assert "the same command" in done.said
+    cluster("cluster.up").well()
+    assert ready_nodes() == set(PAIR)
+    assert not true_on(WORKER, "test -e /etc/kubernetes/bootstrap-kubelet.conf")

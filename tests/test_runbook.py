@@ -1,0 +1,285 @@
+"""Between invoke and the engine: what is asked before anything is lost, and what is told in the end."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke import Collection, Config, Context, Exit, task
+from invoke.parser import ParserContext
+
+from kubefab import runbook
+from kubefab.converge import Engine
+from kubefab.errors import HostError, KubefabError
+from kubefab.report import Failure, Report
+from kubefab.steps import health, reset
+from tests.fakes import Clock, World, cluster, world
+
+ROOT = Path(__file__).parent.parent
+CA = "QUJD"
+ADMIN = f"admin_ca {CA}\nadmin_server https://lab.kubefab.internal:6443"
+KUBECONFIG = f"clusters:\n- cluster: {{server: https://lab.kubefab.internal:6443, certificate-authority-data: {CA}}}\n"
+LEFT = "directory /etc/kubernetes"
+
+
+class Run:
+    """An engine over fake hosts, in the place of the one that hosts.yml makes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, dry: bool = False) -> None:
+        clock = Clock()
+        self.cluster = cluster(clock=clock.now)
+        self.engine = Engine(self.cluster, Report(self.cluster.hosts), dry, patient=not dry, sleep=clock.sleep)
+        self.context = Context(Config(overrides={"run": {"dry": dry}}))
+        self.clock = clock
+        monkeypatch.setattr(runbook, "engine", cache(lambda dry: self.engine))
+        monkeypatch.setattr("sys.stdin", open(os.devnull))
+
+    def __call__(self, name: str) -> World:
+        return world(self.cluster, name)
+
+    def put_cluster(self, *names: str) -> None:
+        items = [{"kind": "Node", "metadata": {"name": name}, "status": {}} for name in names]
+        self("manager").parts.update(node=ADMIN, cluster="answer " + json.dumps({"items": items}))
+
+    @property
+    def ran(self) -> list[str]:
+        return self("manager").ran + self("client").ran
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Run(monkeypatch)
+
+
+@pytest.fixture
+def dry(monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Run(monkeypatch, dry=True)
+
+
+# --- what destroys
+
+
+def test_without_a_terminal_nothing_is_lost_without_yes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("client").parts["leftovers"] = LEFT
+    with pytest.raises(KubefabError, match="without a terminal it wants --yes"):
+        runbook.destroy(run.context, "all", reset.steps, yes=False)
+    assert capsys.readouterr().out == "client  - /etc/kubernetes\n"
+    assert run.ran == []
+
+
+@pytest.mark.parametrize("answer", ["", "n", "maybe"])
+def test_what_is_no_yes_loses_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    run("client").parts["leftovers"] = LEFT
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    with pytest.raises(KubefabError, match="nothing was changed"):
+        runbook.destroy(run.context, "all", reset.steps, yes=False)
+    assert run.ran == []
+
+
+@pytest.mark.parametrize("answer", ["y", " YES "])
+def test_a_yes_at_the_terminal_is_enough(run: Run, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    run("client").parts["leftovers"] = LEFT
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    runbook.destroy(run.context, "client", reset.steps, yes=False)
+    assert run.ran == ["tear-down.sh"]
+
+
+def test_yes_in_advance_asks_nobody_and_still_lists_what_dies(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("client").parts["leftovers"] = LEFT
+    runbook.destroy(run.context, "client", reset.steps, yes=True)
+    assert run.ran == ["tear-down.sh"]
+    assert capsys.readouterr().out.startswith("client  - /etc/kubernetes\n")
+
+
+def test_where_nothing_is_left_nobody_is_asked(run: Run) -> None:
+    runbook.destroy(run.context, "all", reset.steps, yes=False)
+    assert run.ran == []
+
+
+def test_a_dry_reset_asks_nobody_and_loses_nothing(dry: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    dry("client").parts["leftovers"] = LEFT
+    runbook.destroy(dry.context, "all", reset.steps, yes=False)
+    assert dry.ran == []
+    assert "client   ~ nothing of Kubernetes is left  (now: /etc/kubernetes)" in capsys.readouterr().out
+
+
+def test_nodes_that_hosts_yml_does_not_know_stop_a_reset(run: Run) -> None:
+    run.put_cluster("manager", "client", "eve")
+    with pytest.raises(KubefabError, match=r"has nodes that hosts\.yml does not know: eve"):
+        runbook.destroy(run.context, "all", reset.steps, yes=True)
+    assert run.ran == []
+
+
+def test_one_host_is_cleaned_without_its_master(run: Run) -> None:
+    def away() -> None:
+        raise HostError("it is long gone")
+
+    run("manager").on_look = away
+    run("client").parts["leftovers"] = LEFT
+    runbook.destroy(run.context, "client", reset.steps, yes=True)
+    assert run.ran == ["tear-down.sh"]
+    assert (run("manager").locks, len(run("client").locks)) == ([], 1)
+
+
+# --- what only looks
+
+
+def status(run: Run, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    with pytest.raises(Exit) as ended:
+        runbook.show_status(run.context, health.steps, as_json=True)
+    assert ended.value.code == 1
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_the_status_is_one_object_and_nothing_else(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    found = status(run, capsys)
+    assert found["healthy"] is False
+    assert "client: it is Ready: there is no cluster yet" in found["problems"]
+
+
+def test_a_host_that_does_not_answer_is_a_problem_like_others(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def away() -> None:
+        raise HostError("cannot be reached")
+
+    run("client").on_look = away
+    assert "client: cannot be reached" in status(run, capsys)["problems"]
+
+
+def test_a_change_that_goes_on_is_told_and_not_waited_for(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("client").parts["change"] = "change 1795377600 swap is off"
+    assert "client: a change is going on: swap is off" in status(run, capsys)["problems"]
+    assert run.clock.slept == []
+
+
+def test_a_status_leaves_what_comes_after_it_as_it_was(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.engine.failures.append(Failure("third", "swap is off", HostError("no")))
+    status(run, capsys)
+    assert (run.engine.report.quiet, run.engine.patient) == (False, True)
+    assert [failure.host for failure in run.engine.failures] == ["third"]
+
+
+def test_a_kubeconfig_is_for_this_computer(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run.put_cluster("manager")
+    run("manager").answers["print-kubeconfig.sh"] = KUBECONFIG
+    file = tmp_path / "config"
+    runbook.save_kubeconfig(run.context, str(file), force=False)
+    assert "server: https://10.250.0.10:6443" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert capsys.readouterr().out == f"kubectl --kubeconfig {file} get nodes\n"
+
+
+def test_without_a_cluster_there_is_no_kubeconfig(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(KubefabError, match="there is no cluster to fetch a kubeconfig from"):
+        runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)
+
+
+def test_a_dry_run_writes_no_kubeconfig(dry: Run, tmp_path: Path) -> None:
+    dry.put_cluster("manager")
+    dry("manager").answers["print-kubeconfig.sh"] = KUBECONFIG
+    runbook.save_kubeconfig(dry.context, str(tmp_path / "config"), force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the end of a run
+
+
+def execute(run: Run, body: Any) -> None:
+    @task(name="up")
+    def up(c: Context) -> None:
+        body()
+
+    collection = Collection("cluster", up)
+    outer = Collection()
+    outer.add_collection(collection)
+    runbook.Runbook(outer, run.context.config).execute(ParserContext("cluster.up"))
+
+
+def used(run: Run) -> None:
+    runbook.engine(False)
+
+
+def test_an_error_for_people_is_no_traceback(run: Run) -> None:
+    def fail() -> None:
+        raise KubefabError("another run is under way")
+
+    with pytest.raises(Exit, match="another run is under way") as ended:
+        execute(run, fail)
+    assert ended.value.code == 1
+
+
+def test_an_interruption_says_what_goes_on(run: Run) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Exit, match="the same command waits for it and goes on") as ended:
+        execute(run, interrupt)
+    assert ended.value.code == 130
+
+
+def test_failures_are_one_error_at_the_end(run: Run) -> None:
+    def fail() -> None:
+        used(run)
+        run.engine.failures += [Failure(name, "swap is off", HostError("no")) for name in ("manager", "client")]
+
+    with pytest.raises(Exit) as ended:
+        execute(run, fail)
+    assert ended.value.code == 1
+    assert str(ended.value.message).count("not so: swap is off") == 2
+
+
+def test_failures_are_told_though_a_later_task_ends_the_run(run: Run) -> None:
+    def fail() -> None:
+        used(run)
+        run.engine.failures.append(Failure("client", "swap is off", HostError("no")))
+        raise KubefabError("another run is under way")
+
+    with pytest.raises(Exit, match="another run is under way") as ended:
+        execute(run, fail)
+    assert "client: not so: swap is off" in str(ended.value.message)
+
+
+def test_a_run_that_went_well_names_the_next_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(run, lambda: runbook.converge(run.context, "all"))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("nothing to do (")
+    assert second.startswith("next: inv cluster.status")
+
+
+def test_a_dry_run_names_no_next_command(dry: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(dry, lambda: runbook.converge(dry.context, "all"))
+    assert "next:" not in capsys.readouterr().out
+
+
+def test_connections_are_closed_whatever_happens(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+    monkeypatch.setattr(run.cluster, "close", lambda: closed.append(True))
+
+    def fail() -> None:
+        used(run)
+        raise KubefabError("no")
+
+    with pytest.raises(Exit):
+        execute(run, fail)
+    assert closed == [True]
+
+
+def test_a_hosts_yml_that_is_not_there_is_an_error_for_people(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [Path(sys.executable).parent / "inv", "preflight"],
+        cwd=ROOT,
+        env={**os.environ, "INV_HOSTS": str(tmp_path / "none.yml")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"{tmp_path}/none.yml: No such file or directory")
+    assert "Traceback" not in ended.stderr
