@@ -34,7 +34,7 @@ def _get(url: str, authority: str) -> str:
     from requests.adapters import HTTPAdapter, Retry
 
     # The tunnel's end here may not be listening yet.
-    adapter = HTTPAdapter(max_retries=Retry(total=None, connect=6, backoff_factor=0.01))
+    adapter = HTTPAdapter(max_retries=Retry(6, read=0, redirect=0, status=0, other=0, backoff_factor=0.01))
     # kubeadm puts this name into every certificate; localhost only into those that we asked for.
     adapter.init_poolmanager(1, 1, assert_hostname="kubernetes")
     try:

@@ -223,8 +223,8 @@ class Engine:
 
         def look() -> str | None:
             self._look_again(host, step)
-            gap = self._gap(host, step)
-            self.report.running(host.name, step.title, gap or "")
+            if gap := self._gap(host, step):
+                self.report.running(host.name, step.title, gap)
             return gap
 
         gap = self._gap(host, step)

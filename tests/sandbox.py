@@ -22,6 +22,9 @@ for top in etc run var root; do
     mkdir "/mnt/$top" "/mnt/$top/upper" "/mnt/$top/work"
     mount -t overlay sandbox -o "lowerdir=/$top,upperdir=/mnt/$top/upper,workdir=/mnt/$top/work" "/$top"
 done
+# Whatever this computer is, in here it never knew Kubernetes.
+rm -rf /etc/kubernetes /etc/cni /var/lib/kubelet /var/lib/etcd /var/lib/cni /var/lib/kubefab /root/.kube \\
+    /run/flannel /run/kubefab /run/containerd /run/systemd/generator* /etc/systemd/system/*.swap
 mkdir /mnt/bin
 export PATH="/mnt/bin:$PATH" LC_ALL=C
 stub() { # stub NAME TEXT: a command that is noted in /mnt/calls, and says this

@@ -122,6 +122,10 @@ def captured(name: str) -> dict[str, str]:
     return facts.sections((CAPTURED / f"look-{name}.txt").read_text())
 
 
+def parse_cluster(text: str) -> ClusterFacts | None:
+    return facts.parse_cluster({"cluster": text}, Facts())
+
+
 def shown(found: object) -> dict[str, object]:
     """Field by field: a difference then has a name."""
     return {field.name: getattr(found, field.name) for field in fields(found)}  # type: ignore[arg-type]
@@ -141,7 +145,9 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
 
 
 def test_the_cluster_as_its_master_tells_it() -> None:
-    assert facts.parse_cluster(captured("master")["cluster"], "ok") == replace(LIVE, healthz="ok")
+    parts = {**captured("master"), "healthz": "ok"}
+    whole = replace(LIVE, healthz="ok", ca=MASTER.admin_ca, endpoint=MASTER.admin_server)
+    assert facts.parse_cluster(parts, MASTER) == whole
 
 
 def test_a_fresh_machine_is_a_machine_and_nothing_more() -> None:
@@ -151,7 +157,7 @@ def test_a_fresh_machine_is_a_machine_and_nothing_more() -> None:
     assert fresh.packages == {"bash-completion": Package("un")}
     assert fresh.units == {name: Unit() for name in ("containerd", "kubelet", "kubefab-images")}
     assert (fresh.admin_ca, fresh.kubelet_ca, fresh.change, fresh.containers) == ("", "", None, 0)
-    assert facts.parse_cluster(captured("fresh")["cluster"]) is None
+    assert facts.parse_cluster(captured("fresh"), Facts()) is None
 
 
 def test_a_broken_off_dpkg_behind_a_greeting() -> None:
@@ -171,19 +177,19 @@ def test_dpkg_says_in_two_letters_what_is_wanted_and_what_is(status: str, instal
 
 
 def test_an_api_server_that_cannot_be_reached_is_a_cluster_that_is_silent() -> None:
-    live = facts.parse_cluster(captured("silent")["cluster"])
+    live = facts.parse_cluster(captured("silent"), Facts())
     assert live is not None
     assert live.silent.startswith("The connection to the server lab.kubefab.internal:6443 was refused")
     assert (live.version, live.pod_subnet, live.nodes, live.workloads) == ("1.37.2", "10.244.0.0/16", {}, {})
 
 
 def test_what_kubectl_warns_of_beside_its_answer_ends_nothing() -> None:
-    live = facts.parse_cluster('version 1.37.2\nanswer Warning: v1 is old {"items": []} I1122 throttled')
+    live = parse_cluster('version 1.37.2\nanswer Warning: v1 is old {"items": []} I1122 throttled')
     assert live == ClusterFacts(version="1.37.2")
 
 
 def test_an_answer_that_is_none_is_silence() -> None:
-    live = facts.parse_cluster("version 1.37.2\nanswer Warning: {")
+    live = parse_cluster("version 1.37.2\nanswer Warning: {")
     assert live == ClusterFacts(version="1.37.2", silent="kubectl said 'Warning: {'")
 
 
@@ -201,14 +207,9 @@ def test_partial_looks_merge() -> None:
     assert facts.parse(swapped) == replace(MASTER, swap=())
 
 
-def test_a_hosts_facts_are_completed_by_its_masters_word() -> None:
-    host = facts.with_cluster(Facts(machine_id=CLIENT.machine_id), MASTER, LIVE)
-    assert host.cluster == replace(LIVE, ca=MASTER.admin_ca, endpoint=MASTER.admin_server)
-    assert host.node == CLIENT
-
-
-def test_without_a_cluster_there_is_none_to_complete_a_host_by() -> None:
-    assert facts.with_cluster(Facts(hostname="client"), MASTER, None).cluster is None
+def test_a_host_is_the_node_of_its_own_machine_id() -> None:
+    assert Facts(machine_id=CLIENT.machine_id, cluster=LIVE).node == CLIENT
+    assert Facts(machine_id="another", cluster=LIVE).node is None
 
 
 def test_a_machine_without_an_id_is_nobodys_node() -> None:
@@ -222,6 +223,6 @@ def test_the_authority_of_a_tunnel_is_that_of_admin_conf() -> None:
 
 def test_a_node_that_has_not_reported_yet_says_so() -> None:
     item = '{"items": [{"kind": "Node", "metadata": {"name": "new"}, "status": {}}]}'
-    live = facts.parse_cluster(f"answer {item}")
+    live = parse_cluster(f"answer {item}")
     assert live is not None
     assert live.nodes["new"] == Node("new", trouble="its kubelet has not reported yet")

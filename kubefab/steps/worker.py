@@ -17,6 +17,10 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     def delete_node(_: Host) -> None:
         cluster.master.during(f"{name} is no other machine's Node").ask("kubectl.sh", "delete", "node", name)
 
+    def forget_token(host: Host) -> None:
+        host.change("forget-token.sh")
+        cluster.master.during(f"{name} has joined").ask("delete-tokens.sh", name)
+
     return [
         Step("its name is nobody else's", name_taken(host), None, _TAKEN_HINT),
         Step("its name is no other machine's Node", stale_node(name), delete_node, touches="cluster", parts=()),
@@ -29,6 +33,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             within=30,
             touches="cluster",
         ),
+        Step("no token of its join is left", token_left, forget_token, parts=("node",)),
         service("kubelet"),
     ]
 
@@ -98,13 +103,18 @@ def no_node(name: str) -> Gap:
     return gap
 
 
+def token_left(facts: Facts) -> str | None:
+    """kubeadm cleans up after a join, unless it was killed and the kubelet finished alone."""
+    return "what a broken-off join left" if facts.join_begun else None
+
+
 def join(cluster: Cluster, host: Host) -> None:
     """Joins with a token of its own, and with the CA carried over SSH: no wait for a signed cluster-info.
 
     kubeadm's discovery by token alone polls every 5 s for a signature that is there some 6 s after init.
     """
     master = cluster.master.during(f"{host.name} may join")
-    token, ca = master.ask("mint-token.sh", secret=True).split()
+    token, ca = master.ask("mint-token.sh", host.name, secret=True).split()
     live = cluster.facts(host).cluster
     assert live
     discovery = b64encode(render.discovery(live.endpoint, ca).encode()).decode()
@@ -112,7 +122,7 @@ def join(cluster: Cluster, host: Host) -> None:
     try:
         host.change("join.sh", DISCOVERY, payload=f"{discovery}\n{document}")
     finally:
-        master.ask("delete-token.sh", token.partition(".")[0])
+        master.ask("delete-tokens.sh", host.name)
 
 
 def _where_there_is_one(gap: Gap) -> Gap:

@@ -10,7 +10,9 @@ conf() { # conf FILE: the server and the CA a kubeconfig trusts
 }
 [ ! -e /etc/kubernetes/admin.conf ] || conf admin.conf admin
 [ ! -e /etc/kubernetes/kubelet.conf ] || conf kubelet.conf kubelet
-[ ! -e /etc/kubernetes/bootstrap-kubelet.conf ] || echo "join_begun yes"
+for file in /etc/kubernetes/bootstrap-kubelet.conf /run/kubefab/discovery.conf; do
+    [ ! -e "$file" ] || echo "join_begun yes"
+done
 [ ! -e /var/lib/kubefab/init ] || { read -r since </var/lib/kubefab/init; echo "init_begun ${since:-0}"; }
 [ ! -d /var/lib/etcd/member ] || echo "etcd_data yes"
 for manifest in /etc/kubernetes/manifests/*.yaml; do

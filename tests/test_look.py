@@ -1,0 +1,377 @@
+"""The look, run by this computer's own shell: what it prints can be read, and it changes nothing."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from kubefab import facts
+from kubefab.facts import ClusterFacts, Facts, Node
+from kubefab.remote import look_program
+from tests import sandbox
+
+ADMIN = sandbox.file(
+    "/etc/kubernetes/admin.conf",
+    """apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: QUJD
+    server: https://lab.kubefab.internal:6443
+  name: lab
+""",
+)
+MANIFESTS = sandbox.file(
+    "/etc/kubernetes/manifests/kube-apiserver.yaml",
+    """spec:
+  containers:
+  - command:
+    - kube-apiserver
+    - --service-cluster-ip-range=10.96.0.0/12
+    - --service-account-issuer=https://kubernetes.default.svc.cluster.local
+    image: registry.k8s.io/kube-apiserver:v1.37.2
+""",
+) + sandbox.file(
+    "/etc/kubernetes/manifests/kube-controller-manager.yaml",
+    """spec:
+  containers:
+  - command:
+    - kube-controller-manager
+    - --cluster-cidr=10.244.0.0/16
+    image: registry.k8s.io/kube-controller-manager:v1.37.2
+""",
+)
+SOCKET = f"""mkdir -p /run/containerd
+{sys.executable} -c 'import socket; socket.socket(socket.AF_UNIX).bind("/run/containerd/containerd.sock")'
+"""
+
+
+def look(before: str, *parts: str, paths: str = "") -> dict[str, str]:
+    """A look in a sandbox, after this shell text."""
+    program = sandbox.file("/mnt/look", look_program())
+    return facts.sections(sandbox.run(f"{before}\n{program}sh /mnt/look {' '.join(parts)} -- {paths} || true"))
+
+
+def found(before: str, *parts: str, paths: str = "") -> Facts:
+    return facts.parse(look(before, *parts, paths=paths))
+
+
+@cache
+def here() -> dict[str, str]:
+    """A look at this very computer, as the user who runs the tests."""
+    parts = ("change", "system", "files", "packages", "services", "runtime", "node", "leftovers")
+    ended = subprocess.run(
+        ["sh", "-s", "--", *parts, "--", "/etc/passwd", "/nonexistent"],
+        input=look_program(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stderr == ""
+    return facts.sections(ended.stdout)
+
+
+def test_a_look_at_this_computer_can_be_read() -> None:
+    this = facts.parse(here())
+    assert list(here()) == ["change", "system", "files", "packages", "services", "runtime", "node", "leftovers"]
+    assert this.cpus > 0
+    assert this.memory_mib > 0
+    assert this.disk_mib > 0
+    assert this.os
+    assert this.arch
+    assert this.kernel
+    assert this.hostname
+    assert this.cgroups in ("cgroup2fs", "tmpfs")
+    assert list(this.files) == ["/etc/passwd"]
+    assert this.mtimes["/etc/passwd"] > 0
+    assert this.skew > 0  # nobody said when we asked
+
+
+def test_only_what_is_asked_for_is_looked_at_and_in_that_order() -> None:
+    ended = subprocess.run(
+        ["sh", "-s", "--", "files", "change", "--"], input=look_program(), capture_output=True, text=True, check=True
+    )
+    assert [line for line in ended.stdout.splitlines() if line.startswith("==")] == ["== files", "== change"]
+
+
+def test_a_part_that_is_not_there_leaves_the_others_alone() -> None:
+    ended = subprocess.run(
+        ["sh", "-s", "--", "none", "system", "--"], input=look_program(), capture_output=True, text=True, check=False
+    )
+    assert facts.parse(facts.sections(ended.stdout)).cpus > 0
+
+
+@sandbox.needed
+def test_a_look_changes_nothing() -> None:
+    everything = "change system files packages services runtime node leftovers cluster"
+    before = f"{ADMIN}{MANIFESTS}{SOCKET}{sandbox.file('/mnt/look', look_program())}"
+    list_all = "find /mnt/etc/upper /mnt/run/upper /mnt/var/upper /mnt/root/upper /tmp -newer /mnt/look 2>/dev/null || true"
+    text = f"{before}sleep 0.02; touch /mnt/look; sleep 0.02\nsh /mnt/look {everything} -- /etc/hosts >/mnt/said\n{list_all}"
+    assert [line for line in sandbox.run(text).splitlines() if not line.startswith("/tmp")] == []
+
+
+@sandbox.needed
+def test_kubectl_leaves_nothing_in_anybodys_home() -> None:
+    (call,) = sandbox.run(
+        f"{ADMIN}{MANIFESTS}{sandbox.file('/mnt/look', look_program())}sh /mnt/look cluster -- >/dev/null\ncat /mnt/calls"
+    ).splitlines()
+    assert "--cache-dir /run/kubefab/kubectl" in call
+    assert "--request-timeout 5s" in call
+
+
+# --- system
+
+SWAPS = """Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority
+/swap.img                               file\t\t2097148\t\t0\t\t-2
+/dev/zram0                              partition\t65536\t\t0\t\t100
+"""
+FSTAB = """# comment
+/dev/sda1 / ext4 defaults 0 1
+  /swap.img none swap sw 0 0
+#/old.img none swap sw 0 0
+LABEL=x none swap defaults
+/dev/sdb1 /swap ext4
+"""
+
+
+@sandbox.needed
+def test_swap_is_seen_now_and_after_the_next_boot() -> None:
+    before = (
+        sandbox.file("/mnt/swaps", SWAPS)
+        + "mount --bind /mnt/swaps /proc/swaps\n"
+        + sandbox.file("/etc/fstab", FSTAB)
+        + sandbox.file("/run/systemd/generator/dev-zram0.swap", "")
+        + "mkdir -p /etc/systemd/system/multi-user.target.wants\nln -s /dev/null /etc/systemd/system/masked.swap\n"
+        + sandbox.file("/run/systemd/generator/masked.swap", "")
+        + sandbox.file("/etc/systemd/system/multi-user.target.wants/dphys-swapfile.service", "")
+    )
+    this = found(before, "system")
+    assert this.swap == ("/swap.img, 2047 MiB", "/dev/zram0, 64 MiB")
+    assert this.swap_later == (
+        "/swap.img in /etc/fstab",
+        "LABEL=x in /etc/fstab",
+        "dev-zram0.swap",
+        "dphys-swapfile.service",
+    )
+
+
+@sandbox.needed
+def test_after_swap_off_there_is_nothing_left_to_switch_off() -> None:
+    units = sandbox.file("/run/systemd/generator/dev-zram0.swap", "") + sandbox.file("/etc/systemd/system/a.swap", "")
+    mask = "stub systemctl '[ \"$1\" != mask ] || ln -s /dev/null \"/etc/systemd/system/$3\"'\n"
+    before = sandbox.file("/etc/fstab", FSTAB) + units + mask + sandbox.script("swap-off.sh")
+    assert found(before, "system").swap_later == ()
+
+
+@sandbox.needed
+def test_names_of_control_planes_are_seen_and_comments_are_not() -> None:
+    hosts = """127.0.0.1 localhost
+10.0.0.1 lab.kubefab.internal gate # near old.kubefab.internal
+#10.0.0.2 gone.kubefab.internal
+# 10.0.0.3 gone.kubefab.internal
+10.0.0.4 other.example.org # not x.kubefab.internal
+"""
+    seen = found(sandbox.file("/etc/hosts", hosts), "system").endpoints
+    assert {name: address for name, address in seen.items() if name.endswith(".kubefab.internal")} == {
+        "lab.kubefab.internal": "10.0.0.1"
+    }
+
+
+@sandbox.needed
+def test_a_release_may_be_written_in_quotes() -> None:
+    text = 'NAME="Ubuntu"\nID=ubuntu\nVERSION_ID="24.04"\n'
+    this = found(f"rm /etc/os-release\n{sandbox.file('/etc/os-release', text)}", "system")
+    assert (this.os, this.os_version) == ("ubuntu", "24.04")
+
+
+@sandbox.needed
+def test_a_machine_without_an_id_has_none() -> None:
+    assert found("rm -f /etc/machine-id", "system").machine_id == ""
+
+
+@sandbox.needed
+def test_addresses_have_their_interfaces() -> None:
+    line = "2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0\n"
+    this = found(f"{sandbox.file('/mnt/lines', line)}stub ip 'cat /mnt/lines'\n", "system")
+    assert this.addresses == {"10.0.0.5": "eth0"}
+
+
+# --- files, packages
+
+
+@sandbox.needed
+def test_files_have_their_digest_and_their_age() -> None:
+    before = "printf text >/etc/a\ntouch -d @1795377600.25 /etc/a\n"
+    this = found(before, "files", paths="/etc/a /etc/none")
+    assert this.files == {"/etc/a": "982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1"}
+    assert this.mtimes == {"/etc/a": 1795377600.25}
+
+
+DPKG = """Package: kubelet
+Status: hold ok half-configured
+Maintainer: x
+Architecture: all
+Version: 1.37.2-1.1
+Description: Node agent for Kubernetes clusters
+
+Package: containerd
+Status: install ok unpacked
+Maintainer: x
+Architecture: all
+Version: 1.7.24~ds1-6+b4
+Description: open and reliable - container runtime
+
+Package: kubectl
+Status: hold ok installed
+Maintainer: x
+Architecture: all
+Version: 1.37.2-1.1
+Description: command line
+"""
+OWN_DPKG = sandbox.file("/mnt/dpkg/status", DPKG) + (
+    "mkdir -p /mnt/dpkg/info /mnt/dpkg/updates /mnt/dpkg/triggers\necho 1 >/mnt/dpkg/info/format\n"
+    "for name in kubelet containerd kubectl; do >/mnt/dpkg/info/$name.list; >/mnt/dpkg/info/$name.md5sums; done\n"
+    "export DPKG_ADMINDIR=/mnt/dpkg\n"
+)
+
+
+@sandbox.needed
+def test_a_broken_off_dpkg_names_its_packages_once_and_bare() -> None:
+    this = found(OWN_DPKG, "packages")
+    assert sorted(this.dpkg_broken) == ["containerd", "kubelet"]
+
+
+@sandbox.needed
+def test_packages_have_their_state_and_version() -> None:
+    packages = found(OWN_DPKG, "packages").packages
+    assert packages["kubectl"].held
+    assert packages["kubectl"].installed
+    assert packages["kubelet"].version == "1.37.2-1.1"
+    assert not packages["kubelet"].installed
+    assert not packages["containerd"].installed
+
+
+@sandbox.needed
+def test_whoever_holds_apts_lock_is_named() -> None:
+    holder = (
+        "import fcntl, time\n"
+        "file = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(file, fcntl.LOCK_EX)\n"
+        "open('/mnt/held', 'w'); time.sleep(30)\n"
+    )
+    wait = "n=0; until [ -e /mnt/held ]; do n=$((n + 1)); [ $n -lt 2000 ] || exit 9; sleep 0.01; done\n"
+    before = f"mkdir -p /var/lib/dpkg /var/lib/apt/lists\n{sandbox.file('/mnt/holder.py', holder)}{sys.executable} /mnt/holder.py &\n{wait}"
+    lock = found(before, "packages").apt_lock
+    assert lock.startswith("python")
+    assert "(process " in lock
+    assert found("", "packages").apt_lock == ""
+
+
+# --- runtime, node, cluster, leftovers
+
+
+@sandbox.needed
+def test_a_runtime_says_whether_its_cri_answers_and_which_images_it_has() -> None:
+    plugins = "TYPE ID PLATFORMS STATUS\nio.containerd.grpc.v1 cri linux/amd64 ok\nio.containerd.grpc.v1 version - ok\n"
+    ctr = 'case "$*" in *plugins*) cat /mnt/plugins ;; *images*) echo r/pause:3; echo r/proxy:1 ;; esac'
+    this = found(f"{SOCKET}{sandbox.file('/mnt/plugins', plugins)}stub ctr '{ctr}'\n", "runtime")
+    assert (this.cri, this.images) == ("ok", ("r/pause:3", "r/proxy:1"))
+
+
+@sandbox.needed
+def test_without_a_socket_nobody_is_asked() -> None:
+    assert found("stub ctr 'echo bad'", "runtime", "leftovers") == Facts()
+
+
+@sandbox.needed
+def test_what_of_kubernetes_is_on_a_host() -> None:
+    before = (
+        ADMIN
+        + MANIFESTS
+        + "sed s/QUJD/REVG/ /etc/kubernetes/admin.conf >/etc/kubernetes/kubelet.conf\n"
+        + "mkdir -p /root/.kube /var/lib/etcd/member /etc/cni/net.d /var/lib/kubefab\n"
+        + "cp /etc/kubernetes/admin.conf /root/.kube/config\n>/etc/cni/net.d/10-flannel.conflist\n"
+        + ">/etc/kubernetes/bootstrap-kubelet.conf\necho 1795377600 >/var/lib/kubefab/init\n"
+    )
+    assert replace(found(before, "node"), ports={}) == Facts(
+        admin_ca=facts.fingerprint("QUJD"),
+        kubelet_ca=facts.fingerprint("REVG"),
+        admin_server="https://lab.kubefab.internal:6443",
+        join_begun=True,
+        init_begun="1795377600",
+        etcd_data=True,
+        manifests=("kube-apiserver.yaml", "kube-controller-manager.yaml"),
+        cni=("10-flannel.conflist",),
+        kubeconfig="same",
+    )
+
+
+@sandbox.needed
+def test_a_marker_that_was_cut_off_is_a_marker() -> None:
+    assert found(sandbox.file("/var/lib/kubefab/init", ""), "node").init_begun == "0"
+
+
+@sandbox.needed
+def test_a_kubeconfig_of_another_cluster_is_another() -> None:
+    assert found(ADMIN + sandbox.file("/root/.kube/config", "x"), "node").kubeconfig == "other"
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("line", "ports"),
+    [
+        ('LISTEN 0 4096 0.0.0.0:6443 0.0.0.0:* users:(("kube-apiserver",pid=7,fd=3))', {6443: "kube-apiserver"}),
+        ('LISTEN 0 4096 [::]:10250 [::]:* users:(("kubelet",pid=7,fd=3),("x",pid=8,fd=3))', {10250: "kubelet"}),
+        ("LISTEN 0 4096 *:2379 *:*", {2379: ""}),
+        ('LISTEN 0 4096 127.0.0.54%lo:53 0.0.0.0:* users:(("systemd-resolve",pid=7,fd=3))', {53: "systemd-resolve"}),
+    ],
+)
+def test_ports_have_whoever_holds_them(line: str, ports: dict[int, str]) -> None:
+    line += "\n"
+    assert found(f"{sandbox.file('/mnt/lines', line)}stub ss 'cat /mnt/lines'\n", "node").ports == ports
+
+
+def cluster(kubectl: str) -> ClusterFacts | None:
+    return facts.parse_cluster(look(f"{ADMIN}{MANIFESTS}stub kubectl '{kubectl}'\n", "cluster"), Facts())
+
+
+LIVE = ClusterFacts(version="1.37.2", pod_subnet="10.244.0.0/16", service_subnet="10.96.0.0/12")
+ITEM = '{"items": [{"kind": "Node", "metadata": {"name": "a \\\\ n"}, "status": {}}]}'
+
+
+@sandbox.needed
+def test_the_cluster_is_told_by_its_manifests_and_its_api_server() -> None:
+    node = Node("n", trouble="its kubelet has not reported yet")
+    item = ITEM.replace("a \\\\ n", "n").replace(" ", "\\n")
+    assert cluster(f'printf "%b" "{item.replace(chr(34), chr(92) + chr(34))}"') == replace(LIVE, nodes={"n": node})
+
+
+@sandbox.needed
+def test_an_api_server_that_does_not_answer_is_told_by_kubectls_last_line() -> None:
+    kubectl = 'echo "E1122 memcache.go: trouble" >&2; echo "The connection was refused" >&2; exit 1'
+    assert cluster(kubectl) == replace(LIVE, silent="The connection was refused")
+
+
+@sandbox.needed
+def test_warnings_beside_an_answer_are_passed_over() -> None:
+    kubectl = 'echo "Warning: v1 is old" >&2; printf "{\\"items\\": []}"'
+    assert cluster(kubectl) == LIVE
+
+
+@sandbox.needed
+def test_without_a_control_plane_there_is_no_cluster() -> None:
+    assert facts.parse_cluster(look("", "cluster"), Facts()) is None
+
+
+@sandbox.needed
+def test_what_a_reset_takes_away_is_seen() -> None:
+    rules = ":KUBE-FORWARD - [0:0]\n:DOCKER - [0:0]\n:CNI-X - [0:0]\n-A INPUT -j KUBE-FORWARD\n"
+    before = (
+        SOCKET
+        + "stub ctr 'echo one; echo two'\n"
+        + f"{sandbox.file('/mnt/rules', rules)}stub iptables-save 'cat /mnt/rules'\n"
+        + "mkdir -p /var/lib/kubelet/pods/a /var/lib/etcd /var/lib/cni\nmount -t tmpfs a /var/lib/kubelet/pods/a\n"
+    )
+    this = found(before, "leftovers")
+    assert (this.containers, this.chains, this.mounts) == (2, 2, ("/var/lib/kubelet/pods/a",))
+    assert this.directories == ("/var/lib/kubelet",)  # empty ones are nothing
