@@ -102,39 +102,42 @@ class Runbook(Executor):
     """invoke's executor, with one error at the end for all hosts, and no traceback for anybody."""
 
     def execute(self, *tasks: Any) -> Any:
+        results = {}
+        ended: Exit | None = None
         try:
-            return self._execute(*tasks)
+            results = super().execute(*tasks)
+        except Stop:
+            pass  # its failure is told below
         except KubefabError as error:
-            raise Exit(str(error), code=1) from error
+            ended = Exit(str(error), code=1)
+        except Exit as error:
+            ended = error
         except KeyboardInterrupt:
-            raise Exit(_INTERRUPTED, code=130) from None
+            raise Exit(_INTERRUPTED, code=130) from None  # all that failed then did so for this reason
         except BrokenPipeError:
             # Nobody reads on; Python would say so once more when it flushes at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise Exit(code=141) from None
-
-    def _execute(self, *tasks: Any) -> Any:
-        results = {}
-        try:
-            results = super().execute(*tasks)
-        except Stop:
-            pass  # its failures are told below
         finally:
             if used := engine.cache_info().currsize:
                 engine_of(self).close()
         if used:
-            self._tell(engine_of(self), [task.name for task in tasks])
+            self._tell(engine_of(self), ended, [task.name for task in tasks])
+        if ended:
+            raise ended
         return results
 
-    def _tell(self, run: Engine, names: list[str]) -> None:
+    def _tell(self, run: Engine, ended: Exit | None, names: list[str]) -> None:
         """What has happened, in the end. Exit with 1 where a host failed."""
         run.cluster.log.write_line(f"round trips: {run.round_trips()}")
         if run.failures:
-            raise Exit(report.failures(run.failures, run.cluster.log.path), code=1)
-        if run.converged:
+            told = report.failures(run.failures, run.cluster.log.path)
+            also = ended.message if ended and ended.message else ""
+            raise Exit("\n".join((told, also)) if also else told, code=1)
+        if run.converged and not ended:
             print(run.report.summary(run.planned))
-        if not run.dry and (following := NEXT.get(names[-1])):
-            print(following)
+            if not run.dry and (following := NEXT.get(names[-1])):
+                print(following)
 
 
 NEXT = {

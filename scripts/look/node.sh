@@ -14,6 +14,9 @@ for file in /etc/kubernetes/bootstrap-kubelet.conf /run/kubefab/discovery.conf; 
     [ ! -e "$file" ] || echo "join_begun yes"
 done
 [ ! -e /var/lib/kubefab/init ] || { read -r since </var/lib/kubefab/init; echo "init_begun ${since:-0}"; }
+if [ -e /etc/kubernetes/pki/ca.crt ] && [ ! -e /etc/kubernetes/kubelet.conf ]; then
+    echo "join_begun yes"
+fi
 [ ! -d /var/lib/etcd/member ] || echo "etcd_data yes"
 for manifest in /etc/kubernetes/manifests/*.yaml; do
     [ ! -e "$manifest" ] || echo "manifest ${manifest##*/}"
