@@ -102,6 +102,16 @@ class Runbook(Executor):
     """invoke's executor, with one error at the end for all hosts, and no traceback for anybody."""
 
     def execute(self, *tasks: Any) -> Any:
+        try:
+            return self._execute(*tasks)
+        except KeyboardInterrupt:
+            raise Exit(_INTERRUPTED, code=130) from None  # all that failed then did so for this reason
+        except BrokenPipeError:
+            # Nobody reads on; Python would say so once more when it flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(code=141) from None
+
+    def _execute(self, *tasks: Any) -> Any:
         results = {}
         ended: Exit | None = None
         try:
@@ -112,12 +122,6 @@ class Runbook(Executor):
             ended = Exit(str(error), code=1)
         except Exit as error:
             ended = error
-        except KeyboardInterrupt:
-            raise Exit(_INTERRUPTED, code=130) from None  # all that failed then did so for this reason
-        except BrokenPipeError:
-            # Nobody reads on; Python would say so once more when it flushes at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise Exit(code=141) from None
         finally:
             if used := engine.cache_info().currsize:
                 engine_of(self).close()
