@@ -1,11 +1,13 @@
 #!/bin/sh
 # Starts fetching images in the background, as the transient unit kubefab-images; no run waits for it.
-# usage: fetch-images.sh VERSION PATTERN IMAGE…    of the images that kubeadm names, those like PATTERN, and IMAGEs
+# usage: fetch-images.sh VERSION PATTERN IMAGE…    of the images that kubeadm names, those like PATTERN (none
+# where it is empty), and IMAGEs
 set -eu
 systemctl reset-failed kubefab-images 2>/dev/null || true
 # shellcheck disable=SC2016  # expanded by the unit's own shell
 exec systemd-run --quiet --collect --unit=kubefab-images --property=Nice=10 /bin/sh -c '
-    named=$(kubeadm config images list --kubernetes-version "v$1" | grep -E "$2")
+    named=
+    [ -z "$2" ] || named=$(kubeadm config images list --kubernetes-version "v$1" | grep -E "$2")
     shift 2
     for attempt in 1 2 3; do
         failed=

@@ -48,8 +48,8 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         files("the shell completes kubectl and kubeadm", render.completion()),
         Step(
             "images are here, or on their way",
-            no_images(images(inventory)),
-            script("fetch-images.sh", version, fetched_by(host), *images(inventory)),
+            no_images(images(inventory, host)),
+            script("fetch-images.sh", version, "" if master(host) else WORKER_IMAGES, *images(inventory, host)),
             parts=("runtime", "services"),
         ),
     ]
@@ -89,15 +89,17 @@ def disabled(facts: Facts) -> str | None:
     return None if enabled == "enabled" else enabled or MISSING
 
 
-def images(inventory: Inventory) -> list[str]:
-    """What every host needs and whose version is known beforehand."""
-    version = inventory.cluster.kubernetes
-    return [f"{render.image_repository(inventory)}/kube-proxy:v{version}", *FLANNEL_IMAGES]
+def images(inventory: Inventory, host: Host) -> list[str]:
+    """What this host needs and whose version is known beforehand.
+
+    The master's own are pulled by kubeadm init: both at once would unpack each of them twice.
+    """
+    proxy = f"{render.image_repository(inventory)}/kube-proxy:v{inventory.cluster.kubernetes}"
+    return list(FLANNEL_IMAGES) if master(host) else [proxy, *FLANNEL_IMAGES]
 
 
-def fetched_by(host: Host) -> str:
-    """Which of the images that kubeadm names this host will run, as a pattern for grep -E."""
-    return "." if host.wanted.role == "master" else WORKER_IMAGES
+def master(host: Host) -> bool:
+    return host.wanted.role == "master"
 
 
 def no_images(wanted: list[str]) -> Gap:

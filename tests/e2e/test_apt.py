@@ -1,18 +1,22 @@
 """A package manager that is busy, or was broken off by somebody else. A minute."""
 
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from .harness import SPARE, Kubefab, fresh, hosts_file, on, wait_on
 
 # As apt takes its own: a POSIX lock, which flock(1) would not see.
-HOLD = (
-    "systemd-run --quiet --unit=e2e-apt perl -e '"
-    'use Fcntl; open(F, ">>", "{path}") or die; '
-    'fcntl(F, F_SETLK, pack("ssx4qqi", F_WRLCK, 0, 0, 0, 0)) or die; sleep 600\''
-)
-LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock")
+HOLDER = """\
+use Fcntl;
+open(my $file, ">>", $ARGV[0]) or die;
+my $lock = pack("ssx4qqi", F_WRLCK, 0, 0, 0, 0);
+fcntl($file, F_SETLK, $lock) or die;
+sleep 600;
+"""
+LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock")
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +26,30 @@ def alone(inv: Kubefab) -> Kubefab:
     return Kubefab(hosts_file(inv.state / "alone.yml", SPARE), inv.state)
 
 
-def test_who_holds_the_apt_lock_is_named_while_waiting_and_then_it_goes_on(alone: Kubefab) -> None:
-    for path in LOCKS:
-        on(SPARE, "systemctl reset-failed e2e-apt 2>/dev/null; " + HOLD.format(path=path))
-        wait_on(SPARE, f"grep -q :$(stat -c %i {path}) /proc/locks", 10)
+@contextmanager
+def held(path: str) -> Iterator[str]:
+    """Somebody else has this lock; the process that is to be named."""
+    on(SPARE, "cat >/root/holder.pl", stdin=HOLDER)
+    on(SPARE, f"systemd-run --quiet --collect --unit=e2e-apt perl /root/holder.pl {path}")
+    try:
         pid = on(SPARE, "systemctl show -P MainPID e2e-apt").strip()
-        with alone.started("install-docker") as run:
-            named = run.says(f"perl (process {pid})")
-            assert run.process.poll() is None, run.said()
-            on(SPARE, "systemctl stop e2e-apt")
-            run.ends(120).well()
-            assert named, run.said()
-        on(SPARE, "apt-get purge -qq -y containerd")
+        wait_on(SPARE, f"grep -q 'POSIX.* {pid} ' /proc/locks", 10)
+        yield f"perl (process {pid})"
+    finally:
+        on(SPARE, "systemctl stop e2e-apt")
+
+
+@pytest.mark.parametrize("path", LOCKS)
+def test_who_holds_a_lock_of_apt_is_named_while_waiting_and_then_it_goes_on(alone: Kubefab, path: str) -> None:
+    on(SPARE, "apt-get purge -qq -y containerd")
+    with ExitStack() as holding:
+        holder = holding.enter_context(held(path))
+        run = holding.enter_context(alone.started("install-docker"))
+        assert run.says(holder), run.said()
+        assert run.process.poll() is None, run.said()
+        on(SPARE, "systemctl stop e2e-apt")
+        run.ends(120).well()
+    assert on(SPARE, "systemctl is-active containerd").strip() == "active"
 
 
 def test_packages_that_were_only_unpacked_are_finished(alone: Kubefab) -> None:
@@ -45,15 +61,11 @@ def test_packages_that_were_only_unpacked_are_finished(alone: Kubefab) -> None:
     assert on(SPARE, "systemctl is-active containerd").strip() == "active"
 
 
-def test_a_dry_run_tells_of_it_and_waits_for_nobody(alone: Kubefab) -> None:
-    on(SPARE, HOLD.format(path=LOCKS[0]))
-    try:
-        wait_on(SPARE, f"grep -q :$(stat -c %i {LOCKS[0]}) /proc/locks", 10)
-        done = alone("--dry", "install-kubeadm").well()
-        assert done.seconds < 20
-        assert re.search(rf"^{SPARE}\s+\+ Kubernetes", done.stdout, re.MULTILINE), done.stdout
-    finally:
-        on(SPARE, "systemctl stop e2e-apt")
+def test_a_dry_run_waits_for_nobody(alone: Kubefab) -> None:
+    with held(LOCKS[0]):
+        done = alone("--dry", "cluster.up").well()
+    assert done.seconds < 20
+    assert re.search(rf"^{SPARE}\s+\+ Kubernetes", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_packages_that_somebody_else_took_off_hold_are_held_again(alone: Kubefab) -> None:

@@ -64,7 +64,7 @@ def taken_over(inv: Kubefab) -> Iterator[TakenOver]:
     dry = inv("--dry", "cluster.up")
     done = inv("cluster.up")
     yield TakenOver(uid, dry, done, before, disk(MASTER), inv("cluster.up"))
-    fresh(*PAIR)
+    inv("cluster.reset", "--yes").well()
 
 
 def test_a_plan_for_a_master_made_by_hand_does_not_touch_its_control_plane(taken_over: TakenOver) -> None:

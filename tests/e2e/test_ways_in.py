@@ -85,8 +85,7 @@ def test_neither_password_nor_program_is_in_any_log_of_the_host(by_password: ByP
     text = on(host, "journalctl --no-pager -o cat; cat /var/log/*.log /var/log/sudo* /run/kubefab/* 2>/dev/null; true")
     commands = [line for line in text.splitlines() if "sudopass" in line and "COMMAND=" in line]
     assert commands, "sudo logged nothing"
-    assert all(len(command) < 400 for command in commands), max(commands, key=len)
-    assert "set -eu" not in text
+    assert not [command for command in commands if re.search("set -|while |echo |printf ", command)]
     assert PASSWORD not in text
     no_secrets(text)
 
@@ -96,7 +95,7 @@ def test_the_kubeconfig_lands_in_the_users_home(by_password: ByPassword) -> None
     assert [line.split()[0] for line in shown] == ["sudopass", "sudopass"]
     assert shown[1].split()[1] == "600"
     assert on(MASTER, "su - sudopass -c 'kubectl get nodes -o name'").count("node/") == 2
-    assert on(MASTER, "ls -d /root/.kube 2>/dev/null; true") == "", "root got one too"
+    assert on(MASTER, "ls /root/.kube/config 2>/dev/null; true") == "", "root got one too"
 
 
 def test_a_second_up_by_password_has_nothing_to_do(by_password: ByPassword, inv: Kubefab) -> None:
