@@ -9,7 +9,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property
@@ -33,6 +33,7 @@ SCRIPTS = Path(__file__).parent.parent / "scripts"
 SUDO_PASSWORD = "KUBEFAB_SUDO_PASSWORD"  # noqa: S105  the name of an environment variable
 CONNECT_SECONDS = 8
 LOOK_SECONDS = 60
+LET_GO_SECONDS = 3
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 CHANNELS = 6  # sshd's MaxSessions is ten, and somebody may be logged in by hand
 
@@ -257,6 +258,10 @@ class Host:
             yield
         finally:
             done.set()
+            # The next run, right after this one, shall find it free.
+            with suppress(OSError):
+                channel.shutdown_write()
+            channel.status_event.wait(LET_GO_SECONDS)
             channel.close()
 
     def _run(self, program: str, args: tuple[str, ...], seconds: float | None) -> Answer:

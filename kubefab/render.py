@@ -5,12 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kubefab import releases
 from kubefab.inventory import ARGUMENTS, Host, Inventory
 
 FILES = Path(__file__).parent.parent / "files"
+TEMPLATES = Environment(
+    loader=FileSystemLoader(FILES),
+    undefined=StrictUndefined,
+    keep_trailing_newline=True,
+    autoescape=False,  # noqa: S701  what is rendered is configuration, not HTML
+)
 KEYRING = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"
 CRI_SOCKET = "unix:///run/containerd/containerd.sock"
 API_PORT = 6443
@@ -26,10 +32,7 @@ PACKAGES = "https://pkgs.k8s.io/"
 def file(path: str, **values: Any) -> str:
     """The text of files/PATH, or of the template files/PATH.j2 with these values."""
     plain = FILES / path
-    if plain.exists():
-        return plain.read_text()
-    template = (FILES / f"{path}.j2").read_text()
-    return str(Template(template, undefined=StrictUndefined, keep_trailing_newline=True).render(values))
+    return plain.read_text() if plain.exists() else TEMPLATES.get_template(f"{path}.j2").render(values)
 
 
 def mirrored(url: str, inventory: Inventory) -> tuple[str, str | None]:

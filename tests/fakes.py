@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from kubefab.cluster import Cluster
@@ -22,6 +23,7 @@ hosts:
 """
 
 
+@cache
 def inventory(text: str = HOSTS) -> Inventory:
     return parse(text, Path("hosts.yml"))
 

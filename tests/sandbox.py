@@ -18,24 +18,25 @@ _NAMESPACES = ("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kil
 _SETUP = """\
 set -eu
 mount -t tmpfs -o mode=755 sandbox /mnt
+cd /mnt
+mkdir -p bin etc/upper etc/work run/upper run/work var/upper var/work root/upper root/work
 for top in etc run var root; do
-    mkdir "/mnt/$top" "/mnt/$top/upper" "/mnt/$top/work"
     mount -t overlay sandbox -o "lowerdir=/$top,upperdir=/mnt/$top/upper,workdir=/mnt/$top/work" "/$top"
 done
 # Whatever this computer is, in here it never knew Kubernetes.
 rm -rf /etc/kubernetes /etc/cni /var/lib/kubelet /var/lib/etcd /var/lib/cni /var/lib/kubefab /root/.kube \\
     /run/flannel /run/kubefab /run/containerd /run/systemd/generator* /etc/systemd/system/*.swap
-mkdir /mnt/bin
 export PATH="/mnt/bin:$PATH" LC_ALL=C
-stub() { # stub NAME TEXT: a command that is noted in /mnt/calls, and says this
+stub() { # stub NAME TEXT: a command that is noted in /mnt/calls, and does this
     printf '#!/bin/sh\\necho "%s $*" >>/mnt/calls\\n%s\\n' "$1" "$2" >"/mnt/bin/$1"
-    chmod +x "/mnt/bin/$1"
+    [ -x "/mnt/bin/$1" ] || chmod +x "/mnt/bin/$1"
 }
 for command in apt-get apt-mark systemctl swapoff modprobe kubeadm kubectl ctr ip iptables-save iptables-restore \\
     ip6tables-save ip6tables-restore; do
-    stub "$command" ""
+    printf '#!/bin/sh\\necho "%s $*" >>/mnt/calls\\n' "$command" >"bin/$command"
 done
->/mnt/calls
+chmod +x bin/*
+>calls
 """
 
 
@@ -44,6 +45,8 @@ def _why_not() -> str:
     """Why there can be no sandbox here; "" where there can."""
     if os.geteuid() != 0:
         return "only root can try the scripts in namespaces of their own"
+    if SCRIPTS.is_relative_to("/mnt"):
+        return "a sandbox covers /mnt, and this checkout is there"
     tried = subprocess.run([*_NAMESPACES, "sh", "-s"], input=_SETUP, capture_output=True, text=True, check=False)
     return tried.stderr.strip() and f"no namespaces here: {tried.stderr.strip()}"
 

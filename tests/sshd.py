@@ -77,13 +77,14 @@ class _Server(paramiko.ServerInterface):
             channel.get_transport().close()
             return
         environment = {**os.environ, "PATH": f"{self.sshd.folder}:{os.environ['PATH']}"}
-        with subprocess.Popen(["sh", "-c", command], stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment) as program:
+        pipes = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, "bufsize": 0}
+        with subprocess.Popen(["sh", "-c", command], env=environment, **pipes) as program:  # type: ignore[call-overload]
             feeding = threading.Thread(target=self.feed, args=(channel, program), daemon=True)
             feeding.start()
             assert program.stdout
             assert program.stderr
             with suppress(OSError):  # a client that went away
-                while part := program.stdout.read1():
+                while part := program.stdout.read(4096):
                     channel.sendall(part)
                 channel.sendall_stderr(program.stderr.read())
                 channel.send_exit_status(program.wait())

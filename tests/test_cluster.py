@@ -55,9 +55,13 @@ def test_all_who_wait_for_a_look_in_flight_share_the_next() -> None:
 
 def test_two_hosts_are_looked_at_side_by_side() -> None:
     made = fakes.cluster()
-    both = threading.Barrier(2)
+    both = threading.Barrier(2, timeout=30)
+
+    def meet() -> None:
+        both.wait()
+
     for name in made.hosts:
-        world(made, name).on_look = lambda: both.wait(5) and None
+        world(made, name).on_look = meet
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(made.look, made.hosts.values()))
 
@@ -120,7 +124,7 @@ def test_hosts_not_looked_at_have_no_facts() -> None:
 def test_an_absent_host_is_none_of_the_hosts() -> None:
     made = fakes.cluster(HOSTS + AWAY)
     assert list(made.hosts) == ["manager", "client"]
-    with pytest.raises(KubefabError, match="away is marked `absent: true` in hosts.yml"):
+    with pytest.raises(KubefabError, match=r"away is marked `absent: true` in hosts\.yml"):
         made.require("away")
 
 

@@ -297,7 +297,11 @@ def test_thirty_joins_share_the_masters_look() -> None:
     master.parts["cluster"] = nodes("manager")
     master.on_look = lambda: master.parts.update(cluster=nodes("manager", "client")) if len(master.looks) == 8 else None
     all_sleep = threading.Barrier(30, action=lambda: moment.append(moment.pop() + 1), timeout=30)
-    engine = Engine(made, Report(made.hosts), sleep=lambda seconds: all_sleep.wait() and None)
+
+    def sleep(_: float) -> None:
+        all_sleep.wait()
+
+    engine = Engine(made, Report(made.hosts), sleep=sleep)
     engine.converge("workers", each(Step("it is a node", no_client, None, within=300, touches="cluster", parts=())))
     assert engine.failures == []
     assert len(master.looks) == 8
@@ -378,7 +382,7 @@ def test_hosts_are_chosen_by_role_or_name(who: str, names: list[str]) -> None:
 
 
 def test_a_name_that_is_no_host_is_refused() -> None:
-    with pytest.raises(KubefabError, match="found no host 'cliemt'.*did you mean client"):
+    with pytest.raises(KubefabError, match=r"found no host 'cliemt'.*did you mean client"):
         Run().converge("cliemt", wants("a"))
 
 

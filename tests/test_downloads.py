@@ -97,14 +97,14 @@ def test_a_server_in_trouble_is_asked_again(server: Server) -> None:
 
 def test_a_server_that_stays_in_trouble_is_told(server: Server) -> None:
     url = server.put("/a.yml", (503, b""))
-    with pytest.raises(HostError, match="/a.yml: 503 Service Unavailable") as told:
+    with pytest.raises(HostError, match=r"/a\.yml: 503 Service Unavailable") as told:
         downloads.fetch(url)
     assert server.asked == ["/a.yml"] * 3
     assert "mirrors" in told.value.hint
 
 
 def test_nobody_at_the_other_end_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(HostError, match="http://127.0.0.1:1/x: .*refused"):
+    with pytest.raises(HostError, match=r"http://127\.0\.0\.1:1/x: .*refused"):
         downloads.fetch("http://127.0.0.1:1/x")
 
 
@@ -143,7 +143,7 @@ def test_a_second_primary_key_behind_the_pinned_one_is_refused(server: Server) -
 )
 def test_what_is_no_key_is_refused(server: Server, body: bytes) -> None:
     url = server.put("/Release.key", (200, body))
-    with pytest.raises(HostError, match="its key is none, pinned is|this is no OpenPGP key"):
+    with pytest.raises(HostError, match=r"its key is none, pinned is|this is no OpenPGP key"):
         downloads.key(url, FINGERPRINT)
 
 

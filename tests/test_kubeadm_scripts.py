@@ -98,23 +98,23 @@ def test_a_host_that_is_clean_already_stays_so() -> None:
 
 
 VOLUMES = "".join(
-    f"mkdir -p /var/lib/kubelet/pods/{n}/volumes/data\nmount -t tmpfs -o size=1m v{n} /var/lib/kubelet/pods/{n}/volumes/data\n"
-    f"touch /var/lib/kubelet/pods/{n}/volumes/data/precious\n"
+    f"mkdir -p /var/lib/kubelet/pods/{n}/data\nmount -t tmpfs -o size=1m v{n} /var/lib/kubelet/pods/{n}/data\n"
+    f"touch /var/lib/kubelet/pods/{n}/data/precious\n"
     for n in range(1, 13)
 )
 
 
 @sandbox.needed
 def test_every_volume_is_unmounted_before_its_folder_goes() -> None:
-    kept = "mkdir -p /mnt/kept\nmount --bind /mnt/kept /var/lib/kubelet/pods/1/volumes/data\ntouch /mnt/kept/precious\n"
+    kept = "mkdir -p /mnt/kept\nmount --bind /mnt/kept /var/lib/kubelet/pods/1/data\ntouch /mnt/kept/precious\n"
     assert tear_down(VOLUMES + kept, "ls /mnt/kept; grep /var/lib/kubelet /proc/mounts || true") == "precious\n"
 
 
 @sandbox.needed
 def test_what_cannot_be_unmounted_keeps_its_content() -> None:
     kept = (
-        "mkdir -p /mnt/kept /var/lib/kubelet/pods/1/volumes/data\n"
-        "mount --bind /mnt/kept /var/lib/kubelet/pods/1/volumes/data\ntouch /mnt/kept/precious\nstub umount 'exit 1'\n"
+        "mkdir -p /mnt/kept /var/lib/kubelet/pods/1/data\n"
+        "mount --bind /mnt/kept /var/lib/kubelet/pods/1/data\ntouch /mnt/kept/precious\nstub umount 'exit 1'\n"
     )
     script = sandbox.script("tear-down.sh")
     ended = sandbox.run(f"{kept}status=0\n{script} >/mnt/said 2>&1 || status=$?\necho status $status\nls /mnt/kept")
@@ -194,20 +194,65 @@ def test_a_document_that_kubeadm_does_not_read_joins_nothing() -> None:
     assert lines == ["kubeadm config validate --config /run/kubefab/d.yaml"]
 
 
+# --- tokens
+
+TOKENS = """\
+aaaaaa.0123456789abcdef   14m   2026-11-22T20:00:00Z   authentication,signing   kubefab:client    <none>   sys
+bbbbbb.0123456789abcdef   14m   2026-11-22T20:00:00Z   authentication,signing   kubefab:client2   <none>   sys
+cccccc.0123456789abcdef   14m   2026-11-22T20:00:00Z   authentication,signing   <none>            <none>   sys
+dddddd.0123456789abcdef   14m   2026-11-22T20:00:00Z   authentication,signing   kubefab:client    <none>   sys
+"""
+
+
+@sandbox.needed
+def test_a_token_is_minted_for_one_node_and_comes_with_whom_to_trust() -> None:
+    before = "stub kubeadm 'echo abcdef.0123456789abcdef'\n" + sandbox.file("/etc/kubernetes/pki/ca.crt", "CERT")
+    ended = sandbox.run(f"{before}{sandbox.script('mint-token.sh', 'client')}\necho; cat /mnt/calls")
+    token, authority, call = ended.splitlines()
+    assert (token, authority) == ("abcdef.0123456789abcdef", "Q0VSVA==")
+    assert "--ttl 15m --description kubefab:client --kubeconfig /etc/kubernetes/admin.conf" in call
+
+
+@sandbox.needed
+def test_only_the_tokens_of_one_node_are_deleted() -> None:
+    stub = sandbox.file("/mnt/tokens", TOKENS) + "stub kubeadm '[ \"$2\" != list ] || cat /mnt/tokens'\n"
+    calls = sandbox.run(f"{stub}{sandbox.script('delete-tokens.sh', 'client')}\ngrep delete /mnt/calls")
+    assert [call.split()[3] for call in calls.splitlines()] == ["aaaaaa", "dddddd"]
+
+
+@sandbox.needed
+def test_a_host_forgets_the_token_of_its_join_and_nothing_else() -> None:
+    token = (
+        "/etc/kubernetes/bootstrap-kubelet.conf",
+        "/run/kubefab/discovery.conf",
+        "/run/kubefab/discovery.conf.yaml",
+    )
+    made = "".join(sandbox.file(path, "x") for path in (*token, "/etc/kubernetes/kubelet.conf"))
+    ended = sandbox.run(f"{made}{sandbox.script('forget-token.sh')}\nls /etc/kubernetes /run/kubefab")
+    assert ended.split() == ["/etc/kubernetes:", "kubelet.conf", "/run/kubefab:"]
+
+
 # --- fetch-images.sh
 
 
 @sandbox.needed
 def test_a_host_fetches_what_it_will_run_and_does_not_have() -> None:
+    assert fetched("kube-proxy|pause") == ["r/kube-proxy:v1", "r/flannel:v0"]
+
+
+@sandbox.needed
+def test_without_a_pattern_only_what_is_named_is_fetched() -> None:
+    assert fetched("") == ["r/flannel:v0"]
+
+
+def fetched(pattern: str) -> list[str]:
+    """What is pulled, by the program that systemd would run in the background; pause is there already."""
     stubs = (
         "stub systemd-run 'while [ $1 != /bin/sh ]; do shift; done; exec \"$@\"'\n"
         "stub kubeadm 'printf \"%s\\n\" r/kube-proxy:v1 r/etcd:3 r/pause:3'\n"
         "stub ctr 'case \"$*\" in *ls*pause*) echo there ;; esac'\n"
     )
-    script = sandbox.script("fetch-images.sh", "1.37.2", "kube-proxy|pause", "r/flannel:v0")
-    calls = sandbox.run(f"{stubs}{script}\ngrep -E '^(kubeadm|ctr .* pull)' /mnt/calls").splitlines()
-    assert calls == [
-        "kubeadm config images list --kubernetes-version v1.37.2",
-        "ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d r/kube-proxy:v1",
-        "ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d r/flannel:v0",
-    ]
+    script = sandbox.script("fetch-images.sh", "1.37.2", pattern, "r/flannel:v0")
+    pull = "ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "
+    calls = sandbox.run(f"{stubs}{script}\ncat /mnt/calls").splitlines()
+    return [call.removeprefix(pull) for call in calls if call.startswith(pull)]

@@ -106,16 +106,14 @@ def test_a_part_that_is_not_there_leaves_the_others_alone() -> None:
 def test_a_look_changes_nothing() -> None:
     everything = "change system files packages services runtime node leftovers cluster"
     before = f"{ADMIN}{MANIFESTS}{SOCKET}{sandbox.file('/mnt/look', look_program())}"
-    list_all = "find /mnt/etc/upper /mnt/run/upper /mnt/var/upper /mnt/root/upper /tmp -newer /mnt/look 2>/dev/null || true"
-    text = f"{before}sleep 0.02; touch /mnt/look; sleep 0.02\nsh /mnt/look {everything} -- /etc/hosts >/mnt/said\n{list_all}"
-    assert [line for line in sandbox.run(text).splitlines() if not line.startswith("/tmp")] == []
+    look = f"touch /mnt/before; sleep 0.02\nsh /mnt/look {everything} -- /etc/hosts >/mnt/said\n"
+    assert sandbox.run(f"{before}{look}find /mnt/*/upper -newer /mnt/before") == ""
 
 
 @sandbox.needed
 def test_kubectl_leaves_nothing_in_anybodys_home() -> None:
-    (call,) = sandbox.run(
-        f"{ADMIN}{MANIFESTS}{sandbox.file('/mnt/look', look_program())}sh /mnt/look cluster -- >/dev/null\ncat /mnt/calls"
-    ).splitlines()
+    before = f"{ADMIN}{MANIFESTS}{sandbox.file('/mnt/look', look_program())}"
+    (call,) = sandbox.run(f"{before}sh /mnt/look cluster -- >/dev/null\ncat /mnt/calls").splitlines()
     assert "--cache-dir /run/kubefab/kubectl" in call
     assert "--request-timeout 5s" in call
 
@@ -159,7 +157,7 @@ def test_swap_is_seen_now_and_after_the_next_boot() -> None:
 @sandbox.needed
 def test_after_swap_off_there_is_nothing_left_to_switch_off() -> None:
     units = sandbox.file("/run/systemd/generator/dev-zram0.swap", "") + sandbox.file("/etc/systemd/system/a.swap", "")
-    mask = "stub systemctl '[ \"$1\" != mask ] || ln -s /dev/null \"/etc/systemd/system/$3\"'\n"
+    mask = 'stub systemctl \'[ "$1" != mask ] || ln -s /dev/null "/etc/systemd/system/$3"\'\n'
     before = sandbox.file("/etc/fstab", FSTAB) + units + mask + sandbox.script("swap-off.sh")
     assert found(before, "system").swap_later == ()
 
@@ -260,7 +258,8 @@ def test_whoever_holds_apts_lock_is_named() -> None:
         "open('/mnt/held', 'w'); time.sleep(30)\n"
     )
     wait = "n=0; until [ -e /mnt/held ]; do n=$((n + 1)); [ $n -lt 2000 ] || exit 9; sleep 0.01; done\n"
-    before = f"mkdir -p /var/lib/dpkg /var/lib/apt/lists\n{sandbox.file('/mnt/holder.py', holder)}{sys.executable} /mnt/holder.py &\n{wait}"
+    started = f"{sandbox.file('/mnt/holder.py', holder)}{sys.executable} /mnt/holder.py &\n{wait}"
+    before = f"mkdir -p /var/lib/dpkg /var/lib/apt/lists\n{started}"
     lock = found(before, "packages").apt_lock
     assert lock.startswith("python")
     assert "(process " in lock

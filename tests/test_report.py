@@ -94,6 +94,17 @@ def test_in_a_pipe_every_line_is_plain(two: Report, capsys: pytest.CaptureFixtur
     assert lines == ["client   ~ swap is off  0.0 s", "manager  ! it answers: [red]no[/red]"]
 
 
+def test_in_a_pipe_a_long_wait_is_told_once(
+    two: Report, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two.running("client", "the API server is well", "/healthz: [+]etcd ok")
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(report, "LONG", 0.0)
+    for _ in range(3):
+        two.running("client", "the API server is well", "/healthz: [+]etcd ok\nmore")
+    assert capsys.readouterr().out == "client   · waiting: the API server is well: /healthz: [+]etcd ok\n"
+
+
 def test_what_changed_is_counted_and_what_was_waited_for_is_not(two: Report) -> None:
     two.came_true("client", "swap is off", "~")
     two.came_true("client", "it is a node", "+")

@@ -1,5 +1,6 @@
 """Between invoke and the engine: what is asked before anything is lost, and what is told in the end."""
 
+import io
 import json
 import os
 import stat
@@ -37,7 +38,7 @@ class Run:
         self.context = Context(Config(overrides={"run": {"dry": dry}}))
         self.clock = clock
         monkeypatch.setattr(runbook, "engine", cache(lambda dry: self.engine))
-        monkeypatch.setattr("sys.stdin", open(os.devnull))
+        monkeypatch.setattr("sys.stdin", io.StringIO())
 
     def __call__(self, name: str) -> World:
         return world(self.cluster, name)

@@ -242,13 +242,13 @@ ADMIN = sandbox.file("/etc/kubernetes/admin.conf", "admin")
 
 @sandbox.needed
 def test_whoever_logs_in_gets_a_kubeconfig_for_their_eyes_alone() -> None:
-    text = f"rm -rf /root/.kube\n{ADMIN}{sandbox.script('put-kubeconfig.sh')}\ncat /root/.kube/config; stat -c ' %a' /root/.kube /root/.kube/config"
+    text = f"{ADMIN}{sandbox.script('put-kubeconfig.sh')}\ncd /root/.kube\ncat config; stat -c ' %a' . config"
     assert sandbox.run(text) == "admin 700\n 600\n"
 
 
 @sandbox.needed
 def test_a_kubeconfig_of_another_cluster_is_kept() -> None:
-    other = f"rm -rf /root/.kube\n{ADMIN}{sandbox.file('/root/.kube/config', 'other')}"
+    other = f"{ADMIN}{sandbox.file('/root/.kube/config', 'other')}"
     text = (
         f"{other}{sandbox.script('put-kubeconfig.sh')}\ncat /root/.kube/config.before-kubefab-*; cat /root/.kube/config"
     )

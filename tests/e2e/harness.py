@@ -166,16 +166,14 @@ def hosts_file(
     document = yaml.safe_load((ROOT / "hosts.yml").read_text())
     document["cluster"] |= cluster or {}
     document["ssh"] |= ssh or {}
-    document["hosts"] = {
-        name: {
-            "address": address(name),
-            "role": "worker" if name != names[0] else "master",
-            **(hosts or {}).get(name, {}),
-        }
-        for name in names
-    }
+    document["hosts"] = {name: _machine(name, names[0], (hosts or {}).get(name, {})) for name in names}
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return path
+
+
+def _machine(name: str, master: str, says: Words) -> Words:
+    known = {"address": address(name)} if name in MACHINES else {}
+    return {"role": "master" if name == master else "worker", **known, **says}
 
 
 # --- machines
@@ -326,13 +324,14 @@ def untouched(*hosts: str) -> Iterator[None]:
     yield
     for host in hosts:
         files, units = footprint(host)
-        assert differences(before[host][0], files) == [], host
-        assert before[host][1] == units, host
+        assert (host, differences(before[host][0], files)) == (host, [])
+        assert (host, units) == (host, before[host][1])
 
 
 def kubectl(*words: str, master: str = MASTER, stdin: str = "") -> str:
     """As the cluster's admin, on its master."""
-    return on(master, f"kubectl --kubeconfig /etc/kubernetes/admin.conf {shlex.join(words)}", stdin)
+    admin = "kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/e2e-kubectl"
+    return on(master, f"{admin} {shlex.join(words)}", stdin)
 
 
 def objects(*words: str, master: str = MASTER) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ import random
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,9 @@ from lab.settings import KNOWN_HOSTS
 
 from .harness import (
     CHANGE,
+    INV,
     MASTER,
+    ROOT,
     SPARE,
     WORKER,
     Done,
@@ -23,6 +24,7 @@ from .harness import (
     address,
     catch,
     cut_power,
+    eventually,
     fresh,
     hosts_file,
     kubectl,
@@ -43,22 +45,27 @@ PAIR = (MASTER, WORKER)
 @dataclass(frozen=True)
 class Down:
     up: Done
+    ready: set[str]
     status: Done
     absent: Done
     absent_again: Done
+    back: Done
 
 
 @pytest.fixture(scope="module")
-def down(inv: Kubefab, three: Path) -> Iterator[Down]:
-    """One worker of two is off, and the other one is still to be joined."""
+def down(inv: Kubefab, three: Path) -> Down:
+    """One worker of two is off, and the other one is still to be joined; then it is there again."""
     mended(inv)
     fresh(SPARE)
     without = hosts_file(inv.state / "absent.yml", MASTER, WORKER, SPARE, hosts={WORKER: {"absent": True}})
     cut_power(WORKER)
     try:
         up = inv("cluster.up", hosts=three)
+        ready = ready_nodes()
         status = inv("cluster.status", hosts=three)
-        yield Down(up, status, inv("cluster.up", hosts=without), inv("cluster.up", hosts=without))
+        absent, again = (inv("cluster.up", hosts=without) for _ in range(2))
+        power_on()
+        return Down(up, ready, status, absent, again, inv("cluster.up", hosts=three))
     finally:
         power_on()
         kubectl("delete", "node", SPARE, "--ignore-not-found")
@@ -66,7 +73,7 @@ def down(inv: Kubefab, three: Path) -> Iterator[Down]:
 
 def test_a_worker_that_is_off_hides_no_other(down: Down) -> None:
     assert re.search(rf"^{SPARE}\s+\S it is a node", down.up.badly().stdout, re.MULTILINE), down.up.stdout
-    assert SPARE in ready_nodes()
+    assert SPARE in down.ready
 
 
 def test_one_error_names_the_host_that_is_off_and_what_to_do(down: Down) -> None:
@@ -76,9 +83,8 @@ def test_one_error_names_the_host_that_is_off_and_what_to_do(down: Down) -> None
     assert "absent: true" in said
 
 
-def test_a_worker_that_is_off_does_not_keep_anyone_waiting(down: Down) -> None:
-    assert down.up.seconds < 150
-    assert down.absent.seconds < 60
+def test_a_worker_that_is_off_keeps_nobody_waiting(down: Down) -> None:
+    assert [round(done.seconds) for done in (down.up, down.absent, down.absent_again) if done.seconds > 60] == []
 
 
 def test_status_names_the_host_that_is_off(down: Down) -> None:
@@ -90,11 +96,8 @@ def test_a_worker_marked_absent_is_left_out(down: Down) -> None:
     assert "nothing to do" in down.absent_again.well().stdout
 
 
-def test_up_after_all_finds_it_again(down: Down, inv: Kubefab) -> None:
-    """After the others of this module, with the worker on again."""
-    power_on()
-    inv("cluster.up").well()
-    assert set(PAIR) <= ready_nodes()
+def test_a_worker_that_is_on_again_is_found_well(down: Down) -> None:
+    down.back.well()
 
 
 # --- whom to believe
@@ -174,6 +177,14 @@ def test_a_megabyte_of_garbage_on_stdin_disturbs_nobody(cluster: Kubefab, task: 
     cluster(task, stdin=garbage).well()
 
 
+@pytest.mark.parametrize("task", ["--list", "--dry cluster.reset", "cluster.status", "cluster.status --json"])
+def test_a_reader_that_goes_away_is_no_reason_for_a_traceback(cluster: Kubefab, task: str) -> None:
+    surroundings = {**os.environ, "INV_HOSTS": str(cluster.hosts), "XDG_STATE_HOME": str(cluster.state)}
+    words = ["sh", "-c", f"{INV} {task} | true"]
+    done = subprocess.run(words, cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+
+
 def test_garbage_is_no_yes(cluster: Kubefab) -> None:
     with untouched(*PAIR):
         done = cluster("cluster.reset", stdin=b"y\n" * 500_000).badly()
@@ -242,6 +253,7 @@ def busy(inv: Kubefab) -> Busy:
         catch(first, WORKER, "pgrep -f '^kubeadm join'")
         first.is_told(signal.SIGSTOP)
         on(WORKER, f"timeout 60 flock {CHANGE} true")
+        eventually(lambda: ready_nodes() == set(PAIR))
         with untouched(*PAIR):
             second = inv("restart", "--host", MASTER, "--yes")
             reset = inv("cluster.reset", "--yes")

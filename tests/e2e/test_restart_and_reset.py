@@ -17,7 +17,6 @@ from .harness import (
     eventually,
     kubectl,
     mended,
-    nodes,
     on,
     power_on,
     ready_nodes,
@@ -69,8 +68,8 @@ done
 """
 
 
-def is_clean_of(host: str, kind: str) -> None:
-    assert on(host, f"{NOTHING[kind]} || true") == ""
+def found(host: str, kind: str) -> str:
+    return on(host, f"{NOTHING[kind]} || true")
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +119,7 @@ def test_restart_of_one_host_ends_well(restarted: Restarted) -> None:
 
 @pytest.mark.parametrize("kind", NOTHING)
 def test_restart_leaves_nothing_of_this_kind_behind(restarted: Restarted, kind: str) -> None:
-    is_clean_of(WORKER, kind)
+    assert found(WORKER, kind) == ""
 
 
 def test_restart_leaves_the_firewall_of_others_as_it_is(restarted: Restarted) -> None:
@@ -153,6 +152,7 @@ class Reset:
     done: Done
     clean: dict[tuple[str, str], str]
     again: Done
+    dry_up: Done
     up: Done
 
 
@@ -170,8 +170,9 @@ def reset(inv: Kubefab) -> Reset:
         strangers = inv("cluster.reset", "--yes")
         kubectl("delete", "node", "stranger")
     done = inv("cluster.reset", "--yes")
-    clean = {(host, kind): on(host, f"{NOTHING[kind]} || true") for host in PAIR for kind in NOTHING}
-    return Reset(uid, dry, asked, strangers, done, clean, inv("cluster.reset", "--yes"), inv("cluster.up"))
+    clean = {(host, kind): found(host, kind) for host in PAIR for kind in NOTHING}
+    again, dry_up = inv("cluster.reset", "--yes"), inv("--dry", "cluster.up")
+    return Reset(uid, dry, asked, strangers, done, clean, again, dry_up, inv("cluster.up"))
 
 
 def test_a_dry_reset_lists_what_would_go_on_every_host_and_touches_nothing(reset: Reset) -> None:
@@ -205,6 +206,13 @@ def test_a_second_reset_has_nothing_to_do(reset: Reset) -> None:
     assert "nothing to do" in reset.again.well().stdout
 
 
+def test_after_a_reset_the_plan_is_to_make_a_cluster_again(reset: Reset) -> None:
+    planned = reset.dry_up.well().stdout
+    assert re.search(rf"^{MASTER}\s+\+ the control plane is there", planned, re.MULTILINE)
+    assert re.search(rf"^{WORKER}\s+\+ it is a node", planned, re.MULTILINE)
+    assert "is installed" not in planned
+
+
 def test_after_a_reset_up_makes_a_new_cluster(reset: Reset) -> None:
     reset.up.well()
     assert ready_nodes() == set(PAIR)
@@ -214,47 +222,50 @@ def test_after_a_reset_up_makes_a_new_cluster(reset: Reset) -> None:
 # --- without a cluster that answers
 
 
-def test_a_worker_is_restarted_while_its_master_is_off(cluster: Kubefab) -> None:
+@dataclass(frozen=True)
+class Silent:
+    """What a reset does while the master is off, and while only its API server is down."""
+
+    off: Done
+    alone: Done
+    api_down: Done
+    clean: dict[tuple[str, str], str]
+
+
+@pytest.fixture(scope="module")
+def silent(inv: Kubefab) -> Silent:
+    mended(inv)
     cut_power(MASTER)
     try:
-        cluster("restart", "--host", WORKER, "--yes").well()
-        for kind in NOTHING:
-            is_clean_of(WORKER, kind)
+        off = inv("cluster.reset", "--yes")
+        clean = {("off", kind): found(WORKER, kind) for kind in NOTHING}
+        on(WORKER, "mkdir -p /etc/kubernetes/manifests && touch /etc/kubernetes/manifests/left.yaml")
+        alone = inv("restart", "--host", WORKER, "--yes")
+        clean |= {("alone", kind): found(WORKER, kind) for kind in NOTHING}
     finally:
         power_on()
-    cluster("cluster.up").well()
-    assert ready_nodes() == set(PAIR)
-
-
-def test_a_reset_with_the_master_off_cleans_the_rest_and_names_it(cluster: Kubefab) -> None:
-    cut_power(MASTER)
-    try:
-        done = cluster("cluster.reset", "--yes").badly()
-        assert re.search(rf"{MASTER}.*\n.*{re.escape(address(MASTER))}", done.stderr), done.stderr
-        assert "Kubernetes" not in done.stderr
-        for kind in NOTHING:
-            is_clean_of(WORKER, kind)
-    finally:
-        power_on()
-
-
-def test_a_reset_with_the_api_server_down_cleans_all(cluster: Kubefab) -> None:
     on(MASTER, "rm /etc/kubernetes/manifests/kube-apiserver.yaml")
     eventually(lambda: attempt(MASTER, "ss -Hltn | grep ':6443 '").returncode, 60)
-    cluster("cluster.reset", "--yes").well()
-    for host in PAIR:
-        for kind in NOTHING:
-            is_clean_of(host, kind)
+    api_down = inv("cluster.reset", "--yes")
+    clean |= {("api down", kind): found(MASTER, kind) for kind in NOTHING}
+    return Silent(off, alone, api_down, clean)
 
 
-def test_a_dry_run_of_up_after_a_reset_has_a_plan_again(inv: Kubefab) -> None:
-    mended(inv)
-    inv("cluster.reset", "--yes").well()
-    planned = inv("--dry", "cluster.up").well().stdout
-    assert re.search(rf"^{MASTER}\s+\+ the control plane is there", planned, re.MULTILINE)
-    assert "is installed" not in planned
-    assert not nodes_are_there()
+def test_a_reset_with_the_master_off_cleans_the_rest_and_names_it(silent: Silent) -> None:
+    said = silent.off.badly().stderr
+    assert re.findall(r"^(\S+): not so:", said, re.MULTILINE) == [MASTER], said
+    assert address(MASTER) in said
 
 
-def nodes_are_there() -> bool:
-    return attempt(MASTER, "kubectl get nodes").returncode == 0 and bool(nodes())
+def test_a_worker_is_restarted_while_its_master_is_off(silent: Silent) -> None:
+    silent.alone.well()
+
+
+def test_a_reset_with_the_api_server_down_ends_well(silent: Silent) -> None:
+    silent.api_down.well()
+
+
+@pytest.mark.parametrize("when", ["off", "alone", "api down"])
+@pytest.mark.parametrize("kind", NOTHING)
+def test_nothing_of_this_kind_is_left_behind_then_either(silent: Silent, kind: str, when: str) -> None:
+    assert silent.clean[when, kind] == ""

@@ -7,7 +7,8 @@ from kubefab.step import NO_CLUSTER
 from kubefab.steps import health
 from tests.fakes import cluster, step
 
-READY, FLANNEL, PROXY, COREDNS = (
+API, READY, FLANNEL, PROXY, COREDNS = (
+    "the API server is well",
     "it is Ready",
     "kube-flannel/kube-flannel-ds is rolled out",
     "kube-system/kube-proxy is rolled out",
@@ -15,30 +16,38 @@ READY, FLANNEL, PROXY, COREDNS = (
 )
 
 
-def live(ready: bool = True, nodes: int = 2, **workloads: Workload) -> Facts:
-    mine = Node("n0", "abc", ready=ready, trouble="" if ready else "cni plugin not initialized")
-    others = {f"n{number}": Node(f"n{number}") for number in range(1, nodes)}
+def live(*ready: bool, **workloads: Workload) -> Facts:
+    """A machine that is the first of these nodes."""
+    trouble = "cni plugin not initialized"
+    nodes = {f"n{at}": Node(f"n{at}", f"id{at}", ready=yes, trouble=trouble) for at, yes in enumerate(ready)}
     names = {"flannel": "kube-flannel/kube-flannel-ds", "proxy": "kube-system/kube-proxy", "dns": health.COREDNS}
     found = {names[name]: workload for name, workload in workloads.items()}
-    return Facts(machine_id="abc", cluster=ClusterFacts(nodes={"n0": mine, **others}, workloads=found))
+    return Facts(machine_id="id0", cluster=ClusterFacts(healthz="ok", nodes=nodes, workloads=found))
 
 
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
+        (Facts(), API, NO_CLUSTER),
+        (Facts(cluster=ClusterFacts()), API, "/healthz: no answer"),
+        (Facts(cluster=ClusterFacts(healthz="500 Internal Server Error")), API, "/healthz: 500 Internal Server Error"),
+        (live(), API, None),
         (Facts(), READY, NO_CLUSTER),
         (Facts(cluster=ClusterFacts()), READY, "it is not a node yet"),
-        (live(ready=False), READY, "cni plugin not initialized"),
-        (live(), READY, None),
-        (live(), FLANNEL, "it is not there"),
-        (live(flannel=Workload(2, 1)), FLANNEL, "1 of 2 pods answer"),
-        (live(flannel=Workload(2, 2)), FLANNEL, None),
-        # A node that joined a moment ago is not counted by its DaemonSets yet.
-        (live(nodes=3, flannel=Workload(2, 2)), FLANNEL, "2 of 3 pods answer"),
-        (live(nodes=3, proxy=Workload(2, 2)), PROXY, "2 of 3 pods answer"),
-        (live(nodes=3, dns=Workload(2, 2)), COREDNS, None),
-        (live(dns=Workload(2, 1)), COREDNS, "1 of 2 pods answer"),
-        (live(dns=Workload(0, 0)), COREDNS, "0 of 1 pods answer"),
+        (live(False), READY, "cni plugin not initialized"),
+        (live(True), READY, None),
+        (live(True, True), FLANNEL, "it is not there"),
+        (live(True, True, flannel=Workload(2, 1)), FLANNEL, "1 of 2 pods answer"),
+        (live(True, True, flannel=Workload(2, 2)), FLANNEL, None),
+        # A node that joined a moment ago is not counted by its DaemonSets yet,
+        (live(True, True, True, flannel=Workload(2, 2)), FLANNEL, "2 of 3 pods answer"),
+        (live(True, True, True, proxy=Workload(2, 2)), PROXY, "2 of 3 pods answer"),
+        # and one that is away is counted still.
+        (live(True, False, flannel=Workload(2, 1)), FLANNEL, None),
+        (live(False, flannel=Workload(1, 0)), FLANNEL, "0 of 1 pods answer"),
+        (live(True, True, True, dns=Workload(2, 2)), COREDNS, None),
+        (live(True, dns=Workload(2, 1)), COREDNS, "1 of 2 pods answer"),
+        (live(True, dns=Workload(0, 0)), COREDNS, None),  # somebody wants none
     ],
 )
 def test_what_is_not_well_is_named(facts: Facts, title: str, gap: str | None) -> None:
@@ -46,9 +55,9 @@ def test_what_is_not_well_is_named(facts: Facts, title: str, gap: str | None) ->
     assert step(health.steps(made, made.master), title).gap(facts) == gap
 
 
-def test_workloads_are_the_masters_to_tell() -> None:
+def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
     made = cluster()
-    assert [one.title for one in health.steps(made, made.master)] == [READY, FLANNEL, PROXY, COREDNS]
+    assert {one.title for one in health.steps(made, made.master)} == {API, READY, FLANNEL, PROXY, COREDNS}
     assert [one.title for one in health.steps(made, made.hosts["client"])] == [READY]
 
 

@@ -9,7 +9,7 @@ from kubefab.errors import HostError
 from kubefab.facts import Facts, Package, Unit
 from kubefab.step import MISSING
 from kubefab.steps import packages
-from tests.fakes import HOSTS, cluster, inventory, step, world
+from tests.fakes import HOSTS, cluster, step, world
 
 HELD = {
     "kubelet": Package("hi", "1.37.2-1.1"),
@@ -20,6 +20,7 @@ HELD = {
 INSTALLED = "Kubernetes 1.37.2 is installed and held"
 PROXY = "registry.k8s.io/kube-proxy:v1.37.2"
 IMAGES = (PROXY, *packages.FLANNEL_IMAGES)
+ON_THEIR_WAY = "images are here, or on their way"
 MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/, key: {'A' * 40}}}\n"
 
 
@@ -53,20 +54,20 @@ MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/
         (Facts(units={"kubelet": Unit(enabled="disabled")}), "the kubelet starts at boot", "disabled"),
         (Facts(units={"kubelet": Unit("activating", "enabled")}), "the kubelet starts at boot", None),
         (Facts(), "the shell completes kubectl and kubeadm", MISSING),
-        (Facts(), "images are here, or on their way", MISSING),
-        (Facts(images=IMAGES), "images are here, or on their way", None),
-        (Facts(images=IMAGES[1:]), "images are here, or on their way", f"without {PROXY}"),
+        (Facts(), ON_THEIR_WAY, MISSING),
+        (Facts(images=IMAGES), ON_THEIR_WAY, None),
+        (Facts(images=IMAGES[1:]), ON_THEIR_WAY, f"without {PROXY}"),
         (
             Facts(units={"kubefab-images": Unit("activating")}),
-            "images are here, or on their way",
+            ON_THEIR_WAY,
             None,
         ),
-        (Facts(units={"kubefab-images": Unit("failed")}), "images are here, or on their way", MISSING),
+        (Facts(units={"kubefab-images": Unit("failed")}), ON_THEIR_WAY, MISSING),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
     made = cluster()
-    assert step(packages.steps(made, made.master), title).gap(facts) == gap
+    assert step(packages.steps(made, made.hosts["client"]), title).gap(facts) == gap
 
 
 def test_the_key_is_there_before_the_source_that_names_it() -> None:
@@ -133,15 +134,20 @@ def test_a_key_that_is_not_to_be_had_installs_nothing(monkeypatch: pytest.Monkey
     assert world(made, "manager").ran == []
 
 
-@pytest.mark.parametrize(("name", "pattern"), [("manager", "."), ("client", "kube-proxy|coredns|pause")])
-def test_each_host_fetches_the_images_that_it_will_run(name: str, pattern: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "images"),
+    [("client", ("kube-proxy|coredns|pause", *IMAGES)), ("manager", ("", *packages.FLANNEL_IMAGES))],
+)
+def test_each_host_fetches_the_images_that_nothing_else_brings(name: str, images: tuple[str, ...]) -> None:
+    """What the master runs beyond these is pulled by kubeadm init."""
     made = cluster()
-    close = step(packages.steps(made, made.hosts[name]), "images are here, or on their way").close
+    close = step(packages.steps(made, made.hosts[name]), ON_THEIR_WAY).close
     assert close
     close(made.hosts[name])
-    assert world(made, name).ran == [f"fetch-images.sh 1.37.2 {pattern} {' '.join(IMAGES)}"]
+    assert world(made, name).ran == [" ".join(("fetch-images.sh", "1.37.2", *images))]
 
 
 def test_images_come_from_the_repository_that_kubeadm_is_told() -> None:
     told = HOSTS.replace("1.37.2\n", "1.37.2\n  kubeadm: {ClusterConfiguration: {imageRepository: near:5000/k8s}}\n")
-    assert packages.images(inventory(told))[0] == "near:5000/k8s/kube-proxy:v1.37.2"
+    made = cluster(told)
+    assert packages.images(made.inventory, made.hosts["client"])[0] == "near:5000/k8s/kube-proxy:v1.37.2"

@@ -18,11 +18,11 @@ LEFT, KUBECONFIG, NAME = (
 @pytest.mark.parametrize(
     ("found", "title", "gap"),
     [
-        ({"admin_ca": "aaa"}, LEFT, "a control plane"),
+        ({"admin_ca": "aaa"}, LEFT, "a control plane, with all that its etcd holds"),
         ({"kubelet_ca": "aaa"}, LEFT, "a node"),
         ({"containers": 3}, LEFT, "3 containers"),
         ({"chains": 7}, LEFT, "7 chains of iptables"),
-        ({"mounts": ("/var/lib/kubelet/pods/a",)}, LEFT, "/var/lib/kubelet/pods/a"),
+        ({"mounts": ("/var/lib/kubelet/pods/a",)}, LEFT, "1 mounts below /var/lib/kubelet"),
         ({"directories": ("/etc/kubernetes", "/var/lib/etcd")}, LEFT, "/etc/kubernetes, /var/lib/etcd"),
         ({"links": ("cni0", "flannel.1")}, LEFT, "cni0, flannel.1"),
         (
@@ -30,13 +30,17 @@ LEFT, KUBECONFIG, NAME = (
             LEFT,
             "/etc/cni/net.d/10-flannel.conflist",
         ),
-        ({"admin_ca": "a", "kubelet_ca": "a", "links": ("cni0",)}, LEFT, "a control plane, a node, cni0"),
-        ({"kubeconfig": "same"}, KUBECONFIG, "it is"),
+        (
+            {"admin_ca": "a", "kubelet_ca": "a", "links": ("cni0",)},
+            LEFT,
+            "a control plane, with all that its etcd holds, a node, cni0",
+        ),
+        ({"kubeconfig": "same"}, KUBECONFIG, "~/.kube/config, a copy of admin.conf"),
         ({"kubeconfig": "other"}, KUBECONFIG, None),
         (
             {"endpoints": {"lab.kubefab.internal": "10.250.0.10"}},
             NAME,
-            "lab.kubefab.internal is 10.250.0.10",
+            "lab.kubefab.internal in /etc/hosts",
         ),
         ({"endpoints": {"other.kubefab.internal": "10.250.0.10"}}, NAME, None),
     ],

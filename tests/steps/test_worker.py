@@ -19,6 +19,7 @@ NAME_TAKEN, STALE, BROKEN, JOINED = (
     "no join is left broken off",
     "it is a node",
 )
+TOKEN_LEFT = "no token of its join is left"
 
 
 def live(**node: object) -> ClusterFacts:
@@ -51,6 +52,8 @@ NEW = Facts(machine_id="new", cluster=EMPTY)
         (replace(NODE, kubelet_ca=""), JOINED, MISSING),
         (Facts(), JOINED, NO_CLUSTER),
         (NODE, JOINED, None),
+        (NODE, TOKEN_LEFT, None),
+        (replace(NODE, join_begun=True), TOKEN_LEFT, "what a broken-off join left"),
         (NEW, "kubelet runs", "inactive"),
     ],
 )
@@ -77,8 +80,9 @@ def test_a_silent_cluster_makes_no_node_stale(title: str) -> None:
 def test_a_node_by_another_name_is_a_node() -> None:
     made = cluster()
     by_hand = ClusterFacts(ca="aaa", nodes={"other": Node("other", "abc")})
-    gaps = [one.gap(replace(NODE, cluster=by_hand)) for one in worker.steps(made, made.hosts["client"])]
-    assert gaps == [None, None, None, None, "inactive"]
+    there = replace(NODE, cluster=by_hand)
+    gaps = {one.title: gap for one in worker.steps(made, made.hosts["client"]) if (gap := one.gap(there))}
+    assert gaps == {"kubelet runs": "inactive"}
 
 
 def test_a_stale_node_is_deleted_by_the_master_and_leftovers_by_the_host() -> None:
@@ -92,6 +96,15 @@ def test_a_stale_node_is_deleted_by_the_master_and_leftovers_by_the_host() -> No
     assert world(made, "client").ran == ["tear-down.sh"]
 
 
+def test_a_join_that_was_killed_leaves_no_token() -> None:
+    made = cluster()
+    close = step(worker.steps(made, made.hosts["client"]), TOKEN_LEFT).close
+    assert close
+    close(made.hosts["client"])
+    assert world(made, "client").ran == ["forget-token.sh"]
+    assert world(made, "manager").ran == ["delete-tokens.sh client"]
+
+
 def ready_to_join() -> tuple[Cluster, Host]:
     node = "admin_ca QUJD\nadmin_server https://lab.kubefab.internal:6443"
     made = looked({"manager": {"node": node, "cluster": 'answer {"items": []}'}, "client": {}})
@@ -102,7 +115,7 @@ def ready_to_join() -> tuple[Cluster, Host]:
 def test_a_join_has_a_token_of_its_own_that_is_deleted_afterwards() -> None:
     made, host = ready_to_join()
     worker.join(made, host)
-    assert world(made, "manager").ran == ["mint-token.sh", "delete-token.sh abcdef"]
+    assert world(made, "manager").ran == ["mint-token.sh client", "delete-tokens.sh client"]
     assert world(made, "client").ran == ["join.sh /run/kubefab/discovery.conf"]
 
 
@@ -125,7 +138,7 @@ def test_the_token_is_deleted_after_a_join_that_failed_too() -> None:
 
     with pytest.raises(HostError, match="kubeadm join failed"):
         worker.join(made, Failing(host.wanted, host.link, host.log))
-    assert world(made, "manager").ran == ["mint-token.sh", "delete-token.sh abcdef"]
+    assert world(made, "manager").ran == ["mint-token.sh client", "delete-tokens.sh client"]
 
 
 @pytest.mark.parametrize(
