@@ -83,7 +83,7 @@ class _Server(paramiko.ServerInterface):
             feeding.start()
             assert program.stdout
             assert program.stderr
-            with suppress(OSError):  # a client that went away
+            with suppress(OSError, EOFError, paramiko.SSHException):  # a client that went away
                 while part := program.stdout.read(4096):
                     channel.sendall(part)
                 channel.sendall_stderr(program.stderr.read())

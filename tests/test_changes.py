@@ -56,22 +56,30 @@ def test_a_second_change_is_refused_while_the_first_goes_on() -> None:
     assert re.fullmatch(r"another change is under way here: \d+ swap is off\nstatus 75\n", ended)
 
 
+def killed(program: str, payload: str, signal: str) -> str:
+    """What the change leaves in /run/end, though its caller is killed as soon as it has begun."""
+    waiting = f"echo begun; while [ ! -e /mnt/go ]; do sleep 0.01; done; {program} >/run/end"
+    called = sent(waiting, payload).replace("\nsh -s", "\nsetsid sh -s") + " >/mnt/first 2>&1 &\ncaller=$!\n"
+    kill = f"{BEGUN}kill -{signal} -$caller\nwait $caller || true\n{GOES_ON}touch /mnt/go\n"
+    return sandbox.run(f"{called}{kill}{until('flock -n /run/kubefab/change true')}cat /run/end")
+
+
 @sandbox.needed
 @pytest.mark.parametrize("signal", ["KILL", "HUP", "TERM"])
 def test_a_change_survives_its_caller(signal: str) -> None:
-    program = "echo begun; while [ ! -e /mnt/go ]; do sleep 0.01; done; cat >/run/end; echo done"
-    called = sent(program, "payload").replace("\nsh -s", "\nsetsid sh -s") + " >/mnt/first 2>&1 &\ncaller=$!\n"
-    killed = f"{BEGUN}kill -{signal} -$caller\nwait $caller || true\n{GOES_ON}touch /mnt/go\n"
-    ended = sandbox.run(
-        f"{called}{killed}{until('flock -n /run/kubefab/change true')}cat /run/end; tail -1 /run/kubefab/change.log"
-    )
-    assert ended == "held\npayloaddone\n"
+    assert killed("echo done", "", signal) == "held\ndone\n"
+
+
+@sandbox.needed
+@pytest.mark.xfail(strict=True, reason="what base64 has not carried over yet is lost with the caller")
+def test_a_change_has_all_of_its_standard_input_though_its_caller_is_gone() -> None:
+    assert killed("wc -c", "x" * 200_000, "HUP") == "held\n200000\n"
 
 
 @sandbox.needed
 def test_a_secret_in_a_payload_is_in_no_process_list() -> None:
     secret = "hunter2-hunter2"
-    (seen, *_) = change("cat >/dev/null; cat /proc/[0-9]*/cmdline | tr '\\0\\n' '  '", secret)
+    (seen, *_) = change("cat >/dev/null; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0\\n' '  '", secret)
     assert "sh -s -- swap is off" in seen
     assert secret not in seen
     assert b64encode(secret.encode()).decode() not in seen

@@ -256,6 +256,14 @@ def test_facts_older_than_the_lock_are_looked_at_again() -> None:
     assert run("client").looks == [PARTS, PARTS]
 
 
+def test_what_the_cluster_was_before_the_lock_is_asked_again_too() -> None:
+    run = Run()
+    run("manager").parts["cluster"] = nodes("manager")
+    run("manager").on_lock = lambda: run("manager").parts.update(cluster=nodes("manager", "client"))
+    run.converge("client", Step("it is a node", no_client, lambda host: pytest.fail("changed"), touches="cluster"))
+    assert run.failures == {}
+
+
 def test_the_lock_of_another_run_ends_everything_and_names_its_holder() -> None:
     run = Run()
     run("manager").held_by = "eve@desk, process 7, since 12:00:00"

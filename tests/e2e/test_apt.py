@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from .harness import SPARE, Kubefab, fresh, hosts_file, on, wait_on
+from .harness import SPARE, Kubefab, attempt, fresh, hosts_file, on, wait_on
 
 # As apt takes its own: a POSIX lock, which flock(1) would not see.
 HOLDER = """\
@@ -36,7 +36,7 @@ def held(path: str) -> Iterator[str]:
         wait_on(SPARE, f"grep -q 'POSIX.* {pid} ' /proc/locks", 10)
         yield f"perl (process {pid})"
     finally:
-        on(SPARE, "systemctl stop e2e-apt")
+        attempt(SPARE, "systemctl stop e2e-apt")
 
 
 @pytest.mark.parametrize("path", LOCKS)

@@ -1,6 +1,7 @@
 """Taking Kubernetes away from hosts, and coming back from there. Three minutes."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -58,12 +59,19 @@ spec:
 FIREWALL = """\
 for family in iptables:192.0.2.0/24 ip6tables:2001:db8::/64; do
     table=${family%%:*} net=${family#*:}
-    if ! $table -L MINE -n >/dev/null 2>&1; then
-        $table -N MINE
-        $table -A MINE -s $net -m comment --comment 'away from KUBE-land' -j DROP
-        $table -I INPUT -j MINE
-        $table -t nat -A POSTROUTING -s $net -j MASQUERADE
-    fi
+    $table -N MINE
+    $table -A MINE -s $net -m comment --comment 'away from KUBE-land' -j DROP
+    $table -I INPUT -j MINE
+    $table -t nat -A POSTROUTING -s $net -j MASQUERADE
+done
+"""
+NO_FIREWALL = """\
+for family in iptables:192.0.2.0/24 ip6tables:2001:db8::/64; do
+    table=${family%%:*} net=${family#*:}
+    $table -D INPUT -j MINE
+    $table -F MINE
+    $table -X MINE
+    $table -t nat -D POSTROUTING -s $net -j MASQUERADE
 done
 """
 
@@ -73,13 +81,15 @@ def found(host: str, kind: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def busy(inv: Kubefab) -> Kubefab:
+def busy(inv: Kubefab) -> Iterator[Kubefab]:
     """A cluster whose worker has a pod with mounts, and a firewall that is not ours."""
     mended(inv)
     kubectl("apply", "-f", "-", stdin=POD.format(node=WORKER))
     kubectl("wait", "--for=condition=Ready", "pod/with-mounts", "--timeout=60s")
+    attempt(WORKER, NO_FIREWALL)
     on(WORKER, FIREWALL)
-    return inv
+    yield inv
+    on(WORKER, NO_FIREWALL)
 
 
 @dataclass(frozen=True)
@@ -137,7 +147,6 @@ def test_after_a_restart_up_joins_the_host_again(restarted: Restarted, inv: Kube
     assert ready_nodes() == set(PAIR)
     assert cluster_uid() == uid
     assert firewall() == restarted.firewall
-    on(WORKER, "iptables -D INPUT -j MINE; ip6tables -D INPUT -j MINE")
 
 
 # --- all hosts
