@@ -14,7 +14,11 @@ main() {
     fi
     echo "$(date +%s) $1" >/run/kubefab/change
     shift
-    printf '%s' "$payload" | base64 -d | setsid -w sh -c "$program" kubefab "$@" >/run/kubefab/change.log 2>&1 &
+    # All of its input is there before it starts: a pipe would break off with the caller, and leave it a part.
+    (umask 077 && printf '%s' "$payload" | base64 -d >/run/kubefab/payload)
+    exec 8</run/kubefab/payload
+    rm /run/kubefab/payload
+    setsid -w sh -c "$program" kubefab "$@" <&8 >/run/kubefab/change.log 2>&1 &
     status=0
     wait $! || status=$?
     cat /run/kubefab/change.log

@@ -88,7 +88,7 @@ class _Server(paramiko.ServerInterface):
                     channel.sendall(part)
                 channel.sendall_stderr(program.stderr.read())
                 channel.send_exit_status(program.wait())
-            channel.close()
+                channel.close()
             feeding.join()
 
     def feed(self, channel: paramiko.Channel, program: subprocess.Popen[bytes]) -> None:

@@ -71,7 +71,6 @@ def test_a_change_survives_its_caller(signal: str) -> None:
 
 
 @sandbox.needed
-@pytest.mark.xfail(strict=True, reason="what base64 has not carried over yet is lost with the caller")
 def test_a_change_has_all_of_its_standard_input_though_its_caller_is_gone() -> None:
     assert killed("wc -c", "x" * 200_000, "HUP") == "held\n200000\n"
 
