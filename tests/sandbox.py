@@ -14,6 +14,8 @@ import pytest
 
 from kubefab.remote import SCRIPTS
 
+# A caller that ignores hangups, as nohup makes it, would hand that down to every shell.
+_SIGNALS = ("env", "--default-signal")
 _NAMESPACES = ("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
 _SETUP = """\
 set -eu
@@ -58,7 +60,7 @@ def run(text: str) -> str:
     """What this shell text prints. It fails the test where a command in it fails."""
     # As pid 1 a shell would ignore signals, and everything would end with it.
     ended = subprocess.run(
-        [*_NAMESPACES, "sh", "-c", "sh -s; exit $?"],
+        [*_NAMESPACES, *_SIGNALS, "sh", "-c", "sh -s; exit $?"],
         input=_SETUP + text,
         capture_output=True,
         text=True,

@@ -9,6 +9,7 @@ root is an overlay, on which nobody can swap. Whatever happens, swap is switched
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from .harness import (
     WORKER,
     Done,
     Kubefab,
+    at_once,
     attempt,
     coredns_answers,
     eventually,
@@ -116,20 +118,12 @@ def test_after_another_reboot_the_worker_is_ready_by_itself(worker: Rebooted, in
     assert ready_nodes() == PAIR
 
 
-def test_after_a_reboot_of_the_master_fix_reboot_waits_until_all_is_well(cluster: Kubefab) -> None:
-    reboot(MASTER)
+def test_after_a_reboot_of_all_fix_reboot_waits_until_all_is_well(cluster: Kubefab) -> None:
+    at_once(*(partial(reboot, host) for host in PAIR))
     cluster("fix-reboot").well()
     assert ready_nodes() == PAIR
     assert coredns_answers()
     assert "nothing to do" in cluster("cluster.up").well().stdout
-
-
-def test_after_a_reboot_of_both_up_waits_until_all_is_well(cluster: Kubefab) -> None:
-    for host in PAIR:
-        reboot(host)
-    cluster("cluster.up").well()
-    assert ready_nodes() == PAIR
-    assert coredns_answers()
 
 
 def test_fix_reboot_starts_what_somebody_stopped(cluster: Kubefab) -> None:
