@@ -10,6 +10,7 @@ from kubefab.facts import Facts
 from kubefab.remote import Host
 from kubefab.render import endpoint
 from kubefab.step import Step
+from kubefab.steps.worker import own_name
 
 KNOWN = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04", "26.04")}
 ARCHITECTURES = ("x86_64", "aarch64")
@@ -43,6 +44,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _user("no newer Kubernetes is installed", newer_packages(cluster.inventory.cluster.kubernetes)),
         _user("the kubelet is not newer than the master", newer_kubelet),
         _user("the cluster is what hosts.yml says", unlike_live(cluster)),
+        *([] if master else [own_name(host)]),
         _user("nothing is left of another cluster", leftovers(cluster, name), RESTART.format(name)),
     ]
 

@@ -22,7 +22,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         cluster.master.during(f"{name} has joined").ask("delete-tokens.sh", name)
 
     return [
-        Step("its name is nobody else's", name_taken(host), None, _TAKEN_HINT),
+        own_name(host),
         Step("its name is no other machine's Node", stale_node(name), delete_node, touches="cluster", parts=()),
         Step("no join is left broken off", broken_off(name), script("tear-down.sh"), touches="cluster"),
         Step(
@@ -55,6 +55,10 @@ def invited(cluster: Cluster, host: Host) -> list[Step]:
 @on_cluster
 def no_cluster(_: ClusterFacts, __: Facts) -> str | None:
     return None
+
+
+def own_name(host: Host) -> Step:
+    return Step("its name is nobody else's", name_taken(host), None, "give the new machine another name in hosts.yml")
 
 
 def name_taken(host: Host) -> Gap:
@@ -131,4 +135,3 @@ def _where_there_is_one(gap: Gap) -> Gap:
 
 
 _UP = "`inv cluster.up` makes the cluster"
-_TAKEN_HINT = "give the new machine another name in hosts.yml"
