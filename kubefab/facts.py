@@ -132,6 +132,7 @@ class Facts:
     links: tuple[str, ...] = ()
     kubeconfig: str = ""
     containers: int = 0
+    shims: int = 0  # processes that hold containers; they outlive them by a moment
     chains: int = 0
     mounts: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
@@ -223,6 +224,11 @@ def _one(convert: Callable[[str], Any], to: str = "") -> Reader:
     return read
 
 
+def _number(value: str) -> int:
+    """0 where the command that counts is not there."""
+    return int(value or 0)
+
+
 def _many(to: str) -> Reader:
     def read(found: dict[str, Any], _: str, value: str) -> None:
         found[to] = tuple(dict.fromkeys((*found.get(to, ()), value)))
@@ -263,7 +269,7 @@ _READERS: Mapping[str, Reader] = {
     **{name: _one(str) for name in ("os", "os_version", "arch", "kernel", "hostname", "machine_id")},
     **{name: _one(str) for name in ("product_uuid", "cgroups", "apt_lock", "cri", "init_begun")},
     **{name: _one(str) for name in ("kubeconfig", "admin_server")},
-    **{name: _one(int) for name in ("cpus", "memory_mib", "disk_mib", "containers", "chains")},
+    **{name: _one(_number) for name in ("cpus", "memory_mib", "disk_mib", "containers", "shims", "chains")},
     **{name: _one("yes".__eq__) for name in ("join_begun", "etcd_data")},
     **{name: _one(fingerprint) for name in ("admin_ca", "kubelet_ca")},
     "clock": _skew,

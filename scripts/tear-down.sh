@@ -21,6 +21,11 @@ if [ -S /run/containerd/containerd.sock ]; then
         ctr -n k8s.io containers delete "$container" || true
     done
 fi
+# Those that containerd lost sight of, when it was killed say, and what runs in them.
+for shim in $(pgrep -f '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io ' || true); do
+    pkill -KILL -P "$shim" || true
+    kill -KILL "$shim" || true
+done
 mounts() { awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts; }
 for target in $(mounts | sort -r); do
     umount "$target" || umount -l "$target" || true

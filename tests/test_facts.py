@@ -91,6 +91,7 @@ MASTER = Facts(
     links=("cni0", "flannel.1"),
     kubeconfig="same",
     containers=14,
+    shims=7,
     chains=37,
     mounts=("/var/lib/kubelet/pods/1b2c/volumes/kubernetes.io~projected/kube-api-access-x7k2p",),
     directories=("/etc/kubernetes", "/var/lib/kubelet"),

@@ -24,6 +24,7 @@ def leftovers(facts: Facts) -> str | None:
         *(["a control plane, with all that its etcd holds"] if facts.admin_ca else []),
         *(["a node"] if facts.kubelet_ca else []),
         *([f"{facts.containers} containers"] if facts.containers else []),
+        *([f"{facts.shims} processes of containers"] if facts.shims else []),
         *([f"{facts.chains} chains of iptables"] if facts.chains else []),
         *([f"{len(facts.mounts)} mounts below /var/lib/kubelet"] if facts.mounts else []),
         *facts.directories,

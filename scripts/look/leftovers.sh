@@ -5,6 +5,7 @@ if [ -S /run/containerd/containerd.sock ]; then
     containers=$(ctr --connect-timeout 2s -n k8s.io containers ls -q | wc -l)
 fi
 echo "containers $containers"
+echo "shims $(pgrep -fc '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io ')"
 echo "chains $({ iptables-save; ip6tables-save; } | grep -cE '^:(KUBE|FLANNEL|CNI)-')"
 while read -r _ target _; do
     case $target in /var/lib/kubelet/*) echo "mount $target" ;; esac

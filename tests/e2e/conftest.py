@@ -8,7 +8,7 @@ import pytest
 
 from lab import requirements
 
-from .harness import MASTER, SPARE, WORKER, Kubefab, fresh, hosts_file, kubectl, mended, no_secrets, power_on
+from .harness import MASTER, SPARE, WORKER, Kubefab, hosts_file, mended, no_secrets, power_on
 
 
 @pytest.fixture(scope="session")
@@ -39,14 +39,6 @@ def three(inv: Kubefab) -> Path:
 def cluster(inv: Kubefab) -> Kubefab:
     """A cluster of a master and a worker, and all is well."""
     return mended(inv)
-
-
-@pytest.fixture
-def spare(cluster: Kubefab) -> Iterator[str]:
-    """The third machine as new; gone from the cluster afterwards, and from its disk."""
-    fresh(SPARE)
-    yield SPARE
-    kubectl("delete", "node", SPARE, "--ignore-not-found")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -90,9 +90,7 @@ class Running:
 
     def says(self, words: str, seconds: float = 20) -> bool:
         """Whether these words come while it is at work."""
-        within = time.monotonic() + seconds
-        while words not in self.said() and self.process.poll() is None and time.monotonic() < within:
-            time.sleep(0.1)
+        poll(lambda: words in self.said() or self.process.poll() is not None, seconds)
         return words in self.said()
 
     def is_told(self, what: signal.Signals) -> None:
@@ -100,7 +98,8 @@ class Running:
         os.killpg(self.process.pid, what)
 
     def is_killed(self) -> None:
-        self.is_told(signal.SIGKILL)
+        if self.process.poll() is None:
+            self.is_told(signal.SIGKILL)
         self.process.wait()
 
     def ends(self, seconds: float = LONGEST) -> Done:
@@ -138,7 +137,8 @@ class Kubefab:
             (folder / "stderr").open("w") as errors,
         ):
             process = subprocess.Popen(
-                [INV, *words],
+                # A caller in the background ignores interrupts, and would hand that down.
+                ["env", "--default-signal", INV, *words],
                 cwd=ROOT,
                 env=surroundings | {name: str(value) for name, value in (env or {}).items()},
                 stdin=given,
@@ -151,8 +151,7 @@ class Kubefab:
         try:
             yield run
         finally:
-            if process.poll() is None:
-                run.is_killed()
+            run.is_killed()
 
     def logs(self) -> list[Path]:
         """Of all runs, the newest last."""
@@ -270,15 +269,20 @@ def at_once(*works: Callable[[], Any]) -> None:
             future.result()
 
 
-def eventually(check: Callable[[], Got], seconds: float = 60, pause: float = 0.1) -> Got:
-    """What the check returns as soon as that is something. The test fails with its last answer, or error."""
+def poll(check: Callable[[], Got], seconds: float, pause: float = 0.1) -> Got | None:
+    """The check's last answer: the first that is something, or the one at the end of the time."""
     polling = tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda got: not got) | tenacity.retry_if_exception_type(AssertionError),
         stop=tenacity.stop_after_delay(seconds),
         wait=tenacity.wait_fixed(pause),
         retry_error_callback=lambda state: state.outcome and state.outcome.result(),
     )
-    got: Got = polling(check)
+    return polling(check)
+
+
+def eventually(check: Callable[[], Got], seconds: float = 60, pause: float = 0.1) -> Got:
+    """What the check returns as soon as that is something. The test fails with its last answer, or error."""
+    got = poll(check, seconds, pause)
     assert got, f"not so within {seconds} s: {got}"
     return got
 
@@ -378,12 +382,10 @@ def catch(run: Running, host: str, condition: str, seconds: int = 180) -> None:
     """Until a shell command is true there, while the run is still at it."""
 
     def met() -> bool:
-        assert run.process.poll() is None, f"it ended too soon, with {run.ends().said}"
         return true_on(host, f"timeout 5 sh -c {shlex.quote(f'until {condition}; do sleep 0.1; done')}")
 
-    within = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < within, f"{host}: not so within {seconds} s: {condition}\n{run.said()}"
+    came = poll(lambda: "so" if met() else "ended" if run.process.poll() is not None else "", seconds, pause=0)
+    assert came == "so", f"{host}: not so, in {seconds} s: {condition}\n{run.said()}"
 
 
 def freeze(run: Running, host: str, program: str, when: str = "true") -> None:

@@ -5,6 +5,7 @@ import random
 import re
 import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from .harness import (
     catch,
     cut_power,
     eventually,
+    freeze,
     fresh,
     hosts_file,
     kubectl,
@@ -32,6 +34,7 @@ from .harness import (
     on,
     power_on,
     ready_nodes,
+    thaw,
     true_on,
     untouched,
 )
@@ -177,7 +180,7 @@ def test_a_megabyte_of_garbage_on_stdin_disturbs_nobody(cluster: Kubefab, task: 
     cluster(task, stdin=garbage).well()
 
 
-@pytest.mark.parametrize("task", ["--list", "--dry cluster.reset", "cluster.status", "cluster.status --json"])
+@pytest.mark.parametrize("task", ["--dry cluster.reset", "cluster.status", "cluster.status --json"])
 def test_a_reader_that_goes_away_is_no_reason_for_a_traceback(cluster: Kubefab, task: str) -> None:
     surroundings = {**os.environ, "INV_HOSTS": str(cluster.hosts), "XDG_STATE_HOME": str(cluster.state)}
     words = ["sh", "-c", f"{INV} {task} | true"]
@@ -238,6 +241,7 @@ def test_a_bad_hosts_file_is_one_message(inv: Kubefab, tmp_path: Path, kind: str
 @dataclass(frozen=True)
 class Busy:
     pid: int
+    amid: Done
     second: Done
     reset: Done
     dry: Done
@@ -246,12 +250,18 @@ class Busy:
 
 @pytest.fixture(scope="module")
 def busy(inv: Kubefab) -> Busy:
-    """A run that holds the lock, and stands still between two changes; then it dies."""
+    """A run that holds the lock: in the middle of a change, then still between two of them; then it dies."""
     mended(inv)
     inv("restart", "--host", WORKER, "--yes").well()
     with inv.started("cluster.up") as first:
-        catch(first, WORKER, "pgrep -f '^kubeadm join'")
+        freeze(first, WORKER, "kubeadm join")
+        with inv.started("cluster.up") as run:
+            with suppress(subprocess.TimeoutExpired):
+                run.process.wait(20)
+            run.is_killed()
+            amid = run.ends()
         first.is_told(signal.SIGSTOP)
+        thaw(WORKER, "kubeadm join")
         on(WORKER, f"timeout 60 flock {CHANGE} true")
         eventually(lambda: ready_nodes() == set(PAIR))
         with untouched(*PAIR):
@@ -259,7 +269,12 @@ def busy(inv: Kubefab) -> Busy:
             reset = inv("cluster.reset", "--yes")
             dry = inv("--dry", "cluster.up")
         first.is_killed()
-        return Busy(first.process.pid, second, reset, dry, inv("cluster.up"))
+        return Busy(first.process.pid, amid, second, reset, dry, inv("cluster.up"))
+
+
+def test_a_second_run_does_not_take_the_change_of_a_living_one_for_an_orphan(busy: Busy) -> None:
+    said = busy.amid.badly().stderr
+    assert f"process {busy.pid}" in said
 
 
 def test_a_second_run_says_who_is_at_work_and_since_when(busy: Busy) -> None:

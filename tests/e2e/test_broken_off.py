@@ -184,3 +184,22 @@ def test_a_run_says_in_a_pipe_what_it_waits_for(orphans: Orphans) -> None:
     said = next(line for line in orphans.apt.splitlines() if WAITS in line)
     assert any(part.count(":") == 2 for part in said.replace(",", " ").split()), said
     assert objects("nodes")
+
+
+# --- destroying
+
+
+def test_a_killed_reset_is_done_again(cluster: Kubefab) -> None:
+    with cluster.started("cluster.reset", "--yes") as run:
+        catch(run, MASTER, "pgrep -f '^kubeadm reset'")
+        run.is_killed()
+    for host in PAIR:
+        kill_change(host)
+    cluster("cluster.reset", "--yes").well()
+    for host in PAIR:
+        assert (
+            on(host, "ls -A /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib/cni 2>/dev/null | grep -v :; true")
+            == ""
+        )
+        assert on(host, "ctr -n k8s.io containers ls -q") == ""
+    assert "nothing to do" in cluster("cluster.reset", "--yes").well().stdout

@@ -258,7 +258,7 @@ def test_no_token_outlives_the_join(story: Story) -> None:
 
 
 def test_the_log_is_for_its_owner_and_holds_no_secret(story: Story, inv: Kubefab) -> None:
-    (log,) = [log for log in inv.logs() if "kubeadm init" in log.read_text() or "init.sh" in log.read_text()]
+    *_, log = [log for log in inv.logs() if "init.sh" in log.read_text()]  # other modules may have made masters
     assert mode(log) == 0o600
     assert mode(log.parent) == 0o700
     no_secrets(log.read_text())

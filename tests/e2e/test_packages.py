@@ -1,12 +1,14 @@
-"""A package manager that is busy, or was broken off by somebody else. A minute."""
+"""A package manager that is busy or broken, and repositories that are not to be trusted. A minute."""
 
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
+import yaml
 
-from .harness import SPARE, Kubefab, attempt, fresh, hosts_file, on, wait_on
+from .harness import SPARE, Kubefab, attempt, fresh, hosts_file, on, true_on, wait_on
 
 # As apt takes its own: a POSIX lock, which flock(1) would not see.
 HOLDER = """\
@@ -16,6 +18,7 @@ my $lock = pack("ssx4qqi", F_WRLCK, 0, 0, 0, 0);
 fcntl($file, F_SETLK, $lock) or die;
 sleep 600;
 """
+KEY = "54540AA9BA693F06AE160154B59DF9A96188E07C"  # of the lab's apt repository
 LOCKS = ("/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock")
 
 
@@ -66,6 +69,46 @@ def test_a_dry_run_waits_for_nobody(alone: Kubefab) -> None:
         done = alone("--dry", "cluster.up").well()
     assert done.seconds < 20
     assert re.search(rf"^{SPARE}\s+\+ Kubernetes", done.stdout, re.MULTILINE), done.stdout
+
+
+@pytest.fixture
+def without_packages(alone: Kubefab) -> Kubefab:
+    """The runtime is there, Kubernetes is not."""
+    alone("install-docker").well()
+    on(SPARE, "apt-get purge -qq -y --allow-change-held-packages 'kube*'; rm -f /etc/apt/keyrings/kubernetes*")
+    return alone
+
+
+def mirrored(alone: Kubefab, says: dict[str, str]) -> Path:
+    document = yaml.safe_load(alone.hosts.read_text())
+    document["mirrors"]["https://pkgs.k8s.io/"] |= says
+    path = alone.state / "mirrored.yml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+def test_a_repository_with_another_key_is_not_believed(without_packages: Kubefab) -> None:
+    hosts = mirrored(without_packages, {"key": "0" * 40})
+    said = without_packages("install-kubeadm", hosts=hosts).badly().stderr
+    assert KEY in said
+    assert "0" * 40 in said
+    assert "key: FINGERPRINT" in said
+    assert not true_on(SPARE, "test -e /etc/apt/keyrings/kubernetes-apt-keyring.gpg || test -e /usr/bin/kubelet")
+
+
+def test_a_repository_that_does_not_answer_is_named(without_packages: Kubefab) -> None:
+    hosts = mirrored(without_packages, {"url": "http://10.250.0.1:9/pkgs/"})
+    done = without_packages("install-kubeadm", hosts=hosts).badly()
+    assert "http://10.250.0.1:9/pkgs/core:/stable:/v1.37/deb/Release.key" in done.stderr
+    assert "mirrors:" in done.stderr
+    assert done.seconds < 30
+
+
+def test_a_version_that_the_repository_does_not_have_is_named(without_packages: Kubefab) -> None:
+    hosts = hosts_file(without_packages.state / "nosuch.yml", SPARE, cluster={"kubernetes": "1.37.77"})
+    said = without_packages("install-kubeadm", hosts=hosts).badly().stderr
+    assert "1.37.77" in said
+    assert "apt-cache policy kubelet" in said
 
 
 def test_packages_that_somebody_else_took_off_hold_are_held_again(alone: Kubefab) -> None:

@@ -20,6 +20,7 @@ from .harness import (
     wait_on,
 )
 
+BAD_NAME = "printf Not_A_Name >/proc/sys/kernel/hostname"  # hostname(1) would not
 PORTS = (6443, 10250)
 TASKS = ("preflight", "cluster.up", "init-master")
 
@@ -32,7 +33,7 @@ def bad(inv: Kubefab) -> Iterator[dict[str, Done]]:
     for port in PORTS:
         on(SPARE, f"systemd-run --quiet --collect --unit=e2e-port-{port} socat TCP-LISTEN:{port},fork -")
         wait_on(SPARE, f"ss -Hltn | grep -q :{port}", 10)
-    on(SPARE, "hostname Not_A_Name; mkdir -p /etc/kubernetes/manifests; touch /etc/kubernetes/manifests/old.yaml")
+    on(SPARE, f"{BAD_NAME}; mkdir -p /etc/kubernetes/manifests; touch /etc/kubernetes/manifests/old.yaml")
     with untouched(SPARE):
         said = {task: inv(task, hosts=hosts) for task in TASKS}
     yield said
@@ -65,7 +66,7 @@ def test_a_cloned_machine_is_told(cluster: Kubefab, tmp_path: Path) -> None:
 
 
 def test_an_unfit_host_hides_no_other(cluster: Kubefab, three: Path) -> None:
-    on(SPARE, "hostname Not_A_Name")
+    on(SPARE, BAD_NAME)
     try:
         done = cluster("cluster.up", hosts=three).badly()
         assert re.findall(r"^(\S+): not so:", done.stderr, re.MULTILINE) == [SPARE]

@@ -1,5 +1,6 @@
 """Taking Kubernetes away from hosts, and coming back from there. Three minutes."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -162,6 +163,8 @@ class Reset:
     clean: dict[tuple[str, str], str]
     again: Done
     dry_up: Done
+    status: Done
+    kubeconfig: Done
     up: Done
 
 
@@ -181,7 +184,9 @@ def reset(inv: Kubefab) -> Reset:
     done = inv("cluster.reset", "--yes")
     clean = {(host, kind): found(host, kind) for host in PAIR for kind in NOTHING}
     again, dry_up = inv("cluster.reset", "--yes"), inv("--dry", "cluster.up")
-    return Reset(uid, dry, asked, strangers, done, clean, again, dry_up, inv("cluster.up"))
+    status, kubeconfig = inv("cluster.status", "--json"), inv("cluster.kubeconfig", "--output", "/nowhere/at/all")
+    up = inv("cluster.up")
+    return Reset(uid, dry, asked, strangers, done, clean, again, dry_up, status, kubeconfig, up)
 
 
 def test_a_dry_reset_lists_what_would_go_on_every_host_and_touches_nothing(reset: Reset) -> None:
@@ -222,6 +227,15 @@ def test_after_a_reset_the_plan_is_to_make_a_cluster_again(reset: Reset) -> None
     assert "is installed" not in planned
 
 
+def test_without_a_cluster_status_says_so_in_json_too(reset: Reset) -> None:
+    found = json.loads(reset.status.badly().stdout)
+    assert (found["healthy"], found["nodes"]) == (False, [])
+
+
+def test_without_a_cluster_there_is_no_kubeconfig_and_what_makes_one_is_said(reset: Reset) -> None:
+    assert "inv cluster.up" in reset.kubeconfig.badly().stderr
+
+
 def test_after_a_reset_up_makes_a_new_cluster(reset: Reset) -> None:
     reset.up.well()
     assert ready_nodes() == set(PAIR)
@@ -233,8 +247,9 @@ def test_after_a_reset_up_makes_a_new_cluster(reset: Reset) -> None:
 
 @dataclass(frozen=True)
 class Silent:
-    """What a reset does while the master is off, and while only its API server is down."""
+    """What is done without containerd, while the master is off, and while only its API server is down."""
 
+    dead_runtime: Done
     off: Done
     alone: Done
     api_down: Done
@@ -244,10 +259,14 @@ class Silent:
 @pytest.fixture(scope="module")
 def silent(inv: Kubefab) -> Silent:
     mended(inv)
+    on(WORKER, "systemctl stop containerd")
+    dead_runtime = inv("restart", "--host", WORKER, "--yes")
+    clean = {("dead runtime", kind): found(WORKER, kind) for kind in NOTHING}
+    inv("cluster.up").well()
     cut_power(MASTER)
     try:
         off = inv("cluster.reset", "--yes")
-        clean = {("off", kind): found(WORKER, kind) for kind in NOTHING}
+        clean |= {("off", kind): found(WORKER, kind) for kind in NOTHING}
         on(WORKER, "mkdir -p /etc/kubernetes/manifests && touch /etc/kubernetes/manifests/left.yaml")
         alone = inv("restart", "--host", WORKER, "--yes")
         clean |= {("alone", kind): found(WORKER, kind) for kind in NOTHING}
@@ -257,7 +276,11 @@ def silent(inv: Kubefab) -> Silent:
     eventually(lambda: attempt(MASTER, "ss -Hltn | grep ':6443 '").returncode, 60)
     api_down = inv("cluster.reset", "--yes")
     clean |= {("api down", kind): found(MASTER, kind) for kind in NOTHING}
-    return Silent(off, alone, api_down, clean)
+    return Silent(dead_runtime, off, alone, api_down, clean)
+
+
+def test_a_worker_is_restarted_though_its_container_runtime_is_down(silent: Silent) -> None:
+    silent.dead_runtime.well()
 
 
 def test_a_reset_with_the_master_off_cleans_the_rest_and_names_it(silent: Silent) -> None:
@@ -274,7 +297,7 @@ def test_a_reset_with_the_api_server_down_ends_well(silent: Silent) -> None:
     silent.api_down.well()
 
 
-@pytest.mark.parametrize("when", ["off", "alone", "api down"])
+@pytest.mark.parametrize("when", ["dead runtime", "off", "alone", "api down"])
 @pytest.mark.parametrize("kind", NOTHING)
 def test_nothing_of_this_kind_is_left_behind_then_either(silent: Silent, kind: str, when: str) -> None:
     assert silent.clean[when, kind] == ""
