@@ -5,6 +5,8 @@ set -eu
 socket=unix:///run/containerd/containerd.sock
 
 systemctl stop kubelet 2>/dev/null || true
+# Where it is down its containers run on, and nobody else knows them.
+systemctl start containerd 2>/dev/null || true
 # Without these kubeadm asks no API server, which may be gone and would be waited for.
 rm -f /etc/kubernetes/*.conf
 if command -v kubeadm >/dev/null; then
