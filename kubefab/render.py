@@ -20,6 +20,7 @@ TEMPLATES = Environment(
 KEYRING = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"
 CRI_SOCKET = "unix:///run/containerd/containerd.sock"
 API_PORT = 6443
+DOMAIN = ".kubefab.internal"
 MODULES = ("overlay", "br_netfilter")
 SYSCTL = {
     "net.bridge.bridge-nf-call-iptables": "1",
@@ -104,7 +105,7 @@ def paths(inventory: Inventory) -> list[str]:
 
 def endpoint(inventory: Inventory) -> str:
     """The control plane's name, the same from the first day, so that one master can become three."""
-    return f"{inventory.cluster.name}.kubefab.internal"
+    return inventory.cluster.name + DOMAIN
 
 
 def init_documents(inventory: Inventory, host: Host) -> str:

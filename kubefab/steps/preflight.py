@@ -8,7 +8,7 @@ from packaging.version import Version
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.remote import Host
-from kubefab.render import endpoint
+from kubefab.render import DOMAIN, endpoint
 from kubefab.step import Step
 from kubefab.steps.worker import own_name
 
@@ -197,7 +197,7 @@ def _other_network(facts: Facts) -> str | None:
 def _our_name(live: str) -> str:
     """The endpoint's name where it is one of ours; a cluster made by hand keeps its own."""
     name = live.removeprefix("https://").rpartition(":")[0]
-    return name if name.endswith(".kubefab.internal") else ""
+    return name if name.endswith(DOMAIN) else ""
 
 
 def _user(title: str, gap: Callable[[Facts], str | None], hint: str = "") -> Step:

@@ -4,17 +4,21 @@ from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.remote import Host
-from kubefab.step import Gap, Step, script
+from kubefab.step import Step, script
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    name = render.endpoint(cluster.inventory)
     parts = ("node", "leftovers", "services")
+
+    def forget_names(host: Host) -> None:
+        for name in endpoints(cluster.facts(host)):
+            host.change("set-endpoint.sh", name)
+
     return [
         # While admin.conf is still there to tell that it is this cluster's.
         Step("~/.kube/config is not this cluster's", kubeconfig, script("take-kubeconfig.sh"), parts=("node",)),
         Step("nothing of Kubernetes is left", leftovers, script("tear-down.sh"), _HINT, within=30, parts=parts),
-        Step("the control plane has no name", named(name), script("set-endpoint.sh", name), parts=("system",)),
+        Step("no control plane has a name here", named, forget_names, parts=("system",)),
     ]
 
 
@@ -38,8 +42,13 @@ def kubeconfig(facts: Facts) -> str | None:
     return "~/.kube/config, a copy of admin.conf" if facts.kubeconfig == "same" else None
 
 
-def named(name: str) -> Gap:
-    return lambda facts: f"{name} in /etc/hosts" if name in facts.endpoints else None
+def endpoints(facts: Facts) -> list[str]:
+    """Our names in /etc/hosts: of this cluster, and of any that was here before."""
+    return [name for name in facts.endpoints if name.endswith(render.DOMAIN)]
+
+
+def named(facts: Facts) -> str | None:
+    return ", ".join(f"{name} in /etc/hosts" for name in endpoints(facts)) or None
 
 
 _HINT = "if something of it comes back or stays, reboot the host and run the same command again"

@@ -11,7 +11,7 @@ from tests.fakes import cluster, step, world
 LEFT, KUBECONFIG, NAME = (
     "nothing of Kubernetes is left",
     "~/.kube/config is not this cluster's",
-    "the control plane has no name",
+    "no control plane has a name here",
 )
 
 
@@ -42,7 +42,9 @@ LEFT, KUBECONFIG, NAME = (
             NAME,
             "lab.kubefab.internal in /etc/hosts",
         ),
-        ({"endpoints": {"other.kubefab.internal": "10.250.0.10"}}, NAME, None),
+        # Of a cluster that was here before: nobody else would take it away.
+        ({"endpoints": {"other.kubefab.internal": "10.250.0.9"}}, NAME, "other.kubefab.internal in /etc/hosts"),
+        ({"endpoints": {"nas.example": "10.250.0.9"}}, NAME, None),
     ],
 )
 def test_what_is_left_is_named(found: dict[str, Any], title: str, gap: str | None) -> None:
@@ -62,6 +64,8 @@ def test_none_of_it_needs_a_living_cluster() -> None:
 
 def test_the_kubeconfig_goes_while_it_can_be_told_whose_it_is() -> None:
     made = cluster()
+    world(made, "manager").parts["system"] = "endpoint 10.250.0.10 lab.kubefab.internal"
+    made.look(made.master)
     for one in reset.steps(made, made.master):
         assert one.close
         one.close(made.master)
