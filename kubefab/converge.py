@@ -15,7 +15,7 @@ import tenacity
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, KubefabError, Silent
 from kubefab.facts import clock_time
-from kubefab.remote import Host
+from kubefab.remote import Host, busy
 from kubefab.report import Failure, Report
 from kubefab.step import MISSING, NO_CLUSTER, Step
 
@@ -154,6 +154,7 @@ class Engine:
             return (change and f"{change.title}, since {clock_time(change.since)}") or None
 
         if gap():
+            self._stop_for_another_run(host)
             title = "no change of an earlier run is still going on"
             step = Step(title, gap, None, _ORPHAN_HINT, within=ORPHAN_SECONDS, parts=("change",))
             try:
@@ -161,6 +162,13 @@ class Engine:
             except HostError as error:
                 raise HostError(f"a change of an earlier run goes on: {gap()}", hint=_ORPHAN_HINT) from error
             self.cluster.look(host)
+
+    def _stop_for_another_run(self, host: Host) -> None:
+        """A change whose caller lives is no orphan: it is the other run's, and so is the lock."""
+        for place in (self.cluster.master, host):
+            run = self.cluster.facts(place).run
+            if run and place.name not in self._locked:
+                raise KubefabError(busy(run.title, run.since, place.name))
 
     def _complain(self, host: Host, subjects: Iterable[Subject]) -> None:
         """All that only the user can change, at once, before any change."""

@@ -137,6 +137,7 @@ class Facts:
     mounts: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
     change: Change | None = None
+    run: Change | None = None  # who has the lock here; its title is the holder
     cluster: ClusterFacts | None = None
 
     @property
@@ -249,10 +250,10 @@ def _endpoint(found: dict[str, Any], _: str, value: str) -> None:
     found.setdefault("endpoints", {}).update(dict.fromkeys(names, address))
 
 
-def _change(found: dict[str, Any], _: str, value: str) -> None:
+def _change(found: dict[str, Any], name: str, value: str) -> None:
     """A change that took its lock just now may not have said yet what it is."""
     since, _, title = value.partition(" ")
-    found["change"] = Change(title or "a change", float(since or 0))
+    found[name] = Change(title or "a change", float(since or 0))
 
 
 def _skew(found: dict[str, Any], name: str, value: str) -> None:
@@ -293,6 +294,7 @@ _READERS: Mapping[str, Reader] = {
     "port": _pairs("ports", key=int),
     "package": _pairs("packages", convert=lambda rest: Package(*rest.split())),  # status, version
     "change": _change,
+    "run": _change,
 }
 
 

@@ -309,8 +309,13 @@ def _beat(channel: paramiko.Channel, done: threading.Event) -> None:
 def _busy(said: list[str], name: str) -> str:
     if said[:1] != ["busy"] or len(said) < 3:
         return f"{name}: cannot take the lock: {' '.join(said) or 'no answer'}"
-    since = facts.clock_time(float(said[1]))
-    return f"another run is under way: {said[2].strip()}, since {since} (its lock is on {name}); wait for its end"
+    return busy(said[2].strip(), float(said[1]), name)
+
+
+def busy(holder: str, since: float, name: str) -> str:
+    """Who has the lock on this host, and since when (seconds of the epoch)."""
+    clock = facts.clock_time(since)
+    return f"another run is under way: {holder}, since {clock} (its lock is on {name}); wait for its end"
 
 
 def _believe_only_known_keys(connection: Connection, known_hosts: Path | None) -> None:

@@ -8,7 +8,8 @@ main() {
     umask 022
     [ -d /run/kubefab ] || mkdir -m 0700 /run/kubefab
     exec 9>>/run/kubefab/change
-    if ! flock -n 9; then
+    # A look that tries the lock has it for a moment.
+    if ! flock -w 2 9; then
         echo "another change is under way here: $(cat /run/kubefab/change)"
         exit 75
     fi

@@ -6,7 +6,8 @@ main() {
     set -eu
     [ -d /run/kubefab ] || mkdir -m 0700 /run/kubefab
     exec 9>>/run/kubefab/run
-    if ! flock -n 9; then
+    # A look that tries the lock has it for a moment.
+    if ! flock -w 1 9; then
         echo "busy $(cat /run/kubefab/run)"
         exit 0
     fi

@@ -141,6 +141,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
     assert [name for name, value in shown(MASTER).items() if value == default[name]] == [
         "dpkg_broken",
         "apt_lock",
+        "run",
         "cluster",
     ]
 
