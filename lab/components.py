@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.parts import Job, Part
-from lab.settings import CACHE, FLANNEL, HERE, KUBERNETES, LabError
+from lab.settings import CACHE, CRI_DOCKERD, FLANNEL, HERE, KUBERNETES, LabError
 
 CACHES = {"GOCACHE": str(CACHE / "go/build"), "GOMODCACHE": str(CACHE / "go/mod")}
 
@@ -64,6 +64,13 @@ COMPONENTS = [
     ),
     Component("flannel-cni", "0.9.1", seconds=5),
     Component("cni", "1.9.1", seconds=20),
+    Component(
+        "cri-dockerd",
+        CRI_DOCKERD,
+        seconds=100,
+        ldflags=f"-X github.com/Mirantis/cri-dockerd/cmd/version.Version={CRI_DOCKERD}",
+        gigabytes=2,
+    ),
     Component("pause", "of the lab's own", seconds=5, package="."),
 ]
 

@@ -156,6 +156,6 @@ PART = Part(
     (Path(__file__),),
     make,
     seconds=10,
-    needs=(*(part for name, part in PARTS.items() if name != "cni"), BASE),
+    needs=(*(PARTS[name] for name in sorted({name for image in IMAGES for name, _ in image.files.values()})), BASE),
     gigabytes=1.2,
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from lab.components import PARTS
 from lab.distribution import architecture
 from lab.parts import Job, Part
-from lab.settings import HERE, KUBERNETES
+from lab.settings import CRI_DOCKERD, HERE, KUBERNETES
 from lab.shell import run
 
 KEYS = HERE / "keys"
@@ -144,7 +144,21 @@ def sign(job: Job, folder: Path) -> None:
         subprocess.run(["gpgconf", "--kill", "gpg-agent"], env=env, check=False)
 
 
+def archive(job: Job) -> None:
+    """As its release has it: one folder with the binary in it."""
+    file = job.out / cri_dockerd()
+    file.parent.mkdir(parents=True)
+    folder = PARTS["cri-dockerd"].place
+    job.run("tar", "-czf", file, "-C", folder, "--transform=s,^,cri-dockerd/,", "cri-dockerd")
+
+
+def cri_dockerd() -> str:
+    """The archive's place below its releases."""
+    return f"cri-dockerd/v{CRI_DOCKERD}/cri-dockerd-{CRI_DOCKERD}.{architecture()}.tgz"
+
+
 def make(job: Job) -> None:
+    archive(job)
     folder = job.out / REPOSITORY
     folder.mkdir(parents=True)
     for package in packages():
@@ -163,5 +177,5 @@ PART = Part(
     (KEYS, FILES, Path(__file__)),
     make,
     seconds=10,
-    needs=(PARTS["kubernetes"], PARTS["cni"]),
+    needs=(PARTS["kubernetes"], PARTS["cni"], PARTS["cri-dockerd"]),
 )

@@ -19,6 +19,7 @@ MOST_MACHINES = 40
 SUITE = "trixie"
 KUBERNETES = "1.37.2"
 FLANNEL = "0.28.10"
+CRI_DOCKERD = "0.4.0"
 
 
 class LabError(Exception):
