@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from lab.parts import Job, Part
-from lab.settings import CACHE, CRI_DOCKERD, FLANNEL, HERE, KUBERNETES, LabError
+from lab.settings import CACHE, CRI_DOCKERD, FLANNEL, HERE, KUBERNETES, LOCAL_PATH, METRICS_SERVER, ROOK, LabError
 
 CACHES = {"GOCACHE": str(CACHE / "go/build"), "GOMODCACHE": str(CACHE / "go/mod")}
 
@@ -21,13 +21,13 @@ class Component:
     name: str
     version: str
     seconds: int
-    package: str = "tool"
+    package: str = "tool"  # empty: nothing is built, only files of a module are kept
     ldflags: str = ""
     cgo: bool = False
     gigabytes: float = 1
     rename: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
-    """Files of a module to keep: "module path//file" -> its name."""
+    """Files and folders of a module to keep: "module path//file" -> its name."""
 
     @property
     def recipe(self) -> str:
@@ -48,6 +48,10 @@ def kubernetes_stamp() -> str:
 
 
 FLANNEL_MODULE = "github.com/flannel-io/flannel"
+LOCAL_PATH_MODULE = "github.com/rancher/local-path-provisioner"
+ROOK_EXAMPLES = "github.com/rook/rook//deploy/examples"
+ROOK_FILES = ("crds", "common", "csi-operator", "operator", "cluster", "cluster-test")
+METRICS_SERVER_MODULE = "sigs.k8s.io/metrics-server"
 
 COMPONENTS = [
     Component("kubernetes", KUBERNETES, seconds=330, ldflags=kubernetes_stamp(), gigabytes=6),
@@ -72,6 +76,29 @@ COMPONENTS = [
         gigabytes=2,
     ),
     Component("pause", "of the lab's own", seconds=5, package="."),
+    Component("stand-in", "of the lab's own", seconds=10, package="."),
+    Component(
+        "metrics-server",
+        METRICS_SERVER,
+        seconds=120,
+        ldflags=f"-X {METRICS_SERVER_MODULE}/pkg/version.gitVersion=v{METRICS_SERVER}",
+        gigabytes=2,
+        sources={f"{METRICS_SERVER_MODULE}//manifests": "manifests"},
+    ),
+    Component(
+        "local-path",
+        LOCAL_PATH,
+        seconds=60,
+        ldflags=f"-X main.VERSION=v{LOCAL_PATH}",
+        sources={f"{LOCAL_PATH_MODULE}//deploy/local-path-storage.yaml": "local-path-storage.yaml"},
+    ),
+    Component(
+        "rook",
+        ROOK,
+        seconds=10,
+        package="",
+        sources={f"{ROOK_EXAMPLES}/{name}.yaml": f"{name}.yaml" for name in ROOK_FILES},
+    ),
 ]
 
 
@@ -79,11 +106,14 @@ def build(component: Component, job: Job) -> None:
     """Go checks every module against go.sum, and keeps what is compiled if this is broken off."""
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {component.ldflags}"]
     env = {**CACHES, "CGO_ENABLED": str(int(component.cgo)), "GOFLAGS": "-modcacherw"}
-    job.run("go", "build", *flags, "-o", f"{job.out}/", component.package, cwd=component.folder, **env)
-    for built, wanted in component.rename.items():
-        (job.out / built).rename(job.out / wanted)
+    fetched = ("mod", "download")
+    built = ("build", *flags, "-o", f"{job.out}/", component.package)
+    job.run("go", *(built if component.package else fetched), cwd=component.folder, **env)
+    for name, wanted in component.rename.items():
+        (job.out / name).rename(job.out / wanted)
     for source, name in component.sources.items():
-        shutil.copy(source_file(component, source), job.out / name)
+        found = source_file(component, source)
+        (shutil.copytree if found.is_dir() else shutil.copy)(found, job.out / name)
 
 
 def source_file(component: Component, source: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 from lab.components import PARTS
 from lab.distribution import BASE, architecture
 from lab.parts import Job, Part
-from lab.settings import FLANNEL, KUBERNETES, LabError
+from lab.settings import FLANNEL, KUBERNETES, LOCAL_PATH, METRICS_SERVER, ROOK, LabError
 from lab.shell import run
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -20,6 +20,7 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 # Not compressed: the layers travel over a bridge, unpacking is what would take time.
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+UNPRIVILEGED = "65532:65532"
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,20 @@ class Image:
     files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     base: bool = False
     entrypoint: Sequence[str] = ()
+    stands_in_for: str = ""
 
 
 def kubernetes_image(name: str, base: bool = False) -> Image:
     return Image(name, f"v{KUBERNETES}", {f"usr/local/bin/{name}": ("kubernetes", name)}, base)
+
+
+def stand_in(what: str, name: str, tag: str, command: str = "") -> Image:
+    """What cannot be built here, under the name by which it is asked for. Its program says what it is.
+
+    `command` is what a manifest calls in the image instead of its entry point.
+    """
+    program = command or f"stand-in-for-{what}"
+    return Image(name, tag, {program: ("stand-in", "stand-in")}, entrypoint=[f"/{program}"], stands_in_for=what)
 
 
 IMAGES = [
@@ -59,6 +70,24 @@ IMAGES = [
     # On the base for its `cp`, which the manifest calls.
     Image("flannel-io/flannel-cni-plugin", "v1.9.1-flannel3", {"flannel": ("flannel-cni", "flannel")}, base=True),
     Image("lab/tools", "1", base=True),
+    Image(
+        "metrics-server/metrics-server",
+        f"v{METRICS_SERVER}",
+        {"metrics-server": ("metrics-server", "metrics-server")},
+        entrypoint=["/metrics-server"],
+    ),
+    Image(
+        "rancher/local-path-provisioner",
+        f"v{LOCAL_PATH}",
+        {"usr/bin/local-path-provisioner": ("local-path", "local-path-provisioner")},
+    ),
+    # Debian's, on the base.
+    Image("library/busybox", "1.37.0", base=True),
+    stand_in("headlamp", "headlamp-k8s/headlamp", "v0.45.0"),
+    *(stand_in("dashboard", "kubernetesui/dashboard", tag) for tag in ("v2.0.0", "v2.7.0")),
+    *(stand_in("metrics-scraper", "kubernetesui/metrics-scraper", tag) for tag in ("v1.0.4", "v1.0.8")),
+    stand_in("rook", "rook/ceph", f"v{ROOK}"),
+    stand_in("ceph-csi-operator", "cephcsi/ceph-csi-operator", "v1.0.4", "manager"),
 ]
 
 
@@ -119,7 +148,9 @@ def layer(files: Mapping[str, Path]) -> bytes:
 
 def config(image: Image, arch: str, layers: Sequence[Mapping[str, Any]]) -> bytes:
     """As the layers are not compressed, their digests are the diff_ids too."""
-    settings = {"Env": [PATH], "Entrypoint": list(image.entrypoint)}
+    settings: dict[str, Any] = {"Env": [PATH], "Entrypoint": list(image.entrypoint)}
+    if image.stands_in_for:
+        settings |= {"Env": [PATH, f"STAND_IN_FOR={image.stands_in_for}"], "User": UNPRIVILEGED}
     rootfs = {"type": "layers", "diff_ids": [each["digest"] for each in layers]}
     return json.dumps({"architecture": arch, "os": "linux", "config": settings, "rootfs": rootfs}).encode()
 

@@ -20,6 +20,9 @@ SUITE = "trixie"
 KUBERNETES = "1.37.2"
 FLANNEL = "0.28.10"
 CRI_DOCKERD = "0.4.0"
+METRICS_SERVER = "0.9.0"
+LOCAL_PATH = "0.0.30"
+ROOK = "1.20.6"
 
 
 class LabError(Exception):

@@ -1,0 +1,3 @@
+module kubefab.lab/stand-in
+
+go 1.26.0
