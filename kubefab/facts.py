@@ -76,7 +76,10 @@ class Workload:
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """What the first master says of the cluster. `silent` is why its API server gives no answer."""
+    """What the first master says of the cluster. `silent` is why its API server gives no answer.
+
+    `unfinished`: its kubeadm init was broken off, and what it says counts for nobody but who cleans it away.
+    """
 
     version: str = ""
     pod_subnet: str = ""
@@ -84,6 +87,7 @@ class ClusterFacts:
     endpoint: str = ""
     ca: str = ""
     silent: str = ""
+    unfinished: bool = False
     healthz: str = ""
     nodes: Mapping[str, Node] = field(default_factory=nothing)
     workloads: Mapping[str, Workload] = field(default_factory=nothing)
@@ -187,6 +191,7 @@ def parse_cluster(parts: Mapping[str, str], master: Facts) -> ClusterFacts | Non
         pod_subnet=found.get("cluster-cidr", ""),
         service_subnet=found.get("service-cluster-ip-range", ""),
         silent=silent,
+        unfinished=bool(master.init_begun),
         healthz=parts.get("healthz", ""),
         ca=master.admin_ca,
         endpoint=master.admin_server,

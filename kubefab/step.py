@@ -38,7 +38,7 @@ def on_cluster(gap: Callable[[ClusterFacts, Facts], str | None]) -> Gap:
     """A gap that needs a cluster which answers; Silent where it does not."""
 
     def wrapped(facts: Facts) -> str | None:
-        if facts.cluster is None:
+        if facts.cluster is None or facts.cluster.unfinished:
             return NO_CLUSTER
         if facts.cluster.silent:
             raise Silent(f"the API server gives no answer: {facts.cluster.silent}")

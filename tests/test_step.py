@@ -101,6 +101,10 @@ def test_a_gap_that_needs_a_cluster_says_that_there_is_none() -> None:
     assert on_cluster(lambda live, facts: None)(Facts()) == NO_CLUSTER
 
 
+def test_a_cluster_whose_init_was_broken_off_is_none_yet() -> None:
+    assert on_cluster(lambda live, facts: None)(Facts(cluster=ClusterFacts(unfinished=True))) == NO_CLUSTER
+
+
 def test_a_gap_that_needs_a_cluster_concludes_nothing_from_silence() -> None:
     with pytest.raises(Silent, match="the API server gives no answer: refused"):
         on_cluster(lambda live, facts: None)(Facts(cluster=ClusterFacts(silent="refused")))

@@ -148,7 +148,7 @@ def unlike_live(cluster: Cluster) -> Callable[[Facts], str | None]:
 
     def gap(facts: Facts) -> str | None:
         live = facts.cluster
-        if live is None or facts.init_begun:
+        if live is None or live.unfinished:
             return None
         different = [
             f"{what} is {is_} there and {should} in hosts.yml ({cure})"

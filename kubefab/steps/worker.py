@@ -6,7 +6,7 @@ from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.remote import Host
-from kubefab.step import MISSING, Gap, Step, on_cluster, script, service
+from kubefab.step import MISSING, NO_CLUSTER, Gap, Step, on_cluster, script, service
 
 DISCOVERY = "/run/kubefab/discovery.conf"
 
@@ -131,7 +131,7 @@ def join(cluster: Cluster, host: Host) -> None:
 
 def _where_there_is_one(gap: Gap) -> Gap:
     """Nothing can be in the way of a cluster that is not there yet."""
-    return lambda facts: gap(facts) if facts.cluster else None
+    return lambda facts: None if (found := gap(facts)) == NO_CLUSTER else found
 
 
 _UP = "`inv cluster.up` makes the cluster"

@@ -29,6 +29,8 @@ def live(**node: object) -> ClusterFacts:
 
 
 EMPTY = ClusterFacts(ca="aaa", nodes={"manager": Node("manager", "def")})
+# Without its last rules of RBAC an API server forbids its own admin everything.
+UNFINISHED = ClusterFacts(ca="aaa", silent="Error from server (Forbidden)", unfinished=True)
 NODE = Facts(machine_id="abc", kubelet_ca="aaa", cluster=live())
 NEW = Facts(machine_id="new", cluster=EMPTY)
 
@@ -52,6 +54,8 @@ NEW = Facts(machine_id="new", cluster=EMPTY)
         (replace(NODE, kubelet_ca=""), JOINED, MISSING),
         (Facts(), JOINED, NO_CLUSTER),
         (NODE, JOINED, None),
+        (replace(NEW, cluster=UNFINISHED), NAME_TAKEN, None),
+        (replace(NEW, cluster=UNFINISHED), JOINED, NO_CLUSTER),
         (NODE, TOKEN_LEFT, None),
         (replace(NODE, join_begun=True), TOKEN_LEFT, "what a broken-off join left"),
         (NEW, "kubelet runs", "inactive"),
