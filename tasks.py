@@ -61,10 +61,11 @@ def join_worker(c: Context) -> None:
     converge(c, "workers", worker.steps)
 
 
-@task(pre=[preflight, install_docker, install_kubeadm, init_master, install_flannel, join_worker])
+@task(pre=[preflight, install_docker, install_kubeadm, init_master])
 def up(c: Context) -> None:
     """Bring the cluster up, or finish what an earlier run began."""
-    converge(c, "all", wanted.steps, health.steps)
+    # The workers join while the master's pods get their network.
+    converge(c, "all", network.steps, worker.steps, wanted.steps, health.steps)
 
 
 @task(positional=[], auto_shortflags=False, help={"host": "a worker of hosts.yml"})

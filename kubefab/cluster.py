@@ -75,17 +75,18 @@ class Cluster:
 
         `since`, by the cluster's clock, is the age that will do: by default only a look that begins from now on.
         """
-        whole = (*PARTS, *(["cluster"] if host.name == self.master.name else []))
+        whole = (*PARTS, *(["cluster", "healthz"] if host.name == self.master.name else []))
         wanted = whole if parts is None else parts
         since = self.clock() if since is None else since
         with self._gates[host.name]:
             if all(self._began.get((host.name, part), -1.0) >= since for part in wanted):
                 return
             began = self.clock()
-            found = host.look(wanted, self._paths)
-            if found.get("cluster"):
-                known = {**self._found[host.name], **found}
-                found["healthz"] = self._healthz(host, facts.authority(known.get("node", "")))
+            asked = tuple(part for part in wanted if part != "healthz")
+            found = host.look(asked, self._paths) if asked else {}
+            if "healthz" in wanted:  # the API server's own word, not the host's
+                authority = facts.authority({**self._found[host.name], **found}.get("node", ""))
+                found["healthz"] = self._healthz(host, authority) if authority else ""
             self._learn(host, found)
             self._began.update({(host.name, part): began for part in wanted})
 

@@ -158,7 +158,7 @@ class Engine:
             title = "no change of an earlier run is still going on"
             step = Step(title, gap, None, _ORPHAN_HINT, within=ORPHAN_SECONDS, parts=("change",))
             try:
-                self._prove(host, step)
+                self._prove(host, step, self.cluster.clock())
             except HostError as error:
                 raise HostError(f"a change of an earlier run goes on: {gap()}", hint=_ORPHAN_HINT) from error
             self.cluster.look(host)
@@ -208,8 +208,10 @@ class Engine:
         if step.close:
             self.report.running(host.name, step.title, gap)
             step.close(host.during(step.title))
-            self._look_again(host, step)
-        self._prove(host, step)
+        asked = self.cluster.clock()
+        if step.close:
+            self._look_again(host, step, asked)
+        self._prove(host, step, asked)
         self.report.came_true(host.name, step.title, _sign(gap) if step.close else "·")
 
     def _look_since(self, moment: float, host: Host, step: Step) -> None:
@@ -218,19 +220,23 @@ class Engine:
         if step.touches == "cluster":
             self.cluster.look(self.cluster.master, ("node", "cluster"), since=moment)
 
-    def _look_again(self, host: Host, step: Step) -> None:
+    def _look_again(self, host: Host, step: Step, since: float) -> None:
         """The parts of the look that this step is about, and the master's word where it is the cluster's."""
-        since = self.cluster.clock()
         if step.parts != ():
             self.cluster.look(host, step.parts, since)
         if step.touches == "cluster":
             self.cluster.look(self.cluster.master, ("node", "cluster"), since)
 
-    def _prove(self, host: Host, step: Step) -> None:
-        """The gap that called for the change now has to say that it is closed, within the step's time."""
+    def _prove(self, host: Host, step: Step, asked: float) -> None:
+        """The gap that called for the change now has to say that it is closed, within the step's time.
+
+        What another host's wait has found out since it was last `asked` will do: a look costs the master a kubectl.
+        """
 
         def look() -> str | None:
-            self._look_again(host, step)
+            nonlocal asked
+            self._look_again(host, step, asked)
+            asked = self.cluster.clock()
             if gap := self._gap(host, step):
                 self.report.running(host.name, step.title, gap)
             return gap

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates the control plane. usage: init.sh    standard input: kubeadm's documents
+# Creates the control plane, without its DNS (see apply-dns.sh). usage: init.sh    standard input: kubeadm's documents
 # The marker is there from before kubeadm changes anything until right after its success, so that one left
 # behind means that init itself did not finish. What kubeadm's preflight finds was there before us.
 set -eu
@@ -12,5 +12,5 @@ umask 022
 kubeadm init phase preflight --config "$documents"
 mkdir -p /var/lib/kubefab
 date +%s >/var/lib/kubefab/init
-kubeadm init --config "$documents" --skip-phases preflight --skip-token-print
+kubeadm init --config "$documents" --skip-phases preflight,addon/coredns --skip-token-print
 rm /var/lib/kubefab/init

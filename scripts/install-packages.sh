@@ -7,7 +7,9 @@ install() {
     apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
         install --no-install-recommends --allow-change-held-packages "$@" </dev/null
 }
-install "$@" || {
+# Without any list, as on a new machine, apt would only find out slowly.
+have_lists() { set -- /var/lib/apt/lists/*_Packages* && [ -e "$1" ]; }
+{ have_lists && install "$@"; } || {
     apt-get -q -o DPkg::Lock::Timeout=600 update
     install "$@"
 }

@@ -105,8 +105,8 @@ def test_the_health_check_believes_the_clusters_own_authority() -> None:
     made._healthz = lambda host, ca: asked.append((host.name, ca)) or "ok"  # type: ignore[func-returns-value]
     world(made, "manager").parts = {"node": "admin_ca QUJD", "cluster": EMPTY}
     made.look(made.master)
-    made.look(made.master, ("cluster",))  # the authority is that of the look before
-    made.look(made.master, ("files",))
+    made.look(made.master, ("healthz",))  # the authority is that of the look before
+    made.look(made.master, ("node", "cluster"))
     assert asked == [("manager", "QUJD"), ("manager", "QUJD")]
 
 

@@ -39,7 +39,7 @@ PRE = {
     "install-flannel": ["init_master"],
     "untaint": ["init_master"],
     "join-worker": ["install_flannel"],
-    "cluster.up": ["preflight", "install_docker", "install_kubeadm", "init_master", "install_flannel", "join_worker"],
+    "cluster.up": ["preflight", "install_docker", "install_kubeadm", "init_master"],
     # These two name a host, which a pre= task could not see.
     "node.join": [],
     "restart": [],

@@ -4,11 +4,10 @@ from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.remote import Host
 from kubefab.step import Gap, Step, on_cluster
-from kubefab.steps.network import DAEMON_SET
+from kubefab.steps.network import COREDNS, DAEMON_SET
 
 SECONDS = 300
 ON_EVERY_NODE = (DAEMON_SET, "kube-system/kube-proxy")
-COREDNS = "kube-system/coredns"
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -24,7 +23,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 def api_server() -> Step:
     hint = "see what it says, on the master: journalctl -u kubelet; ls /var/log/containers"
-    return _wait("the API server is well", unhealthy, hint)
+    return _wait("the API server is well", unhealthy, hint, parts=("healthz",))
 
 
 @on_cluster
@@ -52,8 +51,8 @@ def not_rolled_out(name: str) -> Gap:
     return gap
 
 
-def _wait(title: str, gap: Gap, hint: str) -> Step:
-    return Step(title, gap, None, hint, within=SECONDS, touches="cluster", parts=())
+def _wait(title: str, gap: Gap, hint: str, parts: tuple[str, ...] = ()) -> Step:
+    return Step(title, gap, None, hint, within=SECONDS, touches="cluster", parts=parts)
 
 
 def _see(name: str) -> str:

@@ -6,9 +6,10 @@ import yaml
 
 from kubefab import downloads, render
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts import ClusterFacts, Facts, Workload
+from kubefab.inventory import Inventory
 from kubefab.remote import Host
-from kubefab.step import MISSING, Step, on_cluster
+from kubefab.step import MISSING, Step, on_cluster, script
 
 FLANNEL = "0.28.10"
 # The file at the tag, not the release's asset of the same name: their selectors differ, and are immutable.
@@ -20,13 +21,17 @@ FLANNEL_IMAGES = (
 )
 DAEMON_SET = "kube-flannel/kube-flannel-ds"
 ANNOTATION = "kubefab.internal/flannel"
-
+COREDNS = "kube-system/coredns"
+# flanneld is ready a second after its start; asked as upstream has it, it says so 10 to 15 s after it.
+EAGER = {"initialDelaySeconds": 0, "periodSeconds": 2}
 
 # Interfaces that Kubernetes, container runtimes and virtual machines make themselves.
 MADE = ("cni", "flannel", "docker", "veth", "br-", "kube-", "virbr", "podman")
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
+    if host.name != cluster.master.name:
+        return []
     inventory = cluster.inventory
     subnet = str(inventory.cluster.pod_subnet)
     everyone = tuple(str(host.address) for host in inventory.hosts)
@@ -48,7 +53,30 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         found = applied(live)
         return None if found == wanted(live) else found or MISSING
 
-    return [Step("flannel is applied", gap, apply, hint=_HINT, touches="cluster", parts=())]
+    return [
+        Step("flannel is applied", gap, apply, hint=_HINT, touches="cluster", parts=()),
+        *cluster_dns(inventory, host),
+    ]
+
+
+def cluster_dns(inventory: Inventory, host: Host) -> list[Step]:
+    """CoreDNS, once its pods get a network: those that try before are tried again 10 to 15 s later."""
+    documents = render.init_documents(inventory, host.wanted)
+
+    @on_cluster
+    def no_dns(live: ClusterFacts, _: Facts) -> str | None:
+        return None if COREDNS in live.workloads else MISSING
+
+    @on_cluster
+    def no_network(live: ClusterFacts, facts: Facts) -> str | None:
+        if not no_dns(facts) or live.workloads.get(DAEMON_SET, Workload()).ready:
+            return None
+        return "no pod of it answers yet"
+
+    return [
+        Step("flannel answers", no_network, None, _SEE, within=300, touches="cluster", parts=()),
+        Step("CoreDNS is applied", no_dns, script("apply-dns.sh", payload=documents), touches="cluster", parts=()),
+    ]
 
 
 def applied(live: ClusterFacts | None) -> str:
@@ -68,7 +96,7 @@ def several(facts: Facts) -> bool:
 
 
 def edited(manifest: str, subnet: str, marked: str) -> str:
-    """flannel's manifest with our pod subnet, interfaces and mark in it."""
+    """flannel's manifest with our pod subnet, interfaces and mark in it, and a probe that sees it soon."""
     documents = [document for document in yaml.safe_load_all(manifest) if document]
     for document in documents:
         if document["kind"] == "ConfigMap":
@@ -78,7 +106,9 @@ def edited(manifest: str, subnet: str, marked: str) -> str:
             document["metadata"].setdefault("annotations", {})[ANNOTATION] = marked
             flanneld = document["spec"]["template"]["spec"]["containers"][0]
             flanneld["args"] += [word for word in marked.split() if word.startswith("--iface=")]
+            flanneld.get("readinessProbe", {}).update(EAGER)
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 
 _HINT = "a flannel that was applied by hand from another file has to go first: kubectl delete ns kube-flannel"
+_SEE = "see why: kubectl -n kube-flannel get pods -o wide; kubectl -n kube-flannel describe pods"

@@ -12,6 +12,8 @@ DISCOVERY = "/run/kubefab/discovery.conf"
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
+    if host.wanted.role != "worker":
+        return []
     name = host.name
 
     def delete_node(_: Host) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from kubefab import downloads
+from kubefab import downloads, render
 from kubefab.facts import ClusterFacts, Facts, Workload
 from kubefab.step import MISSING, NO_CLUSTER
 from kubefab.steps import network
 from tests.fakes import HOSTS, looked, step, world
 
 MANIFEST = (Path(__file__).parent.parent / "captured" / "kube-flannel.yml").read_text()
+ANSWERS, DNS = "flannel answers", "CoreDNS is applied"
 SUBNET = "10.244.0.0/16"
 MARK = f"{network.FLANNEL} {SUBNET}"
 WITH_INTERFACES = f"{MARK} --iface=10.250.0.10 --iface=10.250.0.11"
@@ -71,18 +72,22 @@ def edited(mark: str) -> dict[str, Any]:
     return {one["kind"]: one for one in yaml.safe_load_all(network.edited(MANIFEST, "10.0.0.0/8", mark))}
 
 
+def container(manifest: dict[str, Any]) -> dict[str, Any]:
+    return manifest["DaemonSet"]["spec"]["template"]["spec"]["containers"][0]  # type: ignore[no-any-return]
+
+
 def test_the_pod_subnet_is_ours_and_all_else_in_the_manifest_is_flannels() -> None:
     ours, theirs = edited(MARK), {one["kind"]: one for one in yaml.safe_load_all(MANIFEST)}
     found = json.loads(ours["ConfigMap"]["data"].pop("net-conf.json"))
     assert found == {"Network": "10.0.0.0/8", "EnableNFTables": False, "Backend": {"Type": "vxlan"}}
     theirs["ConfigMap"]["data"].pop("net-conf.json")
     assert ours["DaemonSet"]["metadata"].pop("annotations") == {network.ANNOTATION: MARK}
+    container(theirs)["readinessProbe"].update(initialDelaySeconds=0, periodSeconds=2)
     assert ours == theirs
 
 
 def test_interfaces_become_arguments_of_flanneld() -> None:
-    flanneld = edited(WITH_INTERFACES)["DaemonSet"]["spec"]["template"]["spec"]["containers"][0]
-    assert flanneld["args"] == [
+    assert container(edited(WITH_INTERFACES))["args"] == [
         "--ip-masq",
         "--kube-subnet-mgr",
         "--healthz-port=8081",
@@ -111,7 +116,34 @@ def test_the_pinned_manifest_is_applied_by_the_server(monkeypatch: pytest.Monkey
     assert MARK in world(made, "manager").payloads["kubectl.sh"]
 
 
-def test_flannel_is_applied_and_not_waited_for() -> None:
+def dns(workloads: dict[str, Workload]) -> list[str | None]:
     made = looked({})
-    (one,) = network.steps(made, made.master)
-    assert (one.within, one.touches, one.parts) == (0, "cluster", ())
+    live = Facts(cluster=ClusterFacts(workloads=workloads))
+    return [step(network.steps(made, made.master), title).gap(live) for title in (ANSWERS, DNS)]
+
+
+@pytest.mark.parametrize(
+    ("workloads", "gaps"),
+    [
+        ({}, ["no pod of it answers yet", MISSING]),
+        ({network.DAEMON_SET: Workload(1, 0)}, ["no pod of it answers yet", MISSING]),
+        ({network.DAEMON_SET: Workload(2, 1)}, [None, MISSING]),
+        ({network.COREDNS: Workload(2, 0)}, [None, None]),
+    ],
+)
+def test_dns_comes_when_a_pod_can_have_a_network(workloads: dict[str, Workload], gaps: list[str | None]) -> None:
+    assert dns(workloads) == gaps
+
+
+def test_dns_is_applied_from_the_documents_that_init_was_given() -> None:
+    made = looked({})
+    close = step(network.steps(made, made.master), DNS).close
+    assert close
+    close(made.master)
+    documents = render.init_documents(made.inventory, made.master.wanted)
+    assert world(made, "manager").payloads == {"apply-dns.sh": documents}
+
+
+def test_the_network_is_the_masters_to_apply() -> None:
+    made = looked({})
+    assert network.steps(made, made.hosts["client"]) == []
