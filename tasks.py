@@ -2,7 +2,7 @@
 
 from invoke import Collection, Context, task
 
-from kubefab.runbook import converge, destroy, save_kubeconfig, show_status
+from kubefab.runbook import converge, destroy, save_kubeconfig, show_explained, show_status
 from kubefab.steps import (
     control_plane,
     health,
@@ -97,10 +97,19 @@ def reset_all(c: Context, yes: bool = False) -> None:
     destroy(c, "all", reset.steps, yes=yes)
 
 
-@task(help={"json": "one JSON object, and nothing else, on standard output"})
+JSON = "one JSON object, and nothing else, on standard output"
+
+
+@task(help={"json": JSON})
 def status(c: Context, json: bool = False) -> None:
     """Show the nodes and what is wrong. Exit status 0: all is well."""
     show_status(c, health.steps, json)
+
+
+@task(help={"json": JSON})
+def explain(c: Context, json: bool = False) -> None:
+    """Show what the cluster is made of: certificates, .conf files, static pods, tokens, add-ons, taints."""
+    show_explained(c, json)
 
 
 @task(help={"output": "the file to write", "force": "write over the kubeconfig of another cluster"})
@@ -120,6 +129,6 @@ ns = Collection(
     restart,
     fix_reboot,
 )
-ns.add_collection(Collection("cluster", up, status, reset_all, kubeconfig, auto_dash_names=True))
+ns.add_collection(Collection("cluster", up, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join))
 ns.add_collection(lab)

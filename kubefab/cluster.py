@@ -70,13 +70,19 @@ class Cluster:
     def looked_at(self, host: Host) -> bool:
         return bool(self._found[host.name])
 
-    def look(self, host: Host, parts: tuple[str, ...] | None = None, since: float | None = None) -> None:
+    def look(
+        self,
+        host: Host,
+        parts: tuple[str, ...] | None = None,
+        since: float | None = None,
+        besides: tuple[str, ...] = (),
+    ) -> None:
         """Brings a host's facts up to date. Callers who ask for the same at one time share one look.
 
         `since`, by the cluster's clock, is the age that will do: by default only a look that begins from now on.
         """
         whole = (*PARTS, *(["cluster", "healthz"] if host.name == self.master.name else []))
-        wanted = whole if parts is None else parts
+        wanted = (*(whole if parts is None else parts), *besides)
         since = self.clock() if since is None else since
         with self._gates[host.name]:
             if all(self._began.get((host.name, part), -1.0) >= since for part in wanted):

@@ -71,13 +71,14 @@ class Engine:
         finally:
             self.failures[:], self.report.quiet, self.patient = before, False, not self.dry
 
-    def look(self, who: str, *parts: str, alone: bool = False) -> list[Host]:
+    def look(self, who: str, *besides: str, alone: bool = False) -> list[Host]:
         """Looks at these hosts as a converge would, and at these parts besides. Those that answered."""
         hosts = self.chosen(who)
         master = [] if alone else self._going([self.cluster.master])  # it speaks for the cluster
         unlooked = {host.name: host for host in (*master, *hosts) if not self.cluster.looked_at(host)}
-        self._each(list(unlooked.values()), self._look_first)
-        self._each(self._going(hosts), lambda host: self.cluster.look(host, parts, since=0))
+        more = {host.name: besides for host in hosts}
+        self._each(list(unlooked.values()), lambda host: self._look_first(host, besides=more.get(host.name, ())))
+        self._each(self._going(hosts), lambda host: self.cluster.look(host, besides, since=0))
         return self._going(hosts)
 
     def gaps(self, hosts: list[Host], *subjects: Subject) -> list[tuple[str, str, str]]:
@@ -141,8 +142,8 @@ class Engine:
         self.failures.append(Failure(host.name, title, error))
         self.report.stopped(host.name, f"{title}: {error.what}")
 
-    def _look_first(self, host: Host, since: float | None = None) -> None:
-        self.cluster.look(host, since=since)
+    def _look_first(self, host: Host, since: float | None = None, besides: tuple[str, ...] = ()) -> None:
+        self.cluster.look(host, since=since, besides=besides)
         if self.patient:
             self._wait_for_orphan(host)
 

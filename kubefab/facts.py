@@ -61,7 +61,7 @@ class Node:
     ready: bool = False
     trouble: str = ""
     roles: tuple[str, ...] = ()
-    taints: tuple[str, ...] = ()
+    taints: Mapping[str, str] = field(default_factory=nothing)  # key -> effect
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,12 @@ class Facts:
     chains: int = 0
     mounts: tuple[str, ...] = ()
     directories: tuple[str, ...] = ()
+    certificates: Mapping[str, str] = field(default_factory=nothing)  # path -> DER, in base64
+    confs: Mapping[str, str] = field(default_factory=nothing)  # path -> server, and the user's certificate
+    static_pods: Mapping[str, str] = field(default_factory=nothing)  # manifest -> image
+    tokens: Mapping[str, str] = field(default_factory=nothing)  # id -> end and description, all in base64
+    info_server: str = ""
+    info_ca: str = ""
     change: Change | None = None
     run: Change | None = None  # who has the lock here; its title is the holder
     cluster: ClusterFacts | None = None
@@ -274,10 +280,10 @@ def fingerprint(text: str) -> str:
 _READERS: Mapping[str, Reader] = {
     **{name: _one(str) for name in ("os", "os_version", "arch", "kernel", "hostname", "machine_id")},
     **{name: _one(str) for name in ("product_uuid", "cgroups", "apt_lock", "cri", "init_begun")},
-    **{name: _one(str) for name in ("kubeconfig", "admin_server")},
+    **{name: _one(str) for name in ("kubeconfig", "admin_server", "info_server")},
     **{name: _one(_number) for name in ("cpus", "memory_mib", "disk_mib", "containers", "shims", "chains")},
     **{name: _one("yes".__eq__) for name in ("join_begun", "etcd_data")},
-    **{name: _one(fingerprint) for name in ("admin_ca", "kubelet_ca")},
+    **{name: _one(fingerprint) for name in ("admin_ca", "kubelet_ca", "info_ca")},
     "clock": _skew,
     "asked": _skew,
     "endpoint": _endpoint,
@@ -296,6 +302,10 @@ _READERS: Mapping[str, Reader] = {
     "sysctl": _pairs("sysctl"),
     "file": _pairs("files"),
     "mtime": _pairs("mtimes", convert=float),
+    "certificate": _pairs("certificates"),
+    "conf": _pairs("confs"),
+    "static_pod": _pairs("static_pods"),
+    "token": _pairs("tokens"),
     "port": _pairs("ports", key=int),
     "package": _pairs("packages", convert=lambda rest: Package(*rest.split())),  # status, version
     "change": _change,
@@ -347,7 +357,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         ready=ready.get("status") == "True",
         trouble="" if ready.get("status") == "True" else ready.get("message", "its kubelet has not reported yet"),
         roles=tuple(label.removeprefix(ROLE) for label in item["metadata"].get("labels", {}) if ROLE in label),
-        taints=tuple(taint["key"] for taint in item.get("spec", {}).get("taints", ())),
+        taints={taint["key"]: taint.get("effect", "") for taint in item.get("spec", {}).get("taints", ())},
     )
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -69,6 +70,22 @@ def show_status(c: Context, health: Subject, as_json: bool) -> None:
     print((report.status_json if as_json else report.status_table)(run.cluster.inventory, live, problems))
     if problems:
         raise Exit(code=1)
+
+
+def show_explained(c: Context, as_json: bool) -> None:
+    """What the running cluster is made of, by one look at its master."""
+    from kubefab import explain  # nobody else reads certificates
+
+    run = engine_of(c)
+    with run.only_looking():
+        run.look("master", "explain")
+        away = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+    facts = run.cluster.facts(run.cluster.master)
+    if not facts.cluster:
+        raise KubefabError("\n".join(away) or _NOTHING_TO_EXPLAIN)
+    told = explain.explained(facts, datetime.now(UTC))
+    name = run.cluster.inventory.cluster.name
+    print(explain.as_json({"cluster": name, **told}) if as_json else explain.as_tree(name, told))
 
 
 def save_kubeconfig(c: Context, output: str, force: bool) -> None:
@@ -152,4 +169,5 @@ NEXT = {
 }
 _STRANGERS = "the cluster has nodes that {1} does not know: {0}; write them into it, or take them out of the cluster"
 _NO_KUBECONFIG = "there is no cluster to fetch a kubeconfig from; `inv cluster.up` makes one"
+_NOTHING_TO_EXPLAIN = "there is no cluster to explain; `inv cluster.up` makes one"
 _INTERRUPTED = "\ninterrupted: what was begun on the hosts goes on there; the same command waits for it and goes on"

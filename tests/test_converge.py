@@ -359,8 +359,16 @@ def test_what_is_missing_can_be_told_without_a_change() -> None:
     assert sorted(gone) == [("client", "a", "missing"), ("manager", "a", "missing")]
 
 
+def test_more_parts_come_with_the_first_look() -> None:
+    run = Run()
+    run.engine.look("client", "leftovers")
+    assert run("client").looks == [(*PARTS, "leftovers")]
+    assert "leftovers" not in run("manager").looks[0]
+
+
 def test_more_parts_can_be_looked_at_without_the_others_again() -> None:
     run = Run()
+    run.engine.look("all")
     run.engine.look("client", "leftovers")
     assert run("client").looks == [PARTS, ("leftovers",)]
 

@@ -25,7 +25,7 @@ MANAGER = Node(
     runtime="containerd://1.7.24",
     ready=True,
     roles=("control-plane",),
-    taints=("node-role.kubernetes.io/control-plane",),
+    taints={"node-role.kubernetes.io/control-plane": "NoSchedule"},
 )
 CLIENT = Node(
     name="client",
@@ -35,7 +35,7 @@ CLIENT = Node(
     runtime="containerd://1.7.24",
     trouble="container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
     "message:Network plugin returns error: cni plugin not initialized",
-    taints=("node.kubernetes.io/not-ready",),
+    taints={"node.kubernetes.io/not-ready": "NoSchedule"},
 )
 MASTER = Facts(
     os="debian",
@@ -95,6 +95,12 @@ MASTER = Facts(
     chains=37,
     mounts=("/var/lib/kubelet/pods/1b2c/volumes/kubernetes.io~projected/kube-api-access-x7k2p",),
     directories=("/etc/kubernetes", "/var/lib/kubelet"),
+    certificates={"/etc/kubernetes/pki/ca.crt": "MIIB"},
+    confs={"/etc/kubernetes/kubelet.conf": "https://10.250.0.10:6443 /var/lib/kubelet/pki/kubelet-client-current.pem"},
+    static_pods={"/etc/kubernetes/manifests/etcd.yaml": "registry.k8s.io/etcd:3.7.0-0"},
+    tokens={"YWJjZGVm": "MjAyNg== a3ViZWZhYg=="},
+    info_server="https://lab.kubefab.internal:6443",
+    info_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYQ=="),
     change=Change("the control plane is there", 1795377600),
 )
 LIVE = ClusterFacts(

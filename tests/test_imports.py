@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "kubefab"
 STEPS = sorted(path.stem for path in (PACKAGE / "steps").glob("[!_]*.py"))
-PURE = ("inventory", "located", "releases", "facts", "render", "step", "errors")
+PURE = ("inventory", "located", "releases", "facts", "render", "explain", "step", "errors")
 TALKING = {
     "fabric",
     "paramiko",
@@ -30,6 +30,7 @@ ALLOWED = {
     "inventory": {"errors", "located", "releases"},
     "located": {"errors"},
     "facts": set(),
+    "explain": {"facts"},
     "render": {"inventory", "releases"},
     "step": {"errors", "facts"},
     "downloads": {"errors"},
@@ -39,7 +40,8 @@ ALLOWED = {
     "cluster": {"errors", "facts", "inventory", "releases", "remote", "render"},
     "report": {"errors", "facts", "inventory"},
     "converge": {"cluster", "errors", "facts", "remote", "report", "step"},
-    "runbook": {"api", "cluster", "converge", "errors", "inventory", "kubeconfig", "remote", "render", "report"},
+    "runbook": {"api", "cluster", "converge", "errors", "explain", "inventory", "kubeconfig", "remote"}
+    | {"render", "report"},
     "steps": {"cluster", "downloads", "errors", "facts", "inventory", "releases", "remote", "render", "step", "steps"},
 }
 ONLY_TYPES = {"kubefab.cluster": {"Cluster"}, "kubefab.remote": {"Host"}, "kubefab.inventory": {"Inventory"}}

@@ -374,3 +374,31 @@ def test_what_a_reset_takes_away_is_seen() -> None:
     this = found(before, "leftovers")
     assert (this.containers, this.chains, this.mounts) == (2, 2, ("/var/lib/kubelet/pods/a",))
     assert this.directories == ("/var/lib/kubelet",)  # empty ones are nothing
+
+
+@sandbox.needed
+def test_certificates_are_told_without_the_keys_beside_them() -> None:
+    both = "-----BEGIN CERTIFICATE-----\nQUJD\nREVG\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nR0hJ\n"
+    conf = "clusters:\n- cluster:\n    server: https://here:6443\nusers:\n- user:\n    client-certificate: {}\n"
+    before = (
+        sandbox.file("/etc/kubernetes/pki/ca.crt", both)
+        + sandbox.file("/var/lib/kubelet/pki/current.pem", both)
+        + sandbox.file("/etc/kubernetes/kubelet.conf", conf.format("/var/lib/kubelet/pki/current.pem"))
+    )
+    this = found(before, "explain")
+    assert this.certificates == {
+        "/etc/kubernetes/pki/ca.crt": "QUJDREVG",
+        "/var/lib/kubelet/pki/current.pem": "QUJDREVG",
+    }
+    assert this.confs == {"/etc/kubernetes/kubelet.conf": "https://here:6443 /var/lib/kubelet/pki/current.pem"}
+
+
+@sandbox.needed
+def test_static_pods_have_their_image() -> None:
+    this = found(MANIFESTS, "explain")
+    assert this.static_pods["/etc/kubernetes/manifests/kube-apiserver.yaml"] == "registry.k8s.io/kube-apiserver:v1.37.2"
+
+
+@sandbox.needed
+def test_where_kubernetes_is_not_there_is_nothing_to_explain() -> None:
+    assert look("", "explain") == {"explain": ""}

@@ -22,6 +22,7 @@ NAMES = (
     "fix-reboot",
     "cluster.up",
     "cluster.status",
+    "cluster.explain",
     "cluster.reset",
     "cluster.kubeconfig",
     "node.join",

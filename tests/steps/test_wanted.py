@@ -15,7 +15,9 @@ SCHEDULABLE = HOSTS.replace("role: master", "role: master, schedulable: true")
 
 
 def node(*taints: str) -> Facts:
-    return Facts(machine_id="abc", cluster=ClusterFacts(nodes={"m": Node("m", "abc", taints=taints)}))
+    return Facts(
+        machine_id="abc", cluster=ClusterFacts(nodes={"m": Node("m", "abc", taints=dict.fromkeys(taints, ""))})
+    )
 
 
 @pytest.mark.parametrize(

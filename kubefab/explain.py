@@ -1,0 +1,222 @@
+"""What a running cluster is made of, for people to understand: what kubeadm made, whom it serves, until when."""
+
+import json
+import sys
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from kubefab.facts import ClusterFacts, Facts
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+SOON = 30  # days
+UNCUT = 1000  # columns, where no terminal would fold a line
+PKI = "/etc/kubernetes/pki"
+SERVES = {
+    "admin.conf": "kubectl, as the cluster's administrator",
+    "super-admin.conf": "kubectl, past RBAC, should that lock everybody out",
+    "controller-manager.conf": "kube-controller-manager",
+    "scheduler.conf": "kube-scheduler",
+    "kubelet.conf": "this machine's kubelet",
+    "bootstrap-kubelet.conf": "a kubelet that joins, until it has a certificate of its own",
+}
+CHAPTERS = {
+    "certificates": "whom everybody believes; made by kubeadm init, in {pki}",
+    "confs": "who may speak with the API server, and as whom",
+    "static_pods": "what the kubelet runs without an API server: the control plane itself",
+    "tokens": "with which a machine may ask for a certificate and join",
+    "cluster_info": "what a machine that joins may read before it is known",
+    "addons": "what runs in the cluster for all of it",
+    "taints": "which pods a node turns away",
+}
+TOLD_BY_THE_API_SERVER = ("tokens", "cluster_info", "addons", "taints")
+
+
+def explained(facts: Facts, now: datetime) -> dict[str, Any]:
+    """All of it, as plain data; `facts` are the master's, with the look's part "explain"."""
+    live = facts.cluster
+    assert live
+    return {
+        "version": live.version,
+        "healthz": live.healthz,
+        "silent": live.silent or None,
+        "certificates": [
+            {"file": path, **_certificate(b64decode(body), now)}
+            for path, body in facts.certificates.items()
+            if path.startswith("/etc/")
+        ],
+        "confs": [_conf(path, rest, facts, now) for path, rest in facts.confs.items()],
+        "static_pods": [{"file": path, "image": image} for path, image in facts.static_pods.items()],
+        **(dict.fromkeys(TOLD_BY_THE_API_SERVER) if live.silent else _told_by_the_api_server(facts, live, now)),
+    }
+
+
+def _told_by_the_api_server(facts: Facts, live: ClusterFacts, now: datetime) -> dict[str, Any]:
+    trusted = facts.info_ca == facts.admin_ca
+    return {
+        "tokens": [_token(token, rest, now) for token, rest in facts.tokens.items()],
+        "cluster_info": {"server": facts.info_server, "trusts_this_ca": trusted} if facts.info_server else {},
+        "addons": [
+            {"name": name, "wanted": one.wanted, "ready": one.ready, "images": list(one.images)}
+            for name, one in live.workloads.items()
+        ],
+        "taints": [{"node": name, "taints": dict(node.taints)} for name, node in live.nodes.items()],
+    }
+
+
+def as_json(told: Mapping[str, Any]) -> str:
+    return json.dumps(told, indent=2)
+
+
+def as_tree(name: str, told: Mapping[str, Any]) -> str:
+    """The same for people."""
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    well = told["silent"] or f"/healthz says {told['healthz'] or 'nothing'}"
+    tree = Tree(Text(f"{name}: Kubernetes {told['version']}, {well}", style="bold"))
+    for chapter, about in CHAPTERS.items():
+        title = Text(chapter.replace("_", "-"), style="bold").append(f"  {about.format(pki=PKI)}", style="dim")
+        branch = tree.add(title)
+        if told[chapter] is None:
+            _line(branch, "not known", "the API server gives no answer")
+        else:
+            _LINES[chapter](branch, told[chapter])
+    console = Console(width=None if sys.stdout.isatty() else UNCUT)
+    with console.capture() as captured:
+        console.print(tree)
+    return captured.get().rstrip()
+
+
+def _certificate(der: bytes, now: datetime) -> dict[str, Any]:
+    read = x509.load_der_x509_certificate(der)
+    try:
+        names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        names = x509.SubjectAlternativeName([])
+    return {
+        "subject": _name(read.subject, NameOID.COMMON_NAME),
+        "groups": _name(read.subject, NameOID.ORGANIZATION_NAME),
+        "issuer": _name(read.issuer, NameOID.COMMON_NAME),
+        "names": [str(one.value) for one in names],
+        **_until(read.not_valid_after_utc, now),
+    }
+
+
+def _name(name: x509.Name, kind: x509.ObjectIdentifier) -> str:
+    return ", ".join(str(one.value) for one in name.get_attributes_for_oid(kind))
+
+
+def _until(end: datetime, now: datetime) -> dict[str, Any]:
+    return {"expires": end.isoformat(), "days": (end - now).days}
+
+
+def _conf(path: str, rest: str, facts: Facts, now: datetime) -> dict[str, Any]:
+    """A kubeconfig names its user's certificate by path, or holds it, its armour and all, in base64."""
+    server, _, user = rest.partition(" ")
+    found = {"file": path, "serves": SERVES.get(PurePath(path).name, ""), "server": server}
+    der = b64decode(facts.certificates.get(user, "")) if user.startswith("/") else _unarmoured(user)
+    return found | (_certificate(der, now) if der else {})
+
+
+def _unarmoured(data: str) -> bytes:
+    lines = b64decode(data).decode().splitlines()
+    return b64decode("".join(line for line in lines if not line.startswith("-----")))
+
+
+def _token(token: str, rest: str, now: datetime) -> dict[str, Any]:
+    end, _, description = (b64decode(part).decode() for part in rest.partition(" "))
+    until = _until(datetime.fromisoformat(end), now) if end else {"expires": None, "days": None}
+    return {"id": b64decode(token).decode(), "description": description, **until}
+
+
+# --- for people
+
+
+def _line(branch: "Tree", what: str, *about: str, days: int | None = None) -> "Tree":
+    from rich.text import Text
+
+    soon = days is not None and days < SOON
+    return branch.add(Text(what).append("  " + "; ".join(filter(None, about)), style="red" if soon else "cyan"))
+
+
+def _ends(one: Mapping[str, Any]) -> str:
+    if not one.get("expires"):
+        return "never ends"
+    end = datetime.fromisoformat(one["expires"]).astimezone(UTC)
+    return f"until {end:%Y-%m-%d %H:%M} UTC, {one['days']} days"
+
+
+def _certificates(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
+    """Each below the authority that signed it."""
+    branches = {
+        one["subject"]: _line(branch, _short(one["file"]), f"the authority {one['subject']}", _ends(one))
+        for one in told
+        if one["subject"] == one["issuer"]
+    }
+    for one in told:
+        if one["subject"] != one["issuer"]:
+            names = f"for {', '.join(one['names'])}" if one["names"] else ""
+            signer = branches.get(one["issuer"], branch)
+            _line(signer, _short(one["file"]), one["subject"], names, _ends(one), days=one["days"])
+
+
+def _short(path: str) -> str:
+    return path.removeprefix(f"{PKI}/")
+
+
+def _confs(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
+    for one in told:
+        who = f"as {one['subject']} ({one['groups'] or 'in no group'})" if "subject" in one else "by a token"
+        serves = f"for {one['serves']}" if one["serves"] else ""
+        ends = _ends(one) if "subject" in one else ""
+        _line(branch, PurePath(one["file"]).name, serves, f"{who} to {one['server']}", ends, days=one.get("days"))
+
+
+def _static_pods(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
+    for one in told:
+        _line(branch, one["file"], one["image"])
+
+
+def _tokens(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
+    for one in told:
+        _line(branch, f"{one['id']}.(its secret is not shown)", one["description"], _ends(one))
+    if not told:
+        _line(branch, "none", "each join is given one of its own, for a quarter of an hour")
+
+
+def _cluster_info(branch: "Tree", told: Mapping[str, Any]) -> None:
+    if told:
+        whom = "the CA of this cluster" if told["trusts_this_ca"] else "ANOTHER CA than this cluster's"
+        _line(branch, told["server"], whom)
+    else:
+        _line(branch, "none", "kubeadm join by token alone does not work")
+
+
+def _addons(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
+    for one in told:
+        _line(branch, one["name"], f"{one['ready']} of {one['wanted']} answer", ", ".join(one["images"]))
+
+
+def _taints(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
+    for one in told:
+        _line(branch, one["node"], ", ".join(f"{key}:{effect}" for key, effect in one["taints"].items()) or "none")
+
+
+_LINES: Mapping[str, Callable[["Tree", Any], None]] = {
+    "certificates": _certificates,
+    "confs": _confs,
+    "static_pods": _static_pods,
+    "tokens": _tokens,
+    "cluster_info": _cluster_info,
+    "addons": _addons,
+    "taints": _taints,
+}

@@ -1,0 +1,47 @@
+# shellcheck shell=sh
+# What kubeadm made on a master, for people to understand: certificates, .conf files, static pods, tokens and
+# cluster-info. No key, and of a token just its id.
+[ -d /etc/kubernetes ] || exit 0
+certificate() { # certificate FILE: the first one in it, without its armour; a key beside it stays there
+    body=none
+    while IFS= read -r line; do
+        case $line in
+            *'BEGIN CERTIFICATE'*) body= ;;
+            *'END CERTIFICATE'*) break ;;
+            *) [ "$body" = none ] || body=$body$line ;;
+        esac
+    done <"$1"
+    echo "certificate $1 $body"
+}
+for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt; do
+    [ ! -e "$file" ] || certificate "$file"
+done
+for file in /etc/kubernetes/*.conf; do
+    [ -e "$file" ] || continue
+    server='' user=''
+    while read -r name value; do
+        case $name in
+            server:) server=$value ;;
+            client-certificate-data: | client-certificate:) user=$value ;;
+        esac
+    done <"$file"
+    echo "conf $file $server $user"
+    case $user in /*) certificate "$user" ;; esac
+done
+for file in /etc/kubernetes/manifests/*.yaml; do
+    [ -e "$file" ] || continue
+    while read -r name value; do
+        case $name in image:) echo "static_pod $file $value" ;; esac
+    done <"$file"
+done
+
+ask() {
+    kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubefab/kubectl --request-timeout 5s "$@"
+}
+ask --namespace kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o jsonpath='{range .items[*]}token {.data.token-id} {.data.expiration} {.data.description}{"\n"}{end}'
+ask --namespace kube-public get configmap cluster-info -o jsonpath='{.data.kubeconfig}' | while read -r name value; do
+    case $name in
+        server:) echo "info_server $value" ;;
+        certificate-authority-data:) echo "info_ca $value" ;;
+    esac
+done
