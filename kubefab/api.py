@@ -39,6 +39,7 @@ def _get(url: str, authority: str) -> str:
     adapter.init_poolmanager(1, 1, assert_hostname="kubernetes")
     try:
         with requests.Session() as session:
+            session.trust_env = False  # a proxy is not for localhost
             session.mount("https://", adapter)
             answer = session.get(url, verify=authority, timeout=SECONDS, headers={"Connection": "close"})
     except requests.RequestException as error:

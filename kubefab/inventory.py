@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv4Network
 from os.path import expanduser
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidationInfo
@@ -80,6 +81,11 @@ Origin = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+/([^\s?#]*/)?|[a-z0
 HostName = Annotated[str, Field(pattern=rf"^{LABEL}(\.{LABEL})*$", max_length=63)]
 
 
+# What comes by way of another validator is Python's, in which a list is no tuple.
+Listed = BeforeValidator(lambda names: tuple(names) if isinstance(names, list) else names)
+Names = Annotated[tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9./_-]+$")], ...], Listed]
+
+
 class _Strict(BaseModel):
     model_config = {"frozen": True, "extra": "forbid"}
 
@@ -99,6 +105,17 @@ class Mirror(_Strict):
 
     url: Url = Field(description="a URL with http:// or https:// and no password in it")
     key: Fingerprint | None = Field(default=None, description="OpenPGP fingerprint, 40 hex digits in quotes")
+
+
+class Proxy(_Strict):
+    """By which the hosts reach the internet: apt, the runtime and kubeadm get it."""
+
+    http: Url = Field(description="a URL with http:// or https:// and no password in it")
+    https: Url | None = Field(default=None, description="another one for https://, a URL like that for http")
+    no_proxy: Names = Field(
+        default=(),
+        description="a list of names, domains (.example.org) and networks to reach directly, besides the hosts",
+    )
 
 
 class Cluster(_Strict):
@@ -148,6 +165,11 @@ ShortMirror = BeforeValidator(
 )
 
 
+ShortProxy = BeforeValidator(
+    lambda proxy: {"http": proxy} if isinstance(proxy, str) else proxy, json_schema_input_type=Url | Proxy
+)
+
+
 class HostsFile(_Strict):
     """hosts.yml as it is written."""
 
@@ -156,6 +178,9 @@ class HostsFile(_Strict):
         default={},
         description="what to ask instead, by URL that ends in / (https://pkgs.k8s.io/) or registry (quay.io)",
         json_schema_extra=CLOSED,
+    )
+    proxy: Annotated[Proxy | None, ShortProxy] = Field(
+        default=None, description="the hosts' way to the internet: a URL, or a mapping of http, https, no_proxy"
     )
     ssh: Ssh = Field(default_factory=Ssh, description="the way to all hosts")
     hosts: Mapping[HostName, Machine] = Field(
@@ -171,6 +196,7 @@ class Inventory(_Strict):
     path: Path
     cluster: Cluster
     mirrors: Mapping[str, Mirror]
+    proxy: Proxy | None = None
     hosts: tuple[Host, ...]
 
     @property
@@ -226,7 +252,7 @@ def parse(text: str, path: Path) -> Inventory:
         raise InventoryError("\n".join(f"{path}:{line}: {text}" for line, text in sorted(tree.problems)))
     mirrors = {name: _mirror(name, mirror) for name, mirror in file.mirrors.items()}
     hosts = tuple(_host(name, machine, file.ssh) for name, machine in file.hosts.items())
-    return Inventory(path=path, cluster=file.cluster, mirrors=mirrors, hosts=hosts)
+    return Inventory(path=path, cluster=file.cluster, mirrors=mirrors, proxy=file.proxy, hosts=hosts)
 
 
 def _mirror(origin: str, mirror: Mirror) -> Mirror:
@@ -281,6 +307,8 @@ def _expected(loc: Loc) -> tuple[Any, str]:
             kind, description = kind.model_fields[part].annotation, kind.model_fields[part].description
         else:
             kind = get_args(kind)[-1]
+        if isinstance(kind, UnionType):  # a mapping that may be left out
+            kind = get_args(kind)[0]
     return kind, description
 
 

@@ -27,6 +27,7 @@ SYSCTL = {
     "net.bridge.bridge-nf-call-ip6tables": "1",
     "net.ipv4.ip_forward": "1",
 }
+PROXY = "/etc/default/kubefab-proxy"
 PACKAGES = "https://pkgs.k8s.io/"
 
 
@@ -74,6 +75,33 @@ def containerd(inventory: Inventory) -> dict[str, str]:
     }
 
 
+def proxy(inventory: Inventory) -> dict[str, str]:
+    """The proxy, where apt, the runtime's unit and kubeadm's scripts look for it; without one, texts that name none."""
+    unit = f"etc/systemd/system/{inventory.cluster.runtime}.service.d/kubefab-proxy.conf"
+    values = {"proxy": inventory.proxy, "no_proxy": no_proxy(inventory)}
+    return {
+        PROXY: file("etc/default/kubefab-proxy", **values),
+        "/etc/apt/apt.conf.d/90kubefab-proxy": file("etc/apt/apt.conf.d/90kubefab-proxy", **values),
+        f"/{unit}": file(unit),
+    }
+
+
+def no_proxy(inventory: Inventory) -> list[str]:
+    """What never goes by the proxy: this cluster, and what hosts.yml says besides."""
+    cluster = inventory.cluster
+    return [
+        "localhost",
+        "127.0.0.1",
+        *(name for host in inventory.hosts for name in (host.name, str(host.address))),
+        endpoint(inventory),
+        str(cluster.pod_subnet),
+        str(cluster.service_subnet),
+        ".svc",
+        ".cluster.local",
+        *(inventory.proxy.no_proxy if inventory.proxy else ()),
+    ]
+
+
 def kernel() -> dict[str, str]:
     """What the kernel is told at every boot."""
     return {
@@ -100,7 +128,7 @@ def completion() -> dict[str, str]:
 
 def paths(inventory: Inventory) -> list[str]:
     """Every file that kubefab keeps on a host: what the look is asked about."""
-    return [*containerd(inventory), *kernel(), *apt(inventory), KEYRING, *completion()]
+    return [*proxy(inventory), *containerd(inventory), *kernel(), *apt(inventory), KEYRING, *completion()]
 
 
 def endpoint(inventory: Inventory) -> str:

@@ -5,7 +5,8 @@
 set -eu
 systemctl reset-failed kubefab-images 2>/dev/null || true
 # shellcheck disable=SC2016  # expanded by the unit's own shell
-exec systemd-run --quiet --collect --unit=kubefab-images --property=Nice=10 /bin/sh -c '
+exec systemd-run --quiet --collect --unit=kubefab-images --property=Nice=10 \
+    --property=EnvironmentFile=-/etc/default/kubefab-proxy /bin/sh -c '
     named=
     [ -z "$2" ] || named=$(kubeadm config images list --kubernetes-version "v$1" | grep -E "$2")
     shift 2

@@ -53,6 +53,12 @@ def test_the_committed_file_is_good() -> None:
     assert [host.name for host in load(ROOT / "hosts.yml").hosts] == ["manager", "client"]
 
 
+def test_one_proxy_may_be_for_both_schemes() -> None:
+    short = good("ssh:", "proxy: http://10.0.0.1:3128\nssh:").proxy
+    assert short == good("ssh:", "proxy: {http: http://10.0.0.1:3128, no_proxy: []}\nssh:").proxy
+    assert good().proxy is None
+
+
 def test_what_the_file_does_not_say_has_a_default() -> None:
     cluster, host = good().cluster, good().host("away")
     assert (cluster.runtime, cluster.addons) == ("containerd", ("flannel",))
@@ -126,7 +132,7 @@ def test_every_problem_is_told_with_its_line(path: Path) -> None:
     assert str(error.value).splitlines() == [f"{path}:{line}: {text}" for line, text in sorted(expected)]
 
 
-WANTED = "a mapping of cluster, mirrors, ssh, hosts"
+WANTED = "a mapping of cluster, mirrors, proxy, ssh, hosts"
 TOO_MUCH = "found more than 50 levels or 100000 values, aliases written out; allowed: less"
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in pairwise("abcdefghi")

@@ -256,3 +256,38 @@ def fetched(pattern: str) -> list[str]:
     pull = "ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "
     calls = sandbox.run(f"{stubs}{script}\ncat /mnt/calls").splitlines()
     return [call.removeprefix(pull) for call in calls if call.startswith(pull)]
+
+
+# --- the proxy
+
+STRAY = "export HTTP_PROXY=http://stray https_proxy=http://stray no_proxy=stray\n"
+TELL = "env | grep -i _proxy= | sort >>/mnt/seen"
+
+
+@sandbox.needed
+@pytest.mark.parametrize("name", ["init.sh", "join.sh"])
+def test_kubeadm_gets_the_proxy_of_hosts_yml_and_not_that_of_the_login(name: str) -> None:
+    ours = sandbox.file(
+        "/etc/default/kubefab-proxy", '# Written by kubefab\nHTTP_PROXY="http://ours"\nNO_PROXY="a,b"\n'
+    )
+    run = (
+        f"mkdir -p /run/kubefab\nstub kubeadm {TELL!r}\necho eA== | {sandbox.script(name, '/run/kubefab/x')} || true\n"
+    )
+    read = "sort -u /mnt/seen"
+    assert sandbox.run(f"{STRAY}{run}echo >>/mnt/seen\n{read}").split() == []
+    assert sandbox.run(f"{STRAY}{ours}{run}{read}").split() == ["HTTP_PROXY=http://ours", "NO_PROXY=a,b"]
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [
+        ("kubectl.sh", "kubectl"),
+        ("mint-token.sh", "kubeadm"),
+        ("delete-tokens.sh", "kubeadm"),
+        ("apply-dns.sh", "kubeadm"),
+    ],
+)
+def test_what_asks_the_api_server_goes_by_no_proxy(name: str, program: str) -> None:
+    run = f"mkdir -p /run/kubefab\nstub {program} {TELL!r}\n{sandbox.script(name, 'x')} </dev/null || true\n"
+    assert sandbox.run(f"{STRAY}{run}cat /mnt/seen") == ""

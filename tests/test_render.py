@@ -34,6 +34,9 @@ OVERLAID = HOSTS.replace(
     JoinConfiguration: {nodeRegistration: {kubeletExtraArgs: {node-ip: 10.9.9.9, v: 4}}}
 """,
 )
+PROXIED = f"""{HOSTS}\
+proxy: {{http: http://10.0.0.1:3128, no_proxy: [.example.org, 192.168.0.0/16, mirror]}}
+"""
 OLD = OVERLAID.replace("1.37.2", "1.30.0")
 TOKEN, DISCOVERY = "abcdef.0123456789abcdef", "/run/kubefab/discovery.conf"
 
@@ -58,6 +61,8 @@ def document(text: str, kind: str) -> dict[str, Any]:
     [
         ("files", {**render.containerd(inventory()), **render.apt(inventory())}),
         ("files", {**render.kernel(), **render.completion()}),
+        ("files", render.proxy(inventory())),
+        ("files-proxied", render.proxy(inventory(PROXIED))),
         ("files-mirrored", {**render.containerd(inventory(MIRRORED)), **render.apt(inventory(MIRRORED))}),
     ],
 )
@@ -84,7 +89,13 @@ def test_documents_are_as_they_were_read_last(golden: Golden, name: str, text: s
 
 def test_every_file_says_who_wrote_it() -> None:
     found = inventory(MIRRORED)
-    texts = {**render.containerd(found), **render.apt(found), **render.kernel(), **render.completion()}
+    texts = {
+        **render.containerd(found),
+        **render.apt(found),
+        **render.kernel(),
+        **render.completion(),
+        **render.proxy(found),
+    }
     assert [path for path, text in texts.items() if "written by kubefab" not in text.lower()] == []
 
 
@@ -104,7 +115,13 @@ def test_every_file_below_files_is_rendered() -> None:
 
 def test_the_paths_that_are_looked_at_are_those_that_are_written() -> None:
     found = inventory(MIRRORED)
-    written = {**render.containerd(found), **render.apt(found), **render.kernel(), **render.completion()}
+    written = {
+        **render.containerd(found),
+        **render.apt(found),
+        **render.kernel(),
+        **render.completion(),
+        **render.proxy(found),
+    }
     assert set(render.paths(found)) == {*written, render.KEYRING}
 
 

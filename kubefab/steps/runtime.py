@@ -7,11 +7,13 @@ from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Package
 from kubefab.remote import Host
 from kubefab.step import MISSING, Step, files, packages, script, service
+from kubefab.steps import proxy
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     texts = render.containerd(cluster.inventory)
     return [
+        *proxy.steps(cluster, host),  # before anything is fetched
         *package_manager(),
         # Before the package, which starts the service: so it starts once, and as it should.
         files("containerd is configured", texts),
@@ -23,7 +25,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 def running() -> list[Step]:
     return [
         # The registries' files are read anew at every pull.
-        service("containerd", reads=["/etc/containerd/config.toml"]),
+        service("containerd", reads=["/etc/containerd/config.toml", render.PROXY]),
         Step("a CRI socket answers", silent_cri, None, _CRI_HINT, within=30, parts=("runtime",)),
     ]
 

@@ -3,6 +3,8 @@
 # usage: look.sh PART… -- PATH…      PATH: the files whose content and age are wanted
 # The other files of this folder travel in front of this one, each as a function look_PART.
 set -u
+# The login's own proxy would stand between kubectl and the API server.
+unset HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 parts=
 while [ "$1" != -- ]; do

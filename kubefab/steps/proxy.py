@@ -1,0 +1,22 @@
+"""The proxy of hosts.yml, for apt, the runtime and kubeadm; and none of an earlier hosts.yml."""
+
+from dataclasses import replace
+
+from kubefab import render
+from kubefab.cluster import Cluster
+from kubefab.facts import Facts
+from kubefab.remote import Host
+from kubefab.step import Step, files
+
+
+def steps(cluster: Cluster, host: Host) -> list[Step]:
+    texts = render.proxy(cluster.inventory)
+    known = files("the proxy is known", texts)
+    if cluster.inventory.proxy:
+        return [known]
+
+    def gap(facts: Facts) -> str | None:
+        """Files that were never there need not be there empty."""
+        return known.gap(facts) if any(path in facts.files for path in texts) else None
+
+    return [replace(known, title="no earlier proxy is left", gap=gap)]
