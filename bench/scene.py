@@ -9,6 +9,7 @@ import yaml
 
 from kubefab import render
 from kubefab.inventory import Host, Inventory
+from kubefab.releases import release
 from kubefab.steps import network, packages
 
 SSH = """\
@@ -63,6 +64,7 @@ def join_document(inventory: Inventory, host: Host) -> str:
 
 def values(inventory: Inventory) -> dict[str, str]:
     repository, own_key = render.repository(inventory)
+    flannel = release(inventory.cluster.kubernetes).flannel
     return {
         "version": inventory.cluster.kubernetes,
         "address": str(inventory.master.address),
@@ -70,8 +72,8 @@ def values(inventory: Inventory) -> dict[str, str]:
         "repository": repository,
         "key": own_key or packages.KEY,
         "keyring": render.KEYRING,
-        "flannel": render.mirrored(network.FLANNEL_URL, inventory)[0],
-        "flannel_sha256": network.FLANNEL_SHA256,
+        "flannel": render.mirrored(network.MANIFEST.format(flannel.version), inventory)[0],
+        "flannel_sha256": flannel.sha256,
         "pod_subnet": str(inventory.cluster.pod_subnet),
     }
 

@@ -122,12 +122,17 @@ class Facts:
     dpkg_broken: tuple[str, ...] = ()
     apt_lock: str = ""
     units: Mapping[str, Unit] = field(default_factory=nothing)
-    cri: str = ""
+    cri: str = ""  # what containerd says of it
     images: tuple[str, ...] = ()
+    docker: str = ""  # "ok", or why Docker Engine gives no answer
+    docker_cri: str = ""
+    docker_images: tuple[str, ...] = ()
+    cri_dockerd: str = ""  # its version
     ports: Mapping[int, str] = field(default_factory=nothing)
     admin_ca: str = ""
     kubelet_ca: str = ""
     admin_server: str = ""
+    cri_socket: str = ""  # what this node's kubelet uses
     join_begun: bool = False
     init_begun: str = ""
     etcd_data: bool = False
@@ -280,6 +285,7 @@ def fingerprint(text: str) -> str:
 _READERS: Mapping[str, Reader] = {
     **{name: _one(str) for name in ("os", "os_version", "arch", "kernel", "hostname", "machine_id")},
     **{name: _one(str) for name in ("product_uuid", "cgroups", "apt_lock", "cri", "init_begun")},
+    **{name: _one(str) for name in ("docker", "docker_cri", "cri_dockerd", "cri_socket")},
     **{name: _one(str) for name in ("kubeconfig", "admin_server", "info_server")},
     **{name: _one(_number) for name in ("cpus", "memory_mib", "disk_mib", "containers", "shims", "chains")},
     **{name: _one("yes".__eq__) for name in ("join_begun", "etcd_data")},
@@ -296,6 +302,7 @@ _READERS: Mapping[str, Reader] = {
     "cni": _many("cni"),
     "link": _many("links"),
     "image": _many("images"),
+    "docker_image": _many("docker_images"),
     "directory": _many("directories"),
     "mount": _many("mounts"),
     "dpkg_broken": _many("dpkg_broken"),

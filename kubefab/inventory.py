@@ -73,7 +73,9 @@ File = Annotated[Path, AfterValidator(_beside)]
 Fingerprint = Annotated[
     str, Field(pattern="^([0-9A-Fa-f] *){40}$"), AfterValidator(lambda key: key.replace(" ", "").upper())
 ]
-Release = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}$"), AfterValidator(_release)]
+Version = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}$")]
+Release = Annotated[Version, AfterValidator(_release)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Overlay = Annotated[Mapping[str, Any], AfterValidator(_overlay)]
 Kind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
@@ -118,6 +120,13 @@ class Proxy(_Strict):
     )
 
 
+class CriDockerd(_Strict):
+    """Another release of cri-dockerd than kubefab's own choice."""
+
+    version: Version = Field(description="a release without a v, for example 0.4.0")
+    sha256: Sha256 = Field(description="the sha256 of its archive for the hosts' architecture, 64 hex digits")
+
+
 class Cluster(_Strict):
     """The cluster that `inv cluster.up` makes."""
 
@@ -125,7 +134,8 @@ class Cluster(_Strict):
         pattern=f"^{LABEL}$", description="a name of at most 63 lower-case letters, digits and '-' (RFC 1123)"
     )
     kubernetes: Release = Field(description="a release with its patch and without a v, for example 1.37.2")
-    runtime: Literal["containerd"] = Field(default="containerd", description="what runs the containers")
+    runtime: Literal["containerd", "docker"] = Field(default="containerd", description="what runs the containers")
+    cri_dockerd: CriDockerd | None = Field(default=None, description="a release of cri-dockerd, version and sha256")
     pod_subnet: IPv4Network = Field(
         default=IPv4Network("10.244.0.0/16"),
         description="a network of /8 to /24, by its first address, for example 10.244.0.0/16",
@@ -303,6 +313,7 @@ def _expected(loc: Loc) -> tuple[Any, str]:
     kind: Any = HostsFile
     description: Any = ""
     for part in loc:
+        kind = get_args(kind)[0] if isinstance(kind, UnionType) else kind  # of `Model | None`
         if hasattr(kind, "model_fields"):
             kind, description = kind.model_fields[part].annotation, kind.model_fields[part].description
         else:
@@ -316,7 +327,7 @@ def _expected(loc: Loc) -> tuple[Any, str]:
 
 
 def _contradictions(values: Values) -> Iterator[Problem]:
-    for rule in (_same_addresses, _roles, _networks, _registries):
+    for rule in (_same_addresses, _roles, _networks, _registries, _runtime, _repository):
         yield from rule(values)
 
 
@@ -373,6 +384,23 @@ def _registries(values: Values) -> Iterator[Problem]:
             yield loc, "it for a registry", "only for a URL"
         if loc[2:] in ((), ("url",)) and isinstance(value, str) and re.search("//[^/]+/.", value):
             yield loc, f"'{shown(value)}'", "for a registry a URL without a path"
+
+
+def _runtime(values: Values) -> Iterator[Problem]:
+    version = values.get(("cluster", "kubernetes"))
+    runtime = values.get(("cluster", "runtime"), Cluster.model_fields["runtime"].default)
+    if version and runtime and runtime not in (allowed := releases.release(version).runtimes):
+        yield ("cluster", "runtime"), f"'{runtime}' for Kubernetes {version}", ", ".join(allowed)
+
+
+def _repository(values: Values) -> Iterator[Problem]:
+    version = values.get(("cluster", "kubernetes"))
+    if not version or releases.release(version).published:
+        return
+    repository = releases.release(version).repository
+    if not any(loc[:1] == ("mirrors",) and loc[1:] and repository.startswith(str(loc[1])) for loc in values):
+        allowed = f"one that mirrors has a repository for, at {repository}: pkgs.k8s.io itself has none"
+        yield ("cluster", "kubernetes"), f"'{version}'", allowed
 
 
 def schema() -> str:

@@ -5,9 +5,26 @@ kubernetes/kubeadm#2200 (taints), KEP-4569 and kubernetes/kubernetes#134298 (cgr
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 MASTER = "node-role.kubernetes.io/master"
+REGISTRY = "registry.k8s.io"
+PACKAGES = "https://pkgs.k8s.io/"
+# cri-dockerd is no part of Kubernetes: this one is for all minors. Sums of its release's archives, by machine.
+CRI_DOCKERD = "0.3.24"
+CRI_DOCKERD_SHA256 = {
+    "x86_64": "dd4b7f514c248a3aaca398f467430a4c58aae9a77ea8b96a2f5b5d6fba0948d1",
+    "aarch64": "c783a03735887c4a8fc894bd4cf7a1c0defef3ecf50a4d79ff31eed45c26b17e",
+}
+
+
+@dataclass(frozen=True)
+class Flannel:
+    """A release of flannel, and its manifest's pin."""
+
+    version: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -18,7 +35,22 @@ class Release:
     api: str  # of kubeadm's documents, the newest that this minor reads
     pause: str  # the sandbox image's tag
     taints: tuple[str, ...]  # what kubeadm puts on a master
-    refuses_cgroup_v1: bool
+    refuses_cgroup_v1: bool = False
+    runtimes: tuple[str, ...] = ("containerd", "docker")
+    dockershim: bool = False  # the kubelet talks to Docker by itself, else through cri-dockerd
+    published: bool = True  # pkgs.k8s.io has it; the older ones are to be had from a mirror alone
+    registry: str = REGISTRY  # where its kubeadm takes images from unless it is told
+    coredns: str = "/coredns"  # the folder of CoreDNS's image in a registry
+    # What reads documents strictly, or at least warns, before anything is changed, for init and for join.
+    checks: tuple[str, str] = ("config validate", "config validate")
+    gates_with_docker: tuple[str, ...] = ()  # the kubelet's feature gates that cri-dockerd cannot live with
+    ports: tuple[int, ...] = (10257, 10259)  # where controller manager and scheduler tell of their health
+    flannel: Flannel = Flannel("0.28.10", "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5")
+
+    @property
+    def repository(self) -> str:
+        """Kubernetes' own apt repository of this minor."""
+        return f"{PACKAGES}core:/stable:/v{self.minor}/deb/"
 
     @property
     def lists_arguments(self) -> bool:
@@ -26,24 +58,42 @@ class Release:
         return self.api == "v1beta4"
 
 
+# kubeadm's own registry until 1.24 was frozen; its images are in the new one too.
+_OLD = partial(Release, registry="k8s.gcr.io", checks=("config images list", "join phase preflight"))
+_DOCKERSHIM = partial(
+    _OLD,
+    taints=(MASTER,),
+    runtimes=("docker",),
+    dockershim=True,
+    published=False,
+    # The CNI code within knows nothing of the newer ones' cniVersion: kubernetes/kubernetes#104861
+    flannel=Flannel("0.28.9", "e875824be2f552b45711dbda91af81b17eb961d00025d914d9fef18fad8f09c0"),
+)
+_INSECURE = (10251, 10252, 10257, 10259)  # kubeadm switched the first two off in 1.19
+# Its address for `kubectl exec` has no scheme, and is taken for https: Mirantis/cri-dockerd#569
+_EXEC = ("ExtendWebSocketsToKubelet",)
+_NOW = partial(Release, taints=(CONTROL_PLANE,))
 _BY_MINOR = {
-    "1.17": Release("1.17", "v1beta2", "3.1", (MASTER,), False),
-    **{minor: Release(minor, "v1beta2", "3.2", (MASTER,), False) for minor in ("1.18", "1.19", "1.20")},
-    "1.21": Release("1.21", "v1beta2", "3.4.1", (MASTER,), False),
-    "1.22": Release("1.22", "v1beta3", "3.5", (MASTER,), False),
-    "1.23": Release("1.23", "v1beta3", "3.6", (MASTER,), False),
-    "1.24": Release("1.24", "v1beta3", "3.7", (MASTER, CONTROL_PLANE), False),
-    "1.25": Release("1.25", "v1beta3", "3.8", (CONTROL_PLANE,), False),
-    **{minor: Release(minor, "v1beta3", "3.9", (CONTROL_PLANE,), False) for minor in ("1.26", "1.27", "1.28")},
-    **{minor: Release(minor, "v1beta3", "3.9", (CONTROL_PLANE,), False) for minor in ("1.29", "1.30")},
-    **{minor: Release(minor, "v1beta4", "3.10", (CONTROL_PLANE,), False) for minor in ("1.31", "1.32", "1.33")},
-    "1.34": Release("1.34", "v1beta4", "3.10.1", (CONTROL_PLANE,), False),
-    "1.35": Release("1.35", "v1beta4", "3.10.1", (CONTROL_PLANE,), True),
-    "1.36": Release("1.36", "v1beta4", "3.10.2", (CONTROL_PLANE,), True),
-    "1.37": Release("1.37", "v1beta4", "3.10.2", (CONTROL_PLANE,), True),
+    release.minor: release
+    for release in (
+        _DOCKERSHIM("1.17", "v1beta2", "3.1", coredns="", ports=_INSECURE),
+        _DOCKERSHIM("1.18", "v1beta2", "3.2", coredns="", ports=_INSECURE),
+        _DOCKERSHIM("1.19", "v1beta2", "3.2", coredns=""),
+        _DOCKERSHIM("1.20", "v1beta2", "3.2", coredns=""),
+        _DOCKERSHIM("1.21", "v1beta2", "3.4.1"),
+        _DOCKERSHIM("1.22", "v1beta3", "3.5"),
+        _DOCKERSHIM("1.23", "v1beta3", "3.6"),
+        _OLD("1.24", "v1beta3", "3.7", taints=(MASTER, CONTROL_PLANE)),
+        _OLD("1.25", "v1beta3", "3.8", taints=(CONTROL_PLANE,), registry=REGISTRY),
+        *(_NOW(minor, "v1beta3", "3.9") for minor in ("1.26", "1.27", "1.28", "1.29", "1.30")),
+        *(_NOW(minor, "v1beta4", "3.10") for minor in ("1.31", "1.32", "1.33")),
+        _NOW("1.34", "v1beta4", "3.10.1"),
+        _NOW("1.35", "v1beta4", "3.10.1", refuses_cgroup_v1=True),
+        _NOW("1.36", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC),
+        _NOW("1.37", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC),
+    )
 }
-# Those that pkgs.k8s.io has; the older ones want Docker and a private mirror.
-MINORS = tuple(minor for minor in _BY_MINOR if int(minor.partition(".")[2]) >= 24)
+MINORS = tuple(_BY_MINOR)
 
 
 def known(version: str) -> bool:

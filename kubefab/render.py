@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,7 +19,11 @@ TEMPLATES = Environment(
     autoescape=False,  # noqa: S701  what is rendered is configuration, not HTML
 )
 KEYRING = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"
-CRI_SOCKET = "unix:///run/containerd/containerd.sock"
+CONTAINERD_SOCKET = "unix:///run/containerd/containerd.sock"
+CRI_DOCKERD_SOCKET = "unix:///run/cri-dockerd.sock"
+DOCKERSHIM_SOCKET = "/var/run/dockershim.sock"
+DOCKER_CONFIG = "/etc/docker/daemon.json"
+CRI_DOCKERD_UNIT = "/etc/systemd/system/cri-docker.service"
 API_PORT = 6443
 DOMAIN = ".kubefab.internal"
 MODULES = ("overlay", "br_netfilter")
@@ -28,7 +33,6 @@ SYSCTL = {
     "net.ipv4.ip_forward": "1",
 }
 PROXY = "/etc/default/kubefab-proxy"
-PACKAGES = "https://pkgs.k8s.io/"
 
 
 def file(path: str, **values: Any) -> str:
@@ -48,24 +52,88 @@ def mirrored(url: str, inventory: Inventory) -> tuple[str, str | None]:
 
 def repository(inventory: Inventory) -> tuple[str, str | None]:
     """The apt repository of the wanted minor, and the key of a mirror that signs by itself."""
-    minor = releases.release(inventory.cluster.kubernetes).minor
-    return mirrored(f"{PACKAGES}core:/stable:/v{minor}/deb/", inventory)
+    return mirrored(_release(inventory).repository, inventory)
+
+
+def _release(inventory: Inventory) -> releases.Release:
+    return releases.release(inventory.cluster.kubernetes)
+
+
+def by_docker(inventory: Inventory) -> bool:
+    return inventory.cluster.runtime == "docker"
+
+
+def through_cri_dockerd(inventory: Inventory) -> bool:
+    return by_docker(inventory) and not _release(inventory).dockershim
+
+
+def cri_socket(inventory: Inventory) -> str:
+    """What kubeadm and the kubelet are told, always: a host may have several."""
+    if through_cri_dockerd(inventory):
+        return CRI_DOCKERD_SOCKET
+    return DOCKERSHIM_SOCKET if by_docker(inventory) else CONTAINERD_SOCKET
+
+
+def registries(inventory: Inventory) -> dict[str, str]:
+    """Each mirrored registry, and where to ask instead."""
+    return {name: mirror.url for name, mirror in inventory.mirrors.items() if "://" not in name}
+
+
+def image(name: str, inventory: Inventory) -> str:
+    """The image as the runtime is asked for it: Docker knows of mirrors for Docker Hub alone."""
+    registry, slash, rest = name.partition("/")
+    if by_docker(inventory) and registry in registries(inventory):
+        registry = urlsplit(registries(inventory)[registry]).netloc
+    return registry + slash + rest
 
 
 def image_repository(inventory: Inventory) -> str:
     """Where Kubernetes' own images come from."""
     told = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
-    return str(told.get("imageRepository", "registry.k8s.io"))
+    return str(told.get("imageRepository", image(releases.REGISTRY, inventory)))
+
+
+def pause(inventory: Inventory) -> str:
+    """The sandbox image."""
+    return f"{image_repository(inventory)}/pause:{_release(inventory).pause}"
+
+
+def docker(inventory: Inventory) -> dict[str, str]:
+    """Docker Engine's configuration."""
+    mirrors = registries(inventory)
+    insecure = {urlsplit(url).netloc for url in mirrors.values() if url.startswith("http://")}
+    hub = [mirrors["docker.io"]] if "docker.io" in mirrors else []
+    return {DOCKER_CONFIG: file("etc/docker/daemon.json", hub=hub, insecure=sorted(insecure))}
+
+
+def cri_dockerd_version(inventory: Inventory) -> str:
+    told = inventory.cluster.cri_dockerd
+    return told.version if told else releases.CRI_DOCKERD
+
+
+def cri_dockerd_archive(inventory: Inventory, arch: str) -> tuple[str, str]:
+    """Where a release's archive for machines of this kind is, and its sha256."""
+    told, version = inventory.cluster.cri_dockerd, cri_dockerd_version(inventory)
+    debian = {"x86_64": "amd64", "aarch64": "arm64"}[arch]
+    url = f"https://github.com/Mirantis/cri-dockerd/releases/download/v{version}/cri-dockerd-{version}.{debian}.tgz"
+    return mirrored(url, inventory)[0], told.sha256 if told else releases.CRI_DOCKERD_SHA256[arch]
+
+
+def cri_dockerd(inventory: Inventory) -> dict[str, str]:
+    """cri-dockerd's unit and socket."""
+    socket = CRI_DOCKERD_UNIT.replace(".service", ".socket")
+    version = cri_dockerd_version(inventory)
+    return {
+        CRI_DOCKERD_UNIT: file(CRI_DOCKERD_UNIT.lstrip("/"), pause=pause(inventory), version=version),
+        socket: file(socket.lstrip("/")),
+    }
 
 
 def containerd(inventory: Inventory) -> dict[str, str]:
     """containerd's configuration, and for each mirrored registry where to ask instead."""
-    pause = releases.release(inventory.cluster.kubernetes).pause
-    mirrors = {name: mirror.url for name, mirror in inventory.mirrors.items() if "://" not in name}
+    mirrors = registries(inventory)
     return {
-        "/etc/containerd/config.toml": file(
-            "etc/containerd/config.toml", pause=f"{image_repository(inventory)}/pause:{pause}"
-        ),
+        "/etc/containerd/config.toml": file("etc/containerd/config.toml", pause=pause(inventory)),
         **{
             f"/etc/containerd/certs.d/{registry}/hosts.toml": file(
                 "etc/containerd/certs.d/hosts.toml", registry=registry, mirror=mirror
@@ -102,6 +170,13 @@ def no_proxy(inventory: Inventory) -> list[str]:
     ]
 
 
+def runtime(inventory: Inventory) -> dict[str, str]:
+    """All configuration of the runtime that hosts.yml names."""
+    if not by_docker(inventory):
+        return containerd(inventory)
+    return {**docker(inventory), **(cri_dockerd(inventory) if through_cri_dockerd(inventory) else {})}
+
+
 def kernel() -> dict[str, str]:
     """What the kernel is told at every boot."""
     return {
@@ -128,7 +203,7 @@ def completion() -> dict[str, str]:
 
 def paths(inventory: Inventory) -> list[str]:
     """Every file that kubefab keeps on a host: what the look is asked about."""
-    return [*proxy(inventory), *containerd(inventory), *kernel(), *apt(inventory), KEYRING, *completion()]
+    return [*proxy(inventory), *runtime(inventory), *kernel(), *apt(inventory), KEYRING, *completion()]
 
 
 def endpoint(inventory: Inventory) -> str:
@@ -138,7 +213,7 @@ def endpoint(inventory: Inventory) -> str:
 
 def init_documents(inventory: Inventory, host: Host) -> str:
     """What `kubeadm init --config` reads."""
-    return _dump(inventory, [_init(inventory, host), _cluster(inventory, host), _kubelet(), _proxy()])
+    return _dump(inventory, [_init(inventory, host), _cluster(inventory, host), _kubelet(inventory), _proxy()])
 
 
 def join_documents(inventory: Inventory, host: Host, token: str, discovery: str) -> str:
@@ -147,7 +222,7 @@ def join_documents(inventory: Inventory, host: Host, token: str, discovery: str)
         "apiVersion": _api(inventory),
         "kind": "JoinConfiguration",
         "discovery": {"file": {"kubeConfigPath": discovery}, "tlsBootstrapToken": token},
-        "nodeRegistration": _registration(host),
+        "nodeRegistration": _registration(inventory, host),
     }
     return _dump(inventory, [join])
 
@@ -163,13 +238,13 @@ def discovery(server: str, ca: str) -> str:
 
 
 def _api(inventory: Inventory) -> str:
-    return f"kubeadm.k8s.io/{releases.release(inventory.cluster.kubernetes).api}"
+    return f"kubeadm.k8s.io/{_release(inventory).api}"
 
 
-def _registration(host: Host) -> dict[str, Any]:
+def _registration(inventory: Inventory, host: Host) -> dict[str, Any]:
     # Where a host has several addresses the kubelet would choose one by itself: kubernetes/kubeadm#203
     arguments = {"node-ip": str(host.address)}
-    return {"name": host.name, "criSocket": CRI_SOCKET, "kubeletExtraArgs": arguments}
+    return {"name": host.name, "criSocket": cri_socket(inventory), "kubeletExtraArgs": arguments}
 
 
 def _init(inventory: Inventory, host: Host) -> dict[str, Any]:
@@ -179,7 +254,7 @@ def _init(inventory: Inventory, host: Host) -> dict[str, Any]:
         # kubeadm always makes one token; ours are minted for each join, this one shall not outlive init by much.
         "bootstrapTokens": [{"ttl": "1m0s"}],
         "localAPIEndpoint": {"advertiseAddress": str(host.address), "bindPort": API_PORT},
-        "nodeRegistration": _registration(host),
+        "nodeRegistration": _registration(inventory, host),
     }
 
 
@@ -190,6 +265,7 @@ def _cluster(inventory: Inventory, host: Host) -> dict[str, Any]:
         "kind": "ClusterConfiguration",
         "clusterName": cluster.name,
         "kubernetesVersion": f"v{cluster.kubernetes}",
+        **_images(inventory),
         "controlPlaneEndpoint": f"{endpoint(inventory)}:{API_PORT}",
         "networking": {"podSubnet": str(cluster.pod_subnet), "serviceSubnet": str(cluster.service_subnet)},
         # localhost, for the health check through a tunnel; kubeadm adds the name, the address and the endpoint.
@@ -197,11 +273,22 @@ def _cluster(inventory: Inventory, host: Host) -> dict[str, Any]:
     }
 
 
-def _kubelet() -> dict[str, Any]:
+def _images(inventory: Inventory) -> dict[str, Any]:
+    """Where images come from, if it is not where kubeadm looks by itself."""
+    repository = image(releases.REGISTRY, inventory)
+    if repository == _release(inventory).registry:
+        return {}
+    # kubeadm knows of CoreDNS's folder in its own registry alone.
+    return {"imageRepository": repository, "dns": {"imageRepository": repository + _release(inventory).coredns}}
+
+
+def _kubelet(inventory: Inventory) -> dict[str, Any]:
+    gates = _release(inventory).gates_with_docker if through_cri_dockerd(inventory) else ()
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "cgroupDriver": "systemd",
+        **({"featureGates": dict.fromkeys(gates, False)} if gates else {}),
     }
 
 
@@ -210,7 +297,7 @@ def _proxy() -> dict[str, Any]:
 
 
 def _dump(inventory: Inventory, documents: list[dict[str, Any]]) -> str:
-    lists = releases.release(inventory.cluster.kubernetes).lists_arguments
+    lists = _release(inventory).lists_arguments
     overlays = inventory.cluster.kubeadm
     merged = [_merge(_merge({}, one, lists), overlays.get(one["kind"], {}), lists) for one in documents]
     return yaml.safe_dump_all(merged, sort_keys=False)

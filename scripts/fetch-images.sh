@@ -1,20 +1,27 @@
 #!/bin/sh
 # Starts fetching images in the background, as the transient unit kubefab-images; no run waits for it.
-# usage: fetch-images.sh VERSION PATTERN IMAGE…    of the images that kubeadm names, those like PATTERN (none
-# where it is empty), and IMAGEs
+# usage: fetch-images.sh RUNTIME REPOSITORY VERSION PATTERN IMAGE…    RUNTIME: containerd or docker; of the
+# images that kubeadm names in REPOSITORY, those like PATTERN (none where it is empty), and IMAGEs
 set -eu
 systemctl reset-failed kubefab-images 2>/dev/null || true
 # shellcheck disable=SC2016  # expanded by the unit's own shell
 exec systemd-run --quiet --collect --unit=kubefab-images --property=Nice=10 \
     --property=EnvironmentFile=-/etc/default/kubefab-proxy /bin/sh -c '
+    if [ "$1" = docker ]; then
+        there() { docker image inspect "$1"; }
+        pull() { docker pull "$1"; }
+    else
+        there() { [ -n "$(ctr -n k8s.io images ls -q "name==$1")" ]; }
+        pull() { ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1"; }
+    fi
     named=
-    [ -z "$2" ] || named=$(kubeadm config images list --kubernetes-version "v$1" | grep -E "$2")
-    shift 2
+    [ -z "$4" ] ||
+        named=$(kubeadm config images list --image-repository "$2" --kubernetes-version "v$3" | grep -E "$4")
+    shift 4
     for attempt in 1 2 3; do
         failed=
         for image in $named "$@"; do
-            [ -n "$(ctr -n k8s.io images ls -q "name==$image")" ] ||
-                ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$image" >/dev/null || failed=yes
+            there "$image" >/dev/null 2>&1 || pull "$image" >/dev/null || failed=yes
         done
         [ -n "$failed" ] || exit 0
         sleep 10

@@ -1,5 +1,7 @@
 #!/bin/sh
-# Creates the control plane, without its DNS (see apply-dns.sh). usage: init.sh    standard input: kubeadm's documents
+# Creates the control plane, without its DNS (see apply-dns.sh). usage: init.sh CHECK    standard input: kubeadm's
+# documents; CHECK: kubeadm's command that reads them and changes nothing. Older ones only warn of what they do
+# not know.
 # The marker is there from before kubeadm changes anything until right after its success, so that one left
 # behind means that init itself did not finish. What kubeadm's preflight finds was there before us.
 set -eu
@@ -15,7 +17,9 @@ umask 077
 documents=$(mktemp /run/kubefab/init.XXXXXX)
 trap 'rm -f "$documents"' EXIT
 cat >"$documents"
-kubeadm config validate --config "$documents"
+# shellcheck disable=SC2086  # its words
+said=$(kubeadm $1 --config "$documents" 2>&1) || { echo "$said"; exit 1; }
+case $said in *"unknown field"*) echo "$said"; exit 1 ;; esac
 umask 022
 kubeadm init phase preflight --config "$documents"
 mkdir -p /var/lib/kubefab

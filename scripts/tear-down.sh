@@ -1,16 +1,16 @@
 #!/bin/sh
 # Takes from this host all that kubeadm, the kubelet and flannel made: as clean as before kubeadm. The
 # packages stay. Needs no living cluster, and may be broken off and begun again.
+# usage: tear-down.sh SOCKET    the CRI's
 set -eu
-socket=unix:///run/containerd/containerd.sock
 
 systemctl stop kubelet 2>/dev/null || true
 # Where it is down its containers run on, and nobody else knows them.
-systemctl start containerd 2>/dev/null || true
+systemctl start containerd docker cri-docker 2>/dev/null || true
 # Without these kubeadm asks no API server, which may be gone and would be waited for.
 rm -f /etc/kubernetes/*.conf
 if command -v kubeadm >/dev/null; then
-    kubeadm reset --force --cri-socket "$socket"
+    kubeadm reset --force --cri-socket "$1"
 fi
 
 # What kubeadm reset leaves, or could not reach.
@@ -21,6 +21,12 @@ if [ -S /run/containerd/containerd.sock ]; then
     done
     for container in $(ctr -n k8s.io containers ls -q); do
         ctr -n k8s.io containers delete "$container" || true
+    done
+fi
+# Kubernetes' own; whatever else runs in Docker is somebody else's.
+if [ -S /run/docker.sock ]; then
+    for container in $(docker ps --all --quiet --filter name=^/k8s_); do
+        docker rm --force --volumes "$container" >/dev/null || true
     done
 fi
 # Those that containerd lost sight of, when it was killed say, and what runs in them.

@@ -147,6 +147,11 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
     assert [name for name, value in shown(MASTER).items() if value == default[name]] == [
         "dpkg_broken",
         "apt_lock",
+        "docker",
+        "docker_cri",
+        "docker_images",
+        "cri_dockerd",
+        "cri_socket",
         "run",
         "cluster",
     ]

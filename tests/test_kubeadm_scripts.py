@@ -7,6 +7,8 @@ import pytest
 
 from tests import sandbox
 
+SOCKET_URL = "unix:///run/containerd/containerd.sock"
+
 # --- tear-down.sh
 
 FIREWALL = """*filter
@@ -41,7 +43,7 @@ SOCKET = f"""mkdir -p /run/containerd
 
 
 def tear_down(before: str, then: str) -> str:
-    return sandbox.run(f"{before}\n{sandbox.script('tear-down.sh')} >/mnt/said\n{then}")
+    return sandbox.run(f"{before}\n{sandbox.script('tear-down.sh', SOCKET_URL)} >/mnt/said\n{then}")
 
 
 @sandbox.needed
@@ -116,7 +118,7 @@ def test_what_cannot_be_unmounted_keeps_its_content() -> None:
         "mkdir -p /mnt/kept /var/lib/kubelet/pods/1/data\n"
         "mount --bind /mnt/kept /var/lib/kubelet/pods/1/data\ntouch /mnt/kept/precious\nstub umount 'exit 1'\n"
     )
-    script = sandbox.script("tear-down.sh")
+    script = sandbox.script("tear-down.sh", SOCKET_URL)
     ended = sandbox.run(f"{kept}status=0\n{script} >/mnt/said 2>&1 || status=$?\necho status $status\nls /mnt/kept")
     assert ended.splitlines()[1:] == ["precious"]
     assert ended.splitlines()[0] != "status 0"
@@ -145,7 +147,7 @@ MARKER = "ls /var/lib/kubefab/init 2>/dev/null || true; ls /run/kubefab"
 
 @sandbox.needed
 def test_a_marker_is_there_from_before_init_until_right_after_its_success() -> None:
-    lines = kubeadm(sandbox.script("init.sh"), "documents\n", "", MARKER)
+    lines = kubeadm(sandbox.script("init.sh", "config validate"), "documents\n", "", MARKER)
     calls = [line.split(" --config")[0] for line in lines]
     assert calls == ["kubeadm config validate", "kubeadm init phase preflight", "kubeadm init", "init", "documents"]
 
@@ -153,14 +155,15 @@ def test_a_marker_is_there_from_before_init_until_right_after_its_success() -> N
 @sandbox.needed
 def test_an_init_that_did_not_finish_leaves_its_marker() -> None:
     assert (
-        kubeadm(sandbox.script("init.sh"), "documents\n", "--skip-token-print", MARKER)[-1] == "/var/lib/kubefab/init"
+        kubeadm(sandbox.script("init.sh", "config validate"), "documents\n", "--skip-token-print", MARKER)[-1]
+        == "/var/lib/kubefab/init"
     )
 
 
 @sandbox.needed
 @pytest.mark.parametrize("fail", ["config validate", "init phase preflight"])
 def test_what_was_there_before_us_leaves_no_marker(fail: str) -> None:
-    lines = kubeadm(sandbox.script("init.sh"), "documents\n", fail, MARKER)
+    lines = kubeadm(sandbox.script("init.sh", "config validate"), "documents\n", fail, MARKER)
     assert not any(line.startswith(("/var", "kubeadm init --config", "init.")) for line in lines)
 
 
@@ -174,7 +177,7 @@ def test_a_join_finds_its_discovery_where_its_document_says_and_leaves_no_token_
     seen = "stat -c '%a %n' /run/kubefab/* >>/mnt/calls; cat /run/kubefab/discovery.conf >>/mnt/calls"
     stub = f'mkdir -p /run/kubefab\nstub kubeadm "{seen}"\n{sandbox.file("/mnt/stdin", join_text())}'
     lines = sandbox.run(
-        f"{stub}{sandbox.script('join.sh', path)} </mnt/stdin\ncat /mnt/calls; ls /run/kubefab"
+        f"{stub}{sandbox.script('join.sh', path, 'config validate')} </mnt/stdin\ncat /mnt/calls; ls /run/kubefab"
     ).splitlines()
     assert lines == [
         f"kubeadm config validate --config {path}.yaml",
@@ -190,8 +193,26 @@ def test_a_join_finds_its_discovery_where_its_document_says_and_leaves_no_token_
 
 @sandbox.needed
 def test_a_document_that_kubeadm_does_not_read_joins_nothing() -> None:
-    lines = kubeadm(sandbox.script("join.sh", "/run/kubefab/d"), join_text(), "config validate", "ls /run/kubefab")
+    lines = kubeadm(
+        sandbox.script("join.sh", "/run/kubefab/d", "config validate"),
+        join_text(),
+        "config validate",
+        "ls /run/kubefab",
+    )
     assert lines == ["kubeadm config validate --config /run/kubefab/d.yaml"]
+
+
+@sandbox.needed
+@pytest.mark.parametrize("name", ["init.sh", "join.sh"])
+def test_a_warning_of_an_unknown_field_is_an_error(name: str) -> None:
+    """kubeadm before 1.26 warns, and goes on with the default."""
+    words = ["/run/kubefab/d"] if name == "join.sh" else []
+    stub = """stub kubeadm 'echo "json: unknown field \\"podSubnets\\"" >&2'\n"""
+    text = sandbox.file("/mnt/stdin", join_text())
+    command = sandbox.script(name, *words, "config images list")
+    lines = sandbox.run(f"mkdir -p /run/kubefab\n{stub}{text}! {command} </mnt/stdin\ncat /mnt/calls").splitlines()
+    assert lines[0] == 'json: unknown field "podSubnets"'
+    assert [line.partition(" --config")[0] for line in lines[1:]] == ["kubeadm config images list"]
 
 
 # --- tokens
@@ -234,28 +255,32 @@ def test_a_host_forgets_the_token_of_its_join_and_nothing_else() -> None:
 
 # --- fetch-images.sh
 
-
-@sandbox.needed
-def test_a_host_fetches_what_it_will_run_and_does_not_have() -> None:
-    assert fetched("kube-proxy|pause") == ["r/kube-proxy:v1", "r/flannel:v0"]
+PULLS = {"containerd": "ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d ", "docker": "docker pull "}
 
 
 @sandbox.needed
-def test_without_a_pattern_only_what_is_named_is_fetched() -> None:
-    assert fetched("") == ["r/flannel:v0"]
+@pytest.mark.parametrize("runtime", PULLS)
+def test_a_host_fetches_what_it_will_run_and_does_not_have(runtime: str) -> None:
+    assert fetched(runtime, "kube-proxy|pause") == ["r/kube-proxy:v1", "r/flannel:v0"]
 
 
-def fetched(pattern: str) -> list[str]:
+@sandbox.needed
+@pytest.mark.parametrize("runtime", PULLS)
+def test_without_a_pattern_only_what_is_named_is_fetched(runtime: str) -> None:
+    assert fetched(runtime, "") == ["r/flannel:v0"]
+
+
+def fetched(runtime: str, pattern: str) -> list[str]:
     """What is pulled, by the program that systemd would run in the background; pause is there already."""
     stubs = (
         "stub systemd-run 'while [ $1 != /bin/sh ]; do shift; done; exec \"$@\"'\n"
-        "stub kubeadm 'printf \"%s\\n\" r/kube-proxy:v1 r/etcd:3 r/pause:3'\n"
+        "stub kubeadm 'printf \"%s\\n\" $5/kube-proxy:v1 $5/etcd:3 $5/pause:3'\n"
         "stub ctr 'case \"$*\" in *ls*pause*) echo there ;; esac'\n"
+        "stub docker 'case \"$*\" in *inspect*pause*) ;; *inspect*) exit 1 ;; esac'\n"
     )
-    script = sandbox.script("fetch-images.sh", "1.37.2", pattern, "r/flannel:v0")
-    pull = "ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "
+    script = sandbox.script("fetch-images.sh", runtime, "r", "1.37.2", pattern, "r/flannel:v0")
     calls = sandbox.run(f"{stubs}{script}\ncat /mnt/calls").splitlines()
-    return [call.removeprefix(pull) for call in calls if call.startswith(pull)]
+    return [call.removeprefix(PULLS[runtime]) for call in calls if call.startswith(PULLS[runtime])]
 
 
 # --- the proxy
@@ -270,9 +295,7 @@ def test_kubeadm_gets_the_proxy_of_hosts_yml_and_not_that_of_the_login(name: str
     ours = sandbox.file(
         "/etc/default/kubefab-proxy", '# Written by kubefab\nHTTP_PROXY="http://ours"\nNO_PROXY="a,b"\n'
     )
-    run = (
-        f"mkdir -p /run/kubefab\nstub kubeadm {TELL!r}\necho eA== | {sandbox.script(name, '/run/kubefab/x')} || true\n"
-    )
+    run = f"mkdir -p /run/kubefab\nstub kubeadm {TELL!r}\necho eA== | {sandbox.script(name, '/run/kubefab/x', 'config validate')} || true\n"
     read = "sort -u /mnt/seen"
     assert sandbox.run(f"{STRAY}{run}echo >>/mnt/seen\n{read}").split() == []
     assert sandbox.run(f"{STRAY}{ours}{run}{read}").split() == ["HTTP_PROXY=http://ours", "NO_PROXY=a,b"]

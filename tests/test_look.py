@@ -277,6 +277,40 @@ def test_a_runtime_says_whether_its_cri_answers_and_which_images_it_has() -> Non
     assert (this.cri, this.images) == ("ok", ("r/pause:3", "r/proxy:1"))
 
 
+BIND = "import socket, sys; [socket.socket(socket.AF_UNIX).bind(name) for name in sys.argv[1:]]"
+DOCKER = f"{sys.executable} -c '{BIND}' /run/docker.sock /run/cri-dockerd.sock\n"
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("said", "answers"), [("unknown service containerd.services.version.v1.Version", "ok"), ("refused", "no answer")]
+)
+def test_docker_and_what_is_between_it_and_the_kubelet(said: str, answers: str) -> None:
+    stubs = f"""{DOCKER}stub docker 'echo r/pause:3'\nstub ctr 'echo "{said}" >&2; exit 1'\n"""
+    this = found(stubs, "runtime")
+    assert (this.docker, this.docker_images, this.docker_cri, this.cri) == ("ok", ("r/pause:3",), answers, "")
+
+
+@sandbox.needed
+def test_docker_that_is_stopped_is_not_started_by_a_look() -> None:
+    assert found(f"{DOCKER}stub systemctl 'exit 3'\nstub docker 'echo bad'\n", "runtime", "leftovers") == Facts()
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("file", "text", "socket"),
+    [
+        ("instance-config.yaml", 'containerRuntimeEndpoint: "unix:///run/a.sock"', "unix:///run/a.sock"),
+        ("kubeadm-flags.env", 'X="--container-runtime-endpoint=unix:///run/a.sock --b=c"', "unix:///run/a.sock"),
+        ("kubeadm-flags.env", 'X="--v=2 --container-runtime-endpoint=/run/a.sock"', "/run/a.sock"),
+        ("kubeadm-flags.env", 'X="--network-plugin=cni --node-ip=10.0.0.1"', "/var/run/dockershim.sock"),
+        ("kubeadm-flags.env", 'X="--node-ip=10.0.0.1"', ""),
+    ],
+)
+def test_which_runtime_a_kubelet_uses(file: str, text: str, socket: str) -> None:
+    assert found(sandbox.file(f"/var/lib/kubelet/{file}", f"{text}\n"), "node").cri_socket == socket
+
+
 @sandbox.needed
 def test_without_a_socket_nobody_is_asked() -> None:
     assert found("stub ctr 'echo bad'", "runtime", "leftovers") == Facts()

@@ -9,6 +9,9 @@ from kubefab.releases import CONTROL_PLANE, MASTER
 @pytest.mark.parametrize(
     ("version", "api", "pause", "taints", "refuses_cgroup_v1"),
     [
+        ("1.17.8", "v1beta2", "3.1", (MASTER,), False),
+        ("1.20.2", "v1beta2", "3.2", (MASTER,), False),
+        ("1.23.17", "v1beta3", "3.6", (MASTER,), False),
         ("1.24.17", "v1beta3", "3.7", (MASTER, CONTROL_PLANE), False),
         ("1.25.0", "v1beta3", "3.8", (CONTROL_PLANE,), False),
         ("1.30.0", "v1beta3", "3.9", (CONTROL_PLANE,), False),
@@ -28,6 +31,13 @@ def test_a_minor_has_its_table(
 
 def test_arguments_are_lists_from_v1beta4_on() -> None:
     assert [releases.release(version).lists_arguments for version in ("1.30.0", "1.31.0")] == [False, True]
+
+
+@pytest.mark.parametrize(("version", "dockershim"), [("1.17.8", True), ("1.23.17", True), ("1.24.0", False)])
+def test_what_only_dockershim_wants_ends_with_it(version: str, dockershim: bool) -> None:
+    found = releases.release(version)
+    assert (found.dockershim, not found.published, "containerd" not in found.runtimes) == (dockershim,) * 3
+    assert found.flannel.version == ("0.28.9" if dockershim else "0.28.10")
 
 
 def test_every_table_is_under_its_own_name() -> None:

@@ -38,6 +38,8 @@ PROXIED = f"""{HOSTS}\
 proxy: {{http: http://10.0.0.1:3128, no_proxy: [.example.org, 192.168.0.0/16, mirror]}}
 """
 OLD = OVERLAID.replace("1.37.2", "1.30.0")
+DOCKER = MIRRORED.replace("1.37.2\n", "1.37.2\n  runtime: docker\n") + "  docker.io: https://hub.example.org\n"
+GUIDE = DOCKER.replace("1.37.2", "1.20.2")
 TOKEN, DISCOVERY = "abcdef.0123456789abcdef", "/run/kubefab/discovery.conf"
 
 
@@ -63,6 +65,8 @@ def document(text: str, kind: str) -> dict[str, Any]:
         ("files", {**render.kernel(), **render.completion()}),
         ("files", render.proxy(inventory())),
         ("files-proxied", render.proxy(inventory(PROXIED))),
+        ("files-docker", render.runtime(inventory(DOCKER))),
+        ("files-docker", render.proxy(inventory(DOCKER))),
         ("files-mirrored", {**render.containerd(inventory(MIRRORED)), **render.apt(inventory(MIRRORED))}),
     ],
 )
@@ -77,6 +81,10 @@ def test_files_are_as_they_were_read_last(golden: Golden, folder: str, texts: di
         ("init-v1beta4.yaml", init(HOSTS)),
         ("init-v1beta4-overlaid.yaml", init(OVERLAID)),
         ("init-v1beta3-overlaid.yaml", init(OLD)),
+        ("init-v1beta4-docker.yaml", init(DOCKER)),
+        ("init-v1beta2.yaml", init(GUIDE)),
+        ("init-v1beta3-dockershim.yaml", init(GUIDE.replace("1.20.2", "1.23.17"))),
+        ("join-v1beta2.yaml", join(GUIDE)),
         ("join-v1beta4.yaml", join(HOSTS)),
         ("join-v1beta4-overlaid.yaml", join(OVERLAID)),
         ("join-v1beta3-overlaid.yaml", join(OLD)),
@@ -96,7 +104,29 @@ def test_every_file_says_who_wrote_it() -> None:
         **render.completion(),
         **render.proxy(found),
     }
+    texts |= {**render.runtime(inventory(DOCKER)), **render.proxy(inventory(DOCKER))}
     assert [path for path, text in texts.items() if "written by kubefab" not in text.lower()] == []
+
+
+def test_docker_asks_a_mirror_by_its_name() -> None:
+    assert (
+        render.image("ghcr.io/flannel-io/flannel:v1", inventory(DOCKER)) == "mirror.example.org/flannel-io/flannel:v1"
+    )
+    assert render.image("quay.io/a/b:1", inventory(DOCKER)) == "quay.io/a/b:1"
+    assert render.image("ghcr.io/a/b:1", inventory(MIRRORED)) == "ghcr.io/a/b:1"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "socket"),
+    [
+        (HOSTS, "unix:///run/containerd/containerd.sock"),
+        (DOCKER, "unix:///run/cri-dockerd.sock"),
+        (GUIDE, "/var/run/dockershim.sock"),
+    ],
+)
+def test_kubeadm_is_always_told_its_socket(hosts: str, socket: str) -> None:
+    for text, kind in ((init(hosts), "InitConfiguration"), (join(hosts), "JoinConfiguration")):
+        assert document(text, kind)["nodeRegistration"]["criSocket"] == socket
 
 
 def test_no_template_is_left_without_a_value() -> None:
@@ -110,6 +140,7 @@ def test_every_file_below_files_is_rendered() -> None:
         path.lstrip("/").replace("registry.k8s.io/", "").replace("ghcr.io/", "")
         for path in render.paths(inventory(MIRRORED))
     ]
+    paths += [path.lstrip("/") for path in render.paths(inventory(DOCKER))]
     assert {path.removesuffix(".j2") for path in there} == {path for path in paths if not path.endswith(".gpg")}
 
 

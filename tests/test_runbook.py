@@ -89,13 +89,13 @@ def test_a_yes_at_the_terminal_is_enough(run: Run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
     monkeypatch.setattr("builtins.input", lambda question: answer)
     runbook.destroy(run.context, "client", reset.steps, yes=False)
-    assert run.ran == ["tear-down.sh"]
+    assert run.ran == ["tear-down.sh unix:///run/containerd/containerd.sock"]
 
 
 def test_yes_in_advance_asks_nobody_and_still_lists_what_dies(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run("client").parts["leftovers"] = LEFT
     runbook.destroy(run.context, "client", reset.steps, yes=True)
-    assert run.ran == ["tear-down.sh"]
+    assert run.ran == ["tear-down.sh unix:///run/containerd/containerd.sock"]
     assert capsys.readouterr().out.startswith("client  - /etc/kubernetes\n")
 
 
@@ -125,7 +125,7 @@ def test_one_host_is_cleaned_without_its_master(run: Run) -> None:
     run("manager").on_look = away
     run("client").parts["leftovers"] = LEFT
     runbook.destroy(run.context, "client", reset.steps, yes=True)
-    assert run.ran == ["tear-down.sh"]
+    assert run.ran == ["tear-down.sh unix:///run/containerd/containerd.sock"]
     assert (run("manager").locks, len(run("client").locks)) == ([], 1)
 
 

@@ -9,14 +9,20 @@ from kubefab.steps.health import api_server
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
+    tear_down = script("tear-down.sh", render.cri_socket(cluster.inventory))
     documents = render.init_documents(cluster.inventory, host.wanted)
     return [
         Step("what was broken off serves nobody", serves_others(host.name), None, _SERVES_HINT),
-        Step("no kubeadm init is left broken off", broken_off, script("tear-down.sh"), touches="cluster"),
+        Step(
+            "no kubeadm init is left broken off",
+            broken_off,
+            tear_down,
+            touches="cluster",
+        ),
         Step(
             "the control plane is there",
             lambda facts: None if facts.admin_ca else MISSING,
-            script("init.sh", payload=documents),
+            script("init.sh", cluster.release.checks[0], payload=documents),
             hint="run the same command again: what was left half done is cleaned first",
             touches="cluster",
         ),

@@ -35,7 +35,9 @@ def unhealthy(live: ClusterFacts, _: Facts) -> str | None:
 def not_ready(_: ClusterFacts, facts: Facts) -> str | None:
     if not facts.node:
         return "it is not a node yet"
-    return None if facts.node.ready else facts.node.trouble
+    if facts.node.ready:
+        return None
+    return facts.node.trouble + (_NO_NETWORK if "NetworkPluginNotReady" in facts.node.trouble else "")
 
 
 def not_rolled_out(name: str) -> Gap:
@@ -53,6 +55,9 @@ def not_rolled_out(name: str) -> Gap:
 
 def _wait(title: str, gap: Gap, hint: str, parts: tuple[str, ...] = ()) -> Step:
     return Step(title, gap, None, hint, within=SECONDS, touches="cluster", parts=parts)
+
+
+_NO_NETWORK = ": without a pod network, or until it is up there (`inv install-flannel`)"
 
 
 def _see(name: str) -> str:

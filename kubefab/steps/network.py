@@ -1,6 +1,7 @@
 """The pod network: flannel, from its own pinned manifest, with our pod subnet in it."""
 
 import json
+from collections.abc import Callable
 
 import yaml
 
@@ -8,17 +9,14 @@ from kubefab import downloads, render
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, Workload
 from kubefab.inventory import Inventory
+from kubefab.releases import release
 from kubefab.remote import Host
 from kubefab.step import MISSING, Step, on_cluster, script
 
-FLANNEL = "0.28.10"
 # The file at the tag, not the release's asset of the same name: their selectors differ, and are immutable.
-FLANNEL_URL = f"https://raw.githubusercontent.com/flannel-io/flannel/v{FLANNEL}/Documentation/kube-flannel.yml"
-FLANNEL_SHA256 = "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5"
-FLANNEL_IMAGES = (
-    f"ghcr.io/flannel-io/flannel:v{FLANNEL}",
-    "ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3",
-)
+MANIFEST = "https://raw.githubusercontent.com/flannel-io/flannel/v{}/Documentation/kube-flannel.yml"
+IMAGES = ("ghcr.io/flannel-io/flannel:v{}", "ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3")
+REGISTRY = "ghcr.io"
 DAEMON_SET = "kube-flannel/kube-flannel-ds"
 ANNOTATION = "kubefab.internal/flannel"
 COREDNS = "kube-system/coredns"
@@ -33,19 +31,22 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     if host.name != cluster.master.name:
         return []
     inventory = cluster.inventory
+    flannel = cluster.release.flannel
     subnet = str(inventory.cluster.pod_subnet)
     everyone = tuple(str(host.address) for host in inventory.hosts)
 
     def wanted(live: ClusterFacts | None) -> str:
         """The mark of the manifest that this cluster should have: with interfaces once a host has several."""
         chosen = any(several(facts) for facts in cluster.all_facts().values()) or "--iface" in applied(live)
-        return mark(subnet, everyone if chosen else ())
+        return mark(flannel.version, subnet, render.image(REGISTRY, inventory), everyone if chosen else ())
 
     def apply(host: Host) -> None:
-        manifest = downloads.pinned(render.mirrored(FLANNEL_URL, inventory)[0], FLANNEL_SHA256).decode()
+        url = render.mirrored(MANIFEST.format(flannel.version), inventory)[0]
+        manifest = downloads.pinned(url, flannel.sha256).decode()
         # By the server: what others own in these objects is told apart from what is ours.
         arguments = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
-        text = edited(manifest, subnet, wanted(cluster.facts(host).cluster))
+        marked = wanted(cluster.facts(host).cluster)
+        text = edited(manifest, subnet, marked, lambda image: render.image(image, inventory))
         host.change("kubectl.sh", *arguments, payload=text)
 
     @on_cluster
@@ -85,9 +86,16 @@ def applied(live: ClusterFacts | None) -> str:
     return daemons.annotations.get(ANNOTATION, "one that was applied by hand") if daemons else ""
 
 
-def mark(subnet: str, addresses: tuple[str, ...]) -> str:
+def images(inventory: Inventory) -> list[str]:
+    """What every node runs of it."""
+    flannel = release(inventory.cluster.kubernetes).flannel
+    return [render.image(name.format(flannel.version), inventory) for name in IMAGES]
+
+
+def mark(version: str, subnet: str, registry: str, addresses: tuple[str, ...]) -> str:
     """What a manifest was made of: its version, and all that was edited in it."""
-    return " ".join((FLANNEL, subnet, *(f"--iface={address}" for address in addresses)))
+    elsewhere = () if registry == REGISTRY else (registry,)
+    return " ".join((version, subnet, *elsewhere, *(f"--iface={address}" for address in addresses)))
 
 
 def several(facts: Facts) -> bool:
@@ -95,8 +103,8 @@ def several(facts: Facts) -> bool:
     return len({name for name in facts.addresses.values() if not name.startswith(MADE)}) > 1
 
 
-def edited(manifest: str, subnet: str, marked: str) -> str:
-    """flannel's manifest with our pod subnet, interfaces and mark in it, and a probe that sees it soon."""
+def edited(manifest: str, subnet: str, marked: str, named: Callable[[str], str]) -> str:
+    """flannel's manifest with our pod subnet, names of images and mark in it, and a probe that sees it soon."""
     documents = [document for document in yaml.safe_load_all(manifest) if document]
     for document in documents:
         if document["kind"] == "ConfigMap":
@@ -104,7 +112,10 @@ def edited(manifest: str, subnet: str, marked: str) -> str:
             document["data"]["net-conf.json"] = json.dumps(network, indent=2)
         if document["kind"] == "DaemonSet":
             document["metadata"].setdefault("annotations", {})[ANNOTATION] = marked
-            flanneld = document["spec"]["template"]["spec"]["containers"][0]
+            pod = document["spec"]["template"]["spec"]
+            for container in (*pod["initContainers"], *pod["containers"]):
+                container["image"] = named(container["image"])
+            flanneld = pod["containers"][0]
             flanneld["args"] += [word for word in marked.split() if word.startswith("--iface=")]
             flanneld.get("readinessProbe", {}).update(EAGER)
     return yaml.safe_dump_all(documents, sort_keys=False)

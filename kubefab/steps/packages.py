@@ -9,8 +9,8 @@ from kubefab.facts import Facts, Package, Unit
 from kubefab.inventory import Inventory
 from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, files, script
-from kubefab.steps.network import FLANNEL_IMAGES
-from kubefab.steps.runtime import package_manager
+from kubefab.steps import network
+from kubefab.steps.runtime import images_there, package_manager
 
 VERSIONED = ("kubelet", "kubeadm", "kubectl")
 HELD = (*VERSIONED, "kubernetes-cni")
@@ -48,8 +48,8 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         files("the shell completes kubectl and kubeadm", render.completion()),
         Step(
             "images are here, or on their way",
-            no_images(images(inventory, host)),
-            script("fetch-images.sh", version, "" if master(host) else WORKER_IMAGES, *images(inventory, host)),
+            no_images(inventory, images(inventory, host)),
+            script("fetch-images.sh", *fetched(inventory, host)),
             parts=("runtime", "services"),
         ),
     ]
@@ -95,17 +95,23 @@ def images(inventory: Inventory, host: Host) -> list[str]:
     The master's own are pulled by kubeadm init: both at once would unpack each of them twice.
     """
     proxy = f"{render.image_repository(inventory)}/kube-proxy:v{inventory.cluster.kubernetes}"
-    return list(FLANNEL_IMAGES) if master(host) else [proxy, *FLANNEL_IMAGES]
+    return network.images(inventory) if master(host) else [proxy, *network.images(inventory)]
+
+
+def fetched(inventory: Inventory, host: Host) -> list[str]:
+    """What fetch-images.sh is told."""
+    cluster, named = inventory.cluster, "" if master(host) else WORKER_IMAGES
+    return [cluster.runtime, render.image_repository(inventory), cluster.kubernetes, named, *images(inventory, host)]
 
 
 def master(host: Host) -> bool:
     return host.wanted.role == "master"
 
 
-def no_images(wanted: list[str]) -> Gap:
+def no_images(inventory: Inventory, wanted: list[str]) -> Gap:
     def gap(facts: Facts) -> str | None:
         on_the_way = facts.units.get("kubefab-images", Unit()).active in ("active", "activating")
-        missing = [image for image in wanted if image not in facts.images]
+        missing = [image for image in wanted if image not in images_there(inventory, facts)]
         if on_the_way or not missing:
             return None
         return MISSING if len(missing) == len(wanted) else f"without {', '.join(missing)}"

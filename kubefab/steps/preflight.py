@@ -7,8 +7,9 @@ from packaging.version import Version
 
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
+from kubefab.inventory import Inventory
 from kubefab.remote import Host
-from kubefab.render import DOMAIN, endpoint
+from kubefab.render import DOMAIN, cri_socket, endpoint
 from kubefab.step import Step
 from kubefab.steps.worker import own_name
 
@@ -16,7 +17,7 @@ KNOWN = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04", "26.04")}
 ARCHITECTURES = ("x86_64", "aarch64")
 MASTER_CPUS, MASTER_MIB, DISK_MIB = 2, 1700, 2048  # the first two are kubeadm's own limits
 SKEW_SECONDS = 30  # beyond it, certificates and tokens are "not yet valid": kubernetes/kubeadm#240
-MASTER_PORTS = (6443, 2379, 2380, 10250, 10257, 10259)
+MASTER_PORTS = (6443, 2379, 2380, 10250)  # and those of the release
 WORKER_PORTS = (10250,)
 # ss shows the kernel's names of processes, cut to 15 letters.
 KUBERNETES = ("kubelet", "kube-apiserver", "etcd", "kube-controller", "kube-scheduler")
@@ -25,7 +26,7 @@ RESTART = "`inv restart --host {}` cleans it"
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     master = host.wanted.role == "master"
-    name = host.name
+    name, wanted = host.name, cluster.inventory.cluster.kubernetes
     return [
         _user("Debian or Ubuntu of a known release", known_release),
         _user("x86-64 or arm64", lambda facts: _not_among(ARCHITECTURES, facts.arch)),
@@ -40,10 +41,11 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _unique(cluster, name, "product_uuid", "give the virtual machines UUIDs of their own"),
         _user("the address is its own", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"),
         _user("clocks agree", clock_apart(cluster), "switch time synchronisation on: timedatectl set-ntp true"),
-        _user("the ports are free", taken_ports(MASTER_PORTS if master else WORKER_PORTS)),
-        _user("no newer Kubernetes is installed", newer_packages(cluster.inventory.cluster.kubernetes)),
-        _user("the kubelet is not newer than the master", newer_kubelet),
+        _user("the ports are free", taken_ports((*MASTER_PORTS, *cluster.release.ports) if master else WORKER_PORTS)),
+        _user("no newer Kubernetes is installed", newer_packages(wanted), _OLDER_HINT.format(wanted)),
+        _user("the kubelet is not newer than the master", newer_kubelet, _OLDER_HINT.format(wanted)),
         _user("the cluster is what hosts.yml says", unlike_live(cluster)),
+        _user("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
         *([] if master else [own_name(host)]),
         _user("nothing is left of another cluster", leftovers(cluster, name), RESTART.format(name)),
     ]
@@ -165,6 +167,23 @@ def unlike_live(cluster: Cluster) -> Callable[[Facts], str | None]:
     return gap
 
 
+def other_runtime(inventory: Inventory) -> Callable[[Facts], str | None]:
+    """A node's pods do not move from one runtime to another."""
+    wanted = plain(cri_socket(inventory))
+
+    def gap(facts: Facts) -> str | None:
+        found = plain(facts.cri_socket)
+        other = facts.kubelet_ca and found not in ("", wanted)
+        return f"this node's kubelet uses {found}, not {wanted}" if other else None
+
+    return gap
+
+
+def plain(socket: str) -> str:
+    """A socket's path, however it was written."""
+    return socket.removeprefix("unix://").replace("/var/run/", "/run/")
+
+
 def leftovers(cluster: Cluster, name: str) -> Callable[[Facts], str | None]:
     """Of a node of another cluster, of a control plane without its admin.conf, of another network."""
 
@@ -234,6 +253,11 @@ def _not_among(allowed: tuple[str, ...], found: str) -> str | None:
 
 
 _ONLY_RESET = "only `inv cluster.reset` and `inv cluster.up` change it"
+_OLDER_HINT = (
+    "a kubelet may not be newer than its master; on the host: apt-get install --allow-downgrades "
+    "--allow-change-held-packages kubelet={0}-* kubeadm={0}-* kubectl={0}-*"
+)
+_RUNTIME_HINT = "put the former `runtime:` back; or, for another one: `inv cluster.reset`, then `inv cluster.up`"
 _CGROUP_HINT = (
     "boot with systemd.unified_cgroup_hierarchy=1, or set failCgroupV1: false under KubeletConfiguration and "
     "ignorePreflightErrors: [SystemVerification] under InitConfiguration and JoinConfiguration in hosts.yml"

@@ -8,6 +8,7 @@ from kubefab.step import Step, script
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
+    tear_down = script("tear-down.sh", render.cri_socket(cluster.inventory))
     parts = ("node", "leftovers", "services")
 
     def forget_names(host: Host) -> None:
@@ -17,7 +18,14 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         # While admin.conf is still there to tell that it is this cluster's.
         Step("~/.kube/config is not this cluster's", kubeconfig, script("take-kubeconfig.sh"), parts=("node",)),
-        Step("nothing of Kubernetes is left", leftovers, script("tear-down.sh"), _HINT, within=30, parts=parts),
+        Step(
+            "nothing of Kubernetes is left",
+            leftovers,
+            tear_down,
+            _HINT,
+            within=30,
+            parts=parts,
+        ),
         Step("no control plane has a name here", named, forget_names, parts=("system",)),
     ]
 

@@ -1,33 +1,71 @@
-"""The container runtime: containerd, with the kubelet's cgroup driver and hosts.yml's mirrors."""
+"""The container runtime, containerd or Docker Engine, with the kubelet's cgroup driver and hosts.yml's mirrors."""
 
 from collections.abc import Mapping
 
 from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Package
+from kubefab.inventory import Inventory
 from kubefab.remote import Host
-from kubefab.step import MISSING, Step, files, packages, script, service
+from kubefab.step import MISSING, Gap, Step, files, packages, script, service
 from kubefab.steps import proxy
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    texts = render.containerd(cluster.inventory)
-    return [
-        *proxy.steps(cluster, host),  # before anything is fetched
-        *package_manager(),
-        # Before the package, which starts the service: so it starts once, and as it should.
-        files("containerd is configured", texts),
+    inventory = cluster.inventory
+    # Configured before the package, which starts the service: so it starts once, and as it should.
+    installed = [
+        files("containerd is configured", render.containerd(inventory)),
         packages("containerd is installed", ["containerd"], no_containerd),
-        *running(),
     ]
+    if render.by_docker(inventory):
+        installed = [files("Docker is configured", render.docker(inventory)), docker_is_installed()]
+    if render.through_cri_dockerd(inventory):
+        installed += cri_dockerd(cluster)
+    # The proxy before anything is fetched.
+    return [*proxy.steps(cluster, host), *package_manager(), *installed, *running(inventory)]
 
 
-def running() -> list[Step]:
+def docker_is_installed() -> Step:
+    return Step(
+        "Docker Engine is installed",
+        lambda facts: no_docker(facts.packages),
+        script("install-docker.sh"),
+        hint="try the same on the host: apt-get update && apt-get install docker.io",
+        parts=("packages", "services"),
+    )
+
+
+def cri_dockerd(cluster: Cluster) -> list[Step]:
+    """What the kubelet reaches Docker through since it cannot by itself. No distribution has it."""
+    inventory = cluster.inventory
+    version = render.cri_dockerd_version(inventory)
+
+    def install(host: Host) -> None:
+        host.change("install-cri-dockerd.sh", *render.cri_dockerd_archive(inventory, cluster.facts(host).arch))
+
     return [
-        # The registries' files are read anew at every pull.
-        service("containerd", reads=["/etc/containerd/config.toml", render.PROXY]),
-        Step("a CRI socket answers", silent_cri, None, _CRI_HINT, within=30, parts=("runtime",)),
+        Step(
+            f"cri-dockerd {version} is installed",
+            lambda facts: None if facts.cri_dockerd == version else facts.cri_dockerd or MISSING,
+            install,
+            hint="`mirrors:` in hosts.yml says what to ask instead, `cri_dockerd:` which version of what sha256",
+            parts=("runtime",),
+        ),
+        files("cri-dockerd is configured", render.cri_dockerd(inventory)),
     ]
+
+
+def running(inventory: Inventory) -> list[Step]:
+    if render.by_docker(inventory):
+        services = [service("docker", reads=[render.DOCKER_CONFIG, render.PROXY])]
+    else:
+        # The registries' files are read anew at every pull.
+        services = [service("containerd", reads=["/etc/containerd/config.toml", render.PROXY])]
+    if render.through_cri_dockerd(inventory):
+        services.append(service("cri-docker", reads=[render.CRI_DOCKERD_UNIT]))
+    hint = f"see what it says: journalctl -u {services[-1].title.partition(' ')[0]}"
+    return [*services, Step("a CRI socket answers", silent_cri(inventory), None, hint, within=30, parts=("runtime",))]
 
 
 def package_manager() -> list[Step]:
@@ -50,9 +88,26 @@ def no_containerd(found: Mapping[str, Package]) -> str | None:
     return None if there else MISSING
 
 
-def silent_cri(facts: Facts) -> str | None:
-    return None if facts.cri == "ok" else facts.cri or MISSING
+def no_docker(found: Mapping[str, Package]) -> str | None:
+    """Debian's, or Docker's own, whichever somebody chose."""
+    there = any(name in found and found[name].installed for name in ("docker.io", "docker-ce"))
+    return None if there else MISSING
+
+
+def silent_cri(inventory: Inventory) -> Gap:
+    """dockershim is a part of the kubelet: before there is one, it is Docker that has to answer."""
+
+    def gap(facts: Facts) -> str | None:
+        said = facts.docker if render.by_docker(inventory) else facts.cri
+        said = facts.docker_cri if render.through_cri_dockerd(inventory) and said == "ok" else said
+        return None if said == "ok" else said or MISSING
+
+    return gap
+
+
+def images_there(inventory: Inventory, facts: Facts) -> tuple[str, ...]:
+    """Those that the kubelet's runtime has."""
+    return facts.docker_images if render.by_docker(inventory) else facts.images
 
 
 _LOCK_HINT = "wait for it to end, or stop it, then run the same command again"
-_CRI_HINT = "see what it says: journalctl -u containerd"

@@ -15,6 +15,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     if host.wanted.role != "worker":
         return []
     name = host.name
+    tear_down = script("tear-down.sh", render.cri_socket(cluster.inventory))
 
     def delete_node(_: Host) -> None:
         cluster.master.during(f"{name} is no other machine's Node").ask("kubectl.sh", "delete", "node", name)
@@ -26,7 +27,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         own_name(host),
         Step("its name is no other machine's Node", stale_node(name), delete_node, touches="cluster", parts=()),
-        Step("no join is left broken off", broken_off(name), script("tear-down.sh"), touches="cluster"),
+        Step(
+            "no join is left broken off",
+            broken_off(name),
+            tear_down,
+            touches="cluster",
+        ),
         Step(
             "it is a node",
             no_node(name),
@@ -126,7 +132,7 @@ def join(cluster: Cluster, host: Host) -> None:
     discovery = b64encode(render.discovery(live.endpoint, ca).encode()).decode()
     document = render.join_documents(cluster.inventory, host.wanted, token, DISCOVERY)
     try:
-        host.change("join.sh", DISCOVERY, payload=f"{discovery}\n{document}")
+        host.change("join.sh", DISCOVERY, cluster.release.checks[1], payload=f"{discovery}\n{document}")
     finally:
         master.ask("delete-tokens.sh", host.name)
 

@@ -4,6 +4,9 @@ containers=0
 if [ -S /run/containerd/containerd.sock ]; then
     containers=$(ctr --connect-timeout 2s -n k8s.io containers ls -q | wc -l)
 fi
+if [ -S /run/docker.sock ] && systemctl is-active --quiet docker; then
+    containers=$((containers + $(docker ps --all --quiet --filter name=^/k8s_ | wc -l)))
+fi
 echo "containers $containers"
 echo "shims $(pgrep -fc '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io ')"
 echo "chains $({ iptables-save; ip6tables-save; } | grep -cE '^:(KUBE|FLANNEL|CNI)-')"

@@ -10,6 +10,19 @@ conf() { # conf FILE: the server and the CA a kubeconfig trusts
 }
 [ ! -e /etc/kubernetes/admin.conf ] || conf admin.conf admin
 [ ! -e /etc/kubernetes/kubelet.conf ] || conf kubelet.conf kubelet
+# Which runtime the kubelet here uses: newer releases say it in a file, dockershim's nowhere.
+for file in /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/instance-config.yaml; do
+    [ -e "$file" ] || continue
+    while read -r line; do
+        case $line in
+            containerRuntimeEndpoint:* | *--container-runtime-endpoint=*) socket=${line##*untimeEndpoint: } socket=${socket##*-endpoint=} ;;
+            *--network-plugin=*) socket=/var/run/dockershim.sock ;;
+            *) continue ;;
+        esac
+        socket=${socket#\"}
+        echo "cri_socket ${socket%%[\" ]*}"
+    done <"$file"
+done
 for file in /etc/kubernetes/bootstrap-kubelet.conf /run/kubefab/discovery.conf; do
     [ ! -e "$file" ] || echo "join_begun yes"
 done

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Debian packages: which are there and held, whether dpkg was broken off, and who holds its lock.
 dpkg-query -W -f 'package ${Package} ${db:Status-Abbrev} ${Version}\n' \
-    kubelet kubeadm kubectl kubernetes-cni containerd containerd.io bash-completion
+    kubelet kubeadm kubectl kubernetes-cni containerd containerd.io docker.io docker-ce bash-completion
 dpkg --audit | while IFS= read -r line; do
     case $line in
         ' '*)

@@ -9,3 +9,27 @@ if [ -S /run/containerd/containerd.sock ]; then
         echo "image $image"
     done
 fi
+# A socket of systemd's would start what it belongs to.
+if [ -S /run/docker.sock ] && systemctl is-active --quiet docker; then
+    if images=$(timeout 5 docker images --format '{{.Repository}}:{{.Tag}}' 2>&1); then
+        echo "docker ok"
+        for image in $images; do
+            echo "docker_image $image"
+        done
+    else
+        echo "docker ${images##*
+}"
+    fi
+fi
+if [ -x /usr/local/bin/cri-dockerd ]; then
+    /usr/local/bin/cri-dockerd --version | while read -r _ version _; do
+        echo "cri_dockerd $version"
+    done
+fi
+# Without crictl: whatever speaks gRPC answers that it knows nothing of containerd's own API.
+if [ -S /run/cri-dockerd.sock ] && systemctl is-active --quiet cri-docker; then
+    case $(ctr --connect-timeout 2s --address /run/cri-dockerd.sock version 2>&1) in
+        *"unknown service"*) echo "docker_cri ok" ;;
+        *) echo "docker_cri no answer" ;;
+    esac
+fi

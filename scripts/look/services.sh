@@ -2,6 +2,6 @@
 # What systemd says of the services, and when each one started.
 TZ=UTC systemctl show --timestamp=us+utc \
     -p Id,ActiveState,UnitFileState,ActiveEnterTimestamp,Result \
-    containerd.service kubelet.service kubefab-images.service | while IFS= read -r line; do
+    containerd.service docker.service cri-docker.service kubelet.service kubefab-images.service | while IFS= read -r line; do
     echo "unit $line"
 done

@@ -159,15 +159,52 @@ class Kubefab:
 
 
 def hosts_file(
-    path: Path, *names: str, cluster: Words | None = None, ssh: Words | None = None, hosts: Words | None = None
+    path: Path,
+    *names: str,
+    cluster: Words | None = None,
+    mirrors: Words | None = None,
+    ssh: Words | None = None,
+    hosts: Words | None = None,
+    like: str = "hosts.yml",
 ) -> Path:
-    """A hosts.yml of these machines, the first of them the master: the committed one with what is said otherwise."""
-    document = yaml.safe_load((ROOT / "hosts.yml").read_text())
+    """A hosts.yml of these machines, the first of them the master: a committed one with what is said otherwise."""
+    document = yaml.safe_load((ROOT / like).read_text())
     document["cluster"] |= cluster or {}
+    document["mirrors"] |= mirrors or {}
     document["ssh"] |= ssh or {}
     document["hosts"] = {name: _machine(name, names[0], (hosts or {}).get(name, {})) for name in names}
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return path
+
+
+# The guide's kubeadm.yml, for this master.
+GUIDES = {
+    "controllerManager": {
+        "extraArgs": {"horizontal-pod-autoscaler-sync-period": "10s", "node-monitor-grace-period": "10s"}
+    },
+    "apiServer": {"extraArgs": {"advertise-address": address(MASTER), "runtime-config": "api/all=true"}},
+}
+
+
+def guides_overlays(cluster: Words = GUIDES) -> Words:
+    """The overlays of the committed hosts.yml, and the guide's beside them."""
+    needed: dict[str, Any] = yaml.safe_load((ROOT / "hosts.yml").read_text())["cluster"]["kubeadm"]
+    # Who takes a node for dead after 10 s wants to hear of it more often than every 10 s.
+    needed["KubeletConfiguration"]["nodeLeaseDurationSeconds"] = 8
+    return {**needed, "ClusterConfiguration": cluster}
+
+
+def static_pod(name: str) -> list[str]:
+    """The command line in the manifest of one of the master's static pods."""
+    pod = yaml.safe_load(on(MASTER, f"cat /etc/kubernetes/manifests/{name}.yaml"))
+    command: list[str] = pod["spec"]["containers"][0]["command"]
+    return command
+
+
+def has_the_guides_arguments() -> None:
+    for part, manifest in (("controllerManager", "kube-controller-manager"), ("apiServer", "kube-apiserver")):
+        flags = {f"--{name}={value}" for name, value in GUIDES[part]["extraArgs"].items()}
+        assert flags <= set(static_pod(manifest)), manifest
 
 
 def _machine(name: str, master: str, says: Words) -> Words:
@@ -244,11 +281,11 @@ def power_on() -> None:
     lab("lab.up", "--machines", str(max(names.index(name) for name in MACHINES) + 1))
 
 
-def fresh(*hosts: str) -> None:
+def fresh(*hosts: str, stack: str = "") -> None:
     """Machines as new."""
     for host in hosts:
         _hang_up(host)
-        lab("lab.fresh", "--host", host)
+        lab("lab.fresh", "--host", host, *(["--stack", stack] if stack else []))
 
 
 def reboot(host: str) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from kubefab import downloads, render
 from kubefab.facts import ClusterFacts, Facts, Workload
+from kubefab.releases import release
 from kubefab.step import MISSING, NO_CLUSTER
 from kubefab.steps import network
 from tests.fakes import HOSTS, looked, step, world
@@ -17,7 +18,8 @@ from tests.fakes import HOSTS, looked, step, world
 MANIFEST = (Path(__file__).parent.parent / "captured" / "kube-flannel.yml").read_text()
 ANSWERS, DNS = "flannel answers", "CoreDNS is applied"
 SUBNET = "10.244.0.0/16"
-MARK = f"{network.FLANNEL} {SUBNET}"
+FLANNEL = release("1.37.2").flannel
+MARK = f"{FLANNEL.version} {SUBNET}"
 WITH_INTERFACES = f"{MARK} --iface=10.250.0.10 --iface=10.250.0.11"
 
 
@@ -39,7 +41,7 @@ def gap(found: Facts, system: str = "address 10.250.0.10 eth0", hosts: str = HOS
         (facts({network.ANNOTATION: MARK}), None),
         (facts({}), "one that was applied by hand"),
         (facts({network.ANNOTATION: "0.27.0 10.244.0.0/16"}), "0.27.0 10.244.0.0/16"),
-        (facts({network.ANNOTATION: f"{network.FLANNEL} 10.0.0.0/8"}), f"{network.FLANNEL} 10.0.0.0/8"),
+        (facts({network.ANNOTATION: f"{FLANNEL.version} 10.0.0.0/8"}), f"{FLANNEL.version} 10.0.0.0/8"),
         # Once told which interfaces to use it stays so, though this run did not look at every host.
         (facts({network.ANNOTATION: WITH_INTERFACES}), None),
     ],
@@ -69,7 +71,7 @@ def test_interfaces_that_others_make_are_not_counted(addresses: dict[str, str], 
 
 
 def edited(mark: str) -> dict[str, Any]:
-    return {one["kind"]: one for one in yaml.safe_load_all(network.edited(MANIFEST, "10.0.0.0/8", mark))}
+    return {one["kind"]: one for one in yaml.safe_load_all(network.edited(MANIFEST, "10.0.0.0/8", mark, str))}
 
 
 def container(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +86,13 @@ def test_the_pod_subnet_is_ours_and_all_else_in_the_manifest_is_flannels() -> No
     assert ours["DaemonSet"]["metadata"].pop("annotations") == {network.ANNOTATION: MARK}
     container(theirs)["readinessProbe"].update(initialDelaySeconds=0, periodSeconds=2)
     assert ours == theirs
+
+
+def test_images_are_named_as_the_runtime_wants_them() -> None:
+    text = network.edited(MANIFEST, SUBNET, MARK, lambda name: name.replace("ghcr.io", "near:5000"))
+    pod = next(one for one in yaml.safe_load_all(text) if one["kind"] == "DaemonSet")["spec"]["template"]["spec"]
+    assert {one["image"].split("/")[0] for one in (*pod["initContainers"], *pod["containers"])} == {"near:5000"}
+    assert network.mark("1", SUBNET, "near:5000", ("10.0.0.1",)) == f"1 {SUBNET} near:5000 --iface=10.0.0.1"
 
 
 def test_interfaces_become_arguments_of_flanneld() -> None:
@@ -108,8 +117,8 @@ def test_the_pinned_manifest_is_applied_by_the_server(monkeypatch: pytest.Monkey
     close = step(network.steps(made, made.master), "flannel is applied").close
     assert close
     close(made.master)
-    url = f"http://near/raw/flannel-io/flannel/v{network.FLANNEL}/Documentation/kube-flannel.yml"
-    assert asked == [(url, network.FLANNEL_SHA256)]
+    url = f"http://near/raw/flannel-io/flannel/v{FLANNEL.version}/Documentation/kube-flannel.yml"
+    assert asked == [(url, FLANNEL.sha256)]
     assert world(made, "manager").ran == [
         "kubectl.sh apply --server-side --force-conflicts --field-manager=kubefab -f -"
     ]

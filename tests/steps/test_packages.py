@@ -8,8 +8,8 @@ from kubefab import downloads, render
 from kubefab.errors import HostError
 from kubefab.facts import Facts, Package, Unit
 from kubefab.step import MISSING
-from kubefab.steps import packages
-from tests.fakes import HOSTS, cluster, step, world
+from kubefab.steps import network, packages
+from tests.fakes import HOSTS, cluster, inventory, step, world
 
 HELD = {
     "kubelet": Package("hi", "1.37.2-1.1"),
@@ -19,7 +19,7 @@ HELD = {
 }
 INSTALLED = "Kubernetes 1.37.2 is installed and held"
 PROXY = "registry.k8s.io/kube-proxy:v1.37.2"
-IMAGES = (PROXY, *packages.FLANNEL_IMAGES)
+IMAGES = (PROXY, *network.images(inventory()))
 ON_THEIR_WAY = "images are here, or on their way"
 MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/, key: {'A' * 40}}}\n"
 
@@ -136,7 +136,7 @@ def test_a_key_that_is_not_to_be_had_installs_nothing(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("name", "images"),
-    [("client", ("kube-proxy|pause", *IMAGES)), ("manager", ("", *packages.FLANNEL_IMAGES))],
+    [("client", ("kube-proxy|pause", *IMAGES)), ("manager", ("", *network.images(inventory())))],
 )
 def test_each_host_fetches_the_images_that_nothing_else_brings(name: str, images: tuple[str, ...]) -> None:
     """What the master runs beyond these is pulled by kubeadm init."""
@@ -144,7 +144,7 @@ def test_each_host_fetches_the_images_that_nothing_else_brings(name: str, images
     close = step(packages.steps(made, made.hosts[name]), ON_THEIR_WAY).close
     assert close
     close(made.hosts[name])
-    assert world(made, name).ran == [" ".join(("fetch-images.sh", "1.37.2", *images))]
+    assert world(made, name).ran == [" ".join(("fetch-images.sh", "containerd", "registry.k8s.io", "1.37.2", *images))]
 
 
 def test_images_come_from_the_repository_that_kubeadm_is_told() -> None:

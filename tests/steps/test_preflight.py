@@ -149,6 +149,22 @@ def test_a_master_is_complained_of(found: dict[str, Any], title: str, gap: str |
     assert told == {title: gap or told.get(title)}
 
 
+@pytest.mark.parametrize(
+    ("socket", "gap"),
+    [
+        ("unix:///var/run/containerd/containerd.sock", None),
+        ("", None),
+        (
+            "/var/run/dockershim.sock",
+            "this node's kubelet uses /run/dockershim.sock, not /run/containerd/containerd.sock",
+        ),
+    ],
+)
+def test_a_node_keeps_its_runtime(socket: str, gap: str | None) -> None:
+    told = complaints("client", replace(WELL, kubelet_ca="aaa", cluster=LIVE, cri_socket=socket))
+    assert told.get("the runtime is what hosts.yml says") == gap
+
+
 def test_a_kubelet_newer_than_its_master_is_refused() -> None:
     told = complaints("client", replace(WELL, kubelet_ca="aaa", cluster=replace(LIVE, version="1.37.1")))
     assert told["the kubelet is not newer than the master"] == "kubelet 1.37.2, master 1.37.1"

@@ -71,6 +71,6 @@ def test_the_kubeconfig_goes_while_it_can_be_told_whose_it_is() -> None:
         one.close(made.master)
     assert world(made, "manager").ran == [
         "take-kubeconfig.sh",
-        "tear-down.sh",
+        "tear-down.sh unix:///run/containerd/containerd.sock",
         "set-endpoint.sh lab.kubefab.internal",
     ]

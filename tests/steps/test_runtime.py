@@ -6,7 +6,7 @@ from kubefab import render
 from kubefab.facts import Facts, Package, Unit
 from kubefab.step import MISSING, sha256
 from kubefab.steps import runtime
-from tests.fakes import cluster, inventory, step
+from tests.fakes import HOSTS, cluster, inventory, looked, step, world
 
 TEXTS = {path: sha256(text) for path, text in render.containerd(inventory()).items()}
 INSTALLED = {"containerd": Package("ii", "1.7.24~ds1-6+b4")}
@@ -44,6 +44,73 @@ def test_a_runtime_that_is_well_misses_nothing() -> None:
     well = Facts(files=TEXTS, packages=INSTALLED, units=RUNS, cri="ok")
     made = cluster()
     assert [one.title for one in runtime.steps(made, made.master) if one.gap(well)] == []
+
+
+DOCKER = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n")
+OLD = DOCKER.replace("1.37.2", "1.20.2") + "mirrors: {https://pkgs.k8s.io/: http://near/}\n"
+DAEMON = "/etc/docker/daemon.json"
+UNIT = "/etc/systemd/system/cri-docker.service"
+DOCKER_RUNS = {name: Unit("active", "enabled", since=100) for name in ("docker", "cri-docker")}
+DOCKER_WELL = Facts(
+    files={path: sha256(text) for path, text in render.runtime(inventory(DOCKER)).items()},
+    packages={"docker-ce": Package("ii", "5:28.0")},
+    units=DOCKER_RUNS,
+    cri="error",
+    docker="ok",
+    docker_cri="ok",
+    cri_dockerd="0.3.24",
+)
+
+
+@pytest.mark.parametrize(
+    ("facts", "title", "gap"),
+    [
+        (Facts(), "Docker is configured", MISSING),
+        (Facts(packages={"docker.io": Package("rc", "20.10")}), "Docker Engine is installed", MISSING),
+        (Facts(), "cri-dockerd 0.3.24 is installed", MISSING),
+        (Facts(cri_dockerd="0.2.0"), "cri-dockerd 0.3.24 is installed", "0.2.0"),
+        (Facts(), "cri-dockerd is configured", MISSING),
+        (Facts(units=DOCKER_RUNS, mtimes={DAEMON: 101}), "docker runs", "runs with an older configuration"),
+        (Facts(units=DOCKER_RUNS, mtimes={UNIT: 101}), "cri-docker runs", "runs with an older configuration"),
+        (Facts(docker_cri="ok", cri="ok"), "a CRI socket answers", MISSING),
+        (Facts(docker="refused", cri="ok"), "a CRI socket answers", "refused"),
+        (Facts(docker="ok", docker_cri="no answer", cri="ok"), "a CRI socket answers", "no answer"),
+    ],
+)
+def test_what_docker_misses_is_named(facts: Facts, title: str, gap: str | None) -> None:
+    made = cluster(DOCKER)
+    assert step(runtime.steps(made, made.master), title).gap(facts) == gap
+
+
+def test_docker_that_is_well_misses_nothing() -> None:
+    made = cluster(DOCKER)
+    assert [one.title for one in runtime.steps(made, made.master) if one.gap(DOCKER_WELL)] == []
+
+
+def test_before_the_kubelet_there_is_no_dockershim_but_docker() -> None:
+    made = cluster(OLD)
+    steps = runtime.steps(made, made.master)
+    assert not [one.title for one in steps if "cri-docker" in one.title]
+    assert step(steps, "a CRI socket answers").gap(Facts(docker="ok")) is None
+
+
+@pytest.mark.parametrize(
+    ("arch", "told", "url", "digest"),
+    [
+        ("x86_64", "", "https://github.com/Mirantis/cri-dockerd/releases/download/v0.3.24/", "dd4b7f51"),
+        ("aarch64", "", "https://github.com/Mirantis/cri-dockerd/releases/download/v0.3.24/", "c783a037"),
+        ("x86_64", f"  cri_dockerd: {{version: 0.4.0, sha256: {'a' * 64}}}\n", "http://near/v0.4.0/", "a" * 64),
+    ],
+)
+def test_cri_dockerd_comes_by_its_sum(arch: str, told: str, url: str, digest: str) -> None:
+    mirror = "mirrors: {https://github.com/Mirantis/cri-dockerd/releases/download/: http://near/}\n" if told else ""
+    made = looked({"manager": {"system": f"arch {arch}"}}, DOCKER.replace("docker\n", f"docker\n{told}") + mirror)
+    version = "0.4.0" if told else "0.3.24"
+    close = step(runtime.steps(made, made.master), f"cri-dockerd {version} is installed").close
+    assert close
+    close(made.master)
+    name, asked, pinned = world(made, "manager").ran[-1].split()
+    assert (name, asked.startswith(url), pinned.startswith(digest)) == ("install-cri-dockerd.sh", True, True)
 
 
 def test_the_configuration_comes_before_the_package_that_starts_the_service() -> None:

@@ -97,7 +97,7 @@ def test_a_stale_node_is_deleted_by_the_master_and_leftovers_by_the_host() -> No
         assert close
         close(host)
     assert world(made, "manager").ran == ["kubectl.sh delete node client"]
-    assert world(made, "client").ran == ["tear-down.sh"]
+    assert world(made, "client").ran == ["tear-down.sh unix:///run/containerd/containerd.sock"]
 
 
 def test_a_join_that_was_killed_leaves_no_token() -> None:
@@ -120,7 +120,7 @@ def test_a_join_has_a_token_of_its_own_that_is_deleted_afterwards() -> None:
     made, host = ready_to_join()
     worker.join(made, host)
     assert world(made, "manager").ran == ["mint-token.sh client", "delete-tokens.sh client"]
-    assert world(made, "client").ran == ["join.sh /run/kubefab/discovery.conf"]
+    assert world(made, "client").ran == ["join.sh /run/kubefab/discovery.conf config validate"]
 
 
 def test_the_token_travels_as_standard_input_with_whom_to_trust() -> None:
