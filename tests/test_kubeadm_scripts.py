@@ -295,7 +295,8 @@ def test_kubeadm_gets_the_proxy_of_hosts_yml_and_not_that_of_the_login(name: str
     ours = sandbox.file(
         "/etc/default/kubefab-proxy", '# Written by kubefab\nHTTP_PROXY="http://ours"\nNO_PROXY="a,b"\n'
     )
-    run = f"mkdir -p /run/kubefab\nstub kubeadm {TELL!r}\necho eA== | {sandbox.script(name, '/run/kubefab/x', 'config validate')} || true\n"
+    command = sandbox.script(name, "/run/kubefab/x", "config validate")
+    run = f"mkdir -p /run/kubefab\nstub kubeadm {TELL!r}\necho eA== | {command} || true\n"
     read = "sort -u /mnt/seen"
     assert sandbox.run(f"{STRAY}{run}echo >>/mnt/seen\n{read}").split() == []
     assert sandbox.run(f"{STRAY}{ours}{run}{read}").split() == ["HTTP_PROXY=http://ours", "NO_PROXY=a,b"]
