@@ -24,6 +24,7 @@ from .harness import (
     power_on,
     ready_nodes,
     untouched,
+    wait_on,
 )
 
 ALL = {MASTER, WORKER, SPARE}
@@ -103,6 +104,7 @@ def test_a_machine_joins_while_another_worker_is_off(joined: Joined, inv: Kubefa
         assert OTHER in ready_nodes()
     finally:
         power_on()
+        wait_on(WORKER, "pgrep -x flanneld")  # which installs its files anew before
 
 
 @pytest.mark.parametrize(
