@@ -2,8 +2,9 @@
 
 from invoke import Collection, Context, task
 
-from kubefab.runbook import converge, destroy, save_kubeconfig, show_explained, show_status
+from kubefab.runbook import admit, converge, destroy, remove, save_kubeconfig, show_explained, show_status
 from kubefab.steps import (
+    addons,
     control_plane,
     health,
     network,
@@ -49,10 +50,19 @@ def install_flannel(c: Context) -> None:
     converge(c, "master", network.steps)
 
 
-@task(pre=[init_master])
-def untaint(c: Context) -> None:
-    """Let the master take ordinary pods too."""
-    converge(c, "master", wanted.untainted)
+A_MASTER = "a master of hosts.yml; all of them where none is named"
+
+
+@task(pre=[init_master], auto_shortflags=False, help={"host": A_MASTER})
+def untaint(c: Context, host: str = "masters") -> None:
+    """Let masters take ordinary pods too."""
+    converge(c, host, wanted.untainted)
+
+
+@task(pre=[init_master], auto_shortflags=False, help={"host": A_MASTER})
+def taint(c: Context, host: str = "masters") -> None:
+    """Keep ordinary pods off masters again, as kubeadm made them."""
+    converge(c, host, wanted.tainted_again)
 
 
 @task(pre=[install_flannel])
@@ -66,6 +76,7 @@ def up(c: Context) -> None:
     """Bring the cluster up, or finish what an earlier run began."""
     # The workers join while the master's pods get their network.
     converge(c, "all", network.steps, worker.steps, wanted.steps, health.steps)
+    converge(c, "all", addons.steps)
 
 
 @task(positional=[], auto_shortflags=False, help={"host": "a worker of hosts.yml"})
@@ -73,6 +84,17 @@ def join(c: Context, host: str = "") -> None:
     """Add one machine of hosts.yml to the cluster, touching no other but the master."""
     converge(c, host, checks.steps, worker.invited)
     converge(c, host, runtime.steps, system.steps, packages.steps, worker.steps, health.steps)
+
+
+OPEN = "hold a tunnel to it and print its URL, until Ctrl-C"
+PORT = "of localhost, for --open; 0: any that is free"
+
+
+@task(pre=[join_worker], auto_shortflags=False, help={"open": OPEN, "port": PORT})
+def dashboard(c: Context, open: bool = False, port: int = 0) -> None:
+    """Deploy the dashboard, and mint a token of an hour for it."""
+    converge(c, "master", addons.dashboard)
+    admit(c, addons.addon_shown, open, port)
 
 
 @task
@@ -100,10 +122,16 @@ def reset_all(c: Context, yes: bool = False) -> None:
 JSON = "one JSON object, and nothing else, on standard output"
 
 
+@task(auto_shortflags=False, help={"name": "an add-on that hosts.yml does not name any more", "yes": YES})
+def addon_remove(c: Context, name: str, yes: bool = False) -> None:
+    """Take an add-on out of the cluster, with all that it serves."""
+    remove(c, name, addons.removed, yes)
+
+
 @task(help={"json": JSON})
 def status(c: Context, json: bool = False) -> None:
     """Show the nodes and what is wrong. Exit status 0: all is well."""
-    show_status(c, health.steps, json)
+    show_status(c, health.steps, addons.steps, as_json=json)
 
 
 @task(help={"json": JSON})
@@ -125,10 +153,13 @@ ns = Collection(
     init_master,
     install_flannel,
     untaint,
+    taint,
     join_worker,
+    dashboard,
     restart,
     fix_reboot,
 )
 ns.add_collection(Collection("cluster", up, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join))
+ns.add_collection(Collection("addon", remove=addon_remove))
 ns.add_collection(lab)

@@ -46,7 +46,7 @@ class Engine:
     _locking: threading.Lock = field(default_factory=threading.Lock)
 
     def converge(self, who: str, *subjects: Subject, at_once: int = 30, alone: bool = False) -> None:
-        """Brings these hosts ("all", "master", "workers" or a name) to these states.
+        """Brings these hosts ("all", "master", "masters", "workers" or a name) to these states.
 
         A host that fails is set aside; Stop where it is the master, on which the rest depends. `alone`: what
         is done concerns no cluster, so that neither its master's lock nor its word is needed.
@@ -103,6 +103,7 @@ class Engine:
         groups: dict[str, Callable[[Host], bool]] = {
             "all": lambda host: True,
             "master": lambda host: host.name == master,
+            "masters": lambda host: host.wanted.role == "master",
             "workers": lambda host: host.name != master,
         }
         if who not in groups:
@@ -113,9 +114,14 @@ class Engine:
     def round_trips(self) -> str:
         return ", ".join(f"{name} {host.link.trips}" for name, host in self.cluster.hosts.items())
 
-    def close(self) -> None:
+    def let_go(self) -> None:
+        """For a run that goes on and changes nothing more: others may."""
         self.report.close()
         self._held.close()
+        self._locked.clear()
+
+    def close(self) -> None:
+        self.let_go()
         self.cluster.close()
 
     def _going(self, hosts: Iterable[Host]) -> list[Host]:
@@ -188,6 +194,7 @@ class Engine:
             if step.close and (gap := self._gap(host, step)):
                 self.planned += 1
                 now = "" if _sign(gap) == "+" else f"  (now: {gap})"
+                self._warn(host, step)
                 self.report.say(host.name, _sign(gap), step.title + now)
 
     def _bring(self, host: Host, subjects: Iterable[Subject], alone: bool) -> None:
@@ -207,6 +214,7 @@ class Engine:
         if (step.close or not step.within) and not (gap := self._firm_gap(host, step)):
             return
         if step.close:
+            self._warn(host, step)
             self.report.running(host.name, step.title, gap)
             step.close(host.during(step.title))
         asked = self.cluster.clock()
@@ -214,6 +222,10 @@ class Engine:
             self._look_again(host, step, asked)
         self._prove(host, step, asked)
         self.report.came_true(host.name, step.title, _sign(gap) if step.close else "·")
+
+    def _warn(self, host: Host, step: Step) -> None:
+        if step.warning:
+            self.report.say(host.name, "!", step.warning)
 
     def _look_since(self, moment: float, host: Host, step: Step) -> None:
         """What was found before the lock was ours may have been changed by whoever had it."""

@@ -1,8 +1,11 @@
 """What is fetched from the internet or from a mirror, each believed only by its pin."""
 
 import hashlib
+import os
 from base64 import b64decode
 from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import tenacity
 
@@ -19,6 +22,9 @@ class _Passing(Exception):
 def fetch(url: str) -> bytes:
     """The bytes at a URL. HostError, in words for the user, where they are not to be had."""
     import requests
+
+    if url.startswith("file://"):
+        return _read(url)
 
     def get() -> bytes:
         try:
@@ -43,11 +49,32 @@ def fetch(url: str) -> bytes:
         raise HostError(f"{url}: {error}", hint=_HINT) from error
 
 
+def _read(url: str) -> bytes:
+    try:
+        return Path(unquote(urlsplit(url).path)).read_bytes()
+    except OSError as error:
+        raise HostError(f"{url}: {error.strerror}", hint=_HINT) from error
+
+
 def pinned(url: str, sha256: str) -> bytes:
     """The bytes at a URL if they are those that were pinned."""
     found = fetch(url)
     if (digest := hashlib.sha256(found).hexdigest()) != sha256:
         raise HostError(f"{url}: its sha256 is {digest}, pinned is {sha256}", hint="ask who changed it, and why")
+    return found
+
+
+def kept(url: str, sha256: str) -> bytes:
+    """The same, from the time that it was fetched before: a computer without internet may have it, too."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubefab"
+    file = folder / sha256
+    if file.exists() and hashlib.sha256(found := file.read_bytes()).hexdigest() == sha256:
+        return found
+    found = pinned(url, sha256)
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{sha256}.{os.getpid()}"
+    draft.write_bytes(found)
+    draft.replace(file)
     return found
 
 

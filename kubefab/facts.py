@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+ADDON = "kubefab.internal/addon"  # annotates the workload of an add-on that is applied last: NAME VERSION
+
 
 def nothing() -> Mapping[Any, Any]:
     return MappingProxyType({})
@@ -75,6 +77,14 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Volume:
+    """A PersistentVolume: whose it is, "namespace/name", and its storage class."""
+
+    claim: str
+    storage_class: str = ""
+
+
+@dataclass(frozen=True)
 class ClusterFacts:
     """What the first master says of the cluster. `silent` is why its API server gives no answer.
 
@@ -91,6 +101,13 @@ class ClusterFacts:
     healthz: str = ""
     nodes: Mapping[str, Node] = field(default_factory=nothing)
     workloads: Mapping[str, Workload] = field(default_factory=nothing)
+    apis: Mapping[str, str] = field(default_factory=nothing)  # APIService -> what is wrong with it, "" for nothing
+
+    @property
+    def addons(self) -> dict[str, str]:
+        """The add-ons that kubefab has put there, and their versions."""
+        found = [workload.annotations.get(ADDON, "") for workload in self.workloads.values()]
+        return {name: version for name, _, version in (mark.partition(" ") for mark in found if mark)}
 
 
 @dataclass(frozen=True)
@@ -151,6 +168,8 @@ class Facts:
     tokens: Mapping[str, str] = field(default_factory=nothing)  # id -> end and description, all in base64
     info_server: str = ""
     info_ca: str = ""
+    volumes: tuple[Volume, ...] = ()
+    volumes_told: bool = False  # whether the API server has said which there are
     change: Change | None = None
     run: Change | None = None  # who has the lock here; its title is the holder
     cluster: ClusterFacts | None = None
@@ -207,7 +226,8 @@ def parse_cluster(parts: Mapping[str, str], master: Facts) -> ClusterFacts | Non
         ca=master.admin_ca,
         endpoint=master.admin_server,
         nodes={node.name: node for node in (_node(item) for item in items if item["kind"] == "Node")},
-        workloads={_name(item): _workload(item) for item in items if item["kind"] != "Node"},
+        workloads={_name(item): _workload(item) for item in items if item["kind"] in ("DaemonSet", "Deployment")},
+        apis={item["metadata"]["name"]: _api(item) for item in items if item["kind"] == "APIService"},
     )
 
 
@@ -246,9 +266,9 @@ def _number(value: str) -> int:
     return int(value or 0)
 
 
-def _many(to: str) -> Reader:
+def _many(to: str, convert: Callable[[str], Any] = str) -> Reader:
     def read(found: dict[str, Any], _: str, value: str) -> None:
-        found[to] = tuple(dict.fromkeys((*found.get(to, ()), value)))
+        found[to] = tuple(dict.fromkeys((*found.get(to, ()), convert(value))))
 
     return read
 
@@ -288,7 +308,7 @@ _READERS: Mapping[str, Reader] = {
     **{name: _one(str) for name in ("docker", "docker_cri", "cri_dockerd", "cri_socket")},
     **{name: _one(str) for name in ("kubeconfig", "admin_server", "info_server")},
     **{name: _one(_number) for name in ("cpus", "memory_mib", "disk_mib", "containers", "shims", "chains")},
-    **{name: _one("yes".__eq__) for name in ("join_begun", "etcd_data")},
+    **{name: _one("yes".__eq__) for name in ("join_begun", "etcd_data", "volumes_told")},
     **{name: _one(fingerprint) for name in ("admin_ca", "kubelet_ca", "info_ca")},
     "clock": _skew,
     "asked": _skew,
@@ -305,6 +325,7 @@ _READERS: Mapping[str, Reader] = {
     "docker_image": _many("docker_images"),
     "directory": _many("directories"),
     "mount": _many("mounts"),
+    "volume": _many("volumes", convert=lambda rest: Volume(*rest.split())),
     "dpkg_broken": _many("dpkg_broken"),
     "sysctl": _pairs("sysctl"),
     "file": _pairs("files"),
@@ -366,6 +387,12 @@ def _node(item: Mapping[str, Any]) -> Node:
         roles=tuple(label.removeprefix(ROLE) for label in item["metadata"].get("labels", {}) if ROLE in label),
         taints={taint["key"]: taint.get("effect", "") for taint in item.get("spec", {}).get("taints", ())},
     )
+
+
+def _api(item: Mapping[str, Any]) -> str:
+    conditions = item.get("status", {}).get("conditions", ())
+    available: Mapping[str, str] = next((one for one in conditions if one["type"] == "Available"), {})
+    return "" if available.get("status") == "True" else available.get("message", "not looked at yet")
 
 
 def _workload(item: Mapping[str, Any]) -> Workload:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from kubefab import releases
+from kubefab.addons import ADDONS, Addon
 from kubefab.errors import InventoryError
 from kubefab.located import Loc, Tree, Values, compose, shown, words
 
@@ -31,6 +32,10 @@ JUMP = rf"^({USER}@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[1-9][0-9]{{0,4}})?$"
 KINDS = tuple(f"{kind}Configuration" for kind in ("Init", "Cluster", "Kubelet", "KubeProxy", "Join"))
 ARGUMENTS = ("extraArgs", "kubeletExtraArgs")
 CLOSED: dict[str, Any] = {"additionalProperties": False}
+# The pod network is an add-on that every cluster has; the others come with a version of one's own, or without.
+NETWORK = "flannel"
+ADDON_NAMES = (NETWORK, *ADDONS)
+ADDON_CHOICES = (*ADDON_NAMES, *(f"{name}@{one.version}" for name, addon in ADDONS.items() for one in addon.versions))
 # Prefixes that kubeadm takes: 2**16 nodes at most, a /24 for each; 2**20 services at most, 10 at least.
 BITS = {"pod_subnet": (8, 24), "service_subnet": (12, 28)}
 
@@ -44,6 +49,12 @@ def _release(version: str) -> str:
         return version
     known = {"first": releases.MINORS[0], "last": releases.MINORS[-1]}
     raise PydanticCustomError("allowed", "a release of Kubernetes {first} to {last}", known)
+
+
+def _addon(name: str) -> str:
+    if name in ADDON_CHOICES:
+        return name
+    raise PydanticCustomError("allowed", "{choices}", {"choices": _one_of(name, ADDON_CHOICES)})
 
 
 def _unicast(address: IPv4Address) -> IPv4Address:
@@ -77,8 +88,9 @@ Version = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}$
 Release = Annotated[Version, AfterValidator(_release)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Overlay = Annotated[Mapping[str, Any], AfterValidator(_overlay)]
+AddonName = Annotated[str, AfterValidator(_addon), Field(json_schema_extra={"enum": list(ADDON_CHOICES)})]
 Kind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+Url = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?|file:///[^\s?#]+)$")]
 Origin = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+/([^\s?#]*/)?|[a-z0-9][a-z0-9.-]*(:[0-9]+)?)$")]
 HostName = Annotated[str, Field(pattern=rf"^{LABEL}(\.{LABEL})*$", max_length=63)]
 
@@ -144,7 +156,9 @@ class Cluster(_Strict):
         default=IPv4Network("10.96.0.0/12"),
         description="a network of /12 to /28, by its first address, for example 10.96.0.0/12",
     )
-    addons: tuple[Literal["flannel"], ...] = Field(default=("flannel",), description="a list of add-ons")
+    addons: tuple[AddonName, ...] = Field(
+        default=(NETWORK,), description="a list of add-ons, each as NAME or NAME@VERSION"
+    )
     kubeadm: Mapping[Kind, Overlay] = Field(
         default={},
         description="fields over those that kubefab writes, by kind: " + ", ".join(KINDS),
@@ -213,6 +227,12 @@ class Inventory(_Strict):
     def master(self) -> Host:
         """The first master."""
         return next(host for host in self.hosts if host.role == "master")
+
+    @property
+    def addons(self) -> dict[str, str]:
+        """The add-ons beside the pod network, each with the version that is asked for, or with ""."""
+        pairs = (name.partition("@") for name in self.cluster.addons if name != NETWORK)
+        return {name: version for name, _, version in pairs}
 
     @property
     def workers(self) -> tuple[Host, ...]:
@@ -327,7 +347,7 @@ def _expected(loc: Loc) -> tuple[Any, str]:
 
 
 def _contradictions(values: Values) -> Iterator[Problem]:
-    for rule in (_same_addresses, _roles, _networks, _registries, _runtime, _repository):
+    for rule in (_same_addresses, _roles, _networks, _addons, _registries, _runtime, _repository):
         yield from rule(values)
 
 
@@ -374,6 +394,28 @@ def _networks(values: Values) -> Iterator[Problem]:
         for field, network in networks.items():
             if IPv4Address(address) in network:
                 yield ("hosts", name, "address"), f"'{address}', within {field} '{network}'", "one outside it"
+
+
+def _addons(values: Values) -> Iterator[Problem]:
+    named = values.get(("cluster", "addons"))
+    if not isinstance(named, list) or not all(name in ADDON_CHOICES for name in named):
+        return
+    names = [name.partition("@")[0] for name in named]
+    if NETWORK not in names:
+        yield ("cluster", "addons"), f"no {NETWORK}", "it among them: without a pod network no node becomes Ready"
+    if twice := [name for name in names if names.count(name) > 1]:
+        yield ("cluster", "addons"), f"{twice[0]} twice", "each once"
+    version = str(values.get(("cluster", "kubernetes")) or "")
+    for name in named if releases.known(version) else ():
+        if addon := ADDONS.get(name.partition("@")[0]):
+            yield from _reach(addon, name.partition("@")[2], releases.release(version).minor)
+
+
+def _reach(addon: Addon, wanted: str, minor: str) -> Iterator[Problem]:
+    found = addon.version(minor, wanted)
+    if found is None or not found.reaches(minor):
+        pinned = " or ".join(f"{one.version} with {one.minors}" for one in addon.versions)
+        yield ("cluster", "addons"), f"{addon.name} with Kubernetes {minor}", pinned
 
 
 def _registries(values: Values) -> Iterator[Problem]:

@@ -155,7 +155,7 @@ def _unknown_keys(found: Sequence[Failure]) -> str:
 
 
 def status_json(wanted: Inventory, live: ClusterFacts | None, problems: list[str]) -> str:
-    """One object: healthy, version, problems, and the nodes."""
+    """One object: healthy, version, problems, the nodes, and the add-ons that kubefab has put there."""
     nodes = live.nodes.values() if live else ()
     return json.dumps(
         {
@@ -173,6 +173,10 @@ def status_json(wanted: Inventory, live: ClusterFacts | None, problems: list[str
                 }
                 for node in nodes
             ],
+            "addons": [
+                {"name": name, "version": version, "wanted": name in wanted.addons}
+                for name, version in (live.addons if live else {}).items()
+            ],
         },
         indent=2,
     )
@@ -185,8 +189,14 @@ def status_table(wanted: Inventory, live: ClusterFacts | None, problems: list[st
         for node in (live.nodes.values() if live else ())
     ]
     nodes = table(("node", "role", "ready", "version", "address"), rows) if rows else ""
+    addons = "".join(_addon(name, version, wanted) for name, version in (live.addons if live else {}).items())
     verdict = "not well:" if problems else "all is well"
-    return "\n".join((f"{nodes}{wanted.cluster.name}: {verdict}", *(f"  {problem}" for problem in problems)))
+    return "\n".join((f"{nodes}{addons}{wanted.cluster.name}: {verdict}", *(f"  {problem}" for problem in problems)))
+
+
+def _addon(name: str, version: str, wanted: Inventory) -> str:
+    told = "" if name in wanted.addons else f", not in {wanted.path}; away with it: inv addon.remove --name {name}"
+    return f"add-on {name} {version}{told}\n"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -3,6 +3,8 @@
 import os
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
@@ -13,8 +15,12 @@ from invoke import Context, Exit
 from invoke.executor import Executor
 
 from kubefab import kubeconfig, report
+from kubefab.addons import ADDONS, Addon
+from kubefab.addons.addon import ADMIN, Page
 from kubefab.converge import Engine, Stop, Subject
 from kubefab.errors import KubefabError
+from kubefab.inventory import Inventory
+from kubefab.remote import Host
 from kubefab.render import API_PORT
 
 HOSTS = "INV_HOSTS"
@@ -57,7 +63,44 @@ def destroy(c: Context, who: str, subject: Subject, yes: bool) -> None:
     run.converge(who, subject, alone=alone)
 
 
-def show_status(c: Context, health: Subject, as_json: bool) -> None:
+def admit(c: Context, shown: Callable[[Inventory], Addon], hold: bool, port: int) -> None:
+    """Lets somebody into a dashboard: a token for a terminal, and a tunnel for as long as it is wanted."""
+    run = engine_of(c)
+    page = shown(run.cluster.inventory).page
+    if run.dry or page is None:
+        return
+    run.let_go()
+    master = run.cluster.master
+    if sys.stdout.isatty():
+        token = master.ask("mint-login.sh", page.namespace, ADMIN, secret=True).strip()
+        print(f"log in with this token, for an hour the cluster's admin:\n{token}")
+    else:
+        print("a token to log in with is printed to a terminal alone")
+    if hold:
+        _hold(master, page, port)
+
+
+def _hold(master: Host, page: Page, port: int) -> None:
+    from kubefab import tunnel
+
+    words = ("get", "service", page.service, "--namespace", page.namespace, "--output", "jsonpath={.spec.clusterIP}")
+    address = master.ask("kubectl.sh", *words).strip()
+    with tunnel.held(master.link, (address, page.port), port) as local, suppress(KeyboardInterrupt):
+        print(f"{page.scheme}://localhost:{local}/ until Ctrl-C", flush=True)
+        threading.Event().wait()
+
+
+def remove(c: Context, name: str, subject: Callable[[str], Subject], yes: bool) -> None:
+    """Takes an add-on away: what goes with it is told first, and asked for."""
+    run = engine_of(c)
+    _check_removable(name, run.cluster.inventory)
+    hosts = run.look("master", "volumes")
+    if not run.dry and (losses := run.gaps(hosts, subject(name))):
+        _ask(losses, yes)
+    run.converge("master", subject(name))
+
+
+def show_status(c: Context, *health: Subject, as_json: bool) -> None:
     """The nodes and what is wrong with them. Exit with 1 where anything is."""
     run = engine_of(c)
     with run.only_looking():
@@ -65,7 +108,7 @@ def show_status(c: Context, health: Subject, as_json: bool) -> None:
         problems = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
         changes = {host.name: run.cluster.facts(host).change for host in hosts}
         problems += [f"{name}: a change is going on: {change.title}" for name, change in changes.items() if change]
-        problems += [f"{host}: {title}: {gap}" for host, title, gap in run.gaps(hosts, health)]
+        problems += [f"{host}: {title}: {gap}" for host, title, gap in run.gaps(hosts, *health)]
     live = run.cluster.facts(run.cluster.master).cluster
     print((report.status_json if as_json else report.status_table)(run.cluster.inventory, live, problems))
     if problems:
@@ -101,6 +144,13 @@ def save_kubeconfig(c: Context, output: str, force: bool) -> None:
     if not run.dry:
         kubeconfig.save(kubeconfig.reachable_at(text, f"https://{master.wanted.address}:{API_PORT}"), path, force)
     print(f"kubectl --kubeconfig {path} get nodes")
+
+
+def _check_removable(name: str, wanted: Inventory) -> None:
+    if name not in ADDONS:
+        raise KubefabError(f"found no add-on {name!r} that can be removed; allowed: {', '.join(ADDONS)}")
+    if name in wanted.addons:
+        raise KubefabError(f"{wanted.path} names {name}, so that `up` would bring it back: take it out there first")
 
 
 def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:

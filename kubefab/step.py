@@ -31,6 +31,7 @@ class Step:
     hint: str = ""  # what the user can do when it does not come true
     within: float = 0  # seconds the state may take to come true after the change
     touches: Literal["host", "cluster"] = "host"
+    warning: str = ""  # what the user should know before the change is made
     parts: tuple[str, ...] | None = None  # of the host's look, to take again as the proof; None: all of it
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lab import components
@@ -116,16 +116,16 @@ def missing() -> list[str]:
     return [lack for check in CHECKS if (lack := check())]
 
 
-def packages() -> list[str]:
+def packages(programs: Mapping[str, str] = PROGRAMS) -> list[str]:
     """The Debian packages still to be installed."""
-    by_program = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
+    by_program = [package for program, package in programs.items() if not shutil.which(program)]
     by_file = [package for path, package in FILES.items() if not Path(path).exists()]
     return by_program + by_file
 
 
-def install(say: Callable[[str], None], log: Path) -> None:
+def install(say: Callable[[str], None], log: Path, programs: Mapping[str, str] = PROGRAMS) -> None:
     """Install what is wanted and not there, and say so first."""
-    wanted = packages()
+    wanted = packages(programs)
     if not wanted:
         return
     say(f"installing Debian packages: {' '.join(wanted)}")
@@ -133,6 +133,6 @@ def install(say: Callable[[str], None], log: Path) -> None:
     run_logged(log, "apt-get", "update")
     words = ["apt-get", "install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]
     run_logged(log, *words, *wanted, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-    if still := packages():
+    if still := packages(programs):
         raise LabError(f"These packages are installed, and what they should bring is not there: {' '.join(still)}")
     run("podman", "info")

@@ -88,6 +88,23 @@ def test_a_change_is_made_once_under_the_lock_and_looked_at_again_in_its_parts_a
     assert run("manager").looks == [whole, whole, ("files",), ("files",)]
 
 
+def test_a_warning_is_told_before_its_change_and_never_without_one(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run()
+    run.converge("client", wants("a", warning="documented for less"), wants("a", warning="not told"))
+    assert capsys.readouterr().out.splitlines()[0] == "client   ! documented for less"
+    dry = Run(dry=True)
+    dry.converge("client", wants("a", warning="documented for less"))
+    assert capsys.readouterr().out.splitlines() == ["client   ! documented for less", "client   + a"]
+
+
+def test_a_run_that_only_holds_on_lets_others_change() -> None:
+    run = Run()
+    run.converge("client", wants("a"))
+    run.engine.let_go()
+    run.converge("client", wants("b"))
+    assert len(run("manager").locks) == 2
+
+
 def test_a_change_of_the_cluster_makes_the_masters_look_stale() -> None:
     run = Run()
     run.converge("client", wants("a", touches="cluster"))

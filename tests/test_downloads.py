@@ -70,6 +70,26 @@ def test_the_pinned_bytes_are_believed(server: Server) -> None:
     assert downloads.pinned(url, hashlib.sha256(b"text").hexdigest()) == b"text"
 
 
+def test_what_was_fetched_once_is_kept_by_its_pin(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    url, pin = server.put("/a.yml", (200, b"text")), hashlib.sha256(b"text").hexdigest()
+    assert downloads.kept(url, pin) == b"text"
+    downloads.fetch.cache_clear()
+    assert downloads.kept("http://nowhere.invalid/", pin) == b"text"
+    (tmp_path / "kubefab" / pin).write_bytes(b"spoilt")
+    assert downloads.kept(url, pin) == b"text"
+
+
+def test_a_file_of_this_computer_is_read_where_a_mirror_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a b.yml").write_bytes(b"text")
+    pin = hashlib.sha256(b"text").hexdigest()
+    assert downloads.pinned(f"file://{tmp_path}/a%20b.yml", pin) == b"text"
+    with pytest.raises(HostError, match="No such file"):
+        downloads.pinned(f"file://{tmp_path}/none.yml", pin)
+
+
 def test_other_bytes_are_refused_by_both_digests(server: Server) -> None:
     url = server.put("/a.yml", (200, b"other"))
     with pytest.raises(HostError) as refused:

@@ -3,6 +3,7 @@
 look-fresh.txt is a machine of the lab; the others have the same form, with something for every field.
 """
 
+import json
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kubefab import facts
-from kubefab.facts import Change, ClusterFacts, Facts, Node, Package, Unit, Workload
+from kubefab.facts import Change, ClusterFacts, Facts, Node, Package, Unit, Volume, Workload
 
 CAPTURED = Path(__file__).parent / "captured"
 FLANNEL = (
@@ -102,6 +103,8 @@ MASTER = Facts(
     info_server="https://lab.kubefab.internal:6443",
     info_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYQ=="),
     change=Change("the control plane is there", 1795377600),
+    volumes=(Volume("default/data", "local-path"),),
+    volumes_told=True,
 )
 LIVE = ClusterFacts(
     version="1.37.2",
@@ -239,3 +242,17 @@ def test_a_node_that_has_not_reported_yet_says_so() -> None:
     live = parse_cluster(f"answer {item}")
     assert live is not None
     assert live.nodes["new"] == Node("new", trouble="its kubelet has not reported yet")
+
+
+def test_an_api_is_served_or_why_it_is_not() -> None:
+    def api(*conditions: dict[str, str]) -> dict[str, object]:
+        return {"kind": "APIService", "metadata": {"name": "v1.example"}, "status": {"conditions": conditions}}
+
+    def told(item: dict[str, object]) -> str:
+        live = parse_cluster("answer " + json.dumps({"items": [item]}))
+        assert live
+        return live.apis["v1.example"]
+
+    assert told(api({"type": "Available", "status": "True"})) == ""
+    assert told(api({"type": "Available", "status": "False", "message": "no endpoints"})) == "no endpoints"
+    assert told(api()) == "not looked at yet"

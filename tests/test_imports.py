@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "kubefab"
 STEPS = sorted(path.stem for path in (PACKAGE / "steps").glob("[!_]*.py"))
-PURE = ("inventory", "located", "releases", "facts", "render", "explain", "step", "errors")
+PURE = ("addons/addon", "inventory", "located", "releases", "facts", "render", "explain", "step", "errors")
 TALKING = {
     "fabric",
     "paramiko",
@@ -20,6 +20,7 @@ TALKING = {
     "kubefab.cluster",
     "kubefab.converge",
     "kubefab.api",
+    "kubefab.tunnel",
     "kubefab.downloads",
     "kubefab.runbook",
 }
@@ -27,7 +28,8 @@ TALKING = {
 ALLOWED = {
     "errors": set(),
     "releases": set(),
-    "inventory": {"errors", "located", "releases"},
+    "addons": {"addons", "facts"},
+    "inventory": {"addons", "errors", "located", "releases"},
     "located": {"errors"},
     "facts": set(),
     "explain": {"facts"},
@@ -37,12 +39,37 @@ ALLOWED = {
     "kubeconfig": {"errors"},
     "remote": {"errors", "facts", "inventory"},
     "api": {"remote", "render"},
+    "tunnel": {"errors", "remote"},
     "cluster": {"errors", "facts", "inventory", "releases", "remote", "render"},
     "report": {"errors", "facts", "inventory"},
     "converge": {"cluster", "errors", "facts", "remote", "report", "step"},
-    "runbook": {"api", "cluster", "converge", "errors", "explain", "inventory", "kubeconfig", "remote"}
-    | {"render", "report"},
-    "steps": {"cluster", "downloads", "errors", "facts", "inventory", "releases", "remote", "render", "step", "steps"},
+    "runbook": {
+        "addons",
+        "api",
+        "cluster",
+        "converge",
+        "errors",
+        "explain",
+        "inventory",
+        "kubeconfig",
+        "remote",
+        "render",
+        "report",
+        "tunnel",
+    },
+    "steps": {
+        "addons",
+        "cluster",
+        "downloads",
+        "errors",
+        "facts",
+        "inventory",
+        "releases",
+        "remote",
+        "render",
+        "step",
+        "steps",
+    },
 }
 ONLY_TYPES = {"kubefab.cluster": {"Cluster"}, "kubefab.remote": {"Host"}, "kubefab.inventory": {"Inventory"}}
 
@@ -89,12 +116,12 @@ def test_what_is_pure_imports_nothing_that_talks_to_a_host(name: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("[!_]*.py")), ids=lambda path: path.stem)
 def test_imports_go_one_way(path: Path) -> None:
-    kind = "steps" if path.parent.name == "steps" else path.stem
+    kind = path.parent.name if path.parent.name in ("steps", "addons") else path.stem
     assert of_kubefab(path) - ALLOWED[kind] == set()
 
 
 def test_every_module_has_its_place() -> None:
-    assert {path.stem for path in PACKAGE.glob("[!_]*.py")} | {"steps"} == set(ALLOWED)
+    assert {path.stem for path in PACKAGE.glob("[!_]*.py")} | {"addons", "steps"} == set(ALLOWED)
 
 
 @pytest.mark.parametrize("name", STEPS)

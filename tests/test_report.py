@@ -3,15 +3,16 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kubefab import report
 from kubefab.errors import HostError, UnknownHostKey
-from kubefab.facts import ClusterFacts, Node
+from kubefab.facts import ADDON, ClusterFacts, Node, Workload
 from kubefab.report import Failure, Report
-from tests.fakes import inventory
+from tests.fakes import HOSTS, inventory
 
 NO_LOG = Path("/nonexistent/kubefab.log")
 LIVE = ClusterFacts(
@@ -175,6 +176,7 @@ def test_the_status_is_one_json_object() -> None:
             },
             {"name": "client", "roles": [], "ready": False, "version": "1.37.1", "address": "10.250.0.11"},
         ],
+        "addons": [],
     }
 
 
@@ -204,3 +206,14 @@ def test_without_a_cluster_there_is_no_table() -> None:
         "lab: not well:",
         "  there is no cluster yet",
     ]
+
+
+def test_the_status_names_addons_and_those_that_hosts_yml_does_not() -> None:
+    marked = Workload(annotations={ADDON: "metrics-server 0.9.0"})
+    live = replace(LIVE, workloads={"kube-system/metrics-server": marked})
+    told = "add-on metrics-server 0.9.0, not in hosts.yml; away with it: inv addon.remove --name metrics-server"
+    assert told in report.status_table(inventory(), live, []).splitlines()
+    named = inventory(HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, metrics-server]\n"))
+    assert "add-on metrics-server 0.9.0" in report.status_table(named, live, []).splitlines()
+    (found,) = json.loads(report.status_json(named, live, []))["addons"]
+    assert found == {"name": "metrics-server", "version": "0.9.0", "wanted": True}

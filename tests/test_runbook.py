@@ -17,8 +17,9 @@ from invoke.parser import ParserContext
 from kubefab import runbook
 from kubefab.converge import Engine
 from kubefab.errors import HostError, KubefabError
+from kubefab.facts import ADDON
 from kubefab.report import Failure, Report
-from kubefab.steps import health, reset
+from kubefab.steps import addons, health, reset
 from tests.fakes import Clock, World, cluster, world
 
 ROOT = Path(__file__).parent.parent
@@ -127,6 +128,58 @@ def test_one_host_is_cleaned_without_its_master(run: Run) -> None:
     runbook.destroy(run.context, "client", reset.steps, yes=True)
     assert run.ran == ["tear-down.sh unix:///run/containerd/containerd.sock"]
     assert (run("manager").locks, len(run("client").locks)) == ([], 1)
+
+
+# --- add-ons
+
+
+def put_metrics_server(run: Run) -> None:
+    item = {
+        "kind": "Deployment",
+        "metadata": {
+            "namespace": "kube-system",
+            "name": "metrics-server",
+            "annotations": {ADDON: "metrics-server 0.9.0"},
+        },
+        "spec": {"template": {"spec": {"containers": []}}},
+    }
+    run("manager").parts.update(
+        node=ADMIN, cluster="answer " + json.dumps({"items": [item]}), volumes="volumes_told yes"
+    )
+
+
+def test_an_addon_is_not_removed_without_yes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    put_metrics_server(run)
+    with pytest.raises(KubefabError, match="without a terminal it wants --yes"):
+        runbook.remove(run.context, "metrics-server", addons.removed, yes=False)
+    assert capsys.readouterr().out == "manager  - metrics-server 0.9.0, with all that it serves\n"
+    assert run.ran == []
+
+
+def test_what_is_no_addon_is_told_with_those_that_are(run: Run) -> None:
+    with pytest.raises(KubefabError, match=r"found no add-on 'flannel'.*allowed: metrics-server"):
+        runbook.remove(run.context, "flannel", addons.removed, yes=True)
+
+
+def test_an_addon_that_is_not_there_needs_no_removal(run: Run) -> None:
+    run("manager").parts.update(node=ADMIN, cluster='answer {"items": []}', volumes="volumes_told yes")
+    runbook.remove(run.context, "metrics-server", addons.removed, yes=False)
+    assert run.ran == []
+
+
+def test_a_pipe_is_given_no_token(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    runbook.admit(run.context, addons.addon_shown, hold=False, port=0)
+    assert capsys.readouterr().out == "a token to log in with is printed to a terminal alone\n"
+    assert run.ran == []
+
+
+def test_a_terminal_is_given_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = type("Terminal", (io.StringIO,), {"isatty": lambda self: True})()
+    monkeypatch.setattr("sys.stdout", said)
+    run("manager").answers["mint-login.sh"] = "eyJ.token\n"
+    runbook.admit(run.context, addons.addon_shown, hold=False, port=0)
+    assert said.getvalue().endswith("\neyJ.token\n")
+    assert run.ran == ["mint-login.sh kube-system kubefab-admin"]
 
 
 # --- what only looks

@@ -17,7 +17,9 @@ NAMES = (
     "init-master",
     "install-flannel",
     "untaint",
+    "taint",
     "join-worker",
+    "dashboard",
     "restart",
     "fix-reboot",
     "cluster.up",
@@ -26,6 +28,7 @@ NAMES = (
     "cluster.reset",
     "cluster.kubeconfig",
     "node.join",
+    "addon.remove",
     "lab.up",
     "lab.fresh",
     "lab.reboot",
@@ -39,7 +42,9 @@ PRE = {
     "init-master": ["install_kubeadm"],
     "install-flannel": ["init_master"],
     "untaint": ["init_master"],
+    "taint": ["init_master"],
     "join-worker": ["install_flannel"],
+    "dashboard": ["join_worker"],
     "cluster.up": ["preflight", "install_docker", "install_kubeadm", "init_master"],
     # These two name a host, which a pre= task could not see.
     "node.join": [],
@@ -78,7 +83,7 @@ def test_h_is_help(name: str) -> None:
 
 
 def test_what_destroys_asks_before_it_does() -> None:
-    for name in ("restart", "cluster.reset"):
+    for name in ("restart", "cluster.reset", "addon.remove"):
         assert "yes" in {argument.name for argument in named(name).get_arguments()}
 
 

@@ -16,14 +16,14 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     hint = f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}"
     return [
         *([api_server()] if master else []),
-        _wait("it is Ready", not_ready, hint),
-        *(_wait(f"{name} is rolled out", not_rolled_out(name), _see(name)) for name in workloads),
+        wait("it is Ready", not_ready, hint),
+        *(wait(f"{name} is rolled out", not_rolled_out(name), see(name)) for name in workloads),
     ]
 
 
 def api_server() -> Step:
     hint = "see what it says, on the master: journalctl -u kubelet; ls /var/log/containers"
-    return _wait("the API server is well", unhealthy, hint, parts=("healthz",))
+    return wait("the API server is well", unhealthy, hint, parts=("healthz",))
 
 
 @on_cluster
@@ -53,13 +53,13 @@ def not_rolled_out(name: str) -> Gap:
     return gap
 
 
-def _wait(title: str, gap: Gap, hint: str, parts: tuple[str, ...] = ()) -> Step:
+def wait(title: str, gap: Gap, hint: str, parts: tuple[str, ...] = ()) -> Step:
     return Step(title, gap, None, hint, within=SECONDS, touches="cluster", parts=parts)
 
 
 _NO_NETWORK = ": without a pod network, or until it is up there (`inv install-flannel`)"
 
 
-def _see(name: str) -> str:
+def see(name: str) -> str:
     namespace = name.partition("/")[0]
     return f"see why: kubectl -n {namespace} get pods -o wide; kubectl -n {namespace} describe pods"

@@ -2,10 +2,10 @@
 
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.remote import Host
-from kubefab.step import Step, on_cluster
+from kubefab.step import Gap, Step, on_cluster
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -16,12 +16,46 @@ def untainted(cluster: Cluster, host: Host) -> list[Step]:
     """A master that takes ordinary pods: neither of the two taints that kubeadm ever gave."""
 
     def close(host: Host) -> None:
-        if not (node := cluster.facts(host).node):
-            raise HostError("it is not a node yet", hint="`inv cluster.up` makes it one")
+        node = node_of(cluster, host)
         keys = [f"{key}-" for key in node.taints if key in (CONTROL_PLANE, MASTER)]
         host.change("kubectl.sh", "taint", "node", node.name, *keys)
 
-    return [Step("it takes ordinary pods", tainted, close, touches="cluster", parts=())]
+    return [_a_master(host), Step("it takes ordinary pods", tainted, close, touches="cluster", parts=())]
+
+
+def tainted_again(cluster: Cluster, host: Host) -> list[Step]:
+    """A master as kubeadm made it: with the taints of its minor."""
+    keys = cluster.release.taints
+
+    def close(host: Host) -> None:
+        taints = [f"{key}:NoSchedule" for key in keys]
+        host.change("kubectl.sh", "taint", "node", node_of(cluster, host).name, *taints, "--overwrite")
+
+    def called_schedulable(_: Facts) -> str | None:
+        return "`schedulable: true`, so that `up` would undo it" if host.wanted.schedulable else None
+
+    return [
+        _a_master(host),
+        Step("hosts.yml does not say otherwise", called_schedulable, None, "take it out there first", parts=()),
+        Step("it takes no ordinary pods", lacking(keys), close, touches="cluster", parts=()),
+    ]
+
+
+def node_of(cluster: Cluster, host: Host) -> Node:
+    if not (node := cluster.facts(host).node):
+        raise HostError("it is not a node yet", hint="`inv cluster.up` makes it one")
+    return node
+
+
+def lacking(keys: tuple[str, ...]) -> Gap:
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        if not facts.node:
+            return "it is not a node yet"
+        missing = [key for key in keys if key not in facts.node.taints]
+        return f"without {', '.join(missing)}" if missing else None
+
+    return gap
 
 
 @on_cluster
@@ -29,3 +63,8 @@ def tainted(_: ClusterFacts, facts: Facts) -> str | None:
     if not facts.node:
         return "it is not a node yet"
     return ", ".join(key for key in facts.node.taints if key in (CONTROL_PLANE, MASTER)) or None
+
+
+def _a_master(host: Host) -> Step:
+    told = None if host.wanted.role == "master" else "a worker: kubeadm gives it no taint"
+    return Step("it is a master", lambda _: told, None, "name a master, or none for all of them", parts=())

@@ -13,7 +13,8 @@ argument kube-apiserver service-cluster-ip-range
 argument kube-controller-manager cluster-cidr
 # Its discovery cache goes below /run: a look leaves nothing in anybody's home.
 if answer=$(kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubefab/kubectl \
-    --request-timeout 5s get nodes,daemonsets.apps,deployments.apps --all-namespaces -o json 2>&1); then
+    --request-timeout 5s get nodes,daemonsets.apps,deployments.apps,apiservices.apiregistration.k8s.io \
+    --all-namespaces -o json 2>&1); then
     printf 'answer %s\n' "$(printf '%s' "$answer" | tr '\n' ' ')"
 else
     printf 'silent %s\n' "${answer##*

@@ -1,4 +1,4 @@
-"""Ordinary pods on the master: `untaint`, and `schedulable: true`. Half a minute."""
+"""Ordinary pods on the master: `untaint`, `taint`, and `schedulable: true`. A minute."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +17,7 @@ spec:
   containers: [{{name: tools, image: "registry.k8s.io/lab/tools:1", command: [sleep, "3600"]}}]
 """
 TAINT = "node-role.kubernetes.io/control-plane"
+OLD_TAINT = "node-role.kubernetes.io/master"
 
 
 @pytest.fixture
@@ -48,6 +49,19 @@ def test_after_untaint_the_master_takes_a_pod_without_tolerations(tainted: Kubef
     assert taints() == []
     takes_a_pod()
     assert "nothing to do" in tainted("untaint").well().stdout
+
+
+def test_both_names_of_the_taint_go_and_one_comes_back(tainted: Kubefab) -> None:
+    kubectl("taint", "node", MASTER, f"{OLD_TAINT}:NoSchedule")
+    tainted("untaint", "--host", MASTER).well()
+    assert taints() == []
+    tainted("taint", "--host", MASTER).well()
+    assert taints() == [TAINT]
+    assert "nothing to do" in tainted("taint").well().stdout
+
+
+def test_a_worker_is_not_tainted(tainted: Kubefab) -> None:
+    assert "a worker: kubeadm gives it no taint" in tainted("taint", "--host", WORKER).badly().stderr
 
 
 def test_a_schedulable_master_takes_a_pod_after_up(tainted: Kubefab, tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""What an add-on is."""
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from kubefab.facts import ADDON
+
+Document = dict[str, Any]
+Edit = Callable[[Document], Iterable[Document]]
+
+RAW = "https://raw.githubusercontent.com"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A file as it was published."""
+
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """One release of an add-on, and the Kubernetes minors for which it is."""
+
+    version: str
+    manifests: tuple[Manifest, ...]
+    first: str  # "1.34"
+    last: str = ""  # the last that its documentation names; "" where it names none
+
+    def suits(self, minor: str) -> bool:
+        return self.reaches(minor) and (not self.last or number(minor) <= number(self.last))
+
+    def reaches(self, minor: str) -> bool:
+        return number(self.first) <= number(minor)
+
+    @property
+    def minors(self) -> str:
+        return f"{self.first} to {self.last}" if self.last else f"{self.first} and newer"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a browser is shown: a Service, and whose token lets its user in."""
+
+    namespace: str
+    service: str
+    port: int
+    scheme: str = "http"
+
+
+@dataclass(frozen=True)
+class Addon:
+    """`edit`: an object of the manifests -> what is applied in its place; nothing leaves it out."""
+
+    name: str
+    versions: tuple[Version, ...]  # the one that is meant comes first, where several suit
+    workload: str  # "namespace/name" of what is waited for, and carries the mark
+    edit: Edit = lambda document: (document,)
+    extra: tuple[Document, ...] = ()  # what upstream leaves to the reader
+    apis: tuple[str, ...] = ()  # APIServices that must be available, too
+    storage_class: str = ""  # while it has volumes, the add-on is not removed
+    page: Page | None = None
+
+    def version(self, minor: str, wanted: str = "") -> Version | None:
+        """The one hosts.yml asks for, or the first that suits this minor, or else the first that reaches it."""
+        if wanted:
+            return next((one for one in self.versions if one.version == wanted), None)
+        suiting = [one for one in self.versions if one.suits(minor)]
+        return next(iter(suiting or [one for one in self.versions if one.reaches(minor)]), None)
+
+    def mark(self, version: Version) -> str:
+        return f"{self.name} {version.version}"
+
+    def documents(self, texts: Iterable[str], version: Version) -> list[Document]:
+        """What is applied, the marked workload last: once it is there, all of it is."""
+        import yaml
+
+        found = [document for text in texts for document in yaml.safe_load_all(text) if document]
+        edited = [*(made for document in found for made in self.edit(document)), *copy.deepcopy(self.extra)]
+        marked = [document for document in edited if self._is_workload(document)]
+        for document in marked:
+            document["metadata"].setdefault("annotations", {})[ADDON] = self.mark(version)
+        return [document for document in edited if document not in marked] + marked
+
+    def _is_workload(self, document: Document) -> bool:
+        about = document["metadata"]
+        named = f"{about.get('namespace')}/{about['name']}" == self.workload
+        return named and document["kind"] in ("Deployment", "DaemonSet")
+
+
+def number(minor: str) -> tuple[int, ...]:
+    return tuple(map(int, minor.split(".")))
+
+
+def container(document: Document) -> Document:
+    """The first container of a workload's pods."""
+    found: Document = document["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def admin(namespace: str) -> tuple[Document, Document]:
+    """Who may do everything: a person who looks at a page logs in as this one, by a token of an hour."""
+    account = {"name": ADMIN, "namespace": namespace}
+    return (
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": f"{ADMIN}-of-{namespace}"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", **account}],
+        },
+    )
+
+
+ADMIN = "kubefab-admin"

@@ -1,0 +1,64 @@
+"""A port of this computer that leads into the cluster, for as long as somebody looks through it."""
+
+import select
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import paramiko
+
+from kubefab.errors import HostError, KubefabError
+from kubefab.remote import CONNECT_SECONDS, Link
+
+Address = tuple[str, int]
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that hung up, or a host that is away just now: the next request tries again."""
+
+
+@contextmanager
+def held(link: Link, target: Address, port: int = 0) -> Iterator[int]:
+    """localhost's port, which leads to an address as the host sees it.
+
+    Each connection is a channel of its own: where the SSH connection was lost, the next one opens it again.
+    """
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError, EOFError, paramiko.SSHException, HostError):
+                _relay(self.request, _channel(link, target, self.client_address))
+
+    try:
+        server = _Server(("localhost", port), Handler)
+    except OSError as error:
+        raise KubefabError(f"localhost:{port} cannot be listened on: {error.strerror}") from error
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _channel(link: Link, target: Address, source: Address) -> paramiko.Channel:
+    return link.transport().open_channel("direct-tcpip", target, source, timeout=CONNECT_SECONDS)
+
+
+def _relay(near: socket.socket, far: paramiko.Channel) -> None:
+    """What either end says, to the other, until one of them hangs up."""
+    ends: list[Any] = [near, far]
+    with far:
+        while True:
+            for one in select.select(ends, [], [])[0]:
+                said = one.recv(65536)
+                if not said:
+                    return
+                (far if one is near else near).sendall(said)

@@ -1,0 +1,1 @@
+"""Each add-on beside a golden file of what is applied."""

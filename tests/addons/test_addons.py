@@ -1,0 +1,98 @@
+"""What becomes of upstream's manifests, beside golden files; which version is meant."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kubefab.addons import ADDONS, Addon
+from kubefab.addons.addon import Document
+from kubefab.facts import ADDON
+
+ROOT = Path(__file__).parent.parent.parent
+CAPTURED, PUBLISHED = ROOT / "tests" / "captured", ROOT / "lab" / "published"
+UPSTREAM = {
+    "metrics-server@0.9.0": CAPTURED / "metrics-server.yml",
+    "local-path@0.0.30": CAPTURED / "local-path.yml",
+    **{
+        f"{name}@{version}": PUBLISHED / "raw.githubusercontent.com" / path
+        for name, version, path in (
+            ("headlamp", "0.45.0", "kubernetes-sigs/headlamp/v0.45.0/kubernetes-headlamp.yaml"),
+            ("kubernetes-dashboard", "2.7.0", "kubernetes/dashboard/v2.7.0/aio/deploy/recommended.yaml"),
+            ("kubernetes-dashboard", "2.0.0", "kubernetes/dashboard/v2.0.0/aio/deploy/recommended.yaml"),
+        )
+    },
+}
+
+
+def documents(asked: str) -> list[Document]:
+    name, _, wanted = asked.partition("@")
+    version = ADDONS[name].version("1.37", wanted)
+    assert version
+    return ADDONS[name].documents([UPSTREAM[asked].read_text()], version)
+
+
+def images(document: Document) -> list[str]:
+    if document["kind"] not in ("Deployment", "DaemonSet"):
+        return []
+    return [one["image"] for one in document["spec"]["template"]["spec"]["containers"]]
+
+
+@pytest.mark.parametrize("asked", UPSTREAM)
+def test_what_is_applied_is_the_golden_file(asked: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"addons/{asked}.yaml", yaml.safe_dump_all(documents(asked), sort_keys=False))
+
+
+@pytest.mark.parametrize("asked", UPSTREAM)
+def test_the_manifest_is_the_one_that_is_pinned(asked: str) -> None:
+    name, _, wanted = asked.partition("@")
+    version = ADDONS[name].version("1.37", wanted)
+    assert version
+    (manifest,) = version.manifests
+    assert hashlib.sha256(UPSTREAM[asked].read_bytes()).hexdigest() == manifest.sha256
+
+
+@pytest.mark.parametrize("asked", UPSTREAM)
+def test_what_is_applied_last_carries_the_mark_and_it_alone(asked: str) -> None:
+    found = documents(asked)
+    marks = [one["metadata"].get("annotations", {}).get(ADDON) for one in found]
+    assert marks == [None] * (len(found) - 1) + [asked.replace("@", " ")]
+
+
+@pytest.mark.parametrize("asked", UPSTREAM)
+def test_every_image_has_a_tag_that_stays(asked: str) -> None:
+    found = [image for document in documents(asked) for image in images(document)]
+    assert found
+    assert [image for image in found if ":" not in image or image.endswith(":latest")] == []
+
+
+@pytest.mark.parametrize("asked", UPSTREAM)
+def test_nothing_of_it_runs_on_a_master(asked: str) -> None:
+    pods = [one["spec"]["template"]["spec"] for one in documents(asked) if images(one)]
+    assert [pod["tolerations"] for pod in pods if "tolerations" in pod] == []
+
+
+@pytest.mark.parametrize(
+    ("addon", "minor", "wanted", "found"),
+    [
+        ("metrics-server", "1.37", "", "0.9.0"),
+        ("metrics-server", "1.33", "", None),
+        ("local-path", "1.37", "", "0.0.37"),
+        ("local-path", "1.37", "0.0.30", "0.0.30"),
+        ("kubernetes-dashboard", "1.24", "", "2.7.0"),
+        # Documented for none so new: the newest that reaches it, with a warning.
+        ("kubernetes-dashboard", "1.37", "", "2.7.0"),
+        ("kubernetes-dashboard", "1.18", "", "2.0.0"),
+    ],
+)
+def test_the_version_goes_by_the_minor(addon: str, minor: str, wanted: str, found: str | None) -> None:
+    version = ADDONS[addon].version(minor, wanted)
+    assert (version and version.version) == found
+
+
+@pytest.mark.parametrize("addon", ADDONS.values(), ids=lambda addon: addon.name)
+def test_every_manifest_is_pinned(addon: Addon) -> None:
+    for version in addon.versions:
+        assert all(one.url.startswith("https://") and len(one.sha256) == 64 for one in version.manifests)

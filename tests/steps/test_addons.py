@@ -1,0 +1,125 @@
+"""Add-ons as states: applied by their mark, answering, and gone."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kubefab import downloads
+from kubefab.addons import ADDONS
+from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Volume, Workload
+from kubefab.releases import CONTROL_PLANE, MASTER
+from kubefab.step import MISSING, NO_CLUSTER, Step
+from kubefab.steps import addons
+from tests.fakes import HOSTS, cluster, step, world
+
+CAPTURED = Path(__file__).parent.parent / "captured"
+NAMED = HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, metrics-server, local-path@0.0.30]\n")
+SERVER = "kube-system/metrics-server"
+API = "v1beta1.metrics.k8s.io"
+
+
+def steps(hosts: str = NAMED) -> list[Step]:
+    made = cluster(hosts)
+    return addons.steps(made, made.master)
+
+
+def live(mark: str | None = None, apis: dict[str, str] | None = None, taints: tuple[str, ...] = ()) -> Facts:
+    workload = Workload(1, 1, annotations={} if mark is None else {ADDON: mark})
+    nodes = {"manager": Node("manager", taints=(CONTROL_PLANE,)), "client": Node("client", ready=True, taints=taints)}
+    return Facts(cluster=ClusterFacts(nodes=nodes, workloads={SERVER: workload}, apis=apis or {}))
+
+
+def test_those_that_hosts_yml_names_are_states_of_the_master_alone() -> None:
+    made = cluster(NAMED)
+    titles = [one.title for one in steps()]
+    assert [title for title in titles if "applied" in title] == ["metrics-server is applied", "local-path is applied"]
+    assert addons.steps(made, made.hosts["client"]) == []
+    assert steps(HOSTS) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Facts(), NO_CLUSTER),
+        (Facts(cluster=ClusterFacts()), MISSING),
+        (live("metrics-server 0.9.0"), None),
+        (live(), "one that was applied by hand"),
+        (live("metrics-server 0.8.0"), "metrics-server 0.8.0"),
+    ],
+)
+def test_one_look_tells_whether_all_of_it_is_applied(found: Facts, told: str | None) -> None:
+    assert step(steps(), "metrics-server is applied").gap(found) == told
+
+
+@pytest.mark.parametrize(
+    ("taints", "told"),
+    [((), None), ((MASTER,), "every node is a master with kubeadm's taint"), (("gpu",), None)],
+)
+def test_a_node_that_takes_no_pods_is_told_before_anything_waits(taints: tuple[str, ...], told: str | None) -> None:
+    assert steps()[0].gap(live(taints=taints)) == told
+
+
+def test_nothing_is_said_of_the_nodes_of_a_cluster_that_is_not_there() -> None:
+    assert steps()[0].gap(Facts()) is None
+
+
+@pytest.mark.parametrize(
+    ("apis", "told"),
+    [({}, "it is not there"), ({API: "no endpoints"}, "no endpoints"), ({API: ""}, None)],
+)
+def test_an_api_that_an_addon_serves_has_to_be_available(apis: dict[str, str], told: str | None) -> None:
+    assert step(steps(), f"{API} is served").gap(live(apis=apis)) == told
+
+
+def test_what_carries_the_mark_is_applied_after_all_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    payloads: list[str] = []
+    monkeypatch.setattr(downloads, "kept", lambda url, sha256: (CAPTURED / "metrics-server.yml").read_bytes())
+    made = cluster(NAMED)
+    close = step(addons.steps(made, made.master), "metrics-server is applied").close
+    assert close
+    close(made.master)
+    assert [line.split()[:3] for line in world(made, "manager").ran] == [["kubectl.sh", "apply", "--server-side"]] * 2
+    payloads.append(world(made, "manager").payloads["kubectl.sh"])
+    assert [one["kind"] for one in yaml.safe_load_all(payloads[-1])] == ["Deployment"]
+
+
+def test_a_version_that_is_not_documented_for_this_minor_is_a_warning_that_names_the_range() -> None:
+    named = HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, kubernetes-dashboard]\n")
+    warning = step(steps(named), "kubernetes-dashboard is applied").warning
+    assert warning == "kubernetes-dashboard 2.7.0 is documented for Kubernetes 1.19 to 1.25, and this is 1.37"
+    assert step(steps(), "metrics-server is applied").warning == ""
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [("[flannel]", "headlamp"), ("[flannel, kubernetes-dashboard@2.0.0]", "kubernetes-dashboard")],
+)
+def test_the_dashboard_is_todays_unless_hosts_yml_names_the_other(named: str, meant: str) -> None:
+    found = cluster(HOSTS.replace("1.37.2\n", f"1.37.2\n  addons: {named}\n")).inventory
+    assert addons.addon_shown(found) is ADDONS[meant]
+
+
+def removal(name: str) -> list[Step]:
+    made = cluster()
+    return addons.removed(name)(made, made.master)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Facts(), None),
+        (Facts(cluster=ClusterFacts()), "the API server does not tell which volumes there are"),
+        (Facts(cluster=ClusterFacts(), volumes_told=True), None),
+        (Facts(volumes=(Volume("default/data", "local-path"),)), "volumes of these claims: default/data"),
+        (Facts(volumes=(Volume("default/data", "other"),)), None),
+    ],
+)
+def test_storage_that_keeps_volumes_is_not_removed(found: Facts, told: str | None) -> None:
+    assert step(removal("local-path"), "nothing is kept by local-path").gap(found) == told
+
+
+def test_an_addon_is_gone_when_its_mark_is() -> None:
+    gone = step(removal("metrics-server"), "metrics-server is not there")
+    assert gone.gap(live("metrics-server 0.9.0")) == "metrics-server 0.9.0, with all that it serves"
+    assert gone.gap(live()) is None
