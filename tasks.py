@@ -10,6 +10,7 @@ from kubefab.steps import (
     network,
     packages,
     reboot,
+    removal,
     reset,
     runtime,
     system,
@@ -17,6 +18,7 @@ from kubefab.steps import (
     worker,
 )
 from kubefab.steps import preflight as checks
+from kubefab.steps import rook as rook_steps
 from lab.tasks import ns as lab
 
 
@@ -76,7 +78,7 @@ def up(c: Context) -> None:
     """Bring the cluster up, or finish what an earlier run began."""
     # The workers join while the master's pods get their network.
     converge(c, "all", network.steps, worker.steps, wanted.steps, health.steps)
-    converge(c, "all", addons.steps)
+    converge(c, "all", addons.steps, rook_steps.steps)
 
 
 @task(positional=[], auto_shortflags=False, help={"host": "a worker of hosts.yml"})
@@ -97,6 +99,12 @@ def dashboard(c: Context, open: bool = False, port: int = 0) -> None:
     admit(c, addons.addon_shown, open, port)
 
 
+@task(pre=[join_worker])
+def rook(c: Context) -> None:
+    """Give the cluster Ceph's storage, from the disks that hosts.yml names."""
+    converge(c, "all", rook_steps.deployed)
+
+
 @task
 def fix_reboot(c: Context) -> None:
     """After a reboot: swap off, services up, every node Ready again."""
@@ -104,19 +112,20 @@ def fix_reboot(c: Context) -> None:
 
 
 HOST = "a host of hosts.yml; all of them where none is named"
+WIPE = "also take everything from the disks that hosts.yml gives to rook"
 YES = "do not ask; needed where there is no terminal"
 
 
-@task(auto_shortflags=False, help={"host": HOST, "yes": YES})
-def restart(c: Context, host: str = "all", yes: bool = False) -> None:
+@task(auto_shortflags=False, help={"host": HOST, "yes": YES, "wipe_disks": WIPE})
+def restart(c: Context, host: str = "all", yes: bool = False, wipe_disks: bool = False) -> None:
     """Take Kubernetes away from hosts: as clean as before kubeadm, for a new start."""
-    destroy(c, host, reset.steps, yes=yes)
+    destroy(c, host, reset.steps, reset.disks(wipe_disks), yes=yes)
 
 
-@task(name="reset", help={"yes": YES})
-def reset_all(c: Context, yes: bool = False) -> None:
+@task(name="reset", auto_shortflags=False, help={"yes": YES, "wipe_disks": WIPE})
+def reset_all(c: Context, yes: bool = False, wipe_disks: bool = False) -> None:
     """Take the cluster away from all of its hosts."""
-    destroy(c, "all", reset.steps, yes=yes)
+    destroy(c, "all", reset.steps, reset.disks(wipe_disks), yes=yes)
 
 
 JSON = "one JSON object, and nothing else, on standard output"
@@ -125,13 +134,13 @@ JSON = "one JSON object, and nothing else, on standard output"
 @task(auto_shortflags=False, help={"name": "an add-on that hosts.yml does not name any more", "yes": YES})
 def addon_remove(c: Context, name: str, yes: bool = False) -> None:
     """Take an add-on out of the cluster, with all that it serves."""
-    remove(c, name, addons.removed, yes)
+    remove(c, name, removal.steps, yes)
 
 
 @task(help={"json": JSON})
 def status(c: Context, json: bool = False) -> None:
     """Show the nodes and what is wrong. Exit status 0: all is well."""
-    show_status(c, health.steps, addons.steps, as_json=json)
+    show_status(c, health.steps, addons.steps, rook_steps.steps, as_json=json)
 
 
 @task(help={"json": JSON})
@@ -156,6 +165,7 @@ ns = Collection(
     taint,
     join_worker,
     dashboard,
+    rook,
     restart,
     fix_reboot,
 )

@@ -81,7 +81,7 @@ class Cluster:
 
         `since`, by the cluster's clock, is the age that will do: by default only a look that begins from now on.
         """
-        whole = (*PARTS, *(["cluster", "healthz"] if host.name == self.master.name else []))
+        whole = self._whole(host)
         wanted = (*(whole if parts is None else parts), *besides)
         since = self.clock() if since is None else since
         with self._gates[host.name]:
@@ -95,6 +95,17 @@ class Cluster:
                 found["healthz"] = self._healthz(host, authority) if authority else ""
             self._learn(host, found)
             self._began.update({(host.name, part): began for part in wanted})
+
+    def _whole(self, host: Host) -> tuple[str, ...]:
+        """All parts of this host's look: what is about disks only where hosts.yml names some."""
+        master = host.name == self.master.name
+        ceph = any(one.disks for one in self.inventory.hosts)
+        return (
+            *PARTS,
+            *(["disks"] if host.wanted.disks else []),
+            *(["cluster", "healthz"] if master else []),
+            *(["ceph"] if master and ceph else []),
+        )
 
     def _learn(self, host: Host, found: dict[str, str]) -> None:
         known = self._found[host.name] = {**self._found[host.name], **found}

@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 ADDON = "kubefab.internal/addon"  # annotates the workload of an add-on that is applied last: NAME VERSION
+CEPH = "kubefab.internal/ceph"  # annotates rook's Ceph cluster: what of hosts.yml it was made of
+EMPTY = "empty"  # the state of a disk on which there is nothing at all
 
 
 def nothing() -> Mapping[Any, Any]:
@@ -82,6 +84,21 @@ class Volume:
 
     claim: str
     storage_class: str = ""
+
+
+@dataclass(frozen=True)
+class Ceph:
+    """rook's Ceph cluster: what it was made of, and what its operator says of it."""
+
+    mark: str
+    phase: str = ""
+    health: str = ""
+    message: str = ""
+
+    def disks(self, host: str) -> list[str]:
+        """The disks of this host that were given to it."""
+        made = (word.partition("=") for word in self.mark.split())
+        return next((devices.split(",") for name, _, devices in made if name == host and devices), [])
 
 
 @dataclass(frozen=True)
@@ -168,6 +185,9 @@ class Facts:
     tokens: Mapping[str, str] = field(default_factory=nothing)  # id -> end and description, all in base64
     info_server: str = ""
     info_ca: str = ""
+    disks: Mapping[str, str] = field(default_factory=nothing)  # path -> EMPTY, or what is on it
+    rbd: bool = False
+    ceph: Ceph | None = None
     volumes: tuple[Volume, ...] = ()
     volumes_told: bool = False  # whether the API server has said which there are
     change: Change | None = None
@@ -308,7 +328,7 @@ _READERS: Mapping[str, Reader] = {
     **{name: _one(str) for name in ("docker", "docker_cri", "cri_dockerd", "cri_socket")},
     **{name: _one(str) for name in ("kubeconfig", "admin_server", "info_server")},
     **{name: _one(_number) for name in ("cpus", "memory_mib", "disk_mib", "containers", "shims", "chains")},
-    **{name: _one("yes".__eq__) for name in ("join_begun", "etcd_data", "volumes_told")},
+    **{name: _one("yes".__eq__) for name in ("join_begun", "etcd_data", "volumes_told", "rbd")},
     **{name: _one(fingerprint) for name in ("admin_ca", "kubelet_ca", "info_ca")},
     "clock": _skew,
     "asked": _skew,
@@ -336,6 +356,8 @@ _READERS: Mapping[str, Reader] = {
     "token": _pairs("tokens"),
     "port": _pairs("ports", key=int),
     "package": _pairs("packages", convert=lambda rest: Package(*rest.split())),  # status, version
+    "disk": _pairs("disks"),
+    "ceph": _one(lambda value: Ceph(*value.split("|", 3))),
     "change": _change,
     "run": _change,
 }

@@ -90,8 +90,10 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Overlay = Annotated[Mapping[str, Any], AfterValidator(_overlay)]
 AddonName = Annotated[str, AfterValidator(_addon), Field(json_schema_extra={"enum": list(ADDON_CHOICES)})]
 Kind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
-Url = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?|file:///[^\s?#]+)$")]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+Source = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?|file:///[^\s?#]+)$")]
 Origin = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+/([^\s?#]*/)?|[a-z0-9][a-z0-9.-]*(:[0-9]+)?)$")]
+Disk = Annotated[str, Field(pattern=r"^/dev/[A-Za-z0-9][A-Za-z0-9/_.:+-]*$")]
 HostName = Annotated[str, Field(pattern=rf"^{LABEL}(\.{LABEL})*$", max_length=63)]
 
 
@@ -117,7 +119,7 @@ class Ssh(_Strict):
 class Mirror(_Strict):
     """What to ask instead; with a key where an apt mirror signs itself."""
 
-    url: Url = Field(description="a URL with http:// or https:// and no password in it")
+    url: Source = Field(description="a URL with http://, https:// or file:///, and no password in it")
     key: Fingerprint | None = Field(default=None, description="OpenPGP fingerprint, 40 hex digits in quotes")
 
 
@@ -175,6 +177,7 @@ class Machine(_Strict):
     role: Literal["master", "worker"] = Field(description="master, worker")
     schedulable: bool = Field(default=False, description="true or false, without quotes: pods on this master")
     absent: bool = Field(default=False, description="true or false, without quotes: known to be away")
+    disks: tuple[Disk, ...] = Field(default=(), description="a list of raw, empty disks for rook, each as /dev/NAME")
     ssh: Ssh = Field(default_factory=Ssh, description="what differs from the ssh settings of all hosts")
 
 
@@ -185,7 +188,7 @@ class Host(Machine):
 
 
 ShortMirror = BeforeValidator(
-    lambda mirror: {"url": mirror} if isinstance(mirror, str) else mirror, json_schema_input_type=Url | Mirror
+    lambda mirror: {"url": mirror} if isinstance(mirror, str) else mirror, json_schema_input_type=Source | Mirror
 )
 
 
@@ -347,7 +350,7 @@ def _expected(loc: Loc) -> tuple[Any, str]:
 
 
 def _contradictions(values: Values) -> Iterator[Problem]:
-    for rule in (_same_addresses, _roles, _networks, _addons, _registries, _runtime, _repository):
+    for rule in (_same_addresses, _roles, _networks, _addons, _packages, _registries, _runtime, _repository):
         yield from rule(values)
 
 
@@ -418,13 +421,19 @@ def _reach(addon: Addon, wanted: str, minor: str) -> Iterator[Problem]:
         yield ("cluster", "addons"), f"{addon.name} with Kubernetes {minor}", pinned
 
 
+def _packages(values: Values) -> Iterator[Problem]:
+    for loc, value in values.items():
+        if loc[:1] == ("mirrors",) and "//pkgs.k8s.io/" in str(loc[1:2]) and str(value).startswith("file:"):
+            yield loc, f"'{shown(value)}'", "for packages a URL that the hosts themselves can ask"
+
+
 def _registries(values: Values) -> Iterator[Problem]:
     for loc, value in values.items():
         if loc[:1] != ("mirrors",) or "://" in str(loc[1:2]):
             continue
         if loc[2:] == ("key",) and value:
             yield loc, "it for a registry", "only for a URL"
-        if loc[2:] in ((), ("url",)) and isinstance(value, str) and re.search("//[^/]+/.", value):
+        if loc[2:] in ((), ("url",)) and isinstance(value, str) and re.search("^file:|//[^/]+/.", value):
             yield loc, f"'{shown(value)}'", "for a registry a URL without a path"
 
 

@@ -50,7 +50,7 @@ def converge(c: Context, who: str, *subjects: Subject, **how: Any) -> None:
     engine_of(c).converge(who, *subjects, **how)
 
 
-def destroy(c: Context, who: str, subject: Subject, yes: bool) -> None:
+def destroy(c: Context, who: str, *subjects: Subject, yes: bool) -> None:
     """Brings hosts to states in which something is lost: told first, and asked for."""
     run = engine_of(c)
     alone = who != "all"  # a host alone may have lost its master long ago
@@ -58,9 +58,9 @@ def destroy(c: Context, who: str, subject: Subject, yes: bool) -> None:
     if not run.dry:
         if not alone and (strangers := run.strangers()):
             raise KubefabError(_STRANGERS.format(", ".join(strangers), run.cluster.inventory.path))
-        if losses := run.gaps(hosts, subject):
+        if losses := run.gaps(hosts, *subjects):
             _ask(losses, yes)
-    run.converge(who, subject, alone=alone)
+    run.converge(who, *subjects, alone=alone)
 
 
 def admit(c: Context, shown: Callable[[Inventory], Addon], hold: bool, port: int) -> None:
@@ -94,7 +94,7 @@ def remove(c: Context, name: str, subject: Callable[[str], Subject], yes: bool) 
     """Takes an add-on away: what goes with it is told first, and asked for."""
     run = engine_of(c)
     _check_removable(name, run.cluster.inventory)
-    hosts = run.look("master", "volumes")
+    hosts = run.look("master", "volumes", "ceph")
     if not run.dry and (losses := run.gaps(hosts, subject(name))):
         _ask(losses, yes)
     run.converge("master", subject(name))

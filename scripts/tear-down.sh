@@ -43,7 +43,7 @@ if [ -n "$(mounts)" ]; then
     echo "still mounted:" "$(mounts)" >&2
     exit 1
 fi
-for directory in /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/kubefab; do
+for directory in /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/kubefab /var/lib/rook; do
     if [ -d "$directory" ]; then
         find "$directory" -mindepth 1 -delete
         rmdir "$directory" 2>/dev/null || true # it may be a disk of its own

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kubefab import facts
-from kubefab.facts import Change, ClusterFacts, Facts, Node, Package, Unit, Volume, Workload
+from kubefab.facts import Ceph, Change, ClusterFacts, Facts, Node, Package, Unit, Volume, Workload
 
 CAPTURED = Path(__file__).parent / "captured"
 FLANNEL = (
@@ -103,6 +103,9 @@ MASTER = Facts(
     info_server="https://lab.kubefab.internal:6443",
     info_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYQ=="),
     change=Change("the control plane is there", 1795377600),
+    disks={"/dev/sdb": "empty", "/dev/sda": "partitions"},
+    rbd=True,
+    ceph=Ceph("1.20.6 cluster-test manager=/dev/sdb", "Ready", "HEALTH_OK", "Cluster created successfully"),
     volumes=(Volume("default/data", "local-path"),),
     volumes_told=True,
 )

@@ -19,7 +19,7 @@ from kubefab.converge import Engine
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ADDON
 from kubefab.report import Failure, Report
-from kubefab.steps import addons, health, reset
+from kubefab.steps import addons, health, removal, reset
 from tests.fakes import Clock, World, cluster, world
 
 ROOT = Path(__file__).parent.parent
@@ -151,19 +151,19 @@ def put_metrics_server(run: Run) -> None:
 def test_an_addon_is_not_removed_without_yes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     put_metrics_server(run)
     with pytest.raises(KubefabError, match="without a terminal it wants --yes"):
-        runbook.remove(run.context, "metrics-server", addons.removed, yes=False)
+        runbook.remove(run.context, "metrics-server", removal.steps, yes=False)
     assert capsys.readouterr().out == "manager  - metrics-server 0.9.0, with all that it serves\n"
     assert run.ran == []
 
 
 def test_what_is_no_addon_is_told_with_those_that_are(run: Run) -> None:
     with pytest.raises(KubefabError, match=r"found no add-on 'flannel'.*allowed: metrics-server"):
-        runbook.remove(run.context, "flannel", addons.removed, yes=True)
+        runbook.remove(run.context, "flannel", removal.steps, yes=True)
 
 
 def test_an_addon_that_is_not_there_needs_no_removal(run: Run) -> None:
     run("manager").parts.update(node=ADMIN, cluster='answer {"items": []}', volumes="volumes_told yes")
-    runbook.remove(run.context, "metrics-server", addons.removed, yes=False)
+    runbook.remove(run.context, "metrics-server", removal.steps, yes=False)
     assert run.ran == []
 
 

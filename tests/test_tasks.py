@@ -20,6 +20,7 @@ NAMES = (
     "taint",
     "join-worker",
     "dashboard",
+    "rook",
     "restart",
     "fix-reboot",
     "cluster.up",
@@ -45,6 +46,7 @@ PRE = {
     "taint": ["init_master"],
     "join-worker": ["install_flannel"],
     "dashboard": ["join_worker"],
+    "rook": ["join_worker"],
     "cluster.up": ["preflight", "install_docker", "install_kubeadm", "init_master"],
     # These two name a host, which a pre= task could not see.
     "node.join": [],

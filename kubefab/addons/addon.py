@@ -76,9 +76,7 @@ class Addon:
 
     def documents(self, texts: Iterable[str], version: Version) -> list[Document]:
         """What is applied, the marked workload last: once it is there, all of it is."""
-        import yaml
-
-        found = [document for text in texts for document in yaml.safe_load_all(text) if document]
+        found = [document for text in texts for document in parsed(text)]
         edited = [*(made for document in found for made in self.edit(document)), *copy.deepcopy(self.extra)]
         marked = [document for document in edited if self._is_workload(document)]
         for document in marked:
@@ -89,6 +87,14 @@ class Addon:
         about = document["metadata"]
         named = f"{about.get('namespace')}/{about['name']}" == self.workload
         return named and document["kind"] in ("Deployment", "DaemonSet")
+
+
+def parsed(text: str) -> list[Document]:
+    import yaml
+
+    # rook's kinds are a megabyte: half a minute in Python, a second in C, which not every PyYAML has.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return [document for document in yaml.load_all(text, Loader=loader) if document]
 
 
 def number(minor: str) -> tuple[int, ...]:

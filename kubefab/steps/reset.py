@@ -1,10 +1,12 @@
 """A host as clean as before kubeadm. The states are absences; none of them needs a living cluster."""
 
+from collections.abc import Callable, Sequence
+
 from kubefab import render
 from kubefab.cluster import Cluster
-from kubefab.facts import Facts
+from kubefab.facts import EMPTY, Facts
 from kubefab.remote import Host
-from kubefab.step import Step, script
+from kubefab.step import Gap, Step, script
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -28,6 +30,25 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         Step("no control plane has a name here", named, forget_names, parts=("system",)),
     ]
+
+
+def disks(wipe: bool) -> Callable[[Cluster, Host], list[Step]]:
+    """The disks that hosts.yml gives to rook, as they were bought; only for those who ask for it."""
+
+    def subject(_: Cluster, host: Host) -> list[Step]:
+        named = host.wanted.disks if wipe else ()
+        wiped = Step("its disks are empty", written(named), script("wipe-disks.sh", *named), _DISKS, parts=("disks",))
+        return [wiped] if named else []
+
+    return subject
+
+
+def written(disks: Sequence[str]) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        found = {disk: facts.disks.get(disk, "not there") for disk in disks}
+        return ", ".join(f"{disk}, with all on it ({state})" for disk, state in found.items() if state != EMPTY) or None
+
+    return gap
 
 
 def leftovers(facts: Facts) -> str | None:
@@ -59,4 +80,5 @@ def named(facts: Facts) -> str | None:
     return ", ".join(f"{name} in /etc/hosts" for name in endpoints(facts)) or None
 
 
+_DISKS = "what still uses it? on the host: lsblk; after a reboot nothing of Ceph does"
 _HINT = "if something of it comes back or stays, reboot the host and run the same command again"

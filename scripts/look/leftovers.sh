@@ -13,7 +13,7 @@ echo "chains $({ iptables-save; ip6tables-save; } | grep -cE '^:(KUBE|FLANNEL|CN
 while read -r _ target _; do
     case $target in /var/lib/kubelet/*) echo "mount $target" ;; esac
 done </proc/mounts
-for directory in /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/kubefab; do
+for directory in /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/kubefab /var/lib/rook; do
     for inside in "$directory"/*; do
         if [ -e "$inside" ]; then
             echo "directory $directory"

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubefab.addons import ADDONS, Addon
+from kubefab.addons import ADDONS, Addon, Manifest
 from kubefab.addons.addon import Document
+from kubefab.addons.rook import CLUSTER, CLUSTER_TEST, cluster_documents, cluster_mark
 from kubefab.facts import ADDON
 
 ROOT = Path(__file__).parent.parent.parent
@@ -96,3 +97,22 @@ def test_the_version_goes_by_the_minor(addon: str, minor: str, wanted: str, foun
 def test_every_manifest_is_pinned(addon: Addon) -> None:
     for version in addon.versions:
         assert all(one.url.startswith("https://") and len(one.sha256) == 64 for one in version.manifests)
+
+
+@pytest.mark.parametrize("used", [CLUSTER, CLUSTER_TEST], ids=["cluster", "cluster-test"])
+def test_a_ceph_cluster_is_made_of_the_named_disks_and_no_other(
+    used: Manifest, golden: Callable[[str, str], None]
+) -> None:
+    name = used.url.rpartition("/")[2]
+    text = (CAPTURED / f"rook-{name}").read_bytes()
+    assert hashlib.sha256(text).hexdigest() == used.sha256
+    disks = {"client": ["/dev/sdb"], "client2": ["/dev/sdb", "/dev/sdc"]}
+    documents = cluster_documents(text.decode(), disks, cluster_mark(used, disks))
+    golden(f"addons/rook-{name}", yaml.safe_dump_all(documents, sort_keys=False))
+
+
+def test_rooks_second_provisioner_does_not_wait_for_a_second_node() -> None:
+    operator = (CAPTURED / "rook-operator.yaml").read_text()
+    (version,) = ADDONS["rook"].versions
+    (found,) = [one for one in ADDONS["rook"].documents([operator], version) if one["kind"] == "OperatorConfig"]
+    assert found["spec"]["driverSpecDefaults"]["controllerPlugin"]["replicas"] == 1

@@ -36,12 +36,17 @@ spec:
 def named(inv: Kubefab) -> Iterator[Path]:
     """A cluster with the add-ons that hosts.yml names."""
     mended(inv)
+    take_away(inv)
     hosts = hosts_file(inv.state / "addons.yml", MASTER, WORKER, cluster={"addons": WITH})
     planned = inv("--dry", "cluster.up", hosts=hosts).well().stdout
     assert "+ metrics-server is applied" in planned
     assert "+ local-path is applied" in planned
     inv("cluster.up", hosts=hosts).well()
     yield hosts
+    take_away(inv)
+
+
+def take_away(inv: Kubefab) -> None:
     kubectl("delete", "pod/writer", "pvc/data", "--ignore-not-found")
     kubectl("wait", "--for=delete", "pv", "--all", "--timeout=60s")
     for name in ("local-path", "metrics-server"):

@@ -1,13 +1,13 @@
 """Add-ons as states: applied by their mark, answering, and gone."""
 
+import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from kubefab import downloads
 from kubefab.addons import ADDONS
-from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Volume, Workload
+from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import MISSING, NO_CLUSTER, Step
 from kubefab.steps import addons
@@ -24,9 +24,10 @@ def steps(hosts: str = NAMED) -> list[Step]:
     return addons.steps(made, made.master)
 
 
-def live(mark: str | None = None, apis: dict[str, str] | None = None, taints: tuple[str, ...] = ()) -> Facts:
+def live(mark: str | None = None, apis: dict[str, str] | None = None, taint: str = "") -> Facts:
     workload = Workload(1, 1, annotations={} if mark is None else {ADDON: mark})
-    nodes = {"manager": Node("manager", taints=(CONTROL_PLANE,)), "client": Node("client", ready=True, taints=taints)}
+    taints = {taint: "NoSchedule"} if taint else {}
+    nodes = {"manager": Node("manager", taints={CONTROL_PLANE: "NoSchedule"}), "client": Node("client", taints=taints)}
     return Facts(cluster=ClusterFacts(nodes=nodes, workloads={SERVER: workload}, apis=apis or {}))
 
 
@@ -53,11 +54,11 @@ def test_one_look_tells_whether_all_of_it_is_applied(found: Facts, told: str | N
 
 
 @pytest.mark.parametrize(
-    ("taints", "told"),
-    [((), None), ((MASTER,), "every node is a master with kubeadm's taint"), (("gpu",), None)],
+    ("taint", "told"),
+    [("", None), (MASTER, "every node is a master with kubeadm's taint"), ("gpu", None)],
 )
-def test_a_node_that_takes_no_pods_is_told_before_anything_waits(taints: tuple[str, ...], told: str | None) -> None:
-    assert steps()[0].gap(live(taints=taints)) == told
+def test_a_node_that_takes_no_pods_is_told_before_anything_waits(taint: str, told: str | None) -> None:
+    assert steps()[0].gap(live(taint=taint)) == told
 
 
 def test_nothing_is_said_of_the_nodes_of_a_cluster_that_is_not_there() -> None:
@@ -81,7 +82,7 @@ def test_what_carries_the_mark_is_applied_after_all_the_rest(monkeypatch: pytest
     close(made.master)
     assert [line.split()[:3] for line in world(made, "manager").ran] == [["kubectl.sh", "apply", "--server-side"]] * 2
     payloads.append(world(made, "manager").payloads["kubectl.sh"])
-    assert [one["kind"] for one in yaml.safe_load_all(payloads[-1])] == ["Deployment"]
+    assert [one["kind"] for one in json.loads(payloads[-1])["items"]] == ["Deployment"]
 
 
 def test_a_version_that_is_not_documented_for_this_minor_is_a_warning_that_names_the_range() -> None:
@@ -98,28 +99,3 @@ def test_a_version_that_is_not_documented_for_this_minor_is_a_warning_that_names
 def test_the_dashboard_is_todays_unless_hosts_yml_names_the_other(named: str, meant: str) -> None:
     found = cluster(HOSTS.replace("1.37.2\n", f"1.37.2\n  addons: {named}\n")).inventory
     assert addons.addon_shown(found) is ADDONS[meant]
-
-
-def removal(name: str) -> list[Step]:
-    made = cluster()
-    return addons.removed(name)(made, made.master)
-
-
-@pytest.mark.parametrize(
-    ("found", "told"),
-    [
-        (Facts(), None),
-        (Facts(cluster=ClusterFacts()), "the API server does not tell which volumes there are"),
-        (Facts(cluster=ClusterFacts(), volumes_told=True), None),
-        (Facts(volumes=(Volume("default/data", "local-path"),)), "volumes of these claims: default/data"),
-        (Facts(volumes=(Volume("default/data", "other"),)), None),
-    ],
-)
-def test_storage_that_keeps_volumes_is_not_removed(found: Facts, told: str | None) -> None:
-    assert step(removal("local-path"), "nothing is kept by local-path").gap(found) == told
-
-
-def test_an_addon_is_gone_when_its_mark_is() -> None:
-    gone = step(removal("metrics-server"), "metrics-server is not there")
-    assert gone.gap(live("metrics-server 0.9.0")) == "metrics-server 0.9.0, with all that it serves"
-    assert gone.gap(live()) is None

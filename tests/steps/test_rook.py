@@ -1,0 +1,138 @@
+"""rook: its disks, its operator, and the Ceph cluster that is made of them."""
+
+import json
+
+import pytest
+
+from kubefab.addons.rook import CLUSTER, CLUSTER_TEST, cluster_manifest, cluster_mark
+from kubefab.facts import Ceph, Facts
+from kubefab.releases import CONTROL_PLANE
+from kubefab.step import MISSING, Step
+from kubefab.steps import rook
+from tests.fakes import HOSTS, cluster, looked, step
+
+DISKS = HOSTS.replace("10.250.0.11, role: worker", "10.250.0.11, role: worker, disks: [/dev/sdb, /dev/sdc]")
+NAMED = DISKS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, rook]\n")
+MARK = "1.20.6 cluster-test client=/dev/sdb,/dev/sdc"
+READY = "the Ceph cluster is Ready, and healthy"
+
+
+def of(host: str, hosts: str = DISKS, ceph: str = "", disks: str = "") -> list[Step]:
+    made = looked({"manager": {"ceph": ceph}, "client": {"disks": disks}}, hosts)
+    return rook.deployed(made, made.hosts[host])
+
+
+def test_up_does_it_only_where_hosts_yml_names_it() -> None:
+    for text, named in ((DISKS, False), (NAMED, True)):
+        made = cluster(text)
+        assert bool(rook.steps(made, made.master)) == named
+        assert rook.steps(made, made.hosts["client"]) == []
+
+
+def test_a_look_asks_for_disks_only_where_hosts_yml_names_some() -> None:
+    made = looked({}, DISKS)
+    for name in made.hosts:
+        made.look(made.hosts[name])
+    looks = {name: vars(host)["world"].looks[0] for name, host in made.hosts.items()}
+    assert ("disks" in looks["client"], "ceph" in looks["manager"]) == (True, True)
+    assert ("disks" in looks["manager"], "ceph" in looks["client"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("disks", "ceph", "told"),
+    [
+        ("disk /dev/sdb empty\ndisk /dev/sdc empty", "", None),
+        ("disk /dev/sdb ext4\ndisk /dev/sdc in use", "", "client /dev/sdb: ext4, client /dev/sdc: in use"),
+        ("disk /dev/sdb empty", "", "client /dev/sdc: not there"),
+        # Once they are Ceph's they are neither raw nor empty, and shall not be.
+        ("disk /dev/sdb ceph_bluestore\ndisk /dev/sdc ceph_bluestore", f"ceph {MARK}|Ready|HEALTH_OK|", None),
+        ("disk /dev/sdb ceph_bluestore\ndisk /dev/sdc ext4", "ceph 1 x client=/dev/sdb|||", "client /dev/sdc: ext4"),
+    ],
+)
+def test_a_disk_with_anything_on_it_is_never_given_to_ceph(disks: str, ceph: str, told: str | None) -> None:
+    made = looked({"manager": {"ceph": ceph}, "client": {"disks": disks}}, DISKS)
+    check = step(rook.deployed(made, made.master), "the disks for Ceph are raw and empty")
+    assert check.gap(made.facts(made.master)) == told
+
+
+def test_a_disk_of_a_host_that_did_not_answer_is_not_given_away_unseen() -> None:
+    made = looked({"manager": {}}, DISKS)
+    told = step(rook.deployed(made, made.master), "the disks for Ceph are raw and empty").gap(Facts())
+    assert told == "client /dev/sdb: not there, client /dev/sdc: not there"
+
+
+def test_no_disk_at_all_is_told() -> None:
+    assert step(of("manager", HOSTS), "there are disks for it").gap(Facts()) == "no host of hosts.yml has `disks:`"
+    assert step(of("manager"), "there are disks for it").gap(Facts()) is None
+
+
+@pytest.mark.parametrize(("taint", "told"), [(CONTROL_PLANE, "kubeadm's taint is on client"), ("gpu", None)])
+def test_a_node_that_has_disks_has_to_take_pods(taint: str, told: str | None) -> None:
+    node = {
+        "kind": "Node",
+        "metadata": {"name": "client"},
+        "spec": {"taints": [{"key": taint}]},
+        "status": {"nodeInfo": {"machineID": "abc"}},
+    }
+    live = "answer " + json.dumps({"items": [node]})
+    made = looked({"manager": {"cluster": live}, "client": {"system": "machine_id abc"}}, DISKS)
+    assert step(rook.deployed(made, made.master), "the nodes with disks take pods").gap(Facts()) == told
+
+
+@pytest.mark.parametrize(("nodes", "used"), [(1, CLUSTER_TEST), (2, CLUSTER_TEST), (3, CLUSTER)])
+def test_below_three_nodes_it_is_upstreams_cluster_for_fewer(nodes: int, used: object) -> None:
+    assert cluster_manifest(nodes) is used
+
+
+def test_the_mark_tells_of_what_the_ceph_cluster_was_made() -> None:
+    assert cluster_mark(CLUSTER_TEST, {"client": ["/dev/sdb", "/dev/sdc"]}) == MARK
+    assert Ceph(MARK).disks("client") == ["/dev/sdb", "/dev/sdc"]
+    assert Ceph(MARK).disks("manager") == []
+
+
+@pytest.mark.parametrize(
+    ("ceph", "told"),
+    [(None, MISSING), (Ceph(MARK), None), (Ceph("1 x"), "1 x")],
+)
+def test_a_ceph_cluster_of_other_disks_is_applied_anew(ceph: Ceph | None, told: str | None) -> None:
+    assert step(of("manager"), "the Ceph cluster is applied").gap(Facts(ceph=ceph)) == told
+
+
+def test_a_ceph_cluster_that_was_applied_by_hand_is_left_alone() -> None:
+    other = step(of("manager"), "no other Ceph cluster is there")
+    assert other.gap(Facts(ceph=Ceph(""))) == "one that was applied by hand"
+    assert other.gap(Facts(ceph=Ceph(MARK))) is None
+    assert other.gap(Facts()) is None
+
+
+def test_a_ceph_cluster_stays_what_it_was_made_of_when_nodes_come() -> None:
+    made = MARK.replace("cluster-test", "cluster")
+    found = step(of("manager", ceph=f"ceph {made}|Ready|HEALTH_OK|"), "the Ceph cluster is applied")
+    assert found.gap(Facts(ceph=Ceph(made))) is None
+
+
+def test_an_operator_without_a_word_is_told_in_bounded_time() -> None:
+    silent = step(of("manager"), "rook's operator takes care of it")
+    assert silent.gap(Facts(ceph=Ceph(MARK))) == "its operator has not said a word of it: neither a phase nor a message"
+    assert silent.gap(Facts(ceph=Ceph(MARK, "Progressing"))) is None
+    assert 0 < silent.within <= 120
+
+
+@pytest.mark.parametrize(
+    ("ceph", "told"),
+    [
+        (Ceph(MARK, "Progressing", "", "Configuring Ceph Mons"), "Progressing: Configuring Ceph Mons"),
+        (Ceph(MARK, "Ready", "HEALTH_ERR"), "HEALTH_ERR"),
+        (Ceph(MARK, "Ready", ""), "no word of its health"),
+        (Ceph(MARK, "Ready", "HEALTH_WARN"), None),
+        (Ceph(MARK, "Ready", "HEALTH_OK"), None),
+    ],
+)
+def test_it_is_ready_with_its_health(ceph: Ceph, told: str | None) -> None:
+    assert step(of("manager"), READY).gap(Facts(ceph=ceph)) == told
+
+
+def test_what_is_not_as_documented_is_a_warning() -> None:
+    told = step(of("manager", disks="disk /dev/sdb empty"), "rook is applied").warning
+    assert told.startswith("rook 1.20.6 is documented for Kubernetes 1.31 to 1.36, and this is 1.37; no rbd in")
+    assert "rbd" not in step(of("manager", disks="disk /dev/sdb empty\nrbd yes"), "rook is applied").warning
