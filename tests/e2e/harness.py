@@ -40,7 +40,7 @@ Got = TypeVar("Got")
 
 # A bootstrap token; the names of a machine's events, client.18ea78435f8d4d2f, look just like one.
 TOKEN = re.compile(rf"\b(?!({'|'.join(machine_names(MOST_MACHINES))})\.)[a-z0-9]{{6}}\.[a-z0-9]{{16}}\b")
-SECRETS = (TOKEN, re.compile("client-key-data|PRIVATE KEY|certificateKey"))
+SECRETS = (TOKEN, re.compile("client-key-data|PRIVATE KEY|certificateKey"), re.compile(r"eyJ[\w-]+\.eyJ"))
 
 
 @dataclass(frozen=True)
