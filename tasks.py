@@ -2,9 +2,20 @@
 
 from invoke import Collection, Context, task
 
-from kubefab.runbook import admit, converge, destroy, remove, save_kubeconfig, show_explained, show_status
+from kubefab.runbook import (
+    admit,
+    converge,
+    destroy,
+    list_images,
+    preload,
+    remove,
+    save_kubeconfig,
+    show_explained,
+    show_status,
+)
 from kubefab.steps import (
     addons,
+    bundle,
     control_plane,
     health,
     network,
@@ -155,6 +166,41 @@ def kubeconfig(c: Context, output: str, force: bool = False) -> None:
     save_kubeconfig(c, output, force)
 
 
+@task(name="list")
+def list_all(c: Context) -> None:
+    """List the images that a cluster of this hosts.yml needs, as its own kubeadm names them."""
+    list_images(c, addons.all_images)
+
+
+PRELOAD = {
+    "host": "a host of hosts.yml, and once more for another; all of them where none is named",
+    "image": "this one alone, by its name",
+    "from_": "the images in this file, as docker save and ctr export write it",
+}
+
+
+@task(name="preload", iterable=["host"], auto_shortflags=False, help=PRELOAD)
+def preload_images(c: Context, host: list[str], image: str = "", from_: str = "") -> None:
+    """Bring images onto hosts that cannot pull them, from one that can, or from a file."""
+    preload(c, host, addons.all_images, image, from_)
+
+
+BUILDER = "a host of hosts.yml with a way to the internet, the only one to be changed"
+
+
+@task(positional=[], auto_shortflags=False, help={"host": BUILDER, "output": "the file to write"})
+def make(c: Context, output: str, host: str = "master") -> None:
+    """Put packages, images and manifests of such a cluster into one file, for hosts without internet."""
+    contents = bundle.gathered(output, packages.bundled, addons.all_images, addons.all_manifests)
+    converge(c, host, checks.steps, runtime.steps, packages.steps, contents)
+
+
+@task
+def use(c: Context) -> None:
+    """Bring the bundle that hosts.yml names onto every host, as `cluster.up` would."""
+    converge(c, "all", checks.steps, bundle.named, bundle.steps)
+
+
 ns = Collection(
     preflight,
     install_docker,
@@ -172,4 +218,6 @@ ns = Collection(
 ns.add_collection(Collection("cluster", up, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join))
 ns.add_collection(Collection("addon", remove=addon_remove))
+ns.add_collection(Collection("bundle", make, use))
+ns.add_collection(Collection("images", list_all, preload_images))
 ns.add_collection(lab)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import tenacity
 
@@ -216,7 +217,7 @@ class Engine:
         if step.close:
             self._warn(host, step)
             self.report.running(host.name, step.title, gap)
-            step.close(host.during(step.title))
+            step.close(host.during(step.title, partial(self.report.running, host.name, step.title)))
         asked = self.cluster.clock()
         if step.close:
             self._look_again(host, step, asked)

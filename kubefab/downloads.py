@@ -3,13 +3,16 @@
 import hashlib
 import os
 from base64 import b64decode
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import tenacity
 
+from kubefab import bundle, render
 from kubefab.errors import HostError
+from kubefab.inventory import Inventory
 
 SECONDS = 30
 
@@ -58,7 +61,10 @@ def _read(url: str) -> bytes:
 
 def pinned(url: str, sha256: str) -> bytes:
     """The bytes at a URL if they are those that were pinned."""
-    found = fetch(url)
+    return checked(url, fetch(url), sha256)
+
+
+def checked(url: str, found: bytes, sha256: str) -> bytes:
     if (digest := hashlib.sha256(found).hexdigest()) != sha256:
         raise HostError(f"{url}: its sha256 is {digest}, pinned is {sha256}", hint="ask who changed it, and why")
     return found
@@ -76,6 +82,13 @@ def kept(url: str, sha256: str) -> bytes:
     draft.write_bytes(found)
     draft.replace(file)
     return found
+
+
+def manifest(inventory: Inventory, url: str, sha256: str, get: Callable[[str, str], bytes] | None = None) -> bytes:
+    """A pinned manifest: out of hosts.yml's bundle, or from its public address or that one's mirror."""
+    if inventory.bundle:
+        return checked(url, bundle.read(inventory.bundle, bundle.manifest_name(url)), sha256)
+    return (get or pinned)(render.mirrored(url, inventory)[0], sha256)
 
 
 def key(url: str, fingerprint: str) -> bytes:

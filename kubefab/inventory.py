@@ -209,6 +209,9 @@ class HostsFile(_Strict):
     proxy: Annotated[Proxy | None, ShortProxy] = Field(
         default=None, description="the hosts' way to the internet: a URL, or a mapping of http, https, no_proxy"
     )
+    bundle: File | None = Field(
+        default=None, description="the one source, a file that `inv bundle.make` wrote, beside hosts.yml or with ~"
+    )
     ssh: Ssh = Field(default_factory=Ssh, description="the way to all hosts")
     hosts: Mapping[HostName, Machine] = Field(
         min_length=1,
@@ -224,6 +227,7 @@ class Inventory(_Strict):
     cluster: Cluster
     mirrors: Mapping[str, Mirror]
     proxy: Proxy | None = None
+    bundle: Path | None = None
     hosts: tuple[Host, ...]
 
     @property
@@ -285,7 +289,9 @@ def parse(text: str, path: Path) -> Inventory:
         raise InventoryError("\n".join(f"{path}:{line}: {text}" for line, text in sorted(tree.problems)))
     mirrors = {name: _mirror(name, mirror) for name, mirror in file.mirrors.items()}
     hosts = tuple(_host(name, machine, file.ssh) for name, machine in file.hosts.items())
-    return Inventory(path=path, cluster=file.cluster, mirrors=mirrors, proxy=file.proxy, hosts=hosts)
+    return Inventory(
+        path=path, cluster=file.cluster, mirrors=mirrors, proxy=file.proxy, bundle=file.bundle, hosts=hosts
+    )
 
 
 def _mirror(origin: str, mirror: Mirror) -> Mirror:

@@ -8,8 +8,8 @@ import socket
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property
@@ -49,6 +49,12 @@ def look_program() -> str:
     parts = [path for path in sorted((SCRIPTS / "look").glob("*.sh")) if path.stem != "look"]
     functions = [f"look_{path.stem}() (\n{path.read_text()})\n" for path in parts]
     return "".join(functions) + script_text("look/look.sh")
+
+
+def fed(script: str, payload: str = "") -> str:
+    """A program that is scripts/SCRIPT with this standard input, though it travels over standard input itself."""
+    body = f"main() {{\n{script_text(script)}\n}}\n"
+    return body + f'printf %s {b64encode(payload.encode()).decode()} | base64 -d | main "$@"\n'
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,20 @@ class Link:
         return Answer(status, output.decode(errors="replace"), errors.decode(errors="replace"), began)
 
     @contextmanager
+    def channel(self, command: str) -> Iterator[paramiko.Channel]:
+        """A command's bare channel, for what is too big for memory. HostError where the connection is lost."""
+        transport = self.transport()
+        with self._channels, ExitStack() as stack:
+            self.trips += 1
+            try:
+                channel = transport.open_session(timeout=CONNECT_SECONDS)
+                stack.callback(channel.close)
+                channel.exec_command(command)
+                yield channel
+            except (OSError, EOFError, paramiko.SSHException) as error:
+                raise HostError("the connection was lost", str(error), "run the same command again") from error
+
+    @contextmanager
     def forward(self, port: int, remote_port: int) -> Iterator[None]:
         """localhost:port here is localhost:remote_port there, as long as the context lasts."""
         self.transport()
@@ -198,14 +218,15 @@ class Host:
     link: Link
     log: "Log"
     title: str = ""  # of the step whose change is being made
+    tell: Callable[[str], None] = lambda _: None  # hears how far a long change is
 
     @property
     def name(self) -> str:
         return self.wanted.name
 
-    def during(self, title: str) -> "Host":
-        """The same host, for the change that this step makes."""
-        return replace(self, title=title)
+    def during(self, title: str, tell: Callable[[str], None] = lambda _: None) -> "Host":
+        """The same host, for the change that this step makes; `tell` hears how far it is."""
+        return replace(self, title=title, tell=tell)
 
     def look(self, parts: tuple[str, ...], paths: list[str]) -> dict[str, str]:
         """The parts of a look, in one round trip."""
@@ -231,11 +252,11 @@ class Host:
         answer = self._run(carried + script_text("change.sh"), (self.title, *args), None)
         return self._checked(answer, script, args, secret)
 
-    def ask(self, script: str, *args: str, payload: str = "", secret: bool = False) -> str:
+    def ask(
+        self, script: str, *args: str, payload: str = "", secret: bool = False, seconds: float = LOOK_SECONDS
+    ) -> str:
         """What a short program prints; for what is no change of a host's state. HostError where it fails."""
-        body = f"main() {{\n{script_text(script)}\n}}\n"
-        feed = f'printf %s {b64encode(payload.encode()).decode()} | base64 -d | main "$@"\n'
-        return self._checked(self._run(body + feed, args, LOOK_SECONDS), script, args, secret)
+        return self._checked(self._run(fed(script, payload), args, seconds), script, args, secret)
 
     @contextmanager
     def lock(self, holder: str) -> Iterator[None]:

@@ -32,6 +32,7 @@ SYSCTL = {
     "net.bridge.bridge-nf-call-ip6tables": "1",
     "net.ipv4.ip_forward": "1",
 }
+BUNDLE = "/var/lib/kubefab-bundle"
 PROXY = "/etc/default/kubefab-proxy"
 
 
@@ -187,9 +188,11 @@ def kernel() -> dict[str, str]:
 
 def apt(inventory: Inventory) -> dict[str, str]:
     """The Kubernetes repository and the pin on one version."""
+    ours = f"[trusted=yes] file:{BUNDLE}/packages ./"  # its checksums came over SSH
     return {
         "/etc/apt/sources.list.d/kubernetes.list": file(
-            "etc/apt/sources.list.d/kubernetes.list", keyring=KEYRING, repository=repository(inventory)[0]
+            "etc/apt/sources.list.d/kubernetes.list",
+            source=ours if inventory.bundle else f"[signed-by={KEYRING}] {repository(inventory)[0]} /",
         ),
         "/etc/apt/preferences.d/kubernetes": file(
             "etc/apt/preferences.d/kubernetes", version=inventory.cluster.kubernetes
@@ -203,7 +206,15 @@ def completion() -> dict[str, str]:
 
 def paths(inventory: Inventory) -> list[str]:
     """Every file that kubefab keeps on a host: what the look is asked about."""
-    return [*proxy(inventory), *runtime(inventory), *kernel(), *apt(inventory), KEYRING, *completion()]
+    return [
+        f"{BUNDLE}/SHA256SUMS",
+        *proxy(inventory),
+        *runtime(inventory),
+        *kernel(),
+        *apt(inventory),
+        KEYRING,
+        *completion(),
+    ]
 
 
 def endpoint(inventory: Inventory) -> str:

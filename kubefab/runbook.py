@@ -3,13 +3,14 @@
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit
 from invoke.executor import Executor
@@ -22,6 +23,9 @@ from kubefab.errors import KubefabError
 from kubefab.inventory import Inventory
 from kubefab.remote import Host
 from kubefab.render import API_PORT
+
+if TYPE_CHECKING:
+    from kubefab.images import Addons
 
 HOSTS = "INV_HOSTS"
 
@@ -131,6 +135,38 @@ def show_explained(c: Context, as_json: bool) -> None:
     print(explain.as_json({"cluster": name, **told}) if as_json else explain.as_tree(name, told))
 
 
+def list_images(c: Context, addons: "Addons") -> None:
+    """The images that a cluster of this hosts.yml needs."""
+    print("\n".join(_needed(engine_of(c), addons)))
+
+
+def preload(c: Context, who: Sequence[str], addons: "Addons", image: str, file: str) -> None:
+    """Images onto hosts: all that a cluster needs, one, or those in a file of this computer."""
+    from kubefab import carry, images
+    from kubefab.steps.images import from_file, given
+
+    if image and file:
+        raise KubefabError("--image and --from are two ways; one of them, or none, is meant")
+    run = engine_of(c)
+    with TemporaryDirectory(prefix="kubefab-") as folder:
+        if file:
+            path = Path(file).expanduser()
+            subject = from_file(path, images.inside(path), carry.sha256(path))
+        else:
+            wanted = [images.full_name(image)] if image else _needed(run, addons)
+            subject = given(images.Stock(run.cluster, Path(folder)), wanted)
+        for name in who or ("all",):
+            run.converge(name, subject)
+
+
+def _needed(run: Engine, addons: "Addons") -> list[str]:
+    from kubefab import images
+
+    with run.only_looking():
+        run.look("all")
+    return images.needed(run.cluster, addons)
+
+
 def save_kubeconfig(c: Context, output: str, force: bool) -> None:
     """Fetches the admin's kubeconfig into a file of this computer."""
     run = engine_of(c)
@@ -214,6 +250,7 @@ class Runbook(Executor):
 NEXT = {
     "cluster.up": "next: inv cluster.status, or kubectl for this computer: inv cluster.kubeconfig --output FILE",
     "node.join": "next: inv cluster.status",
+    "bundle.make": "next: where there is no internet, in hosts.yml: bundle: FILE",
     "cluster.reset": "next: inv cluster.up",
     "restart": "next: inv cluster.up",
 }

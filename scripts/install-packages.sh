@@ -3,13 +3,21 @@
 # turn out to be missing or out of date.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
+# Where a bundle is the one source, apt is to ask no other.
+if grep -qs /var/lib/kubefab-bundle /etc/apt/sources.list.d/kubernetes.list; then
+    only='-o Dir::Etc::sourcelist=sources.list.d/kubernetes.list -o Dir::Etc::sourceparts=-'
+else
+    only=
+fi
+# shellcheck disable=SC2086  # $only is none or several words
 install() {
-    apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
+    apt-get $only -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
         install --no-install-recommends --allow-change-held-packages "$@" </dev/null
 }
 # Without any list, as on a new machine, apt would only find out slowly.
 have_lists() { set -- /var/lib/apt/lists/*_Packages* && [ -e "$1" ]; }
 { have_lists && install "$@"; } || {
-    apt-get -q -o DPkg::Lock::Timeout=600 update
+    # shellcheck disable=SC2086
+    apt-get $only -q -o DPkg::Lock::Timeout=600 update
     install "$@"
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 from kubefab.cluster import Cluster
 from kubefab.errors import KubefabError
 from kubefab.inventory import Inventory, parse
-from kubefab.remote import Host, Log
+from kubefab.remote import LOOK_SECONDS, Host, Log
 from kubefab.step import Step
 
 HOSTS = """\
@@ -64,7 +64,9 @@ class FakeHost(Host):
         self.world.payloads[script] = payload
         return ""
 
-    def ask(self, script: str, *args: str, payload: str = "", secret: bool = False) -> str:
+    def ask(
+        self, script: str, *args: str, payload: str = "", secret: bool = False, seconds: float = LOOK_SECONDS
+    ) -> str:
         self.world.ran.append(" ".join((script, *args)))
         return self.world.answers.get(script, "")
 

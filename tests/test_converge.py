@@ -70,6 +70,19 @@ def test_what_is_already_so_is_not_changed_and_takes_no_lock() -> None:
     assert [len(run(name).looks) for name in ("manager", "client")] == [1, 1]
 
 
+def test_a_change_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run()
+    told: list[tuple[str, str, str]] = []
+    monkeypatch.setattr(run.engine.report, "running", lambda *words: told.append(words))
+
+    def close(host: Host) -> None:
+        host.tell("1 of 2 MB there")
+        put("a")(host)
+
+    run.converge("client", wants("a", close=close))
+    assert told == [("client", "a", MISSING), ("client", "a", "1 of 2 MB there")]
+
+
 def test_a_second_task_of_the_same_run_looks_no_more() -> None:
     run = Run()
     run.converge("all", wants("a"))

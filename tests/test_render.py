@@ -141,7 +141,9 @@ def test_every_file_below_files_is_rendered() -> None:
         for path in render.paths(inventory(MIRRORED))
     ]
     paths += [path.lstrip("/") for path in render.paths(inventory(DOCKER))]
-    assert {path.removesuffix(".j2") for path in there} == {path for path in paths if not path.endswith(".gpg")}
+    assert {path.removesuffix(".j2") for path in there} == {
+        path for path in paths if not path.endswith((".gpg", "SHA256SUMS"))
+    }
 
 
 def test_the_paths_that_are_looked_at_are_those_that_are_written() -> None:
@@ -153,7 +155,7 @@ def test_the_paths_that_are_looked_at_are_those_that_are_written() -> None:
         **render.completion(),
         **render.proxy(found),
     }
-    assert set(render.paths(found)) == {*written, render.KEYRING}
+    assert set(render.paths(found)) == {*written, render.KEYRING, f"{render.BUNDLE}/SHA256SUMS"}
 
 
 @pytest.mark.parametrize(

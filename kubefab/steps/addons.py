@@ -1,8 +1,9 @@
 """The add-ons: those that hosts.yml names, and one that is asked for by itself."""
 
 import json
+from typing import Any
 
-from kubefab import downloads, releases, render
+from kubefab import downloads, releases
 from kubefab.addons import ADDONS, DASHBOARDS, Addon, Version
 from kubefab.addons.addon import Document
 from kubefab.addons.rook import ROOK
@@ -11,6 +12,7 @@ from kubefab.facts import ADDON, ClusterFacts, Facts, Node
 from kubefab.inventory import Inventory
 from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, on_cluster
+from kubefab.steps import network
 from kubefab.steps.health import not_rolled_out, see, wait
 
 APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
@@ -88,8 +90,37 @@ def apply(host: Host, addon: Addon, version: Version, inventory: Inventory) -> N
 
 def fetched(version: Version, inventory: Inventory) -> list[str]:
     """The version's manifests, as they were published."""
-    files = [(render.mirrored(one.url, inventory)[0], one.sha256) for one in version.manifests]
-    return [downloads.kept(url, sha256).decode() for url, sha256 in files]
+    found = [downloads.manifest(inventory, one.url, one.sha256, downloads.kept) for one in version.manifests]
+    return [text.decode() for text in found]
+
+
+def all_manifests(inventory: Inventory) -> dict[str, str]:
+    """What is fetched for all that hosts.yml names, the network too, and its sha256."""
+    files = {one.url: one.sha256 for addon in _named(inventory) for one in chosen(addon, inventory).manifests}
+    return {**network.manifests(inventory), **files}
+
+
+def all_images(inventory: Inventory) -> list[str]:
+    """What runs in the cluster for all that hosts.yml names, the network too."""
+    found = network.images(inventory)
+    for addon in _named(inventory):
+        version = chosen(addon, inventory)
+        found += _images(addon.documents(fetched(version, inventory), version))
+    return found
+
+
+def _named(inventory: Inventory) -> list[Addon]:
+    return [ADDONS[name] for name in inventory.addons]
+
+
+def _images(document: Any) -> list[str]:
+    """Every `image:` in it, however deep."""
+    if isinstance(document, list):
+        return [image for one in document for image in _images(one)]
+    if not isinstance(document, dict):
+        return []
+    below = [image for key, value in document.items() if key != "image" for image in _images(value)]
+    return [*([document["image"]] if isinstance(document.get("image"), str) else []), *below]
 
 
 def dumped(documents: list[Document]) -> str:

@@ -41,8 +41,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         return mark(flannel.version, subnet, render.image(REGISTRY, inventory), everyone if chosen else ())
 
     def apply(host: Host) -> None:
-        url = render.mirrored(MANIFEST.format(flannel.version), inventory)[0]
-        manifest = downloads.pinned(url, flannel.sha256).decode()
+        manifest = downloads.manifest(inventory, MANIFEST.format(flannel.version), flannel.sha256).decode()
         # By the server: what others own in these objects is told apart from what is ours.
         arguments = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
         marked = wanted(cluster.facts(host).cluster)
@@ -90,6 +89,12 @@ def images(inventory: Inventory) -> list[str]:
     """What every node runs of it."""
     flannel = release(inventory.cluster.kubernetes).flannel
     return [render.image(name.format(flannel.version), inventory) for name in IMAGES]
+
+
+def manifests(inventory: Inventory) -> dict[str, str]:
+    """What is fetched to apply it, and its sha256."""
+    flannel = release(inventory.cluster.kubernetes).flannel
+    return {MANIFEST.format(flannel.version): flannel.sha256}
 
 
 def mark(version: str, subnet: str, registry: str, addresses: tuple[str, ...]) -> str:

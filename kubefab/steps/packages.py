@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from kubefab import downloads, render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Package, Unit
+from kubefab.images import there
 from kubefab.inventory import Inventory
 from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, files, script
-from kubefab.steps import network
-from kubefab.steps.runtime import images_there, package_manager
+from kubefab.steps import network, runtime
+from kubefab.steps.runtime import package_manager
 
 VERSIONED = ("kubelet", "kubeadm", "kubectl")
 HELD = (*VERSIONED, "kubernetes-cni")
@@ -24,13 +25,18 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     version = inventory.cluster.kubernetes
 
     def install(host: Host) -> None:
-        put_key(inventory)(host)
+        if not inventory.bundle:
+            put_key(inventory)(host)
         host.change("install-kubernetes.sh", version)
 
     return [
         *package_manager(),
         # Before the source that names it: without its key, a source breaks every apt-get update.
-        Step("the repository's key is there", no_key, put_key(inventory), parts=("files",)),
+        *(
+            []
+            if inventory.bundle
+            else [Step("the repository's key is there", no_key, put_key(inventory), parts=("files",))]
+        ),
         files("the repository and the version are pinned", render.apt(inventory)),
         Step(
             f"Kubernetes {version} is installed and held",
@@ -53,6 +59,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             parts=("runtime", "services"),
         ),
     ]
+
+
+def bundled(inventory: Inventory) -> list[str]:
+    """What a host without internet needs of apt, as apt knows it."""
+    versioned = [f"{name}={inventory.cluster.kubernetes}-*" for name in VERSIONED]
+    return [*runtime.PACKAGES, *versioned, "kubernetes-cni", "bash-completion"]
 
 
 def put_key(inventory: Inventory) -> Callable[[Host], None]:
@@ -111,7 +123,7 @@ def master(host: Host) -> bool:
 def no_images(inventory: Inventory, wanted: list[str]) -> Gap:
     def gap(facts: Facts) -> str | None:
         on_the_way = facts.units.get("kubefab-images", Unit()).active in ("active", "activating")
-        missing = [image for image in wanted if image not in images_there(inventory, facts)]
+        missing = [image for image in wanted if image not in there(inventory, facts)]
         if on_the_way or not missing:
             return None
         return MISSING if len(missing) == len(wanted) else f"without {', '.join(missing)}"

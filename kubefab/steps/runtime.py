@@ -8,7 +8,9 @@ from kubefab.facts import Facts, Package
 from kubefab.inventory import Inventory
 from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, files, packages, script, service
-from kubefab.steps import proxy
+from kubefab.steps import bundle, proxy
+
+PACKAGES = ("containerd",)
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -16,14 +18,16 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     # Configured before the package, which starts the service: so it starts once, and as it should.
     installed = [
         files("containerd is configured", render.containerd(inventory)),
-        packages("containerd is installed", ["containerd"], no_containerd),
+        packages("containerd is installed", PACKAGES, no_containerd),
     ]
     if render.by_docker(inventory):
         installed = [files("Docker is configured", render.docker(inventory)), docker_is_installed()]
     if render.through_cri_dockerd(inventory):
         installed += cri_dockerd(cluster)
-    # The proxy before anything is fetched.
-    return [*proxy.steps(cluster, host), *package_manager(), *installed, *running(inventory)]
+    # The proxy, or the bundle, before anything is fetched.
+    sources = [*proxy.steps(cluster, host), *bundle.steps(cluster, host)]
+    loaded = bundle.images_loaded(cluster, host)
+    return [*sources, *package_manager(), *installed, *running(inventory), *loaded]
 
 
 def docker_is_installed() -> Step:
@@ -103,11 +107,6 @@ def silent_cri(inventory: Inventory) -> Gap:
         return None if said == "ok" else said or MISSING
 
     return gap
-
-
-def images_there(inventory: Inventory, facts: Facts) -> tuple[str, ...]:
-    """Those that the kubelet's runtime has."""
-    return facts.docker_images if render.by_docker(inventory) else facts.images
 
 
 _LOCK_HINT = "wait for it to end, or stop it, then run the same command again"

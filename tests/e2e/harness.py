@@ -24,7 +24,7 @@ import tenacity
 import yaml
 
 from lab.machines import container_name
-from lab.settings import KEY, KNOWN_HOSTS, MOST_MACHINES, address, machine_names
+from lab.settings import GATEWAY, KEY, KNOWN_HOSTS, MOST_MACHINES, address, machine_names
 
 ROOT = Path(__file__).resolve().parents[2]
 INV = Path(sys.executable).with_name("inv")
@@ -304,6 +304,17 @@ def at_once(*works: Callable[[], Any]) -> None:
     with ThreadPoolExecutor(len(works)) as pool:
         for future in [pool.submit(work) for work in works]:
             future.result()
+
+
+def cut_off(host: str) -> None:
+    """This machine reaches the others, and neither the lab's servers nor the internet; SSH still comes in."""
+    rules = (
+        "-o lo -j ACCEPT",
+        f"-d {GATEWAY} -p tcp --sport 22 -j ACCEPT",
+        f"-d {GATEWAY} -j REJECT",
+        "! -d 10.0.0.0/8 -j REJECT",
+    )
+    on(host, "; ".join(f"iptables -I OUTPUT {place} {rule}" for place, rule in enumerate(rules, start=1)))
 
 
 def poll(check: Callable[[], Got], seconds: float, pause: float = 0.1) -> Got | None:

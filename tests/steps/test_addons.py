@@ -10,8 +10,8 @@ from kubefab.addons import ADDONS
 from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import MISSING, NO_CLUSTER, Step
-from kubefab.steps import addons
-from tests.fakes import HOSTS, cluster, step, world
+from kubefab.steps import addons, network
+from tests.fakes import HOSTS, cluster, inventory, step, world
 
 CAPTURED = Path(__file__).parent.parent / "captured"
 NAMED = HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, metrics-server, local-path@0.0.30]\n")
@@ -99,3 +99,14 @@ def test_a_version_that_is_not_documented_for_this_minor_is_a_warning_that_names
 def test_the_dashboard_is_todays_unless_hosts_yml_names_the_other(named: str, meant: str) -> None:
     found = cluster(HOSTS.replace("1.37.2\n", f"1.37.2\n  addons: {named}\n")).inventory
     assert addons.addon_shown(found) is ADDONS[meant]
+
+
+def test_all_images_and_manifests_of_what_hosts_yml_names_are_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = {"containers": [{"name": "a", "image": "r/a:1"}], "initContainers": [{"name": "b", "image": "r/b:1"}]}
+    documents = [{"kind": "Deployment", "spec": {"template": {"spec": pod}}}, {"kind": "X", "spec": {"image": {}}}]
+    named = inventory(HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, metrics-server]\n"))
+    monkeypatch.setattr(addons, "fetched", lambda version, inventory: [])
+    monkeypatch.setattr(type(ADDONS["metrics-server"]), "documents", lambda self, texts, version: documents)
+    assert addons.all_images(named) == [*network.images(named), "r/a:1", "r/b:1"]
+    urls = [one.url for one in ADDONS["metrics-server"].versions[-1].manifests]
+    assert set(addons.all_manifests(named)) == {*network.manifests(named), *urls}

@@ -1,0 +1,140 @@
+"""Container images: which a cluster needs, which are in a file, and who can give them to those that have none."""
+
+import json
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from kubefab import carry, render
+from kubefab.cluster import Cluster
+from kubefab.errors import HostError, KubefabError
+from kubefab.facts import Facts, Package
+from kubefab.inventory import Inventory
+from kubefab.remote import Host
+from kubefab.step import MISSING, Gap
+
+PULL_SECONDS = 900
+Addons = Callable[[Inventory], list[str]]
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+INCOMING = "/var/lib/kubefab-images"
+
+
+def there(inventory: Inventory, facts: Facts) -> set[str]:
+    """The images that the kubelet's runtime has. Docker leaves out what goes without saying in a name."""
+    return {full_name(image) for image in (facts.docker_images if render.by_docker(inventory) else facts.images)}
+
+
+def needed(cluster: Cluster, addons: Addons) -> list[str]:
+    """All that this cluster runs: what kubeadm itself names, and what its add-ons want. Looked-at hosts are asked."""
+    version = cluster.inventory.cluster.kubernetes
+    for name, facts in cluster.all_facts().items():
+        if facts.packages.get("kubeadm", Package("un")).version.startswith(f"{version}-"):
+            documents = render.init_documents(cluster.inventory, cluster.inventory.master)
+            asked = cluster.hosts[name].ask("list-images.sh", payload=documents).split()
+            return list(dict.fromkeys((*asked, *addons(cluster.inventory))))
+    raise KubefabError(f"no host has kubeadm {version}, which knows its images; `inv install-kubeadm` installs it")
+
+
+def for_host(host: Host, images: list[str]) -> list[str]:
+    """A worker runs no control plane."""
+    if host.wanted.role == "master":
+        return images
+    return [image for image in images if image.partition(":")[0].rpartition("/")[2] not in CONTROL_PLANE]
+
+
+def lacking(inventory: Inventory, names: list[str]) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        missing = [name for name in names if full_name(name) not in there(inventory, facts)]
+        return (MISSING if len(missing) == len(names) else f"without {', '.join(missing)}") if missing else None
+
+    return gap
+
+
+def inside(file: Path) -> list[str]:
+    """The names of the images in a file that `docker save` or `ctr images export` wrote, gzipped or not."""
+    try:
+        with tarfile.open(file) as archive:
+            texts = {one.name: archive.extractfile(one) for one in archive if one.name in _LISTS}
+            lists = {name: json.load(text) for name, text in texts.items() if text}
+        named = [tag for one in lists.get("manifest.json", ()) for tag in one.get("RepoTags") or ()]
+        for one in lists.get("index.json", {}).get("manifests", ()):
+            named += [value for key, value in one.get("annotations", {}).items() if key == "io.containerd.image.name"]
+    except OSError as error:
+        raise KubefabError(f"{file}: {error.strerror or error}") from None
+    except (tarfile.TarError, EOFError, ValueError, AttributeError):
+        named = []
+    if not named:
+        raise KubefabError(f"{file}: found no image; allowed: images that docker save or ctr export wrote")
+    return list(dict.fromkeys(full_name(name) for name in named))
+
+
+def full_name(name: str) -> str:
+    """As containerd calls it: nginx is docker.io/library/nginx:latest."""
+    first, slash, _ = name.partition("/")
+    if not slash or not (set(first) & {".", ":"} or first == "localhost"):
+        name = f"docker.io/{name}" if slash else f"docker.io/library/{name}"
+    return name if ":" in name.rpartition("/")[2] or "@" in name else f"{name}:latest"
+
+
+def load(host: Host, runtime: str, file: Path, sha256: str) -> None:
+    """Copies a file of images there, checks what arrived, and gives it to the runtime."""
+    there = f"{INCOMING}/{sha256}.tar"
+    carry.send(host, file, there)
+    host.change("move-images.sh", runtime, "take", there, sha256)
+
+
+class Stock:
+    """Images as files on this computer, each saved once, by a host that has it or can pull it."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.runtime = cluster.inventory.cluster.runtime
+        self._cluster = cluster
+        self._folder = folder
+        self._sources: dict[str, Host] = {}
+        self._saved: dict[str, tuple[Path, str]] = {}
+        self._saving = threading.Lock()
+
+    def give(self, host: Host, image: str) -> None:
+        """Brings an image to a host. HostError where nobody has it and nobody can pull it."""
+        with self._saving:
+            if self._source(image, host).name == host.name:
+                return
+            saved = self.saved(image, host)
+        load(host, self.runtime, *saved)
+
+    def saved(self, image: str, asking: Host) -> tuple[Path, str]:
+        """An image's file, and its sha256."""
+        if image not in self._saved:
+            source = self._source(image, asking)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = self._folder / f"{image.replace('/', '_').replace(':', '_')}.tar.gz"
+            self._saved[image] = file, carry.fetch(source, "move-images.sh", self.runtime, "save", image, to=file)
+        return self._saved[image]
+
+    def _source(self, image: str, asking: Host) -> Host:
+        if image not in self._sources:
+            inventory = self._cluster.inventory
+            holders = [name for name, facts in self._cluster.all_facts().items() if image in there(inventory, facts)]
+            found = self._cluster.hosts[holders[0]] if holders else self._who_can_pull(image, asking)
+            self._sources[image] = found.during(f"it gives {image}", asking.tell)
+        return self._sources[image]
+
+    def _who_can_pull(self, image: str, asking: Host) -> Host:
+        """Those that gave another image are asked first: a host without a way out takes long to say so."""
+        proven = dict.fromkeys(source.name for source in self._sources.values())
+        errors = []
+        for name in {**proven, **dict.fromkeys(self._cluster.all_facts())}:
+            asking.tell(f"{name} pulls {image}")
+            try:
+                host = self._cluster.hosts[name].during(f"it pulls {image}")
+                host.ask("move-images.sh", self.runtime, "pull", image, seconds=PULL_SECONDS)
+            except HostError as error:
+                errors.append(f"{name}: {(error.lines.strip().splitlines() or [error.what])[-1]}")
+            else:
+                return host
+        raise HostError(f"no host has {image}, and none can pull it", "\n".join(errors), _HINT)
+
+
+_LISTS = ("manifest.json", "index.json")
+_HINT = "on a computer that can: docker pull, docker save; then here: inv images.preload --from FILE.tar.gz"

@@ -1,0 +1,136 @@
+"""The bundle of hosts.yml on a host: its packages as the one apt repository, its images in the runtime."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from kubefab import bundle, carry, downloads, images, render
+from kubefab.bundle import Bundle
+from kubefab.cluster import Cluster
+from kubefab.errors import HostError
+from kubefab.facts import Facts
+from kubefab.inventory import Inventory
+from kubefab.remote import Host
+from kubefab.render import BUNDLE
+from kubefab.step import MISSING, Gap, Step, files, script
+
+MARK = f"{BUNDLE}/{bundle.SUMS}"
+
+
+def steps(cluster: Cluster, host: Host) -> list[Step]:
+    inventory = cluster.inventory
+    if not inventory.bundle:
+        return []
+    path, made = inventory.bundle, bundle.opened(inventory.bundle)
+
+    def bring(host: Host) -> None:
+        there = f"{BUNDLE}.tar"
+        carry.send(host, path, there)
+        host.change("use-bundle.sh", there, made.sums)
+
+    return [
+        containerd_alone(inventory),
+        Step("the bundle is for this machine", made_for_others(made, inventory), None, _HINT),
+        Step("the bundle is here", other_bundle(made), bring, parts=("files",)),
+        files("apt asks the bundle", render.apt(inventory)),
+    ]
+
+
+def containerd_alone(inventory: Inventory) -> Step:
+    gap = None if inventory.cluster.runtime == "containerd" else f"hosts.yml says {inventory.cluster.runtime}"
+    return Step("the runtime is one that comes in a bundle", lambda _: gap, None, "for now: runtime: containerd")
+
+
+def named(cluster: Cluster, host: Host) -> list[Step]:
+    gap = None if cluster.inventory.bundle else "it names none"
+    return [Step("hosts.yml names a bundle", lambda _: gap, None, "bundle: FILE, as `inv bundle.make` wrote it")]
+
+
+def gathered(
+    output: str,
+    packages: Callable[[Inventory], list[str]],
+    addons: images.Addons,
+    manifests: Callable[[Inventory], dict[str, str]],
+) -> Callable[[Cluster, Host], list[Step]]:
+    """A bundle in this file of this computer, of what a host with a way to the internet gathers."""
+    path = Path(output).expanduser()
+
+    def steps(cluster: Cluster, host: Host) -> list[Step]:
+        def gap(facts: Facts) -> str | None:
+            if not path.exists():
+                return MISSING
+            there = bundle.opened(path)
+            without = [f"without {image}" for image in addons(cluster.inventory) if image not in there.images]
+            return made_for_others(there, cluster.inventory)(facts) or ", ".join(without) or None
+
+        def gather(host: Host) -> None:
+            try:
+                with TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder:
+                    images = _gather_images(cluster, host, addons, Path(folder))
+                    _gather_manifests(cluster.inventory, manifests(cluster.inventory), Path(folder))
+                    carry.fetch_folder(
+                        host, "pack-packages.sh", *packages(cluster.inventory), to=Path(folder, "packages")
+                    )
+                    bundle.write(path, _about(cluster, host, images), Path(folder))
+            except OSError as error:
+                raise HostError(f"{error.filename or path}: {error.strerror}", hint=_ROOM) from error
+
+        return [containerd_alone(cluster.inventory), Step(f"{path} is a bundle for such hosts", gap, gather, parts=())]
+
+    return steps
+
+
+def _gather_images(cluster: Cluster, host: Host, addons: images.Addons, folder: Path) -> dict[str, str]:
+    stock = images.Stock(cluster, folder / "images")
+    return {image: f"images/{stock.saved(image, host)[0].name}" for image in images.needed(cluster, addons)}
+
+
+def _gather_manifests(inventory: Inventory, manifests: Mapping[str, str], folder: Path) -> None:
+    for url, sha256 in manifests.items():
+        file = folder / bundle.manifest_name(url)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(downloads.manifest(inventory, url, sha256))
+
+
+def _about(cluster: Cluster, host: Host, images: dict[str, str]) -> dict[str, Any]:
+    wanted, facts = cluster.inventory.cluster, cluster.facts(host)
+    machine = {"os": f"{facts.os} {facts.os_version}", "arch": facts.arch}
+    return {"kubernetes": wanted.kubernetes, "runtime": wanted.runtime, **machine, "images": images}
+
+
+def images_loaded(cluster: Cluster, host: Host) -> list[Step]:
+    if not cluster.inventory.bundle:
+        return []
+    made = bundle.opened(cluster.inventory.bundle)
+    mine = images.for_host(host, list(made.images))
+    paths = [f"{BUNDLE}/{made.images[image]}" for image in mine]
+    load = script("move-images.sh", made.runtime, "load", *paths)
+    return [Step("the bundle's images are here", images.lacking(cluster.inventory, mine), load, parts=("runtime",))]
+
+
+def made_for_others(made: Bundle, inventory: Inventory) -> Gap:
+    wanted = inventory.cluster
+
+    def gap(facts: Facts) -> str | None:
+        pairs = (
+            (made.kubernetes, wanted.kubernetes),
+            (made.runtime, wanted.runtime),
+            (made.os, f"{facts.os} {facts.os_version}"),
+            (made.arch, facts.arch),
+        )
+        return "; ".join(f"it is for {one}, here is {other}" for one, other in pairs if one != other) or None
+
+    return gap
+
+
+def other_bundle(made: Bundle) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        found = facts.files.get(MARK)
+        return None if found == made.sums else "another one" if found else MISSING
+
+    return gap
+
+
+_ROOM = "is the folder there, and is there room for some gigabytes?"
+_HINT = "`inv bundle.make` makes one, on a machine like this with a way to the internet"

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Container images in the runtime that the kubelet asks: the one place that knows each runtime's commands.
+# usage: move-images.sh RUNTIME pull IMAGE | save IMAGE (to standard output) | load FILE… | take FILE SHA256 (and delete it)
+set -eu
+runtime=$1 verb=$2
+shift 2
+if [ -r /etc/default/kubefab-proxy ]; then
+    set -a
+    # shellcheck source=/dev/null
+    . /etc/default/kubefab-proxy
+    set +a
+fi
+if [ "$verb" = take ]; then
+    trap 'rm -f "$1"' EXIT
+    echo "$2  $1" | sha256sum --check --quiet
+    verb=load
+    set -- "$1"
+fi
+packed() { # packed COMMAND…: its output, compressed; it fails where the command does
+    exec 4>&1
+    failed=$({ { "$@" || echo yes >&3; } | gzip -1 >&4; } 3>&1)
+    [ -z "$failed" ]
+}
+# -f passes on what is not compressed.
+case $runtime.$verb in
+    containerd.pull) ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1" >/dev/null ;;
+    containerd.save) packed ctr -n k8s.io images export - "$1" ;;
+    containerd.load) for file; do gzip -dcf "$file" | ctr -n k8s.io images import -; done ;;
+    docker.pull) docker pull --quiet "$1" ;;
+    docker.save) packed docker save "$1" ;;
+    docker.load) for file; do docker load --quiet --input "$file"; done ;;
+    *) echo "$runtime has no $verb here" >&2 && exit 2 ;;
+esac

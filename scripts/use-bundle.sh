@@ -1,0 +1,14 @@
+#!/bin/sh
+# Unpacks a bundle and checks every file in it; then it takes the place of the one before.
+# usage: use-bundle.sh FILE SHA256    the sha256 of its checksums; FILE is deleted
+set -eu
+place=/var/lib/kubefab-bundle
+trap 'rm -rf "$1" "$place.new"' EXIT
+rm -rf "$place.new"
+mkdir "$place.new"
+tar -x --no-same-owner -f "$1" -C "$place.new"
+cd "$place.new"
+echo "$2  SHA256SUMS" | sha256sum --check --quiet
+sha256sum --check --quiet SHA256SUMS
+rm -rf "$place"
+mv "$place.new" "$place"

@@ -1,0 +1,108 @@
+"""A cluster out of one file, on machines that reach nothing else. Four minutes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .harness import (
+    MASTER,
+    SPARE,
+    WORKER,
+    Done,
+    Kubefab,
+    coredns_answers,
+    cut_off,
+    eventually,
+    fresh,
+    hosts_file,
+    on,
+    ready_nodes,
+    true_on,
+    untouched,
+)
+
+PAIR = (MASTER, WORKER)
+
+
+@dataclass(frozen=True)
+class Story:
+    file: Path
+    hosts: Path
+    made: Done
+    up: Done
+
+
+@pytest.fixture(scope="module")
+def story(inv: Kubefab) -> Iterator[Story]:
+    """The third machine makes the bundle; the other two, as new, have nothing but it."""
+    fresh(SPARE)
+    file = inv.state / "cluster.bundle"
+    made = inv("bundle.make", "--output", str(file), hosts=hosts_file(inv.state / "builder.yml", SPARE)).well()
+    fresh(*PAIR)
+    for host in PAIR:
+        cut_off(host)
+    hosts = hosts_file(inv.state / "bundled.yml", *PAIR)
+    document = yaml.safe_load(hosts.read_text())
+    del document["mirrors"]
+    hosts.write_text(yaml.safe_dump(document | {"bundle": file.name}))
+    yield Story(file, hosts, made, inv("cluster.up", hosts=hosts))
+    fresh(*PAIR)
+    file.unlink()
+
+
+@pytest.mark.parametrize("host", PAIR)
+def test_the_machines_reach_no_other_source(story: Story, host: str) -> None:
+    for port in (5000, 8080):
+        assert not true_on(host, f"curl -s -m 3 -o /dev/null http://10.250.0.1:{port}/")
+    assert not true_on(host, "apt-get -q update 2>&1 | grep -q '^Get:.* http'")
+
+
+def test_a_cluster_comes_up_from_the_bundle_alone(story: Story) -> None:
+    story.up.well()
+    assert ready_nodes() == set(PAIR)
+    assert eventually(coredns_answers)
+
+
+@pytest.mark.parametrize("host", PAIR)
+def test_packages_came_out_of_the_bundle(story: Story, host: str) -> None:
+    policy = on(host, "apt-cache policy kubelet containerd")
+    assert policy.count("file:/var/lib/kubefab-bundle/packages") == 2
+    assert "10.250.0.1" not in policy
+
+
+@pytest.mark.parametrize("host", PAIR)
+def test_a_worker_loads_no_control_plane(story: Story, host: str) -> None:
+    images = on(host, "ctr -n k8s.io images ls -q")
+    assert ("kube-apiserver" in images) is (host == MASTER)
+    assert "coredns" in images
+
+
+def test_a_second_up_from_the_bundle_changes_nothing(story: Story, inv: Kubefab) -> None:
+    with untouched(*PAIR):
+        assert "nothing to do" in inv("cluster.up", hosts=story.hosts).well().stdout
+    assert "nothing to do" in inv("bundle.use", hosts=story.hosts).well().stdout
+
+
+def test_a_bundle_for_another_release_is_refused_before_any_change(story: Story, inv: Kubefab, tmp_path: Path) -> None:
+    document = yaml.safe_load(story.hosts.read_text())
+    document["cluster"]["kubernetes"] = "1.36.3"
+    document["bundle"] = str(story.file)
+    hosts = tmp_path / "hosts.yml"
+    hosts.write_text(yaml.safe_dump(document))
+    with untouched(*PAIR):
+        said = inv("bundle.use", hosts=hosts).badly().stderr
+    assert "it is for 1.37.2, here is 1.36.3" in said or "the version is 1.37.2 there" in said
+
+
+@pytest.mark.parametrize(
+    ("bundle", "told"), [("nowhere", "nowhere: No such file"), ("hosts.yml", "found no bundle"), ("", "it names none")]
+)
+def test_what_is_no_bundle_is_one_message(story: Story, inv: Kubefab, tmp_path: Path, bundle: str, told: str) -> None:
+    document = yaml.safe_load(story.hosts.read_text())
+    del document["bundle"]
+    hosts = tmp_path / "hosts.yml"
+    hosts.write_text(yaml.safe_dump(document | ({"bundle": bundle} if bundle else {})))
+    assert told in inv("bundle.use", hosts=hosts).badly().stderr

@@ -1,0 +1,235 @@
+"""A bundle: written, read, believed by its checksums; and unpacked on a host, or not."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from kubefab import bundle, carry, downloads
+from kubefab.errors import HostError, KubefabError
+from kubefab.facts import Facts
+from kubefab.inventory import parse
+from kubefab.remote import Host
+from kubefab.step import MISSING
+from kubefab.steps import bundle as steps
+from kubefab.steps import packages, runtime
+from tests import sandbox
+from tests.fakes import HOSTS, cluster, inventory, looked, step, world
+
+ABOUT = {
+    "kubernetes": "1.37.2",
+    "runtime": "containerd",
+    "arch": "x86_64",
+    "os": "debian 13",
+    "images": {"r/kube-proxy:v1": "images/proxy.tar.gz", "r/etcd:3": "images/etcd.tar.gz"},
+}
+HERE = Facts(os="debian", os_version="13", arch="x86_64")
+URL = "https://raw.githubusercontent.com/x/y.yml"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    folder = tmp_path / "folder"
+    texts = {"packages/Packages": "Package: x\n", "images/etcd.tar.gz": "etcd", bundle.manifest_name(URL): "kind: X\n"}
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+    bundle.write(tmp_path / "it.bundle", ABOUT, folder)
+    return tmp_path / "it.bundle"
+
+
+def bundled(file: Path) -> str:
+    return f"{HOSTS}bundle: {file}\n"
+
+
+def test_a_bundle_says_what_it_is_for(file: Path) -> None:
+    made = bundle.opened(file)
+    assert (made.kubernetes, made.os, made.images) == ("1.37.2", "debian 13", ABOUT["images"])
+    assert len(made.sums) == 64
+
+
+def test_another_bundle_has_other_checksums(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder" / "images" / "etcd.tar.gz").write_text("other")
+    bundle.write(tmp_path / "other.bundle", ABOUT, tmp_path / "folder")
+    assert bundle.opened(file).sums != bundle.opened(tmp_path / "other.bundle").sums
+
+
+@pytest.mark.parametrize("text", ["", "text", json.dumps(ABOUT)])
+def test_what_is_no_bundle_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(KubefabError, match=r"x: found no bundle; allowed: a file that `inv bundle.make` wrote"):
+        bundle.opened(tmp_path / "x")
+
+
+def test_a_bundle_that_is_not_there_is_told() -> None:
+    with pytest.raises(KubefabError, match="/nonexistent: No such file or directory"):
+        bundle.opened(Path("/nonexistent"))
+
+
+def test_a_file_of_it_is_believed_by_its_checksum(file: Path) -> None:
+    assert bundle.read(file, "images/etcd.tar.gz") == b"etcd"
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(b"kind: X", b"kind: Y"))
+    with pytest.raises(KubefabError, match="is not what it was when the bundle was made"):
+        bundle.read(file, bundle.manifest_name(URL))
+    with pytest.raises(KubefabError, match="there is no images/none in it"):
+        bundle.read(file, "images/none")
+
+
+def test_manifests_come_out_of_the_bundle_and_are_still_pinned(file: Path) -> None:
+    found = parse(bundled(file), Path("hosts.yml"))
+    pin = hashlib.sha256(b"kind: X\n").hexdigest()
+    assert downloads.manifest(found, URL, pin) == b"kind: X\n"
+    with pytest.raises(HostError, match="pinned is 000"):
+        downloads.manifest(found, URL, "000")
+
+
+# --- on a host
+
+
+def test_without_a_bundle_there_is_no_step_of_it() -> None:
+    made = cluster()
+    assert steps.steps(made, made.master) + steps.images_loaded(made, made.master) == []
+    assert inventory().bundle is None
+
+
+def test_the_bundle_comes_before_what_is_installed_and_its_images_after(file: Path) -> None:
+    made = cluster(bundled(file))
+    titles = [one.title for one in runtime.steps(made, made.master)]
+    assert titles.index("the bundle is here") < titles.index("apt asks the bundle") < titles.index("apt is free")
+    assert titles[-1] == "the bundle's images are here"
+
+
+def test_with_a_bundle_nobody_asks_for_a_repositorys_key(file: Path) -> None:
+    made = cluster(bundled(file))
+    assert not any("key" in one.title for one in packages.steps(made, made.master))
+
+
+@pytest.mark.parametrize(
+    ("facts", "gap"),
+    [
+        (HERE, None),
+        (Facts(os="debian", os_version="12", arch="x86_64"), "it is for debian 13, here is debian 12"),
+        (Facts(os="debian", os_version="13", arch="aarch64"), "it is for x86_64, here is aarch64"),
+    ],
+)
+def test_a_bundle_for_other_machines_is_refused(file: Path, facts: Facts, gap: str | None) -> None:
+    made = cluster(bundled(file))
+    refusal = step(steps.steps(made, made.master), "the bundle is for this machine")
+    assert (refusal.gap(facts), refusal.close) == (gap, None)
+
+
+def test_a_bundle_for_another_release_is_refused(file: Path) -> None:
+    made = cluster(bundled(file).replace("1.37.2", "1.37.1"))
+    refusal = step(steps.steps(made, made.master), "the bundle is for this machine")
+    assert refusal.gap(HERE) == "it is for 1.37.2, here is 1.37.1"
+
+
+def test_a_bundle_is_known_by_its_checksums(file: Path) -> None:
+    made = cluster(bundled(file))
+    here = step(steps.steps(made, made.master), "the bundle is here")
+    sums = bundle.opened(file).sums
+    found = [here.gap(Facts(files=files)) for files in ({}, {steps.MARK: "0"}, {steps.MARK: sums})]
+    assert found == [MISSING, "another one", None]
+
+
+def test_a_worker_loads_no_control_plane(file: Path) -> None:
+    made = cluster(bundled(file))
+    (loaded,) = steps.images_loaded(made, made.hosts["client"])
+    assert loaded.gap(Facts(images=("r/kube-proxy:v1",))) is None
+
+
+def use(file: Path, before: str = "") -> str:
+    sums = bundle.opened(file).sums
+    copied = sandbox.file("/mnt/it", file.read_bytes()) + before
+    run = sandbox.script("use-bundle.sh", "/mnt/it", sums)
+    return sandbox.run(
+        f"{copied}{run} 2>&1 || echo failed\ncd /var/lib && find kubefab-bundle* -type f | sort; ls /mnt/it || true"
+    )
+
+
+@sandbox.needed
+def test_a_bundle_is_unpacked_for_everybody_to_read(file: Path) -> None:
+    found = use(file)
+    assert "failed" not in found
+    assert {"kubefab-bundle/SHA256SUMS", "kubefab-bundle/packages/Packages"} <= set(found.split())
+
+
+@sandbox.needed
+def test_a_bundle_with_another_byte_in_it_takes_no_place(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"Package: x", b"Package: y"))
+    found = use(file)
+    assert "packages/Packages: FAILED" in found
+    assert "failed" in found
+    assert "kubefab-bundle/" not in found
+
+
+# --- made
+
+
+def test_a_bundle_that_is_there_is_not_made_again(file: Path) -> None:
+    made = cluster()
+    _, gathered = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {})(made, made.master)
+    assert gathered.gap(HERE) is None
+    _, more = steps.gathered(str(file), lambda _: [], lambda _: ["r/flannel:1"], lambda _: {})(made, made.master)
+    assert more.gap(HERE) == "without r/flannel:1"
+    assert gathered.gap(Facts(os="debian", os_version="12", arch="x86_64")) == "it is for debian 13, here is debian 12"
+
+
+def test_no_other_file_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    made = cluster()
+    _, gathered = steps.gathered(str(tmp_path / "mine"), lambda _: [], lambda _: [], lambda _: {})(made, made.master)
+    with pytest.raises(KubefabError, match="found no bundle"):
+        gathered.gap(HERE)
+
+
+def test_all_that_was_gathered_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = "r/kube-proxy:v1"
+    parts = {"packages": "package kubeadm hi  1.37.2-1.1", "runtime": f"image {image}"}
+    made = looked({"manager": {**parts, "system": "os debian\nos_version 13\narch x86_64"}})
+    world(made, "manager").answers["list-images.sh"] = image
+    asked: list[str] = []
+
+    def fetch(host: Host, script: str, *args: str, to: Path, payload: str = "") -> str:
+        asked.append(" ".join((script, *args)))
+        to.write_text("image")
+        return "digest"
+
+    def fetch_folder(host: Host, script: str, *args: str, to: Path) -> None:
+        to.mkdir()
+        (to / "Packages").write_text(" ".join(args))
+
+    monkeypatch.setattr(carry, "fetch", fetch)
+    monkeypatch.setattr(carry, "fetch_folder", fetch_folder)
+    monkeypatch.setattr(downloads, "manifest", lambda inventory, url, sha256: b"kind: X\n")
+    output = tmp_path / "it.bundle"
+    _, gathered = steps.gathered(str(output), packages.bundled, lambda _: [], lambda _: {URL: "0"})(made, made.master)
+    assert gathered.gap(HERE) == MISSING
+    assert gathered.close
+    gathered.close(made.master)
+    assert gathered.gap(HERE) is None
+    assert asked == [f"move-images.sh containerd save {image}"]
+    assert bundle.read(output, bundle.manifest_name(URL)) == b"kind: X\n"
+    assert bundle.read(output, bundle.opened(output).images[image]) == b"image"
+    assert b"kubelet=1.37.2-* kubeadm=1.37.2-*" in bundle.read(output, "packages/Packages")
+    assert [path.name for path in tmp_path.iterdir()] == ["it.bundle"]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    made = cluster()
+    _, gathered = steps.gathered(f"{tmp_path}/no/it.bundle", lambda _: [], lambda _: [], lambda _: {})(
+        made, made.master
+    )
+    assert gathered.close
+    with pytest.raises(HostError, match="No such file or directory") as error:
+        gathered.close(made.master)
+    assert "is the folder there" in error.value.hint
+
+
+def test_docker_does_not_come_in_a_bundle(tmp_path: Path) -> None:
+    made = cluster(HOSTS.replace("1.37.2", "1.37.2\n  runtime: docker"))
+    refusal, _ = steps.gathered(f"{tmp_path}/it", lambda _: [], lambda _: [], lambda _: {})(made, made.master)
+    assert (refusal.gap(HERE), refusal.close) == ("hosts.yml says docker", None)

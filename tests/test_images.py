@@ -1,0 +1,185 @@
+"""Images: which a cluster needs, which are in a file, and who gives them to whom."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubefab import carry, images
+from kubefab.errors import HostError, KubefabError
+from kubefab.facts import Facts
+from kubefab.remote import Host
+from kubefab.step import MISSING
+from kubefab.steps.images import from_file, given
+from tests.fakes import HOSTS, FakeHost, cluster, inventory, looked, world
+
+HAS_KUBEADM = {"packages": "package kubeadm hi  1.37.2-1.1"}
+A, B = "registry.k8s.io/a:1", "registry.k8s.io/b:1"
+
+
+@pytest.mark.parametrize(
+    ("short", "full"),
+    [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("nginx:1", "docker.io/library/nginx:1"),
+        ("me/app", "docker.io/me/app:latest"),
+        ("localhost/app:2", "localhost/app:2"),
+        ("10.0.0.1:5000/app", "10.0.0.1:5000/app:latest"),
+        ("quay.io/a/b@sha256:12", "quay.io/a/b@sha256:12"),
+        (A, A),
+    ],
+)
+def test_a_name_is_as_containerd_says_it(short: str, full: str) -> None:
+    assert images.full_name(short) == full
+
+
+def test_kubeadm_itself_says_what_a_cluster_needs() -> None:
+    made = looked({"manager": {}, "client": HAS_KUBEADM})
+    world(made, "client").answers["list-images.sh"] = f"{A}\n{B}\n"
+    assert images.needed(made, lambda _: ["flannel:1", A]) == [A, B, "flannel:1"]
+
+
+def test_a_kubeadm_of_another_version_is_not_asked() -> None:
+    made = looked({"manager": {"packages": "package kubeadm hi  1.37.1-1.1"}})
+    with pytest.raises(KubefabError, match="inv install-kubeadm"):
+        images.needed(made, lambda _: [])
+
+
+def test_a_worker_runs_no_control_plane() -> None:
+    made = cluster()
+    wanted = ["r/kube-apiserver:v1", "r:5000/etcd:3", "r/kube-proxy:v1", "r/coredns/coredns:v1"]
+    assert images.for_host(made.hosts["manager"], wanted) == wanted
+    assert images.for_host(made.hosts["client"], wanted[:1] + wanted[2:]) == wanted[2:]
+
+
+# --- files
+
+
+def archive(path: Path, **texts: Any) -> Path:
+    with tarfile.open(path, "w:gz") as file:
+        for name, text in texts.items():
+            data = json.dumps(text).encode()
+            member = tarfile.TarInfo(name.replace("_", "."))
+            member.size = len(data)
+            file.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_what_docker_saved_is_known_by_its_tags(tmp_path: Path) -> None:
+    file = archive(tmp_path / "x.tar.gz", manifest_json=[{"RepoTags": ["nginx:1", A]}, {"RepoTags": None}])
+    assert images.inside(file) == ["docker.io/library/nginx:1", A]
+
+
+def test_what_ctr_exported_is_known_by_its_annotations(tmp_path: Path) -> None:
+    index = {"manifests": [{"annotations": {"io.containerd.image.name": A}}, {}]}
+    assert images.inside(archive(tmp_path / "x.tar.gz", index_json=index)) == [A]
+
+
+@pytest.mark.parametrize("text", ["", "text", "tar"])
+def test_what_is_no_file_of_images_is_told(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "x.tar"
+    file.write_text(text)
+    if text == "tar":
+        archive(file, other={})
+    with pytest.raises(
+        KubefabError, match=r"x.tar: found no image; allowed: images that docker save or ctr export wrote"
+    ):
+        images.inside(file)
+
+
+def test_a_file_that_is_not_there_is_told() -> None:
+    with pytest.raises(KubefabError, match="/nonexistent: No such file or directory"):
+        images.inside(Path("/nonexistent"))
+
+
+# --- who gives what to whom
+
+
+def test_docker_says_less_of_a_name_and_means_the_same() -> None:
+    docker = inventory(HOSTS.replace("1.37.2", "1.37.2\n  runtime: docker"))
+    there = Facts(images=(B,), docker_images=("nginx:1", A))
+    assert images.lacking(docker, ["docker.io/library/nginx:1", A])(there) is None
+    assert images.lacking(docker, [A, B])(there) == f"without {B}"
+
+
+@pytest.mark.parametrize(("there", "gap"), [((), MISSING), ((A,), f"without {B}"), ((A, B), None), ((A, B, "c"), None)])
+def test_what_is_there_is_not_missed(there: tuple[str, ...], gap: str | None) -> None:
+    assert images.lacking(inventory(), [A, B])(Facts(images=there)) == gap
+
+
+@pytest.fixture
+def carried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What went over the connection, in the place of it."""
+    said: list[str] = []
+
+    def fetch(host: Host, script: str, *args: str, to: Path, payload: str = "") -> str:
+        said.append(f"from {host.name}: {' '.join((script, *args))}")
+        return "digest"
+
+    monkeypatch.setattr(carry, "fetch", fetch)
+    monkeypatch.setattr(carry, "send", lambda host, file, to: said.append(f"to {host.name}: {file.name} as {to}"))
+    return said
+
+
+def test_an_image_comes_from_a_host_that_has_it_and_is_saved_once(carried: list[str], tmp_path: Path) -> None:
+    made = looked({"manager": {"runtime": f"cri ok\nimage {A}"}, "client": {}})
+    stock = images.Stock(made, tmp_path)
+    stock.give(made.hosts["client"], A)
+    stock.give(made.hosts["client"], A)
+    there = "/var/lib/kubefab-images/digest.tar"
+    assert carried == [
+        f"from manager: move-images.sh containerd save {A}",
+        *[f"to client: registry.k8s.io_a_1.tar.gz as {there}"] * 2,
+    ]
+    assert world(made, "client").ran == [f"move-images.sh containerd take {there} digest"] * 2
+
+
+class CutOff(FakeHost):
+    """A host that reaches no registry."""
+
+    def ask(self, *words: str, **how: Any) -> str:
+        raise HostError("ended with exit status 1", "dialing\nno route to host")
+
+
+def cut_off(host: Host) -> Host:
+    return CutOff(host.wanted, host.link, host.log)
+
+
+def test_who_can_pull_pulls_and_gives_it_to_who_cannot(carried: list[str], tmp_path: Path) -> None:
+    made = looked({"manager": {}, "client": {}})
+    made.hosts["manager"] = cut_off(made.hosts["manager"])
+    stock = images.Stock(made, tmp_path)
+    stock.give(made.hosts["manager"], A)
+    assert world(made, "client").ran == [f"move-images.sh containerd pull {A}"]
+    assert [one.partition(":")[0] for one in carried] == ["from client", "to manager"]
+    stock.give(made.hosts["client"], A)  # it pulled it
+    assert len(carried) == 2
+
+
+def test_what_nobody_can_pull_is_told_with_each_reason(carried: list[str], tmp_path: Path) -> None:
+    made = looked({"manager": {}, "client": {}})
+    made.hosts.update({name: cut_off(host) for name, host in made.hosts.items()})
+    with pytest.raises(HostError, match="none can pull it") as error:
+        images.Stock(made, tmp_path).give(made.hosts["manager"], A)
+    assert error.value.lines == "manager: no route to host\nclient: no route to host"
+    assert "--from FILE.tar.gz" in error.value.hint
+
+
+def test_each_host_is_given_what_it_lacks(carried: list[str], tmp_path: Path) -> None:
+    made = looked({"manager": {"runtime": f"cri ok\nimage {A}\nimage {B}"}, "client": {"runtime": f"image {A}"}})
+    *_, step = given(images.Stock(made, tmp_path), [A, B])(made, made.hosts["client"])
+    assert step.close
+    step.close(made.hosts["client"])
+    assert [one for one in carried if one.startswith("from")] == [f"from manager: move-images.sh containerd save {B}"]
+
+
+def test_a_file_is_given_whole(carried: list[str], tmp_path: Path) -> None:
+    made = looked({"client": {}})
+    there, step = from_file(tmp_path / "x.tar.gz", [A], "digest")(made, made.hosts["client"])
+    assert (there.title, there.gap(Facts())) == ("a container runtime is there", MISSING)
+    assert step.close
+    step.close(made.hosts["client"])
+    assert carried == ["to client: x.tar.gz as /var/lib/kubefab-images/digest.tar"]
