@@ -8,24 +8,32 @@ from typing import Any
 from rich.table import Table
 
 from lab import lab, lock
+from lab.machines import STACKS
 from lab.report import Report
-from lab.settings import MOST_MACHINES, LabError
+from lab.settings import MOST_MACHINES, SUITE, LabError
 
 
-def up(machines: int) -> None:
+def up(machines: int, stack: str) -> None:
+    known_stack(stack)
     if not 1 <= machines <= MOST_MACHINES:
         raise LabError(f"--machines must be from 1 to {MOST_MACHINES}")
     report = Report()
     with lock.held(report.say):
-        lab.up(report, machines)
+        lab.up(report, machines, stack)
     show(report, lab.status(), ("machines", "services"))
 
 
-def fresh(host: str | None) -> None:
+def fresh(host: str | None, stack: str) -> None:
+    known_stack(stack)
     report = Report()
     with lock.held(report.say):
-        lab.fresh(report, host)
+        lab.fresh(report, host, stack)
     report.say("as new")
+
+
+def known_stack(stack: str) -> None:
+    if stack not in STACKS:
+        raise LabError(f"--stack may be guide, not {stack}; without it machines are of Debian {SUITE}")
 
 
 def reboot(host: str) -> None:

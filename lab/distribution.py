@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from lab.parts import Job, Part
@@ -57,33 +58,33 @@ def one_liners(text: str) -> Iterator[dict[str, str]]:
             yield {**fields, "Signed-By": signed[1]} if signed else fields
 
 
-def translated(fields: dict[str, str], here: str) -> dict[str, str] | None:
-    """The same source for the machines' suite; None if it is not the distribution's own."""
+def translated(fields: dict[str, str], here: str, suite: str, types: str = "deb") -> dict[str, str] | None:
+    """The same source for another suite; None if it is not the distribution's own."""
     suites = fields.get("Suites", "").split()
-    own = [suite for suite in suites if re.fullmatch(rf"{here}(-updates|-security)?", suite)]
+    own = [one for one in suites if re.fullmatch(rf"{here}(-updates|-security)?", one)]
     if not own or "main" not in fields.get("Components", "").split():
         return None
-    suites = [suite.replace(here, SUITE, 1) for suite in own]
-    return {**fields, "Types": "deb", "Suites": " ".join(suites), "Components": "main"}
+    suites = [one.replace(here, suite, 1) for one in own]
+    return {**fields, "Types": types, "Suites": " ".join(suites), "Components": "main"}
 
 
-def sources(files: Sequence[Path], here: str) -> str:
+def sources(files: Sequence[Path], here: str, suite: str = SUITE, types: str = "deb") -> str:
     """The computer's own sources as the machines' /etc/apt/sources.list.d/debian.sources."""
     found = []
     for path in files:
         read = stanzas if path.suffix == ".sources" else one_liners
-        found += [fields for each in read(path.read_text()) if (fields := translated(each, here))]
+        found += [fields for each in read(path.read_text()) if (fields := translated(each, here, suite, types))]
     return "\n\n".join("\n".join(f"{name}: {value}" for name, value in each.items()) for each in found) + "\n"
 
 
-def computers_sources() -> str:
+def computers_sources(suite: str, types: str) -> str:
     """Empty where the computer is no Debian: mmdebstrap then knows where Debian is."""
     os_release = Path("/etc/os-release").read_text()
     if not is_debian(os_release):
         return ""
     folder = APT / "sources.list.d"
     files = [path for path in (APT / "sources.list", *sorted(folder.glob("*"))) if path.is_file()]
-    return sources([path for path in files if path.suffix in (".list", ".sources")], codename(os_release))
+    return sources([path for path in files if path.suffix in (".list", ".sources")], codename(os_release), suite, types)
 
 
 def apt_options() -> list[str]:
@@ -93,9 +94,9 @@ def apt_options() -> list[str]:
     return [f"--aptopt={line}" for line in [*wanted, 'Acquire::Languages "none";']]
 
 
-def debootstrap(job: Job, packages: Sequence[str], *options: str) -> None:
+def debootstrap(job: Job, packages: Sequence[str], *options: str, suite: str = SUITE, types: str = "deb") -> None:
     listed = job.out / "debian.sources"
-    listed.write_text(computers_sources())
+    listed.write_text(computers_sources(suite, types))
     words = [
         "mmdebstrap",
         "--mode=root",
@@ -104,17 +105,17 @@ def debootstrap(job: Job, packages: Sequence[str], *options: str) -> None:
         f"--include={','.join(packages)}",
         *options,
     ]
-    job.run(*words, SUITE, job.out / "root.tar", *([listed] if listed.stat().st_size else []))
+    job.run(*words, suite, job.out / "root.tar", *([listed] if listed.stat().st_size else []))
     listed.unlink()
 
 
-def make_machine(job: Job) -> None:
+def make_machine(suite: str, job: Job) -> None:
     """As a fresh installation has them, the package lists are there."""
     hooks = [
         f"--customize-hook=sync-in {IMAGE / 'machine'} /",
         f"--customize-hook={IMAGE / 'finish-machine.sh'}",
     ]
-    debootstrap(job, MACHINE_PACKAGES, "--variant=apt", "--skip=cleanup/apt/lists", *hooks)
+    debootstrap(job, MACHINE_PACKAGES, "--variant=apt", "--skip=cleanup/apt/lists", *hooks, suite=suite)
 
 
 def make_base(job: Job) -> None:
@@ -136,14 +137,18 @@ def architecture() -> str:
     return run("dpkg", "--print-architecture")
 
 
-MACHINE = Part(
-    "machine",
-    f"the machines' image, Debian {SUITE}",
-    (IMAGE, " ".join(MACHINE_PACKAGES), SUITE),
-    make_machine,
-    seconds=60,
-    gigabytes=1.5,
-)
+def machine(name: str, suite: str) -> Part:
+    return Part(
+        name,
+        f"the machines' image, Debian {suite}",
+        (IMAGE, " ".join(MACHINE_PACKAGES), suite),
+        partial(make_machine, suite),
+        seconds=60,
+        gigabytes=1.5,
+    )
+
+
+MACHINE = machine("machine", SUITE)
 BASE = Part(
     "base",
     f"the base of container images, Debian {SUITE}",

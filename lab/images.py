@@ -155,9 +155,9 @@ def config(image: Image, arch: str, layers: Sequence[Mapping[str, Any]]) -> byte
     return json.dumps({"architecture": arch, "os": "linux", "config": settings, "rootfs": rootfs}).encode()
 
 
-def store(image: Image, storage: Storage, arch: str) -> None:
+def store(image: Image, storage: Storage, arch: str, parts: Mapping[str, Part] = PARTS) -> None:
     layers = [storage.blob(BASE.place / "root.tar", LAYER)] if image.base else []
-    files = {place: PARTS[component].place / name for place, (component, name) in image.files.items()}
+    files = {place: parts[component].place / name for place, (component, name) in image.files.items()}
     if files:
         layers.append(storage.blob(layer(files), LAYER))
     described = storage.blob(config(image, arch, layers), CONFIG)

@@ -10,6 +10,7 @@ from lab import (
     components,
     computer,
     distribution,
+    guide,
     images,
     machines,
     manifests,
@@ -30,18 +31,19 @@ STILL_WORKS = (
 )
 
 
-def prepare(report: Report) -> None:
+def prepare(report: Report, stack: str) -> None:
     """The packages, the parts, the network, the services: all that machines need of this computer."""
     if lacking := requirements.missing():
         listed = "\n".join(f"  - {each}" for each in lacking)
         raise LabError(f"This computer cannot host the lab. It lacks:\n{listed}\n{STILL_WORKS}")
     powercut.tell_podman()
     requirements.install(report.say, LOGS / "apt.log")
+    wanted = [*PARTS, *(guide.PARTS if stack == "guide" else ())]
     with report.live:
-        made = parts.make_missing(PARTS, report)
-    parts.touch(PARTS)
+        made = parts.make_missing(wanted, report)
+    parts.touch(wanted)
     if made:
-        parts.prune(PARTS)
+        parts.prune(wanted)
         components.forget_sources()
     ways_in.ensure_key()
 
@@ -53,19 +55,20 @@ def serve(report: Report) -> None:
         report.say(f"serving: {', '.join(started)}")
 
 
-def up(report: Report, count: int) -> None:
+def up(report: Report, count: int, stack: str) -> None:
     """What runs stays as it is; what has died is switched on again; what is missing is made."""
-    prepare(report)
+    prepare(report, stack)
     serve(report)
     names = machine_names(count)
     found = machines.existing()
     new = [name for name in names if name not in found]
     dead = [name for name in names if name in found and not found[name].runs]
-    make(report, new)
+    make(report, new, stack)
     revive(report, [found[name] for name in dead])
     machines.wait(names)
-    if old := [name for name in names if name in found and found[name].image != machines.image()]:
-        report.say(f"made from an older image, as new with inv lab.fresh: {', '.join(old)}")
+    if old := [name for name in names if name in found and found[name].image != machines.image(stack)]:
+        option = f" --stack {stack}" if stack else ""
+        report.say(f"made from another image, as new with inv lab.fresh{option}: {', '.join(old)}")
 
 
 def revive(report: Report, dead: Sequence[machines.Machine]) -> None:
@@ -77,23 +80,23 @@ def revive(report: Report, dead: Sequence[machines.Machine]) -> None:
         report.say(f"could not be switched on, made anew: {', '.join(new)}")
 
 
-def make(report: Report, names: Sequence[str]) -> None:
+def make(report: Report, names: Sequence[str], stack: str) -> None:
     if names:
-        machines.ensure_image(report)
+        machines.ensure_image(report, stack)
         report.say(f"making {', '.join(names)}")
-        machines.at_once(machines.create, names)
+        machines.at_once(lambda name: machines.create(name, machines.image(stack)), names)
 
 
-def fresh(report: Report, host: str | None) -> None:
+def fresh(report: Report, host: str | None, stack: str) -> None:
     """The same machines, as new."""
-    prepare(report)
+    prepare(report, stack)
     found = machines.existing()
     names = [known(found, host)] if host else list(found)
     if not names:
         raise LabError("There is no machine to make anew; inv lab.up makes some.")
     serve(report)
     machines.at_once(machines.destroy, [found[name] for name in names])
-    make(report, names)
+    make(report, names, stack)
     machines.wait(names)
 
 
@@ -143,5 +146,5 @@ def status() -> dict[str, Any]:
             }
             for service in services.services()
         ],
-        "parts": [{"name": part.name, "cached": part.cached} for part in parts.everything(PARTS)],
+        "parts": [{"name": part.name, "cached": part.cached} for part in parts.everything([*PARTS, *guide.PARTS])],
     }

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from lab import cgroups, network, ways_in
+from lab import cgroups, guide, network, ways_in
 from lab.distribution import MACHINE
 from lab.report import Report
 from lab.settings import KEY, MOST_MACHINES, NETWORK, LabError, address, mac_address, machine_names
@@ -17,6 +17,7 @@ from lab.shell import attempt, run
 from lab.waiting import until
 
 LABEL = "kubefab.lab.machine"
+STACKS = {"": MACHINE, "guide": guide.MACHINE}
 REPOSITORY = "localhost/kubefab-lab/machine"
 # Overlay on overlay does not work: these get real directories of the computer.
 VOLUMES = ("/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet")
@@ -65,24 +66,24 @@ def existing() -> dict[str, Machine]:
     return parse(run("podman", "ps", "--all", "--filter", f"label={LABEL}", "--format", "json"))
 
 
-def image() -> str:
-    return f"{REPOSITORY}:{MACHINE.key}"
+def image(stack: str) -> str:
+    return f"{REPOSITORY}:{STACKS[stack].key}"
 
 
-def ensure_image(report: Report) -> None:
+def ensure_image(report: Report, stack: str) -> None:
     """podman's own storage has it, and none of older pins that no machine uses any more."""
-    if attempt("podman", "image", "exists", image()).returncode:
+    if attempt("podman", "image", "exists", image(stack)).returncode:
         with report.making("the machines' image for podman", 11):
-            import_image()
+            import_image(stack)
     for old in run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY).splitlines():
-        if old != image():
+        if old not in map(image, STACKS):
             attempt("podman", "rmi", old)
 
 
-def import_image() -> None:
+def import_image(stack: str) -> None:
     settings = ['ENTRYPOINT ["/usr/local/sbin/lab-init"]', "STOPSIGNAL SIGRTMIN+3"]
     changes = [word for each in settings for word in ("--change", each)]
-    run("podman", "import", *changes, MACHINE.place / "root.tar", image())
+    run("podman", "import", *changes, STACKS[stack].place / "root.tar", image(stack))
 
 
 def limits() -> list[str]:
@@ -94,14 +95,14 @@ def limits() -> list[str]:
     return [f"--ulimit={name}={min(limit, 32768)}" for name, limit in bounded.items()]
 
 
-def create(name: str) -> None:
+def create(name: str, image: str) -> None:
     """A machine as new."""
     words = ["podman", "--runtime", "runc", "run", "--detach", f"--name={container_name(name)}"]
     words += [f"--hostname={name}", f"--label={LABEL}={name}", f"--network={NETWORK}", f"--ip={address(name)}"]
     words += [f"--mac-address={mac_address(name)}", "--tmpfs=/tmp", "--tmpfs=/run", *limits()]
     words += ["--privileged", "--systemd=always", "--cgroupns=private"]
     words += [f"--volume={path}" for path in VOLUMES]
-    words += [f"--volume={KEY}.pub:{INSIDE}/key.pub:ro", image()]
+    words += [f"--volume={KEY}.pub:{INSIDE}/key.pub:ro", image]
     run(*words)
 
 
@@ -136,7 +137,7 @@ def revive(machine: Machine) -> bool:
     if not attempt("podman", "--runtime", "runc", "start", machine.container).returncode:
         return True
     destroy(machine)
-    create(machine.name)
+    create(machine.name, machine.image)
     return False
 
 

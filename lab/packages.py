@@ -19,11 +19,6 @@ from lab.shell import run
 
 KEYS = HERE / "keys"
 FILES = HERE / "debs"
-MINOR = KUBERNETES.rpartition(".")[0]
-REPOSITORY = f"core:/stable:/v{MINOR}/deb"
-REAL = f"{KUBERNETES}-1.1"
-# A newer version that has nothing in it: whoever installs it did not pin.
-BAIT = f"{MINOR}.99-1.1"
 
 
 @dataclass(frozen=True)
@@ -37,25 +32,45 @@ class Package:
     depends: str = ""
     about: str = "Built by kubefab's lab from Go modules"
     conffiles: Sequence[str] = field(default=())
+    without: Sequence[str] = ()  # names below debs/NAME/ that this version did not have
 
 
 KUBELET_NEEDS = "iptables (>= 1.4.21), kubernetes-cni (>= 1.2.0), mount, util-linux"
 
 
-def binary(component: str, name: str) -> Path:
-    return PARTS[component].place / name
-
-
-def packages() -> list[Package]:
+def packages(version: str, binaries: Path, without: Sequence[str] = ()) -> list[Package]:
     plugins = sorted(PARTS["cni"].place.iterdir())
-    kubelet = [binary("kubernetes", "kubelet")]
+    real = f"{version}-1.1"
     return [
-        Package("kubeadm", REAL, [binary("kubernetes", "kubeadm")]),
-        Package("kubectl", REAL, [binary("kubernetes", "kubectl")]),
-        Package("kubelet", REAL, kubelet, depends=KUBELET_NEEDS, conffiles=["/etc/default/kubelet"]),
+        Package("kubeadm", real, [binaries / "kubeadm"]),
+        Package("kubectl", real, [binaries / "kubectl"]),
+        Package(
+            "kubelet",
+            real,
+            [binaries / "kubelet"],
+            depends=KUBELET_NEEDS,
+            conffiles=["/etc/default/kubelet"],
+            without=without,
+        ),
         Package("kubernetes-cni", "1.9.1-1.1", plugins, into="opt/cni/bin"),
-        *(Package(name, BAIT, about="Empty: proves that a pin holds") for name in ("kubeadm", "kubectl", "kubelet")),
+        *(
+            Package(name, bait(version), about="Empty: proves that a pin holds")
+            for name in ("kubeadm", "kubectl", "kubelet")
+        ),
     ]
+
+
+def minor(version: str) -> str:
+    return version.rpartition(".")[0]
+
+
+def bait(version: str) -> str:
+    """A newer version that has nothing in it: whoever installs it did not pin."""
+    return f"{minor(version)}.99-1.1"
+
+
+def repository(version: str) -> str:
+    return f"core:/stable:/v{minor(version)}/deb"
 
 
 def control(package: Package, arch: str) -> str:
@@ -76,7 +91,8 @@ def control(package: Package, arch: str) -> str:
 def lay_out(package: Package, root: Path, arch: str) -> None:
     """The tree that dpkg-deb packs."""
     if package.binaries:
-        shutil.copytree(FILES / package.name, root, dirs_exist_ok=True)
+        ignored = shutil.ignore_patterns(*package.without)
+        shutil.copytree(FILES / package.name, root, dirs_exist_ok=True, ignore=ignored)
     (root / "DEBIAN").mkdir(parents=True, exist_ok=True)
     (root / "DEBIAN/control").write_text(control(package, arch))
     if package.conffiles:
@@ -107,9 +123,9 @@ def index(folder: Path) -> str:
     return "\n".join(entries)
 
 
-def release(folder: Path, arch: str) -> str:
+def release(folder: Path, arch: str, version: str) -> str:
     """The Release file; like upstream's it names no suite and no codename."""
-    label = f"isv:kubernetes:core:stable:v{MINOR}"
+    label = f"isv:kubernetes:core:stable:v{minor(version)}"
     lines = [f"Origin: obs://build.opensuse.org/{label}/deb", f"Label: {label}", f"Architectures: {arch}"]
     lines += [
         f"Date: {formatdate(usegmt=True)}",
@@ -159,21 +175,25 @@ def cri_dockerd() -> str:
 
 def make(job: Job) -> None:
     archive(job)
-    folder = job.out / REPOSITORY
+    make_repository(job, KUBERNETES, PARTS["kubernetes"].place)
+
+
+def make_repository(job: Job, version: str, binaries: Path, without: Sequence[str] = ()) -> None:
+    folder = job.out / repository(version)
     folder.mkdir(parents=True)
-    for package in packages():
+    for package in packages(version, binaries, without):
         build(job, package, folder)
     text = index(folder).encode()
     (folder / "Packages").write_bytes(text)
     (folder / "Packages.gz").write_bytes(gzip.compress(text, mtime=0))
-    (folder / "Release").write_text(release(folder, architecture()))
+    (folder / "Release").write_text(release(folder, architecture(), version))
     shutil.copy(KEYS / "Release.key", folder)
     sign(job, folder)
 
 
 PART = Part(
     "packages",
-    f"the package repository, Kubernetes {MINOR}",
+    f"the package repository, Kubernetes {minor(KUBERNETES)}",
     (KEYS, FILES, Path(__file__)),
     make,
     seconds=10,

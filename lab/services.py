@@ -10,20 +10,45 @@ from pathlib import Path
 
 import requests
 
-from lab import distribution, images, manifests, packages
-from lab.settings import GATEWAY, LOGS, STATE, LabError
+from lab import distribution, guide, images, manifests, packages
+from lab.parts import Part
+from lab.settings import GATEWAY, KUBERNETES, LOGS, STATE, LabError
 from lab.waiting import until
 
-REGISTRY_CONFIG = STATE / "registry.yml"
 WWW = STATE / "www"
-IMAGES = STATE / "images"
-CONFIG = f"""version: 0.1
+CONFIG = """version: 0.1
 log: {{level: warn}}
 storage:
-  filesystem: {{rootdirectory: {IMAGES}}}
+  filesystem: {{rootdirectory: {images}}}
   maintenance: {{readonly: {{enabled: true}}}}
-http: {{addr: "{GATEWAY}:5000", secret: the lab's}}
+http: {{addr: "{address}", secret: the lab's}}
 """
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Images of one stack, at a port of their own."""
+
+    name: str
+    images: Part
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"{GATEWAY}:{self.port}"
+
+    @property
+    def config(self) -> Path:
+        return STATE / f"{self.name}.yml"
+
+    def publish(self) -> None:
+        place = STATE / self.name.replace("registry", "images")
+        point(place, self.images.place)
+        self.config.write_text(CONFIG.format(images=place, address=self.address))
+
+
+REGISTRY = Registry("registry", images.PART, 5000)
+GUIDES = Registry("guide-registry", guide.IMAGES_PART, 5001)
 
 
 @dataclass(frozen=True)
@@ -44,7 +69,7 @@ class Service:
         return LOGS / f"{self.name}.log"
 
 
-def services() -> list[Service]:
+def services(wanted: Sequence[Registry] | None = None) -> list[Service]:
     # The interpreter itself, not the one of a checkout's virtual environment: it may go, this stays.
     python = os.path.realpath(sys.executable)
     serve = [
@@ -59,11 +84,20 @@ def services() -> list[Service]:
         "--protocol",
         "HTTP/1.1",
     ]
-    registry = str(distribution.REGISTRY.place / "docker-registry")
-    return [
-        Service("registry", [registry, "serve", str(REGISTRY_CONFIG)], f"{GATEWAY}:5000", "v2/"),
-        Service("http", [python, *serve], f"{GATEWAY}:8080", f"pkgs/{packages.REPOSITORY}/Release.key"),
+    program = str(distribution.REGISTRY.place / "docker-registry")
+    registries = [
+        Service(each.name, [program, "serve", str(each.config)], each.address, "v2/")
+        for each in wanted or registries_wanted()
     ]
+    return [
+        *registries,
+        Service("http", [python, *serve], f"{GATEWAY}:8080", f"pkgs/{packages.repository(KUBERNETES)}/Release.key"),
+    ]
+
+
+def registries_wanted() -> list[Registry]:
+    """The guide's once it is built, for whichever stack this command is."""
+    return [REGISTRY, *([GUIDES] if GUIDES.images.cached else [])]
 
 
 def processes() -> dict[int, list[str]]:
@@ -79,7 +113,7 @@ def processes() -> dict[int, list[str]]:
 
 def is_ours(argv: Sequence[str]) -> bool:
     """Also one that another checkout, or an older version of this one, started."""
-    return any(argv[1:] == service.argv[1:] for service in services())
+    return any(argv[1:] == service.argv[1:] for service in services((REGISTRY, GUIDES)))
 
 
 def pid_of(service: Service, alive: dict[int, list[str]]) -> int | None:
@@ -104,11 +138,13 @@ def point(link: Path, target: Path) -> None:
 
 def publish() -> None:
     """What is served now: a running service needs no restart for it."""
-    point(IMAGES, images.PART.place)
+    for registry in registries_wanted():
+        registry.publish()
+    if guide.PACKAGES_PART.cached:
+        point(WWW / "guide", guide.PACKAGES_PART.place)
     point(WWW / "pkgs", packages.PART.place)
     for folder in manifests.PART.place.iterdir():
         point(WWW / folder.name, folder)
-    REGISTRY_CONFIG.write_text(CONFIG)
 
 
 def start(service: Service) -> None:

@@ -17,16 +17,19 @@ def do(command: str, *args: Any) -> None:
         raise Exit(str(error), code=1) from error
 
 
-@task(auto_shortflags=False, help={"machines": "how many: manager, client, client2 …"})
-def up(c: Context, machines: int = 2) -> None:
+STACK = "guide: machines of Debian 12, with Kubernetes 1.20.2 to install on them"
+
+
+@task(auto_shortflags=False, help={"machines": "how many: manager, client, client2 …", "stack": STACK})
+def up(c: Context, machines: int = 2, stack: str = "") -> None:
     """Machines on this computer: build what is missing, start what is not running."""
-    do("up", machines)
+    do("up", machines, stack)
 
 
-@task(auto_shortflags=False, help={"host": "this one only"})
-def fresh(c: Context, host: str | None = None) -> None:
+@task(auto_shortflags=False, help={"host": "this one only", "stack": STACK})
+def fresh(c: Context, host: str | None = None, stack: str = "") -> None:
     """The same machines as new."""
-    do("fresh", host)
+    do("fresh", host, stack)
 
 
 @task(auto_shortflags=False, help={"host": "which machine"})

@@ -6,7 +6,10 @@ set -eu
 
 systemctl stop kubelet 2>/dev/null || true
 # Where it is down its containers run on, and nobody else knows them.
-systemctl start containerd docker cri-docker 2>/dev/null || true
+case $1 in
+    *containerd*) systemctl start containerd ;;
+    *) systemctl start docker cri-docker ;;
+esac 2>/dev/null || true
 # Without these kubeadm asks no API server, which may be gone and would be waited for.
 rm -f /etc/kubernetes/*.conf
 if command -v kubeadm >/dev/null; then
@@ -24,7 +27,7 @@ if [ -S /run/containerd/containerd.sock ]; then
     done
 fi
 # Kubernetes' own; whatever else runs in Docker is somebody else's.
-if [ -S /run/docker.sock ]; then
+if [ -S /run/docker.sock ] && systemctl is-active --quiet docker; then
     for container in $(docker ps --all --quiet --filter name=^/k8s_); do
         docker rm --force --volumes "$container" >/dev/null || true
     done

@@ -13,6 +13,7 @@ from lab import (
     components,
     computer,
     distribution,
+    guide,
     images,
     lock,
     machines,
@@ -139,7 +140,7 @@ def test_durations(seconds: float, says: str) -> None:
 # What is built
 
 
-@pytest.mark.parametrize("component", components.COMPONENTS, ids=lambda component: component.name)
+@pytest.mark.parametrize("component", [*components.COMPONENTS, *guide.COMPONENTS], ids=lambda component: component.name)
 def test_every_component_pins_every_byte(component: components.Component) -> None:
     module = (component.folder / "go.mod").read_text()
     assert ("\nrequire" in module) == (component.folder / "go.sum").exists()
@@ -151,6 +152,13 @@ def test_images_are_made_of_binaries_that_are_built() -> None:
     used = {component for image in images.IMAGES for component, _ in image.files.values()}
     assert used <= set(components.PARTS)
     assert used <= {part.name for part in images.PART.needs}
+    assert {component for image in guide.IMAGES for component, _ in image.files.values()} <= set(guide.MADE_OF)
+
+
+def test_nothing_of_the_guides_stack_is_built_without_being_asked_for() -> None:
+    built = {part.name for part in parts.everything(whole.PARTS)}
+    assert not built & {part.name for part in guide.PARTS}
+    assert not any(name.startswith("guide") for name in built)
 
 
 def test_a_layer_depends_on_nothing_but_its_files(tmp_path: Path) -> None:
@@ -183,14 +191,13 @@ def test_a_control_file_says_what_the_package_needs() -> None:
 def test_a_release_file_pins_its_index(tmp_path: Path) -> None:
     for name in ("Packages", "Packages.gz"):
         (tmp_path / name).write_bytes(b"")
-    text = packages.release(tmp_path, "amd64")
+    text = packages.release(tmp_path, "amd64", "1.37.2")
     assert "\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 Packages\n" in text
     assert "Suite" not in text
 
 
 def test_the_bait_is_newer_than_what_is_wanted() -> None:
-    assert packages.BAIT.startswith("1.37.99")
-    assert packages.REAL.startswith(settings.KUBERNETES)
+    assert packages.bait("1.37.2") == "1.37.99-1.1"
 
 
 def test_the_fingerprint_is_the_keys() -> None:
@@ -235,6 +242,7 @@ def test_sources_are_translated_to_the_machines_suite(tmp_path: Path) -> None:
     (tmp_path / "debian.sources").write_text(DEB822)
     (tmp_path / "sources.list").write_text(CLASSIC)
     paths = [tmp_path / "debian.sources", tmp_path / "sources.list"]
+    assert "Types: deb deb-src\n" in distribution.sources(paths, "bookworm", "bookworm", "deb deb-src")
     assert distribution.sources(paths, "bookworm") == (
         "Types: deb\nURIs: http://mirror.invalid/debian\nSuites: trixie trixie-updates\nComponents: main\n"
         "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n"
@@ -276,10 +284,10 @@ def test_an_unknown_machine_is_named_with_those_there_are() -> None:
 
 
 def test_services_are_known_by_their_command_lines_alone() -> None:
-    registry, http = services.services()
+    registry, *_, http = services.services()
     assert services.is_ours(["/another/checkouts/docker-registry", *registry.argv[1:]])
     assert services.is_ours(http.argv)
-    assert not services.is_ours(["vim", str(services.REGISTRY_CONFIG)])
+    assert not services.is_ours(["vim", str(services.REGISTRY.config)])
     assert services.pid_of(http, {7: list(http.argv), 8: ["sh"]}) == 7
     assert services.pid_of(registry, {7: list(http.argv)}) is None
 
