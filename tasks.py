@@ -88,8 +88,8 @@ def join_worker(c: Context) -> None:
 def up(c: Context) -> None:
     """Bring the cluster up, or finish what an earlier run began."""
     # The workers join while the master's pods get their network.
-    converge(c, "all", network.steps, worker.steps, wanted.steps, health.steps)
-    converge(c, "all", addons.steps, rook_steps.steps)
+    converge(c, "all", network.steps, worker.steps, wanted.steps, health.ready)
+    converge(c, "all", health.steps, addons.steps, rook_steps.steps)
 
 
 @task(positional=[], auto_shortflags=False, help={"host": "a worker of hosts.yml"})
@@ -119,7 +119,8 @@ def rook(c: Context) -> None:
 @task
 def fix_reboot(c: Context) -> None:
     """After a reboot: swap off, services up, every node Ready again."""
-    converge(c, "all", reboot.steps, health.steps)
+    converge(c, "all", reboot.steps, health.ready)
+    converge(c, "all", health.steps)
 
 
 HOST = "a host of hosts.yml; all of them where none is named"

@@ -74,7 +74,7 @@ def here() -> dict[str, str]:
 
 def test_a_look_at_this_computer_can_be_read() -> None:
     this = facts.parse(here())
-    assert list(here()) == ["change", "system", "files", "packages", "services", "runtime", "node", "leftovers"]
+    assert set(here()) == {"change", "system", "files", "packages", "services", "runtime", "node", "leftovers"}
     assert this.cpus > 0
     assert this.memory_mib > 0
     assert this.disk_mib > 0
@@ -88,11 +88,11 @@ def test_a_look_at_this_computer_can_be_read() -> None:
     assert this.skew > 0  # nobody said when we asked
 
 
-def test_only_what_is_asked_for_is_looked_at_and_in_that_order() -> None:
+def test_only_what_is_asked_for_is_looked_at_and_what_goes_on_comes_first() -> None:
     ended = subprocess.run(
-        ["sh", "-s", "--", "files", "change", "--"], input=look_program(), capture_output=True, text=True, check=True
+        ["sh", "-s", "--", "change", "files", "--"], input=look_program(), capture_output=True, text=True, check=True
     )
-    assert [line for line in ended.stdout.splitlines() if line.startswith("==")] == ["== files", "== change"]
+    assert [line for line in ended.stdout.splitlines() if line.startswith("==")] == ["== change", "== files"]
 
 
 def test_a_part_that_is_not_there_leaves_the_others_alone() -> None:

@@ -13,12 +13,17 @@ ON_EVERY_NODE = (DAEMON_SET, "kube-system/kube-proxy")
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     master = host.name == cluster.master.name
     workloads = (*ON_EVERY_NODE, COREDNS) if master else ()
-    hint = f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}"
     return [
         *([api_server()] if master else []),
-        wait("it is Ready", not_ready, hint),
+        *ready(cluster, host),
         *(wait(f"{name} is rolled out", not_rolled_out(name), see(name)) for name in workloads),
     ]
+
+
+def ready(_: Cluster, host: Host) -> list[Step]:
+    """First of all hosts: what is rolled out on every node counts those that are Ready."""
+    hint = f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}"
+    return [wait("it is Ready", not_ready, hint)]
 
 
 def api_server() -> Step:

@@ -12,7 +12,17 @@ while [ "$1" != -- ]; do
     shift
 done
 shift
+tell() { # tell PART PATH…: all that a part says, in one piece
+    part=$1
+    shift
+    found=$("look_$part" "$@" </dev/null 2>/dev/null)
+    flock 9
+    printf '== %s%s\n' "$part" "${found:+
+$found}"
+}
+# All parts at once, but for the first: what a change is about to change has to be looked at after it.
 for part in $parts; do
-    echo "== $part"
-    "look_$part" "$@" </dev/null 2>/dev/null
+    tell "$part" "$@" 9</etc/os-release &
+    [ "$part" != change ] || wait
 done
+wait
