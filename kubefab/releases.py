@@ -57,6 +57,11 @@ class Release:
         """v1beta4 wants extraArgs as a list of {name, value}; before, it was a map."""
         return self.api == "v1beta4"
 
+    @property
+    def patches_dns(self) -> bool:
+        """kubeadm takes patches for CoreDNS since 1.31, as it does v1beta4: kubernetes/kubernetes#124820."""
+        return self.api == "v1beta4"
+
 
 # kubeadm's own registry until 1.24 was frozen; its images are in the new one too.
 _OLD = partial(Release, registry="k8s.gcr.io", checks=("config images list", "join phase preflight"))

@@ -227,6 +227,12 @@ def init_documents(inventory: Inventory, host: Host) -> str:
     return _dump(inventory, [_init(inventory, host), _cluster(inventory, host), _kubelet(inventory), _proxy()])
 
 
+def dns_documents(inventory: Inventory, host: Host, patches: str) -> str:
+    """What `kubeadm init phase addon coredns --config` reads; `patches`: the folder with ours for CoreDNS."""
+    ours = {"patches": {"directory": patches}} if _release(inventory).patches_dns else {}
+    return _dump(inventory, [{**_init(inventory, host), **ours}, _cluster(inventory, host)])
+
+
 def join_documents(inventory: Inventory, host: Host, token: str, discovery: str) -> str:
     """What `kubeadm join --config` reads; `discovery` is the path of a kubeconfig on the host."""
     join = {

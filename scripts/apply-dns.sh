@@ -1,10 +1,15 @@
 #!/bin/sh
-# The cluster's DNS, as kubeadm would have applied it in init. usage: apply-dns.sh    standard input: kubeadm's documents
+# The cluster's DNS, as kubeadm would have applied it in init. usage: apply-dns.sh PATCHES    standard input: kubeadm's
+# documents; PATCHES: the folder where they say that a patch lies, where this kubeadm takes one
 set -eu
 # The login's own proxy would stand between us and the API server.
 unset HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
 umask 077
 documents=$(mktemp /run/kubefab/dns.XXXXXX)
-trap 'rm -f "$documents"' EXIT
+trap 'rm -rf "$documents" "$1"' EXIT
 cat >"$documents"
+# Its first probe always comes too soon, and the second one 10 s after it.
+mkdir -p "$1"
+echo '{"spec": {"template": {"spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 2}}]}}}}' \
+    >"$1/corednsdeployment+strategic.json"
 kubeadm init phase addon coredns --config "$documents"

@@ -239,3 +239,9 @@ def test_overlays_are_left_as_they_are_in_the_inventory() -> None:
     before = repr(found.cluster.kubeadm)
     render.init_documents(found, found.master)
     assert repr(found.cluster.kubeadm) == before
+
+
+@pytest.mark.parametrize(("version", "patched"), [("1.30.0", False), ("1.31.0", True)])
+def test_coredns_is_patched_by_kubeadm_where_it_can_be(version: str, patched: bool) -> None:
+    wanted = inventory(HOSTS.replace("1.37.2", version))
+    assert ("directory: /run/p" in render.dns_documents(wanted, wanted.master, "/run/p")) is patched

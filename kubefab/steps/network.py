@@ -20,6 +20,7 @@ REGISTRY = "ghcr.io"
 DAEMON_SET = "kube-flannel/kube-flannel-ds"
 ANNOTATION = "kubefab.internal/flannel"
 COREDNS = "kube-system/coredns"
+DNS_PATCHES = "/run/kubefab/patches"
 # flanneld is ready a second after its start; asked as upstream has it, it says so 10 to 15 s after it.
 EAGER = {"initialDelaySeconds": 0, "periodSeconds": 2}
 
@@ -61,7 +62,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 def cluster_dns(inventory: Inventory, host: Host) -> list[Step]:
     """CoreDNS, once its pods get a network: those that try before are tried again 10 to 15 s later."""
-    documents = render.init_documents(inventory, host.wanted)
+    documents = render.dns_documents(inventory, host.wanted, DNS_PATCHES)
 
     @on_cluster
     def no_dns(live: ClusterFacts, _: Facts) -> str | None:
@@ -69,13 +70,20 @@ def cluster_dns(inventory: Inventory, host: Host) -> list[Step]:
 
     @on_cluster
     def no_network(live: ClusterFacts, facts: Facts) -> str | None:
-        if not no_dns(facts) or live.workloads.get(DAEMON_SET, Workload()).ready:
-            return None
-        return "no pod of it answers yet"
+        # On every node that takes pods by now: each may be given one of CoreDNS's.
+        ready = max(sum(node.ready for node in live.nodes.values()), 1)
+        answering = live.workloads.get(DAEMON_SET, Workload()).ready
+        return f"{answering} of {ready} pods answer" if no_dns(facts) and answering < ready else None
 
     return [
         Step("flannel answers", no_network, None, _SEE, within=300, touches="cluster", parts=()),
-        Step("CoreDNS is applied", no_dns, script("apply-dns.sh", payload=documents), touches="cluster", parts=()),
+        Step(
+            "CoreDNS is applied",
+            no_dns,
+            script("apply-dns.sh", DNS_PATCHES, payload=documents),
+            touches="cluster",
+            parts=(),
+        ),
     ]
 
 

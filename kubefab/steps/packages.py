@@ -17,7 +17,7 @@ VERSIONED = ("kubelet", "kubeadm", "kubectl")
 HELD = (*VERSIONED, "kubernetes-cni")
 # The repository's own key, "isv:kubernetes OBS Project": one for all minors (kubernetes/release#3818).
 KEY = "DE15B14486CD377B9E876E1A234654DA9A296436"
-WORKER_IMAGES = "kube-proxy|pause"  # CoreDNS lands on the master, the first node that is Ready
+WORKER_IMAGES = "kube-proxy|pause|coredns"
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:

@@ -134,9 +134,9 @@ def dns(workloads: dict[str, Workload]) -> list[str | None]:
 @pytest.mark.parametrize(
     ("workloads", "gaps"),
     [
-        ({}, ["no pod of it answers yet", MISSING]),
-        ({network.DAEMON_SET: Workload(1, 0)}, ["no pod of it answers yet", MISSING]),
-        ({network.DAEMON_SET: Workload(2, 1)}, [None, MISSING]),
+        ({}, ["0 of 1 pods answer", MISSING]),
+        ({network.DAEMON_SET: Workload(1, 0)}, ["0 of 1 pods answer", MISSING]),
+        ({network.DAEMON_SET: Workload(2, 1)}, [None, MISSING]),  # the other node is not Ready yet
         ({network.COREDNS: Workload(2, 0)}, [None, None]),
     ],
 )
@@ -144,12 +144,12 @@ def test_dns_comes_when_a_pod_can_have_a_network(workloads: dict[str, Workload],
     assert dns(workloads) == gaps
 
 
-def test_dns_is_applied_from_the_documents_that_init_was_given() -> None:
+def test_dns_is_applied_from_kubeadms_documents() -> None:
     made = looked({})
     close = step(network.steps(made, made.master), DNS).close
     assert close
     close(made.master)
-    documents = render.init_documents(made.inventory, made.master.wanted)
+    documents = render.dns_documents(made.inventory, made.master.wanted, network.DNS_PATCHES)
     assert world(made, "manager").payloads == {"apply-dns.sh": documents}
 
 

@@ -136,7 +136,7 @@ def test_a_key_that_is_not_to_be_had_installs_nothing(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("name", "images"),
-    [("client", ("kube-proxy|pause", *IMAGES)), ("manager", ("", *network.images(inventory())))],
+    [("client", ("kube-proxy|pause|coredns", *IMAGES)), ("manager", ("", *network.images(inventory())))],
 )
 def test_each_host_fetches_the_images_that_nothing_else_brings(name: str, images: tuple[str, ...]) -> None:
     """What the master runs beyond these is pulled by kubeadm init."""
