@@ -84,10 +84,12 @@ def join_worker(c: Context) -> None:
     converge(c, "workers", worker.steps)
 
 
-@task(pre=[preflight, install_docker, install_kubeadm, init_master])
+@task(pre=[preflight])
 def up(c: Context) -> None:
     """Bring the cluster up, or finish what an earlier run began."""
-    # The workers join while the master's pods get their network.
+    # No host waits for another but where it has to: the control plane for no worker's packages, and the
+    # workers join while the master's pods get their network.
+    converge(c, "all", runtime.steps, system.steps, packages.steps, control_plane.steps)
     converge(c, "all", network.steps, worker.steps, wanted.steps, health.ready)
     converge(c, "all", health.steps, addons.steps, rook_steps.steps)
 

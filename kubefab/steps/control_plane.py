@@ -9,6 +9,8 @@ from kubefab.steps.health import api_server
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
+    if host.name != cluster.master.name:
+        return []
     tear_down = script("tear-down.sh", render.cri_socket(cluster.inventory))
     documents = render.init_documents(cluster.inventory, host.wanted)
     return [
