@@ -50,9 +50,11 @@ def not_rolled_out(name: str) -> Gap:
     def gap(live: ClusterFacts, _: Facts) -> str | None:
         if not (workload := live.workloads.get(name)):
             return "it is not there"
-        # A node is counted by its DaemonSets a moment after it came, and still when it is away.
+        # A node is counted by its DaemonSets a moment after it came, and still when it is away; the pods of one
+        # that is away are made anew elsewhere only after five minutes.
         ready = sum(node.ready for node in live.nodes.values())
-        wanted = max(ready, 1) if name in ON_EVERY_NODE else workload.wanted
+        away = len(live.nodes) - ready
+        wanted = max(ready, 1) if name in ON_EVERY_NODE else max(workload.wanted - away, min(workload.wanted, 1))
         return None if workload.ready >= wanted else f"{workload.ready} of {wanted} pods answer"
 
     return gap

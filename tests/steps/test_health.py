@@ -47,6 +47,8 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
         (live(False, flannel=Workload(1, 0)), FLANNEL, "0 of 1 pods answer"),
         (live(True, True, True, dns=Workload(2, 2)), COREDNS, None),
         (live(True, dns=Workload(2, 1)), COREDNS, "1 of 2 pods answer"),
+        (live(True, False, dns=Workload(2, 1)), COREDNS, None),
+        (live(True, False, False, dns=Workload(2, 0)), COREDNS, "0 of 1 pods answer"),
         (live(True, dns=Workload(0, 0)), COREDNS, None),  # somebody wants none
     ],
 )
