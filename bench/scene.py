@@ -69,7 +69,7 @@ def values(inventory: Inventory) -> dict[str, str]:
         "version": inventory.cluster.kubernetes,
         "address": str(inventory.master.address),
         "endpoint": render.endpoint(inventory),
-        "repository": repository,
+        "repository": repository.url,
         "key": own_key or packages.KEY,
         "keyring": render.KEYRING,
         "flannel": render.mirrored(network.MANIFEST.format(flannel.version), inventory)[0],

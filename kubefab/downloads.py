@@ -92,18 +92,17 @@ def manifest(inventory: Inventory, url: str, sha256: str, get: Callable[[str, st
 
 
 def key(url: str, fingerprint: str) -> bytes:
-    """An armored OpenPGP key as apt's keyring, if its only primary key is the pinned one."""
+    """An armored OpenPGP key as apt's keyring: of those that are there the pinned one alone."""
     try:
-        keyring = dearmored(fetch(url))
-        found = primary_keys(keyring)
+        found = keys(dearmored(fetch(url)))
     except (ValueError, IndexError) as error:
         raise HostError(f"{url}: this is no OpenPGP key", hint=_HINT) from error
-    if found != [fingerprint]:
+    if fingerprint not in found:
         raise HostError(
             f"{url}: its key is {', '.join(found) or 'none'}, pinned is {fingerprint}",
             hint="a mirror that signs by itself wants `key: FINGERPRINT` in hosts.yml",
         )
-    return keyring
+    return found[fingerprint]
 
 
 def dearmored(text: bytes) -> bytes:
@@ -113,14 +112,17 @@ def dearmored(text: bytes) -> bytes:
     return b64decode(b"".join(line for line in body.split(b"\n") if not line.startswith(b"=")))
 
 
-def primary_keys(packets: bytes) -> list[str]:
-    """The fingerprints of all primary keys (tag 6), version 4: RFC 9580, sections 4.2 and 5.5.4.2."""
-    found = []
+def keys(packets: bytes) -> dict[str, bytes]:
+    """Each primary key (tag 6, version 4) with what belongs to it, by its fingerprint: RFC 9580, 4.2 and 5.5.4.2."""
+    found: dict[str, bytes] = {}
+    fingerprint = ""
     while packets:
-        tag, body, packets = _packet(packets)
+        tag, body, rest = _packet(packets)
         if tag == 6:
             header = b"\x99" + len(body).to_bytes(2, "big")
-            found.append(hashlib.sha1(header + body).hexdigest().upper())  # noqa: S324  the format says so
+            fingerprint = hashlib.sha1(header + body).hexdigest().upper()  # noqa: S324  the format says so
+        found[fingerprint] = found.get(fingerprint, b"") + packets[: len(packets) - len(rest)]
+        packets = rest
     return found
 
 

@@ -454,9 +454,10 @@ def _repository(values: Values) -> Iterator[Problem]:
     version = values.get(("cluster", "kubernetes"))
     if not version or releases.release(version).published:
         return
-    repository = releases.release(version).repository
-    if not any(loc[:1] == ("mirrors",) and loc[1:] and repository.startswith(str(loc[1])) for loc in values):
-        allowed = f"one that mirrors has a repository for, at {repository}: pkgs.k8s.io itself has none"
+    urls = [repository.url for repository in releases.release(version).repositories]
+    mirrors = [str(loc[1]) for loc in values if loc[:1] == ("mirrors",) and loc[1:]]
+    if not any(url.startswith(mirror) for url in urls for mirror in mirrors):
+        allowed = f"one that mirrors has a repository for, at {' or '.join(urls)}: both have none of it any more"
         yield ("cluster", "kubernetes"), f"'{version}'", allowed
 
 

@@ -28,6 +28,21 @@ class Flannel:
 
 
 @dataclass(frozen=True)
+class Repository:
+    """An apt repository, as its publisher has or had it."""
+
+    url: str
+    key: str  # the URL of what it is signed with
+    suite: str = "/"  # and components; "/": everything lies flat in one folder
+
+
+# The one of all minors until 2024, gone since: mirrors still have it.
+OLD_REPOSITORY = Repository(
+    "https://apt.kubernetes.io/", "https://packages.cloud.google.com/apt/doc/apt-key.gpg", "kubernetes-xenial main"
+)
+
+
+@dataclass(frozen=True)
 class Release:
     """One Kubernetes minor."""
 
@@ -48,9 +63,11 @@ class Release:
     flannel: Flannel = Flannel("0.28.10", "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5")
 
     @property
-    def repository(self) -> str:
-        """Kubernetes' own apt repository of this minor."""
-        return f"{PACKAGES}core:/stable:/v{self.minor}/deb/"
+    def repositories(self) -> tuple[Repository, ...]:
+        """Where a mirror may have its packages from."""
+        url = f"{PACKAGES}core:/stable:/v{self.minor}/deb/"
+        own = Repository(url, f"{url}Release.key")
+        return (own,) if self.published else (own, OLD_REPOSITORY)
 
     @property
     def lists_arguments(self) -> bool:

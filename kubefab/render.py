@@ -1,6 +1,7 @@
 """files/ and kubeadm's documents -> text. Pure: nothing here talks to a host."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,9 +52,12 @@ def mirrored(url: str, inventory: Inventory) -> tuple[str, str | None]:
     return mirror.url + url.removeprefix(prefix), mirror.key
 
 
-def repository(inventory: Inventory) -> tuple[str, str | None]:
-    """The apt repository of the wanted minor, and the key of a mirror that signs by itself."""
-    return mirrored(_release(inventory).repository, inventory)
+def repository(inventory: Inventory) -> tuple[releases.Repository, str | None]:
+    """The apt repository of the wanted minor as it is reached, and the key of a mirror that signs by itself."""
+    known = _release(inventory).repositories
+    chosen = next((one for one in known if any(map(one.url.startswith, inventory.mirrors))), known[0])
+    url, fingerprint = mirrored(chosen.url, inventory)
+    return replace(chosen, url=url, key=mirrored(chosen.key, inventory)[0]), fingerprint
 
 
 def _release(inventory: Inventory) -> releases.Release:
@@ -189,10 +193,11 @@ def kernel() -> dict[str, str]:
 def apt(inventory: Inventory) -> dict[str, str]:
     """The Kubernetes repository and the pin on one version."""
     ours = f"[trusted=yes] file:{BUNDLE}/packages ./"  # its checksums came over SSH
+    theirs = repository(inventory)[0]
     return {
         "/etc/apt/sources.list.d/kubernetes.list": file(
             "etc/apt/sources.list.d/kubernetes.list",
-            source=ours if inventory.bundle else f"[signed-by={KEYRING}] {repository(inventory)[0]} /",
+            source=ours if inventory.bundle else f"[signed-by={KEYRING}] {theirs.url} {theirs.suite}",
         ),
         "/etc/apt/preferences.d/kubernetes": file(
             "etc/apt/preferences.d/kubernetes", version=inventory.cluster.kubernetes

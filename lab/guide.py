@@ -107,7 +107,7 @@ IMAGES_PART = Part(
 
 def make_packages(job: Job) -> None:
     # This kubeadm joins nobody whose folder for static pods holds anything at all.
-    packages.make_repository(job, KUBERNETES, KUBERNETES_PART.place, without=[".kubelet-keep"])
+    packages.make_old_repository(job, KUBERNETES, KUBERNETES_PART.place, without=[".kubelet-keep"])
     manifest = job.out / f"raw.githubusercontent.com/flannel-io/flannel/v{FLANNEL}/Documentation/kube-flannel.yml"
     manifest.parent.mkdir(parents=True)
     shutil.copy(BUILT["guide-flannel"].place / manifest.name, manifest)

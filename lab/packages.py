@@ -1,4 +1,4 @@
-"""An apt repository like pkgs.k8s.io's: the same layout, the same packages, signed."""
+"""Apt repositories like pkgs.k8s.io's, and like the one before it: the same layout, the same packages, signed."""
 
 import gzip
 import hashlib
@@ -123,18 +123,12 @@ def index(folder: Path) -> str:
     return "\n".join(entries)
 
 
-def release(folder: Path, arch: str, version: str) -> str:
-    """The Release file; like upstream's it names no suite and no codename."""
-    label = f"isv:kubernetes:core:stable:v{minor(version)}"
-    lines = [f"Origin: obs://build.opensuse.org/{label}/deb", f"Label: {label}", f"Architectures: {arch}"]
-    lines += [
-        f"Date: {formatdate(usegmt=True)}",
-        "Description: kubefab's lab, in the layout of pkgs.k8s.io",
-        "SHA256:",
-    ]
-    for name in ("Packages", "Packages.gz"):
-        content = (folder / name).read_bytes()
-        lines.append(f" {hashlib.sha256(content).hexdigest()} {len(content)} {name}")
+def release(suite: Path, lists: Path, about: Sequence[str]) -> str:
+    """The Release file of a suite whose lists lie in or below it."""
+    lines = [*about, f"Date: {formatdate(usegmt=True)}", "Description: kubefab's lab", "SHA256:"]
+    for path in (lists / "Packages", lists / "Packages.gz"):
+        content = path.read_bytes()
+        lines.append(f" {hashlib.sha256(content).hexdigest()} {len(content)} {path.relative_to(suite)}")
     return "\n".join(lines) + "\n"
 
 
@@ -178,17 +172,41 @@ def make(job: Job) -> None:
     make_repository(job, KUBERNETES, PARTS["kubernetes"].place)
 
 
-def make_repository(job: Job, version: str, binaries: Path, without: Sequence[str] = ()) -> None:
+def make_repository(job: Job, version: str, binaries: Path) -> None:
+    """As pkgs.k8s.io has it: flat, and like there its Release names no suite and no codename."""
     folder = job.out / repository(version)
-    folder.mkdir(parents=True)
+    build_all(job, folder, version, binaries)
+    label = f"isv:kubernetes:core:stable:v{minor(version)}"
+    about = [f"Origin: obs://build.opensuse.org/{label}/deb", f"Label: {label}", f"Architectures: {architecture()}"]
+    publish(job, folder, folder, folder, about)
+    shutil.copy(KEYS / "Release.key", folder)
+
+
+def make_old_repository(job: Job, version: str, binaries: Path, without: Sequence[str] = ()) -> None:
+    """As apt.kubernetes.io had it, and its mirrors have: one suite for all, with a component, its key beside it."""
+    folder = job.out / "apt"
+    build_all(job, folder / "pool", version, binaries, without)
+    suite = folder / "dists/kubernetes-xenial"
+    names = ["Origin: kubernetes", "Suite: kubernetes-xenial", "Codename: kubernetes-xenial", "Components: main"]
+    lists = suite / f"main/binary-{architecture()}"
+    publish(job, folder, suite, lists, [*names, f"Architectures: {architecture()}"])
+    (folder / "doc").mkdir()
+    shutil.copy(KEYS / "Release.key", folder / "doc/apt-key.gpg")
+
+
+def build_all(job: Job, folder: Path, version: str, binaries: Path, without: Sequence[str] = ()) -> None:
     for package in packages(version, binaries, without):
         build(job, package, folder)
+
+
+def publish(job: Job, folder: Path, suite: Path, lists: Path, about: Sequence[str]) -> None:
+    """The signed lists of all packages in a folder."""
     text = index(folder).encode()
-    (folder / "Packages").write_bytes(text)
-    (folder / "Packages.gz").write_bytes(gzip.compress(text, mtime=0))
-    (folder / "Release").write_text(release(folder, architecture(), version))
-    shutil.copy(KEYS / "Release.key", folder)
-    sign(job, folder)
+    lists.mkdir(parents=True, exist_ok=True)
+    (lists / "Packages").write_bytes(text)
+    (lists / "Packages.gz").write_bytes(gzip.compress(text, mtime=0))
+    (suite / "Release").write_text(release(suite, lists, about))
+    sign(job, suite)
 
 
 PART = Part(

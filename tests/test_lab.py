@@ -189,11 +189,12 @@ def test_a_control_file_says_what_the_package_needs() -> None:
 
 
 def test_a_release_file_pins_its_index(tmp_path: Path) -> None:
+    (tmp_path / "main").mkdir()
     for name in ("Packages", "Packages.gz"):
-        (tmp_path / name).write_bytes(b"")
-    text = packages.release(tmp_path, "amd64", "1.37.2")
-    assert "\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 Packages\n" in text
-    assert "Suite" not in text
+        (tmp_path / "main" / name).write_bytes(b"")
+    text = packages.release(tmp_path, tmp_path / "main", ["Origin: here"])
+    assert text.startswith("Origin: here\n")
+    assert "\n e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 main/Packages\n" in text
 
 
 def test_the_bait_is_newer_than_what_is_wanted() -> None:

@@ -245,3 +245,20 @@ def test_overlays_are_left_as_they_are_in_the_inventory() -> None:
 def test_coredns_is_patched_by_kubeadm_where_it_can_be(version: str, patched: bool) -> None:
     wanted = inventory(HOSTS.replace("1.37.2", version))
     assert ("directory: /run/p" in render.dns_documents(wanted, wanted.master, "/run/p")) is patched
+
+
+OLD_MIRROR = (
+    "mirrors: {https://apt.kubernetes.io/: http://near/apt/, https://packages.cloud.google.com/: http://key/}\n"
+)
+
+
+def test_a_mirror_of_the_old_repository_is_asked_for_old_releases_as_that_was_laid_out() -> None:
+    wanted = inventory(GUIDE.partition("mirrors:")[0] + OLD_MIRROR)
+    source = render.apt(wanted)["/etc/apt/sources.list.d/kubernetes.list"].splitlines()[-1]
+    assert source == f"deb [signed-by={render.KEYRING}] http://near/apt/ kubernetes-xenial main"
+    assert render.repository(wanted)[0].key == "http://key/apt/doc/apt-key.gpg"
+
+
+def test_a_mirror_of_the_old_repository_is_not_asked_for_new_releases() -> None:
+    source = render.apt(inventory(HOSTS + OLD_MIRROR))["/etc/apt/sources.list.d/kubernetes.list"]
+    assert "https://pkgs.k8s.io/core:/stable:/v1.37/deb/ /" in source

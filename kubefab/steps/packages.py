@@ -42,7 +42,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             f"Kubernetes {version} is installed and held",
             lambda facts: other_packages(facts.packages, version),
             install,
-            hint=f"does {render.repository(inventory)[0]} have it? see: apt-cache policy kubelet",
+            hint=f"does {render.repository(inventory)[0].url} have it? see: apt-cache policy kubelet",
             parts=("packages", "services"),
         ),
         Step(
@@ -71,8 +71,8 @@ def put_key(inventory: Inventory) -> Callable[[Host], None]:
     """Fetched on every run that changes something: the public one is prolonged every year or two."""
 
     def close(host: Host) -> None:
-        url, own = render.repository(inventory)
-        keyring = downloads.key(f"{url}Release.key", own or KEY)
+        repository, own = render.repository(inventory)
+        keyring = downloads.key(repository.key, own or KEY)
         host.change("put-files.sh", payload=f"0644 {render.KEYRING} {b64encode(keyring).decode()}\n")
 
     return close
