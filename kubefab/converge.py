@@ -78,7 +78,9 @@ class Engine:
         master = [] if alone else self._going([self.cluster.master])  # it speaks for the cluster
         unlooked = {host.name: host for host in (*master, *hosts) if not self.cluster.looked_at(host)}
         more = {host.name: besides for host in hosts}
-        self._each(list(unlooked.values()), lambda host: self._look_first(host, besides=more.get(host.name, ())))
+        self._each(list(unlooked.values()), lambda host: self.cluster.look(host, besides=more.get(host.name, ())))
+        # Whose a change is that goes on, the master tells: it has to be looked at by then.
+        self._each(self._going(unlooked.values()), self._wait_for_orphan)
         self._each(self._going(hosts), lambda host: self.cluster.look(host, besides, since=0))
         return self._going(hosts)
 
@@ -149,11 +151,6 @@ class Engine:
         self.failures.append(Failure(host.name, title, error))
         self.report.stopped(host.name, f"{title}: {error.what}")
 
-    def _look_first(self, host: Host, since: float | None = None, besides: tuple[str, ...] = ()) -> None:
-        self.cluster.look(host, since=since, besides=besides)
-        if self.patient:
-            self._wait_for_orphan(host)
-
     def _wait_for_orphan(self, host: Host) -> None:
         """A change whose caller was killed goes on by itself: wait for its end, then look again."""
 
@@ -161,7 +158,7 @@ class Engine:
             change = self.cluster.facts(host).change
             return (change and f"{change.title}, since {clock_time(change.since)}") or None
 
-        if gap():
+        if self.patient and gap():
             self._stop_for_another_run(host)
             title = "no change of an earlier run is still going on"
             step = Step(title, gap, None, _ORPHAN_HINT, within=ORPHAN_SECONDS, parts=("change",))
@@ -230,7 +227,8 @@ class Engine:
 
     def _look_since(self, moment: float, host: Host, step: Step) -> None:
         """What was found before the lock was ours may have been changed by whoever had it."""
-        self._look_first(host, since=moment)
+        self.cluster.look(host, since=moment)
+        self._wait_for_orphan(host)
         if step.touches == "cluster":
             self.cluster.look(self.cluster.master, ("node", "cluster"), since=moment)
 

@@ -53,6 +53,7 @@ for directory in /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /ru
     fi
 done
 rm -f /etc/cni/net.d/*flannel* /etc/cni/net.d/.kubernetes-cni-keep
+rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed
 for link in cni0 flannel.1; do
     [ ! -e "/sys/class/net/$link" ] || ip link delete "$link"
 done

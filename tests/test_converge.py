@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -269,6 +270,21 @@ def test_a_change_of_an_earlier_run_that_never_ends_is_told_by_its_title() -> No
     assert run.clock.ahead > 1800
     assert "swap is off, since " in run.failures["client"]
     assert run("client").ran == []
+
+
+def test_whose_a_change_is_that_goes_on_is_asked_of_a_master_that_answers_last() -> None:
+    run, seen = Run(), threading.Event()
+    run("client").parts["change"] = "change 1795377600 it is a node"
+    run("client").on_look = seen.set
+    run("manager").parts["change"] = "run 1795377600 eve@desk, process 7"
+
+    def last() -> None:
+        seen.wait(5)
+        time.sleep(0.1)
+
+    run("manager").on_look = last
+    with pytest.raises(KubefabError, match="another run is under way: eve@desk, process 7"):
+        run.converge("client", wants("a"))
 
 
 def test_a_dry_run_waits_for_nobody() -> None:

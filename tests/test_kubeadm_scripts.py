@@ -66,6 +66,8 @@ def test_what_kubernetes_made_goes_and_what_others_made_stays() -> None:
         "/run/flannel/subnet.env",
         "/var/lib/kubefab/init",
         "/etc/cni/net.d/10-flannel.conflist",
+        "/run/kubefab/discovery.conf",
+        "/run/kubefab/discovery.conf.yaml",
     )
     theirs = ("/etc/cni/net.d/87-podman.conflist", "/var/lib/cnix/y", "/var/opt/z")
     made = "".join(sandbox.file(path, "text") for path in (*ours, *theirs))

@@ -449,5 +449,5 @@ def kill_change(host: str) -> None:
     """Ends the change that is being made there, all of its processes, as a power cut would."""
     holders = f'for fd in /proc/[0-9]*/fd/*; do [ "$(readlink $fd)" != {CHANGE} ] || echo $fd; done'
     kill = f"{holders} | cut -d/ -f3 | sort -u | xargs -r kill -9"
-    on(host, kill)
+    attempt(host, kill)  # one of them may have ended by itself
     wait_on(host, f"flock -n {CHANGE} true", 10)
