@@ -121,6 +121,10 @@ class ClusterFacts:
     apis: Mapping[str, str] = field(default_factory=nothing)  # APIService -> what is wrong with it, "" for nothing
 
     @property
+    def ready_nodes(self) -> int:
+        return sum(node.ready for node in self.nodes.values())
+
+    @property
     def addons(self) -> dict[str, str]:
         """The add-ons that kubefab has put there, and their versions."""
         found = [workload.annotations.get(ADDON, "") for workload in self.workloads.values()]

@@ -52,9 +52,10 @@ def not_rolled_out(name: str) -> Gap:
             return "it is not there"
         # A node is counted by its DaemonSets a moment after it came, and still when it is away; the pods of one
         # that is away are made anew elsewhere only after five minutes.
-        ready = sum(node.ready for node in live.nodes.values())
-        away = len(live.nodes) - ready
-        wanted = max(ready, 1) if name in ON_EVERY_NODE else max(workload.wanted - away, min(workload.wanted, 1))
+        away = len(live.nodes) - live.ready_nodes
+        wanted = (
+            max(live.ready_nodes, 1) if name in ON_EVERY_NODE else max(workload.wanted - away, min(workload.wanted, 1))
+        )
         return None if workload.ready >= wanted else f"{workload.ready} of {wanted} pods answer"
 
     return gap

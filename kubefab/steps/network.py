@@ -71,7 +71,7 @@ def cluster_dns(inventory: Inventory, host: Host) -> list[Step]:
     @on_cluster
     def no_network(live: ClusterFacts, facts: Facts) -> str | None:
         # On every node that takes pods by now: each may be given one of CoreDNS's.
-        ready = max(sum(node.ready for node in live.nodes.values()), 1)
+        ready = max(live.ready_nodes, 1)
         answering = live.workloads.get(DAEMON_SET, Workload()).ready
         return f"{answering} of {ready} pods answer" if no_dns(facts) and answering < ready else None
 

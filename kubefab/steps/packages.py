@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from kubefab import downloads, render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Package, Unit
-from kubefab.images import there
+from kubefab.images import lacking
 from kubefab.inventory import Inventory
 from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, files, script
@@ -123,9 +123,6 @@ def master(host: Host) -> bool:
 def no_images(inventory: Inventory, wanted: list[str]) -> Gap:
     def gap(facts: Facts) -> str | None:
         on_the_way = facts.units.get("kubefab-images", Unit()).active in ("active", "activating")
-        missing = [image for image in wanted if image not in there(inventory, facts)]
-        if on_the_way or not missing:
-            return None
-        return MISSING if len(missing) == len(wanted) else f"without {', '.join(missing)}"
+        return None if on_the_way else lacking(inventory, wanted)(facts)
 
     return gap
