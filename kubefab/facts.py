@@ -177,6 +177,7 @@ class Facts:
     manifests: tuple[str, ...] = ()
     cni: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
+    flannel: bool = False  # whether it has come up since the boot
     kubeconfig: str = ""
     containers: int = 0
     shims: int = 0  # processes that hold containers; they outlive them by a moment
@@ -332,7 +333,7 @@ _READERS: Mapping[str, Reader] = {
     **{name: _one(str) for name in ("docker", "docker_cri", "cri_dockerd", "cri_socket")},
     **{name: _one(str) for name in ("kubeconfig", "admin_server", "info_server")},
     **{name: _one(_number) for name in ("cpus", "memory_mib", "disk_mib", "containers", "shims", "chains")},
-    **{name: _one("yes".__eq__) for name in ("join_begun", "etcd_data", "volumes_told", "rbd")},
+    **{name: _one("yes".__eq__) for name in ("join_begun", "etcd_data", "flannel", "volumes_told", "rbd")},
     **{name: _one(fingerprint) for name in ("admin_ca", "kubelet_ca", "info_ca")},
     "clock": _skew,
     "asked": _skew,

@@ -90,6 +90,7 @@ MASTER = Facts(
     manifests=("etcd.yaml", "kube-apiserver.yaml"),
     cni=("10-flannel.conflist",),
     links=("cni0", "flannel.1"),
+    flannel=True,
     kubeconfig="same",
     containers=14,
     shims=7,

@@ -322,9 +322,9 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
         ADMIN
         + MANIFESTS
         + "sed s/QUJD/REVG/ /etc/kubernetes/admin.conf >/etc/kubernetes/kubelet.conf\n"
-        + "mkdir -p /root/.kube /var/lib/etcd/member /etc/cni/net.d /var/lib/kubefab\n"
+        + "mkdir -p /root/.kube /var/lib/etcd/member /etc/cni/net.d /var/lib/kubefab /run/flannel\n"
         + "cp /etc/kubernetes/admin.conf /root/.kube/config\n>/etc/cni/net.d/10-flannel.conflist\n"
-        + ">/etc/kubernetes/bootstrap-kubelet.conf\necho 1795377600 >/var/lib/kubefab/init\n"
+        + ">/run/flannel/subnet.env\n>/etc/kubernetes/bootstrap-kubelet.conf\necho 1795377600 >/var/lib/kubefab/init\n"
     )
     assert replace(found(before, "node"), ports={}) == Facts(
         admin_ca=facts.fingerprint("QUJD"),
@@ -335,6 +335,7 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
         etcd_data=True,
         manifests=("kube-apiserver.yaml", "kube-controller-manager.yaml"),
         cni=("10-flannel.conflist",),
+        flannel=True,
         kubeconfig="same",
     )
 

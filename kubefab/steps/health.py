@@ -23,7 +23,10 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 def ready(_: Cluster, host: Host) -> list[Step]:
     """First of all hosts: what is rolled out on every node counts those that are Ready."""
     hint = f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}"
-    return [wait("it is Ready", not_ready, hint)]
+    return [
+        wait("it is Ready", not_ready, hint),
+        wait("its pods are of this boot", still_as_before, see(DAEMON_SET), parts=("node",)),
+    ]
 
 
 def api_server() -> Step:
@@ -43,6 +46,17 @@ def not_ready(_: ClusterFacts, facts: Facts) -> str | None:
     if facts.node.ready:
         return None
     return facts.node.trouble + (_NO_NETWORK if "NetworkPluginNotReady" in facts.node.trouble else "")
+
+
+@on_cluster
+def still_as_before(_: ClusterFacts, facts: Facts) -> str | None:
+    """For some seconds after a boot the API server still tells what was before it.
+
+    By the time that flannel has come up again, the kubelet has told of all its pods.
+    """
+    if not facts.node or not facts.node.ready:
+        return None
+    return None if facts.flannel else "flannel has not come up yet"
 
 
 def not_rolled_out(name: str) -> Gap:

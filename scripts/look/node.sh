@@ -37,6 +37,8 @@ done
 for conf in /etc/cni/net.d/*; do
     [ ! -e "$conf" ] || echo "cni ${conf##*/}"
 done
+# flanneld writes it at each start, and no boot keeps it.
+[ ! -e /run/flannel/subnet.env ] || echo "flannel yes"
 for link in cni0 flannel.1; do
     [ ! -e "/sys/class/net/$link" ] || echo "link $link"
 done

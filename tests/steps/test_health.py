@@ -1,5 +1,7 @@
 """The one long wait."""
 
+from dataclasses import replace
+
 import pytest
 
 from kubefab.facts import ClusterFacts, Facts, Node, Workload
@@ -7,9 +9,10 @@ from kubefab.step import NO_CLUSTER
 from kubefab.steps import health
 from tests.fakes import cluster, step
 
-API, READY, FLANNEL, PROXY, COREDNS = (
+API, READY, BOOT, FLANNEL, PROXY, COREDNS = (
     "the API server is well",
     "it is Ready",
+    "its pods are of this boot",
     "kube-flannel/kube-flannel-ds is rolled out",
     "kube-system/kube-proxy is rolled out",
     "kube-system/coredns is rolled out",
@@ -36,6 +39,9 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
         (Facts(cluster=ClusterFacts()), READY, "it is not a node yet"),
         (live(False), READY, "cni plugin not initialized"),
         (live(True), READY, None),
+        (live(False), BOOT, None),  # the other wait says so
+        (live(True), BOOT, "flannel has not come up yet"),
+        (replace(live(True), flannel=True), BOOT, None),
         (live(True, True), FLANNEL, "it is not there"),
         (live(True, True, flannel=Workload(2, 1)), FLANNEL, "1 of 2 pods answer"),
         (live(True, True, flannel=Workload(2, 2)), FLANNEL, None),
@@ -59,12 +65,12 @@ def test_what_is_not_well_is_named(facts: Facts, title: str, gap: str | None) ->
 
 def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
     made = cluster()
-    assert {one.title for one in health.steps(made, made.master)} == {API, READY, FLANNEL, PROXY, COREDNS}
-    assert [one.title for one in health.steps(made, made.hosts["client"])] == [READY]
+    assert {one.title for one in health.steps(made, made.master)} == {API, READY, BOOT, FLANNEL, PROXY, COREDNS}
+    assert [one.title for one in health.steps(made, made.hosts["client"])] == [READY, BOOT]
 
 
 def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
     made = cluster()
     for one in health.steps(made, made.master):
-        parts = ("healthz",) if one.title == API else ()
+        parts = {API: ("healthz",), BOOT: ("node",)}.get(one.title, ())
         assert (one.close, one.within, one.touches, one.parts) == (None, 300, "cluster", parts)
