@@ -32,7 +32,7 @@ echo "cgroups $(stat -f -c %T /sys/fs/cgroup)"
 stat -f -c '%a %S' /var/lib | while read -r blocks size; do
     echo "disk_mib $((blocks * size / 1048576))"
 done
-for command in ip mount iptables; do
+for command in ip mount; do
     command -v "$command" >/dev/null || echo "lacks $command"
 done
 
