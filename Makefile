@@ -13,7 +13,7 @@ help: ## This list
 	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 16
 
 up: lab ## A Kubernetes cluster on two real machines, made on this computer
-	@$(BIN)/inv cluster.up
+	@INV_HOSTS=hosts.yml $(BIN)/inv cluster.up
 
 lab: $(MADE) ## The two machines alone
 	@$(BIN)/inv lab.up
@@ -47,4 +47,5 @@ $(MADE):
 	@echo 'making .venv from requirements.lock'
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/pip install --quiet --require-hashes --no-deps --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m compileall -q tasks.py kubefab lab  # not every computer lets Python write these as it goes
 	@touch $@

@@ -3,6 +3,7 @@
 In tests/bad_hosts/ every line that has problems ends in their exact messages, each after `#!`.
 """
 
+import json
 import random
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network
@@ -232,3 +233,11 @@ def test_any_value_anywhere_is_no_traceback(value: str) -> None:
 
 def test_the_published_schema_is_current() -> None:
     assert (ROOT / "hosts.schema.json").read_text() == schema(), "run python -m kubefab.inventory"
+
+
+def test_the_documented_file_is_good_and_has_every_key() -> None:
+    text = (ROOT / "docs/hosts.md").read_text().split("```")[1].removeprefix("yaml\n")
+    parse(text, HOSTS)
+    models = {"": json.loads(schema()), **json.loads(schema())["$defs"]}
+    keys = {key for model in models.values() for key in model.get("properties", ())}
+    assert {key for key in keys if f"{key}:" not in text} == set()
