@@ -5,12 +5,9 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive
 # Where a bundle is the one source, apt is to ask no other.
 if grep -qs /var/lib/kubefab-bundle /etc/apt/sources.list.d/kubernetes.list; then
-    only='-o Dir::Etc::sourcelist=sources.list.d/kubernetes.list -o Dir::Etc::sourceparts=-'
-else
-    only=
+    export APT_CONFIG=/var/lib/kubefab-bundle/apt.conf
 fi
-# shellcheck disable=SC2086  # $only is none or several words
-apt() { apt-get $only -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
+apt() { apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
 install() {
     apt install --no-install-recommends --allow-change-held-packages \
         "kubelet=$1-*" "kubeadm=$1-*" "kubectl=$1-*" kubernetes-cni bash-completion

@@ -5,19 +5,15 @@ set -eu
 export DEBIAN_FRONTEND=noninteractive
 # Where a bundle is the one source, apt is to ask no other.
 if grep -qs /var/lib/kubefab-bundle /etc/apt/sources.list.d/kubernetes.list; then
-    only='-o Dir::Etc::sourcelist=sources.list.d/kubernetes.list -o Dir::Etc::sourceparts=-'
-else
-    only=
+    export APT_CONFIG=/var/lib/kubefab-bundle/apt.conf
 fi
-# shellcheck disable=SC2086  # $only is none or several words
 install() {
-    apt-get $only -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
+    apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
         install --no-install-recommends --allow-change-held-packages "$@" </dev/null
 }
 # Without any list, as on a new machine, apt would only find out slowly.
 have_lists() { set -- /var/lib/apt/lists/*_Packages* && [ -e "$1" ]; }
 { have_lists && install "$@"; } || {
-    # shellcheck disable=SC2086
-    apt-get $only -q -o DPkg::Lock::Timeout=600 update
+    apt-get -q -o DPkg::Lock::Timeout=600 update
     install "$@"
 }

@@ -2,5 +2,17 @@
 # Finishes what a broken-off apt or dpkg left half done.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
-dpkg --force-confold --configure -a </dev/null
-apt-get -q -y -o DPkg::Lock::Timeout=600 --fix-broken install </dev/null
+# Where a bundle is the one source, apt is to ask no other.
+if grep -qs /var/lib/kubefab-bundle /etc/apt/sources.list.d/kubernetes.list; then
+    export APT_CONFIG=/var/lib/kubefab-bundle/apt.conf
+fi
+fix() {
+    apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@" --fix-broken install </dev/null
+}
+# What lacks another package is left to apt,
+dpkg --force-confold --configure -a </dev/null || :
+# which would take away what it finds no package for, and so is to look for new lists before.
+fix --no-remove || {
+    apt-get -q -o DPkg::Lock::Timeout=600 update || :
+    fix
+}

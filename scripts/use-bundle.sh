@@ -10,5 +10,11 @@ tar -x --no-same-owner -f "$1" -C "$place.new"
 cd "$place.new"
 echo "$2  SHA256SUMS" | sha256sum --check --quiet
 sha256sum --check --quiet SHA256SUMS
+# For our scripts alone: their apt asks the bundle, and nobody else; the lists of others stay.
+cat >apt.conf <<'END'
+Dir::Etc::sourcelist "sources.list.d/kubernetes.list";
+Dir::Etc::sourceparts "-";
+APT::Get::List-Cleanup "false";
+END
 rm -rf "$place"
 mv "$place.new" "$place"

@@ -154,7 +154,7 @@ def use(file: Path, before: str = "") -> str:
 def test_a_bundle_is_unpacked_for_everybody_to_read(file: Path) -> None:
     found = use(file)
     assert "failed" not in found
-    assert {"kubefab-bundle/SHA256SUMS", "kubefab-bundle/packages/Packages"} <= set(found.split())
+    assert {f"kubefab-bundle/{name}" for name in ("SHA256SUMS", "packages/Packages", "apt.conf")} <= set(found.split())
 
 
 @sandbox.needed

@@ -242,6 +242,36 @@ def test_kubernetes_is_installed_at_one_version_and_held() -> None:
     assert calls[2:] == ["apt-mark hold kubelet kubeadm kubectl kubernetes-cni"]
 
 
+CALLS_APT = [path.name for path in OWN if "apt-get" in path.read_text()]
+ASKED = "stub apt-get 'echo ${APT_CONFIG-} >>/mnt/asked; exit 100'\n"
+OUT_OF_A_BUNDLE = sandbox.file(
+    "/etc/apt/sources.list.d/kubernetes.list", "deb [trusted=yes] file:/var/lib/kubefab-bundle/packages ./\n"
+)
+
+
+@sandbox.needed
+@pytest.mark.parametrize("name", CALLS_APT)
+@pytest.mark.parametrize(("source", "told"), [("", ""), (OUT_OF_A_BUNDLE, "/var/lib/kubefab-bundle/apt.conf")])
+def test_where_a_bundle_is_in_use_apt_asks_it_and_nobody_else(name: str, source: str, told: str) -> None:
+    gone = "rm -f /etc/apt/sources.list.d/kubernetes.list\n"
+    stubs = f"{gone}{ASKED}stub dpkg 'exit 0'\n"
+    run = f"{stubs}{source}{sandbox.script(name, 'x')} >/dev/null 2>&1 || true\ncat /mnt/asked"
+    assert set(sandbox.run(run).splitlines()) == {told}
+
+
+@sandbox.needed
+def test_what_lacks_another_package_is_finished_by_apt_with_new_lists_before_it_takes_anything_away() -> None:
+    stubs = "stub dpkg 'exit 1'\nstub apt-get 'case \"$*\" in *--no-remove*) exit 100 ;; esac'\n"
+    calls = sandbox.run(f"{stubs}{sandbox.script('mend-dpkg.sh')}\ncat /mnt/calls").splitlines()
+    assert [" ".join(call.split()[-2:]) for call in calls] == [
+        "--configure -a",
+        "--fix-broken install",
+        "DPkg::Lock::Timeout=600 update",
+        "--fix-broken install",
+    ]
+    assert ["--no-remove" in call for call in calls] == [False, True, False, False]
+
+
 # --- ~/.kube/config
 
 ADMIN = sandbox.file("/etc/kubernetes/admin.conf", "admin")
