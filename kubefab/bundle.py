@@ -25,6 +25,7 @@ class Bundle:
     arch: str
     runtime: str
     images: Mapping[str, str]  # image -> file
+    files: frozenset[str]  # all that is in it
 
 
 @cache
@@ -33,7 +34,8 @@ def opened(path: Path) -> Bundle:
     try:
         with tarfile.open(path, "r:") as archive:
             about, sums = (_next(archive, name) for name in (ABOUT, SUMS))
-        return Bundle(sums=hashlib.sha256(sums).hexdigest(), **json.loads(about))
+        files = frozenset(line.partition("  ")[2] for line in sums.decode().splitlines())
+        return Bundle(sums=hashlib.sha256(sums).hexdigest(), files=files, **json.loads(about))
     except OSError as error:
         raise KubefabError(f"{path}: {error.strerror or error}; `inv bundle.make` writes a bundle") from None
     except (tarfile.TarError, EOFError, ValueError, TypeError):

@@ -13,7 +13,7 @@ from kubefab.inventory import parse
 from kubefab.remote import Host
 from kubefab.step import MISSING
 from kubefab.steps import bundle as steps
-from kubefab.steps import packages, runtime
+from kubefab.steps import network, packages, runtime
 from tests import sandbox
 from tests.fakes import HOSTS, cluster, inventory, looked, step, world
 
@@ -127,6 +127,14 @@ def test_a_bundle_for_another_release_is_refused(file: Path) -> None:
     assert refusal.gap(HERE) == "it is for 1.37.2, here is 1.37.1"
 
 
+def test_a_bundle_without_what_hosts_yml_names_is_refused(file: Path) -> None:
+    made = cluster(bundled(file))
+    refusal = step(steps.steps(made, made.master), "the bundle has all that hosts.yml names")
+    flannel = next(iter(network.manifests(made.inventory)))
+    assert (refusal.gap(HERE), refusal.close) == (f"without {flannel}", None)
+    assert steps.lacking(bundle.opened(file), [URL])(HERE) is None
+
+
 def test_a_bundle_is_known_by_its_checksums(file: Path) -> None:
     made = cluster(bundled(file))
     here = step(steps.steps(made, made.master), "the bundle is here")
@@ -175,6 +183,8 @@ def test_a_bundle_that_is_there_is_not_made_again(file: Path) -> None:
     assert gathered.gap(HERE) is None
     _, more = steps.gathered(str(file), lambda _: [], lambda _: ["r/flannel:1"], lambda _: {})(made, made.master)
     assert more.gap(HERE) == "without r/flannel:1"
+    _, other = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {f"{URL}2": ""})(made, made.master)
+    assert other.gap(HERE) == f"without {URL}2"
     assert gathered.gap(Facts(os="debian", os_version="12", arch="x86_64")) == "it is for debian 13, here is debian 12"
 
 

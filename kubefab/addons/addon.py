@@ -63,6 +63,8 @@ class Addon:
     apis: tuple[str, ...] = ()  # APIServices that must be available, too
     storage_class: str = ""  # while it has volumes, the add-on is not removed
     page: Page | None = None
+    images: tuple[str, ...] = ()  # what it starts besides the pods that its manifests hold
+    apart: tuple[Manifest, ...] = ()  # manifests that are applied by steps of their own
 
     def version(self, minor: str, wanted: str = "") -> Version | None:
         """The one hosts.yml asks for, or the first that suits this minor, or else the first that reaches it."""

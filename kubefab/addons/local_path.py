@@ -30,4 +30,5 @@ LOCAL_PATH = Addon(
     workload="local-path-storage/local-path-provisioner",
     edit=edit,
     storage_class="local-path",
+    images=(BUSYBOX,),
 )

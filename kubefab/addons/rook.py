@@ -7,6 +7,15 @@ from kubefab.facts import CEPH
 
 VERSION = "1.20.6"
 CEPH_IMAGE = "quay.io/ceph/ceph:v20.2.4"
+# As operator.yaml tells Ceph-CSI's operator; its seventh, `addons`, is for those who set deployCsiAddons.
+CSI_IMAGES = (
+    "registry.k8s.io/sig-storage/csi-provisioner:v6.2.0",
+    "registry.k8s.io/sig-storage/csi-attacher:v4.12.0",
+    "registry.k8s.io/sig-storage/csi-resizer:v2.1.0",
+    "registry.k8s.io/sig-storage/csi-snapshotter:v8.5.0",
+    "registry.k8s.io/sig-storage/csi-node-driver-registrar:v2.17.0",
+    "quay.io/cephcsi/cephcsi:v3.17.0",
+)
 NAMESPACE = "rook-ceph"
 OPERATOR = f"{NAMESPACE}/rook-ceph-operator"
 ENOUGH = 3  # nodes, for Ceph's monitors to stand apart
@@ -74,4 +83,6 @@ ROOK = Addon(
     ),
     workload=OPERATOR,
     edit=edit,
+    images=(CEPH_IMAGE, *CSI_IMAGES),
+    apart=(CLUSTER, CLUSTER_TEST),
 )

@@ -9,6 +9,7 @@ from kubefab.addons.addon import Document
 from kubefab.addons.rook import ROOK
 from kubefab.cluster import Cluster
 from kubefab.facts import ADDON, ClusterFacts, Facts, Node
+from kubefab.images import full_name
 from kubefab.inventory import Inventory
 from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, on_cluster
@@ -96,8 +97,8 @@ def fetched(version: Version, inventory: Inventory) -> list[str]:
 
 def all_manifests(inventory: Inventory) -> dict[str, str]:
     """What is fetched for all that hosts.yml names, the network too, and its sha256."""
-    files = {one.url: one.sha256 for addon in _named(inventory) for one in chosen(addon, inventory).manifests}
-    return {**network.manifests(inventory), **files}
+    files = [one for addon in _named(inventory) for one in (*chosen(addon, inventory).manifests, *addon.apart)]
+    return {**network.manifests(inventory), **{one.url: one.sha256 for one in files}}
 
 
 def all_images(inventory: Inventory) -> list[str]:
@@ -105,8 +106,8 @@ def all_images(inventory: Inventory) -> list[str]:
     found = network.images(inventory)
     for addon in _named(inventory):
         version = chosen(addon, inventory)
-        found += _images(addon.documents(fetched(version, inventory), version))
-    return found
+        found += [*_images(addon.documents(fetched(version, inventory), version)), *addon.images]
+    return [full_name(image) for image in found]
 
 
 def _named(inventory: Inventory) -> list[Addon]:

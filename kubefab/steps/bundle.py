@@ -1,6 +1,6 @@
 """The bundle of hosts.yml on a host: its packages as the one apt repository, its images in the runtime."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +14,7 @@ from kubefab.inventory import Inventory
 from kubefab.remote import Host
 from kubefab.render import BUNDLE
 from kubefab.step import MISSING, Gap, Step, files, script
+from kubefab.steps.addons import all_manifests
 
 MARK = f"{BUNDLE}/{bundle.SUMS}"
 
@@ -32,6 +33,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         containerd_alone(inventory),
         Step("the bundle is for this machine", made_for_others(made, inventory), None, _HINT),
+        Step("the bundle has all that hosts.yml names", lacking(made, all_manifests(inventory)), None, _HINT),
         Step("the bundle is here", other_bundle(made), bring, parts=("files",)),
         files("apt asks the bundle", render.apt(inventory)),
     ]
@@ -62,7 +64,8 @@ def gathered(
                 return MISSING
             there = bundle.opened(path)
             without = [f"without {image}" for image in addons(cluster.inventory) if image not in there.images]
-            return made_for_others(there, cluster.inventory)(facts) or ", ".join(without) or None
+            for_others = made_for_others(there, cluster.inventory)(facts)
+            return for_others or lacking(there, manifests(cluster.inventory))(facts) or ", ".join(without) or None
 
         def gather(host: Host) -> None:
             try:
@@ -122,6 +125,11 @@ def made_for_others(made: Bundle, inventory: Inventory) -> Gap:
         return "; ".join(f"it is for {one}, here is {other}" for one, other in pairs if one != other) or None
 
     return gap
+
+
+def lacking(made: Bundle, manifests: Iterable[str]) -> Gap:
+    missing = [f"without {url}" for url in manifests if bundle.manifest_name(url) not in made.files]
+    return lambda _: ", ".join(missing) or None
 
 
 def other_bundle(made: Bundle) -> Gap:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from kubefab import downloads, render
+from kubefab import downloads
 from kubefab.addons.addon import Manifest
 from kubefab.addons.rook import (
     CLUSTER,
@@ -77,7 +77,7 @@ def _mark(cluster: Cluster) -> str:
 
 def apply(host: Host, cluster: Cluster) -> None:
     used = _used(cluster)
-    text = downloads.kept(render.mirrored(used.url, cluster.inventory)[0], used.sha256).decode()
+    text = downloads.manifest(cluster.inventory, used.url, used.sha256, downloads.kept).decode()
     documents = cluster_documents(text, disks_of(cluster.inventory), _mark(cluster))
     host.change("kubectl.sh", *addons.APPLY, payload=addons.dumped(documents))
 

@@ -7,6 +7,7 @@ import pytest
 
 from kubefab import downloads
 from kubefab.addons import ADDONS
+from kubefab.addons.rook import CLUSTER, CLUSTER_TEST
 from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import MISSING, NO_CLUSTER, Step
@@ -101,12 +102,52 @@ def test_the_dashboard_is_todays_unless_hosts_yml_names_the_other(named: str, me
     assert addons.addon_shown(found) is ADDONS[meant]
 
 
+@pytest.mark.parametrize(
+    ("asked", "file", "listed"),
+    [
+        ("metrics-server", "metrics-server.yml", ["registry.k8s.io/metrics-server/metrics-server:v0.9.0"]),
+        # The second is of the pods that make directories, which a ConfigMap holds.
+        (
+            "local-path@0.0.30",
+            "local-path.yml",
+            ["docker.io/rancher/local-path-provisioner:v0.0.30", "docker.io/library/busybox:1.37.0"],
+        ),
+        # Its operators start the rest.
+        (
+            "rook",
+            "rook-operator.yaml",
+            [
+                "docker.io/rook/ceph:v1.20.6",
+                "quay.io/ceph/ceph:v20.2.4",
+                "registry.k8s.io/sig-storage/csi-provisioner:v6.2.0",
+                "registry.k8s.io/sig-storage/csi-attacher:v4.12.0",
+                "registry.k8s.io/sig-storage/csi-resizer:v2.1.0",
+                "registry.k8s.io/sig-storage/csi-snapshotter:v8.5.0",
+                "registry.k8s.io/sig-storage/csi-node-driver-registrar:v2.17.0",
+                "quay.io/cephcsi/cephcsi:v3.17.0",
+            ],
+        ),
+    ],
+)
+def test_what_an_addon_starts_is_listed_wherever_upstream_names_it(
+    monkeypatch: pytest.MonkeyPatch, asked: str, file: str, listed: list[str]
+) -> None:
+    named = inventory(HOSTS.replace("1.37.2\n", f"1.37.2\n  addons: [flannel, {asked}]\n"))
+    monkeypatch.setattr(addons, "fetched", lambda version, inventory: [(CAPTURED / file).read_text()])
+    assert addons.all_images(named) == [*network.images(named), *listed]
+
+
+def test_what_the_ceph_cluster_is_made_of_is_fetched_beforehand_too() -> None:
+    named = inventory(HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, rook]\n"))
+    assert {one.url for one in (CLUSTER, CLUSTER_TEST)} <= set(addons.all_manifests(named))
+
+
 def test_all_images_and_manifests_of_what_hosts_yml_names_are_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
     pod = {"containers": [{"name": "a", "image": "r/a:1"}], "initContainers": [{"name": "b", "image": "r/b:1"}]}
     documents = [{"kind": "Deployment", "spec": {"template": {"spec": pod}}}, {"kind": "X", "spec": {"image": {}}}]
     named = inventory(HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, metrics-server]\n"))
     monkeypatch.setattr(addons, "fetched", lambda version, inventory: [])
     monkeypatch.setattr(type(ADDONS["metrics-server"]), "documents", lambda self, texts, version: documents)
-    assert addons.all_images(named) == [*network.images(named), "r/a:1", "r/b:1"]
+    assert addons.all_images(named) == [*network.images(named), "docker.io/r/a:1", "docker.io/r/b:1"]
     urls = [one.url for one in ADDONS["metrics-server"].versions[-1].manifests]
     assert set(addons.all_manifests(named)) == {*network.manifests(named), *urls}
