@@ -9,8 +9,8 @@ import yaml
 
 from kubefab import render
 from kubefab.inventory import Host, Inventory
-from kubefab.releases import release
-from kubefab.steps import network, packages
+from kubefab.releases import KEY, release
+from kubefab.steps import network
 
 SSH = """\
 Host {name}
@@ -70,7 +70,7 @@ def values(inventory: Inventory) -> dict[str, str]:
         "address": str(inventory.master.address),
         "endpoint": render.endpoint(inventory),
         "repository": repository.url,
-        "key": own_key or packages.KEY,
+        "key": own_key or KEY,
         "keyring": render.KEYRING,
         "flannel": render.mirrored(network.MANIFEST.format(flannel.version), inventory)[0],
         "flannel_sha256": flannel.sha256,

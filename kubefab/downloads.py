@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import tenacity
 
-from kubefab import bundle, render
+from kubefab import bundle, releases, render
 from kubefab.errors import HostError
 from kubefab.inventory import Inventory
 
@@ -103,6 +103,12 @@ def key(url: str, fingerprint: str) -> bytes:
             hint="a mirror that signs by itself wants `key: FINGERPRINT` in hosts.yml",
         )
     return found[fingerprint]
+
+
+def repository_key(inventory: Inventory) -> bytes:
+    """What the apt repository of the wanted minor is signed with, or its mirror."""
+    repository, own = render.repository(inventory)
+    return key(repository.key, own or releases.KEY)
 
 
 def dearmored(text: bytes) -> bytes:

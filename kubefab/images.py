@@ -3,10 +3,11 @@
 import json
 import tarfile
 import threading
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
-from kubefab import carry, render
+from kubefab import bundle, carry, downloads, render
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Facts, Package
@@ -27,13 +28,49 @@ def there(inventory: Inventory, facts: Facts) -> set[str]:
 
 def needed(cluster: Cluster, addons: Addons) -> list[str]:
     """All that this cluster runs: what kubeadm itself names, and what its add-ons want. Looked-at hosts are asked."""
-    version = cluster.inventory.cluster.kubernetes
+    return list(dict.fromkeys((*_of_kubernetes(cluster), *addons(cluster.inventory))))
+
+
+def _of_kubernetes(cluster: Cluster) -> list[str]:
+    """Said by kubeadm: that of a host, the one that made the bundle, or one that a host fetches for it."""
+    inventory = cluster.inventory
+    version = inventory.cluster.kubernetes
+    documents = render.init_documents(inventory, inventory.master)
     for name, facts in cluster.all_facts().items():
         if facts.packages.get("kubeadm", Package("un")).version.startswith(f"{version}-"):
-            documents = render.init_documents(cluster.inventory, cluster.inventory.master)
-            asked = cluster.hosts[name].ask("list-images.sh", payload=documents).split()
-            return list(dict.fromkeys((*asked, *addons(cluster.inventory))))
-    raise KubefabError(f"no host has kubeadm {version}, which knows its images; `inv install-kubeadm` installs it")
+            return cluster.hosts[name].ask("list-images.sh", payload=documents).split()
+    if inventory.bundle:
+        return _of_the_bundle(inventory.bundle, version)
+    return _by_a_fetched_kubeadm(cluster, documents)
+
+
+def _of_the_bundle(path: Path, version: str) -> list[str]:
+    made = bundle.opened(path)
+    if made.kubernetes != version:
+        raise KubefabError(f"{path}: it is for Kubernetes {made.kubernetes}, and hosts.yml says {version}")
+    return list(made.images)
+
+
+def _by_a_fetched_kubeadm(cluster: Cluster, documents: str) -> list[str]:
+    """Asked before anything is installed, on the first host that can fetch one."""
+    inventory = cluster.inventory
+    version, (repository, _) = inventory.cluster.kubernetes, render.repository(inventory)
+    errors = []
+    try:
+        keyring = b64encode(downloads.repository_key(inventory)).decode()
+    except HostError as error:
+        raise KubefabError(f"{_NO_KUBEADM.format(version)}\n{error}\n{_ELSEWHERE}") from None
+    for name in cluster.all_facts():
+        source = (version, repository.url, repository.suite, keyring)
+        try:
+            return cluster.hosts[name].ask("list-images.sh", *source, payload=documents, seconds=PULL_SECONDS).split()
+        except HostError as error:
+            errors.append(f"{name}: {_last_word(error)}")
+    raise KubefabError("\n".join((_NO_KUBEADM.format(version), *errors, _ELSEWHERE)))
+
+
+def _last_word(error: HostError) -> str:
+    return (error.lines.strip().splitlines() or [error.what])[-1]
 
 
 def for_host(host: Host, images: list[str]) -> list[str]:
@@ -130,11 +167,13 @@ class Stock:
                 host = self._cluster.hosts[name].during(f"it pulls {image}")
                 host.ask("move-images.sh", self.runtime, "pull", image, seconds=PULL_SECONDS)
             except HostError as error:
-                errors.append(f"{name}: {(error.lines.strip().splitlines() or [error.what])[-1]}")
+                errors.append(f"{name}: {_last_word(error)}")
             else:
                 return host
         raise HostError(f"no host has {image}, and none can pull it", "\n".join(errors), _HINT)
 
 
+_NO_KUBEADM = "no host has kubeadm {}, which knows its images, and none can fetch it"
+_ELSEWHERE = "`mirrors:` in hosts.yml says where to fetch it from, `inv install-kubeadm` installs it"
 _LISTS = ("manifest.json", "index.json")
 _HINT = "on a computer that can: docker pull, docker save; then here: inv images.preload --from FILE.tar.gz"

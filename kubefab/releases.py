@@ -11,6 +11,8 @@ CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 MASTER = "node-role.kubernetes.io/master"
 REGISTRY = "registry.k8s.io"
 PACKAGES = "https://pkgs.k8s.io/"
+# What it signs with, "isv:kubernetes OBS Project": one for all minors (kubernetes/release#3818).
+KEY = "DE15B14486CD377B9E876E1A234654DA9A296436"
 # cri-dockerd is no part of Kubernetes: this one is for all minors. Sums of its release's archives, by machine.
 CRI_DOCKERD = "0.3.24"
 CRI_DOCKERD_SHA256 = {

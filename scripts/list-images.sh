@@ -1,8 +1,32 @@
 #!/bin/sh
-# Prints the images that kubeadm asks for. usage: list-images.sh    standard input: the documents of kubeadm init
+# Prints the images that kubeadm asks for. usage: list-images.sh [VERSION URL SUITE KEYRING]
+# standard input: the documents of kubeadm init; with arguments a kubeadm of this VERSION is fetched from this apt
+# repository, signed by KEYRING (in base64), into a folder that goes away again: it is installed nowhere
 set -eu
 umask 077
-documents=$(mktemp)
-trap 'rm -f "$documents"' EXIT
-cat >"$documents"
-kubeadm config images list --config "$documents"
+folder=$(mktemp -d /var/tmp/kubefab-images.XXXXXX)
+trap 'rm -rf "$folder"' EXIT
+cat >"$folder/documents"
+kubeadm=kubeadm
+fetch() {
+    mkdir -p "$folder/lists/partial" "$folder/cache/archives/partial"
+    echo "$4" | base64 -d >"$folder/keyring.gpg"
+    echo "deb [signed-by=$folder/keyring.gpg] $2 $3" >"$folder/sources.list"
+    cat >"$folder/apt.conf" <<END
+Dir::Etc::sourcelist "$folder/sources.list";
+Dir::Etc::sourceparts "-";
+Dir::Etc::preferences "-";
+Dir::Etc::preferencesparts "-";
+Dir::State::lists "$folder/lists";
+Dir::Cache "$folder/cache";
+APT::Sandbox::User "root";
+END
+    export APT_CONFIG="$folder/apt.conf"
+    cd "$folder"
+    apt-get -q update
+    apt-get -q download "kubeadm=$1-*"
+    dpkg-deb --extract ./kubeadm_*.deb root
+    kubeadm=$folder/root/usr/bin/kubeadm
+}
+[ $# -eq 0 ] || fetch "$@" >&2 </dev/null
+"$kubeadm" config images list --config "$folder/documents"

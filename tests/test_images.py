@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from kubefab import carry, images
+from kubefab import bundle, carry, downloads, images
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Facts
+from kubefab.inventory import Inventory
 from kubefab.remote import Host
 from kubefab.step import MISSING
 from kubefab.steps.images import from_file, given
@@ -42,9 +43,42 @@ def test_kubeadm_itself_says_what_a_cluster_needs() -> None:
     assert images.needed(made, lambda _: ["flannel:1", A]) == [A, B, "flannel:1"]
 
 
-def test_a_kubeadm_of_another_version_is_not_asked() -> None:
-    made = looked({"manager": {"packages": "package kubeadm hi  1.37.1-1.1"}})
-    with pytest.raises(KubefabError, match="inv install-kubeadm"):
+FETCHED = "list-images.sh 1.37.2 https://pkgs.k8s.io/core:/stable:/v1.37/deb/ / a2V5cmluZw=="
+
+
+@pytest.mark.parametrize("there", [{}, {"packages": "package kubeadm hi  1.37.1-1.1"}])
+def test_where_no_host_has_this_kubeadm_one_fetches_it(monkeypatch: pytest.MonkeyPatch, there: dict[str, str]) -> None:
+    monkeypatch.setattr(downloads, "repository_key", lambda inventory: b"keyring")
+    made = looked({"manager": there, "client": {}})
+    made.hosts["manager"] = cut_off(made.hosts["manager"])
+    world(made, "client").answers["list-images.sh"] = A
+    assert images.needed(made, lambda _: [B]) == [A, B]
+    assert world(made, "client").ran == [FETCHED]
+
+
+def test_what_nobody_can_tell_is_said_with_each_reason_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(inventory: Inventory) -> bytes:
+        raise HostError("no such name")
+
+    made = looked({"manager": {}})
+    made.hosts["manager"] = cut_off(made.hosts["manager"])
+    monkeypatch.setattr(downloads, "repository_key", lambda inventory: b"keyring")
+    with pytest.raises(KubefabError, match=r"(?s)no host has kubeadm 1.37.2.*\nmanager: no route.*\n.*install-kubeadm"):
+        images.needed(made, lambda _: [])
+    monkeypatch.setattr(downloads, "repository_key", unreachable)
+    with pytest.raises(KubefabError, match=r"(?s)no host has kubeadm 1.37.2.*\nno such name\n.*install-kubeadm"):
+        images.needed(made, lambda _: [])
+
+
+def test_a_bundle_says_what_was_needed_when_it_was_made(tmp_path: Path) -> None:
+    about = {"kubernetes": "1.37.2", "runtime": "containerd", "os": "", "arch": "", "images": {A: "images/a"}}
+    (tmp_path / "empty").mkdir()
+    bundle.write(tmp_path / "it.bundle", about, tmp_path / "empty")
+    made = looked({"manager": {}}, f"{HOSTS}bundle: {tmp_path}/it.bundle\n")
+    assert images.needed(made, lambda _: [B]) == [A, B]
+    assert world(made, "manager").ran == []
+    made = looked({"manager": {}}, f"{HOSTS}bundle: {tmp_path}/it.bundle\n".replace("1.37.2", "1.37.1"))
+    with pytest.raises(KubefabError, match=r"it.bundle: it is for Kubernetes 1.37.2, and hosts.yml says 1.37.1"):
         images.needed(made, lambda _: [])
 
 

@@ -15,8 +15,6 @@ from kubefab.steps.runtime import package_manager
 
 VERSIONED = ("kubelet", "kubeadm", "kubectl")
 HELD = (*VERSIONED, "kubernetes-cni")
-# The repository's own key, "isv:kubernetes OBS Project": one for all minors (kubernetes/release#3818).
-KEY = "DE15B14486CD377B9E876E1A234654DA9A296436"
 WORKER_IMAGES = "kube-proxy|pause|coredns"
 
 
@@ -71,8 +69,7 @@ def put_key(inventory: Inventory) -> Callable[[Host], None]:
     """Fetched on every run that changes something: the public one is prolonged every year or two."""
 
     def close(host: Host) -> None:
-        repository, own = render.repository(inventory)
-        keyring = downloads.key(repository.key, own or KEY)
+        keyring = downloads.repository_key(inventory)
         host.change("put-files.sh", payload=f"0644 {render.KEYRING} {b64encode(keyring).decode()}\n")
 
     return close

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import tenacity
 import yaml
 
+from lab import services as servers
 from lab.machines import container_name
 from lab.settings import GATEWAY, KEY, KNOWN_HOSTS, MOST_MACHINES, address, machine_names
 
@@ -315,6 +316,17 @@ def cut_off(host: str) -> None:
         "! -d 10.0.0.0/8 -j REJECT",
     )
     on(host, "; ".join(f"iptables -I OUTPUT {place} {rule}" for place, rule in enumerate(rules, start=1)))
+
+
+@contextmanager
+def servers_off() -> Iterator[None]:
+    """The lab's registries and its web server are off meanwhile, for all machines; and on again, whatever happens."""
+    try:
+        servers.stop_all()
+        yield
+        assert [server.name for server in servers.services() if servers.answers(server)] == []
+    finally:
+        servers.ensure()
 
 
 def poll(check: Callable[[], Got], seconds: float, pause: float = 0.1) -> Got | None:

@@ -1,5 +1,7 @@
-"""A cluster out of one file, on machines that reach nothing else. Four minutes."""
+"""A cluster with add-ons out of one file, on machines that reach nothing else. Five minutes."""
 
+import tarfile
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +20,37 @@ from .harness import (
     eventually,
     fresh,
     hosts_file,
+    kubectl,
+    objects,
     on,
     ready_nodes,
+    servers_off,
     true_on,
     untouched,
 )
 
 PAIR = (MASTER, WORKER)
+WITH = ["flannel", "metrics-server", "local-path@0.0.30", "headlamp"]
+STORED = """\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec:
+  storageClassName: local-path
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: 1Mi}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: writer}
+spec:
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+  containers:
+  - name: busybox
+    image: docker.io/library/busybox:1.37.0
+    command: [sh, -c, "echo kept >/data/kept; sleep 3600"]
+    volumeMounts: [{name: data, mountPath: /data}]
+"""
 
 
 @dataclass(frozen=True)
@@ -40,17 +66,32 @@ def story(inv: Kubefab) -> Iterator[Story]:
     """The third machine makes the bundle; the other two, as new, have nothing but it."""
     fresh(SPARE)
     file = inv.state / "cluster.bundle"
-    made = inv("bundle.make", "--output", str(file), hosts=hosts_file(inv.state / "builder.yml", SPARE)).well()
+    builder = hosts_file(inv.state / "builder.yml", SPARE, cluster={"addons": WITH})
+    made = inv("bundle.make", "--output", str(file), hosts=builder).well()
     fresh(*PAIR)
     for host in PAIR:
         cut_off(host)
-    hosts = hosts_file(inv.state / "bundled.yml", *PAIR)
+    break_off_apt(WORKER, file)
+    hosts = hosts_file(inv.state / "bundled.yml", *PAIR, cluster={"addons": WITH})
     document = yaml.safe_load(hosts.read_text())
     del document["mirrors"]
     hosts.write_text(yaml.safe_dump(document | {"bundle": file.name}))
-    yield Story(file, hosts, made, inv("cluster.up", hosts=hosts))
+    with servers_off():
+        up = inv("cluster.up", hosts=hosts)
+    yield Story(file, hosts, made, up)
     fresh(*PAIR)
     file.unlink()
+
+
+def break_off_apt(host: str, file: Path) -> None:
+    """The kubelet is unpacked, and what it depends on is not there: as apt leaves it, broken off in the middle."""
+    with tarfile.open(file) as bundle:
+        (name,) = [name for name in bundle.getnames() if name.startswith("packages/kubelet_")]
+        package = bundle.extractfile(name)
+        assert package
+        on(host, "base64 -d >/root/it.deb", stdin=b64encode(package.read()).decode())
+    on(host, "dpkg --unpack /root/it.deb && rm /root/it.deb")
+    assert "kubelet" in on(host, "dpkg --audit")
 
 
 @pytest.mark.parametrize("host", PAIR)
@@ -71,6 +112,31 @@ def test_packages_came_out_of_the_bundle(story: Story, host: str) -> None:
     policy = on(host, "apt-cache policy kubelet containerd")
     assert policy.count("file:/var/lib/kubefab-bundle/packages") == 2
     assert "10.250.0.1" not in policy
+
+
+def test_a_broken_off_apt_is_mended_out_of_the_bundle(story: Story) -> None:
+    (told,) = [line for line in story.up.stdout.splitlines() if "dpkg is in order" in line]
+    assert told.startswith(WORKER)
+    assert on(WORKER, "dpkg --audit") == ""
+
+
+def test_addons_work_out_of_the_bundle_and_no_image_is_ever_pulled(story: Story) -> None:
+    told = eventually(lambda: kubectl("top", "nodes", "--no-headers"), seconds=90, pause=2)
+    assert {line.split()[0] for line in told.splitlines()} == set(PAIR)
+    kubectl("apply", "-f", "-", stdin=STORED)
+    kubectl("wait", "--for=condition=Ready", "pod/writer", "--timeout=90s")  # another pod made its directory
+    assert "headlamp" in kubectl("get", "pods", "-A", "--field-selector=status.phase=Running", "-o", "name")
+    assert objects("events", "-A", "--field-selector=reason=Pulling") == []
+
+
+def test_a_bundle_without_an_addon_is_refused_before_any_change(story: Story, inv: Kubefab) -> None:
+    document = yaml.safe_load(story.hosts.read_text())
+    document["cluster"]["addons"].append("rook")
+    hosts = story.hosts.with_name("more.yml")
+    hosts.write_text(yaml.safe_dump(document))
+    with untouched(*PAIR):
+        said = inv("cluster.up", hosts=hosts).badly().stderr
+    assert "without https://raw.githubusercontent.com/rook/rook/" in said
 
 
 @pytest.mark.parametrize("host", PAIR)

@@ -6,7 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from .harness import MASTER, SPARE, WORKER, Kubefab, attempt, cut_off, fresh, kubectl, mended, on
+from .harness import (
+    MASTER,
+    SPARE,
+    WORKER,
+    Kubefab,
+    attempt,
+    cut_off,
+    fresh,
+    hosts_file,
+    kubectl,
+    mended,
+    on,
+    untouched,
+)
 
 TOOLS = "registry.k8s.io/lab/tools:1"
 OTHER = "registry.k8s.io/lab/other:2"
@@ -21,10 +34,17 @@ def images(host: str) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def three(inv: Kubefab, three: Path) -> Iterator[Path]:
+def listed_by_the_new(inv: Kubefab) -> set[str]:
+    """What is listed while there is but one machine, as new."""
+    fresh(SPARE)
+    with untouched(SPARE):
+        return set(inv("images.list", hosts=hosts_file(inv.state / "new.yml", SPARE)).well().stdout.split())
+
+
+@pytest.fixture(scope="module")
+def three(inv: Kubefab, three: Path, listed_by_the_new: set[str]) -> Iterator[Path]:
     """A cluster of two, and a third machine with a runtime, cut off from the registry."""
     mended(inv)
-    fresh(SPARE)
     inv("install-docker", hosts=three).well()
     cut_off(SPARE)
     yield three
@@ -37,6 +57,27 @@ def test_what_a_cluster_needs_is_listed_as_its_kubeadm_names_it(inv: Kubefab, th
     assert set(listed) == {*asked, *(one for one in listed if one.startswith("ghcr.io/flannel-io/"))}
     running = kubectl("get", "pods", "-A", "-o", "jsonpath={.items[*].spec['containers','initContainers'][*].image}")
     assert set(running.split()) <= set(listed)
+
+
+def test_what_a_cluster_needs_is_known_before_anything_is_installed(
+    inv: Kubefab, three: Path, listed_by_the_new: set[str]
+) -> None:
+    assert set(inv("images.list", hosts=three).well().stdout.split()) == listed_by_the_new
+
+
+def test_what_rooks_operators_start_is_listed_too(inv: Kubefab, three: Path, listed_by_the_new: set[str]) -> None:
+    hosts = hosts_file(inv.state / "rook.yml", MASTER, WORKER, cluster={"addons": ["flannel", "rook"]})
+    listed = set(inv("images.list", hosts=hosts).well().stdout.split())
+    assert {image.rpartition(":")[0] for image in listed - listed_by_the_new} == {
+        "docker.io/rook/ceph",
+        "quay.io/ceph/ceph",
+        "quay.io/cephcsi/ceph-csi-operator",
+        "quay.io/cephcsi/cephcsi",
+        *(
+            f"registry.k8s.io/sig-storage/csi-{name}"
+            for name in ("attacher", "node-driver-registrar", "provisioner", "resizer", "snapshotter")
+        ),
+    }
 
 
 def test_a_machine_that_cannot_pull_gets_all_it_needs_from_one_that_has_it(inv: Kubefab, three: Path) -> None:

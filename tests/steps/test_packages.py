@@ -7,6 +7,7 @@ import pytest
 from kubefab import downloads, render
 from kubefab.errors import HostError
 from kubefab.facts import Facts, Package, Unit
+from kubefab.releases import KEY
 from kubefab.step import MISSING
 from kubefab.steps import network, packages
 from tests.fakes import HOSTS, cluster, inventory, step, world
@@ -90,7 +91,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("hosts", "url", "fingerprint"),
     [
-        (HOSTS, "https://pkgs.k8s.io/core:/stable:/v1.37/deb/Release.key", packages.KEY),
+        (HOSTS, "https://pkgs.k8s.io/core:/stable:/v1.37/deb/Release.key", KEY),
         (MIRRORED, "http://mirror/pkgs/core:/stable:/v1.37/deb/Release.key", "A" * 40),
         (
             f"{MIRRORED}  https://pkgs.k8s.io/core:/stable:/: {{url: http://near/, key: {'B' * 40}}}\n",
@@ -100,7 +101,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         (
             f"{MIRRORED}  https://pkgs.k8s.io/core:/: http://copy/\n",  # signed by its origin
             "http://copy/stable:/v1.37/deb/Release.key",
-            packages.KEY,
+            KEY,
         ),
     ],
 )
