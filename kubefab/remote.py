@@ -74,6 +74,7 @@ class Link:
         self.wanted = wanted
         self.sudo = sudo
         self.trips = 0
+        self._over = False
         self._opening = threading.Lock()
         self._channels = threading.Semaphore(CHANNELS)
 
@@ -99,13 +100,15 @@ class Link:
     def transport(self) -> paramiko.Transport:
         """The open transport. HostError, in words for the user, where there is none to be had."""
         with self._opening:
-            if not self.connection.is_connected:
+            if not (self._over or self.connection.is_connected):
                 _open(self.connection, self.wanted.ssh.known_hosts)
                 try:
                     self.sudo.prepare(self)
                 except HostError:
                     self.connection.close()  # so that the next caller is told the same
                     raise
+            if self._over:
+                raise KubefabError("the run was broken off")  # which is no fault of this host
         transport: paramiko.Transport = self.connection.transport
         return transport
 
@@ -162,6 +165,8 @@ class Link:
             yield
 
     def close(self) -> None:
+        """For good: a thread that still works with this host goes no further."""
+        self._over = True
         if "connection" in self.__dict__:
             self.connection.close()
 

@@ -1,8 +1,10 @@
 """Hosts over SSH, against a server in a thread: whom to believe, how to become root, what the log keeps."""
 
 import shlex
+import signal
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +14,12 @@ import pytest
 from paramiko.hostkeys import HostKeys
 
 from kubefab import remote
+from kubefab.converge import Engine
 from kubefab.errors import HostError, KubefabError, UnknownHostKey
 from kubefab.remote import Answer, Host, Link, Log, Sudo
-from tests import sshd
+from kubefab.report import Report
+from kubefab.step import Step
+from tests import fakes, sshd
 from tests.sshd import HOST_KEY, OTHER_KEY, Sshd
 
 SUDO = r"""
@@ -89,6 +94,38 @@ def test_a_lost_connection_is_told_with_what_to_do(host: Host, server: Sshd) -> 
     with pytest.raises(HostError, match="the connection was lost") as lost:
         host.link.execute("true", b"")
     assert "goes on by itself" in lost.value.hint
+
+
+def test_a_link_that_was_closed_opens_no_more(host: Host) -> None:
+    host.link.execute("true", b"")
+    host.link.close()
+    with pytest.raises(KubefabError, match="the run was broken off"):
+        host.link.execute("true", b"")
+
+
+def test_after_ctrl_c_no_host_is_changed_any_more(server: Sshd) -> None:
+    """Though what it waited for came true meanwhile."""
+    server.stub("sh", '[ "$1" != -c ] || exec /bin/sh "$@"; echo held; for part; do echo "== $part"; done')
+    cluster, link, closed = fakes.cluster(), Link(server.host(), Sudo()), threading.Event()
+    cluster.hosts = {"manager": Host(link.wanted, link, cluster.log)}
+    changed: list[str] = []
+
+    def close() -> None:
+        link.close()
+        closed.set()
+
+    def interrupt(_: float) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        closed.wait(5)
+
+    steps = [
+        Step("it is Ready", lambda facts: None if closed.is_set() else "not yet", None, within=300),
+        Step("swap is off", lambda facts: "on", lambda host: changed.append(host.name)),
+    ]
+    cluster.close = close  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        Engine(cluster, Report(cluster.hosts), sleep=interrupt).converge("all", lambda cluster, host: steps)
+    assert (changed, link.connection.is_connected) == ([], False)
 
 
 def test_a_host_that_says_nothing_is_not_waited_for_for_ever(host: Host) -> None:
