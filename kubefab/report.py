@@ -114,8 +114,10 @@ class Report:
     def _start(self) -> None:
         from rich.live import Live  # only where somebody watches
 
-        self._live = Live(get_renderable=self._view, refresh_per_second=8, transient=True)
-        self._live.start()
+        with self._writing:
+            if self._live is None:  # all hosts begin at about the same time
+                self._live = Live(get_renderable=self._view, refresh_per_second=8, transient=True)
+                self._live.start()
 
     def _view(self) -> Any:
         from rich.spinner import Spinner

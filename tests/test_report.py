@@ -2,7 +2,9 @@
 
 import io
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -149,6 +151,25 @@ def test_in_a_terminal_the_running_steps_are_shown_live(monkeypatch: pytest.Monk
     assert "/healthz: [+]etcd ok" in seen
     assert "more" not in seen
     assert "[dim]" not in seen
+
+
+def test_hosts_that_begin_at_once_share_one_live_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever finds none has rich to import first, which takes a while."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout", screen := Terminal())
+    shown = Report(["client", "manager"])
+    both = threading.Barrier(2, timeout=30)
+    start = shown._start
+
+    def together() -> None:
+        both.wait()
+        start()
+
+    monkeypatch.setattr(shown, "_start", together)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: shown.running(name, "swap is off", "/swap.img"), ("client", "manager")))
+    shown.close()
+    assert [screen.getvalue().count(cursor) for cursor in ("\x1b[?25l", "\x1b[?25h")] == [1, 1]
 
 
 def test_in_a_terminal_the_end_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
