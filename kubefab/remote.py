@@ -201,7 +201,10 @@ class Sudo:
             if self._password is None:
                 if not os.isatty(0):
                     raise HostError("sudo wants a password", hint=f"give it in {SUDO_PASSWORD}")
-                self._password = getpass("sudo password: ")
+                try:
+                    self._password = getpass("sudo password: ")
+                except EOFError:
+                    raise KubefabError("sudo wants a password, and none was given") from None
             return self._password
 
     def wrap(self, link: Link, command: str, stdin: bytes) -> tuple[str, bytes]:

@@ -197,8 +197,10 @@ def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise KubefabError("this would all be lost; without a terminal it wants --yes")
-    if input("All of this will be lost. Go on? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise KubefabError("nothing was changed")
+    with suppress(EOFError):
+        if input("All of this will be lost. Go on? [y/N] ").strip().lower() in ("y", "yes"):
+            return
+    raise KubefabError("nothing was changed")
 
 
 class Runbook(Executor):

@@ -267,6 +267,17 @@ def test_the_sudo_password_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) ->
     assert asked == ["sudo password: "]
 
 
+def test_the_end_of_input_is_no_sudo_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.delenv(remote.SUDO_PASSWORD, raising=False)
+    monkeypatch.setattr("os.isatty", lambda stream: True)
+    monkeypatch.setattr(remote, "getpass", end)
+    with pytest.raises(KubefabError, match="sudo wants a password, and none was given"):
+        Sudo().password()
+
+
 def test_a_user_without_sudo_is_told_what_it_said(server: Sshd, tmp_path: Path) -> None:
     server.stub("sudo", "echo 'admin is not in the sudoers file.' >&2; exit 1")
     with pytest.raises(HostError, match="sudo does not work") as told:

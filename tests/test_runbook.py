@@ -84,6 +84,18 @@ def test_what_is_no_yes_loses_nothing(run: Run, monkeypatch: pytest.MonkeyPatch,
     assert run.ran == []
 
 
+def test_the_end_of_input_is_no_yes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(question: str) -> str:
+        raise EOFError
+
+    run("client").parts["leftovers"] = LEFT
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", end)
+    with pytest.raises(KubefabError, match="nothing was changed"):
+        runbook.destroy(run.context, "all", reset.steps, yes=False)
+    assert run.ran == []
+
+
 @pytest.mark.parametrize("answer", ["y", " YES "])
 def test_a_yes_at_the_terminal_is_enough(run: Run, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
     run("client").parts["leftovers"] = LEFT
