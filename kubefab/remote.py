@@ -80,6 +80,14 @@ class Link:
 
     @cached_property
     def connection(self) -> Connection:
+        """Not opened yet. HostError where what ssh is told in files cannot be read."""
+        try:
+            return self._connection()
+        except (OSError, ValueError, paramiko.SSHException) as error:
+            hint = "paramiko reads them, and does not know all that ssh knows: leave that out"
+            raise HostError(f"the files in ~/.ssh cannot be used: {error}", hint=hint) from error
+
+    def _connection(self) -> Connection:
         ssh = self.wanted.ssh
         arguments: dict[str, Any] = {"banner_timeout": CONNECT_SECONDS, "auth_timeout": 2 * CONNECT_SECONDS}
         if ssh.key:

@@ -150,6 +150,16 @@ def test_a_user_who_is_not_let_in_is_told_how_to_try_by_hand(server: Sshd, tmp_p
     assert told.value.hint == f"try the same by hand: ssh -p {server.port} root@127.0.0.1"
 
 
+def test_a_config_of_ssh_that_paramiko_cannot_read_is_told(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Match final all\n")
+    with pytest.raises(HostError, match=r"the files in ~/\.ssh cannot be used: Match does not allow 'all'"):
+        Link(server.host(), Sudo()).transport()
+
+
 # --- whose key
 
 
