@@ -328,10 +328,13 @@ class Log:
         self.write_line(f"{began} {host}: {title}\n$ {command}\n{said.rstrip()}\n{status}\n")
 
     def write_line(self, line: str) -> None:
-        with self._writing:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
-                file.write(f"{line}\n")
+        try:
+            with self._writing:
+                self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
+                    file.write(f"{line}\n")
+        except OSError as error:
+            raise KubefabError(f"the log cannot be written: {error}; XDG_STATE_HOME may name another folder") from error
 
 
 def _beat(channel: paramiko.Channel, done: threading.Event) -> None:

@@ -220,25 +220,30 @@ class Runbook(Executor):
         results = {}
         ended: Exit | None = None
         try:
-            results = super().execute(*tasks)
+            results = self._execute_and_close(*tasks)
         except Stop:
             pass  # its failure is told below
         except KubefabError as error:
             ended = Exit(str(error), code=1)
         except Exit as error:
             ended = error
-        finally:
-            if used := engine.cache_info().currsize:
-                engine_of(self).close()
-        if used:
+        if engine.cache_info().currsize:
             self._tell(engine_of(self), ended, [task.name for task in tasks])
         if ended:
             raise ended
         return results
 
+    def _execute_and_close(self, *tasks: Any) -> Any:
+        try:
+            return super().execute(*tasks)
+        finally:
+            if engine.cache_info().currsize:
+                run = engine_of(self)
+                run.close()
+                run.cluster.log.write_line(f"round trips: {run.round_trips()}")
+
     def _tell(self, run: Engine, ended: Exit | None, names: list[str]) -> None:
         """What has happened, in the end. Exit with 1 where a host failed."""
-        run.cluster.log.write_line(f"round trips: {run.round_trips()}")
         if run.failures:
             told = report.failures(run.failures, run.cluster.log.path)
             also = ended.message if ended and ended.message else ""

@@ -392,6 +392,12 @@ def test_the_log_is_for_its_owners_eyes(tmp_path: Path) -> None:
     assert lines[3].startswith("exit status 0 after ")
 
 
+def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where a folder should be")
+    with pytest.raises(KubefabError, match=r"the log cannot be written: .*Not a directory.*XDG_STATE_HOME"):
+        Log(tmp_path / "state" / "kubefab").write_line("round trips: 2")
+
+
 def test_a_run_that_changes_nothing_leaves_no_log(tmp_path: Path) -> None:
     assert not Log(tmp_path / "state").path.parent.exists()
 

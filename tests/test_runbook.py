@@ -312,6 +312,20 @@ def test_failures_are_told_though_a_later_task_ends_the_run(run: Run) -> None:
     assert "client: not so: swap is off" in str(ended.value.message)
 
 
+def test_failures_are_told_though_the_log_cannot_be_written(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(line: str) -> None:
+        raise KubefabError("the log cannot be written")
+
+    def fail() -> None:
+        used(run)
+        run.engine.failures.append(Failure("client", "swap is off", HostError("no")))
+
+    monkeypatch.setattr(run.cluster.log, "write_line", full)
+    with pytest.raises(Exit, match="the log cannot be written") as ended:
+        execute(run, fail)
+    assert "client: not so: swap is off" in str(ended.value.message)
+
+
 def test_a_run_that_went_well_names_the_next_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     execute(run, lambda: runbook.converge(run.context, "all"))
     first, second = capsys.readouterr().out.splitlines()
