@@ -48,7 +48,7 @@ def explained(facts: Facts, now: datetime) -> dict[str, Any]:
         "healthz": live.healthz,
         "silent": live.silent or None,
         "certificates": [
-            {"file": path, **_certificate(b64decode(body), now)}
+            {"file": path, **_certificate(x509.load_der_x509_certificate, body, now)}
             for path, body in facts.certificates.items()
             if path.startswith("/etc/")
         ],
@@ -96,8 +96,11 @@ def as_tree(name: str, told: Mapping[str, Any]) -> str:
     return captured.get().rstrip()
 
 
-def _certificate(der: bytes, now: datetime) -> dict[str, Any]:
-    read = x509.load_der_x509_certificate(der)
+def _certificate(load: Callable[[bytes], x509.Certificate], body: str, now: datetime) -> dict[str, Any]:
+    try:
+        read = load(b64decode(body))
+    except ValueError:  # a file that a power cut left empty, say
+        return {"subject": "unreadable", "groups": "", "issuer": "", "names": [], "expires": None, "days": None}
     try:
         names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -123,13 +126,9 @@ def _conf(path: str, rest: str, facts: Facts, now: datetime) -> dict[str, Any]:
     """A kubeconfig names its user's certificate by path, or holds it, its armour and all, in base64."""
     server, _, user = rest.partition(" ")
     found = {"file": path, "serves": SERVES.get(PurePath(path).name, ""), "server": server}
-    der = b64decode(facts.certificates.get(user, "")) if user.startswith("/") else _unarmoured(user)
-    return found | (_certificate(der, now) if der else {})
-
-
-def _unarmoured(data: str) -> bytes:
-    lines = b64decode(data).decode().splitlines()
-    return b64decode("".join(line for line in lines if not line.startswith("-----")))
+    if user.startswith("/"):
+        return found | _certificate(x509.load_der_x509_certificate, facts.certificates.get(user, ""), now)
+    return found | (_certificate(x509.load_pem_x509_certificate, user, now) if user else {})
 
 
 def _token(token: str, rest: str, now: datetime) -> dict[str, Any]:
@@ -150,7 +149,7 @@ def _line(branch: "Tree", what: str, *about: str, days: int | None = None) -> "T
 
 def _ends(one: Mapping[str, Any]) -> str:
     if not one.get("expires"):
-        return "never ends"
+        return ""
     end = datetime.fromisoformat(one["expires"]).astimezone(UTC)
     return f"until {end:%Y-%m-%d %H:%M} UTC, {one['days']} days"
 
@@ -177,8 +176,8 @@ def _confs(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
     for one in told:
         who = f"as {one['subject']} ({one['groups'] or 'in no group'})" if "subject" in one else "by a token"
         serves = f"for {one['serves']}" if one["serves"] else ""
-        ends = _ends(one) if "subject" in one else ""
-        _line(branch, PurePath(one["file"]).name, serves, f"{who} to {one['server']}", ends, days=one.get("days"))
+        who = f"{who} to {one['server']}"
+        _line(branch, PurePath(one["file"]).name, serves, who, _ends(one), days=one.get("days"))
 
 
 def _static_pods(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
@@ -188,7 +187,7 @@ def _static_pods(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
 
 def _tokens(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
     for one in told:
-        _line(branch, f"{one['id']}.(its secret is not shown)", one["description"], _ends(one))
+        _line(branch, f"{one['id']}.(its secret is not shown)", one["description"], _ends(one) or "never ends")
     if not told:
         _line(branch, "none", "each join is given one of its own, for a quarter of an hour")
 

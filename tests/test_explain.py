@@ -127,6 +127,16 @@ def test_a_conf_without_a_certificate_speaks_by_a_token() -> None:
     assert "by a token" in line(tree(), "bootstrap-kubelet.conf")
 
 
+@pytest.mark.parametrize("body", ["", "none", "not base64", "QUJD"])
+def test_bytes_that_are_no_certificate_are_unreadable(body: str) -> None:
+    """As a power cut leaves a file, or a hand."""
+    lines = tree(
+        certificates={f"{explain.PKI}/apiserver.crt": body, KUBELET: body},
+        confs={"/etc/kubernetes/admin.conf": f"{SERVER} {body or 'x'}", "kubelet.conf": f"{SERVER} {KUBELET}"},
+    )
+    assert sum("unreadable" in one for one in lines) == 3
+
+
 def test_certificates_are_below_the_authority_that_signed_them() -> None:
     lines = tree()
     authority, signed = (line(lines, name) for name in ("ca.crt", "apiserver.crt"))
