@@ -3,6 +3,7 @@
 from invoke import Collection, Context, task
 
 from kubefab.runbook import (
+    ANY_PORT,
     admit,
     converge,
     destroy,
@@ -102,11 +103,11 @@ def join(c: Context, host: str = "") -> None:
 
 
 OPEN = "hold a tunnel to it and print its URL, until Ctrl-C"
-PORT = "of localhost, for --open; 0: any that is free"
+PORT = "a port of localhost, for --open; 0: any that is free"
 
 
 @task(pre=[join_worker], auto_shortflags=False, help={"open": OPEN, "port": PORT})
-def dashboard(c: Context, open: bool = False, port: int = 0) -> None:
+def dashboard(c: Context, open: bool = False, port: int = ANY_PORT) -> None:
     """Deploy the dashboard, and mint a token of an hour for it."""
     converge(c, "master", addons.dashboard)
     admit(c, addons.addon_shown, open, port)

@@ -30,6 +30,18 @@ if TYPE_CHECKING:
 HOSTS = "INV_HOSTS"
 
 
+class Port(int):
+    """Read with the command line itself, so that a wrong one is told before anything is deployed."""
+
+    def __new__(cls, port: str | int) -> "Port":
+        if str(port) not in map(str, range(65536)):
+            raise Exit(f"--port: found {port!r}; allowed: a number from 0 to 65535", code=1)
+        return super().__new__(cls, port)
+
+
+ANY_PORT = Port(0)
+
+
 @cache
 def engine(dry: bool) -> Engine:
     """The one engine of this run, for the cluster of hosts.yml, or of the file that INV_HOSTS names."""

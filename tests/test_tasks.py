@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invoke import Exit
 
 import tasks
 
@@ -86,6 +87,15 @@ def test_every_option_has_a_line_of_help(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_h_is_help(name: str) -> None:
     assert "h" not in {letter for argument in named(name).get_arguments() for letter in argument.names}
+
+
+@pytest.mark.parametrize("port", ["99999", "65536", "-1", "abc", "", "9" * 5000])
+def test_a_port_that_is_none_is_told_before_anything_is_deployed(port: str) -> None:
+    (argument,) = [one for one in named("dashboard").get_arguments() if one.name == "port"]
+    with pytest.raises(Exit, match=r"--port: found .*; allowed: a number from 0 to 65535"):
+        argument.value = port
+    argument.value = "8443"
+    assert argument.value == 8443
 
 
 def test_what_destroys_asks_before_it_does() -> None:
