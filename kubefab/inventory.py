@@ -31,6 +31,7 @@ USER = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
 JUMP = rf"^({USER}@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[1-9][0-9]{{0,4}})?$"
 KINDS = tuple(f"{kind}Configuration" for kind in ("Init", "Cluster", "Kubelet", "KubeProxy", "Join"))
 ARGUMENTS = ("extraArgs", "kubeletExtraArgs")
+SANS = "certSANs"
 CLOSED: dict[str, Any] = {"additionalProperties": False}
 # The pod network is an add-on that every cluster has; the others come with a version of one's own, or without.
 NETWORK = "flannel"
@@ -64,20 +65,22 @@ def _unicast(address: IPv4Address) -> IPv4Address:
 
 
 def _overlay(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Any kubeadm field; only arguments are looked into, since we merge them with our own."""
+    """Any kubeadm field; only those are looked into that we merge with our own."""
     for key, value in document.items():
         if key in ARGUMENTS and not _are_arguments(value):
             allowed = "{key} as a mapping of names to values, or a list of {name, value}"
             raise PydanticCustomError("allowed", allowed, {"key": key})
+        if key == SANS and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+            raise PydanticCustomError("allowed", "{key} as a list of names and addresses", {"key": key})
         if key not in ARGUMENTS and isinstance(value, Mapping):
             _overlay(value)
     return document
 
 
 def _are_arguments(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return all(isinstance(one, str | int | float) for one in value.values())
-    return isinstance(value, list) and all(isinstance(one, Mapping) and set(one) == {"name", "value"} for one in value)
+    if isinstance(value, list) and all(isinstance(one, Mapping) and set(one) == {"name", "value"} for one in value):
+        return all(isinstance(part, str | int | float) for one in value for part in one.values())
+    return isinstance(value, Mapping) and all(isinstance(one, str | int | float) for one in value.values())
 
 
 File = Annotated[Path, AfterValidator(_beside)]

@@ -10,7 +10,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kubefab import releases
-from kubefab.inventory import ARGUMENTS, Host, Inventory
+from kubefab.inventory import ARGUMENTS, SANS, Host, Inventory
 
 FILES = Path(__file__).parent.parent / "files"
 TEMPLATES = Environment(
@@ -331,7 +331,7 @@ def _merge(ours: Mapping[str, Any], theirs: Mapping[str, Any], lists: bool) -> d
     for key, value in theirs.items():
         if key in ARGUMENTS:
             merged[key] = _arguments(ours.get(key, {}), value, lists)
-        elif key == "certSANs":  # without ours, the certificate would not do for the names we use
+        elif key == SANS:  # without ours, the certificate would not do for the names we use
             merged[key] = [*ours.get(key, ()), *value]
         elif isinstance(value, Mapping):
             below = ours.get(key)
