@@ -37,6 +37,17 @@ CLOSED: dict[str, Any] = {"additionalProperties": False}
 NETWORK = "flannel"
 ADDON_NAMES = (NETWORK, *ADDONS)
 ADDON_CHOICES = (*ADDON_NAMES, *(f"{name}@{one.version}" for name, addon in ADDONS.items() for one in addon.versions))
+# Fields of kubeadm that kubefab goes by itself: one who wrote them here would have half a cluster of each.
+TOLD_ELSEWHERE = {
+    "ClusterConfiguration.kubernetesVersion": "`cluster.kubernetes` says it",
+    "ClusterConfiguration.networking.podSubnet": "`cluster.pod_subnet` says it",
+    "ClusterConfiguration.networking.serviceSubnet": "`cluster.service_subnet` says it",
+    "InitConfiguration.localAPIEndpoint.bindPort": "it is 6443 everywhere",
+    "InitConfiguration.nodeRegistration.name": "the name under `hosts` says it",
+    "InitConfiguration.nodeRegistration.criSocket": "`cluster.runtime` says it",
+    "JoinConfiguration.nodeRegistration.name": "the name under `hosts` says it",
+    "JoinConfiguration.nodeRegistration.criSocket": "`cluster.runtime` says it",
+}
 # Prefixes that kubeadm takes: 2**16 nodes at most, a /24 for each; 2**20 services at most, 10 at least.
 BITS = {"pod_subnet": (8, 24), "service_subnet": (12, 28)}
 
@@ -359,7 +370,7 @@ def _expected(loc: Loc) -> tuple[Any, str]:
 
 
 def _contradictions(values: Values) -> Iterator[Problem]:
-    for rule in (_same_addresses, _roles, _networks, _addons, _packages, _registries, _runtime, _repository):
+    for rule in (_same_addresses, _roles, _networks, _addons, _packages, _registries, _runtime, _repository, _fields):
         yield from rule(values)
 
 
@@ -462,6 +473,12 @@ def _repository(values: Values) -> Iterator[Problem]:
     if not any(url.startswith(mirror) for url in urls for mirror in mirrors):
         allowed = f"one that mirrors has a repository for, at {' or '.join(urls)}: both have none of it any more"
         yield ("cluster", "kubernetes"), f"'{version}'", allowed
+
+
+def _fields(values: Values) -> Iterator[Problem]:
+    for field, told in TOLD_ELSEWHERE.items():
+        if values.get(loc := ("cluster", "kubeadm", *field.split("."))) is not None:
+            yield loc, "it", f"none here: {told}"
 
 
 def schema() -> str:
