@@ -99,7 +99,7 @@ def up(c: Context) -> None:
 def join(c: Context, host: str = "") -> None:
     """Add one machine of hosts.yml to the cluster, touching no other but the master."""
     converge(c, host, checks.steps, worker.invited)
-    converge(c, host, runtime.steps, system.steps, packages.steps, worker.steps, health.steps)
+    converge(c, host, runtime.steps, system.steps, packages.steps, network.flannel_applied, worker.steps, health.steps)
 
 
 OPEN = "hold a tunnel to it and print its URL, until Ctrl-C"
@@ -155,7 +155,7 @@ def addon_remove(c: Context, name: str, yes: bool = False) -> None:
 @task(help={"json": JSON})
 def status(c: Context, json: bool = False) -> None:
     """Show the nodes and what is wrong. Exit status 0: all is well."""
-    show_status(c, health.steps, addons.steps, rook_steps.steps, as_json=json)
+    show_status(c, network.steps, health.steps, addons.steps, rook_steps.steps, as_json=json)
 
 
 @task(help={"json": JSON})

@@ -20,6 +20,7 @@ REGISTRY = "ghcr.io"
 DAEMON_SET = "kube-flannel/kube-flannel-ds"
 ANNOTATION = "kubefab.internal/flannel"
 COREDNS = "kube-system/coredns"
+APPLIED = "flannel is applied"
 DNS_PATCHES = "/run/kubefab/patches"
 # flanneld is ready a second after its start; asked as upstream has it, it says so 10 to 15 s after it.
 EAGER = {"initialDelaySeconds": 0, "periodSeconds": 2}
@@ -31,6 +32,11 @@ MADE = ("cni", "flannel", "docker", "veth", "br-", "kube-", "virbr", "podman")
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     if host.name != cluster.master.name:
         return []
+    return [*flannel_applied(cluster, host), *cluster_dns(cluster.inventory, host)]
+
+
+def flannel_applied(cluster: Cluster, _: Host) -> list[Step]:
+    """Applied by the master, whoever needs it: a machine that joins may be the first with several interfaces."""
     inventory = cluster.inventory
     flannel = cluster.release.flannel
     subnet = str(inventory.cluster.pod_subnet)
@@ -47,17 +53,14 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         arguments = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
         marked = wanted(cluster.facts(host).cluster)
         text = edited(manifest, subnet, marked, lambda image: render.image(image, inventory))
-        host.change("kubectl.sh", *arguments, payload=text)
+        cluster.master.during(APPLIED).change("kubectl.sh", *arguments, payload=text)
 
     @on_cluster
     def gap(live: ClusterFacts, _: Facts) -> str | None:
         found = applied(live)
         return None if found == wanted(live) else found or MISSING
 
-    return [
-        Step("flannel is applied", gap, apply, hint=_HINT, touches="cluster", parts=()),
-        *cluster_dns(inventory, host),
-    ]
+    return [Step(APPLIED, gap, apply, hint=_HINT, touches="cluster", parts=())]
 
 
 def cluster_dns(inventory: Inventory, host: Host) -> list[Step]:

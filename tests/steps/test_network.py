@@ -56,6 +56,27 @@ def test_interfaces_are_named_once_a_host_has_several() -> None:
     assert gap(facts({network.ANNOTATION: WITH_INTERFACES}), two) is None
 
 
+def test_a_machine_with_several_interfaces_that_joins_has_its_master_name_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "pinned", lambda url, digest: MANIFEST.encode())
+    made = looked({"client": {"system": "address 10.0.2.15 eth0\naddress 10.250.0.11 eth1"}})
+    (one,) = network.flannel_applied(made, made.hosts["client"])
+    assert (one.gap(facts({network.ANNOTATION: MARK})), one.gap(facts({network.ANNOTATION: WITH_INTERFACES}))) == (
+        MARK,
+        None,
+    )
+    assert one.close
+    one.close(made.hosts["client"])
+    assert world(made, "client").ran == []
+    assert WITH_INTERFACES in world(made, "manager").payloads["kubectl.sh"]
+
+
+def test_a_machine_that_joins_is_among_the_interfaces_that_are_named() -> None:
+    made = looked({"client": {"system": "address 10.250.0.11 eth0"}})
+    (one,) = network.flannel_applied(made, made.hosts["client"])
+    before = f"{MARK} --iface=10.250.0.10"
+    assert one.gap(facts({network.ANNOTATION: before})) == before
+
+
 @pytest.mark.parametrize(
     ("addresses", "several"),
     [
