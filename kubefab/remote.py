@@ -35,6 +35,7 @@ CONNECT_SECONDS = 8
 LOOK_SECONDS = 60
 LET_GO_SECONDS = 3
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
+ASKS = re.compile("password|authentication is required")  # what sudo says, and what sudo-rs does
 CHANNELS = 6  # sshd's MaxSessions is ten, and somebody may be logged in by hand
 
 
@@ -196,7 +197,7 @@ class Sudo:
         answer = link.converse(transport, "env LC_ALL=C sudo -n true", b"", LOOK_SECONDS)
         if answer.status == 0:
             return
-        if "password" not in answer.errors:
+        if not ASKS.search(answer.errors):
             raise HostError("sudo does not work", answer.errors, f"let {link.connection.user} use sudo there")
         answer = link.converse(transport, "sudo -k -S -p '' true", f"{self.password()}\n".encode(), LOOK_SECONDS)
         if answer.status != 0:

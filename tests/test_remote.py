@@ -248,6 +248,16 @@ def test_the_sudo_password_goes_before_the_program(
     assert not any("right" in command for command in server.commands)
 
 
+def test_the_password_is_given_to_a_sudo_that_asks_in_other_words(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(remote.SUDO_PASSWORD, "right")
+    in_rust = "interactive authentication is required"
+    server.stub("sudo", SUDO_WITH_PASSWORD.replace("a password is required", in_rust))
+    host = of_user(server, tmp_path)
+    assert host.link.execute(*host.link.sudo.wrap(host.link, "sh -s -- a", b"echo $1")).output == "a\n"
+
+
 def test_a_wrong_sudo_password_is_told_each_time(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(remote.SUDO_PASSWORD, "wrong")
     server.stub("sudo", SUDO_WITH_PASSWORD)
