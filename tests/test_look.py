@@ -241,6 +241,35 @@ def test_a_broken_off_dpkg_names_its_packages_once_and_bare() -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize(
+    ("status", "broken"),
+    [
+        ("install ok half-installed", True),
+        ("install reinstreq half-installed", True),
+        ("install reinstreq installed", True),
+        ("install ok triggers-awaited\nTriggers-Awaited: kubectl", True),
+        ("install ok triggers-pending\nTriggers-Pending: man", True),
+        ("deinstall ok half-configured", True),
+        ("hold ok installed", False),
+        ("deinstall ok config-files", False),
+        ("unknown ok not-installed", False),
+    ],
+)
+def test_a_package_is_broken_by_its_state(status: str, broken: bool) -> None:
+    one = f"Package: agent\nStatus: {status}\nMaintainer: x\nArchitecture: all\nVersion: 1\nDescription: x\n"
+    assert found(OWN_DPKG + sandbox.file("/mnt/dpkg/status", one), "packages").dpkg_broken == ("agent",) * broken
+
+
+@sandbox.needed
+def test_a_package_that_is_only_badly_made_is_not_broken() -> None:
+    whole = sandbox.file(
+        "/mnt/dpkg/status", DPKG.replace("half-configured", "installed").replace("unpacked", "installed")
+    )
+    badly_made = "rm /mnt/dpkg/info/kubectl.md5sums\ndpkg --audit | grep -q kubectl\n"
+    assert found(OWN_DPKG + whole + badly_made, "packages").dpkg_broken == ()
+
+
+@sandbox.needed
 def test_packages_have_their_state_and_version() -> None:
     packages = found(OWN_DPKG, "packages").packages
     assert packages["kubectl"].held

@@ -2,15 +2,9 @@
 # Debian packages: which are there and held, whether dpkg was broken off, and who holds its lock.
 dpkg-query -W -f 'package ${Package} ${db:Status-Abbrev} ${Version}\n' \
     kubelet kubeadm kubectl kubernetes-cni containerd containerd.io docker.io docker-ce bash-completion
-dpkg --audit | while IFS= read -r line; do
-    case $line in
-        ' '*)
-            # shellcheck disable=SC2086  # its first word is the package
-            set -- $line
-            echo "dpkg_broken $1"
-            ;;
-    esac
-done
+# By their states: `dpkg --audit` also names what nobody can mend, as a vendor's package without md5sums.
+dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' |
+    sed -n -e 's/^.[HUFWt]. /dpkg_broken /p' -e 's/^..R /dpkg_broken /p'
 
 # apt and dpkg take POSIX locks; the kernel lists them by inode. (flock(1) would not see them.)
 inodes=$(stat -c %i /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock)
