@@ -273,6 +273,62 @@ def test_what_lacks_another_package_is_finished_by_apt_with_new_lists_before_it_
     assert ["--no-remove" in call for call in calls] == [False, True, False, False]
 
 
+# --- wipe-disks.sh: the disk is a node with no device behind it
+
+DISK = """mkdir -p /mnt/sys/sdx/holders /mnt/sys/sdx/sdx1/holders
+mknod /mnt/sdx b 240 200
+for one in ceph--1-osd vg-data ceph--2-of-another-disk; do
+    mkdir -p "/mnt/sys/$one/dm"
+    echo "$one" >"/mnt/sys/$one/dm/name"
+done
+mkdir /mnt/sys/md0
+mount --bind /mnt/sys /sys/class/block
+stub wipefs :
+stub blockdev 'echo 1024'
+stub dd :
+stub blkdiscard :
+stub dmsetup :
+"""
+
+
+def wiped(holder: str) -> list[str]:
+    """What is called for a disk that is held so."""
+    hold = f"ln -s /mnt/sys/{holder}\n" if holder else ""
+    run = f"{sandbox.script('wipe-disks.sh', '/mnt/sdx')} >/dev/null 2>&1 || echo refused >>/mnt/calls"
+    calls = sandbox.run(f"{DISK}{hold}{run}\ncat /mnt/calls").splitlines()
+    return [" ".join(call.split()[:4]) for call in calls]
+
+
+WIPING = [
+    "wipefs --all --force /mnt/sdx",
+    "blockdev --getsize64 /mnt/sdx",
+    "dd if=/dev/zero of=/mnt/sdx bs=1024",
+    "blkdiscard /mnt/sdx",
+    "blockdev --rereadpt /mnt/sdx",
+]
+
+
+@sandbox.needed
+def test_a_disk_that_nobody_uses_is_wiped() -> None:
+    assert wiped("") == WIPING
+
+
+@sandbox.needed
+@pytest.mark.parametrize("holder", ["vg-data /mnt/sys/sdx/holders/dm-0", "vg-data /mnt/sys/sdx/sdx1/holders/dm-0"])
+def test_a_disk_below_lvm_is_not_wiped(holder: str) -> None:
+    assert wiped(holder) == ["refused"]
+
+
+@sandbox.needed
+def test_a_disk_of_a_raid_is_not_wiped() -> None:
+    assert wiped("md0 /mnt/sys/sdx/sdx1/holders/md0") == ["refused"]
+
+
+@sandbox.needed
+def test_cephs_own_mapping_goes_and_that_of_another_disk_stays() -> None:
+    assert wiped("ceph--1-osd /mnt/sys/sdx/holders/dm-0") == ["dmsetup remove --force ceph--1-osd", *WIPING]
+
+
 # --- ~/.kube/config
 
 ADMIN = sandbox.file("/etc/kubernetes/admin.conf", "admin")
