@@ -61,6 +61,7 @@ class Release:
     # What reads documents strictly, or at least warns, before anything is changed, for init and for join.
     checks: tuple[str, str] = ("config validate", "config validate")
     gates_with_docker: tuple[str, ...] = ()  # the kubelet's feature gates that cri-dockerd cannot live with
+    mints_logins: bool = True  # its kubeadm lets the API server give a token of an hour: kubernetes/kubernetes#93258
     ports: tuple[int, ...] = (10257, 10259)  # where controller manager and scheduler tell of their health
     flannel: Flannel = Flannel("0.28.10", "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5")
 
@@ -100,9 +101,9 @@ _NOW = partial(Release, taints=(CONTROL_PLANE,))
 _BY_MINOR = {
     release.minor: release
     for release in (
-        _DOCKERSHIM("1.17", "v1beta2", "3.1", coredns="", ports=_INSECURE),
-        _DOCKERSHIM("1.18", "v1beta2", "3.2", coredns="", ports=_INSECURE),
-        _DOCKERSHIM("1.19", "v1beta2", "3.2", coredns=""),
+        _DOCKERSHIM("1.17", "v1beta2", "3.1", coredns="", mints_logins=False, ports=_INSECURE),
+        _DOCKERSHIM("1.18", "v1beta2", "3.2", coredns="", mints_logins=False, ports=_INSECURE),
+        _DOCKERSHIM("1.19", "v1beta2", "3.2", coredns="", mints_logins=False),
         _DOCKERSHIM("1.20", "v1beta2", "3.2", coredns=""),
         _DOCKERSHIM("1.21", "v1beta2", "3.4.1"),
         _DOCKERSHIM("1.22", "v1beta3", "3.5"),

@@ -87,7 +87,9 @@ def admit(c: Context, shown: Callable[[Inventory], Addon], hold: bool, port: int
         return
     run.let_go()
     master = run.cluster.master
-    if sys.stdout.isatty():
+    if not run.cluster.release.mints_logins:
+        print(_LOGIN_BY_HAND.format(page.namespace, ADMIN))
+    elif sys.stdout.isatty():
         token = master.ask("mint-login.sh", page.namespace, ADMIN, secret=True).strip()
         print(f"log in with this token, for an hour the cluster's admin:\n{token}")
     else:
@@ -274,6 +276,10 @@ NEXT = {
     "restart": "next: inv cluster.up",
 }
 _STRANGERS = "the cluster has nodes that {1} does not know: {0}; write them into it, or take them out of the cluster"
+_LOGIN_BY_HAND = (
+    "this Kubernetes mints no token of an hour; to log in with one that never ends, on the master: "
+    "kubectl -n {} describe secret {}"
+)
 _NO_KUBECONFIG = "there is no cluster to fetch a kubeconfig from; `inv cluster.up` makes one"
 _NOTHING_TO_EXPLAIN = "there is no cluster to explain; `inv cluster.up` makes one"
 _INTERRUPTED = "\ninterrupted: what was begun on the hosts goes on there; the same command waits for it and goes on"

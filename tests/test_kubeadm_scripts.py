@@ -1,5 +1,6 @@
 """The scripts around kubeadm: init, join, tear-down, images. kubeadm and its like are stubs."""
 
+import json
 import sys
 from base64 import b64encode
 
@@ -236,6 +237,29 @@ def test_a_token_is_minted_for_one_node_and_comes_with_whom_to_trust() -> None:
     assert "--ttl 15m --description kubefab:client --kubeconfig /etc/kubernetes/admin.conf" in call
 
 
+MINTED = (
+    '{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","metadata":{"name":"admin","namespace":"ui"},'
+    '"spec":{"audiences":["https://kubernetes.default.svc"],"expirationSeconds":3600,"boundObjectRef":null},'
+    '"status":{"token":"eyJ.a-b.c_d","expirationTimestamp":"2026-11-23T04:00:00Z"}}\n'
+)
+
+
+@sandbox.needed
+def test_a_login_is_a_token_of_an_hour_asked_for_as_every_kubectl_can() -> None:
+    stub = sandbox.file("/mnt/minted", MINTED) + "stub kubectl 'cat >/mnt/asked; cat /mnt/minted'\n"
+    ended = sandbox.run(f"{stub}{sandbox.script('mint-login.sh', 'ui', 'admin')}\ncat /mnt/asked; echo; cat /mnt/calls")
+    token, asked, call = ended.splitlines()
+    assert token == "eyJ.a-b.c_d"
+    assert json.loads(asked)["spec"] == {"expirationSeconds": 3600}
+    assert call.endswith(" create --raw /api/v1/namespaces/ui/serviceaccounts/admin/token -f -")
+
+
+@sandbox.needed
+def test_a_login_that_is_refused_is_an_error() -> None:
+    stub = "stub kubectl 'echo forbidden >&2; exit 1'\n"
+    assert sandbox.run(f"{stub}{sandbox.script('mint-login.sh', 'ui', 'admin')} 2>&1 || echo $?") == "forbidden\n1\n"
+
+
 @sandbox.needed
 def test_only_the_tokens_of_one_node_are_deleted() -> None:
     stub = sandbox.file("/mnt/tokens", TOKENS) + "stub kubeadm '[ \"$2\" != list ] || cat /mnt/tokens'\n"
@@ -310,10 +334,11 @@ def test_kubeadm_gets_the_proxy_of_hosts_yml_and_not_that_of_the_login(name: str
     [
         ("kubectl.sh", "kubectl"),
         ("mint-token.sh", "kubeadm"),
+        ("mint-login.sh", "kubectl"),
         ("delete-tokens.sh", "kubeadm"),
         ("apply-dns.sh", "kubeadm"),
     ],
 )
 def test_what_asks_the_api_server_goes_by_no_proxy(name: str, program: str) -> None:
-    run = f"mkdir -p /run/kubefab\nstub {program} {TELL!r}\n{sandbox.script(name, 'x')} </dev/null || true\n"
+    run = f"mkdir -p /run/kubefab\nstub {program} {TELL!r}\n{sandbox.script(name, 'x', 'y')} </dev/null || true\n"
     assert sandbox.run(f"{STRAY}{run}cat /mnt/seen") == ""

@@ -40,6 +40,14 @@ def test_what_only_dockershim_wants_ends_with_it(version: str, dockershim: bool)
     assert found.flannel.version == ("0.28.9" if dockershim else "0.28.10")
 
 
+def test_an_api_server_mints_logins_since_1_20() -> None:
+    assert [releases.release(version).mints_logins for version in ("1.19.16", "1.20.2", "1.37.2")] == [
+        False,
+        True,
+        True,
+    ]
+
+
 def test_every_table_is_under_its_own_name() -> None:
     assert all(releases.release(f"{minor}.0").minor == minor for minor in releases.MINORS)
 

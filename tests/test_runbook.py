@@ -14,7 +14,8 @@ import pytest
 from invoke import Collection, Config, Context, Exit, task
 from invoke.parser import ParserContext
 
-from kubefab import runbook
+from kubefab import releases, runbook
+from kubefab.cluster import Cluster
 from kubefab.converge import Engine
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ADDON
@@ -192,6 +193,15 @@ def test_a_terminal_is_given_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     runbook.admit(run.context, addons.addon_shown, hold=False, port=0)
     assert said.getvalue().endswith("\neyJ.token\n")
     assert run.ran == ["mint-login.sh kube-system kubefab-admin"]
+
+
+def test_where_no_token_of_an_hour_is_to_be_had_another_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Cluster, "release", releases.release("1.19.16"))
+    runbook.admit(run.context, addons.addon_shown, hold=False, port=0)
+    assert "kubectl -n kube-system describe secret kubefab-admin" in capsys.readouterr().out
+    assert run.ran == []
 
 
 # --- what only looks
