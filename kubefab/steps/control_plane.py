@@ -4,7 +4,7 @@ from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, clock_time
 from kubefab.remote import Host
-from kubefab.step import MISSING, Gap, Step, script
+from kubefab.step import MISSING, Gap, Step, script, service
 from kubefab.steps.health import api_server
 
 
@@ -28,6 +28,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             hint="run the same command again: what was left half done is cleaned first",
             touches="cluster",
         ),
+        service("kubelet"),  # without it there is no API server to wait for
         api_server(),
         Step(
             "kubectl works for whoever logs in",

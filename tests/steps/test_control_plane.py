@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kubefab.facts import ClusterFacts, Facts, Node, clock_time
+from kubefab.facts import ClusterFacts, Facts, Node, Unit, clock_time
 from kubefab.step import MISSING
 from kubefab.steps import control_plane
 from tests.fakes import cluster, step, world
@@ -12,7 +12,8 @@ from tests.fakes import cluster, step, world
 BEGUN = 1795377600
 ALONE = ClusterFacts(healthz="ok", nodes={"manager": Node("manager")})
 BOTH = replace(ALONE, nodes={name: Node(name) for name in ("manager", "client")})
-WELL = Facts(admin_ca="aaa", kubeconfig="same", cluster=BOTH)
+RUNS = {"kubelet": Unit("active", "enabled")}
+WELL = Facts(admin_ca="aaa", kubeconfig="same", cluster=BOTH, units=RUNS)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,15 @@ def test_a_control_plane_that_serves_is_left_alone(facts: Facts) -> None:
     assert [one.title for one in control_plane.steps(made, made.master) if one.gap(facts)] == []
 
 
+def test_a_kubelet_that_was_stopped_is_started_before_the_api_server_is_waited_for() -> None:
+    made = cluster()
+    dead = replace(WELL, cluster=ClusterFacts(silent="refused"), units={"kubelet": Unit("inactive", "enabled")})
+    steps = control_plane.steps(made, made.master)
+    kubelet = step(steps, "kubelet runs")
+    assert kubelet.gap(dead) == "inactive"
+    assert steps.index(kubelet) + 1 == steps.index(step(steps, "the API server is well"))
+
+
 def test_one_made_by_hand_is_taken_over_as_it_is() -> None:
     made = cluster()
     by_hand = replace(WELL, cluster=replace(ALONE, nodes={"other-name": Node("other-name")}), kubeconfig="")
@@ -61,6 +71,7 @@ def test_only_what_a_marker_tells_of_is_ever_torn_down() -> None:
     assert world(made, "manager").ran == [
         "tear-down.sh unix:///run/containerd/containerd.sock",
         "init.sh config validate",
+        "restart-service.sh kubelet",
         "put-kubeconfig.sh",
     ]
     torn = step(control_plane.steps(made, made.master), "no kubeadm init is left broken off")
