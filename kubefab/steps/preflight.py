@@ -48,6 +48,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _user("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
         *([] if master else [own_name(host)]),
         _user("nothing is left of another cluster", leftovers(cluster, name), RESTART.format(name)),
+        _user("no other pod network comes first", other_network, "move it away on the host: mv FILE /root/"),
     ]
 
 
@@ -185,7 +186,7 @@ def plain(socket: str) -> str:
 
 
 def leftovers(cluster: Cluster, name: str) -> Callable[[Facts], str | None]:
-    """Of a node of another cluster, of a control plane without its admin.conf, of another network."""
+    """Of a node of another cluster, of a control plane without its admin.conf."""
 
     def gap(facts: Facts) -> str | None:
         if not cluster.looked_at(cluster.master):
@@ -196,7 +197,7 @@ def leftovers(cluster: Cluster, name: str) -> Callable[[Facts], str | None]:
         if facts.kubelet_ca and (live is None or facts.kubelet_ca != live.ca):
             other = f"not of this one ({live.ca})" if live else "and there is none here"
             return f"a node of the cluster with the CA {facts.kubelet_ca}, {other}"
-        return _control_plane_parts(facts) or _other_network(facts)
+        return _control_plane_parts(facts)
 
     return gap
 
@@ -207,9 +208,10 @@ def _control_plane_parts(facts: Facts) -> str | None:
     return ", ".join(parts) or None
 
 
-def _other_network(facts: Facts) -> str | None:
-    """What sorts before flannel's file would win over it: flannel-io/flannel#888."""
-    before = [f"/etc/cni/net.d/{one}" for one in facts.cni if one < "10-flannel.conflist"]
+def other_network(facts: Facts) -> str | None:
+    """What sorts before flannel's file would win over it: flannel-io/flannel#888. Other names nobody reads."""
+    read = [one for one in facts.cni if one.endswith((".conf", ".conflist", ".json"))]
+    before = [f"/etc/cni/net.d/{one}" for one in read if one < "10-flannel.conflist"]
     return ", ".join(before) or None
 
 

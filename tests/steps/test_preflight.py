@@ -141,7 +141,7 @@ def test_only_the_user_can_change_any_of_it() -> None:
             "nothing is left of another cluster",
             "a node of the cluster with the CA bbb, and there is none here",
         ),
-        ({"cni": ("05-cilium.conflist",)}, "nothing is left of another cluster", "/etc/cni/net.d/05-cilium.conflist"),
+        ({"cni": ("05-cilium.conflist",)}, "no other pod network comes first", "/etc/cni/net.d/05-cilium.conflist"),
     ],
 )
 def test_a_master_is_complained_of(found: dict[str, Any], title: str, gap: str | None) -> None:
@@ -201,13 +201,19 @@ def test_a_kubelet_newer_than_its_master_is_refused() -> None:
         ),
         (
             {"cni": ("10-calico.conflist", "10-flannel.conflist")},
-            "nothing is left of another cluster",
+            "no other pod network comes first",
             "/etc/cni/net.d/10-calico.conflist",
         ),
     ],
 )
 def test_a_worker_is_complained_of(found: dict[str, Any], title: str, gap: str) -> None:
     assert complaints("client", replace(WELL, **found)) == {title: gap}
+
+
+def test_the_cure_for_another_pod_network_is_one_that_takes_it_away() -> None:
+    """`inv restart` takes flannel's own files, and nobody else's."""
+    made = looked_at()
+    assert "mv FILE" in step(preflight.steps(made, made.master), "no other pod network comes first").hint
 
 
 def test_another_clusters_master_is_no_worker_of_ours() -> None:
@@ -221,6 +227,7 @@ def test_another_clusters_master_is_no_worker_of_ours() -> None:
         ("client", {"cpus": 1, "memory_mib": 500}),
         ("client", {"ports": {6443: "nginx"}}),
         ("client", {"cni": ("10-flannel.conflist", "87-podman.conflist", "99-loopback.conf")}),
+        ("client", {"cni": ("05-cilium.conflist.bak", "README")}),
         ("client", {"kubelet_ca": "aaa", "disk_mib": 10, "cluster": LIVE}),
         ("client", {"join_begun": True}),
         ("manager", {"init_begun": "1795377600", "etcd_data": True, "manifests": ("etcd.yaml",)}),
