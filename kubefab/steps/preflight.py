@@ -42,7 +42,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _user("the address is its own", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"),
         _user("clocks agree", clock_apart(cluster), "switch time synchronisation on: timedatectl set-ntp true"),
         _user("the ports are free", taken_ports((*MASTER_PORTS, *cluster.release.ports) if master else WORKER_PORTS)),
-        _user("no newer Kubernetes is installed", newer_packages(wanted), _OLDER_HINT.format(wanted)),
+        _user("no newer Kubernetes is installed", newer_packages(wanted), _NEWER_HINT.format(wanted)),
         _user("the kubelet is not newer than the master", newer_kubelet, _OLDER_HINT.format(wanted)),
         _user("the cluster is what hosts.yml says", unlike_live(cluster)),
         _user("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
@@ -258,6 +258,11 @@ _ONLY_RESET = "only `inv cluster.reset` and `inv cluster.up` change it"
 _OLDER_HINT = (
     "a kubelet may not be newer than its master; on the host: apt-get install --allow-downgrades "
     "--allow-change-held-packages kubelet={0}-* kubeadm={0}-* kubectl={0}-*"
+)
+# The repository that is on the host is that of the newer minor: what is no node yet can begin anew.
+_NEWER_HINT = (
+    "where it is no node yet, on the host: apt-get remove --allow-change-held-packages kubelet kubeadm kubectl, "
+    f"then the same command again; where it is one, {_OLDER_HINT}"
 )
 _RUNTIME_HINT = "put the former `runtime:` back; or, for another one: `inv cluster.reset`, then `inv cluster.up`"
 _CGROUP_HINT = (

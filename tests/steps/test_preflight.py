@@ -165,6 +165,17 @@ def test_a_node_keeps_its_runtime(socket: str, gap: str | None) -> None:
     assert told.get("the runtime is what hosts.yml says") == gap
 
 
+def test_the_cure_for_newer_packages_works_across_minors_where_there_is_no_node() -> None:
+    """apt knows the repository of one minor alone, and the older one has to be written first."""
+    made = looked_at(HOSTS.replace("1.37.2", "1.36.5"))
+    hint = step(preflight.steps(made, made.master), "no newer Kubernetes is installed").hint
+    assert "apt-get remove --allow-change-held-packages kubelet kubeadm kubectl" in hint
+    assert hint.endswith(
+        "apt-get install --allow-downgrades --allow-change-held-packages "
+        "kubelet=1.36.5-* kubeadm=1.36.5-* kubectl=1.36.5-*"
+    )
+
+
 def test_a_kubelet_newer_than_its_master_is_refused() -> None:
     told = complaints("client", replace(WELL, kubelet_ca="aaa", cluster=replace(LIVE, version="1.37.1")))
     assert told["the kubelet is not newer than the master"] == "kubelet 1.37.2, master 1.37.1"
