@@ -169,6 +169,35 @@ def test_etc_hosts_keeps_its_owner_and_mode() -> None:
     assert sandbox.run(f"{text}\nstat -c %a /etc/hosts") == "640\n"
 
 
+TEMPLATE = """## template:jinja
+# Your system has configured 'manage_etc_hosts' as True.
+{# The value '{{hostname}}' will be replaced with the local-hostname -#}
+127.0.1.1 {{fqdn}} {{hostname}}
+127.0.0.1 localhost
+"""
+RENDERED = "# Your system has configured 'manage_etc_hosts' as True.\n127.0.1.1 a.example a\n127.0.0.1 localhost\n"
+
+
+def template(hosts: str, template: str, *args: str) -> str:
+    """What cloud-init would write /etc/hosts from at the next boot."""
+    path = "/etc/cloud/templates/hosts.debian.tmpl"
+    both = sandbox.file("/etc/hosts", hosts) + sandbox.file(path, template)
+    return sandbox.run(f"{both}{sandbox.script('set-endpoint.sh', *args)}\ncat {path}")
+
+
+@sandbox.needed
+def test_a_name_outlives_a_boot_where_cloud_init_writes_etc_hosts_anew() -> None:
+    named = f"{TEMPLATE}10.0.0.1 {NAME}\n"
+    assert template(RENDERED, TEMPLATE, NAME, "10.0.0.1") == named
+    assert template(RENDERED, f"10.9.9.9 {NAME}\n{TEMPLATE}", NAME, "10.0.0.1") == named
+    assert template(f"{RENDERED}10.0.0.1 {NAME}\n", named, NAME) == TEMPLATE
+
+
+@sandbox.needed
+def test_a_template_that_nobody_uses_stays_as_it_is() -> None:
+    assert template(OTHERS, TEMPLATE, NAME, "10.0.0.1") == TEMPLATE
+
+
 # --- swap-off.sh
 
 FSTAB = """# /etc/fstab
