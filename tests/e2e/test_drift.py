@@ -80,6 +80,13 @@ def test_then_there_is_nothing_to_do(repaired: Repaired) -> None:
     assert ready_nodes() == set(PAIR)
 
 
+def test_a_kubelet_of_the_master_that_was_stopped_is_started(cluster: Kubefab) -> None:
+    on(MASTER, "systemctl stop kubelet")
+    done = cluster("cluster.up").well()
+    assert re.search(rf"^{MASTER}\s+~ kubelet runs", done.stdout, re.MULTILINE), done.stdout
+    assert "nothing to do" in cluster("cluster.up").well().stdout
+
+
 def test_a_flannel_that_was_deleted_is_applied_again(cluster: Kubefab) -> None:
     kubectl("-n", "kube-flannel", "delete", "daemonset", "kube-flannel-ds", "--cascade=orphan")
     assert "flannel is applied" in cluster("cluster.up").well().stdout
