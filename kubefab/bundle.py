@@ -1,4 +1,4 @@
-"""A bundle: packages, images and manifests of one cluster as one archive, with the checksums of all that is in it."""
+"""A bundle: packages, images and other files of one cluster as one archive, with the checksums of all that is in it."""
 
 import hashlib
 import json
@@ -55,8 +55,9 @@ def read(path: Path, name: str) -> bytes:
     return data
 
 
-def manifest_name(url: str) -> str:
-    return f"manifests/{url.partition('://')[2]}"
+def place(url: str) -> str:
+    """Of what is published at a URL, in a bundle."""
+    return f"files/{url.partition('://')[2]}"
 
 
 def write(path: Path, about: Mapping[str, Any], folder: Path) -> None:

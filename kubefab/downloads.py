@@ -84,10 +84,10 @@ def kept(url: str, sha256: str) -> bytes:
     return found
 
 
-def manifest(inventory: Inventory, url: str, sha256: str, get: Callable[[str, str], bytes] | None = None) -> bytes:
-    """A pinned manifest: out of hosts.yml's bundle, or from its public address or that one's mirror."""
+def published(inventory: Inventory, url: str, sha256: str, get: Callable[[str, str], bytes] | None = None) -> bytes:
+    """A pinned file: out of hosts.yml's bundle, or from its public address or that one's mirror."""
     if inventory.bundle:
-        return checked(url, bundle.read(inventory.bundle, bundle.manifest_name(url)), sha256)
+        return checked(url, bundle.read(inventory.bundle, bundle.place(url)), sha256)
     return (get or pinned)(render.mirrored(url, inventory)[0], sha256)
 
 

@@ -26,14 +26,17 @@ def there(inventory: Inventory, facts: Facts) -> set[str]:
     return {full_name(image) for image in (facts.docker_images if render.by_docker(inventory) else facts.images)}
 
 
-def needed(cluster: Cluster, addons: Addons) -> list[str]:
-    """All that this cluster runs: what kubeadm itself names, and what its add-ons want. Looked-at hosts are asked."""
-    return list(dict.fromkeys((*_of_kubernetes(cluster), *addons(cluster.inventory))))
+def needed(cluster: Cluster, addons: Addons, inventory: Inventory | None = None) -> list[str]:
+    """All that this cluster runs: what kubeadm itself names, and what its add-ons want. Looked-at hosts are asked.
+
+    `inventory`: with other mirrors than the cluster's own.
+    """
+    inventory = inventory or cluster.inventory
+    return list(dict.fromkeys((*_of_kubernetes(cluster, inventory), *addons(inventory))))
 
 
-def _of_kubernetes(cluster: Cluster) -> list[str]:
+def _of_kubernetes(cluster: Cluster, inventory: Inventory) -> list[str]:
     """Said by kubeadm: that of a host, the one that made the bundle, or one that a host fetches for it."""
-    inventory = cluster.inventory
     version = inventory.cluster.kubernetes
     documents = render.init_documents(inventory, inventory.master)
     for name, facts in cluster.all_facts().items():
@@ -140,14 +143,16 @@ class Stock:
             saved = self.saved(image, host)
         load(host, self.runtime, *saved)
 
-    def saved(self, image: str, asking: Host) -> tuple[Path, str]:
-        """An image's file, and its sha256."""
-        if image not in self._saved:
+    def saved(self, image: str, asking: Host, name: str = "") -> tuple[Path, str]:
+        """An image's file, and its sha256; `name`: what it is called in there, if that is something else."""
+        name = name or image
+        if name not in self._saved:
             source = self._source(image, asking)
             self._folder.mkdir(parents=True, exist_ok=True)
-            file = self._folder / f"{image.replace('/', '_').replace(':', '_')}.tar.gz"
-            self._saved[image] = file, carry.fetch(source, "move-images.sh", self.runtime, "save", image, to=file)
-        return self._saved[image]
+            file = self._folder / f"{name.replace('/', '_').replace(':', '_')}.tar.gz"
+            words = (self.runtime, "save", *dict.fromkeys((image, name)))
+            self._saved[name] = file, carry.fetch(source, "move-images.sh", *words, to=file)
+        return self._saved[name]
 
     def _source(self, image: str, asking: Host) -> Host:
         if image not in self._sources:

@@ -466,7 +466,7 @@ def _runtime(values: Values) -> Iterator[Problem]:
 
 def _repository(values: Values) -> Iterator[Problem]:
     version = values.get(("cluster", "kubernetes"))
-    if not version or releases.release(version).published:
+    if not version or releases.release(version).published or values.get(("bundle",)):
         return
     urls = [repository.url for repository in releases.release(version).repositories]
     mirrors = [str(loc[1]) for loc in values if loc[:1] == ("mirrors",) and loc[1:]]

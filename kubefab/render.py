@@ -85,11 +85,17 @@ def registries(inventory: Inventory) -> dict[str, str]:
 
 
 def image(name: str, inventory: Inventory) -> str:
-    """The image as the runtime is asked for it: Docker knows of mirrors for Docker Hub alone."""
+    """The image as the runtime is asked for it: Docker knows of mirrors for Docker Hub alone, a bundle of none."""
     registry, slash, rest = name.partition("/")
-    if by_docker(inventory) and registry in registries(inventory):
+    if by_docker(inventory) and not inventory.bundle and registry in registries(inventory):
         registry = urlsplit(registries(inventory)[registry]).netloc
     return registry + slash + rest
+
+
+def unmirrored(inventory: Inventory) -> Inventory:
+    """The same, with every image under the name that its publisher gave it."""
+    urls = {origin: mirror for origin, mirror in inventory.mirrors.items() if "://" in origin}
+    return inventory.model_copy(update={"mirrors": urls})
 
 
 def image_repository(inventory: Inventory) -> str:
@@ -117,11 +123,11 @@ def cri_dockerd_version(inventory: Inventory) -> str:
 
 
 def cri_dockerd_archive(inventory: Inventory, arch: str) -> tuple[str, str]:
-    """Where a release's archive for machines of this kind is, and its sha256."""
+    """A release's archive for machines of this kind, by its public address, and its sha256."""
     told, version = inventory.cluster.cri_dockerd, cri_dockerd_version(inventory)
     debian = {"x86_64": "amd64", "aarch64": "arm64"}[arch]
     url = f"https://github.com/Mirantis/cri-dockerd/releases/download/v{version}/cri-dockerd-{version}.{debian}.tgz"
-    return mirrored(url, inventory)[0], told.sha256 if told else releases.CRI_DOCKERD_SHA256[arch]
+    return url, told.sha256 if told else releases.CRI_DOCKERD_SHA256[arch]
 
 
 def cri_dockerd(inventory: Inventory) -> dict[str, str]:

@@ -75,12 +75,13 @@ def files(title: str, texts: Mapping[str, str], mode: str = "0644") -> Step:
 
 
 def packages(title: str, names: Sequence[str], found: Callable[[Mapping[str, Package]], str | None]) -> Step:
-    """Debian packages, installed as `apt-get install NAMES` would."""
+    """Debian packages, installed as `apt-get install NAMES` would; "NAME?" where the distribution has it."""
+    needed = " ".join(name for name in names if not name.endswith("?"))
     return Step(
         title,
         lambda facts: found(facts.packages),
         script("install-packages.sh", *names),
-        hint="try the same on the host: apt-get update && apt-get install " + " ".join(names),
+        hint=f"try the same on the host: apt-get update && apt-get install {needed}",
         parts=("packages", "services"),
     )
 

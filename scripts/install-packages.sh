@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs Debian packages, as named: "containerd", "kubelet=1.37.2-*". Refreshes the lists where they
-# turn out to be missing or out of date.
+# Installs Debian packages, as named: "containerd", "kubelet=1.37.2-*"; "docker-cli?" where apt knows of it.
+# Refreshes the lists where they turn out to be missing or out of date.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 # Where a bundle is the one source, apt is to ask no other.
@@ -8,6 +8,11 @@ if grep -qs /var/lib/kubefab-bundle /etc/apt/sources.list.d/kubernetes.list; the
     export APT_CONFIG=/var/lib/kubefab-bundle/apt.conf
 fi
 install() {
+    for name; do
+        shift
+        case $name in *\?) [ -n "$(apt-cache show "${name%\?}" 2>/dev/null)" ] || continue ;; esac
+        set -- "$@" "${name%\?}"
+    done
     apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
         install --no-install-recommends --allow-change-held-packages "$@" </dev/null
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Container images in the runtime that the kubelet asks: the one place that knows each runtime's commands.
-# usage: move-images.sh RUNTIME pull IMAGE | save IMAGE (to standard output) | load FILE… | take FILE SHA256 (and delete it)
+# usage: move-images.sh RUNTIME pull IMAGE | save IMAGE [NAME] (to standard output, for Docker under another name) |
+# load FILE… | take FILE SHA256 (and delete it)
 set -eu
 runtime=$1 verb=$2
 shift 2
@@ -27,7 +28,10 @@ case $runtime.$verb in
     containerd.save) packed ctr -n k8s.io images export - "$1" ;;
     containerd.load) for file; do gzip -dcf "$file" | ctr -n k8s.io images import -; done ;;
     docker.pull) docker pull --quiet "$1" ;;
-    docker.save) packed docker save "$1" ;;
+    docker.save)
+        [ $# = 1 ] || docker tag "$1" "$2"
+        packed docker save "${2-$1}"
+        ;;
     docker.load) for file; do docker load --quiet --input "$file"; done ;;
     *) echo "$runtime has no $verb here" >&2 && exit 2 ;;
 esac

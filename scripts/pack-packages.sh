@@ -1,6 +1,6 @@
 #!/bin/sh
 # Prints a tar of an apt repository: these packages, and all that they need on a machine that has nothing yet.
-# usage: pack-packages.sh NAME…    as apt knows them: "containerd", "kubelet=1.37.2-*"
+# usage: pack-packages.sh NAME…    as apt knows them: "containerd", "kubelet=1.37.2-*"; "docker-cli?" if it does
 set -eu
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 # Where a bundle is the one source, apt is to ask no other.
@@ -11,6 +11,11 @@ folder=$(mktemp -d /var/tmp/kubefab-packages.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/partial"
 apt-get -q update >&2
+for name; do
+    shift
+    case $name in *\?) [ -n "$(apt-cache show "${name%\?}" 2>/dev/null)" ] || continue ;; esac
+    set -- "$@" "${name%\?}"
+done
 apt-get -q -y -o Dir::State::status=/dev/null -o Dir::Cache::archives="$folder" -o APT::Sandbox::User=root \
     install --download-only --no-install-recommends "$@" </dev/null >&2
 cd "$folder"

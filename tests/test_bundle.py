@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubefab import bundle, carry, downloads
+from kubefab import bundle, carry, downloads, render
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Facts
 from kubefab.inventory import parse
@@ -31,7 +31,7 @@ URL = "https://raw.githubusercontent.com/x/y.yml"
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     folder = tmp_path / "folder"
-    texts = {"packages/Packages": "Package: x\n", "images/etcd.tar.gz": "etcd", bundle.manifest_name(URL): "kind: X\n"}
+    texts = {"packages/Packages": "Package: x\n", "images/etcd.tar.gz": "etcd", bundle.place(URL): "kind: X\n"}
     for name, text in texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -73,7 +73,7 @@ def test_a_file_of_it_is_believed_by_its_checksum(file: Path) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole.replace(b"kind: X", b"kind: Y"))
     with pytest.raises(KubefabError, match="is not what it was when the bundle was made"):
-        bundle.read(file, bundle.manifest_name(URL))
+        bundle.read(file, bundle.place(URL))
     with pytest.raises(KubefabError, match="there is no images/none in it"):
         bundle.read(file, "images/none")
 
@@ -81,9 +81,9 @@ def test_a_file_of_it_is_believed_by_its_checksum(file: Path) -> None:
 def test_manifests_come_out_of_the_bundle_and_are_still_pinned(file: Path) -> None:
     found = parse(bundled(file), Path("hosts.yml"))
     pin = hashlib.sha256(b"kind: X\n").hexdigest()
-    assert downloads.manifest(found, URL, pin) == b"kind: X\n"
+    assert downloads.published(found, URL, pin) == b"kind: X\n"
     with pytest.raises(HostError, match="pinned is 000"):
-        downloads.manifest(found, URL, "000")
+        downloads.published(found, URL, "000")
 
 
 # --- on a host
@@ -179,11 +179,11 @@ def test_a_bundle_with_another_byte_in_it_takes_no_place(file: Path) -> None:
 
 def test_a_bundle_that_is_there_is_not_made_again(file: Path) -> None:
     made = cluster()
-    _, gathered = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {})(made, made.master)
+    (gathered,) = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {})(made, made.master)
     assert gathered.gap(HERE) is None
-    _, more = steps.gathered(str(file), lambda _: [], lambda _: ["r/flannel:1"], lambda _: {})(made, made.master)
+    (more,) = steps.gathered(str(file), lambda _: [], lambda _: ["r/flannel:1"], lambda _: {})(made, made.master)
     assert more.gap(HERE) == "without r/flannel:1"
-    _, other = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {f"{URL}2": ""})(made, made.master)
+    (other,) = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {f"{URL}2": ""})(made, made.master)
     assert other.gap(HERE) == f"without {URL}2"
     assert gathered.gap(Facts(os="debian", os_version="12", arch="x86_64")) == "it is for debian 13, here is debian 12"
 
@@ -191,7 +191,7 @@ def test_a_bundle_that_is_there_is_not_made_again(file: Path) -> None:
 def test_no_other_file_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     made = cluster()
-    _, gathered = steps.gathered(str(tmp_path / "mine"), lambda _: [], lambda _: [], lambda _: {})(made, made.master)
+    (gathered,) = steps.gathered(str(tmp_path / "mine"), lambda _: [], lambda _: [], lambda _: {})(made, made.master)
     with pytest.raises(KubefabError, match="found no bundle"):
         gathered.gap(HERE)
 
@@ -214,15 +214,15 @@ def test_all_that_was_gathered_is_in_it(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(carry, "fetch", fetch)
     monkeypatch.setattr(carry, "fetch_folder", fetch_folder)
-    monkeypatch.setattr(downloads, "manifest", lambda inventory, url, sha256: b"kind: X\n")
+    monkeypatch.setattr(downloads, "published", lambda inventory, url, sha256: b"kind: X\n")
     output = tmp_path / "it.bundle"
-    _, gathered = steps.gathered(str(output), packages.bundled, lambda _: [], lambda _: {URL: "0"})(made, made.master)
+    (gathered,) = steps.gathered(str(output), packages.bundled, lambda _: [], lambda _: {URL: "0"})(made, made.master)
     assert gathered.gap(HERE) == MISSING
     assert gathered.close
     gathered.close(made.master)
     assert gathered.gap(HERE) is None
     assert asked == [f"move-images.sh containerd save {image}"]
-    assert bundle.read(output, bundle.manifest_name(URL)) == b"kind: X\n"
+    assert bundle.read(output, bundle.place(URL)) == b"kind: X\n"
     assert bundle.read(output, bundle.opened(output).images[image]) == b"image"
     assert b"kubelet=1.37.2-* kubeadm=1.37.2-*" in bundle.read(output, "packages/Packages")
     assert [path.name for path in tmp_path.iterdir()] == ["it.bundle"]
@@ -230,7 +230,7 @@ def test_all_that_was_gathered_is_in_it(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     made = cluster()
-    _, gathered = steps.gathered(f"{tmp_path}/no/it.bundle", lambda _: [], lambda _: [], lambda _: {})(
+    (gathered,) = steps.gathered(f"{tmp_path}/no/it.bundle", lambda _: [], lambda _: [], lambda _: {})(
         made, made.master
     )
     assert gathered.close
@@ -239,7 +239,93 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "is the folder there" in error.value.hint
 
 
-def test_docker_does_not_come_in_a_bundle(tmp_path: Path) -> None:
-    made = cluster(HOSTS.replace("1.37.2", "1.37.2\n  runtime: docker"))
-    refusal, _ = steps.gathered(f"{tmp_path}/it", lambda _: [], lambda _: [], lambda _: {})(made, made.master)
-    assert (refusal.gap(HERE), refusal.close) == ("hosts.yml says docker", None)
+# --- with Docker
+
+DOCKER = HOSTS.replace("1.37.2", "1.37.2\n  runtime: docker")
+MIRRORED = f"{DOCKER}mirrors: {{r: http://near:5000}}\n"
+GUIDES = DOCKER.replace("1.37.2", "1.20.2")
+
+
+def test_docker_gets_its_packages_and_what_the_kubelet_reaches_it_through() -> None:
+    names = packages.bundled(inventory(DOCKER))
+    assert names[:3] == ["docker.io", "docker-cli?", "kubelet=1.37.2-*"]
+    ((url, sha256),) = steps.cri_dockerd(inventory(DOCKER), "x86_64").items()
+    assert (url.rpartition("/")[2], sha256[:8]) == ("cri-dockerd-0.3.24.amd64.tgz", "dd4b7f51")
+
+
+def test_a_kubelet_that_reaches_docker_by_itself_gets_docker_alone() -> None:
+    old = inventory(f"{GUIDES}mirrors: {{https://apt.kubernetes.io/: http://near/}}\n")
+    assert packages.bundled(old)[:3] == ["docker.io", "docker-cli?", "kubelet=1.20.2-*"]
+    assert steps.cri_dockerd(old, "x86_64") == {}
+
+
+def of_docker(tmp_path: Path, **about: object) -> Path:
+    (tmp_path / "docker").mkdir()
+    path = tmp_path / "docker.bundle"
+    bundle.write(path, {**ABOUT, "runtime": "docker", **about}, tmp_path / "docker")
+    return path
+
+
+def test_docker_runs_before_it_is_given_the_bundles_images(tmp_path: Path) -> None:
+    made = cluster(f"{DOCKER}bundle: {of_docker(tmp_path)}\n")
+    titles = [one.title for one in runtime.steps(made, made.master)]
+    order = ("apt asks the bundle", "Docker Engine is installed", "cri-dockerd 0.3.24 is installed", "docker runs")
+    assert [title for title in titles if title in order] == list(order)
+    assert titles[-2:] == ["a CRI socket answers", "the bundle's images are here"]
+    loaded = runtime.steps(made, made.master)[-1]
+    assert loaded.close
+    loaded.close(made.master)
+    files = "/var/lib/kubefab-bundle/images/proxy.tar.gz /var/lib/kubefab-bundle/images/etcd.tar.gz"
+    assert world(made, "manager").ran == [f"move-images.sh docker load {files}"]
+
+
+def test_cri_dockerd_comes_out_of_the_bundle(tmp_path: Path) -> None:
+    file = of_docker(tmp_path)
+    made = looked({"manager": {"system": "arch x86_64"}}, f"{DOCKER}bundle: {file}\n")
+    close = step(runtime.steps(made, made.master), "cri-dockerd 0.3.24 is installed").close
+    assert close
+    close(made.master)
+    _, asked, pinned = world(made, "manager").ran[-1].split()
+    place = "github.com/Mirantis/cri-dockerd/releases/download/v0.3.24/cri-dockerd-0.3.24.amd64.tgz"
+    assert asked == f"copy:/var/lib/kubefab-bundle/files/{place}"
+    assert pinned.startswith("dd4b7f51")
+
+
+def test_a_bundle_with_another_cri_dockerd_is_refused(tmp_path: Path) -> None:
+    made = cluster(f"{DOCKER}bundle: {of_docker(tmp_path)}\n")
+    gap = step(steps.steps(made, made.master), "the bundle has all that hosts.yml names").gap(HERE)
+    assert gap
+    assert "without https://github.com/Mirantis/cri-dockerd/releases/download/v0.3.24/" in gap
+
+
+def test_before_cri_dockerd_the_steps_are_the_same_without_it(tmp_path: Path) -> None:
+    file = of_docker(tmp_path, kubernetes="1.20.2")
+    made = cluster(f"{GUIDES}bundle: {file}\n")  # no mirror has to have its packages
+    titles = [one.title for one in runtime.steps(made, made.master)]
+    assert not [title for title in titles if "cri-dock" in title]
+    assert titles[-3:] == ["docker runs", "a CRI socket answers", "the bundle's images are here"]
+    assert step(steps.steps(made, made.master), "the bundle is for this machine").gap(HERE) is None
+
+
+def test_images_that_came_from_a_mirror_are_in_the_bundle_by_their_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, mirrored = "r/kube-proxy:v1", "near:5000/kube-proxy:v1"
+    parts = {"packages": "package kubeadm hi  1.37.2-1.1", "runtime": f"docker ok\ndocker_image {mirrored}"}
+    made = looked({"manager": parts}, MIRRORED)
+    world(made, "manager").answers["list-images.sh"] = own
+    asked: list[str] = []
+
+    def fetch(host: Host, script: str, *args: str, to: Path, payload: str = "") -> str:
+        asked.append(" ".join((script, *args)))
+        return "digest"
+
+    monkeypatch.setattr(carry, "fetch", fetch)
+    found = steps.gathered_images(made, made.master, lambda _: [], tmp_path)
+    assert found == {own: "images/r_kube-proxy_v1.tar.gz"}
+    assert asked == [f"move-images.sh docker save {mirrored} {own}"]
+
+
+def test_with_a_bundle_images_have_their_own_names(tmp_path: Path) -> None:
+    mirrored, bundled = (inventory(text) for text in (MIRRORED, f"{MIRRORED}bundle: {of_docker(tmp_path)}\n"))
+    assert [render.image("r/a:1", one) for one in (mirrored, bundled)] == ["near:5000/a:1", "r/a:1"]

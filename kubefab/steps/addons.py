@@ -91,7 +91,7 @@ def apply(host: Host, addon: Addon, version: Version, inventory: Inventory) -> N
 
 def fetched(version: Version, inventory: Inventory) -> list[str]:
     """The version's manifests, as they were published."""
-    found = [downloads.manifest(inventory, one.url, one.sha256, downloads.kept) for one in version.manifests]
+    found = [downloads.published(inventory, one.url, one.sha256, downloads.kept) for one in version.manifests]
     return [text.decode() for text in found]
 
 

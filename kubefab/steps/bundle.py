@@ -24,6 +24,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     if not inventory.bundle:
         return []
     path, made = inventory.bundle, bundle.opened(inventory.bundle)
+    pinned = {**all_manifests(inventory), **cri_dockerd(inventory, made.arch)}
 
     def bring(host: Host) -> None:
         there = f"{BUNDLE}.tar"
@@ -31,17 +32,11 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         host.change("use-bundle.sh", there, made.sums)
 
     return [
-        containerd_alone(inventory),
         Step("the bundle is for this machine", made_for_others(made, inventory), None, _HINT),
-        Step("the bundle has all that hosts.yml names", lacking(made, all_manifests(inventory)), None, _HINT),
+        Step("the bundle has all that hosts.yml names", lacking(made, pinned), None, _HINT),
         Step("the bundle is here", other_bundle(made), bring, parts=("files",)),
         files("apt asks the bundle", render.apt(inventory)),
     ]
-
-
-def containerd_alone(inventory: Inventory) -> Step:
-    gap = None if inventory.cluster.runtime == "containerd" else f"hosts.yml says {inventory.cluster.runtime}"
-    return Step("the runtime is one that comes in a bundle", lambda _: gap, None, "for now: runtime: containerd")
 
 
 def named(cluster: Cluster, host: Host) -> list[Step]:
@@ -63,15 +58,17 @@ def gathered(
             if not path.exists():
                 return MISSING
             there = bundle.opened(path)
-            without = [f"without {image}" for image in addons(cluster.inventory) if image not in there.images]
-            for_others = made_for_others(there, cluster.inventory)(facts)
-            return for_others or lacking(there, manifests(cluster.inventory))(facts) or ", ".join(without) or None
+            mine = cluster.inventory
+            without = [f"without {image}" for image in addons(render.unmirrored(mine)) if image not in there.images]
+            pinned = {**manifests(mine), **cri_dockerd(mine, there.arch)}
+            return made_for_others(there, mine)(facts) or lacking(there, pinned)(facts) or ", ".join(without) or None
 
         def gather(host: Host) -> None:
             try:
                 with TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder:
-                    images = _gather_images(cluster, host, addons, Path(folder))
-                    _gather_manifests(cluster.inventory, manifests(cluster.inventory), Path(folder))
+                    images = gathered_images(cluster, host, addons, Path(folder))
+                    archives = cri_dockerd(cluster.inventory, cluster.facts(host).arch)
+                    _gather_files(cluster.inventory, {**manifests(cluster.inventory), **archives}, Path(folder))
                     carry.fetch_folder(
                         host, "pack-packages.sh", *packages(cluster.inventory), to=Path(folder, "packages")
                     )
@@ -79,21 +76,35 @@ def gathered(
             except OSError as error:
                 raise HostError(f"{error.filename or path}: {error.strerror}", hint=_ROOM) from error
 
-        return [containerd_alone(cluster.inventory), Step(f"{path} is a bundle for such hosts", gap, gather, parts=())]
+        return [Step(f"{path} is a bundle for such hosts", gap, gather, parts=())]
 
     return steps
 
 
-def _gather_images(cluster: Cluster, host: Host, addons: images.Addons, folder: Path) -> dict[str, str]:
+def gathered_images(cluster: Cluster, host: Host, addons: images.Addons, folder: Path) -> dict[str, str]:
+    """By their own names, which hosts without our mirrors know, too."""
     stock = images.Stock(cluster, folder / "images")
-    return {image: f"images/{stock.saved(image, host)[0].name}" for image in images.needed(cluster, addons)}
+    return {
+        name: f"images/{stock.saved(render.image(name, cluster.inventory), host, name)[0].name}"
+        for name in images.needed(cluster, addons, render.unmirrored(cluster.inventory))
+    }
 
 
-def _gather_manifests(inventory: Inventory, manifests: Mapping[str, str], folder: Path) -> None:
-    for url, sha256 in manifests.items():
-        file = folder / bundle.manifest_name(url)
+def cri_dockerd(inventory: Inventory, arch: str) -> dict[str, str]:
+    """Its archive and the sha256, where there is one."""
+    return dict([render.cri_dockerd_archive(inventory, arch)]) if render.through_cri_dockerd(inventory) else {}
+
+
+def _gather_files(inventory: Inventory, pinned: Mapping[str, str], folder: Path) -> None:
+    for url, sha256 in pinned.items():
+        file = folder / bundle.place(url)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(downloads.manifest(inventory, url, sha256))
+        file.write_bytes(downloads.published(inventory, url, sha256))
+
+
+def source(url: str, inventory: Inventory) -> str:
+    """What a host's apt asks for what is published at a URL."""
+    return f"copy:{BUNDLE}/{bundle.place(url)}" if inventory.bundle else render.mirrored(url, inventory)[0]
 
 
 def _about(cluster: Cluster, host: Host, images: dict[str, str]) -> dict[str, Any]:
@@ -127,8 +138,8 @@ def made_for_others(made: Bundle, inventory: Inventory) -> Gap:
     return gap
 
 
-def lacking(made: Bundle, manifests: Iterable[str]) -> Gap:
-    missing = [f"without {url}" for url in manifests if bundle.manifest_name(url) not in made.files]
+def lacking(made: Bundle, urls: Iterable[str]) -> Gap:
+    missing = [f"without {url}" for url in urls if bundle.place(url) not in made.files]
     return lambda _: ", ".join(missing) or None
 
 

@@ -48,7 +48,7 @@ def flannel_applied(cluster: Cluster, _: Host) -> list[Step]:
         return mark(flannel.version, subnet, render.image(REGISTRY, inventory), everyone if chosen else ())
 
     def apply(host: Host) -> None:
-        manifest = downloads.manifest(inventory, MANIFEST.format(flannel.version), flannel.sha256).decode()
+        manifest = downloads.published(inventory, MANIFEST.format(flannel.version), flannel.sha256).decode()
         # By the server: what others own in these objects is told apart from what is ours.
         arguments = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
         marked = wanted(cluster.facts(host).cluster)

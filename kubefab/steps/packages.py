@@ -62,7 +62,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 def bundled(inventory: Inventory) -> list[str]:
     """What a host without internet needs of apt, as apt knows it."""
     versioned = [f"{name}={inventory.cluster.kubernetes}-*" for name in VERSIONED]
-    return [*runtime.PACKAGES, *versioned, "kubernetes-cni", "bash-completion"]
+    return [*runtime.bundled(inventory), *versioned, "kubernetes-cni", "bash-completion"]
 
 
 def put_key(inventory: Inventory) -> Callable[[Host], None]:

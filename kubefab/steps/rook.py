@@ -77,7 +77,7 @@ def _mark(cluster: Cluster) -> str:
 
 def apply(host: Host, cluster: Cluster) -> None:
     used = _used(cluster)
-    text = downloads.manifest(cluster.inventory, used.url, used.sha256, downloads.kept).decode()
+    text = downloads.published(cluster.inventory, used.url, used.sha256, downloads.kept).decode()
     documents = cluster_documents(text, disks_of(cluster.inventory), _mark(cluster))
     host.change("kubectl.sh", *addons.APPLY, payload=addons.dumped(documents))
 

@@ -10,7 +10,8 @@ from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, files, packages, script, service
 from kubefab.steps import bundle, proxy
 
-PACKAGES = ("containerd",)
+CONTAINERD = ("containerd",)
+DOCKER = ("docker.io", "docker-cli?")  # newer distributions have its command line in a package of its own
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -18,10 +19,13 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     # Configured before the package, which starts the service: so it starts once, and as it should.
     installed = [
         files("containerd is configured", render.containerd(inventory)),
-        packages("containerd is installed", PACKAGES, no_containerd),
+        packages("containerd is installed", CONTAINERD, no_containerd),
     ]
     if render.by_docker(inventory):
-        installed = [files("Docker is configured", render.docker(inventory)), docker_is_installed()]
+        installed = [
+            files("Docker is configured", render.docker(inventory)),
+            packages("Docker Engine is installed", DOCKER, no_docker),
+        ]
     if render.through_cri_dockerd(inventory):
         installed += cri_dockerd(cluster)
     # The proxy, or the bundle, before anything is fetched.
@@ -30,14 +34,9 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [*sources, *package_manager(), *installed, *running(inventory), *loaded]
 
 
-def docker_is_installed() -> Step:
-    return Step(
-        "Docker Engine is installed",
-        lambda facts: no_docker(facts.packages),
-        script("install-docker.sh"),
-        hint="try the same on the host: apt-get update && apt-get install docker.io",
-        parts=("packages", "services"),
-    )
+def bundled(inventory: Inventory) -> tuple[str, ...]:
+    """What a host without internet needs of apt, as apt knows it."""
+    return DOCKER if render.by_docker(inventory) else CONTAINERD
 
 
 def cri_dockerd(cluster: Cluster) -> list[Step]:
@@ -46,7 +45,8 @@ def cri_dockerd(cluster: Cluster) -> list[Step]:
     version = render.cri_dockerd_version(inventory)
 
     def install(host: Host) -> None:
-        host.change("install-cri-dockerd.sh", *render.cri_dockerd_archive(inventory, cluster.facts(host).arch))
+        url, sha256 = render.cri_dockerd_archive(inventory, cluster.facts(host).arch)
+        host.change("install-cri-dockerd.sh", bundle.source(url, inventory), sha256)
 
     return [
         Step(

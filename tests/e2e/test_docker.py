@@ -1,12 +1,14 @@
-"""Docker Engine, with cri-dockerd between it and the kubelet. Five minutes."""
+"""Docker Engine, with cri-dockerd between it and the kubelet; and out of a bundle. Six minutes."""
 
 import hashlib
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lab.packages import cri_dockerd
 from lab.services import WWW
@@ -15,11 +17,14 @@ from lab.settings import CRI_DOCKERD, GATEWAY
 from .harness import (
     GUIDES,
     MASTER,
+    SPARE,
     WORKER,
     Done,
     Kubefab,
     Words,
     coredns_answers,
+    cut_off,
+    eventually,
     fresh,
     guides_overlays,
     has_the_guides_arguments,
@@ -36,6 +41,7 @@ from .harness import (
 PAIR = (MASTER, WORKER)
 MIRROR = {"https://github.com/Mirantis/cri-dockerd/releases/download/": f"http://{GATEWAY}:8080/pkgs/cri-dockerd/"}
 TOOLS = f"{GATEWAY}:5000/lab/tools:1"
+ELSEWHERE = "elsewhere/tools:2"
 
 
 @dataclass(frozen=True)
@@ -46,14 +52,14 @@ class Story:
     up: Done
 
 
-def docker_hosts(path: Path, documents: Words) -> Path:
+def docker_hosts(path: Path, documents: Words, *names: str) -> Path:
     sha256 = hashlib.sha256((WWW / "pkgs" / cri_dockerd()).read_bytes()).hexdigest()
     cluster = {
         "runtime": "docker",
         "cri_dockerd": {"version": CRI_DOCKERD, "sha256": sha256},
         "kubeadm": guides_overlays(documents),
     }
-    return hosts_file(path, *PAIR, cluster=cluster, mirrors=MIRROR)
+    return hosts_file(path, *(names or PAIR), cluster=cluster, mirrors=MIRROR)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +109,67 @@ def test_a_pod_on_docker_finds_names_by_the_clusters_dns(story: Story) -> None:
     kubectl("wait", "--for=condition=Ready", "pod/asker", "--timeout=60s")
     assert "10.96.0.1" in kubectl("exec", "asker", "--", "getent", "hosts", "kubernetes.default")
     kubectl("delete", "pod", "asker", "--now")
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A third machine, that had nothing but a bundle of what the cluster of the other two is made of."""
+
+    hosts: Path
+    up: Done
+    three: Path
+
+
+@pytest.fixture(scope="module")
+def bundled(story: Story, inv: Kubefab) -> Iterator[Bundled]:
+    file = inv.state / "docker.bundle"
+    inv("bundle.make", "--output", str(file), hosts=story.hosts).well()
+    fresh(SPARE)
+    cut_off(SPARE)
+    hosts = docker_hosts(inv.state / "bundled.yml", {}, SPARE)
+    document = yaml.safe_load(hosts.read_text())
+    del document["mirrors"]
+    hosts.write_text(yaml.safe_dump(document | {"bundle": file.name}))
+    three = docker_hosts(inv.state / "three-on-docker.yml", GUIDES, *PAIR, SPARE)
+    yield Bundled(hosts, inv("cluster.up", hosts=hosts), three)
+    fresh(SPARE)
+    file.unlink()
+
+
+def images(host: str) -> set[str]:
+    return set(on(host, "docker images --format '{{.Repository}}:{{.Tag}}'").split())
+
+
+def test_a_cluster_on_docker_comes_up_from_a_bundle_alone(bundled: Bundled) -> None:
+    bundled.up.well()
+    assert ready_nodes(SPARE) == {SPARE}
+    assert eventually(lambda: coredns_answers(SPARE))
+    assert on(SPARE, "apt-cache policy docker.io docker-cli").count("file:/var/lib/kubefab-bundle/packages") == 2
+    assert not any(GATEWAY in one for one in images(SPARE))
+
+
+def test_a_second_up_from_it_changes_nothing(bundled: Bundled, inv: Kubefab) -> None:
+    with untouched(SPARE):
+        assert "nothing to do" in inv("cluster.up", hosts=bundled.hosts).well().stdout
+
+
+def test_docker_is_given_an_image_that_it_cannot_pull(bundled: Bundled, inv: Kubefab) -> None:
+    words = ("images.preload", "--image", TOOLS, "--host", SPARE)
+    inv(*words, hosts=bundled.three).well()
+    assert TOOLS in images(SPARE)
+    assert "nothing to do" in inv(*words, hosts=bundled.three).well().stdout
+
+
+def test_docker_is_given_a_file_as_the_guide_saves_it(bundled: Bundled, inv: Kubefab, tmp_path: Path) -> None:
+    text = on(
+        WORKER, f"docker pull -q {TOOLS} >&2; docker tag {TOOLS} {ELSEWHERE}; docker save {ELSEWHERE} | gzip | base64"
+    )
+    file = tmp_path / "tools.tar.gz"
+    subprocess.run(["base64", "-d"], input=text.encode(), stdout=file.open("wb"), check=True)
+    words = ("images.preload", "--from", str(file), "--host", SPARE)
+    inv(*words, hosts=bundled.three).well()
+    assert ELSEWHERE in images(SPARE)
+    assert "nothing to do" in inv(*words, hosts=bundled.three).well().stdout
 
 
 def test_two_sockets_on_one_host_confuse_nobody(story: Story) -> None:
