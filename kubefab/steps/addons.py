@@ -1,9 +1,10 @@
 """The add-ons: those that hosts.yml names, and one that is asked for by itself."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
-from kubefab import downloads, releases
+from kubefab import downloads, releases, render
 from kubefab.addons import ADDONS, DASHBOARDS, Addon, Version
 from kubefab.addons.addon import Document
 from kubefab.addons.rook import ROOK
@@ -78,7 +79,7 @@ def outside(addon: Addon, version: Version, minor: str) -> str:
 
 def apply(host: Host, addon: Addon, version: Version, inventory: Inventory) -> None:
     """In goes: new kinds before what is of them, and what carries the mark after all the rest was accepted."""
-    documents = addon.documents(fetched(version, inventory), version)
+    documents = documents_of(addon, version, inventory)
     kinds = [one for one in documents if one["kind"] == "CustomResourceDefinition"]
     rest = [one for one in documents if one not in kinds]
     if kinds:
@@ -87,6 +88,23 @@ def apply(host: Host, addon: Addon, version: Version, inventory: Inventory) -> N
         host.change("kubectl.sh", "wait", "--for=condition=Established", "--timeout=60s", *names)
     for part in (rest[:-1], rest[-1:]):
         host.change("kubectl.sh", *APPLY, payload=dumped(part))
+
+
+def documents_of(addon: Addon, version: Version, inventory: Inventory) -> list[Document]:
+    """What is applied, with every image named as this cluster's runtime is asked for it."""
+    found = addon.documents(fetched(version, inventory), version)
+    return [_renamed(document, lambda name: render.image(name, inventory)) for document in found]
+
+
+def _renamed(document: Any, named: Callable[[str], str]) -> Any:
+    if isinstance(document, list):
+        return [_renamed(one, named) for one in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: named(value) if key == "image" and isinstance(value, str) else _renamed(value, named)
+        for key, value in document.items()
+    }
 
 
 def fetched(version: Version, inventory: Inventory) -> list[str]:
@@ -106,7 +124,7 @@ def all_images(inventory: Inventory) -> list[str]:
     found = network.images(inventory)
     for addon in _named(inventory):
         version = chosen(addon, inventory)
-        found += [*_images(addon.documents(fetched(version, inventory), version)), *addon.images]
+        found += [*_images(documents_of(addon, version, inventory)), *addon.images]
     return [full_name(image) for image in found]
 
 

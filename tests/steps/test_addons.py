@@ -86,6 +86,20 @@ def test_what_carries_the_mark_is_applied_after_all_the_rest(monkeypatch: pytest
     assert [one["kind"] for one in json.loads(payloads[-1])["items"]] == ["Deployment"]
 
 
+def test_docker_is_asked_for_its_images_at_the_mirror_of_their_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker itself knows of mirrors for Docker Hub alone."""
+    monkeypatch.setattr(downloads, "kept", lambda url, sha256: (CAPTURED / "metrics-server.yml").read_bytes())
+    hosts = NAMED.replace(", local-path@0.0.30", "") + "mirrors: {registry.k8s.io: http://10.0.0.1:5000}\n"
+    for runtime, registry in (("docker", "10.0.0.1:5000"), ("containerd", "registry.k8s.io")):
+        made = cluster(hosts.replace("1.37.2\n", f"1.37.2\n  runtime: {runtime}\n"))
+        close = step(addons.steps(made, made.master), "metrics-server is applied").close
+        assert close
+        close(made.master)
+        image = f"{registry}/metrics-server/metrics-server:v0.9.0"
+        assert f'"image": "{image}"' in world(made, "manager").payloads["kubectl.sh"]
+        assert image in addons.all_images(made.inventory)
+
+
 def test_a_version_that_is_not_documented_for_this_minor_is_a_warning_that_names_the_range() -> None:
     named = HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, kubernetes-dashboard]\n")
     warning = step(steps(named), "kubernetes-dashboard is applied").warning
