@@ -20,6 +20,7 @@ from kubefab.addons import ADDONS, Addon
 from kubefab.addons.addon import ADMIN, Page
 from kubefab.converge import Engine, Stop, Subject
 from kubefab.errors import KubefabError
+from kubefab.facts import Facts
 from kubefab.inventory import Inventory
 from kubefab.remote import Host
 from kubefab.render import API_PORT
@@ -126,11 +127,18 @@ def show_status(c: Context, *health: Subject, as_json: bool) -> None:
         problems = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
         changes = {host.name: run.cluster.facts(host).change for host in hosts}
         problems += [f"{name}: a change is going on: {change.title}" for name, change in changes.items() if change]
-        problems += [f"{host}: {title}: {gap}" for host, title, gap in run.gaps(hosts, *health)]
+        problems += _of_cluster(run, hosts, health)
     live = run.cluster.facts(run.cluster.master).cluster
     print((report.status_json if as_json else report.status_table)(run.cluster.inventory, live, problems))
     if problems:
         raise Exit(code=1)
+
+
+def _of_cluster(run: Engine, hosts: list[Host], health: Sequence[Subject]) -> list[str]:
+    master = run.cluster.master
+    if not run.cluster.looked_at(master):
+        return [f"the cluster cannot be asked: {master.name} does not answer"]
+    return [f"{host}: {title}: {gap}" for host, title, gap in run.gaps(hosts, *health)]
 
 
 def show_explained(c: Context, as_json: bool) -> None:
@@ -138,15 +146,21 @@ def show_explained(c: Context, as_json: bool) -> None:
     from kubefab import explain  # nobody else reads certificates
 
     run = engine_of(c)
-    with run.only_looking():
-        run.look("master", "explain")
-        away = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
-    facts = run.cluster.facts(run.cluster.master)
-    if not facts.cluster:
-        raise KubefabError("\n".join(away) or _NOTHING_TO_EXPLAIN)
+    facts = _of_master(run, _NOTHING_TO_EXPLAIN, "explain")
     told = explain.explained(facts, datetime.now(UTC))
     name = run.cluster.inventory.cluster.name
     print(explain.as_json({"cluster": name, **told}) if as_json else explain.as_tree(name, told))
+
+
+def _of_master(run: Engine, without_cluster: str, *parts: str) -> Facts:
+    """What the master knows of its cluster. KubefabError where it does not answer, or has none."""
+    with run.only_looking():
+        run.look("master", *parts)
+        away = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+    facts = run.cluster.facts(run.cluster.master)
+    if not facts.cluster:
+        raise KubefabError("\n".join(away) or without_cluster)
+    return facts
 
 
 def list_images(c: Context, addons: "Addons") -> None:
@@ -184,10 +198,7 @@ def _needed(run: Engine, addons: "Addons") -> list[str]:
 def save_kubeconfig(c: Context, output: str, force: bool) -> None:
     """Fetches the admin's kubeconfig into a file of this computer."""
     run = engine_of(c)
-    with run.only_looking():
-        there = run.look("master") and run.cluster.facts(run.cluster.master).admin_ca
-    if not there:
-        raise KubefabError(_NO_KUBECONFIG)
+    _of_master(run, _NO_KUBECONFIG)
     master = run.cluster.master
     text = master.ask("print-kubeconfig.sh", secret=True)
     path = Path(output).expanduser()

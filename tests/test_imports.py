@@ -65,6 +65,7 @@ ALLOWED = {
         "converge",
         "errors",
         "explain",
+        "facts",
         "images",
         "inventory",
         "kubeconfig",

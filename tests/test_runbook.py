@@ -229,6 +229,21 @@ def test_a_host_that_does_not_answer_is_a_problem_like_others(run: Run, capsys: 
     assert "client: cannot be reached" in status(run, capsys)["problems"]
 
 
+def test_of_a_cluster_whose_master_is_away_nothing_is_said(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away() -> None:
+        raise HostError("cannot be reached")
+
+    run("manager").on_look = away
+    told = ["manager: cannot be reached", "the cluster cannot be asked: manager does not answer"]
+    assert status(run, capsys)["problems"] == told
+    with pytest.raises(KubefabError, match=r"^manager: cannot be reached$"):
+        runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)
+    with pytest.raises(KubefabError, match=r"^manager: cannot be reached$"):
+        runbook.show_explained(run.context, as_json=False)
+
+
 def test_a_change_that_goes_on_is_told_and_not_waited_for(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run("client").parts["change"] = "change 1795377600 swap is off"
     assert "client: a change is going on: swap is off" in status(run, capsys)["problems"]
