@@ -21,7 +21,7 @@ MASTER_PORTS = (6443, 2379, 2380, 10250)  # and those of the release
 WORKER_PORTS = (10250,)
 # ss shows the kernel's names of processes, cut to 15 letters.
 KUBERNETES = ("kubelet", "kube-apiserver", "etcd", "kube-controller", "kube-scheduler")
-RESTART = "`inv restart --host {}` cleans it"
+RESTART = "if it may be lost: `inv restart --host {}`"
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -47,6 +47,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _user("the cluster is what hosts.yml says", unlike_live(cluster)),
         _user("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
         *([] if master else [own_name(host)]),
+        _user("its control plane is the master of hosts.yml", exchanged(cluster), _EXCHANGED),
         _user("nothing is left of another cluster", leftovers(cluster, name), RESTART.format(name)),
         _user("no other pod network comes first", other_network, "move it away on the host: mv FILE /root/"),
     ]
@@ -185,6 +186,22 @@ def plain(socket: str) -> str:
     return socket.removeprefix("unix://").replace("/var/run/", "/run/")
 
 
+def exchanged(cluster: Cluster) -> Callable[[Facts], str | None]:
+    """Another host of hosts.yml is the master of this node's cluster: whoever wiped it would lose it."""
+
+    def gap(facts: Facts) -> str | None:
+        return next(
+            (
+                f"it is {name} ({cluster.hosts[name].wanted.address})"
+                for name, other in cluster.all_facts().items()
+                if not facts.cluster and facts.kubelet_ca and facts.kubelet_ca == other.admin_ca
+            ),
+            None,
+        )
+
+    return gap
+
+
 def leftovers(cluster: Cluster, name: str) -> Callable[[Facts], str | None]:
     """Of a node of another cluster, of a control plane without its admin.conf."""
 
@@ -192,6 +209,8 @@ def leftovers(cluster: Cluster, name: str) -> Callable[[Facts], str | None]:
         if not cluster.looked_at(cluster.master):
             return None  # whose node it is cannot be told
         live = facts.cluster
+        if exchanged(cluster)(facts):
+            return None  # what is there is a cluster that runs
         if name == cluster.master.name and (facts.init_begun or facts.admin_ca):
             return None  # what was broken off is taken up again, and a control plane is its own
         if facts.kubelet_ca and (live is None or facts.kubelet_ca != live.ca):
@@ -254,6 +273,10 @@ def _not_among(allowed: tuple[str, ...], found: str) -> str | None:
     return None if found in allowed else f"{found} (known: {', '.join(allowed)})"
 
 
+_EXCHANGED = (
+    "are addresses or roles exchanged in hosts.yml? Only if not, and if that cluster may be lost: "
+    "`inv restart --host NAME`"
+)
 _ONLY_RESET = "only `inv cluster.reset` and `inv cluster.up` change it"
 _OLDER_HINT = (
     "a kubelet may not be newer than its master; on the host: apt-get install --allow-downgrades "

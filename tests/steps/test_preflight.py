@@ -227,6 +227,15 @@ def test_the_cure_for_another_pod_network_is_one_that_takes_it_away() -> None:
     assert "mv FILE" in step(preflight.steps(made, made.master), "no other pod network comes first").hint
 
 
+def test_hosts_with_each_others_address_are_not_told_to_clean_anything() -> None:
+    """As hosts.yml has it: the master there is a worker, and the worker the master."""
+    made = looked({"manager": {"node": "kubelet_ca AAA"}, "client": {"node": "kubelet_ca AAA\nadmin_ca AAA"}})
+    for name in ("manager", "client"):
+        found = replace(WELL, kubelet_ca=made.facts(made.hosts[name]).kubelet_ca)
+        told = {"its control plane is the master of hosts.yml": "it is client (10.250.0.11)"}
+        assert complaints(name, found, made) == told
+
+
 def test_another_clusters_master_is_no_worker_of_ours() -> None:
     found = replace(WELL, admin_ca="bbb", kubelet_ca="bbb", cluster=LIVE, machine_id="new")
     assert "nothing is left of another cluster" in complaints("client", found)
