@@ -9,7 +9,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.inventory import Inventory
 from kubefab.remote import Host
-from kubefab.render import DOMAIN, cri_socket, endpoint
+from kubefab.render import DOMAIN, cri_socket
 from kubefab.step import Step
 from kubefab.steps.worker import own_name
 
@@ -44,13 +44,22 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _user("the ports are free", taken_ports((*MASTER_PORTS, *cluster.release.ports) if master else WORKER_PORTS)),
         _user("no newer Kubernetes is installed", newer_packages(wanted), _NEWER_HINT.format(wanted)),
         _user("the kubelet is not newer than the master", newer_kubelet, _OLDER_HINT.format(wanted)),
-        _user("the cluster is what hosts.yml says", unlike_live(cluster)),
+        _as_wanted(cluster),
         _user("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
         *([] if master else [own_name(host)]),
         _user("its control plane is the master of hosts.yml", exchanged(cluster), _EXCHANGED),
         _user("nothing is left of another cluster", leftovers(cluster, name), RESTART.format(name)),
         _user("no other pod network comes first", other_network, "move it away on the host: mv FILE /root/"),
     ]
+
+
+def as_wanted(cluster: Cluster, host: Host) -> list[Step]:
+    """Told once, for all of the cluster."""
+    return [_as_wanted(cluster)] if host.name == cluster.master.name else []
+
+
+def _as_wanted(cluster: Cluster) -> Step:
+    return _user("the cluster is what hosts.yml says", unlike_live(cluster))
 
 
 def known_release(facts: Facts) -> str | None:
@@ -155,12 +164,12 @@ def unlike_live(cluster: Cluster) -> Callable[[Facts], str | None]:
         if live is None or live.unfinished:
             return None
         different = [
-            f"{what} is {is_} there and {should} in hosts.yml ({cure})"
-            for what, is_, should, cure in (
-                ("the version", live.version, wanted.kubernetes, "an upgrade is not yet a task"),
-                ("the pod subnet", live.pod_subnet, str(wanted.pod_subnet), _ONLY_RESET),
-                ("the service subnet", live.service_subnet, str(wanted.service_subnet), _ONLY_RESET),
-                ("the endpoint", _our_name(live.endpoint), endpoint(cluster.inventory), _ONLY_RESET),
+            f"the {what} is {is_} there and {should} in hosts.yml: put `{key}: {is_}` back ({otherwise})"
+            for what, key, is_, should, otherwise in (
+                ("version", "kubernetes", live.version, wanted.kubernetes, "an upgrade is not yet a task"),
+                ("pod subnet", "pod_subnet", live.pod_subnet, str(wanted.pod_subnet), _ANOTHER),
+                ("service subnet", "service_subnet", live.service_subnet, str(wanted.service_subnet), _ANOTHER),
+                ("cluster's name", "name", _our_name(live.endpoint), wanted.name, _ANOTHER),
             )
             if is_ and is_ != should
         ]
@@ -235,9 +244,9 @@ def other_network(facts: Facts) -> str | None:
 
 
 def _our_name(live: str) -> str:
-    """The endpoint's name where it is one of ours; a cluster made by hand keeps its own."""
+    """The cluster's name where its endpoint is one of ours; one that was made by hand keeps its own."""
     name = live.removeprefix("https://").rpartition(":")[0]
-    return name if name.endswith(DOMAIN) else ""
+    return name.removesuffix(DOMAIN) if name.endswith(DOMAIN) else ""
 
 
 def _user(title: str, gap: Callable[[Facts], str | None], hint: str = "") -> Step:
@@ -277,7 +286,7 @@ _EXCHANGED = (
     "are addresses or roles exchanged in hosts.yml? Only if not, and if that cluster may be lost: "
     "`inv restart --host NAME`"
 )
-_ONLY_RESET = "only `inv cluster.reset` and `inv cluster.up` change it"
+_ANOTHER = "another one wants `inv cluster.reset`"
 _OLDER_HINT = (
     "a kubelet may not be newer than its master; on the host: apt-get install --allow-downgrades "
     "--allow-change-held-packages kubelet={0}-* kubeadm={0}-* kubectl={0}-*"

@@ -17,7 +17,7 @@ PAIR = (MASTER, WORKER)
         ({"kubernetes": "1.36.3"}, ("1.37.2", "1.36.3")),
         ({"pod_subnet": "10.245.0.0/16"}, ("10.244.0.0/16", "10.245.0.0/16", "inv cluster.reset")),
         ({"service_subnet": "10.112.0.0/12"}, ("10.96.0.0/12", "10.112.0.0/12", "inv cluster.reset")),
-        ({"name": "renamed"}, ("lab.kubefab.internal", "renamed.kubefab.internal", "inv cluster.reset")),
+        ({"name": "renamed"}, ("put `name: lab` back", "renamed", "inv cluster.reset")),
     ],
     ids=["a newer version", "an older version", "another pod subnet", "another service subnet", "another name"],
 )
@@ -35,7 +35,12 @@ def test_all_differences_are_named_at_once(cluster: Kubefab, tmp_path: Path) -> 
     says = {"kubernetes": "1.37.3", "pod_subnet": "10.245.0.0/16", "name": "renamed"}
     hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, cluster=says)
     said = cluster("cluster.up", hosts=hosts).badly().stderr
-    assert all(word in said for word in ("1.37.3", "10.245.0.0/16", "renamed.kubefab.internal")), said
+    assert all(word in said for word in ("1.37.3", "10.245.0.0/16", "renamed")), said
+
+
+def test_the_status_tells_the_same(cluster: Kubefab, tmp_path: Path) -> None:
+    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, cluster={"name": "renamed"})
+    assert cluster("cluster.status", hosts=hosts).badly().stdout.count("put `name: lab` back") == 1
 
 
 def test_a_dry_run_tells_the_same(cluster: Kubefab, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ LIVE = ClusterFacts(
 )
 SILENT = replace(LIVE, silent="refused", nodes={})
 FREE_PORTS = dict.fromkeys((6443, 2379, 2380, 10250, 10257, 10259), "kubelet")
-RESET_ALONE = "(only `inv cluster.reset` and `inv cluster.up` change it)"
+ANOTHER = "(another one wants `inv cluster.reset`)"
 
 
 def looked_at(text: str = HOSTS) -> Cluster:
@@ -118,18 +118,21 @@ def test_only_the_user_can_change_any_of_it() -> None:
         (
             {"cluster": replace(LIVE, version="1.36.0"), "admin_ca": "aaa", "machine_id": "new"},
             "the cluster is what hosts.yml says",
-            "the version is 1.36.0 there and 1.37.2 in hosts.yml (an upgrade is not yet a task)",
+            "the version is 1.36.0 there and 1.37.2 in hosts.yml: put `kubernetes: 1.36.0` back "
+            "(an upgrade is not yet a task)",
         ),
         (
             {"cluster": replace(SILENT, pod_subnet="10.0.0.0/16", service_subnet="10.1.0.0/16"), "admin_ca": "aaa"},
             "the cluster is what hosts.yml says",
-            f"the pod subnet is 10.0.0.0/16 there and 10.244.0.0/16 in hosts.yml {RESET_ALONE}; "
-            f"the service subnet is 10.1.0.0/16 there and 10.96.0.0/12 in hosts.yml {RESET_ALONE}",
+            "the pod subnet is 10.0.0.0/16 there and 10.244.0.0/16 in hosts.yml: "
+            f"put `pod_subnet: 10.0.0.0/16` back {ANOTHER}; "
+            "the service subnet is 10.1.0.0/16 there and 10.96.0.0/12 in hosts.yml: "
+            f"put `service_subnet: 10.1.0.0/16` back {ANOTHER}",
         ),
         (
             {"cluster": replace(LIVE, endpoint="https://old.kubefab.internal:6443"), "admin_ca": "aaa"},
             "the cluster is what hosts.yml says",
-            f"the endpoint is old.kubefab.internal there and lab.kubefab.internal in hosts.yml {RESET_ALONE}",
+            f"the cluster's name is old there and lab in hosts.yml: put `name: old` back {ANOTHER}",
         ),
         (
             {"manifests": ("etcd.yaml",), "etcd_data": True},
@@ -225,6 +228,12 @@ def test_the_cure_for_another_pod_network_is_one_that_takes_it_away() -> None:
     """`inv restart` takes flannel's own files, and nobody else's."""
     made = looked_at()
     assert "mv FILE" in step(preflight.steps(made, made.master), "no other pod network comes first").hint
+
+
+def test_a_status_tells_once_what_the_cluster_is_not() -> None:
+    made = looked_at()
+    told = {name: [one.title for one in preflight.as_wanted(made, made.hosts[name])] for name in made.hosts}
+    assert told == {"manager": ["the cluster is what hosts.yml says"], "client": []}
 
 
 def test_hosts_with_each_others_address_are_not_told_to_clean_anything() -> None:
