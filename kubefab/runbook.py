@@ -124,12 +124,15 @@ def show_status(c: Context, *health: Subject, as_json: bool) -> None:
     run = engine_of(c)
     with run.only_looking():
         hosts = run.look("all")
-        problems = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+        away = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+        problems = list(away)
         changes = {host.name: run.cluster.facts(host).change for host in hosts}
         problems += [f"{name}: a change is going on: {change.title}" for name, change in changes.items() if change]
         problems += _of_cluster(run, hosts, health)
     live = run.cluster.facts(run.cluster.master).cluster
     print((report.status_json if as_json else report.status_table)(run.cluster.inventory, live, problems))
+    if away and not as_json:
+        print("what to do about it: inv preflight")
     if problems:
         raise Exit(code=1)
 

@@ -229,6 +229,18 @@ def test_a_host_that_does_not_answer_is_a_problem_like_others(run: Run, capsys: 
     assert "client: cannot be reached" in status(run, capsys)["problems"]
 
 
+def test_people_are_told_what_says_more_of_a_host_that_does_not_answer(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away() -> None:
+        raise HostError("its SSH key is not known")
+
+    run("client").on_look = away
+    with pytest.raises(Exit):
+        runbook.show_status(run.context, health.steps, as_json=False)
+    assert capsys.readouterr().out.endswith("\nwhat to do about it: inv preflight\n")
+
+
 def test_of_a_cluster_whose_master_is_away_nothing_is_said(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
