@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from kubefab.errors import HostError, UnknownHostKey
@@ -152,8 +153,13 @@ def _unknown_keys(found: Sequence[Failure]) -> str:
     lines: dict[str, dict[str, None]] = {}  # by known_hosts file; a jump host's key is seen by many
     for failure in found:
         lines.setdefault(failure.error.hint, {})[failure.error.lines] = None
-    accept = "\n".join(f"cat >>{file} <<END\n{chr(10).join(keys)}\nEND" for file, keys in lines.items())
+    accept = "\n".join(_accepting(Path(file), keys) for file, keys in lines.items())
     return f"\nunknown SSH keys:\n{seen}\nIf the machines' own consoles show the same, accept them:\n\n{accept}\n"
+
+
+def _accepting(file: Path, keys: Iterable[str]) -> str:
+    folder = "" if file.parent.exists() else f"mkdir -p -m 700 {quote(str(file.parent))}\n"
+    return "\n".join((f"{folder}cat >>{quote(str(file))} <<END", *keys, "END"))
 
 
 def status_json(wanted: Inventory, live: ClusterFacts | None, problems: list[str]) -> str:

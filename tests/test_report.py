@@ -2,6 +2,8 @@
 
 import io
 import json
+import stat
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -62,25 +64,29 @@ def test_every_failure_has_its_block() -> None:
     ]
 
 
-def unknown(name: str) -> Failure:
+def unknown(name: str, file: Path) -> Failure:
     line = f"{name} ssh-ed25519 KEY-OF-{name}"
     what = f"its SSH key is not known: ssh-ed25519 SHA256:{name}"
-    return Failure(name, "it answers", UnknownHostKey(what, line, "/home/me/.ssh/known_hosts"))
+    return Failure(name, "it answers", UnknownHostKey(what, line, str(file)))
 
 
-def test_unknown_keys_of_all_hosts_are_one_message_with_one_command() -> None:
+def test_unknown_keys_of_all_hosts_are_one_message_with_one_command(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
     other = Failure("third", "it answers", HostError("cannot be reached"))
-    told = report.failures([unknown("manager"), other, unknown("client")], NO_LOG)
+    told = report.failures([unknown("manager", file), other, unknown("client", file)], NO_LOG)
     assert told.count("unknown SSH keys") == 1
     assert "  manager: its SSH key is not known: ssh-ed25519 SHA256:manager" in told
     assert told.count("cat >>") == 1
-    assert (
-        "cat >>/home/me/.ssh/known_hosts <<END\n"
-        "manager ssh-ed25519 KEY-OF-manager\n"
-        "client ssh-ed25519 KEY-OF-client\n"
-        "END\n" in told
-    )
+    assert f"cat >>{file} <<END\nmanager ssh-ed25519 KEY-OF-manager\nclient ssh-ed25519 KEY-OF-client\nEND\n" in told
     assert told.index("client ssh-ed25519") < told.index("third: not so: it answers")
+
+
+def test_the_command_that_accepts_keys_works_wherever_the_file_is(tmp_path: Path) -> None:
+    file = tmp_path / "a new home" / ".ssh" / "known_hosts"
+    command = report.failures([unknown("manager", file)], NO_LOG).partition("accept them:\n\n")[2]
+    subprocess.run(["sh", "-ec", command], check=True)
+    assert file.read_text() == "manager ssh-ed25519 KEY-OF-manager\n"
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
 def test_a_key_behind_a_jump_host_is_accepted_once() -> None:
