@@ -90,6 +90,8 @@ class Link:
 
     def _connection(self) -> Connection:
         ssh = self.wanted.ssh
+        if ssh.key and not ssh.key.exists():
+            raise HostError(f"`ssh.key` in hosts.yml names a file that is not there: {ssh.key}")
         arguments: dict[str, Any] = {"banner_timeout": CONNECT_SECONDS, "auth_timeout": 2 * CONNECT_SECONDS}
         if ssh.key:
             arguments |= {"key_filename": [str(ssh.key)], "look_for_keys": False}
@@ -110,7 +112,7 @@ class Link:
         """The open transport. HostError, in words for the user, where there is none to be had."""
         with self._opening:
             if not (self._over or self.connection.is_connected):
-                _open(self.connection, self.wanted.ssh.known_hosts)
+                _open(self.connection, self.wanted.ssh)
                 try:
                     self.sudo.prepare(self)
                 except HostError:
@@ -394,7 +396,7 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
 _FAILED = (OSError, EOFError, paramiko.SSHException)
 
 
-def _open(connection: Connection, known_hosts: Path | None) -> None:
+def _open(connection: Connection, ssh: inventory.Ssh) -> None:
 
     def passing(error: BaseException) -> bool:
         """A host that is just starting, say. Keys and passwords stay wrong."""
@@ -409,10 +411,10 @@ def _open(connection: Connection, known_hosts: Path | None) -> None:
     try:
         attempts(connection.open)
     except paramiko.BadHostKeyException as error:
-        raise _changed_key(error, connection, known_hosts) from error
+        raise _changed_key(error, connection, ssh.known_hosts) from error
     except (*_FAILED, ValueError) as error:
         if _reached(connection):
-            hint = f"try the same by hand: ssh -p {connection.port} {connection.user}@{connection.host}"
+            hint = _to_be_let_in(error, connection, ssh)
             raise HostError(f"does not let {connection.user} in: {error}", hint=hint) from error
         hint = "is it on, and is sshd there? `absent: true` in hosts.yml leaves it out"
         what = f"cannot be reached at {connection.host}:{connection.port}: {_reason(error)}"
@@ -424,6 +426,18 @@ def _open(connection: Connection, known_hosts: Path | None) -> None:
         # paramiko leaves Nagle on, which costs every exec 40 ms; and a pulled cable shall end a wait.
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
+
+
+def _to_be_let_in(error: Exception, connection: Connection, ssh: inventory.Ssh) -> str:
+    port, who = str(connection.port), f"{connection.user}@{connection.host}"
+    if isinstance(error, paramiko.PasswordRequiredException):
+        return "unlock it for all of them: " + shlex.join(["ssh-add", *([str(ssh.key)] if ssh.key else [])])
+    if str(error) == "No authentication methods available":
+        return f"there is no key here: ssh-keygen -t ed25519, then ssh-copy-id -p {port} {who}"
+    known_hosts = f"UserKnownHostsFile={ssh.known_hosts}" if ssh.known_hosts else None
+    told = [("-J", ssh.jump), ("-i", ssh.key), ("-o", known_hosts)]
+    words = [word for option, value in told if value for word in (option, str(value))]
+    return "try the same by hand: " + shlex.join(["ssh", "-o", "BatchMode=yes", "-p", port, *words, who])
 
 
 def _reached(connection: Connection) -> bool:

@@ -4,6 +4,7 @@ import shlex
 import signal
 import socket
 import stat
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -147,7 +148,36 @@ def test_a_user_who_is_not_let_in_is_told_how_to_try_by_hand(server: Sshd, tmp_p
     OTHER_KEY.write_private_key_file(str(tmp_path / "key"))
     with pytest.raises(HostError, match="does not let root in") as told:
         Link(server.host(), Sudo()).transport()
-    assert told.value.hint == f"try the same by hand: ssh -p {server.port} root@127.0.0.1"
+    words = f"-i {tmp_path}/key -o UserKnownHostsFile={server.known_hosts}"
+    assert told.value.hint == f"try the same by hand: ssh -o BatchMode=yes -p {server.port} {words} root@127.0.0.1"
+
+
+def with_key(server: Sshd, key: Path | None) -> Link:
+    wanted = server.host()
+    return Link(wanted.model_copy(update={"ssh": wanted.ssh.model_copy(update={"key": key})}), Sudo())
+
+
+def test_a_key_that_is_not_there_is_told(server: Sshd, tmp_path: Path) -> None:
+    with pytest.raises(HostError, match=r"`ssh\.key` in hosts\.yml names a file that is not there: .*/none$"):
+        with_key(server, tmp_path / "none").transport()
+
+
+def test_a_key_with_a_passphrase_is_for_the_agent(server: Sshd, tmp_path: Path) -> None:
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(tmp_path / "locked")]
+    subprocess.run(words, check=True)
+    with pytest.raises(HostError, match="does not let root in") as told:
+        with_key(server, tmp_path / "locked").transport()
+    assert told.value.hint == f"unlock it for all of them: ssh-add {tmp_path}/locked"
+
+
+def test_whoever_has_no_key_is_told_how_to_make_one(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(HostError, match="does not let root in") as told:
+        with_key(server, None).transport()
+    hint = f"there is no key here: ssh-keygen -t ed25519, then ssh-copy-id -p {server.port} root@127.0.0.1"
+    assert told.value.hint == hint
 
 
 def test_a_config_of_ssh_that_paramiko_cannot_read_is_told(
