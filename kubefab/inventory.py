@@ -124,7 +124,9 @@ class Ssh(_Strict):
     """The way to a host. What is None is left to ~/.ssh/config."""
 
     user: str | None = Field(default=None, pattern=f"^{USER}$", description="a user to log in as")
-    port: int | None = Field(default=None, ge=1, le=65535, description="sshd's port, from 1 to 65535")
+    port: int | None = Field(
+        default=None, ge=1, le=65535, description="sshd's port, a number from 1 to 65535 without quotes"
+    )
     key: File | None = Field(default=None, description="private key's file, beside hosts.yml or with ~")
     known_hosts: File | None = Field(default=None, description="host keys' file, beside hosts.yml or with ~")
     jump: str | None = Field(default=None, pattern=JUMP, description="a host between, [user@]host[:port]")
@@ -332,11 +334,22 @@ def _one_of(found: object, choices: Iterable[str]) -> str:
 def _explained(error: ErrorDetails, tree: Tree) -> Problem:
     loc, kind = error["loc"], error["type"]
     if kind == "extra_forbidden":
-        return loc, "an unknown key", _one_of(loc[-1], _expected(loc[:-1])[0].model_fields)
+        return loc, "an unknown key", _one_of(loc[-1], _expected(loc[:-1])[0].model_fields) + _elsewhere(loc[-1])
     if loc[-1:] == ("[key]",) and kind.startswith("string_"):
         return loc[:-1], f"'{shown(loc[-2])}'", _expected(loc[:-1])[1]
     found = "nothing" if kind == "missing" else words(tree.places[tree.nearest(loc)][1])
     return loc, found, _allowed(error)
+
+
+def _elsewhere(key: str | int) -> str:
+    """Where a key belongs that has strayed."""
+    places: dict[str, type[BaseModel]] = {
+        "under cluster": Cluster,
+        "under a host": Machine,
+        "under ssh": Ssh,
+        "at the top": HostsFile,
+    }
+    return next((f"; it belongs {place}" for place, model in places.items() if key in model.model_fields), "")
 
 
 def _allowed(error: ErrorDetails) -> str:
