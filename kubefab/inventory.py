@@ -267,7 +267,8 @@ class Inventory(_Strict):
         hosts = {host.name: host for host in self.hosts}
         if name in hosts:
             return hosts[name]
-        raise InventoryError(f"{self.path}: found no host '{shown(name)}'; allowed: {_one_of(name, hosts)}")
+        found = f"found no host '{shown(name)}'" if name else "--host NAME is needed"
+        raise InventoryError(f"{self.path}: {found}; allowed: {_one_of(name, hosts)}")
 
 
 # --- from text to models

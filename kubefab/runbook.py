@@ -202,11 +202,13 @@ def save_kubeconfig(c: Context, output: str, force: bool) -> None:
     """Fetches the admin's kubeconfig into a file of this computer."""
     run = engine_of(c)
     _of_master(run, _NO_KUBECONFIG)
+    path = Path(output).expanduser()
+    if run.dry:
+        print(f"would write {path}")
+        return
     master = run.cluster.master
     text = master.ask("print-kubeconfig.sh", secret=True)
-    path = Path(output).expanduser()
-    if not run.dry:
-        kubeconfig.save(kubeconfig.reachable_at(text, f"https://{master.wanted.address}:{API_PORT}"), path, force)
+    kubeconfig.save(kubeconfig.reachable_at(text, f"https://{master.wanted.address}:{API_PORT}"), path, force)
     print(f"kubectl --kubeconfig {path} get nodes")
 
 

@@ -121,6 +121,11 @@ def test_an_unknown_host_is_answered_with_the_names_there_are() -> None:
     assert str(error.value) == said
 
 
+def test_a_host_that_was_not_named_is_asked_for() -> None:
+    with pytest.raises(InventoryError, match=r"^hosts\.yml: --host NAME is needed; allowed: manager, client, away$"):
+        good().host("")
+
+
 @pytest.mark.parametrize("path", BAD_HOSTS, ids=lambda path: path.stem)
 def test_every_problem_is_told_with_its_line(path: Path) -> None:
     expected = [

@@ -284,11 +284,11 @@ def test_without_a_cluster_there_is_no_kubeconfig(run: Run, tmp_path: Path) -> N
         runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)
 
 
-def test_a_dry_run_writes_no_kubeconfig(dry: Run, tmp_path: Path) -> None:
+def test_a_dry_run_writes_no_kubeconfig(dry: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dry.put_cluster("manager")
-    dry("manager").answers["print-kubeconfig.sh"] = KUBECONFIG
     runbook.save_kubeconfig(dry.context, str(tmp_path / "config"), force=False)
-    assert list(tmp_path.iterdir()) == []
+    assert (list(tmp_path.iterdir()), dry.ran) == ([], [])
+    assert capsys.readouterr().out == f"would write {tmp_path}/config\n"
 
 
 # --- the end of a run
