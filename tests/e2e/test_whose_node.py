@@ -114,6 +114,16 @@ def test_a_claimed_worker_joins_after_what_the_error_advised(claimed: Claimed, i
     assert ready_nodes() == PAIR
 
 
+def test_hosts_with_each_others_address_are_not_told_to_clean_anything(cluster: Kubefab, tmp_path: Path) -> None:
+    swapped = {MASTER: {"address": address(WORKER)}, WORKER: {"address": address(MASTER)}}
+    hosts = hosts_file(tmp_path / "hosts.yml", MASTER, WORKER, hosts=swapped)
+    with untouched(MASTER, WORKER):
+        said = cluster("cluster.up", hosts=hosts).badly().stderr
+    assert said.count(f"it is {WORKER} ({address(MASTER)})") == 2, said
+    assert "exchanged in hosts.yml?" in said
+    assert f"inv restart --host {MASTER}" not in said
+
+
 def test_a_machine_under_the_name_of_a_living_node_is_refused(cluster: Kubefab, tmp_path: Path) -> None:
     """The third machine, called as the worker that is there and well."""
     fresh(SPARE)
