@@ -80,7 +80,7 @@ def for_host(host: Host, images: list[str]) -> list[str]:
     """A worker runs no control plane."""
     if host.wanted.role == "master":
         return images
-    return [image for image in images if image.partition(":")[0].rpartition("/")[2] not in CONTROL_PLANE]
+    return [image for image in images if image.rpartition("/")[2].partition(":")[0] not in CONTROL_PLANE]
 
 
 def lacking(inventory: Inventory, names: list[str]) -> Gap:
