@@ -53,19 +53,24 @@ ROOK_EXAMPLES = "github.com/rook/rook//deploy/examples"
 ROOK_FILES = ("crds", "common", "csi-operator", "operator", "cluster", "cluster-test")
 METRICS_SERVER_MODULE = "sigs.k8s.io/metrics-server"
 
+
+def flannel(name: str, version: str) -> Component:
+    return Component(
+        name,
+        version,
+        seconds=70,
+        cgo=True,
+        ldflags=f'-X {FLANNEL_MODULE}/pkg/version.Version=v{version} -extldflags "-static"',
+        rename={"flannel": "flanneld", "install_conf": "install-conf"},
+        sources={f"{FLANNEL_MODULE}//Documentation/kube-flannel.yml": "kube-flannel.yml"},
+    )
+
+
 COMPONENTS = [
     Component("kubernetes", KUBERNETES, seconds=330, ldflags=kubernetes_stamp(), gigabytes=6),
     Component("etcd", "3.7.0", seconds=30, rename={"server": "etcd"}),
     Component("coredns", "1.14.6", seconds=120, gigabytes=2),
-    Component(
-        "flannel",
-        FLANNEL,
-        seconds=70,
-        cgo=True,
-        ldflags=f'-X {FLANNEL_MODULE}/pkg/version.Version=v{FLANNEL} -extldflags "-static"',
-        rename={"flannel": "flanneld", "install_conf": "install-conf"},
-        sources={f"{FLANNEL_MODULE}//Documentation/kube-flannel.yml": "kube-flannel.yml"},
-    ),
+    flannel("flannel", FLANNEL),
     Component("flannel-cni", "0.9.1", seconds=5),
     Component("cni", "1.9.1", seconds=20),
     Component(

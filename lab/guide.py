@@ -1,11 +1,11 @@
 """The guide's own stack: Kubernetes 1.20.2 with dockershim, on machines of Debian 12."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 from lab import components, distribution, images, packages
 from lab.components import Component
-from lab.distribution import BASE
 from lab.images import Image
 from lab.parts import Job, Part
 from lab.settings import HERE
@@ -48,60 +48,29 @@ KUBERNETES_PART = Part(
 )
 COMPONENTS = [
     Component("guide-coredns", "1.7.0", seconds=90, gigabytes=2),
-    Component(
-        "guide-flannel",
-        FLANNEL,
-        seconds=70,
-        cgo=True,
-        ldflags=f'-X {components.FLANNEL_MODULE}/pkg/version.Version=v{FLANNEL} -extldflags "-static"',
-        rename={"flannel": "flanneld", "install_conf": "install-conf"},
-        sources={f"{components.FLANNEL_MODULE}//Documentation/kube-flannel.yml": "kube-flannel.yml"},
-    ),
+    components.flannel("guide-flannel", FLANNEL),
 ]
 BUILT = {part.name: part for part in (KUBERNETES_PART, *map(components.part, COMPONENTS))}
 MACHINE = distribution.machine("guide-machine", SUITE)
 MADE_OF = {**components.PARTS, **BUILT}
-
-
-def kubernetes_image(name: str, base: bool = False) -> Image:
-    return Image(name, f"v{KUBERNETES}", {f"usr/local/bin/{name}": ("guide-kubernetes", name)}, base)
-
-
 IMAGES = [
-    kubernetes_image("kube-apiserver"),
-    kubernetes_image("kube-controller-manager"),
-    kubernetes_image("kube-scheduler"),
-    kubernetes_image("kube-proxy", base=True),
+    *images.kubernetes_images("guide-kubernetes", KUBERNETES),
     # Linked with the C library.
     Image(
         "etcd", "3.4.23", {f"usr/local/bin/{name}": ("guide-kubernetes", name) for name in ("etcd", "etcdctl")}, True
     ),
     Image("coredns", "1.7.0", {"coredns": ("guide-coredns", "coredns")}, entrypoint=["/coredns"]),
     Image("pause", "3.2", {"pause": ("pause", "pause")}, entrypoint=["/pause"]),
-    Image(
-        "flannel-io/flannel",
-        f"v{FLANNEL}",
-        {f"opt/bin/{name}": ("guide-flannel", name) for name in ("flanneld", "install-conf")},
-        base=True,
-        entrypoint=["/opt/bin/flanneld"],
-    ),
+    images.flannel_image("guide-flannel", FLANNEL),
     *(image for image in images.IMAGES if image.name in ("flannel-io/flannel-cni-plugin", "lab/tools")),
 ]
-
-
-def make_images(job: Job) -> None:
-    storage = images.Storage(job.out)
-    for image in IMAGES:
-        images.store(image, storage, distribution.architecture(), MADE_OF)
-
-
 IMAGES_PART = Part(
     "guide-images",
     f"{len(IMAGES)} container images of the guide's, Kubernetes {KUBERNETES}",
-    (Path(__file__),),
-    make_images,
+    (Path(__file__), Path(images.__file__)),
+    partial(images.store_all, IMAGES, MADE_OF),
     seconds=10,
-    needs=(*(MADE_OF[name] for name in sorted({name for image in IMAGES for name, _ in image.files.values()})), BASE),
+    needs=images.made_of(IMAGES, MADE_OF),
 )
 
 

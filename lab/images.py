@@ -35,8 +35,15 @@ class Image:
     stands_in_for: str = ""
 
 
-def kubernetes_image(name: str, base: bool = False) -> Image:
-    return Image(name, f"v{KUBERNETES}", {f"usr/local/bin/{name}": ("kubernetes", name)}, base)
+def kubernetes_images(component: str, version: str) -> list[Image]:
+    names = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+    places = {name: {f"usr/local/bin/{name}": (component, name)} for name in names}
+    return [Image(name, f"v{version}", places[name], base=name == "kube-proxy") for name in names]
+
+
+def flannel_image(component: str, version: str) -> Image:
+    files = {f"opt/bin/{name}": (component, name) for name in ("flanneld", "install-conf")}
+    return Image("flannel-io/flannel", f"v{version}", files, base=True, entrypoint=["/opt/bin/flanneld"])
 
 
 def stand_in(what: str, name: str, tag: str, command: str = "") -> Image:
@@ -49,10 +56,7 @@ def stand_in(what: str, name: str, tag: str, command: str = "") -> Image:
 
 
 IMAGES = [
-    kubernetes_image("kube-apiserver"),
-    kubernetes_image("kube-controller-manager"),
-    kubernetes_image("kube-scheduler"),
-    kubernetes_image("kube-proxy", base=True),
+    *kubernetes_images("kubernetes", KUBERNETES),
     Image(
         "etcd",
         "3.7.0-0",
@@ -60,13 +64,7 @@ IMAGES = [
     ),
     Image("coredns/coredns", "v1.14.6", {"coredns": ("coredns", "coredns")}, entrypoint=["/coredns"]),
     Image("pause", "3.10.2", {"pause": ("pause", "pause")}, entrypoint=["/pause"]),
-    Image(
-        "flannel-io/flannel",
-        f"v{FLANNEL}",
-        {f"opt/bin/{name}": ("flannel", name) for name in ("flanneld", "install-conf")},
-        base=True,
-        entrypoint=["/opt/bin/flanneld"],
-    ),
+    flannel_image("flannel", FLANNEL),
     # On the base for its `cp`, which the manifest calls.
     Image("flannel-io/flannel-cni-plugin", "v1.9.1-flannel3", {"flannel": ("flannel-cni", "flannel")}, base=True),
     Image("lab/tools", "1", base=True),
@@ -155,7 +153,7 @@ def config(image: Image, arch: str, layers: Sequence[Mapping[str, Any]]) -> byte
     return json.dumps({"architecture": arch, "os": "linux", "config": settings, "rootfs": rootfs}).encode()
 
 
-def store(image: Image, storage: Storage, arch: str, parts: Mapping[str, Part] = PARTS) -> None:
+def store(image: Image, storage: Storage, arch: str, parts: Mapping[str, Part]) -> None:
     layers = [storage.blob(BASE.place / "root.tar", LAYER)] if image.base else []
     files = {place: parts[component].place / name for place, (component, name) in image.files.items()}
     if files:
@@ -174,11 +172,19 @@ def check_wanted() -> None:
         raise LabError(f"kubeadm {KUBERNETES} wants images that lab/images.py does not make: {sorted(missing)}")
 
 
+def store_all(images: Sequence[Image], parts: Mapping[str, Part], job: Job) -> None:
+    storage = Storage(job.out)
+    for image in images:
+        store(image, storage, architecture(), parts)
+
+
+def made_of(images: Sequence[Image], parts: Mapping[str, Part]) -> tuple[Part, ...]:
+    return (*(parts[name] for name in sorted({name for image in images for name, _ in image.files.values()})), BASE)
+
+
 def make(job: Job) -> None:
     check_wanted()
-    storage = Storage(job.out)
-    for image in IMAGES:
-        store(image, storage, architecture())
+    store_all(IMAGES, PARTS, job)
 
 
 PART = Part(
@@ -187,6 +193,6 @@ PART = Part(
     (Path(__file__),),
     make,
     seconds=10,
-    needs=(*(PARTS[name] for name in sorted({name for image in IMAGES for name, _ in image.files.values()})), BASE),
+    needs=made_of(IMAGES, PARTS),
     gigabytes=1.2,
 )
