@@ -285,6 +285,7 @@ class Runbook(Executor):
 
 
 NEXT = {
+    "preflight": "next: inv --dry cluster.up, or inv cluster.up",
     "cluster.up": "next: inv cluster.status, or kubectl for this computer: inv cluster.kubeconfig --output FILE",
     "node.join": "next: inv cluster.status",
     "bundle.make": "next: where there is no internet, in hosts.yml: bundle: FILE",
