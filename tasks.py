@@ -194,7 +194,7 @@ BUILDER = "a host of hosts.yml with a way to the internet, the only one to be ch
 
 @task(positional=[], auto_shortflags=False, help={"host": BUILDER, "output": "the file to write"})
 def make(c: Context, output: str, host: str = "master") -> None:
-    """Put packages, images and manifests of such a cluster into one file, for hosts without internet."""
+    """Put all that such a cluster needs into one file, for hosts without internet."""
     contents = bundle.gathered(output, packages.bundled, addons.all_images, addons.all_manifests)
     converge(c, host, checks.steps, runtime.steps, packages.steps, contents)
 

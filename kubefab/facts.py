@@ -128,7 +128,7 @@ class ClusterFacts:
     def addons(self) -> dict[str, str]:
         """The add-ons that kubefab has put there, and their versions."""
         found = [workload.annotations.get(ADDON, "") for workload in self.workloads.values()]
-        return {name: version for name, _, version in (mark.partition(" ") for mark in found if mark)}
+        return {name: version for name, version, *_ in (mark.split() for mark in found if mark)}
 
 
 @dataclass(frozen=True)

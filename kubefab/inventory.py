@@ -345,10 +345,10 @@ def _explained(error: ErrorDetails, tree: Tree) -> Problem:
 def _elsewhere(key: str | int) -> str:
     """Where a key belongs that has strayed."""
     places: dict[str, type[BaseModel]] = {
+        "at the top": HostsFile,
         "under cluster": Cluster,
         "under a host": Machine,
         "under ssh": Ssh,
-        "at the top": HostsFile,
     }
     return next((f"; it belongs {place}" for place, model in places.items() if key in model.model_fields), "")
 

@@ -35,6 +35,7 @@ SYSCTL = {
 }
 BUNDLE = "/var/lib/kubefab-bundle"
 PROXY = "/etc/default/kubefab-proxy"
+APT_PROXY = "/etc/apt/apt.conf.d/90kubefab-proxy"
 
 
 def file(path: str, **values: Any) -> str:
@@ -84,12 +85,17 @@ def registries(inventory: Inventory) -> dict[str, str]:
     return {name: mirror.url for name, mirror in inventory.mirrors.items() if "://" not in name}
 
 
+def renamed(inventory: Inventory) -> dict[str, str]:
+    """Registries whose images go by their mirrors' names: Docker knows of mirrors for Docker Hub alone."""
+    if not by_docker(inventory) or inventory.bundle:
+        return {}
+    return {name: urlsplit(url).netloc for name, url in registries(inventory).items()}
+
+
 def image(name: str, inventory: Inventory) -> str:
-    """The image as the runtime is asked for it: Docker knows of mirrors for Docker Hub alone, a bundle of none."""
+    """The image as the runtime is asked for it."""
     registry, slash, rest = name.partition("/")
-    if by_docker(inventory) and not inventory.bundle and registry in registries(inventory):
-        registry = urlsplit(registries(inventory)[registry]).netloc
-    return registry + slash + rest
+    return renamed(inventory).get(registry, registry) + slash + rest
 
 
 def unmirrored(inventory: Inventory) -> Inventory:
@@ -160,7 +166,7 @@ def proxy(inventory: Inventory) -> dict[str, str]:
     values = {"proxy": inventory.proxy, "no_proxy": no_proxy(inventory)}
     return {
         PROXY: file("etc/default/kubefab-proxy", **values),
-        "/etc/apt/apt.conf.d/90kubefab-proxy": file("etc/apt/apt.conf.d/90kubefab-proxy", **values),
+        APT_PROXY: file("etc/apt/apt.conf.d/90kubefab-proxy", **values),
         f"/{unit}": file(unit),
     }
 

@@ -119,6 +119,13 @@ def remove(c: Context, name: str, subject: Callable[[str], Subject], yes: bool) 
     run.converge("master", subject(name))
 
 
+def _away(run: Engine, who: str, *parts: str) -> list[str]:
+    """Why those do not answer that do not, after a look at all."""
+    with run.only_looking():
+        run.look(who, *parts)
+        return [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+
+
 def show_status(c: Context, *health: Subject, as_json: bool) -> None:
     """The nodes and what is wrong with them. Exit with 1 where anything is."""
     run = engine_of(c)
@@ -157,9 +164,7 @@ def show_explained(c: Context, as_json: bool) -> None:
 
 def _of_master(run: Engine, without_cluster: str, *parts: str) -> Facts:
     """What the master knows of its cluster. KubefabError where it does not answer, or has none."""
-    with run.only_looking():
-        run.look("master", *parts)
-        away = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+    away = _away(run, "master", *parts)
     facts = run.cluster.facts(run.cluster.master)
     if not facts.cluster:
         raise KubefabError("\n".join(away) or without_cluster)
@@ -193,9 +198,11 @@ def preload(c: Context, who: Sequence[str], addons: "Addons", image: str, file: 
 def _needed(run: Engine, addons: "Addons") -> list[str]:
     from kubefab import images
 
-    with run.only_looking():
-        run.look("all")
-    return images.needed(run.cluster, addons)
+    away = _away(run, "all")
+    try:
+        return images.needed(run.cluster, addons)
+    except KubefabError as error:
+        raise KubefabError("\n".join((str(error), *away))) from None
 
 
 def save_kubeconfig(c: Context, output: str, force: bool) -> None:

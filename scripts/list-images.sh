@@ -1,7 +1,8 @@
 #!/bin/sh
-# Prints the images that kubeadm asks for. usage: list-images.sh [VERSION URL SUITE KEYRING]
+# Prints the images that kubeadm asks for. usage: list-images.sh [VERSION URL SUITE KEYRING CONF]
 # standard input: the documents of kubeadm init; with arguments a kubeadm of this VERSION is fetched from this apt
-# repository, signed by KEYRING (in base64), into a folder that goes away again: it is installed nowhere
+# repository, signed by KEYRING, by way of the proxy that CONF names for apt (both in base64), into a folder that goes
+# away again: it is installed nowhere
 set -eu
 umask 077
 folder=$(mktemp -d /var/tmp/kubefab-images.XXXXXX)
@@ -20,6 +21,7 @@ Dir::Etc::preferencesparts "-";
 Dir::State::lists "$folder/lists";
 Dir::Cache "$folder/cache";
 APT::Sandbox::User "root";
+$(echo "$5" | base64 -d)
 END
     export APT_CONFIG="$folder/apt.conf"
     cd "$folder"

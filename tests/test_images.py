@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def test_kubeadm_itself_says_what_a_cluster_needs() -> None:
     assert images.needed(made, lambda _: ["flannel:1", A]) == [A, B, "flannel:1"]
 
 
-FETCHED = "list-images.sh 1.37.2 https://pkgs.k8s.io/core:/stable:/v1.37/deb/ / a2V5cmluZw=="
+SOURCE = "1.37.2 https://pkgs.k8s.io/core:/stable:/v1.37/deb/ / a2V5cmluZw=="
 
 
 @pytest.mark.parametrize("there", [{}, {"packages": "package kubeadm hi  1.37.1-1.1"}])
@@ -53,7 +54,19 @@ def test_where_no_host_has_this_kubeadm_one_fetches_it(monkeypatch: pytest.Monke
     made.hosts["manager"] = cut_off(made.hosts["manager"])
     world(made, "client").answers["list-images.sh"] = A
     assert images.needed(made, lambda _: [B]) == [A, B]
-    assert world(made, "client").ran == [FETCHED]
+    (fetched,) = world(made, "client").ran
+    assert fetched.startswith(f"list-images.sh {SOURCE} ")
+    assert "Proxy" not in b64decode(fetched.split()[-1]).decode()
+
+
+def test_a_kubeadm_is_fetched_by_way_of_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "repository_key", lambda inventory: b"keyring")
+    made = cluster(f"{HOSTS}proxy: http://10.0.0.1:3128\n")
+    made.look(made.master)
+    world(made, "manager").answers["list-images.sh"] = A
+    images.needed(made, lambda _: [])
+    (fetched,) = world(made, "manager").ran
+    assert 'Acquire::http::Proxy "http://10.0.0.1:3128";' in b64decode(fetched.split()[-1]).decode()
 
 
 def test_what_nobody_can_tell_is_said_with_each_reason_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from invoke import Collection, Config, Context, Exit, task
 from invoke.parser import ParserContext
 
-from kubefab import releases, runbook
+from kubefab import downloads, releases, runbook
 from kubefab.cluster import Cluster
 from kubefab.converge import Engine
 from kubefab.errors import HostError, KubefabError
@@ -254,6 +254,17 @@ def test_of_a_cluster_whose_master_is_away_nothing_is_said(
         runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)
     with pytest.raises(KubefabError, match=r"^manager: cannot be reached$"):
         runbook.show_explained(run.context, as_json=False)
+
+
+def test_images_that_nobody_can_tell_are_so_for_a_reason(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise HostError("cannot be reached")
+
+    monkeypatch.setattr(downloads, "repository_key", lambda inventory: b"keyring")
+    for name in ("manager", "client"):
+        run(name).on_look = away
+    with pytest.raises(KubefabError, match=r"none can fetch it\n(.|\n)*manager: cannot be reached\nclient: cannot be"):
+        runbook.list_images(run.context, lambda inventory: [])
 
 
 def test_a_change_that_goes_on_is_told_and_not_waited_for(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,6 @@
 """The add-ons: those that hosts.yml names, and one that is asked for by itself."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from kubefab import downloads, releases, render
@@ -49,7 +48,7 @@ def applied(cluster: Cluster, addon: Addon, warning: str) -> Step:
     warnings = (outside(addon, version, cluster.release.minor), warning)
     return Step(
         f"{addon.name} is applied",
-        not_applied(addon, version),
+        not_applied(addon, mark(addon, version, cluster.inventory)),
         lambda host: apply(host, addon, version, cluster.inventory),
         hint="see the full log for what the API server said of each object",
         touches="cluster",
@@ -80,6 +79,7 @@ def outside(addon: Addon, version: Version, minor: str) -> str:
 def apply(host: Host, addon: Addon, version: Version, inventory: Inventory) -> None:
     """In goes: new kinds before what is of them, and what carries the mark after all the rest was accepted."""
     documents = documents_of(addon, version, inventory)
+    documents[-1]["metadata"]["annotations"][ADDON] = mark(addon, version, inventory)
     kinds = [one for one in documents if one["kind"] == "CustomResourceDefinition"]
     rest = [one for one in documents if one not in kinds]
     if kinds:
@@ -90,19 +90,30 @@ def apply(host: Host, addon: Addon, version: Version, inventory: Inventory) -> N
         host.change("kubectl.sh", *APPLY, payload=dumped(part))
 
 
+def mark(addon: Addon, version: Version, inventory: Inventory) -> str:
+    """What an add-on was made of: its version, and the registries that its images were renamed to."""
+    mirrors = [f"{registry}={mirror}" for registry, mirror in render.renamed(inventory).items()]
+    return " ".join((addon.mark(version), *mirrors))
+
+
 def documents_of(addon: Addon, version: Version, inventory: Inventory) -> list[Document]:
     """What is applied, with every image named as this cluster's runtime is asked for it."""
-    found = addon.documents(fetched(version, inventory), version)
-    return [_renamed(document, lambda name: render.image(name, inventory)) for document in found]
+    found: list[Document] = renamed(addon.documents(fetched(version, inventory), version), addon, inventory)
+    return found
 
 
-def _renamed(document: Any, named: Callable[[str], str]) -> Any:
+def renamed(document: Any, addon: Addon, inventory: Inventory) -> Any:
+    """Also where an image stands elsewhere than under `image`, as rook's do."""
     if isinstance(document, list):
-        return [_renamed(one, named) for one in document]
+        return [renamed(one, addon, inventory) for one in document]
+    if isinstance(document, str):
+        return render.image(document, inventory) if document in addon.images else document
     if not isinstance(document, dict):
         return document
     return {
-        key: named(value) if key == "image" and isinstance(value, str) else _renamed(value, named)
+        key: render.image(value, inventory)
+        if key == "image" and isinstance(value, str)
+        else renamed(value, addon, inventory)
         for key, value in document.items()
     }
 
@@ -124,7 +135,8 @@ def all_images(inventory: Inventory) -> list[str]:
     found = network.images(inventory)
     for addon in _named(inventory):
         version = chosen(addon, inventory)
-        found += [*_images(documents_of(addon, version, inventory)), *addon.images]
+        found += _images(documents_of(addon, version, inventory))
+        found += [render.image(image, inventory) for image in addon.images]
     return [full_name(image) for image in found]
 
 
@@ -146,12 +158,12 @@ def dumped(documents: list[Document]) -> str:
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
 
 
-def not_applied(addon: Addon, version: Version) -> Gap:
+def not_applied(addon: Addon, wanted: str) -> Gap:
     @on_cluster
     def gap(live: ClusterFacts, _: Facts) -> str | None:
         workload = live.workloads.get(addon.workload)
         found = workload.annotations.get(ADDON, "one that was applied by hand") if workload else MISSING
-        return None if found == addon.mark(version) else found
+        return None if found == wanted else found
 
     return gap
 

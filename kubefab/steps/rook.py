@@ -79,7 +79,8 @@ def apply(host: Host, cluster: Cluster) -> None:
     used = _used(cluster)
     text = downloads.published(cluster.inventory, used.url, used.sha256, downloads.kept).decode()
     documents = cluster_documents(text, disks_of(cluster.inventory), _mark(cluster))
-    host.change("kubectl.sh", *addons.APPLY, payload=addons.dumped(documents))
+    named = addons.renamed(documents, ROOK, cluster.inventory)
+    host.change("kubectl.sh", *addons.APPLY, payload=addons.dumped(named))
 
 
 def not_raw(cluster: Cluster, master: Facts) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kubefab import downloads
-from kubefab.addons import ADDONS
+from kubefab.addons import ADDONS, addon
 from kubefab.addons.rook import CLUSTER, CLUSTER_TEST
 from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
 from kubefab.releases import CONTROL_PLANE, MASTER
@@ -98,6 +98,29 @@ def test_docker_is_asked_for_its_images_at_the_mirror_of_their_registry(monkeypa
         image = f"{registry}/metrics-server/metrics-server:v0.9.0"
         assert f'"image": "{image}"' in world(made, "manager").payloads["kubectl.sh"]
         assert image in addons.all_images(made.inventory)
+
+
+def test_another_mirror_is_another_addon_to_docker_alone() -> None:
+    for runtime, marked in (
+        ("docker", "local-path 0.0.37 docker.io=10.0.0.1:5000"),
+        ("containerd", "local-path 0.0.37"),
+    ):
+        hosts = HOSTS.replace("1.37.2\n", f"1.37.2\n  runtime: {runtime}\n  addons: [flannel, local-path]\n")
+        made = cluster(hosts + "mirrors: {docker.io: http://10.0.0.1:5000}\n")
+        (version,) = (one for one in ADDONS["local-path"].versions if one.version == "0.0.37")
+        assert addons.mark(ADDONS["local-path"], version, made.inventory) == marked
+        live = ClusterFacts(workloads={"a/b": Workload(annotations={ADDON: marked})})
+        assert live.addons == {"local-path": "0.0.37"}
+
+
+def test_docker_is_asked_for_rooks_images_at_the_mirror_wherever_they_stand() -> None:
+    made = inventory(
+        HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n") + "mirrors: {quay.io: http://near:5000}\n"
+    )
+    text = (CAPTURED / "rook-operator.yaml").read_text()
+    renamed = json.dumps(addons.renamed(addon.parsed(text), ADDONS["rook"], made))
+    assert "near:5000/cephcsi/cephcsi:v3.17.0" in renamed
+    assert "quay.io/cephcsi/cephcsi:" not in renamed
 
 
 def test_a_version_that_is_not_documented_for_this_minor_is_a_warning_that_names_the_range() -> None:
