@@ -4,7 +4,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from lab import components, distribution, images, packages
+from lab import components, distribution, images, manifests, packages
 from lab.components import Component
 from lab.images import Image
 from lab.parts import Job, Part
@@ -62,6 +62,9 @@ IMAGES = [
     Image("coredns", "1.7.0", {"coredns": ("guide-coredns", "coredns")}, entrypoint=["/coredns"]),
     Image("pause", "3.2", {"pause": ("pause", "pause")}, entrypoint=["/pause"]),
     images.flannel_image("guide-flannel", FLANNEL),
+    images.stand_in("rook", "rook/ceph", "v1.3.11"),
+    images.stand_in("dashboard", "kubernetesui/dashboard", "v2.0.0"),
+    images.stand_in("metrics-scraper", "kubernetesui/metrics-scraper", "v1.0.4"),
     *(image for image in images.IMAGES if image.name in ("flannel-io/flannel-cni-plugin", "lab/tools")),
 ]
 IMAGES_PART = Part(
@@ -77,6 +80,7 @@ IMAGES_PART = Part(
 def make_packages(job: Job) -> None:
     # This kubeadm joins nobody whose folder for static pods holds anything at all.
     packages.make_old_repository(job, KUBERNETES, KUBERNETES_PART.place, without=[".kubelet-keep"])
+    shutil.copytree(manifests.PUBLISHED, job.out, dirs_exist_ok=True)
     manifest = job.out / f"raw.githubusercontent.com/flannel-io/flannel/v{FLANNEL}/Documentation/kube-flannel.yml"
     manifest.parent.mkdir(parents=True)
     shutil.copy(BUILT["guide-flannel"].place / manifest.name, manifest)
@@ -85,7 +89,7 @@ def make_packages(job: Job) -> None:
 PACKAGES_PART = Part(
     "guide-packages",
     f"the guide's package repository and flannel's manifest, Kubernetes {KUBERNETES}",
-    (packages.KEYS, packages.FILES, Path(packages.__file__), Path(__file__)),
+    (packages.KEYS, packages.FILES, manifests.PUBLISHED, Path(packages.__file__), Path(__file__)),
     make_packages,
     seconds=20,
     needs=(KUBERNETES_PART, components.PARTS["cni"], BUILT["guide-flannel"]),

@@ -27,14 +27,18 @@ class Version:
 
     version: str
     manifests: tuple[Manifest, ...]
-    first: str  # "1.34"
-    last: str = ""  # the last that its documentation names; "" where it names none
+    first: str  # that its documentation names: "1.34"
+    last: str = ""  # "" where it names none
+    oldest: str = ""  # whose API server takes it, where that is before the first
+    newest: str = ""  # whose API server takes it, where there is such an end
+    images: tuple[str, ...] = ()  # what it starts besides the pods that its manifests hold
+    apart: tuple[Manifest, ...] = ()  # manifests that are applied by steps of their own
 
     def suits(self, minor: str) -> bool:
-        return self.reaches(minor) and (not self.last or number(minor) <= number(self.last))
+        return _between(self.first, minor, self.last)
 
     def reaches(self, minor: str) -> bool:
-        return number(self.first) <= number(minor)
+        return _between(self.oldest or self.first, minor, self.newest)
 
     @property
     def minors(self) -> str:
@@ -63,8 +67,6 @@ class Addon:
     apis: tuple[str, ...] = ()  # APIServices that must be available, too
     storage_class: str = ""  # while it has volumes, the add-on is not removed
     page: Page | None = None
-    images: tuple[str, ...] = ()  # what it starts besides the pods that its manifests hold
-    apart: tuple[Manifest, ...] = ()  # manifests that are applied by steps of their own
 
     def version(self, minor: str, wanted: str = "") -> Version | None:
         """The one hosts.yml asks for, or the first that suits this minor, or else the first that reaches it."""
@@ -97,6 +99,10 @@ def parsed(text: str) -> list[Document]:
     # rook's kinds are a megabyte: half a minute in Python, a second in C, which not every PyYAML has.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return [document for document in yaml.load_all(text, Loader=loader) if document]
+
+
+def _between(first: str, minor: str, last: str) -> bool:
+    return number(first) <= number(minor) and (not last or number(minor) <= number(last))
 
 
 def number(minor: str) -> tuple[int, ...]:

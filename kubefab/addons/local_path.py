@@ -18,7 +18,7 @@ def edit(document: Document) -> Iterator[Document]:
 
 def version(number: str, sha256: str) -> Version:
     path = f"rancher/local-path-provisioner/v{number}/deploy/local-path-storage.yaml"
-    return Version(number, (Manifest(f"{RAW}/{path}", sha256),), first="1.24")
+    return Version(number, (Manifest(f"{RAW}/{path}", sha256),), first="1.24", images=(BUSYBOX,))
 
 
 LOCAL_PATH = Addon(
@@ -30,5 +30,4 @@ LOCAL_PATH = Addon(
     workload="local-path-storage/local-path-provisioner",
     edit=edit,
     storage_class="local-path",
-    images=(BUSYBOX,),
 )

@@ -98,22 +98,22 @@ def mark(addon: Addon, version: Version, inventory: Inventory) -> str:
 
 def documents_of(addon: Addon, version: Version, inventory: Inventory) -> list[Document]:
     """What is applied, with every image named as this cluster's runtime is asked for it."""
-    found: list[Document] = renamed(addon.documents(fetched(version, inventory), version), addon, inventory)
+    found: list[Document] = renamed(addon.documents(fetched(version, inventory), version), version, inventory)
     return found
 
 
-def renamed(document: Any, addon: Addon, inventory: Inventory) -> Any:
+def renamed(document: Any, version: Version, inventory: Inventory) -> Any:
     """Also where an image stands elsewhere than under `image`, as rook's do."""
     if isinstance(document, list):
-        return [renamed(one, addon, inventory) for one in document]
+        return [renamed(one, version, inventory) for one in document]
     if isinstance(document, str):
-        return render.image(document, inventory) if document in addon.images else document
+        return render.image(document, inventory) if document in version.images else document
     if not isinstance(document, dict):
         return document
     return {
         key: render.image(value, inventory)
         if key == "image" and isinstance(value, str)
-        else renamed(value, addon, inventory)
+        else renamed(value, version, inventory)
         for key, value in document.items()
     }
 
@@ -126,7 +126,11 @@ def fetched(version: Version, inventory: Inventory) -> list[str]:
 
 def all_manifests(inventory: Inventory) -> dict[str, str]:
     """What is fetched for all that hosts.yml names, the network too, and its sha256."""
-    files = [one for addon in _named(inventory) for one in (*chosen(addon, inventory).manifests, *addon.apart)]
+    files = [
+        one
+        for addon in _named(inventory)
+        for one in (*chosen(addon, inventory).manifests, *chosen(addon, inventory).apart)
+    ]
     return {**network.manifests(inventory), **{one.url: one.sha256 for one in files}}
 
 
@@ -136,7 +140,7 @@ def all_images(inventory: Inventory) -> list[str]:
     for addon in _named(inventory):
         version = chosen(addon, inventory)
         found += _images(documents_of(addon, version, inventory))
-        found += [render.image(image, inventory) for image in addon.images]
+        found += [render.image(image, inventory) for image in version.images]
     return [full_name(image) for image in found]
 
 

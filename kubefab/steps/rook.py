@@ -3,17 +3,8 @@
 from collections.abc import Callable
 
 from kubefab import downloads
-from kubefab.addons.addon import Manifest
-from kubefab.addons.rook import (
-    CLUSTER,
-    CLUSTER_TEST,
-    NAMESPACE,
-    ROOK,
-    cluster_documents,
-    cluster_manifest,
-    cluster_mark,
-    name_of,
-)
+from kubefab.addons.addon import Manifest, Version
+from kubefab.addons.rook import CEPHS, NAMESPACE, ROOK, cluster_documents, cluster_mark, name_of
 from kubefab.cluster import Cluster
 from kubefab.facts import EMPTY, Facts
 from kubefab.inventory import Inventory
@@ -62,24 +53,28 @@ def disks_of(inventory: Inventory) -> dict[str, tuple[str, ...]]:
     return {host.name: host.disks for host in inventory.hosts if host.disks and not host.absent}
 
 
+def _version(cluster: Cluster) -> Version:
+    return addons.chosen(ROOK, cluster.inventory)
+
+
 def _used(cluster: Cluster) -> Manifest:
     """What it was made of stays, however many nodes there are by now: the two are two clusters, by name."""
-    facts = cluster.facts(cluster.master)
+    facts, ceph = cluster.facts(cluster.master), CEPHS[_version(cluster).version]
     live, made = facts.cluster, facts.ceph.mark.split() if facts.ceph else []
     if len(made) > 1:
-        return CLUSTER if made[1] == name_of(CLUSTER) else CLUSTER_TEST
-    return cluster_manifest(len(addons.taking_pods(live)) if live else 0)
+        return ceph.cluster if made[1] == name_of(ceph.cluster) else ceph.cluster_test
+    return ceph.manifest(len(addons.taking_pods(live)) if live else 0)
 
 
 def _mark(cluster: Cluster) -> str:
-    return cluster_mark(_used(cluster), disks_of(cluster.inventory))
+    return cluster_mark(_version(cluster).version, _used(cluster), disks_of(cluster.inventory))
 
 
 def apply(host: Host, cluster: Cluster) -> None:
-    used = _used(cluster)
+    used, version = _used(cluster), _version(cluster)
     text = downloads.published(cluster.inventory, used.url, used.sha256, downloads.kept).decode()
-    documents = cluster_documents(text, disks_of(cluster.inventory), _mark(cluster))
-    named = addons.renamed(documents, ROOK, cluster.inventory)
+    documents = cluster_documents(text, CEPHS[version.version], disks_of(cluster.inventory), _mark(cluster))
+    named = addons.renamed(documents, version, cluster.inventory)
     host.change("kubectl.sh", *addons.APPLY, payload=addons.dumped(named))
 
 

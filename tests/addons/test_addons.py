@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubefab.addons import ADDONS, Addon, Manifest
+from kubefab.addons import ADDONS, Addon
 from kubefab.addons.addon import Document
-from kubefab.addons.rook import CLUSTER, CLUSTER_TEST, cluster_documents, cluster_mark
+from kubefab.addons.rook import CEPHS, cluster_documents, cluster_mark
 from kubefab.facts import ADDON
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,6 +28,11 @@ UPSTREAM = {
     },
 }
 
+OLD_ROOK = PUBLISHED / "raw.githubusercontent.com/rook/rook/v1.3.11/cluster/examples/kubernetes/ceph"
+ROOKS = {
+    "rook@1.20.6": [CAPTURED / "rook-operator.yaml"],
+    "rook@1.3.11": [OLD_ROOK / "common.yaml", OLD_ROOK / "operator.yaml"],
+}
 # By Ceph-CSI's operator, for those alone who set deployCsiAddons.
 NEVER_STARTED = {"quay.io/csiaddons/k8s-sidecar:v0.14.0"}
 
@@ -36,8 +41,7 @@ def documents(asked: str) -> list[Document]:
     name, _, wanted = asked.partition("@")
     version = ADDONS[name].version("1.37", wanted)
     assert version
-    text = (UPSTREAM | {"rook@1.20.6": CAPTURED / "rook-operator.yaml"})[asked].read_text()
-    return ADDONS[name].documents([text], version)
+    return ADDONS[name].documents([file.read_text() for file in ROOKS.get(asked) or [UPSTREAM[asked]]], version)
 
 
 def images(document: Document) -> list[str]:
@@ -74,12 +78,14 @@ def test_every_image_has_a_tag_that_stays(asked: str) -> None:
     assert [image for image in found if ":" not in image or image.endswith(":latest")] == []
 
 
-@pytest.mark.parametrize("asked", [*UPSTREAM, "rook@1.20.6"])
+@pytest.mark.parametrize("asked", [*UPSTREAM, *ROOKS])
 def test_no_image_is_named_anywhere_that_is_not_known_beforehand(asked: str) -> None:
     """Also in a ConfigMap, whose text is some operator's or another pod's."""
+    name, _, wanted = asked.partition("@")
+    (version,) = (one for one in ADDONS[name].versions if one.version == wanted)
     named = set(re.findall(r"[\w.-]+(?:/[\w.-]+)+:v?\d[\w.-]*", yaml.safe_dump_all(documents(asked))))
     known = {image for document in documents(asked) for image in images(document)}
-    assert named - known - NEVER_STARTED <= set(ADDONS[asked.partition("@")[0]].images)
+    assert named - known - NEVER_STARTED <= set(version.images)
 
 
 @pytest.mark.parametrize("asked", UPSTREAM)
@@ -99,6 +105,10 @@ def test_nothing_of_it_runs_on_a_master(asked: str) -> None:
         # Documented for none so new: the newest that reaches it, with a warning.
         ("kubernetes-dashboard", "1.37", "", "2.7.0"),
         ("kubernetes-dashboard", "1.18", "", "2.0.0"),
+        ("rook", "1.37", "", "1.20.6"),
+        ("rook", "1.22", "", "1.20.6"),
+        ("rook", "1.21", "", "1.3.11"),
+        ("rook", "1.17", "", "1.3.11"),
     ],
 )
 def test_the_version_goes_by_the_minor(addon: str, minor: str, wanted: str, found: str | None) -> None:
@@ -109,23 +119,34 @@ def test_the_version_goes_by_the_minor(addon: str, minor: str, wanted: str, foun
 @pytest.mark.parametrize("addon", ADDONS.values(), ids=lambda addon: addon.name)
 def test_every_manifest_is_pinned(addon: Addon) -> None:
     for version in addon.versions:
-        assert all(one.url.startswith("https://") and len(one.sha256) == 64 for one in version.manifests)
+        files = (*version.manifests, *version.apart)
+        assert all(one.url.startswith("https://") and len(one.sha256) == 64 for one in files)
 
 
-@pytest.mark.parametrize("used", [CLUSTER, CLUSTER_TEST], ids=["cluster", "cluster-test"])
+@pytest.mark.parametrize(
+    ("version", "folder", "prefix"), [("1.20.6", CAPTURED, "rook-"), ("1.3.11", OLD_ROOK, "")], ids=["1.20.6", "1.3.11"]
+)
+@pytest.mark.parametrize("nodes", [3, 2])
 def test_a_ceph_cluster_is_made_of_the_named_disks_and_no_other(
-    used: Manifest, golden: Callable[[str, str], None]
+    version: str, folder: Path, prefix: str, nodes: int, golden: Callable[[str, str], None]
 ) -> None:
+    used = CEPHS[version].manifest(nodes)
     name = used.url.rpartition("/")[2]
-    text = (CAPTURED / f"rook-{name}").read_bytes()
+    text = (folder / f"{prefix}{name}").read_bytes()
     assert hashlib.sha256(text).hexdigest() == used.sha256
-    disks = {"client": ["/dev/sdb"], "client2": ["/dev/sdb", "/dev/sdc"]}
-    documents = cluster_documents(text.decode(), disks, cluster_mark(used, disks))
-    golden(f"addons/rook-{name}", yaml.safe_dump_all(documents, sort_keys=False))
+    disks = {"client": ["/dev/sdb"], "client2": ["/dev/sdb", "/dev/disk/by-id/ata-1"]}
+    documents = cluster_documents(text.decode(), CEPHS[version], disks, cluster_mark(version, used, disks))
+    golden(f"addons/rook@{version}-{name}", yaml.safe_dump_all(documents, sort_keys=False))
+
+
+def test_an_old_rooks_files_are_those_that_are_pinned() -> None:
+    (version,) = (one for one in ADDONS["rook"].versions if one.version == "1.3.11")
+    sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in ROOKS["rook@1.3.11"]]
+    assert sums == [one.sha256 for one in version.manifests]
 
 
 def test_rooks_second_provisioner_does_not_wait_for_a_second_node() -> None:
     operator = (CAPTURED / "rook-operator.yaml").read_text()
-    (version,) = ADDONS["rook"].versions
+    version = ADDONS["rook"].versions[0]
     (found,) = [one for one in ADDONS["rook"].documents([operator], version) if one["kind"] == "OperatorConfig"]
     assert found["spec"]["driverSpecDefaults"]["controllerPlugin"]["replicas"] == 1

@@ -7,7 +7,7 @@ import pytest
 
 from kubefab import downloads
 from kubefab.addons import ADDONS, addon
-from kubefab.addons.rook import CLUSTER, CLUSTER_TEST
+from kubefab.addons.rook import CEPHS
 from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import MISSING, NO_CLUSTER, Step
@@ -118,7 +118,7 @@ def test_docker_is_asked_for_rooks_images_at_the_mirror_wherever_they_stand() ->
         HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n") + "mirrors: {quay.io: http://near:5000}\n"
     )
     text = (CAPTURED / "rook-operator.yaml").read_text()
-    renamed = json.dumps(addons.renamed(addon.parsed(text), ADDONS["rook"], made))
+    renamed = json.dumps(addons.renamed(addon.parsed(text), ADDONS["rook"].versions[0], made))
     assert "near:5000/cephcsi/cephcsi:v3.17.0" in renamed
     assert "quay.io/cephcsi/cephcsi:" not in renamed
 
@@ -176,7 +176,9 @@ def test_what_an_addon_starts_is_listed_wherever_upstream_names_it(
 
 def test_what_the_ceph_cluster_is_made_of_is_fetched_beforehand_too() -> None:
     named = inventory(HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, rook]\n"))
-    assert {one.url for one in (CLUSTER, CLUSTER_TEST)} <= set(addons.all_manifests(named))
+    assert {one.url for one in (CEPHS["1.20.6"].cluster, CEPHS["1.20.6"].cluster_test)} <= set(
+        addons.all_manifests(named)
+    )
 
 
 def test_all_images_and_manifests_of_what_hosts_yml_names_are_known_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:

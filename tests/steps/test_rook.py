@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kubefab.addons.rook import CLUSTER, CLUSTER_TEST, cluster_manifest, cluster_mark
+from kubefab.addons.rook import CEPHS, cluster_mark
 from kubefab.facts import Ceph, Facts
 from kubefab.releases import CONTROL_PLANE
 from kubefab.step import MISSING, Step
@@ -14,6 +14,7 @@ from tests.fakes import HOSTS, cluster, looked, step
 DISKS = HOSTS.replace("10.250.0.11, role: worker", "10.250.0.11, role: worker, disks: [/dev/sdb, /dev/sdc]")
 NAMED = DISKS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, rook]\n")
 MARK = "1.20.6 cluster-test client=/dev/sdb,/dev/sdc"
+CEPH = CEPHS["1.20.6"]
 READY = "the Ceph cluster is Ready, and healthy"
 
 
@@ -79,13 +80,13 @@ def test_a_node_that_has_disks_has_to_take_pods(taint: str, told: str | None) ->
     assert step(rook.deployed(made, made.master), "the nodes with disks take pods").gap(Facts()) == told
 
 
-@pytest.mark.parametrize(("nodes", "used"), [(1, CLUSTER_TEST), (2, CLUSTER_TEST), (3, CLUSTER)])
+@pytest.mark.parametrize(("nodes", "used"), [(1, CEPH.cluster_test), (2, CEPH.cluster_test), (3, CEPH.cluster)])
 def test_below_three_nodes_it_is_upstreams_cluster_for_fewer(nodes: int, used: object) -> None:
-    assert cluster_manifest(nodes) is used
+    assert CEPH.manifest(nodes) is used
 
 
 def test_the_mark_tells_of_what_the_ceph_cluster_was_made() -> None:
-    assert cluster_mark(CLUSTER_TEST, {"client": ["/dev/sdb", "/dev/sdc"]}) == MARK
+    assert cluster_mark("1.20.6", CEPH.cluster_test, {"client": ["/dev/sdb", "/dev/sdc"]}) == MARK
     assert Ceph(MARK).disks("client") == ["/dev/sdb", "/dev/sdc"]
     assert Ceph(MARK).disks("manager") == []
 
