@@ -8,6 +8,10 @@ NAMESPACE = "kubernetes-dashboard"
 
 
 def edit(document: Document) -> Iterator[Document]:
+    if document["kind"] == "Service":
+        # What upstream leaves out, API servers before 1.21 miss: kubernetes-sigs/structured-merge-diff#183.
+        for port in document["spec"]["ports"]:
+            port.setdefault("protocol", "TCP")
     if document["kind"] == "Deployment":
         # Off the master, as upstream's own comment on these lines says.
         document["spec"]["template"]["spec"].pop("tolerations", None)

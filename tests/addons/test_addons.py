@@ -145,6 +145,13 @@ def test_an_old_rooks_files_are_those_that_are_pinned() -> None:
     assert sums == [one.sha256 for one in version.manifests]
 
 
+@pytest.mark.parametrize("asked", ["kubernetes-dashboard@2.0.0", "kubernetes-dashboard@2.7.0", "rook@1.3.11"])
+def test_what_is_for_old_api_servers_names_every_ports_protocol(asked: str) -> None:
+    specs = [one["spec"] for one in documents(asked) if one["kind"] == "Service"]
+    specs += [pod for one in documents(asked) if images(one) for pod in one["spec"]["template"]["spec"]["containers"]]
+    assert [port for spec in specs for port in spec.get("ports", ()) if "protocol" not in port] == []
+
+
 def test_rooks_second_provisioner_does_not_wait_for_a_second_node() -> None:
     operator = (CAPTURED / "rook-operator.yaml").read_text()
     version = ADDONS["rook"].versions[0]
