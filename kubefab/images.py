@@ -64,8 +64,8 @@ def _by_a_fetched_kubeadm(cluster: Cluster, documents: str) -> list[str]:
     except HostError as error:
         raise KubefabError(f"{_NO_KUBEADM.format(version)}\n{error}\n{_ELSEWHERE}") from None
     proxy = b64encode(render.proxy(inventory)[render.APT_PROXY].encode()).decode()
+    source = (version, repository.url, repository.suite, keyring, proxy)
     for name in cluster.all_facts():
-        source = (version, repository.url, repository.suite, keyring, proxy)
         try:
             return cluster.hosts[name].ask("list-images.sh", *source, payload=documents, seconds=PULL_SECONDS).split()
         except HostError as error:

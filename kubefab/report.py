@@ -31,6 +31,9 @@ class Failure:
     title: str
     error: HostError
 
+    def __str__(self) -> str:
+        return f"{self.host}: {self.error.what}"
+
 
 @dataclass(frozen=True)
 class Running:
@@ -149,7 +152,7 @@ def _block(failure: Failure) -> str:
 
 def _unknown_keys(found: Sequence[Failure]) -> str:
     """One error for all hosts, and one command that accepts just the keys that were seen."""
-    seen = "\n".join(f"  {failure.host}: {failure.error.what}" for failure in found)
+    seen = "\n".join(f"  {failure}" for failure in found)
     lines: dict[str, dict[str, None]] = {}  # by known_hosts file; a jump host's key is seen by many
     for failure in found:
         lines.setdefault(failure.error.hint, {})[failure.error.lines] = None

@@ -123,7 +123,7 @@ def _away(run: Engine, who: str, *parts: str) -> list[str]:
     """Why those do not answer that do not, after a look at all."""
     with run.only_looking():
         run.look(who, *parts)
-        return [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+        return list(map(str, run.failures))
 
 
 def show_status(c: Context, *health: Subject, as_json: bool) -> None:
@@ -131,7 +131,7 @@ def show_status(c: Context, *health: Subject, as_json: bool) -> None:
     run = engine_of(c)
     with run.only_looking():
         hosts = run.look("all")
-        away = [f"{failure.host}: {failure.error.what}" for failure in run.failures]
+        away = list(map(str, run.failures))
         problems = list(away)
         changes = {host.name: run.cluster.facts(host).change for host in hosts}
         problems += [f"{name}: a change is going on: {change.title}" for name, change in changes.items() if change]

@@ -78,13 +78,13 @@ class Addon:
     def mark(self, version: Version) -> str:
         return f"{self.name} {version.version}"
 
-    def documents(self, texts: Iterable[str], version: Version) -> list[Document]:
+    def documents(self, texts: Iterable[str], mark: str) -> list[Document]:
         """What is applied, the marked workload last: once it is there, all of it is."""
         found = [document for text in texts for document in parsed(text)]
         edited = [*(made for document in found for made in self.edit(document)), *copy.deepcopy(self.extra)]
         marked = [document for document in edited if self._is_workload(document)]
         for document in marked:
-            document["metadata"].setdefault("annotations", {})[ADDON] = self.mark(version)
+            document["metadata"].setdefault("annotations", {})[ADDON] = mark
         return [document for document in edited if document not in marked] + marked
 
     def _is_workload(self, document: Document) -> bool:

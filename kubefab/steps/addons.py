@@ -79,7 +79,6 @@ def outside(addon: Addon, version: Version, minor: str) -> str:
 def apply(host: Host, addon: Addon, version: Version, inventory: Inventory) -> None:
     """In goes: new kinds before what is of them, and what carries the mark after all the rest was accepted."""
     documents = documents_of(addon, version, inventory)
-    documents[-1]["metadata"]["annotations"][ADDON] = mark(addon, version, inventory)
     kinds = [one for one in documents if one["kind"] == "CustomResourceDefinition"]
     rest = [one for one in documents if one not in kinds]
     if kinds:
@@ -98,8 +97,8 @@ def mark(addon: Addon, version: Version, inventory: Inventory) -> str:
 
 def documents_of(addon: Addon, version: Version, inventory: Inventory) -> list[Document]:
     """What is applied, with every image named as this cluster's runtime is asked for it."""
-    found: list[Document] = renamed(addon.documents(fetched(version, inventory), version), version, inventory)
-    return found
+    published = addon.documents(fetched(version, inventory), mark(addon, version, inventory))
+    return [renamed(document, version, inventory) for document in published]
 
 
 def renamed(document: Any, version: Version, inventory: Inventory) -> Any:

@@ -22,7 +22,7 @@ def steps(name: str) -> Callable[[Cluster, Host], list[Step]]:
             live = cluster.facts(host).cluster
             found = live.addons.get(name, "") if live else ""
             version = addon.version(cluster.release.minor, found) or addons.chosen(addon, cluster.inventory)
-            documents = addon.documents(addons.fetched(version, cluster.inventory), version)
+            documents = addon.documents(addons.fetched(version, cluster.inventory), addon.mark(version))
             host.change("kubectl.sh", *DELETE, "-f", "-", payload=addons.dumped(documents[::-1]))
 
         return [

@@ -41,7 +41,8 @@ def documents(asked: str) -> list[Document]:
     name, _, wanted = asked.partition("@")
     version = ADDONS[name].version("1.37", wanted)
     assert version
-    return ADDONS[name].documents([file.read_text() for file in ROOKS.get(asked) or [UPSTREAM[asked]]], version)
+    texts = [file.read_text() for file in ROOKS.get(asked) or [UPSTREAM[asked]]]
+    return ADDONS[name].documents(texts, ADDONS[name].mark(version))
 
 
 def images(document: Document) -> list[str]:
@@ -155,5 +156,6 @@ def test_what_is_for_old_api_servers_names_every_ports_protocol(asked: str) -> N
 def test_rooks_second_provisioner_does_not_wait_for_a_second_node() -> None:
     operator = (CAPTURED / "rook-operator.yaml").read_text()
     version = ADDONS["rook"].versions[0]
-    (found,) = [one for one in ADDONS["rook"].documents([operator], version) if one["kind"] == "OperatorConfig"]
+    documents = ADDONS["rook"].documents([operator], ADDONS["rook"].mark(version))
+    (found,) = [one for one in documents if one["kind"] == "OperatorConfig"]
     assert found["spec"]["driverSpecDefaults"]["controllerPlugin"]["replicas"] == 1

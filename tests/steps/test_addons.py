@@ -186,7 +186,7 @@ def test_all_images_and_manifests_of_what_hosts_yml_names_are_known_beforehand(m
     documents = [{"kind": "Deployment", "spec": {"template": {"spec": pod}}}, {"kind": "X", "spec": {"image": {}}}]
     named = inventory(HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, metrics-server]\n"))
     monkeypatch.setattr(addons, "fetched", lambda version, inventory: [])
-    monkeypatch.setattr(type(ADDONS["metrics-server"]), "documents", lambda self, texts, version: documents)
+    monkeypatch.setattr(type(ADDONS["metrics-server"]), "documents", lambda self, texts, mark: documents)
     assert addons.all_images(named) == [*network.images(named), "docker.io/r/a:1", "docker.io/r/b:1"]
     urls = [one.url for one in ADDONS["metrics-server"].versions[-1].manifests]
     assert set(addons.all_manifests(named)) == {*network.manifests(named), *urls}
