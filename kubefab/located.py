@@ -1,6 +1,7 @@
 """A YAML file as plain values, each with the line it stands on. Strict: no key twice, nothing endless."""
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,10 @@ def words(node: Node) -> str:
     kind = node.tag.removeprefix(TAG)
     value = "" if kind == "null" else shown(node.value)
     return WORDS[kind] + value if kind in WORDS else f"'{value}'"
+
+
+def one_of(found: object, choices: Iterable[str]) -> str:
+    """The choices, and the one that was probably meant."""
+    names = list(choices)
+    meant = get_close_matches(str(found), names, 1)
+    return ", ".join(names) + (f"; did you mean {meant[0]}?" if meant else "")

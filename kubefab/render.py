@@ -10,7 +10,8 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kubefab import releases
-from kubefab.inventory import ARGUMENTS, SANS, Host, Inventory
+from kubefab.inventory import Host, Inventory
+from kubefab.inventory.models import ARGUMENTS, SANS
 
 FILES = Path(__file__).parent.parent / "files"
 TEMPLATES = Environment(

@@ -1,0 +1,5 @@
+"""Prints hosts.schema.json: `python -m kubefab.inventory`."""
+
+from kubefab.inventory import schema
+
+print(schema(), end="")

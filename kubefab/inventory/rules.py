@@ -1,0 +1,139 @@
+"""What is wrong between values of hosts.yml that are right, each by itself."""
+
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from kubefab import releases
+from kubefab.addons import ADDONS, Addon
+from kubefab.inventory.models import ADDON_CHOICES, NETWORK, Cluster
+from kubefab.located import Loc, Values, shown
+
+Problem = tuple[Loc, str, str]  # where, what was found, what is allowed
+# Fields of kubeadm that kubefab goes by itself: one who wrote them here would have half a cluster of each.
+TOLD_ELSEWHERE = {
+    "ClusterConfiguration.kubernetesVersion": "`cluster.kubernetes` says it",
+    "ClusterConfiguration.networking.podSubnet": "`cluster.pod_subnet` says it",
+    "ClusterConfiguration.networking.serviceSubnet": "`cluster.service_subnet` says it",
+    "InitConfiguration.localAPIEndpoint.bindPort": "it is 6443 everywhere",
+    "InitConfiguration.nodeRegistration.name": "the name under `hosts` says it",
+    "InitConfiguration.nodeRegistration.criSocket": "`cluster.runtime` says it",
+    "JoinConfiguration.nodeRegistration.name": "the name under `hosts` says it",
+    "JoinConfiguration.nodeRegistration.criSocket": "`cluster.runtime` says it",
+}
+# Prefixes that kubeadm takes: 2**16 nodes at most, a /24 for each; 2**20 services at most, 10 at least.
+BITS = {"pod_subnet": (8, 24), "service_subnet": (12, 28)}
+
+
+def contradictions(values: Values) -> Iterator[Problem]:
+    """Every problem between these values; those that are wrong by themselves are None."""
+    for rule in (_same_addresses, _roles, _networks, _addons, _packages, _registries, _runtime, _repository, _fields):
+        yield from rule(values)
+
+
+def _of_hosts(values: Values, field: str) -> dict[str, Any]:
+    column = {loc[1]: value for loc, value in values.items() if loc[:1] == ("hosts",) and loc[2:] == (field,)}
+    return {str(name): value for name, value in column.items() if value is not None}
+
+
+def _same_addresses(values: Values) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name, address in _of_hosts(values, "address").items():
+        if first.setdefault(address, name) != name:
+            yield ("hosts", name, "address"), f"'{address}', as for {first[address]}", "one of its own"
+
+
+def _roles(values: Values) -> Iterator[Problem]:
+    roles = _of_hosts(values, "role")
+    masters = [name for name, role in roles.items() if role == "master"]
+    if len(masters) > 1:
+        yield ("hosts", masters[1], "role"), f"{len(masters)} masters: {', '.join(masters)}", "for now one"
+    if roles and not masters and len(roles) == len(values[("hosts",)] or ()):
+        yield ("hosts",), "no master", "one host with role: master"
+    for name in _of_hosts(values, "schedulable"):
+        if roles.get(name) == "worker":
+            yield ("hosts", name, "schedulable"), "it on a worker", "only on a master"
+    for name, absent in _of_hosts(values, "absent").items():
+        if absent and roles.get(name) == "master":
+            yield ("hosts", name, "absent"), "it on a master", "only on a worker"
+
+
+def _networks(values: Values) -> Iterator[Problem]:
+    networks = {}
+    for field, (widest, narrowest) in BITS.items():
+        info = Cluster.model_fields[field]
+        text = values.get(("cluster", field), info.default)
+        if text and widest <= IPv4Network(text).prefixlen <= narrowest:
+            networks[field] = IPv4Network(text)
+        elif text:
+            yield ("cluster", field), f"'{text}'", str(info.description)
+    pods, services = networks.get("pod_subnet"), networks.get("service_subnet")
+    if pods and services and pods.overlaps(services):
+        yield ("cluster", "pod_subnet"), f"'{pods}', over service_subnet '{services}'", "networks apart"
+    for name, address in _of_hosts(values, "address").items():
+        for field, network in networks.items():
+            if IPv4Address(address) in network:
+                yield ("hosts", name, "address"), f"'{address}', within {field} '{network}'", "one outside it"
+
+
+def _addons(values: Values) -> Iterator[Problem]:
+    named = values.get(("cluster", "addons"))
+    if not isinstance(named, list) or not all(name in ADDON_CHOICES for name in named):
+        return
+    names = [name.partition("@")[0] for name in named]
+    if NETWORK not in names:
+        yield ("cluster", "addons"), f"no {NETWORK}", "it among them: without a pod network no node becomes Ready"
+    if twice := [name for name in names if names.count(name) > 1]:
+        yield ("cluster", "addons"), f"{twice[0]} twice", "each once"
+    version = str(values.get(("cluster", "kubernetes")) or "")
+    for name in named if releases.known(version) else ():
+        if addon := ADDONS.get(name.partition("@")[0]):
+            yield from _reach(addon, name.partition("@")[2], releases.release(version).minor)
+
+
+def _reach(addon: Addon, wanted: str, minor: str) -> Iterator[Problem]:
+    found = addon.version(minor, wanted)
+    if found is None or not found.reaches(minor):
+        pinned = " or ".join(f"{one.version} with {one.minors}" for one in addon.versions)
+        yield ("cluster", "addons"), f"{addon.name} with Kubernetes {minor}", pinned
+
+
+def _packages(values: Values) -> Iterator[Problem]:
+    for loc, value in values.items():
+        if loc[:1] == ("mirrors",) and "//pkgs.k8s.io/" in str(loc[1:2]) and str(value).startswith("file:"):
+            yield loc, f"'{shown(value)}'", "for packages a URL that the hosts themselves can ask"
+
+
+def _registries(values: Values) -> Iterator[Problem]:
+    for loc, value in values.items():
+        if loc[:1] != ("mirrors",) or "://" in str(loc[1:2]):
+            continue
+        if loc[2:] == ("key",) and value:
+            yield loc, "it for a registry", "only for a URL"
+        if loc[2:] in ((), ("url",)) and isinstance(value, str) and re.search("^file:|//[^/]+/.", value):
+            yield loc, f"'{shown(value)}'", "for a registry a URL without a path"
+
+
+def _runtime(values: Values) -> Iterator[Problem]:
+    version = values.get(("cluster", "kubernetes"))
+    runtime = values.get(("cluster", "runtime"), Cluster.model_fields["runtime"].default)
+    if version and runtime and runtime not in (allowed := releases.release(version).runtimes):
+        yield ("cluster", "runtime"), f"'{runtime}' for Kubernetes {version}", ", ".join(allowed)
+
+
+def _repository(values: Values) -> Iterator[Problem]:
+    version = values.get(("cluster", "kubernetes"))
+    if not version or releases.release(version).published or values.get(("bundle",)):
+        return
+    urls = [repository.url for repository in releases.release(version).repositories]
+    mirrors = [str(loc[1]) for loc in values if loc[:1] == ("mirrors",) and loc[1:]]
+    if not any(url.startswith(mirror) for url in urls for mirror in mirrors):
+        allowed = f"one that mirrors has a repository for, at {' or '.join(urls)}: both have none of it any more"
+        yield ("cluster", "kubernetes"), f"'{version}'", allowed
+
+
+def _fields(values: Values) -> Iterator[Problem]:
+    for field, told in TOLD_ELSEWHERE.items():
+        if values.get(loc := ("cluster", "kubeadm", *field.split("."))) is not None:
+            yield loc, "it", f"none here: {told}"
