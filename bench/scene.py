@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from kubefab import render
+from kubefab import kubeadm, mirrors, render
 from kubefab.inventory import Host, Inventory
 from kubefab.releases import KEY, release
 from kubefab.steps import network
@@ -34,7 +34,7 @@ def prepare(folder: Path, inventory: Inventory) -> None:
     write_tree(folder / "system", {**render.containerd(inventory), **render.kernel()})
     write_tree(folder / "kubernetes", {**render.apt(inventory), **render.completion()})
     (folder / "ssh_config").write_text("".join(ssh_config(folder, host) for host in inventory.hosts))
-    (folder / "init.yaml").write_text(render.init_documents(inventory, inventory.master))
+    (folder / "init.yaml").write_text(kubeadm.init_documents(inventory, inventory.master))
     for host in inventory.hosts:
         (folder / f"join-{host.name}.yaml").write_text(join_document(inventory, host))
     (folder / "values.sh").write_text(shell(values(inventory)))
@@ -56,23 +56,23 @@ def ssh_config(folder: Path, host: Host) -> str:
 
 def join_document(inventory: Inventory, host: Host) -> str:
     """kubefab's own, but with discovery by token as `kubeadm token create` offers it."""
-    document = yaml.safe_load(render.join_documents(inventory, host, "TOKEN", ""))
-    server = f"{render.endpoint(inventory)}:{render.API_PORT}"
+    document = yaml.safe_load(kubeadm.join_documents(inventory, host, "TOKEN", ""))
+    server = f"{kubeadm.endpoint(inventory)}:{kubeadm.API_PORT}"
     by_token = {"token": "TOKEN", "apiServerEndpoint": server, "caCertHashes": ["CA_HASH"]}
     return yaml.safe_dump({**document, "discovery": {"bootstrapToken": by_token}}, sort_keys=False)
 
 
 def values(inventory: Inventory) -> dict[str, str]:
-    repository, own_key = render.repository(inventory)
+    repository, own_key = mirrors.repository(inventory)
     flannel = release(inventory.cluster.kubernetes).flannel
     return {
         "version": inventory.cluster.kubernetes,
         "address": str(inventory.master.address),
-        "endpoint": render.endpoint(inventory),
+        "endpoint": kubeadm.endpoint(inventory),
         "repository": repository.url,
         "key": own_key or KEY,
         "keyring": render.KEYRING,
-        "flannel": render.mirrored(network.MANIFEST.format(flannel.version), inventory)[0],
+        "flannel": mirrors.mirrored(network.MANIFEST.format(flannel.version), inventory)[0],
         "flannel_sha256": flannel.sha256,
         "pod_subnet": str(inventory.cluster.pod_subnet),
     }

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from invoke.exceptions import ThreadException
 
+from kubefab.kubeadm import API_PORT
 from kubefab.remote import Host
-from kubefab.render import API_PORT
 
 SECONDS = 5
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import tenacity
 
-from kubefab import bundle, releases, render
+from kubefab import bundle, mirrors, releases
 from kubefab.errors import HostError
 from kubefab.inventory import Inventory
 
@@ -88,7 +88,7 @@ def published(inventory: Inventory, url: str, sha256: str, get: Callable[[str, s
     """A pinned file: out of hosts.yml's bundle, or from its public address or that one's mirror."""
     if inventory.bundle:
         return checked(url, bundle.read(inventory.bundle, bundle.place(url)), sha256)
-    return (get or pinned)(render.mirrored(url, inventory)[0], sha256)
+    return (get or pinned)(mirrors.mirrored(url, inventory)[0], sha256)
 
 
 def key(url: str, fingerprint: str) -> bytes:
@@ -107,7 +107,7 @@ def key(url: str, fingerprint: str) -> bytes:
 
 def repository_key(inventory: Inventory) -> bytes:
     """What the apt repository of the wanted minor is signed with, or its mirror."""
-    repository, own = render.repository(inventory)
+    repository, own = mirrors.repository(inventory)
     return key(repository.key, own or releases.KEY)
 
 

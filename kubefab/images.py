@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 
-from kubefab import bundle, carry, downloads, render
+from kubefab import bundle, carry, downloads, kubeadm, mirrors, render, runtimes
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Facts, Package
@@ -23,7 +23,7 @@ INCOMING = "/var/lib/kubefab-images"
 
 def there(inventory: Inventory, facts: Facts) -> set[str]:
     """The images that the kubelet's runtime has. Docker leaves out what goes without saying in a name."""
-    return {full_name(image) for image in (facts.docker_images if render.by_docker(inventory) else facts.images)}
+    return {full_name(image) for image in (facts.docker_images if runtimes.by_docker(inventory) else facts.images)}
 
 
 def needed(cluster: Cluster, addons: Addons, inventory: Inventory | None = None) -> list[str]:
@@ -38,7 +38,7 @@ def needed(cluster: Cluster, addons: Addons, inventory: Inventory | None = None)
 def _of_kubernetes(cluster: Cluster, inventory: Inventory) -> list[str]:
     """Said by kubeadm: that of a host, the one that made the bundle, or one that a host fetches for it."""
     version = inventory.cluster.kubernetes
-    documents = render.init_documents(inventory, inventory.master)
+    documents = kubeadm.init_documents(inventory, inventory.master)
     for name, facts in cluster.all_facts().items():
         if facts.packages.get("kubeadm", Package("un")).version.startswith(f"{version}-"):
             return cluster.hosts[name].ask("list-images.sh", payload=documents).split()
@@ -57,7 +57,7 @@ def _of_the_bundle(path: Path, version: str) -> list[str]:
 def _by_a_fetched_kubeadm(cluster: Cluster, documents: str) -> list[str]:
     """Asked before anything is installed, on the first host that can fetch one."""
     inventory = cluster.inventory
-    version, (repository, _) = inventory.cluster.kubernetes, render.repository(inventory)
+    version, (repository, _) = inventory.cluster.kubernetes, mirrors.repository(inventory)
     errors = []
     try:
         keyring = b64encode(downloads.repository_key(inventory)).decode()

@@ -22,8 +22,8 @@ from kubefab.converge import Engine, Stop, Subject
 from kubefab.errors import KubefabError
 from kubefab.facts import Facts
 from kubefab.inventory import Inventory
+from kubefab.kubeadm import API_PORT
 from kubefab.remote import Host
-from kubefab.render import API_PORT
 
 if TYPE_CHECKING:
     from kubefab.images import Addons

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kubefab import bundle, carry, downloads, render
+from kubefab import bundle, carry, downloads, mirrors
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Facts
 from kubefab.inventory import parse
@@ -328,4 +328,4 @@ def test_images_that_came_from_a_mirror_are_in_the_bundle_by_their_own_names(
 
 def test_with_a_bundle_images_have_their_own_names(tmp_path: Path) -> None:
     mirrored, bundled = (inventory(text) for text in (MIRRORED, f"{MIRRORED}bundle: {of_docker(tmp_path)}\n"))
-    assert [render.image("r/a:1", one) for one in (mirrored, bundled)] == ["near:5000/a:1", "r/a:1"]
+    assert [mirrors.image("r/a:1", one) for one in (mirrored, bundled)] == ["near:5000/a:1", "r/a:1"]

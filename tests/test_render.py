@@ -7,7 +7,7 @@ import pytest
 import yaml
 from jinja2 import UndefinedError
 
-from kubefab import render
+from kubefab import kubeadm, mirrors, render
 from tests.fakes import HOSTS, inventory
 
 Golden = Callable[[str, str], None]
@@ -45,12 +45,12 @@ TOKEN, DISCOVERY = "abcdef.0123456789abcdef", "/run/kubefab/discovery.conf"
 
 def init(hosts: str) -> str:
     found = inventory(hosts)
-    return render.init_documents(found, found.master)
+    return kubeadm.init_documents(found, found.master)
 
 
 def join(hosts: str) -> str:
     found = inventory(hosts)
-    return render.join_documents(found, found.host("client"), TOKEN, DISCOVERY)
+    return kubeadm.join_documents(found, found.host("client"), TOKEN, DISCOVERY)
 
 
 def document(text: str, kind: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def test_files_are_as_they_were_read_last(golden: Golden, folder: str, texts: di
         ("join-v1beta4.yaml", join(HOSTS)),
         ("join-v1beta4-overlaid.yaml", join(OVERLAID)),
         ("join-v1beta3-overlaid.yaml", join(OLD)),
-        ("discovery.conf", render.discovery("https://lab.kubefab.internal:6443", "Q0VSVA==")),
+        ("discovery.conf", kubeadm.discovery("https://lab.kubefab.internal:6443", "Q0VSVA==")),
     ],
 )
 def test_documents_are_as_they_were_read_last(golden: Golden, name: str, text: str) -> None:
@@ -110,10 +110,10 @@ def test_every_file_says_who_wrote_it() -> None:
 
 def test_docker_asks_a_mirror_by_its_name() -> None:
     assert (
-        render.image("ghcr.io/flannel-io/flannel:v1", inventory(DOCKER)) == "mirror.example.org/flannel-io/flannel:v1"
+        mirrors.image("ghcr.io/flannel-io/flannel:v1", inventory(DOCKER)) == "mirror.example.org/flannel-io/flannel:v1"
     )
-    assert render.image("quay.io/a/b:1", inventory(DOCKER)) == "quay.io/a/b:1"
-    assert render.image("ghcr.io/a/b:1", inventory(MIRRORED)) == "ghcr.io/a/b:1"
+    assert mirrors.image("quay.io/a/b:1", inventory(DOCKER)) == "quay.io/a/b:1"
+    assert mirrors.image("ghcr.io/a/b:1", inventory(MIRRORED)) == "ghcr.io/a/b:1"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_the_paths_that_are_looked_at_are_those_that_are_written() -> None:
     ],
 )
 def test_the_longest_mirror_prefix_wins_and_brings_its_own_key(url: str, instead: tuple[str, str | None]) -> None:
-    assert render.mirrored(url, inventory(MIRRORED)) == instead
+    assert mirrors.mirrored(url, inventory(MIRRORED)) == instead
 
 
 def test_the_sandbox_image_comes_from_where_the_others_do() -> None:
@@ -237,14 +237,14 @@ def test_a_join_carries_its_token_and_the_file_that_says_whom_to_trust() -> None
 def test_overlays_are_left_as_they_are_in_the_inventory() -> None:
     found = inventory(OVERLAID)
     before = repr(found.cluster.kubeadm)
-    render.init_documents(found, found.master)
+    kubeadm.init_documents(found, found.master)
     assert repr(found.cluster.kubeadm) == before
 
 
 @pytest.mark.parametrize(("version", "patched"), [("1.30.0", False), ("1.31.0", True)])
 def test_coredns_is_patched_by_kubeadm_where_it_can_be(version: str, patched: bool) -> None:
     wanted = inventory(HOSTS.replace("1.37.2", version))
-    assert ("directory: /run/p" in render.dns_documents(wanted, wanted.master, "/run/p")) is patched
+    assert ("directory: /run/p" in kubeadm.dns_documents(wanted, wanted.master, "/run/p")) is patched
 
 
 OLD_MIRROR = (
@@ -256,7 +256,7 @@ def test_a_mirror_of_the_old_repository_is_asked_for_old_releases_as_that_was_la
     wanted = inventory(GUIDE.partition("mirrors:")[0] + OLD_MIRROR)
     source = render.apt(wanted)["/etc/apt/sources.list.d/kubernetes.list"].splitlines()[-1]
     assert source == f"deb [signed-by={render.KEYRING}] http://near/apt/ kubernetes-xenial main"
-    assert render.repository(wanted)[0].key == "http://key/apt/doc/apt-key.gpg"
+    assert mirrors.repository(wanted)[0].key == "http://key/apt/doc/apt-key.gpg"
 
 
 def test_a_mirror_of_the_old_repository_is_not_asked_for_new_releases() -> None:

@@ -225,6 +225,11 @@ class Inventory(_Strict):
     hosts: tuple[Host, ...]
 
     @property
+    def release(self) -> releases.Release:
+        """What this minor of Kubernetes is like."""
+        return releases.release(self.cluster.kubernetes)
+
+    @property
     def master(self) -> Host:
         """The first master."""
         return next(host for host in self.hosts if host.role == "master")

@@ -1,0 +1,154 @@
+"""The documents that kubeadm reads, with hosts.yml's own fields over ours. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from kubefab import releases
+from kubefab.inventory import Host, Inventory
+from kubefab.inventory.models import ARGUMENTS, SANS
+from kubefab.mirrors import image
+from kubefab.runtimes import cri_socket, through_cri_dockerd
+
+API_PORT = 6443
+DOMAIN = ".kubefab.internal"
+
+
+def endpoint(inventory: Inventory) -> str:
+    """The control plane's name, the same from the first day, so that one master can become three."""
+    return inventory.cluster.name + DOMAIN
+
+
+def init_documents(inventory: Inventory, host: Host) -> str:
+    """What `kubeadm init --config` reads."""
+    return _dump(inventory, [_init(inventory, host), _cluster(inventory, host), _kubelet(inventory), _proxy()])
+
+
+def dns_documents(inventory: Inventory, host: Host, patches: str) -> str:
+    """What `kubeadm init phase addon coredns --config` reads; `patches`: the folder with ours for CoreDNS."""
+    ours = {"patches": {"directory": patches}} if inventory.release.patches_dns else {}
+    return _dump(inventory, [{**_init(inventory, host), **ours}, _cluster(inventory, host)])
+
+
+def join_documents(inventory: Inventory, host: Host, token: str, discovery: str) -> str:
+    """What `kubeadm join --config` reads; `discovery` is the path of a kubeconfig on the host."""
+    join = {
+        "apiVersion": _api(inventory),
+        "kind": "JoinConfiguration",
+        "discovery": {"file": {"kubeConfigPath": discovery}, "tlsBootstrapToken": token},
+        "nodeRegistration": _registration(inventory, host),
+    }
+    return _dump(inventory, [join])
+
+
+def discovery(server: str, ca: str) -> str:
+    """A kubeconfig that says where the control plane is and whom to trust (`ca`: base64), and no more.
+
+    Like kubeadm's own cluster-info its one cluster has no name, so that it needs no context.
+    """
+    cluster = {"server": server, "certificate-authority-data": ca}
+    document = {"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": cluster}]}
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def _api(inventory: Inventory) -> str:
+    return f"kubeadm.k8s.io/{inventory.release.api}"
+
+
+def _registration(inventory: Inventory, host: Host) -> dict[str, Any]:
+    # Where a host has several addresses the kubelet would choose one by itself: kubernetes/kubeadm#203
+    arguments = {"node-ip": str(host.address)}
+    return {"name": host.name, "criSocket": cri_socket(inventory), "kubeletExtraArgs": arguments}
+
+
+def _init(inventory: Inventory, host: Host) -> dict[str, Any]:
+    return {
+        "apiVersion": _api(inventory),
+        "kind": "InitConfiguration",
+        # kubeadm always makes one token; ours are minted for each join, this one shall not outlive init by much.
+        "bootstrapTokens": [{"ttl": "1m0s"}],
+        "localAPIEndpoint": {"advertiseAddress": str(host.address), "bindPort": API_PORT},
+        "nodeRegistration": _registration(inventory, host),
+    }
+
+
+def _cluster(inventory: Inventory, host: Host) -> dict[str, Any]:
+    cluster = inventory.cluster
+    return {
+        "apiVersion": _api(inventory),
+        "kind": "ClusterConfiguration",
+        "clusterName": cluster.name,
+        "kubernetesVersion": f"v{cluster.kubernetes}",
+        **_images(inventory),
+        "controlPlaneEndpoint": f"{endpoint(inventory)}:{API_PORT}",
+        "networking": {"podSubnet": str(cluster.pod_subnet), "serviceSubnet": str(cluster.service_subnet)},
+        # localhost, for the health check through a tunnel; kubeadm adds the name, the address and the endpoint.
+        "apiServer": {"certSANs": ["localhost", "127.0.0.1", str(host.address)]},
+    }
+
+
+def _images(inventory: Inventory) -> dict[str, Any]:
+    """Where images come from, if it is not where kubeadm looks by itself."""
+    repository = image(releases.REGISTRY, inventory)
+    if repository == inventory.release.registry:
+        return {}
+    # kubeadm knows of CoreDNS's folder in its own registry alone.
+    return {"imageRepository": repository, "dns": {"imageRepository": repository + inventory.release.coredns}}
+
+
+def _kubelet(inventory: Inventory) -> dict[str, Any]:
+    gates = inventory.release.gates_with_docker if through_cri_dockerd(inventory) else ()
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "cgroupDriver": "systemd",
+        **({"featureGates": dict.fromkeys(gates, False)} if gates else {}),
+    }
+
+
+def _proxy() -> dict[str, Any]:
+    return {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration"}
+
+
+def _dump(inventory: Inventory, documents: list[dict[str, Any]]) -> str:
+    lists = inventory.release.lists_arguments
+    overlays = inventory.cluster.kubeadm
+    merged = [_merge(_merge({}, one, lists), overlays.get(one["kind"], {}), lists) for one in documents]
+    return yaml.safe_dump_all(merged, sort_keys=False)
+
+
+def _merge(ours: Mapping[str, Any], theirs: Mapping[str, Any], lists: bool) -> dict[str, Any]:
+    """hosts.yml's word over ours: mappings key by key, arguments name by name, anything else as a whole."""
+    merged = dict(ours)
+    for key, value in theirs.items():
+        if key in ARGUMENTS:
+            merged[key] = _arguments(ours.get(key, {}), value, lists)
+        elif key == SANS:  # without ours, the certificate would not do for the names we use
+            merged[key] = [*ours.get(key, ()), *value]
+        elif isinstance(value, Mapping):
+            below = ours.get(key)
+            merged[key] = _merge(below if isinstance(below, Mapping) else {}, value, lists)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _arguments(ours: Any, theirs: Any, lists: bool) -> Any:
+    """As a list, in which a name may stand twice, or as the map that kubeadm wanted before v1beta4."""
+    told = _pairs(theirs)
+    named = {name for name, _ in told}
+    pairs = [pair for pair in _pairs(ours) if pair[0] not in named] + told
+    return [{"name": name, "value": value} for name, value in pairs] if lists else dict(pairs)
+
+
+def _pairs(arguments: Any) -> list[tuple[str, str]]:
+    """Arguments as hosts.yml may write them, as a map or as v1beta4's list."""
+    if isinstance(arguments, Mapping):
+        return [(name, _text(value)) for name, value in arguments.items()]
+    return [(argument["name"], _text(argument["value"])) for argument in arguments]
+
+
+def _text(value: Any) -> str:
+    """An argument's value as kubeadm wants it: text, and a YAML boolean in Go's spelling."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
