@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from invoke.exceptions import ThreadException
 
+from kubefab.host import Host
 from kubefab.kubeadm import API_PORT
-from kubefab.remote import Host
 
 SECONDS = 5
 

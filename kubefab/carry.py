@@ -6,7 +6,8 @@ import tarfile
 from pathlib import Path
 
 from kubefab.errors import HostError
-from kubefab.remote import Host, fed
+from kubefab.host import Host
+from kubefab.programs import fed
 
 CHUNK = 1 << 18
 RECEIVE = 'umask 077; mkdir -p "${1%/*}"; cat >"$1"'

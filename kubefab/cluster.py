@@ -8,9 +8,12 @@ from dataclasses import replace
 from kubefab import facts, releases, render
 from kubefab.errors import KubefabError
 from kubefab.facts import ClusterFacts, Facts
+from kubefab.host import Host
 from kubefab.inventory import Inventory
+from kubefab.log import Log
 from kubefab.releases import Release
-from kubefab.remote import Host, Link, Log, Sudo
+from kubefab.ssh import Link
+from kubefab.sudo import Sudo
 
 # A change that still goes on is looked for first: what it is about to change is looked at after it.
 PARTS = ("change", "system", "files", "packages", "services", "runtime", "node")

@@ -16,7 +16,7 @@ import tenacity
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, KubefabError, Silent
 from kubefab.facts import clock_time
-from kubefab.remote import Host, busy
+from kubefab.host import Host, busy
 from kubefab.report import Failure, Report
 from kubefab.step import MISSING, NO_CLUSTER, Step
 

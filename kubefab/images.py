@@ -11,8 +11,8 @@ from kubefab import bundle, carry, downloads, kubeadm, mirrors, render, runtimes
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Facts, Package
+from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.remote import Host
 from kubefab.step import MISSING, Gap
 
 PULL_SECONDS = 900

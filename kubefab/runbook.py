@@ -21,9 +21,9 @@ from kubefab.addons.addon import ADMIN, Page
 from kubefab.converge import Engine, Stop, Subject
 from kubefab.errors import KubefabError
 from kubefab.facts import Facts
+from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import API_PORT
-from kubefab.remote import Host
 
 if TYPE_CHECKING:
     from kubefab.images import Addons
@@ -48,7 +48,7 @@ def engine(dry: bool) -> Engine:
     """The one engine of this run, for the cluster of hosts.yml, or of the file that INV_HOSTS names."""
     from kubefab import api, inventory
     from kubefab.cluster import Cluster
-    from kubefab.remote import Log
+    from kubefab.log import Log
 
     # Needed as soon as there is a cluster, and imported while the hosts are still being reached.
     threading.Thread(target=import_module, args=("requests",), daemon=True).start()

@@ -12,7 +12,7 @@ from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Package, Unit
 
 if TYPE_CHECKING:
-    from kubefab.remote import Host
+    from kubefab.host import Host
 
 Gap = Callable[[Facts], str | None]
 Close = Callable[["Host"], None]

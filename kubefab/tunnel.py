@@ -11,7 +11,7 @@ from typing import Any
 import paramiko
 
 from kubefab.errors import HostError, KubefabError
-from kubefab.remote import CONNECT_SECONDS, Link
+from kubefab.ssh import CONNECT_SECONDS, Link
 
 Address = tuple[str, int]
 

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2154  # $program and $payload are set by kubefab/remote.py, in front of this text
+# shellcheck shell=sh disable=SC2154  # $program and $payload are set by kubefab/host.py, in front of this text
 # Makes one change so that it survives its caller: should the connection be lost, it runs on to its end,
 # and /run/kubefab/change, locked for as long, tells the next run that it does.
 # usage: change.sh TITLE ARG…    $program: the script's text; $payload: its standard input, in base64

@@ -1,9 +1,14 @@
 """What the fast tests share: the golden files' switch, and no state left behind in anybody's home."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from kubefab.host import Host
+from kubefab.sudo import SUDO_PASSWORD
+from tests import sshd
+from tests.sshd import Sshd
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -24,3 +29,20 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == file.read_text(), f"unlike {file}; is it better? pytest --update-golden"
 
     return compare
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
+    """An SSH server on this computer; nothing that its client tries again is waited for."""
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+    monkeypatch.delenv(SUDO_PASSWORD, raising=False)
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with sshd.running(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def host(server: Sshd) -> Iterator[Host]:
+    """That server as a host where we are root."""
+    with sshd.connected(server) as connected:
+        yield connected

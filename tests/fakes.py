@@ -9,8 +9,9 @@ from pathlib import Path
 
 from kubefab.cluster import Cluster
 from kubefab.errors import KubefabError
+from kubefab.host import LOOK_SECONDS, Host
 from kubefab.inventory import Inventory, parse
-from kubefab.remote import LOOK_SECONDS, Host, Log
+from kubefab.log import Log
 from kubefab.step import Step
 
 HOSTS = """\

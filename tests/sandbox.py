@@ -12,7 +12,7 @@ from functools import cache
 
 import pytest
 
-from kubefab.remote import SCRIPTS
+from kubefab.programs import SCRIPTS
 
 # A caller that ignores hangups, as nohup makes it, would hand that down to every shell.
 _SIGNALS = ("env", "--default-signal")

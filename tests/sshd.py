@@ -12,7 +12,11 @@ from subprocess import PIPE
 
 import paramiko
 
-from kubefab.inventory import Host, parse
+from kubefab import inventory
+from kubefab.host import Host
+from kubefab.log import Log
+from kubefab.ssh import Link
+from kubefab.sudo import Sudo
 
 ADDRESS = "127.0.0.1"
 HOST_KEY, OTHER_KEY, USER_KEY = (paramiko.ECDSAKey.generate() for _ in range(3))
@@ -43,14 +47,14 @@ class Sshd:
         file.write_text(f"#!/bin/sh\n{text}\n")
         file.chmod(0o755)
 
-    def host(self, user: str = "root") -> Host:
+    def host(self, user: str = "root") -> inventory.Host:
         """This server as a machine of hosts.yml. (Its address is none that an inventory may have.)"""
         text = (
             "cluster: {name: lab, kubernetes: 1.37.2}\n"
             f"ssh: {{user: {user}, port: {self.port}, key: {self.folder}/key, known_hosts: {self.known_hosts}}}\n"
             "hosts: {manager: {address: 10.0.0.1, role: master}}\n"
         )
-        return parse(text, Path("hosts.yml")).hosts[0].model_copy(update={"address": ADDRESS})
+        return inventory.parse(text, Path("hosts.yml")).hosts[0].model_copy(update={"address": ADDRESS})
 
 
 class _Server(paramiko.ServerInterface):
@@ -128,3 +132,12 @@ def _serve(listening: socket.socket, sshd: Sshd) -> None:
             transport.start_server(server=_Server(sshd))
         except (paramiko.SSHException, EOFError):
             continue  # a client that does not like our key
+
+
+@contextmanager
+def connected(server: Sshd, user: str = "root") -> Iterator[Host]:
+    """The server as a host of a cluster, whose log is below the server's folder."""
+    wanted = server.host(user)
+    link = Link(wanted, Sudo())
+    yield Host(wanted, link, Log(server.folder / "state" / "logs"), "swap is off")
+    link.close()

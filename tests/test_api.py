@@ -17,7 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from kubefab import api
-from kubefab.remote import Host, Link, Log, Sudo
+from kubefab.host import Host
+from kubefab.log import Log
+from kubefab.ssh import Link
+from kubefab.sudo import Sudo
 from tests.fakes import inventory
 
 

@@ -9,8 +9,8 @@ import pytest
 from kubefab import bundle, carry, downloads, mirrors
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Facts
+from kubefab.host import Host
 from kubefab.inventory import parse
-from kubefab.remote import Host
 from kubefab.step import MISSING
 from kubefab.steps import bundle as steps
 from kubefab.steps import network, packages, runtime

@@ -2,33 +2,17 @@
 
 import hashlib
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kubefab import carry, remote
+from kubefab import carry
 from kubefab.errors import HostError
-from kubefab.remote import Host, Link, Log, Sudo
-from tests import sshd
-from tests.sshd import Sshd
+from kubefab.host import Host
+from kubefab.programs import fed
 
 DATA = random.Random(1).randbytes(3_000_000)
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Sshd]:
-    with sshd.running(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-def host(server: Sshd, tmp_path: Path) -> Iterator[Host]:
-    wanted = server.host()
-    link = Link(wanted, Sudo())
-    yield Host(wanted, link, Log(tmp_path / "logs"))
-    link.close()
 
 
 def test_a_file_arrives_as_it_was_and_is_told_as_it_goes(host: Host, tmp_path: Path) -> None:
@@ -44,7 +28,7 @@ def test_what_a_program_prints_becomes_a_file_and_its_sha256(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "there").write_bytes(DATA)
-    monkeypatch.setattr("kubefab.remote.script_text", lambda name: 'cat; cat "$1"')
+    monkeypatch.setattr("kubefab.programs.script_text", lambda name: 'cat; cat "$1"')
     told: list[str] = []
     to = tmp_path / "here"
     digest = carry.fetch(replace(host, tell=told.append), "x.sh", f"{tmp_path}/there", to=to, payload="first ")
@@ -54,7 +38,7 @@ def test_what_a_program_prints_becomes_a_file_and_its_sha256(
 
 
 def test_what_broke_off_is_no_file(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kubefab.remote.script_text", lambda name: "echo half; echo no room >&2; exit 3")
+    monkeypatch.setattr("kubefab.programs.script_text", lambda name: "echo half; echo no room >&2; exit 3")
     with pytest.raises(HostError) as error:
         carry.fetch(host, "x.sh", "a b", to=tmp_path / "here")
     assert error.value.what == "scripts/x.sh 'a b' ended with exit status 3"
@@ -69,4 +53,4 @@ def test_a_file_that_finds_no_room_is_told(host: Host, tmp_path: Path) -> None:
 
 
 def test_a_program_is_fed_by_its_payload_alone(host: Host) -> None:
-    assert remote.fed("kubectl.sh", "text").endswith('printf %s dGV4dA== | base64 -d | main "$@"\n')
+    assert fed("kubectl.sh", "text").endswith('printf %s dGV4dA== | base64 -d | main "$@"\n')

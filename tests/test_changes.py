@@ -6,7 +6,7 @@ from base64 import b64encode
 
 import pytest
 
-from kubefab.remote import SCRIPTS, look_program, script_text
+from kubefab.programs import SCRIPTS, look_program, script_text
 from tests import sandbox
 
 GOES_ON = "flock -n /run/kubefab/change true && echo free || echo held\n"

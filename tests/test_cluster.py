@@ -10,7 +10,7 @@ from kubefab import render
 from kubefab.cluster import PARTS, Cluster
 from kubefab.errors import KubefabError
 from kubefab.facts import ClusterFacts, Facts, fingerprint
-from kubefab.remote import Log
+from kubefab.log import Log
 from tests import fakes
 from tests.fakes import HOSTS, FakeHost, inventory, looked, world
 

@@ -12,7 +12,7 @@ from kubefab.cluster import PARTS
 from kubefab.converge import Engine, Stop, Subject
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts
-from kubefab.remote import Host
+from kubefab.host import Host
 from kubefab.report import Report
 from kubefab.step import MISSING, Close, Step, on_cluster
 from tests.fakes import HOSTS, Clock, World, cluster, many_hosts, world

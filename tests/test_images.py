@@ -12,8 +12,8 @@ import pytest
 from kubefab import bundle, carry, downloads, images
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Facts
+from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.remote import Host
 from kubefab.step import MISSING
 from kubefab.steps.images import from_file, given
 from tests.fakes import HOSTS, FakeHost, cluster, inventory, looked, world

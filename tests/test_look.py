@@ -9,7 +9,7 @@ import pytest
 
 from kubefab import facts
 from kubefab.facts import ClusterFacts, Facts, Node
-from kubefab.remote import look_program
+from kubefab.programs import look_program
 from tests import sandbox
 
 ADMIN = sandbox.file(

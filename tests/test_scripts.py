@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubefab.remote import SCRIPTS
+from kubefab.programs import SCRIPTS
 from tests import sandbox
 
 ROOT = SCRIPTS.parent

@@ -7,7 +7,7 @@ import pytest
 
 from kubefab import tunnel
 from kubefab.errors import HostError, KubefabError
-from kubefab.remote import Link
+from kubefab.ssh import Link
 from tests.fakes import cluster
 
 TARGET = ("10.96.0.7", 80)

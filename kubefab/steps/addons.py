@@ -9,9 +9,9 @@ from kubefab.addons.addon import Document
 from kubefab.addons.rook import ROOK
 from kubefab.cluster import Cluster
 from kubefab.facts import ADDON, ClusterFacts, Facts, Node
+from kubefab.host import Host
 from kubefab.images import full_name
 from kubefab.inventory import Inventory
-from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, on_cluster
 from kubefab.steps import network
 from kubefab.steps.health import not_rolled_out, see, wait

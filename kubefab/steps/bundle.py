@@ -10,8 +10,8 @@ from kubefab.bundle import Bundle
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError
 from kubefab.facts import Facts
+from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.remote import Host
 from kubefab.render import BUNDLE
 from kubefab.step import MISSING, Gap, Step, files, script
 from kubefab.steps.addons import all_manifests

@@ -3,7 +3,7 @@
 from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, clock_time
-from kubefab.remote import Host
+from kubefab.host import Host
 from kubefab.step import MISSING, Gap, Step, script, service
 from kubefab.steps.health import api_server
 

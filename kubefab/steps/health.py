@@ -2,7 +2,7 @@
 
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
-from kubefab.remote import Host
+from kubefab.host import Host
 from kubefab.step import Gap, Step, on_cluster
 from kubefab.steps.network import COREDNS, DAEMON_SET
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from kubefab import images
 from kubefab.cluster import Cluster
+from kubefab.host import Host
 from kubefab.images import Stock
-from kubefab.remote import Host
 from kubefab.step import Close, Step
 from kubefab.steps.runtime import silent_cri
 

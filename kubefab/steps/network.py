@@ -8,9 +8,9 @@ import yaml
 from kubefab import downloads, render
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, Workload
+from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.releases import release
-from kubefab.remote import Host
 from kubefab.step import MISSING, Step, on_cluster, script
 
 # The file at the tag, not the release's asset of the same name: their selectors differ, and are immutable.

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from kubefab import downloads, render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Package, Unit
+from kubefab.host import Host
 from kubefab.images import lacking
 from kubefab.inventory import Inventory
-from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, files, script
 from kubefab.steps import network, runtime
 from kubefab.steps.runtime import package_manager

@@ -7,8 +7,8 @@ from packaging.version import Version
 
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
+from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.remote import Host
 from kubefab.render import DOMAIN, cri_socket
 from kubefab.step import Step
 from kubefab.steps.worker import own_name

@@ -5,7 +5,7 @@ from dataclasses import replace
 from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
-from kubefab.remote import Host
+from kubefab.host import Host
 from kubefab.step import Step, files
 
 

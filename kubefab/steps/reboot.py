@@ -2,7 +2,7 @@
 
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
-from kubefab.remote import Host
+from kubefab.host import Host
 from kubefab.step import Step, service
 from kubefab.steps import runtime, system
 

@@ -6,7 +6,7 @@ from kubefab.addons import ADDONS, Addon
 from kubefab.addons.rook import NAMESPACE, ROOK
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
-from kubefab.remote import Host
+from kubefab.host import Host
 from kubefab.step import Gap, Step, on_cluster
 from kubefab.steps import addons
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.facts import EMPTY, Facts
-from kubefab.remote import Host
+from kubefab.host import Host
 from kubefab.step import Gap, Step, script
 
 

@@ -7,8 +7,8 @@ from kubefab.addons.addon import Manifest, Version
 from kubefab.addons.rook import CEPHS, NAMESPACE, ROOK, cluster_documents, cluster_mark, name_of
 from kubefab.cluster import Cluster
 from kubefab.facts import EMPTY, Facts
+from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step
 from kubefab.steps import addons
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Package
+from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.remote import Host
 from kubefab.step import MISSING, Gap, Step, files, packages, script, service
 from kubefab.steps import bundle, proxy
 

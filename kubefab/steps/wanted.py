@@ -3,8 +3,8 @@
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError
 from kubefab.facts import ClusterFacts, Facts, Node
+from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
-from kubefab.remote import Host
 from kubefab.step import Gap, Step, on_cluster
 
 

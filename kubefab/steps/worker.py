@@ -5,7 +5,7 @@ from base64 import b64encode
 from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
-from kubefab.remote import Host
+from kubefab.host import Host
 from kubefab.step import MISSING, NO_CLUSTER, Gap, Step, on_cluster, script, service
 
 DISCOVERY = "/run/kubefab/discovery.conf"

@@ -8,7 +8,7 @@ import pytest
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Facts, Node
-from kubefab.remote import Host
+from kubefab.host import Host
 from kubefab.step import MISSING, NO_CLUSTER
 from kubefab.steps import worker
 from tests.fakes import FakeHost, cluster, looked, step, world

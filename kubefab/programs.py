@@ -1,0 +1,26 @@
+"""The programs of scripts/, as they are sent to a host."""
+
+from base64 import b64encode
+from functools import cache
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+@cache
+def script_text(name: str) -> str:
+    return (SCRIPTS / name).read_text()
+
+
+@cache
+def look_program() -> str:
+    """All of scripts/look as one program: each file a function, so that nothing in it leaks into the next."""
+    parts = [path for path in sorted((SCRIPTS / "look").glob("*.sh")) if path.stem != "look"]
+    functions = [f"look_{path.stem}() (\n{path.read_text()})\n" for path in parts]
+    return "".join(functions) + script_text("look/look.sh")
+
+
+def fed(script: str, payload: str = "") -> str:
+    """A program that is scripts/SCRIPT with this standard input, though it travels over standard input itself."""
+    body = f"main() {{\n{script_text(script)}\n}}\n"
+    return body + f'printf %s {b64encode(payload.encode()).decode()} | base64 -d | main "$@"\n'

@@ -1,0 +1,128 @@
+"""Looks, changes, questions and locks, against a server in a thread."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kubefab import host as hosts
+from kubefab.errors import HostError, KubefabError
+from kubefab.host import Host
+from kubefab.programs import look_program, script_text
+from kubefab.ssh import Answer, Link
+from tests.sshd import Sshd
+
+
+def recording(host: Host, answer: Answer) -> tuple[Host, list[tuple[str, str]]]:
+    """The host with a link that answers by itself; what it was asked to run, and its standard input."""
+    asked: list[tuple[str, str]] = []
+
+    class Recording(Link):
+        def execute(self, command: str, stdin: bytes, seconds: float | None = None) -> Answer:
+            asked.append((command, stdin.decode()))
+            return answer
+
+    link = Recording(host.wanted, host.link.sudo)
+    vars(link)["connection"] = host.link.connection
+    link.transport = host.link.transport  # type: ignore[method-assign]
+    return replace(host, link=link), asked
+
+
+def said(output: str, status: int = 0) -> Answer:
+    return Answer(status, output, "", 0)
+
+
+def test_a_look_is_one_round_trip_for_all_its_parts(host: Host) -> None:
+    there, asked = recording(host, said("== system\nhostname a\n== node"))
+    found = there.look(("system", "node"), ["/etc/a b"])
+    assert found["node"] == ""
+    assert found["system"].startswith("hostname a\nasked ")
+    ((command, program),) = asked
+    assert command == "sh -s -- system node -- '/etc/a b'"
+    assert program == look_program()
+
+
+def test_a_look_that_broke_off_is_no_look(host: Host) -> None:
+    there, _ = recording(host, said("== system\nhostname a"))
+    with pytest.raises(HostError, match="the look broke off before 'node'") as broken:
+        there.look(("system", "node"), [])
+    assert broken.value.lines == "== system\nhostname a"
+
+
+def test_a_change_names_its_step_and_carries_its_script_and_payload(host: Host) -> None:
+    there, asked = recording(host, said("done"))
+    assert there.change("load-modules.sh", "overlay", payload="it's") == "done"
+    ((command, program),) = asked
+    assert command == "sh -s -- 'swap is off' overlay"
+    script = shlex.quote(script_text("load-modules.sh"))
+    assert program == f"program={script}\npayload=aXQncw==\n{script_text('change.sh')}"
+
+
+def test_a_secret_is_in_no_argument_and_in_no_log(host: Host) -> None:
+    there, asked = recording(host, said("token abcdef.0123456789abcdef"))
+    assert there.ask("mint-token.sh", payload="hunter2", secret=True) == "token abcdef.0123456789abcdef"
+    there.change("join.sh", "/run/x", payload="hunter2", secret=True)
+    assert not any("hunter2" in command for command, _ in asked)
+    assert "aHVudGVyMg==" in asked[0][1]
+    log = there.log.path.read_text()
+    assert "not shown: it may hold secrets" in log
+    assert "hunter2" not in log
+    assert "aHVudGVyMg==" not in log
+    assert "$ scripts/mint-token.sh" in log
+    assert "abcdef" not in log
+
+
+def test_a_payload_is_its_scripts_standard_input(server: Sshd, host: Host) -> None:
+    server.stub("kubectl", 'echo "$@"; cat')
+    text = "first 'line'\n$second\n"
+    assert host.ask("kubectl.sh", "apply", payload=text).endswith(f" apply\n{text}")
+
+
+def test_a_script_that_failed_is_told_with_its_last_words(host: Host) -> None:
+    there, _ = recording(host, said("\x1b[31mno such module\x1b[0m\n", status=1))
+    with pytest.raises(HostError) as failed:
+        there.change("load-modules.sh", "over lay")
+    assert failed.value.what == "scripts/load-modules.sh 'over lay' ended with exit status 1"
+    assert failed.value.lines == "no such module\n"
+
+
+def test_a_secret_that_failed_is_not_told(host: Host) -> None:
+    there, _ = recording(host, said("hunter2", status=1))
+    with pytest.raises(HostError) as failed:
+        there.ask("mint-token.sh", secret=True)
+    assert "hunter2" not in str(failed.value) + failed.value.lines
+
+
+def test_somebody_elses_lock_is_told_by_its_holder() -> None:
+    told = hosts._busy(["busy", "1795377600", "eve@desk, process 7\n"], "manager")
+    assert told.startswith("another run is under way: eve@desk, process 7, since ")
+    assert told.endswith(" (its lock is on manager); wait for its end")
+
+
+@pytest.mark.parametrize("answer", [[], ["busy"], ["sh:", "flock:", "not found"]])
+def test_a_lock_that_cannot_be_taken_is_no_lock(answer: list[str]) -> None:
+    assert hosts._busy(answer, "manager").startswith("manager: cannot take the lock: ")
+
+
+def test_a_lock_is_held_as_long_as_its_context(host: Host, server: Sshd, tmp_path: Path) -> None:
+    server.stub(
+        "sh", f'[ "$1" != -c ] || exec /bin/sh "$@"; echo held; cat >{tmp_path}/beats; echo let go >{tmp_path}/end'
+    )
+    with host.lock("me@desk, process 7"):
+        assert server.commands == ["sh -s -- 'me@desk, process 7'"]
+        assert not (tmp_path / "end").exists()
+    assert (tmp_path / "end").exists()  # the next run, right after this one, finds it free
+
+
+def test_a_lock_that_another_has_is_an_error_for_all(host: Host, server: Sshd) -> None:
+    server.stub("sh", '[ "$1" != -c ] || exec /bin/sh "$@"; echo "busy 1795377600 eve@desk, process 7"')
+    with pytest.raises(KubefabError, match="another run is under way: eve@desk, process 7, since"), host.lock("me"):
+        pytest.fail("held")
+
+
+def test_the_look_is_made_of_every_part_and_ends_with_what_runs_them() -> None:
+    program = look_program()
+    for part in ("change", "system", "files", "packages", "services", "runtime", "node", "leftovers", "cluster"):
+        assert f"look_{part}() (" in program
+    assert program.endswith(script_text("look/look.sh"))

@@ -1,0 +1,155 @@
+"""One SSH connection, against a server in a thread."""
+
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from kubefab.converge import Engine
+from kubefab.errors import HostError, KubefabError, UnknownHostKey
+from kubefab.host import Host
+from kubefab.report import Report
+from kubefab.ssh import Link
+from kubefab.step import Step
+from kubefab.sudo import Sudo
+from tests import fakes
+from tests.sshd import HOST_KEY, OTHER_KEY, Sshd
+
+
+def test_a_program_travels_as_standard_input_and_its_arguments_as_words(host: Host, server: Sshd) -> None:
+    answer = host.link.execute(shlex.join(["printf", "%s,", "it's", "$HOME"]), b"")
+    assert (answer.status, answer.output) == (0, "it's,$HOME,")
+
+
+def test_what_a_program_says_and_how_it_ended(host: Host) -> None:
+    answer = host.link.execute("cat; echo bad >&2; exit 7", b"in")
+    assert (answer.status, answer.output, answer.errors) == (7, "in", "bad\n")
+
+
+def test_round_trips_are_counted(host: Host) -> None:
+    host.link.execute("true", b"")
+    host.link.execute("true", b"")
+    assert host.link.trips == 2
+
+
+def test_nagle_is_off_and_the_connection_is_kept_alive(host: Host) -> None:
+    connection = host.link.transport().sock
+    assert isinstance(connection, socket.socket)
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_lost_connection_is_told_with_what_to_do(host: Host, server: Sshd) -> None:
+    server.drop = True
+    with pytest.raises(HostError, match="the connection was lost") as lost:
+        host.link.execute("true", b"")
+    assert "goes on by itself" in lost.value.hint
+
+
+def test_a_link_that_was_closed_opens_no_more(host: Host) -> None:
+    host.link.execute("true", b"")
+    host.link.close()
+    with pytest.raises(KubefabError, match="the run was broken off"):
+        host.link.execute("true", b"")
+
+
+def test_after_ctrl_c_no_host_is_changed_any_more(server: Sshd) -> None:
+    """Though what it waited for came true meanwhile."""
+    server.stub("sh", '[ "$1" != -c ] || exec /bin/sh "$@"; echo held; for part; do echo "== $part"; done')
+    cluster, link, closed = fakes.cluster(), Link(server.host(), Sudo()), threading.Event()
+    cluster.hosts = {"manager": Host(link.wanted, link, cluster.log)}
+    changed: list[str] = []
+
+    def close() -> None:
+        link.close()
+        closed.set()
+
+    def interrupt(_: float) -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        closed.wait(5)
+
+    steps = [
+        Step("it is Ready", lambda facts: None if closed.is_set() else "not yet", None, within=300),
+        Step("swap is off", lambda facts: "on", lambda host: changed.append(host.name)),
+    ]
+    cluster.close = close  # type: ignore[method-assign]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs in the background ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Engine(cluster, Report(cluster.hosts), sleep=interrupt).converge("all", lambda cluster, host: steps)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (changed, link.connection.is_connected) == ([], False)
+
+
+def test_a_host_that_says_nothing_is_not_waited_for_for_ever(host: Host) -> None:
+    with pytest.raises(HostError, match="said nothing for 0 s"):
+        host.link.execute("sleep 1", b"", seconds=0.05)
+
+
+def test_a_host_that_is_not_there_is_told_by_its_address(server: Sshd, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    wanted = server.host()
+    away = Link(wanted.model_copy(update={"ssh": wanted.ssh.model_copy(update={"port": port})}), Sudo())
+    with pytest.raises(HostError, match=f"cannot be reached at 127.0.0.1:{port}: Connection refused") as told:
+        away.transport()
+    assert "absent: true" in told.value.hint
+
+
+def test_a_user_who_is_not_let_in_is_told_how_to_try_by_hand(server: Sshd, tmp_path: Path) -> None:
+    OTHER_KEY.write_private_key_file(str(tmp_path / "key"))
+    with pytest.raises(HostError, match="does not let root in") as told:
+        Link(server.host(), Sudo()).transport()
+    words = f"-i {tmp_path}/key -o UserKnownHostsFile={server.known_hosts}"
+    assert told.value.hint == f"try the same by hand: ssh -o BatchMode=yes -p {server.port} {words} root@127.0.0.1"
+
+
+def with_key(server: Sshd, key: Path | None) -> Link:
+    wanted = server.host()
+    return Link(wanted.model_copy(update={"ssh": wanted.ssh.model_copy(update={"key": key})}), Sudo())
+
+
+def test_a_key_that_is_not_there_is_told(server: Sshd, tmp_path: Path) -> None:
+    with pytest.raises(HostError, match=r"`ssh\.key` in hosts\.yml names a file that is not there: .*/none$"):
+        with_key(server, tmp_path / "none").transport()
+
+
+def test_a_key_with_a_passphrase_is_for_the_agent(server: Sshd, tmp_path: Path) -> None:
+    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(tmp_path / "locked")]
+    subprocess.run(words, check=True)
+    with pytest.raises(HostError, match="does not let root in") as told:
+        with_key(server, tmp_path / "locked").transport()
+    assert told.value.hint == f"unlock it for all of them: ssh-add {tmp_path}/locked"
+
+
+def test_whoever_has_no_key_is_told_how_to_make_one(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(HostError, match="does not let root in") as told:
+        with_key(server, None).transport()
+    hint = f"there is no key here: ssh-keygen -t ed25519, then ssh-copy-id -p {server.port} root@127.0.0.1"
+    assert told.value.hint == hint
+
+
+def test_a_config_of_ssh_that_paramiko_cannot_read_is_told(
+    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text("Match final all\n")
+    with pytest.raises(HostError, match=r"the files in ~/\.ssh cannot be used: Match does not allow 'all'"):
+        Link(server.host(), Sudo()).transport()
+
+
+def test_keys_that_a_client_does_not_like_end_no_server(server: Sshd) -> None:
+    server.know(None)
+    with pytest.raises(UnknownHostKey):
+        Link(server.host(), Sudo()).transport()
+    server.know(HOST_KEY)
+    assert isinstance(Link(server.host(), Sudo()).transport(), paramiko.Transport)
