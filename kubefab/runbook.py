@@ -1,25 +1,22 @@
-"""Between invoke and the engine: one engine for all tasks of a run, and one report at its end."""
+"""What the tasks of the runbook do, and how they talk with people."""
 
-import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit
-from invoke.executor import Executor
 
 from kubefab import kubeconfig, report
 from kubefab.addons import ADDONS, Addon
 from kubefab.addons.addon import ADMIN, Page
-from kubefab.converge import Engine, Stop, Subject
+from kubefab.converge import Engine, Subject
 from kubefab.errors import KubefabError
+from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
@@ -27,8 +24,6 @@ from kubefab.kubeadm import API_PORT
 
 if TYPE_CHECKING:
     from kubefab.images import Addons
-
-HOSTS = "INV_HOSTS"
 
 
 class Port(int):
@@ -41,25 +36,6 @@ class Port(int):
 
 
 ANY_PORT = Port(0)
-
-
-@cache
-def engine(dry: bool) -> Engine:
-    """The one engine of this run, for the cluster of hosts.yml, or of the file that INV_HOSTS names."""
-    from kubefab import api, inventory
-    from kubefab.cluster import Cluster
-    from kubefab.log import Log
-
-    # Needed as soon as there is a cluster, and imported while the hosts are still being reached.
-    threading.Thread(target=import_module, args=("requests",), daemon=True).start()
-    wanted = inventory.load(Path(os.environ.get(HOSTS, "hosts.yml")))
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    cluster = Cluster(wanted, Log(state / "kubefab"), api.healthz)
-    return Engine(cluster, report.Report(cluster.hosts), dry, patient=not dry)
-
-
-def engine_of(c: "Context | Runbook") -> Engine:
-    return engine(bool(c.config.run.dry))
 
 
 def converge(c: Context, who: str, *subjects: Subject, **how: Any) -> None:
@@ -240,65 +216,6 @@ def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:
     raise KubefabError("nothing was changed")
 
 
-class Runbook(Executor):
-    """invoke's executor, with one error at the end for all hosts, and no traceback for anybody."""
-
-    def execute(self, *tasks: Any) -> Any:
-        try:
-            return self._execute(*tasks)
-        except KeyboardInterrupt:
-            raise Exit(_INTERRUPTED, code=130) from None  # all that failed then did so for this reason
-        except BrokenPipeError:
-            # Nobody reads on; Python would say so once more when it flushes at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise Exit(code=141) from None
-
-    def _execute(self, *tasks: Any) -> Any:
-        results = {}
-        ended: Exit | None = None
-        try:
-            results = self._execute_and_close(*tasks)
-        except Stop:
-            pass  # its failure is told below
-        except KubefabError as error:
-            ended = Exit(str(error), code=1)
-        except Exit as error:
-            ended = error
-        if engine.cache_info().currsize:
-            self._tell(engine_of(self), ended, [task.name for task in tasks])
-        if ended:
-            raise ended
-        return results
-
-    def _execute_and_close(self, *tasks: Any) -> Any:
-        try:
-            return super().execute(*tasks)
-        finally:
-            if engine.cache_info().currsize:
-                run = engine_of(self)
-                run.close()
-                run.cluster.log.write_line(f"round trips: {run.round_trips()}")
-
-    def _tell(self, run: Engine, ended: Exit | None, names: list[str]) -> None:
-        """What has happened, in the end. Exit with 1 where a host failed."""
-        if run.failures:
-            told = report.failures(run.failures, run.cluster.log.path)
-            also = ended.message if ended and ended.message else ""
-            raise Exit("\n".join((told, also)) if also else told, code=1)
-        if run.converged and not ended:
-            print(run.report.summary(run.planned))
-            if not run.dry and (following := NEXT.get(names[-1])):
-                print(following)
-
-
-NEXT = {
-    "preflight": "next: inv --dry cluster.up, or inv cluster.up",
-    "cluster.up": "next: inv cluster.status, or kubectl for this computer: inv cluster.kubeconfig --output FILE",
-    "node.join": "next: inv cluster.status",
-    "bundle.make": "next: where there is no internet, in hosts.yml: bundle: FILE",
-    "cluster.reset": "next: inv cluster.up",
-    "restart": "next: inv cluster.up",
-}
 _STRANGERS = "the cluster has nodes that {1} does not know: {0}; write them into it, or take them out of the cluster"
 _LOGIN_BY_HAND = (
     "this Kubernetes mints no token of an hour; to log in with one that never ends, on the master: "
@@ -306,4 +223,3 @@ _LOGIN_BY_HAND = (
 )
 _NO_KUBECONFIG = "there is no cluster to fetch a kubeconfig from; `inv cluster.up` makes one"
 _NOTHING_TO_EXPLAIN = "there is no cluster to explain; `inv cluster.up` makes one"
-_INTERRUPTED = "\ninterrupted: what was begun on the hosts goes on there; the same command waits for it and goes on"

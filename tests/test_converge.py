@@ -1,65 +1,23 @@
-"""The engine, on hosts that answer from memory. A state of theirs is a line in the look's part "files"."""
+"""The engine, on hosts that answer from memory."""
 
 import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from kubefab.cluster import PARTS
-from kubefab.converge import Engine, Stop, Subject
+from kubefab.converge import Engine, Stop
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.report import Report
 from kubefab.step import MISSING, Close, Step, on_cluster
-from tests.fakes import HOSTS, Clock, World, cluster, many_hosts, world
+from tests.fakes import HOSTS, cluster, many_hosts, world
+from tests.runs import Run, each, nodes, put, wants
 
 NOTHING: Close = lambda host: None  # noqa: E731
-
-
-class Run:
-    """One invocation: an engine over fake hosts, its clock, and what it said."""
-
-    def __init__(self, text: str = HOSTS, *, dry: bool = False) -> None:
-        self.clock = Clock()
-        self.cluster = cluster(text, clock=self.clock.now)
-        self.engine = Engine(self.cluster, Report(self.cluster.hosts), dry, patient=not dry, sleep=self.clock.sleep)
-
-    def __call__(self, name: str) -> World:
-        return world(self.cluster, name)
-
-    def converge(self, who: str, *steps: Step) -> None:
-        self.engine.converge(who, each(*steps))
-
-    @property
-    def failures(self) -> dict[str, str]:
-        return {failure.host: f"{failure.title}: {failure.error.what}" for failure in self.engine.failures}
-
-
-def each(*steps: Step) -> Subject:
-    return lambda cluster, host: list(steps)
-
-
-def has(state: str) -> Callable[[Facts], str | None]:
-    return lambda facts: None if state in facts.files else MISSING
-
-
-def put(state: str) -> Close:
-    """The change that brings a state about."""
-
-    def close(host: Host) -> None:
-        host.change(f"put {state}")
-        found = vars(host)["world"].parts
-        found["files"] = found.get("files", "") + f"file {state} 0\n"
-
-    return close
-
-
-def wants(state: str, **fields: Any) -> Step:
-    return Step(state, has(state), **{"close": put(state), "parts": ("files",), **fields})
 
 
 def test_what_is_already_so_is_not_changed_and_takes_no_lock() -> None:
@@ -359,11 +317,6 @@ def test_thirty_joins_share_the_masters_look() -> None:
     engine.converge("workers", each(Step("it is a node", no_client, None, within=300, touches="cluster", parts=())))
     assert engine.failures == []
     assert len(master.looks) == 8
-
-
-def nodes(*names: str) -> str:
-    items = [{"kind": "Node", "metadata": {"name": name}, "status": {}} for name in names]
-    return "answer " + json.dumps({"items": items})
 
 
 @on_cluster

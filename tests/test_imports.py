@@ -36,6 +36,7 @@ TALKING = {
     "kubefab.api",
     "kubefab.tunnel",
     "kubefab.downloads",
+    "kubefab.executor",
     "kubefab.runbook",
 }
 # Below which module may each stand: what it may import of kubefab.
@@ -82,13 +83,13 @@ ALLOWED = {
     "cluster": {"errors", "facts", "inventory", "host", "log", "releases", "render", "ssh", "sudo"},
     "report": {"errors", "facts", "inventory"},
     "converge": {"cluster", "errors", "facts", "host", "report", "step"},
+    "executor": {"api", "cluster", "converge", "errors", "inventory", "log", "report"},
     "runbook": {
         "addons",
-        "api",
         "carry",
-        "cluster",
         "converge",
         "errors",
+        "executor",
         "explain",
         "facts",
         "images",

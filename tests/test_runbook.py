@@ -2,66 +2,41 @@
 
 import io
 import json
-import os
 import stat
-import subprocess
-import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from invoke import Collection, Config, Context, Exit, task
-from invoke.parser import ParserContext
+from invoke import Exit
 
-from kubefab import downloads, releases, runbook
+from kubefab import downloads, executor, releases, runbook
 from kubefab.cluster import Cluster
-from kubefab.converge import Engine
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ADDON
-from kubefab.report import Failure, Report
+from kubefab.report import Failure
 from kubefab.steps import addons, health, removal, reset
-from tests.fakes import Clock, World, cluster, world
+from tests.runs import ADMIN, Run
 
-ROOT = Path(__file__).parent.parent
 CA = "QUJD"
-ADMIN = f"admin_ca {CA}\nadmin_server https://lab.kubefab.internal:6443"
 KUBECONFIG = f"clusters:\n- cluster: {{server: https://lab.kubefab.internal:6443, certificate-authority-data: {CA}}}\n"
 LEFT = "directory /etc/kubernetes"
 
 
-class Run:
-    """An engine over fake hosts, in the place of the one that hosts.yml makes."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, dry: bool = False) -> None:
-        clock = Clock()
-        self.cluster = cluster(clock=clock.now)
-        self.engine = Engine(self.cluster, Report(self.cluster.hosts), dry, patient=not dry, sleep=clock.sleep)
-        self.context = Context(Config(overrides={"run": {"dry": dry}}))
-        self.clock = clock
-        monkeypatch.setattr(runbook, "engine", cache(lambda dry: self.engine))
-        monkeypatch.setattr("sys.stdin", io.StringIO())
-
-    def __call__(self, name: str) -> World:
-        return world(self.cluster, name)
-
-    def put_cluster(self, *names: str) -> None:
-        items = [{"kind": "Node", "metadata": {"name": name}, "status": {}} for name in names]
-        self("manager").parts.update(node=ADMIN, cluster="answer " + json.dumps({"items": items}))
-
-    @property
-    def ran(self) -> list[str]:
-        return self("manager").ran + self("client").ran
-
-
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    return Run(monkeypatch)
+    return in_place(Run(), monkeypatch)
 
 
 @pytest.fixture
 def dry(monkeypatch: pytest.MonkeyPatch) -> Run:
-    return Run(monkeypatch, dry=True)
+    return in_place(Run(dry=True), monkeypatch)
+
+
+def in_place(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Its engine is the one that hosts.yml would have made; nobody is at a terminal."""
+    monkeypatch.setattr(executor, "_made", run.engine)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    return run
 
 
 # --- what destroys
@@ -300,114 +275,3 @@ def test_a_dry_run_writes_no_kubeconfig(dry: Run, tmp_path: Path, capsys: pytest
     runbook.save_kubeconfig(dry.context, str(tmp_path / "config"), force=False)
     assert (list(tmp_path.iterdir()), dry.ran) == ([], [])
     assert capsys.readouterr().out == f"would write {tmp_path}/config\n"
-
-
-# --- the end of a run
-
-
-def execute(run: Run, body: Any) -> None:
-    @task(name="up")
-    def up(c: Context) -> None:
-        body()
-
-    collection = Collection("cluster", up)
-    outer = Collection()
-    outer.add_collection(collection)
-    runbook.Runbook(outer, run.context.config).execute(ParserContext("cluster.up"))
-
-
-def used(run: Run) -> None:
-    runbook.engine(False)
-
-
-def test_an_error_for_people_is_no_traceback(run: Run) -> None:
-    def fail() -> None:
-        raise KubefabError("another run is under way")
-
-    with pytest.raises(Exit, match="another run is under way") as ended:
-        execute(run, fail)
-    assert ended.value.code == 1
-
-
-def test_an_interruption_says_what_goes_on(run: Run) -> None:
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(Exit, match="the same command waits for it and goes on") as ended:
-        execute(run, interrupt)
-    assert ended.value.code == 130
-
-
-def test_failures_are_one_error_at_the_end(run: Run) -> None:
-    def fail() -> None:
-        used(run)
-        run.engine.failures += [Failure(name, "swap is off", HostError("no")) for name in ("manager", "client")]
-
-    with pytest.raises(Exit) as ended:
-        execute(run, fail)
-    assert ended.value.code == 1
-    assert str(ended.value.message).count("not so: swap is off") == 2
-
-
-def test_failures_are_told_though_a_later_task_ends_the_run(run: Run) -> None:
-    def fail() -> None:
-        used(run)
-        run.engine.failures.append(Failure("client", "swap is off", HostError("no")))
-        raise KubefabError("another run is under way")
-
-    with pytest.raises(Exit, match="another run is under way") as ended:
-        execute(run, fail)
-    assert "client: not so: swap is off" in str(ended.value.message)
-
-
-def test_failures_are_told_though_the_log_cannot_be_written(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(line: str) -> None:
-        raise KubefabError("the log cannot be written")
-
-    def fail() -> None:
-        used(run)
-        run.engine.failures.append(Failure("client", "swap is off", HostError("no")))
-
-    monkeypatch.setattr(run.cluster.log, "write_line", full)
-    with pytest.raises(Exit, match="the log cannot be written") as ended:
-        execute(run, fail)
-    assert "client: not so: swap is off" in str(ended.value.message)
-
-
-def test_a_run_that_went_well_names_the_next_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    execute(run, lambda: runbook.converge(run.context, "all"))
-    first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("nothing to do (")
-    assert second.startswith("next: inv cluster.status")
-
-
-def test_a_dry_run_names_no_next_command(dry: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    execute(dry, lambda: runbook.converge(dry.context, "all"))
-    assert "next:" not in capsys.readouterr().out
-
-
-def test_connections_are_closed_whatever_happens(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed: list[bool] = []
-    monkeypatch.setattr(run.cluster, "close", lambda: closed.append(True))
-
-    def fail() -> None:
-        used(run)
-        raise KubefabError("no")
-
-    with pytest.raises(Exit):
-        execute(run, fail)
-    assert closed == [True]
-
-
-def test_a_hosts_yml_that_is_not_there_is_an_error_for_people(tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [Path(sys.executable).parent / "inv", "preflight"],
-        cwd=ROOT,
-        env={**os.environ, "INV_HOSTS": str(tmp_path / "none.yml")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert ended.stderr.startswith(f"{tmp_path}/none.yml: No such file or directory")
-    assert "Traceback" not in ended.stderr

@@ -1,0 +1,100 @@
+"""invoke's executor: one engine for all tasks of a run, and one report at its end."""
+
+import os
+import sys
+import threading
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import invoke
+from invoke import Context, Exit
+
+from kubefab import report
+from kubefab.converge import Engine, Stop
+from kubefab.errors import KubefabError
+
+HOSTS = "INV_HOSTS"
+_made: Engine | None = None  # the one engine of this run, once a task has asked for it
+
+
+def engine_of(c: "Context | Executor") -> Engine:
+    """The one engine of this run."""
+    global _made
+    _made = _made or make(bool(c.config.run.dry))
+    return _made
+
+
+def make(dry: bool) -> Engine:
+    """An engine for the cluster of hosts.yml, or of the file that INV_HOSTS names. InventoryError where it is wrong."""
+    from kubefab import api, inventory
+    from kubefab.cluster import Cluster
+    from kubefab.log import Log
+
+    # Needed as soon as there is a cluster, and imported while the hosts are still being reached.
+    threading.Thread(target=import_module, args=("requests",), daemon=True).start()
+    wanted = inventory.load(Path(os.environ.get(HOSTS, "hosts.yml")))
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    cluster = Cluster(wanted, Log(state / "kubefab"), api.healthz)
+    return Engine(cluster, report.Report(cluster.hosts), dry, patient=not dry)
+
+
+class Executor(invoke.Executor):
+    """invoke's executor, with one error at the end for all hosts, and no traceback for anybody."""
+
+    def execute(self, *tasks: Any) -> Any:
+        try:
+            return self._execute(*tasks)
+        except KeyboardInterrupt:
+            raise Exit(_INTERRUPTED, code=130) from None  # all that failed then did so for this reason
+        except BrokenPipeError:
+            # Nobody reads on; Python would say so once more when it flushes at its end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(code=141) from None
+
+    def _execute(self, *tasks: Any) -> Any:
+        results = {}
+        ended: Exit | None = None
+        try:
+            results = self._execute_and_close(*tasks)
+        except Stop:
+            pass  # its failure is told below
+        except KubefabError as error:
+            ended = Exit(str(error), code=1)
+        except Exit as error:
+            ended = error
+        if _made:
+            self._tell(_made, ended, [task.name for task in tasks])
+        if ended:
+            raise ended
+        return results
+
+    def _execute_and_close(self, *tasks: Any) -> Any:
+        try:
+            return super().execute(*tasks)
+        finally:
+            if _made:
+                _made.close()
+                _made.cluster.log.write_line(f"round trips: {_made.round_trips()}")
+
+    def _tell(self, run: Engine, ended: Exit | None, names: list[str]) -> None:
+        """What has happened, in the end. Exit with 1 where a host failed."""
+        if run.failures:
+            told = report.failures(run.failures, run.cluster.log.path)
+            also = ended.message if ended and ended.message else ""
+            raise Exit("\n".join((told, also)) if also else told, code=1)
+        if run.converged and not ended:
+            print(run.report.summary(run.planned))
+            if not run.dry and (following := NEXT.get(names[-1])):
+                print(following)
+
+
+NEXT = {
+    "preflight": "next: inv --dry cluster.up, or inv cluster.up",
+    "cluster.up": "next: inv cluster.status, or kubectl for this computer: inv cluster.kubeconfig --output FILE",
+    "node.join": "next: inv cluster.status",
+    "bundle.make": "next: where there is no internet, in hosts.yml: bundle: FILE",
+    "cluster.reset": "next: inv cluster.up",
+    "restart": "next: inv cluster.up",
+}
+_INTERRUPTED = "\ninterrupted: what was begun on the hosts goes on there; the same command waits for it and goes on"

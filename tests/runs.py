@@ -1,0 +1,74 @@
+"""One invocation, without invoke: an engine over fake hosts, its clock, and what it did."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from invoke import Config, Context
+
+from kubefab.converge import Engine, Subject
+from kubefab.facts import Facts
+from kubefab.host import Host
+from kubefab.report import Report
+from kubefab.step import MISSING, Close, Step
+from tests.fakes import HOSTS, Clock, World, cluster, world
+
+ADMIN = "admin_ca QUJD\nadmin_server https://lab.kubefab.internal:6443"
+
+
+class Run:
+    def __init__(self, text: str = HOSTS, *, dry: bool = False) -> None:
+        self.clock = Clock()
+        self.cluster = cluster(text, clock=self.clock.now)
+        self.engine = Engine(self.cluster, Report(self.cluster.hosts), dry, patient=not dry, sleep=self.clock.sleep)
+        self.context = Context(Config(overrides={"run": {"dry": dry}}))
+
+    def __call__(self, name: str) -> World:
+        return world(self.cluster, name)
+
+    def converge(self, who: str, *steps: Step) -> None:
+        self.engine.converge(who, each(*steps))
+
+    def put_cluster(self, *names: str) -> None:
+        """The master has a cluster of these nodes."""
+        self("manager").parts.update(node=ADMIN, cluster=nodes(*names))
+
+    @property
+    def ran(self) -> list[str]:
+        return [line for name in self.cluster.hosts for line in self(name).ran]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        return {failure.host: f"{failure.title}: {failure.error.what}" for failure in self.engine.failures}
+
+
+def each(*steps: Step) -> Subject:
+    return lambda cluster, host: list(steps)
+
+
+def nodes(*names: str) -> str:
+    """What the look's part `cluster` prints where there are these nodes."""
+    items = [{"kind": "Node", "metadata": {"name": name}, "status": {}} for name in names]
+    return "answer " + json.dumps({"items": items})
+
+
+# A state of a fake host is a line in the look's part "files".
+
+
+def has(state: str) -> Callable[[Facts], str | None]:
+    return lambda facts: None if state in facts.files else MISSING
+
+
+def put(state: str) -> Close:
+    """The change that brings a state about."""
+
+    def close(host: Host) -> None:
+        host.change(f"put {state}")
+        found = vars(host)["world"].parts
+        found["files"] = found.get("files", "") + f"file {state} 0\n"
+
+    return close
+
+
+def wants(state: str, **fields: Any) -> Step:
+    return Step(state, has(state), **{"close": put(state), "parts": ("files",), **fields})
