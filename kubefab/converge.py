@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,7 +18,7 @@ from kubefab.cluster import Cluster
 from kubefab.errors import HostError, KubefabError, Silent
 from kubefab.facts import clock_time
 from kubefab.host import Host, busy
-from kubefab.report import Failure, Report
+from kubefab.report import ANSWERS, Failure, Report
 from kubefab.step import MISSING, NO_CLUSTER, Step
 
 Subject = Callable[[Cluster, Host], list[Step]]
@@ -28,6 +29,18 @@ HOST_PAUSE, CLUSTER_PAUSE = 0.3, 1.0  # seconds between looks while a state come
 
 class Stop(KubefabError):
     """What is left cannot go on without the host that failed."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How a list of states is brought to several hosts: to all of them at once, unless it says otherwise."""
+
+    at_once: int | None = None  # how many hosts are worked on at one time; None: all, for they mostly wait
+    rolling: bool = False  # no new host after a failure of this pass
+    alone: bool = False  # it concerns no cluster: a master that does not answer is no reason to stop
+
+
+ALL_AT_ONCE = Pass()
 
 
 @dataclass
@@ -45,22 +58,25 @@ class Engine:
     _held: ExitStack = field(default_factory=ExitStack)
     _locked: dict[str, float] = field(default_factory=dict)
     _locking: threading.Lock = field(default_factory=threading.Lock)
+    _checking: threading.Lock = field(default_factory=threading.Lock)
 
-    def converge(self, who: str, *subjects: Subject, at_once: int = 30, alone: bool = False) -> None:
+    def converge(self, who: str, *subjects: Subject, how: Pass = ALL_AT_ONCE) -> None:
         """Brings these hosts ("all", "master", "masters", "workers" or a name) to these states.
 
-        A host that fails is set aside; Stop where it is the master, on which the rest depends. `alone`: what
-        is done concerns no cluster, so that neither its master's lock nor its word is needed.
+        A host that fails is set aside. Stop where it is the master, on which the rest depends, or where the pass
+        was a rolling one.
         """
         self.converged = True
-        hosts = self.look(who, alone=alone)
+        hosts = self.look(who, alone=how.alone)
         self._each(self._going(hosts), lambda host: self._complain(host, subjects))
+        failed = len(self.failures)
         if self.dry:
-            for host in self._going(hosts):
-                self._plan(host, subjects)
+            self._each(self._going(hosts), lambda host: self._plan(host, subjects), Pass(at_once=1))
         else:
-            self._each(self._going(hosts), lambda host: self._bring(host, subjects, alone), at_once)
-        if not alone:
+            self._each(self._going(hosts), lambda host: self._bring(host, subjects, how), how)
+        if how.rolling and self.failures[failed:]:
+            raise Stop(f"{self.failures[failed].host} failed: no other host is begun after it")
+        if not how.alone:
             self._stop_without_master(who)
 
     @contextmanager
@@ -131,25 +147,59 @@ class Engine:
         aside = {failure.host for failure in self.failures}
         return [host for host in hosts if host.name not in aside]
 
-    def _each(self, hosts: list[Host], work: Callable[[Host], None], at_once: int = 30) -> None:
+    def _each(self, hosts: list[Host], work: Callable[[Host], None], how: Pass = ALL_AT_ONCE) -> None:
         """The same work on several hosts at once. One that fails hides no other."""
+        failed = len(self.failures)
 
         def guarded(host: Host) -> None:
-            try:
-                work(host)
-            except HostError as error:
-                self._set_aside(host, "it answers", error)
+            if not (how.rolling and self.failures[failed:]):
+                with self._failing(host, ANSWERS):
+                    work(host)
 
-        with ThreadPoolExecutor(max(1, min(at_once, len(hosts)))) as pool:
+        with ThreadPoolExecutor(how.at_once or max(1, len(hosts))) as pool:
             try:
                 list(pool.map(guarded, hosts))
             except BaseException:
                 self.cluster.close()  # what the other threads wait for will not be waited for
                 raise
 
+    @contextmanager
+    def _failing(self, host: Host, title: str, hint: str = "") -> Iterator[None]:
+        """What goes wrong within is this host's failure, whatever it is; a KubefabError of no host ends the run."""
+        try:
+            yield
+        except HostError as error:
+            error.hint = error.hint or hint
+            self._set_aside(host, title, error)
+        except KubefabError:
+            raise
+        except Exception as error:
+            self._set_aside(host, title, self._unforeseen(host, title, error))
+
+    def _unforeseen(self, host: Host, title: str, error: Exception) -> HostError:
+        """A fault of kubefab's own, in words; all that can be known of it is in the log."""
+        with suppress(KubefabError):  # a log that cannot be written hides no failure
+            self.cluster.log.write_line(f"{host.name}: {title}\n{''.join(traceback.format_exception(error))}")
+        what = f"kubefab did not expect this: {type(error).__name__}: {error}"
+        return HostError(what, hint=f"please report it, with what the log says: {self.cluster.log.path}")
+
     def _set_aside(self, host: Host, title: str, error: HostError) -> None:
-        self.failures.append(Failure(host.name, title, error))
-        self.report.stopped(host.name, f"{title}: {error.what}")
+        failure = Failure(host.name, title, error)
+        if failure.elsewhere:
+            self._check(self.cluster.hosts[error.host])
+        self.failures.append(failure)
+        self.report.stopped(host.name, f"{title}: {failure.what}")
+
+    def _check(self, host: Host) -> None:
+        """Sets aside a host that another one's step has failed to talk to, where it does not answer any more."""
+        with self._checking:
+            if self._answers(host):
+                with self._failing(host, ANSWERS):
+                    self.cluster.look(host, ("change",))
+
+    def _answers(self, host: Host) -> bool:
+        """Whether it did, as far as this run knows."""
+        return not any(failure.host == host.name and failure.title == ANSWERS for failure in self.failures)
 
     def _wait_for_orphan(self, host: Host) -> None:
         """A change whose caller was killed goes on by itself: wait for its end, then look again."""
@@ -195,13 +245,11 @@ class Engine:
                 self._warn(host, step)
                 self.report.say(host.name, _sign(gap), step.title + now)
 
-    def _bring(self, host: Host, subjects: Iterable[Subject], alone: bool) -> None:
+    def _bring(self, host: Host, subjects: Iterable[Subject], how: Pass) -> None:
         for step in self._steps(host, subjects):
-            try:
-                self._step(host, step, alone)
-            except HostError as error:
-                error.hint = error.hint or step.hint
-                self._set_aside(host, step.title, error)
+            with self._failing(host, step.title, step.hint):
+                self._step(host, step, how.alone)
+            if not self._going([host]):
                 return
 
     def _step(self, host: Host, step: Step, alone: bool) -> None:
@@ -230,14 +278,21 @@ class Engine:
         self.cluster.look(host, since=moment)
         self._wait_for_orphan(host)
         if step.touches == "cluster":
-            self.cluster.look(self.cluster.master, ("node", "cluster"), since=moment)
+            self._ask_cluster(moment)
+
+    def _ask_cluster(self, since: float | None = None) -> None:
+        """Brings up to date what is known of the cluster. HostError where nobody can speak for it any more."""
+        master = self.cluster.master
+        if not self._answers(master):
+            raise HostError("it does not answer", host=master.name)
+        self.cluster.look(master, ("node", "cluster"), since)
 
     def _look_again(self, host: Host, step: Step, since: float) -> None:
         """The parts of the look that this step is about, and the master's word where it is the cluster's."""
         if step.parts != ():
             self.cluster.look(host, step.parts, since)
         if step.touches == "cluster":
-            self.cluster.look(self.cluster.master, ("node", "cluster"), since)
+            self._ask_cluster(since)
 
     def _prove(self, host: Host, step: Step, asked: float) -> None:
         """The gap that called for the change now has to say that it is closed, within the step's time.
@@ -258,7 +313,7 @@ class Engine:
             pause = CLUSTER_PAUSE if step.touches == "cluster" else HOST_PAUSE
             gap = self._poll(look, tenacity.retry_if_result(bool), step.within, pause)
         if gap:
-            raise HostError(f"still not so: {gap}", hint=step.hint)
+            raise HostError(f"still: {gap}", hint=step.hint)
 
     def _gap(self, host: Host, step: Step) -> str | None:
         """For telling and for waiting, silence is a gap like any other; for acting see _firm_gap."""
@@ -271,7 +326,7 @@ class Engine:
         """The gap of a step about to act, for which silence is no reason: it is waited out, or Silent."""
 
         def look() -> str | None:
-            self.cluster.look(self.cluster.master, ("node", "cluster"))
+            self._ask_cluster()
             return step.gap(self.cluster.facts(host))
 
         try:

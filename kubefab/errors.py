@@ -13,11 +13,16 @@ class InventoryError(KubefabError):
 
 @dataclass
 class HostError(KubefabError):
-    """Something on one host: what happened, the last lines it said, and what the user can do."""
+    """Something on one host: what happened, the last lines it said, and what the user can do.
+
+    `host` is the name of the host that was talked to, where it is another than the one whose step failed: the
+    master's failure is no worker's.
+    """
 
     what: str
     lines: str = ""
     hint: str = ""
+    host: str = ""
 
     def __str__(self) -> str:
         return self.what

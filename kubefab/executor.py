@@ -11,7 +11,7 @@ import invoke
 from invoke import Context, Exit
 
 from kubefab import report
-from kubefab.converge import Engine, Stop
+from kubefab.converge import Engine
 from kubefab.errors import KubefabError
 
 HOSTS = "INV_HOSTS"
@@ -57,10 +57,8 @@ class Executor(invoke.Executor):
         ended: Exit | None = None
         try:
             results = self._execute_and_close(*tasks)
-        except Stop:
-            pass  # its failure is told below
         except KubefabError as error:
-            ended = Exit(str(error), code=1)
+            ended = Exit(report.plain(str(error)), code=1)
         except Exit as error:
             ended = error
         if _made:

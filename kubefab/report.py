@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 WORTH_TELLING = 0.5  # seconds of a wait
 LONG = 2.0  # seconds after which a wait is told
+AGAIN = 30.0  # seconds after which it is told once more, and who is not told has to wonder
+TICK = 1.0  # seconds between looks at what has been told
+ANSWERS = "it answers"  # the title of the failure of a host that does not
 TAIL = 8  # lines of a command's output that the closing error shows; the log has all
 
 
@@ -31,18 +34,28 @@ class Failure:
     title: str
     error: HostError
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it was another host that failed it: the master, mostly."""
+        return self.error.host not in ("", self.host)
+
+    @property
+    def what(self) -> str:
+        """What happened, with the name of the host where it did."""
+        return f"{self.error.host}: {self.error.what}" if self.elsewhere else self.error.what
+
     def __str__(self) -> str:
-        return f"{self.host}: {self.error.what}"
+        return f"{self.host}: {self.what}"
 
 
 @dataclass(frozen=True)
 class Running:
-    """The step at which a host is; `began` by time.monotonic."""
+    """The step at which a host is; times by time.monotonic."""
 
     title: str
     detail: str
     began: float
-    told: bool
+    told: float | None = None
 
 
 class Report:
@@ -56,6 +69,9 @@ class Report:
         self._slowest: dict[str, tuple[str, float]] = {}
         self._running: dict[str, Running] = {}
         self._writing = threading.Lock()
+        self._telling = threading.Lock()
+        self._reminder: threading.Thread | None = None
+        self._over = threading.Event()
         self._live: Live | None = None
         self._terminal = sys.stdout.isatty()
 
@@ -64,23 +80,46 @@ class Report:
         if self.quiet:
             return
         with self._writing:
-            line = f"{host:<{self.width}}  {sign} {text}"
+            line = plain(f"{host:<{self.width}}  {sign} {text}")
             if self._live:
                 self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
             else:
                 print(line, flush=True)
 
     def running(self, host: str, title: str, detail: str) -> None:
-        """This host is now at this step. Where nobody watches live, a wait is told once, when it grows long."""
+        """This host is now at this step. Where nobody watches live, a wait is told when it grows long."""
         same = self._running.get(host)
-        began = same.began if same and same.title == title else time.monotonic()
-        told = bool(same and same.told and same.title == title)
-        if not self._terminal and not told and time.monotonic() - began >= LONG:
-            self.say(host, "·", f"waiting: {title}: {_first_line(detail)}")
-            told = True
-        self._running[host] = Running(title, detail, began, told)
+        if same is None or same.title != title:
+            same = Running(title, detail, time.monotonic())
+        self._running[host] = replace(same, detail=detail)
         if self._terminal and not self.quiet and self._live is None:
             self._start()
+        if not self._terminal:
+            self._remind()
+            self._tell_wait(host, LONG)
+
+    def _tell_wait(self, host: str, after: float) -> None:
+        """Tells a wait that is `after` seconds old, and again each half minute."""
+        with self._telling:
+            now = self._running.get(host)
+            if now is None or _since(now.told or now.began) < (AGAIN if now.told else after):
+                return
+            self._running[host] = replace(now, told=time.monotonic())
+        waited = f" for {_since(now.began):.0f} s" if now.told else ""
+        self.say(host, "·", f"waiting{waited}: {now.title}: {_first_line(now.detail)}")
+
+    def _remind(self) -> None:
+        """Tells of what says nothing itself: a change that hangs, say."""
+        with self._telling:
+            if self._reminder is None or not self._reminder.is_alive():
+                self._over.clear()
+                self._reminder = threading.Thread(target=self._reminding, daemon=True)
+                self._reminder.start()
+
+    def _reminding(self) -> None:
+        while not self._over.wait(TICK):
+            for host in list(self._running):
+                self._tell_wait(host, AGAIN)
 
     def came_true(self, host: str, title: str, sign: str) -> None:
         """The step at which this host was holds now."""
@@ -111,6 +150,7 @@ class Report:
         return f"done in {seconds}; changes: {counts}"
 
     def close(self) -> None:
+        self._over.set()
         if self._live:
             self._live.stop()
             self._live = None
@@ -131,23 +171,28 @@ class Report:
         view = Table.grid(padding=(0, 1))
         for host, now in sorted(self._running.items()):
             since = f"{time.monotonic() - now.began:.0f} s"
-            view.add_row(Spinner("dots"), host, now.title, Text(f"{since}  {_first_line(now.detail)}", style="dim"))
+            detail = plain(f"{since}  {_first_line(now.detail)}")
+            view.add_row(Spinner("dots"), host, plain(now.title), Text(detail, style="dim"))
         return view
 
 
 def failures(found: Sequence[Failure], log: Path) -> str:
-    """The one error at the end: host by host what is not so, why, and what to do."""
+    """The one error at the end: host by host which state failed, what is there instead, and what to do."""
     strangers = [failure for failure in found if isinstance(failure.error, UnknownHostKey)]
+    away = {failure.host for failure in found if failure.title == ANSWERS}
+    waiting = [failure for failure in found if failure.elsewhere and failure.error.host in away]
     blocks = [_unknown_keys(strangers)] if strangers else []
-    blocks += [_block(failure) for failure in found if failure not in strangers]
-    return "\n".join((*blocks, *([f"full log: {log}"] if log.exists() else [])))
+    blocks += [_block(failure, waiting) for failure in found if failure not in (*strangers, *waiting)]
+    return plain("\n".join((*blocks, *([f"full log: {log}"] if log.exists() else []))))
 
 
-def _block(failure: Failure) -> str:
+def _block(failure: Failure, waiting: Sequence[Failure]) -> str:
     error = failure.error
-    tail = "".join(f"\n    {line}" for line in error.lines.strip().splitlines()[-TAIL:])
+    tail = "".join(f"\n    {line}" for line in _lines(error.lines)[-TAIL:])
     hint = f"\n  what to do: {error.hint}" if error.hint else ""
-    return f"\n{failure.host}: not so: {failure.title}\n  {error.what}{tail}{hint}"
+    hosts = [f"{one.host} ({one.title})" for one in waiting if one.error.host == failure.host]
+    needed = f"\n  what waits for it: {', '.join(hosts)}" if hosts and failure.title == ANSWERS else ""
+    return f"\n{failure.host}: FAILED: {failure.title}\n  {failure.what}{tail}{hint}{needed}"
 
 
 def _unknown_keys(found: Sequence[Failure]) -> str:
@@ -202,7 +247,8 @@ def status_table(wanted: Inventory, live: ClusterFacts | None, problems: list[st
     nodes = table(("node", "role", "ready", "version", "address"), rows) if rows else ""
     addons = "".join(_addon(name, version, wanted) for name, version in (live.addons if live else {}).items())
     verdict = "not well:" if problems else "all is well"
-    return "\n".join((f"{nodes}{addons}{wanted.cluster.name}: {verdict}", *(f"  {problem}" for problem in problems)))
+    problems = [plain(f"  {problem}") for problem in problems]
+    return "\n".join((f"{nodes}{addons}{wanted.cluster.name}: {verdict}", *problems))
 
 
 def _addon(name: str, version: str, wanted: Inventory) -> str:
@@ -218,11 +264,25 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
     drawn = Table(*head, box=None)
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
+        drawn.add_row(*(Text(plain(cell)) for cell in row))
     console = Console(width=120)
     with console.capture() as captured:
         console.print(drawn)
     return captured.get()
+
+
+def plain(text: str) -> str:
+    """Text from anywhere, fit for a terminal: what would move its cursor, or hide a word, is a `?`."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "?" for one in text)
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as a terminal would leave them: of what was written over, a progress bar say, the last."""
+    return [line.rstrip("\r").rpartition("\r")[2] for line in text.strip().split("\n")] if text.strip() else []
+
+
+def _since(moment: float) -> float:
+    return time.monotonic() - moment
 
 
 def _first_line(text: str) -> str:

@@ -14,7 +14,7 @@ from invoke import Context, Exit
 from kubefab import kubeconfig, report
 from kubefab.addons import ADDONS, Addon
 from kubefab.addons.addon import ADMIN, Page
-from kubefab.converge import Engine, Subject
+from kubefab.converge import Engine, Pass, Subject
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
 from kubefab.facts import Facts
@@ -53,7 +53,7 @@ def destroy(c: Context, who: str, *subjects: Subject, yes: bool) -> None:
             raise KubefabError(_STRANGERS.format(", ".join(strangers), run.cluster.inventory.path))
         if losses := run.gaps(hosts, *subjects):
             _ask(losses, yes)
-    run.converge(who, *subjects, alone=alone)
+    run.converge(who, *subjects, how=Pass(alone=alone))
 
 
 def admit(c: Context, shown: Callable[[Inventory], Addon], hold: bool, port: int) -> None:
@@ -135,7 +135,7 @@ def show_explained(c: Context, as_json: bool) -> None:
     facts = _of_master(run, _NOTHING_TO_EXPLAIN, "explain")
     told = explain.explained(facts, datetime.now(UTC))
     name = run.cluster.inventory.cluster.name
-    print(explain.as_json({"cluster": name, **told}) if as_json else explain.as_tree(name, told))
+    print(explain.as_json({"cluster": name, **told}) if as_json else report.plain(explain.as_tree(name, told)))
 
 
 def _of_master(run: Engine, without_cluster: str, *parts: str) -> Facts:
@@ -205,7 +205,7 @@ def _check_removable(name: str, wanted: Inventory) -> None:
 def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:
     """Lists what will be lost, and goes on only for a yes."""
     for host, _, gap in losses:
-        print(f"{host}  - {gap}")
+        print(report.plain(f"{host}  - {gap}"))
     if yes:
         return
     if not sys.stdin.isatty():

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kubefab.cluster import PARTS
-from kubefab.converge import Engine, Stop
+from kubefab.cluster import PARTS, Cluster
+from kubefab.converge import Engine, Pass, Stop
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
@@ -86,10 +86,10 @@ def test_a_change_of_the_cluster_makes_the_masters_look_stale() -> None:
 def test_a_change_that_succeeds_without_effect_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     run = Run()
     run.converge("client", wants("a", close=NOTHING, hint="look into it"), wants("b"))
-    assert run.failures == {"client": "a: still not so: missing"}
+    assert run.failures == {"client": "a: still: missing"}
     assert run.engine.failures[0].error.hint == "look into it"
     assert run("client").ran == []
-    assert "client   ! a: still not so: missing" in capsys.readouterr().out
+    assert "client   ! a: still: missing" in capsys.readouterr().out
 
 
 def test_a_change_that_fails_is_told_with_its_steps_hint() -> None:
@@ -133,6 +133,84 @@ def test_one_bad_host_hides_no_other() -> None:
     assert run("client3").ran == ["put a", "put b"]
 
 
+@pytest.mark.parametrize(
+    "error", [ValueError("?"), KeyError("uid"), RecursionError(), UnicodeDecodeError("utf-8", b"", 0, 1, "")]
+)
+def test_whatever_goes_wrong_on_one_host_is_its_own_failure(error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    run = Run(many_hosts(2))
+    run("client2").on_look = fail
+    run.converge("all", wants("a"))
+    assert list(run.failures) == ["client2"]
+    assert "kubefab did not expect this: " + type(error).__name__ in run.failures["client2"]
+    assert [run(name).ran for name in ("manager", "client1")] == [["put a"], ["put a"]]
+    assert "Traceback" in str(vars(run.cluster.log)["lines"])
+
+
+def test_a_fault_in_a_step_is_told_by_its_title_and_stops_that_host_alone() -> None:
+    def fault(facts: Facts) -> str | None:
+        raise TypeError("unsupported")
+
+    run = Run()
+    run.converge("client", wants("a"), Step("b", fault, NOTHING), wants("c"))
+    assert run.failures == {"client": "b: kubefab did not expect this: TypeError: unsupported"}
+    assert run("client").ran == ["put a"]
+
+
+def test_a_master_that_is_lost_fails_itself_once_and_not_its_workers() -> None:
+    def lost(host: Host) -> None:
+        run("manager").on_look = refuse("cannot be reached")
+        raise HostError("the connection was lost", host="manager")
+
+    run = Run(many_hosts(3))
+    run.converge("workers", wants("a", close=lost))
+    assert run.failures["manager"] == "it answers: cannot be reached"
+    assert [failure.host for failure in run.engine.failures].count("manager") == 1
+    assert run.failures["client2"] == "a: the connection was lost"
+
+
+def test_a_master_that_answers_again_is_no_failure() -> None:
+    def blip(host: Host) -> None:
+        raise HostError("the connection was lost", host="manager")
+
+    run = Run()
+    run.converge("workers", wants("a", close=blip))
+    assert list(run.failures) == ["client"]
+
+
+def test_nobody_waits_behind_those_who_wait_for_the_master() -> None:
+    """However many they are, and wherever the master stands in hosts.yml."""
+    workers = "".join(f"  client{n}: {{address: 10.250.1.{n}, role: worker}}\n" for n in range(1, 41))
+    master = "  manager: {address: 10.250.0.10, role: master}\n"
+    run = Run(HOSTS[: HOSTS.index("  manager")] + workers + master)
+    there = threading.Event()
+
+    def steps(cluster: Cluster, host: Host) -> list[Step]:
+        applied = Step("network", lambda facts: None if there.is_set() else MISSING, lambda host: there.set())
+        waiting = Step("ready", lambda facts: None if there.wait(5) else MISSING, None, within=300, parts=())
+        return [applied if host.name == "manager" else waiting]
+
+    run.engine.converge("all", steps)
+    assert run.failures == {}
+
+
+def test_a_rolling_pass_begins_no_host_after_a_failure() -> None:
+    def fail(host: Host) -> None:
+        raise HostError("no")
+
+    run = Run(many_hosts(5))
+    close = {"client2": fail}
+
+    def steps(cluster: Cluster, host: Host) -> list[Step]:
+        return [wants("a", close=close.get(host.name, put("a")))]
+
+    with pytest.raises(Stop, match="client2 failed: no other host is begun after it"):
+        run.engine.converge("workers", steps, how=Pass(at_once=1, rolling=True))
+    assert run.ran == ["put a"]
+
+
 def refuse(what: str) -> Callable[[], None]:
     def raise_it() -> None:
         raise HostError(what)
@@ -173,7 +251,7 @@ def test_a_failed_worker_stops_nothing() -> None:
 def test_a_host_alone_needs_neither_its_masters_word_nor_its_lock() -> None:
     run = Run()
     run("manager").on_look = refuse("it is long gone")
-    run.engine.converge("client", each(wants("a")), alone=True)
+    run.engine.converge("client", each(wants("a")), how=Pass(alone=True))
     assert (run("client").ran, len(run("client").locks), run.failures) == (["put a"], 1, {})
 
 
@@ -188,7 +266,7 @@ def test_a_state_may_come_true_within_its_time() -> None:
 def test_a_state_that_does_not_come_true_in_its_time_is_a_failure_that_names_what_is_there() -> None:
     run = Run()
     run.converge("client", Step("a", lambda facts: "activating", NOTHING, within=6, parts=("files",)))
-    assert run.failures == {"client": "a: still not so: activating"}
+    assert run.failures == {"client": "a: still: activating"}
     assert 5 < sum(run.clock.slept) < 7
 
 
@@ -296,7 +374,7 @@ def test_no_more_hosts_than_asked_for_are_worked_on_at_once() -> None:
         put("a")(host)
 
     run = Run(many_hosts(6))
-    run.engine.converge("workers", each(wants("a", close=count)), at_once=2)
+    run.engine.converge("workers", each(wants("a", close=count)), how=Pass(at_once=2))
     assert run.failures == {}
     assert max(most) == 2
 
@@ -348,7 +426,7 @@ def test_silence_passes_no_guard_of_a_later_change() -> None:
     run.clock.on_sleep = lambda: run("manager").parts.update(cluster=nodes("manager"))
     run.converge("client", guard, changed)
     assert run("client").ran == []
-    assert run.failures == {"client": "its name is nobody else's: still not so: taken"}
+    assert run.failures == {"client": "its name is nobody else's: still: taken"}
 
 
 def test_what_is_missing_can_be_told_without_a_change() -> None:

@@ -76,7 +76,7 @@ def test_failures_are_one_error_at_the_end(run: Run) -> None:
     with pytest.raises(Exit) as ended:
         execute(run, fail)
     assert ended.value.code == 1
-    assert str(ended.value.message).count("not so: swap is off") == 2
+    assert str(ended.value.message).count("FAILED: swap is off") == 2
 
 
 def test_failures_are_told_though_a_later_task_ends_the_run(run: Run) -> None:
@@ -87,7 +87,7 @@ def test_failures_are_told_though_a_later_task_ends_the_run(run: Run) -> None:
 
     with pytest.raises(Exit, match="another run is under way") as ended:
         execute(run, fail)
-    assert "client: not so: swap is off" in str(ended.value.message)
+    assert "client: FAILED: swap is off" in str(ended.value.message)
 
 
 def test_failures_are_told_though_the_log_cannot_be_written(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_failures_are_told_though_the_log_cannot_be_written(run: Run, monkeypatc
     monkeypatch.setattr(run.cluster.log, "write_line", full)
     with pytest.raises(Exit, match="the log cannot be written") as ended:
         execute(run, fail)
-    assert "client: not so: swap is off" in str(ended.value.message)
+    assert "client: FAILED: swap is off" in str(ended.value.message)
 
 
 def test_a_run_that_went_well_names_the_next_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

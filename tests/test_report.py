@@ -5,6 +5,7 @@ import json
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from kubefab import report
 from kubefab.errors import HostError, UnknownHostKey
 from kubefab.facts import ADDON, ClusterFacts, Node, Workload
-from kubefab.report import Failure, Report
+from kubefab.report import ANSWERS, Failure, Report
 from tests.fakes import HOSTS, inventory
 
 NO_LOG = Path("/nonexistent/kubefab.log")
@@ -42,7 +43,7 @@ def test_the_error_at_the_end_says_host_step_command_last_lines_hint_and_log(tmp
     error = HostError("scripts/join.sh ended with exit status 1", words, "see journalctl -u kubelet")
     assert report.failures([Failure("client", "it is a node", error)], log) == (
         "\n"
-        "client: not so: it is a node\n"
+        "client: FAILED: it is a node\n"
         "  scripts/join.sh ended with exit status 1\n"
         + "".join(f"    line {number}\n" for number in range(13, 21))
         + "  what to do: see journalctl -u kubelet\n"
@@ -52,15 +53,15 @@ def test_the_error_at_the_end_says_host_step_command_last_lines_hint_and_log(tmp
 
 def test_a_log_that_was_never_written_is_not_named() -> None:
     told = report.failures([Failure("client", "swap is off", HostError("no"))], NO_LOG)
-    assert told == "\nclient: not so: swap is off\n  no"
+    assert told == "\nclient: FAILED: swap is off\n  no"
 
 
 def test_every_failure_has_its_block() -> None:
     found = [Failure(name, "swap is off", HostError("no")) for name in ("client", "client2")]
     told = report.failures(found, NO_LOG)
-    assert [line for line in told.splitlines() if ": not so: " in line] == [
-        "client: not so: swap is off",
-        "client2: not so: swap is off",
+    assert [line for line in told.splitlines() if ": FAILED: " in line] == [
+        "client: FAILED: swap is off",
+        "client2: FAILED: swap is off",
     ]
 
 
@@ -78,7 +79,7 @@ def test_unknown_keys_of_all_hosts_are_one_message_with_one_command(tmp_path: Pa
     assert "  manager: its SSH key is not known: ssh-ed25519 SHA256:manager" in told
     assert told.count("cat >>") == 1
     assert f"cat >>{file} <<END\nmanager ssh-ed25519 KEY-OF-manager\nclient ssh-ed25519 KEY-OF-client\nEND\n" in told
-    assert told.index("client ssh-ed25519") < told.index("third: not so: it answers")
+    assert told.index("client ssh-ed25519") < told.index("third: FAILED: it answers")
 
 
 def test_the_command_that_accepts_keys_works_wherever_the_file_is(tmp_path: Path) -> None:
@@ -103,7 +104,53 @@ def test_in_a_pipe_every_line_is_plain(two: Report, capsys: pytest.CaptureFixtur
     assert lines == ["client   ~ swap is off  0.0 s", "manager  ! it answers: [red]no[/red]"]
 
 
-def test_in_a_pipe_a_long_wait_is_told_once(
+@pytest.mark.parametrize("odd", ["\x1b]0;mine\x07", "\r", "\x9b2J", "\u202e", "\u2028", "\udcff"])
+def test_nothing_that_a_host_says_moves_the_cursor(two: Report, capsys: pytest.CaptureFixture[str], odd: str) -> None:
+    two.say("client", "~", f"so{odd}far")
+    two.stopped("client", f"so{odd}far")
+    live = replace(LIVE, nodes={"manager": replace(LIVE.nodes["manager"], version=f"so{odd}far")})
+    print(report.status_table(inventory(), live, [f"so{odd}far"]))
+    print(report.failures([Failure("client", f"so{odd}far", HostError(f"so{odd}far", "a", f"so{odd}far"))], NO_LOG))
+    said = capsys.readouterr().out
+    assert odd not in said
+    assert said.replace("\n", "").isprintable()
+
+
+def test_of_a_line_that_was_written_over_the_last_is_told() -> None:
+    error = HostError("no", "10 %\r20 %\r30 %\r\nfailed\r\n")
+    assert report.failures([Failure("client", "a", error)], NO_LOG).splitlines()[3:] == ["    30 %", "    failed"]
+
+
+def test_a_failure_elsewhere_names_the_host_that_was_talked_to() -> None:
+    error = HostError("scripts/kubectl.sh ended with exit status 1", host="manager")
+    told = report.failures([Failure("client", "flannel is applied", error)], NO_LOG)
+    assert told == "\nclient: FAILED: flannel is applied\n  manager: scripts/kubectl.sh ended with exit status 1"
+
+
+def test_what_waits_for_a_host_that_is_gone_is_told_in_that_hosts_one_block() -> None:
+    lost = HostError("the connection was lost", host="manager")
+    found = [Failure(name, "it is Ready", lost) for name in ("client", "client2")]
+    told = report.failures([Failure("manager", ANSWERS, HostError("cannot be reached")), *found], NO_LOG)
+    assert told == (
+        "\nmanager: FAILED: it answers\n  cannot be reached\n"
+        "  what waits for it: client (it is Ready), client2 (it is Ready)"
+    )
+
+
+def test_in_a_pipe_what_says_nothing_is_told_again_and_again(
+    two: Report, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "AGAIN", 0.02)
+    monkeypatch.setattr(report, "TICK", 0.01)
+    two.running("client", "swap is off", "/swap.img")
+    time.sleep(0.3)
+    two.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 2
+    assert lines[1] == "client   · waiting for 0 s: swap is off: /swap.img"
+
+
+def test_in_a_pipe_a_long_wait_is_told_once_in_half_a_minute(
     two: Report, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two.running("client", "the API server is well", "/healthz: [+]etcd ok")

@@ -81,7 +81,7 @@ def test_a_worker_that_is_off_hides_no_other(down: Down) -> None:
 
 def test_one_error_names_the_host_that_is_off_and_what_to_do(down: Down) -> None:
     said = down.up.stderr
-    assert re.findall(r"^(\S+): not so:", said, re.MULTILINE) == [WORKER], said
+    assert re.findall(r"^(\S+): FAILED:", said, re.MULTILINE) == [WORKER], said
     assert address(WORKER) in said
     assert "absent: true" in said
 

@@ -61,7 +61,7 @@ def test_a_cloned_machine_is_told(cluster: Kubefab, tmp_path: Path) -> None:
     hosts = hosts_file(tmp_path / "hosts.yml", MASTER, WORKER, SPARE)
     with untouched(MASTER, WORKER, SPARE):
         said = cluster("cluster.up", hosts=hosts).badly().stderr
-    assert re.search(rf"{SPARE}: not so: the machine-id is its own\n.*{WORKER}", said), said
+    assert re.search(rf"{SPARE}: FAILED: the machine-id is its own\n.*{WORKER}", said), said
     fresh(SPARE)
 
 
@@ -69,7 +69,7 @@ def test_an_unfit_host_hides_no_other(cluster: Kubefab, three: Path) -> None:
     on(SPARE, BAD_NAME)
     try:
         done = cluster("cluster.up", hosts=three).badly()
-        assert re.findall(r"^(\S+): not so:", done.stderr, re.MULTILINE) == [SPARE]
+        assert re.findall(r"^(\S+): FAILED:", done.stderr, re.MULTILINE) == [SPARE]
         assert "Not_A_Name" in done.stderr
     finally:
         on(SPARE, "hostname $(cat /etc/hostname)")

@@ -276,7 +276,7 @@ def silent(inv: Kubefab) -> Silent:
 
 def test_a_reset_with_the_master_off_cleans_the_rest_and_names_it(silent: Silent) -> None:
     said = silent.off.badly().stderr
-    assert re.findall(r"^(\S+): not so:", said, re.MULTILINE) == [MASTER], said
+    assert re.findall(r"^(\S+): FAILED:", said, re.MULTILINE) == [MASTER], said
     assert address(MASTER) in said
 
 
