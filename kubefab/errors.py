@@ -11,6 +11,10 @@ class InventoryError(KubefabError):
     """What is wrong with hosts.yml: one line a problem, each with file and line, ready to print."""
 
 
+class Busy(KubefabError):
+    """Another run holds a host's lock: who, and since when."""
+
+
 @dataclass
 class HostError(KubefabError):
     """Something on one host: what happened, the last lines it said, and what the user can do.

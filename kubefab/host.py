@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import paramiko
 
 from kubefab import facts, inventory
-from kubefab.errors import HostError, KubefabError
+from kubefab.errors import Busy, HostError
 from kubefab.log import Log
 from kubefab.programs import fed, look_program, script_text
 from kubefab.ssh import CONNECT_SECONDS, Answer, Link
@@ -20,6 +20,13 @@ from kubefab.ssh import CONNECT_SECONDS, Answer, Link
 LOOK_SECONDS = 60
 LET_GO_SECONDS = 3
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
+
+
+@dataclass
+class Lock:
+    """A host's lock that is ours, until it is lost: nothing may be changed from then on."""
+
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,8 @@ class Host:
         return self._checked(self._run(fed(script, payload), args, seconds), script, args, secret)
 
     @contextmanager
-    def lock(self, holder: str) -> Iterator[None]:
-        """The one lock on a run, held as long as this process lives. KubefabError where another has it."""
+    def lock(self, holder: str) -> Iterator["Lock"]:
+        """The one lock on a run, held as long as this process lives. Busy where another has it."""
         command, stdin = self.link.sudo.wrap(self.link, shlex.join(["sh", "-s", "--", holder]), b"")
         try:
             channel = self.link.transport().open_session(timeout=CONNECT_SECONDS)
@@ -84,11 +91,11 @@ class Host:
             raise HostError(f"the lock cannot be taken: {error}") from error
         if said[:1] != ["held"]:
             channel.close()
-            raise KubefabError(_busy(said, self.name))
-        done = threading.Event()
-        threading.Thread(target=_beat, args=(channel, done), daemon=True).start()
+            raise Busy(_busy(said, self.name))
+        held, done = Lock(), threading.Event()
+        threading.Thread(target=_beat, args=(channel, done, held), daemon=True).start()
         try:
-            yield
+            yield held
         finally:
             done.set()
             # The next run, right after this one, shall find it free.
@@ -110,12 +117,13 @@ class Host:
         return answer.output
 
 
-def _beat(channel: paramiko.Channel, done: threading.Event) -> None:
+def _beat(channel: paramiko.Channel, done: threading.Event, held: Lock) -> None:
     """Tells scripts/lock.sh every 15 s that we are alive."""
     while not done.wait(15):
         try:
             channel.sendall(b".")
         except OSError:
+            held.lost = True
             return
 
 

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from kubefab.cluster import Cluster
-from kubefab.errors import KubefabError
-from kubefab.host import LOOK_SECONDS, Host
+from kubefab.errors import Busy
+from kubefab.host import LOOK_SECONDS, Host, Lock
 from kubefab.inventory import Inventory, parse
 from kubefab.log import Log
 from kubefab.step import Step
@@ -42,6 +42,7 @@ class World:
     looks: list[tuple[str, ...]] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     locks: list[str] = field(default_factory=list)
+    lock: Lock | None = None  # the last of them
     held_by: str = ""  # somebody else's lock
     on_look: Callable[[], None] = lambda: None
     on_lock: Callable[[], None] = lambda: None
@@ -72,12 +73,13 @@ class FakeHost(Host):
         return self.world.answers.get(script, "")
 
     @contextmanager
-    def lock(self, holder: str) -> Iterator[None]:
+    def lock(self, holder: str) -> Iterator[Lock]:
         if self.world.held_by:
-            raise KubefabError(f"another run is under way: {self.world.held_by}")
+            raise Busy(f"another run is under way: {self.world.held_by}")
         self.world.locks.append(holder)
+        self.world.lock = Lock()
         self.world.on_lock()
-        yield
+        yield self.world.lock
 
 
 class Unwritten(Log):
