@@ -20,6 +20,11 @@ def endpoint(inventory: Inventory) -> str:
     return inventory.cluster.name + DOMAIN
 
 
+def dns_domain(inventory: Inventory) -> str:
+    """Below which the cluster's own names are."""
+    return str(inventory.told("ClusterConfiguration.networking.dnsDomain") or "cluster.local")
+
+
 def init_documents(inventory: Inventory, host: Host) -> str:
     """What `kubeadm init --config` reads."""
     return _dump(inventory, [_init(inventory, host), _cluster(inventory, host), _kubelet(inventory), _proxy()])
@@ -119,9 +124,14 @@ def _dump(inventory: Inventory, documents: list[dict[str, Any]]) -> str:
 
 
 def _merge(ours: Mapping[str, Any], theirs: Mapping[str, Any], lists: bool) -> dict[str, Any]:
-    """hosts.yml's word over ours: mappings key by key, arguments name by name, anything else as a whole."""
+    """hosts.yml's word over ours: mappings key by key, arguments name by name, anything else as a whole.
+
+    What is null there takes nothing of ours away.
+    """
     merged = dict(ours)
     for key, value in theirs.items():
+        if value is None and key in ours:
+            continue
         if key in ARGUMENTS:
             merged[key] = _arguments(ours.get(key, {}), value, lists)
         elif key == SANS:  # without ours, the certificate would not do for the names we use

@@ -20,6 +20,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Loc = tuple[str | int, ...]  # where a value stands: ("hosts", "client", "address")
 Values = Mapping[Loc, Any]
+Problem = tuple[Loc, str, str]  # where, what was found, what is allowed
 
 
 def compose(text: str, path: Path) -> Node:

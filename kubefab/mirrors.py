@@ -51,8 +51,8 @@ def unmirrored(inventory: Inventory) -> Inventory:
 
 def image_repository(inventory: Inventory) -> str:
     """Where Kubernetes' own images come from."""
-    told = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
-    return str(told.get("imageRepository", image(releases.REGISTRY, inventory)))
+    told = inventory.told("ClusterConfiguration.imageRepository")
+    return str(told or image(releases.REGISTRY, inventory))
 
 
 def pause(inventory: Inventory) -> str:

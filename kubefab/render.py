@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kubefab.inventory import Inventory
-from kubefab.kubeadm import DOMAIN, discovery, dns_documents, endpoint, init_documents, join_documents  # noqa: F401
+from kubefab.kubeadm import DOMAIN, discovery, dns_documents, dns_domain, endpoint, init_documents, join_documents  # noqa: F401
 from kubefab.mirrors import (  # noqa: F401  kubefab/steps still asks for these here
     image,
     image_repository,
@@ -107,7 +107,7 @@ def no_proxy(inventory: Inventory) -> list[str]:
         str(cluster.pod_subnet),
         str(cluster.service_subnet),
         ".svc",
-        ".cluster.local",
+        f".{dns_domain(inventory)}",
         *(inventory.proxy.no_proxy if inventory.proxy else ()),
     ]
 

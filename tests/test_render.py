@@ -189,6 +189,22 @@ def test_an_overlay_is_merged_key_by_key() -> None:
     assert document(init(OVERLAID), "InitConfiguration")["nodeRegistration"]["name"] == "manager"
 
 
+def test_what_is_null_in_an_overlay_takes_nothing_of_ours_away() -> None:
+    nothing = "{imageRepository: null, kubernetesVersion: null, networking: null, apiServer: null}"
+    told = HOSTS.replace("1.37.2\n", f"1.37.2\n  kubeadm: {{ClusterConfiguration: {nothing}}}\n")
+    expected = {**document(init(HOSTS), "ClusterConfiguration"), "imageRepository": None}
+    assert document(init(told), "ClusterConfiguration") == expected
+    assert 'sandbox_image = "registry.k8s.io/' in render.containerd(inventory(told))["/etc/containerd/config.toml"]
+
+
+@pytest.mark.parametrize("networking", ["null", "[]", "x", "{dnsDomain: null}"])
+def test_the_clusters_own_names_go_by_no_proxy(networking: str) -> None:
+    told = "1.37.2\n  kubeadm: {ClusterConfiguration: {networking: {dnsDomain: lab.local}}}\n"
+    assert ".lab.local" in render.no_proxy(inventory(HOSTS.replace("1.37.2\n", told)))
+    unsaid = HOSTS.replace("1.37.2\n", told.replace("{dnsDomain: lab.local}", networking))
+    assert ".cluster.local" in render.no_proxy(inventory(unsaid))
+
+
 def test_arguments_written_as_a_map_become_the_list_of_v1beta4() -> None:
     assert document(init(OVERLAID), "ClusterConfiguration")["controllerManager"]["extraArgs"] == [
         {"name": "horizontal-pod-autoscaler-sync-period", "value": "10s"},

@@ -19,10 +19,23 @@ from kubefab.located import one_of, shown
 
 LABEL = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"  # RFC 1123
 USER = "[A-Za-z0-9_][A-Za-z0-9_.-]*"
+# Narrow, since they stand in shell's words, units, apt.conf and TOML: none of it has a meaning of its own there.
+REGISTRY = "[a-z0-9][a-z0-9.-]*(:[0-9]+)?"
+HTTP = r"https?://[A-Za-z0-9_.:\[\]-]+"
+PLAIN = "of letters, digits and _.~:/+-, and no password in it"
+PATH = "[A-Za-z0-9_.~:/+-]*"
 JUMP = rf"^({USER}@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[1-9][0-9]{{0,4}})?$"
 KINDS = tuple(f"{kind}Configuration" for kind in ("Init", "Cluster", "Kubelet", "KubeProxy", "Join"))
 ARGUMENTS = ("extraArgs", "kubeletExtraArgs")
 SANS = "certSANs"
+GROUPS = (
+    "all",
+    "master",
+    "masters",
+    "workers",
+    "founder",
+    "speaker",
+)  # whom tasks are for: nobody could mean a host of such a name
 CLOSED: dict[str, Any] = {"additionalProperties": False}
 # The pod network is an add-on that every cluster has; the others come with a version of one's own, or without.
 NETWORK = "flannel"
@@ -31,6 +44,8 @@ ADDON_CHOICES = (*ADDON_NAMES, *(f"{name}@{one.version}" for name, addon in ADDO
 
 
 def _beside(file: Path, info: ValidationInfo) -> Path:
+    if not str(file).isprintable():
+        raise PydanticCustomError("allowed", "a file's path, of printable characters")
     return Path(info.context or "", expanduser(file))
 
 
@@ -82,10 +97,10 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Overlay = Annotated[Mapping[str, Any], AfterValidator(_overlay)]
 AddonName = Annotated[str, AfterValidator(_addon), Field(json_schema_extra={"enum": list(ADDON_CHOICES)})]
 Kind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
-Source = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?|file:///[^\s?#]+)$")]
-Origin = Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+/([^\s?#]*/)?|[a-z0-9][a-z0-9.-]*(:[0-9]+)?)$")]
-Disk = Annotated[str, Field(pattern=r"^/dev/[A-Za-z0-9][A-Za-z0-9/_.:+-]*$")]
+Url = Annotated[str, Field(pattern=rf"^{HTTP}(/{PATH})?$")]
+Source = Annotated[str, Field(pattern=rf"^({HTTP}(/{PATH})?|file:///[%A-Za-z0-9_.~:/+-]+)$")]
+Origin = Annotated[str, Field(pattern=rf"^({HTTP}/({PATH}/)?|{REGISTRY})$")]
+Disk = Annotated[str, Field(pattern=r"^/dev(/[A-Za-z0-9][A-Za-z0-9_.:+-]*)+$")]
 HostName = Annotated[str, Field(pattern=rf"^{LABEL}(\.{LABEL})*$", max_length=63)]
 
 
@@ -113,14 +128,14 @@ class Ssh(_Strict):
 class Mirror(_Strict):
     """What to ask instead; with a key where an apt mirror signs itself."""
 
-    url: Source = Field(description="a URL with http://, https:// or file:///, and no password in it")
+    url: Source = Field(description=f"a URL with http://, https:// or file:///, {PLAIN}")
     key: Fingerprint | None = Field(default=None, description="OpenPGP fingerprint, 40 hex digits in quotes")
 
 
 class Proxy(_Strict):
     """By which the hosts reach the internet: apt, the runtime and kubeadm get it."""
 
-    http: Url = Field(description="a URL with http:// or https:// and no password in it")
+    http: Url = Field(description=f"a URL with http:// or https://, {PLAIN}")
     https: Url | None = Field(default=None, description="another one for https://, a URL like that for http")
     no_proxy: Names = Field(
         default=(),
@@ -244,6 +259,13 @@ class Inventory(_Strict):
     def workers(self) -> tuple[Host, ...]:
         """All workers, absent ones too."""
         return tuple(host for host in self.hosts if host.role == "worker")
+
+    def told(self, field: str) -> Any:
+        """What hosts.yml says of a field of kubeadm's documents ("KubeletConfiguration.maxPods"); None for nothing."""
+        value: Any = self.cluster.kubeadm
+        for name in field.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return value
 
     def host(self, name: str) -> Host:
         """The host of this name. InventoryError, with the names there are, where there is none."""

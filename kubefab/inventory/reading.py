@@ -11,8 +11,8 @@ from pydantic_core import ErrorDetails
 
 from kubefab.errors import InventoryError
 from kubefab.inventory.models import Cluster, Host, HostsFile, Inventory, Machine, Mirror, Ssh
-from kubefab.inventory.rules import Problem, contradictions
-from kubefab.located import Loc, Tree, compose, one_of, shown, words
+from kubefab.inventory.rules import contradictions
+from kubefab.located import Loc, Problem, Tree, compose, one_of, shown, words
 
 
 def load(path: Path) -> Inventory:

@@ -7,29 +7,19 @@ from typing import Any
 
 from kubefab import releases
 from kubefab.addons import ADDONS, Addon
-from kubefab.inventory.models import ADDON_CHOICES, NETWORK, Cluster
-from kubefab.located import Loc, Values, shown
+from kubefab.inventory import overlay
+from kubefab.inventory.models import ADDON_CHOICES, GROUPS, NETWORK, Cluster
+from kubefab.located import Problem, Values, shown
 
-Problem = tuple[Loc, str, str]  # where, what was found, what is allowed
-# Fields of kubeadm that kubefab goes by itself: one who wrote them here would have half a cluster of each.
-TOLD_ELSEWHERE = {
-    "ClusterConfiguration.kubernetesVersion": "`cluster.kubernetes` says it",
-    "ClusterConfiguration.networking.podSubnet": "`cluster.pod_subnet` says it",
-    "ClusterConfiguration.networking.serviceSubnet": "`cluster.service_subnet` says it",
-    "InitConfiguration.localAPIEndpoint.bindPort": "it is 6443 everywhere",
-    "InitConfiguration.nodeRegistration.name": "the name under `hosts` says it",
-    "InitConfiguration.nodeRegistration.criSocket": "`cluster.runtime` says it",
-    "JoinConfiguration.nodeRegistration.name": "the name under `hosts` says it",
-    "JoinConfiguration.nodeRegistration.criSocket": "`cluster.runtime` says it",
-}
 # Prefixes that kubeadm takes: 2**16 nodes at most, a /24 for each; 2**20 services at most, 10 at least.
 BITS = {"pod_subnet": (8, 24), "service_subnet": (12, 28)}
 
 
 def contradictions(values: Values) -> Iterator[Problem]:
     """Every problem between these values; those that are wrong by themselves are None."""
-    for rule in (_same_addresses, _roles, _networks, _addons, _packages, _registries, _runtime, _repository, _fields):
+    for rule in (_same_addresses, _names, _roles, _networks, _addons, _packages, _registries, _runtime, _repository):
         yield from rule(values)
+    yield from overlay.contradictions(values)
 
 
 def _of_hosts(values: Values, field: str) -> dict[str, Any]:
@@ -57,6 +47,12 @@ def _roles(values: Values) -> Iterator[Problem]:
     for name, absent in _of_hosts(values, "absent").items():
         if absent and roles.get(name) == "master":
             yield ("hosts", name, "absent"), "it on a master", "only on a worker"
+
+
+def _names(values: Values) -> Iterator[Problem]:
+    for name in values.get(("hosts",)) or ():
+        if name in GROUPS:
+            yield ("hosts", name), f"'{name}', which is a group of hosts", "another name"
 
 
 def _networks(values: Values) -> Iterator[Problem]:
@@ -101,7 +97,8 @@ def _reach(addon: Addon, wanted: str, minor: str) -> Iterator[Problem]:
 
 def _packages(values: Values) -> Iterator[Problem]:
     for loc, value in values.items():
-        if loc[:1] == ("mirrors",) and "//pkgs.k8s.io/" in str(loc[1:2]) and str(value).startswith("file:"):
+        packages = re.search(r"//(pkgs\.k8s|apt\.kubernetes)\.io/", str(loc[1:2]))
+        if loc[:1] == ("mirrors",) and packages and str(value).startswith("file:"):
             yield loc, f"'{shown(value)}'", "for packages a URL that the hosts themselves can ask"
 
 
@@ -131,9 +128,3 @@ def _repository(values: Values) -> Iterator[Problem]:
     if not any(url.startswith(mirror) for url in urls for mirror in mirrors):
         allowed = f"one that mirrors has a repository for, at {' or '.join(urls)}: both have none of it any more"
         yield ("cluster", "kubernetes"), f"'{version}'", allowed
-
-
-def _fields(values: Values) -> Iterator[Problem]:
-    for field, told in TOLD_ELSEWHERE.items():
-        if values.get(loc := ("cluster", "kubeadm", *field.split("."))) is not None:
-            yield loc, "it", f"none here: {told}"
