@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from kubefab import facts, releases, render
 from kubefab.errors import KubefabError
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts import ClusterFacts, Facts, LocalNode, Part
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.log import Log
@@ -37,9 +37,10 @@ class Cluster:
         self._healthz = healthz
         self._paths = render.paths(inventory)
         self._found: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
-        self._parsed = {name: Facts() for name in self.hosts}
-        self._facts: dict[str, Facts] = {}  # completed by what the master knows of the cluster
+        self._parsed: dict[str, dict[str, Part]] = {name: {} for name in self.hosts}
         self._live: ClusterFacts | None = None
+        self._alone: dict[str, Facts] = {}  # of every host that was looked at, without the others
+        self._facts: dict[str, Facts] = {}  # completed by the others
         self._began: dict[tuple[str, str], float] = {}
         self._knowing = threading.Lock()
         self._gates = {name: threading.Lock() for name in self.hosts}
@@ -60,10 +61,12 @@ class Cluster:
         return self.hosts[name]
 
     def facts(self, host: Host) -> Facts:
-        """What is known of a host and, by way of the first master, of the cluster."""
+        """What is known of a host and, by way of the first master, of the cluster; and of the other hosts."""
         with self._knowing:
             if host.name not in self._facts:
-                self._facts[host.name] = replace(self._parsed[host.name], cluster=self._live)
+                alone = self._alone.get(host.name, Facts(host.name, cluster=self._live))
+                others = {name: one for name, one in self._alone.items() if name != host.name}
+                self._facts[host.name] = replace(alone, others=others)
             return self._facts[host.name]
 
     def all_facts(self) -> dict[str, Facts]:
@@ -91,11 +94,11 @@ class Cluster:
             if all(self._began.get((host.name, part), -1.0) >= since for part in wanted):
                 return
             began = self.clock()
-            asked = tuple(part for part in wanted if part != "healthz")
+            asked = tuple(part for part in wanted if part != "api")
             found = host.look(asked, self._paths) if asked else {}
-            if "healthz" in wanted:  # the API server's own word, not the host's
+            if "api" in wanted:  # the API server's own word, not the host's
                 authority = facts.authority({**self._found[host.name], **found}.get("node", ""))
-                found["healthz"] = self._healthz(host, authority) if authority else ""
+                found["api"] = self._healthz(host, authority) if authority else ""
             self._learn(host, found)
             self._began.update({(host.name, part): began for part in wanted})
 
@@ -106,18 +109,31 @@ class Cluster:
         return (
             *PARTS,
             *(["disks"] if host.wanted.disks else []),
-            *(["cluster", "healthz"] if master else []),
+            *(["cluster", "api"] if master else []),
             *(["ceph"] if master and ceph else []),
         )
 
-    def _learn(self, host: Host, found: dict[str, str]) -> None:
-        known = self._found[host.name] = {**self._found[host.name], **found}
+    def _learn(self, host: Host, found: Mapping[str, str]) -> None:
+        """Only what is new is parsed: a master's answer on its cluster may have megabytes."""
+        before = self._found[host.name]
+        new = {part: text for part, text in found.items() if before.get(part) != text}
+        parsed, live = facts.parse(new), facts.parse_cluster(new["cluster"]) if "cluster" in new else self._live
         with self._knowing:
-            self._parsed[host.name] = facts.parse(known)
-            self._facts.pop(host.name, None)
+            self._found[host.name] = {**before, **found}
+            self._parsed[host.name] |= parsed
             if host.name == self.master.name:
-                self._live = facts.parse_cluster(known, self._parsed[host.name])
-                self._facts.clear()
+                self._live = self._spoken(host, live)
+            self._alone = {
+                name: Facts(name, dict(parts), self._live) for name, parts in self._parsed.items() if self._found[name]
+            }
+            self._facts.clear()
+
+    def _spoken(self, host: Host, live: ClusterFacts | None) -> ClusterFacts | None:
+        """The cluster by this host's word, with what the host's own files say of it."""
+        local = self._parsed[host.name].get("node")
+        if not live or not isinstance(local, LocalNode):
+            return live
+        return replace(live, speaker=host.name, ca=local.admin_ca, endpoint=local.admin_server)
 
     def close(self) -> None:
         for host in self.hosts.values():

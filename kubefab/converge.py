@@ -205,7 +205,7 @@ class Engine:
         """A change whose caller was killed goes on by itself: wait for its end, then look again."""
 
         def gap(_: object = None) -> str | None:
-            change = self.cluster.facts(host).change
+            change = self.cluster.facts(host).change.going_on
             return (change and f"{change.title}, since {clock_time(change.since)}") or None
 
         if self.patient and gap():
@@ -221,7 +221,7 @@ class Engine:
     def _stop_for_another_run(self, host: Host) -> None:
         """A change whose caller lives is no orphan: it is the other run's, and so is the lock."""
         for place in (self.cluster.master, host):
-            run = self.cluster.facts(place).run
+            run = self.cluster.looked_at(place) and self.cluster.facts(place).change.run
             if run and place.name not in self._locked:
                 raise KubefabError(busy(run.title, run.since, place.name))
 

@@ -38,3 +38,7 @@ class Silent(HostError):
 
 class UnknownHostKey(HostError):
     """A host whose SSH key is in no known_hosts file; `lines` is the line that would accept it."""
+
+
+class NotAsked(HostError):
+    """A part of a host's look that was not asked for, or broke off: nothing may be concluded from it."""

@@ -45,24 +45,26 @@ def explained(facts: Facts, now: datetime) -> dict[str, Any]:
     assert live
     return {
         "version": live.version,
-        "healthz": live.healthz,
+        "healthz": facts.api.healthz,
         "silent": live.silent or None,
         "certificates": [
             {"file": path, **_certificate(x509.load_der_x509_certificate, body, now)}
-            for path, body in facts.certificates.items()
+            for path, body in facts.explain.certificates.items()
             if path.startswith("/etc/")
         ],
-        "confs": [_conf(path, rest, facts, now) for path, rest in facts.confs.items()],
-        "static_pods": [{"file": path, "image": image} for path, image in facts.static_pods.items()],
+        "confs": [_conf(path, rest, facts, now) for path, rest in facts.explain.confs.items()],
+        "static_pods": [{"file": path, "image": image} for path, image in facts.explain.static_pods.items()],
         **(dict.fromkeys(TOLD_BY_THE_API_SERVER) if live.silent else _told_by_the_api_server(facts, live, now)),
     }
 
 
 def _told_by_the_api_server(facts: Facts, live: ClusterFacts, now: datetime) -> dict[str, Any]:
-    trusted = facts.info_ca == facts.admin_ca
+    trusted = facts.explain.info_ca == facts.local.admin_ca
     return {
-        "tokens": [_token(token, rest, now) for token, rest in facts.tokens.items()],
-        "cluster_info": {"server": facts.info_server, "trusts_this_ca": trusted} if facts.info_server else {},
+        "tokens": [_token(token, rest, now) for token, rest in facts.explain.tokens.items()],
+        "cluster_info": {"server": facts.explain.info_server, "trusts_this_ca": trusted}
+        if facts.explain.info_server
+        else {},
         "addons": [
             {"name": name, "wanted": one.wanted, "ready": one.ready, "images": list(one.images)}
             for name, one in live.workloads.items()
@@ -127,7 +129,7 @@ def _conf(path: str, rest: str, facts: Facts, now: datetime) -> dict[str, Any]:
     server, _, user = rest.partition(" ")
     found = {"file": path, "serves": SERVES.get(PurePath(path).name, ""), "server": server}
     if user.startswith("/"):
-        return found | _certificate(x509.load_der_x509_certificate, facts.certificates.get(user, ""), now)
+        return found | _certificate(x509.load_der_x509_certificate, facts.explain.certificates.get(user, ""), now)
     return found | (_certificate(x509.load_pem_x509_certificate, user, now) if user else {})
 
 

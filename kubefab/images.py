@@ -23,7 +23,10 @@ INCOMING = "/var/lib/kubefab-images"
 
 def there(inventory: Inventory, facts: Facts) -> set[str]:
     """The images that the kubelet's runtime has. Docker leaves out what goes without saying in a name."""
-    return {full_name(image) for image in (facts.docker_images if runtimes.by_docker(inventory) else facts.images)}
+    return {
+        full_name(image)
+        for image in (facts.runtime.docker_images if runtimes.by_docker(inventory) else facts.runtime.images)
+    }
 
 
 def needed(cluster: Cluster, addons: Addons, inventory: Inventory | None = None) -> list[str]:
@@ -40,7 +43,7 @@ def _of_kubernetes(cluster: Cluster, inventory: Inventory) -> list[str]:
     version = inventory.cluster.kubernetes
     documents = kubeadm.init_documents(inventory, inventory.master)
     for name, facts in cluster.all_facts().items():
-        if facts.packages.get("kubeadm", Package("un")).version.startswith(f"{version}-"):
+        if facts.packages.debs.get("kubeadm", Package("un")).version.startswith(f"{version}-"):
             return cluster.hosts[name].ask("list-images.sh", payload=documents).split()
     if inventory.bundle:
         return _of_the_bundle(inventory.bundle, version)

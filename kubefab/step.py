@@ -39,7 +39,7 @@ def on_cluster(gap: Callable[[ClusterFacts, Facts], str | None]) -> Gap:
     """A gap that needs a cluster which answers; Silent where it does not."""
 
     def wrapped(facts: Facts) -> str | None:
-        if facts.cluster is None or facts.cluster.unfinished:
+        if facts.cluster is None or facts.unfinished:
             return NO_CLUSTER
         if facts.cluster.silent:
             raise Silent(f"the API server gives no answer: {facts.cluster.silent}")
@@ -67,8 +67,8 @@ def files(title: str, texts: Mapping[str, str], mode: str = "0644") -> Step:
     lines = [f"{mode} {path} {b64encode(text.encode()).decode()}\n" for path, text in texts.items()]
 
     def gap(facts: Facts) -> str | None:
-        other = [path for path, digest in digests.items() if facts.files.get(path) != digest]
-        there = [path for path in other if path in facts.files]
+        other = [path for path, digest in digests.items() if facts.files.digests.get(path) != digest]
+        there = [path for path in other if path in facts.files.digests]
         return f"{', '.join(there)} differs" if there else MISSING if other else None
 
     return Step(title, gap, script("put-files.sh", payload="".join(lines)), parts=("files",))
@@ -79,7 +79,7 @@ def packages(title: str, names: Sequence[str], found: Callable[[Mapping[str, Pac
     needed = " ".join(name for name in names if not name.endswith("?"))
     return Step(
         title,
-        lambda facts: found(facts.packages),
+        lambda facts: found(facts.packages.debs),
         script("install-packages.sh", *names),
         hint=f"try the same on the host: apt-get update && apt-get install {needed}",
         parts=("packages", "services"),
@@ -90,8 +90,8 @@ def service(name: str, reads: Sequence[str] = ()) -> Step:
     """A systemd service that runs, starts at boot, and is younger than the files it reads."""
 
     def gap(facts: Facts) -> str | None:
-        unit = facts.units.get(name, Unit())
-        newest = max((facts.mtimes.get(path, 0) for path in reads), default=0)
+        unit = facts.services.units.get(name, Unit())
+        newest = max((facts.files.mtimes.get(path, 0) for path in reads), default=0)
         if unit.active != "active":
             return unit.active
         if unit.enabled != "enabled":

@@ -56,7 +56,7 @@ def nodes(*names: str) -> str:
 
 
 def has(state: str) -> Callable[[Facts], str | None]:
-    return lambda facts: None if state in facts.files else MISSING
+    return lambda facts: None if state in facts.files.digests else MISSING
 
 
 def put(state: str) -> Close:

@@ -15,6 +15,7 @@ from kubefab.step import MISSING
 from kubefab.steps import bundle as steps
 from kubefab.steps import network, packages, runtime
 from tests import sandbox
+from tests.facts import known
 from tests.fakes import HOSTS, cluster, inventory, looked, step, world
 
 ABOUT = {
@@ -24,7 +25,7 @@ ABOUT = {
     "os": "debian 13",
     "images": {"r/kube-proxy:v1": "images/proxy.tar.gz", "r/etcd:3": "images/etcd.tar.gz"},
 }
-HERE = Facts(os="debian", os_version="13", arch="x86_64")
+HERE = known(os="debian", os_version="13", arch="x86_64")
 URL = "https://raw.githubusercontent.com/x/y.yml"
 
 
@@ -111,8 +112,8 @@ def test_with_a_bundle_nobody_asks_for_a_repositorys_key(file: Path) -> None:
     ("facts", "gap"),
     [
         (HERE, None),
-        (Facts(os="debian", os_version="12", arch="x86_64"), "it is for debian 13, here is debian 12"),
-        (Facts(os="debian", os_version="13", arch="aarch64"), "it is for x86_64, here is aarch64"),
+        (known(os="debian", os_version="12", arch="x86_64"), "it is for debian 13, here is debian 12"),
+        (known(os="debian", os_version="13", arch="aarch64"), "it is for x86_64, here is aarch64"),
     ],
 )
 def test_a_bundle_for_other_machines_is_refused(file: Path, facts: Facts, gap: str | None) -> None:
@@ -139,14 +140,14 @@ def test_a_bundle_is_known_by_its_checksums(file: Path) -> None:
     made = cluster(bundled(file))
     here = step(steps.steps(made, made.master), "the bundle is here")
     sums = bundle.opened(file).sums
-    found = [here.gap(Facts(files=files)) for files in ({}, {steps.MARK: "0"}, {steps.MARK: sums})]
+    found = [here.gap(known(digests=files)) for files in ({}, {steps.MARK: "0"}, {steps.MARK: sums})]
     assert found == [MISSING, "another one", None]
 
 
 def test_a_worker_loads_no_control_plane(file: Path) -> None:
     made = cluster(bundled(file))
     (loaded,) = steps.images_loaded(made, made.hosts["client"])
-    assert loaded.gap(Facts(images=("r/kube-proxy:v1",))) is None
+    assert loaded.gap(known(images=("r/kube-proxy:v1",))) is None
 
 
 def use(file: Path, before: str = "") -> str:
@@ -185,7 +186,7 @@ def test_a_bundle_that_is_there_is_not_made_again(file: Path) -> None:
     assert more.gap(HERE) == "without r/flannel:1"
     (other,) = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {f"{URL}2": ""})(made, made.master)
     assert other.gap(HERE) == f"without {URL}2"
-    assert gathered.gap(Facts(os="debian", os_version="12", arch="x86_64")) == "it is for debian 13, here is debian 12"
+    assert gathered.gap(known(os="debian", os_version="12", arch="x86_64")) == "it is for debian 13, here is debian 12"
 
 
 def test_no_other_file_is_written_over(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from kubefab import explain
 from kubefab.facts import ClusterFacts, Facts, Node, Workload
+from tests.facts import known
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SERVER = "https://lab.kubefab.internal:6443"
@@ -59,12 +60,11 @@ KUBELET = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 def master(**other: Any) -> Facts:
     live = ClusterFacts(
         version="1.37.2",
-        healthz="ok",
         nodes={"manager": Node("manager", taints={"node-role.kubernetes.io/control-plane": "NoSchedule"})},
         workloads={"kube-system/coredns": Workload(wanted=2, ready=1, images=("registry.k8s.io/coredns:v1",))},
     )
     ca = certificate("kubernetes", "kubernetes", 3650)
-    return Facts(
+    return known(
         **{
             "certificates": {
                 "/etc/kubernetes/pki/ca.crt": der(ca),
@@ -83,6 +83,7 @@ def master(**other: Any) -> Facts:
             "info_server": SERVER,
             "info_ca": "aa",
             "admin_ca": "aa",
+            "healthz": "ok",
             "cluster": live,
             **other,
         }

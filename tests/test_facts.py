@@ -4,14 +4,16 @@ look-fresh.txt is a machine of the lab; the others have the same form, with some
 """
 
 import json
-from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from kubefab import facts
-from kubefab.facts import Ceph, Change, ClusterFacts, Facts, Node, Package, Unit, Volume, Workload
+from kubefab.facts import Ceph, Change, ClusterFacts, Node, Package, Unit, Volume, Workload, parse_cluster
+from kubefab.facts.change import Work
+from kubefab.facts.node import LocalNode
+from tests.facts import flat, known, read
 
 CAPTURED = Path(__file__).parent / "captured"
 FLANNEL = (
@@ -38,7 +40,7 @@ CLIENT = Node(
     "message:Network plugin returns error: cni plugin not initialized",
     taints={"node.kubernetes.io/not-ready": "NoSchedule"},
 )
-MASTER = Facts(
+MASTER = known(
     os="debian",
     os_version="13",
     arch="x86_64",
@@ -50,7 +52,8 @@ MASTER = Facts(
     machine_id="5f0d7a2c7c1b4b8e9d3f6a1c2b3d4e5f",
     product_uuid="4c4c4544-0042-3510-8054-b4c04f4d3332",
     addresses={"10.250.0.10": "eth0", "10.0.2.15": "eth1", "10.244.0.1": "cni0"},
-    skew=1.5,
+    clock=1795378817.983847796,
+    asked=1795378816.483847796,
     cgroups="cgroup2fs",
     lacks=("mount",),
     swap=("/dev/zram0, 2048 MiB",),
@@ -62,9 +65,9 @@ MASTER = Facts(
         "net.ipv4.ip_forward": "",
     },
     endpoints={"lab.kubefab.internal": "10.250.0.10", "other.kubefab.internal": "10.250.0.10"},
-    files={"/etc/containerd/config.toml": "5e5f3b1d6fe4e2d1f8e6d9b8c7a6f5e4d3c2b1a0f9e8d7c6b5a4f3e2d1c0b9a8"},
+    digests={"/etc/containerd/config.toml": "5e5f3b1d6fe4e2d1f8e6d9b8c7a6f5e4d3c2b1a0f9e8d7c6b5a4f3e2d1c0b9a8"},
     mtimes={"/etc/containerd/config.toml": 1795377500.123456, "/etc/sysctl.d/90-kubernetes.conf": 1795377501.0},
-    packages={
+    debs={
         "bash-completion": Package("ii", "1:2.16.0-7"),
         "containerd": Package("ii", "1.7.24~ds1-6+b4"),
         "kubeadm": Package("hi", "1.37.2-1.1"),
@@ -85,7 +88,7 @@ MASTER = Facts(
     kubelet_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYg=="),
     admin_server="https://lab.kubefab.internal:6443",
     join_begun=True,
-    init_begun="1795377600",
+    init_begun=1795377600,
     etcd_data=True,
     manifests=("etcd.yaml", "kube-apiserver.yaml"),
     cni=("10-flannel.conflist",),
@@ -103,11 +106,11 @@ MASTER = Facts(
     tokens={"YWJjZGVm": "MjAyNg== a3ViZWZhYg=="},
     info_server="https://lab.kubefab.internal:6443",
     info_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYQ=="),
-    change=Change("the control plane is there", 1795377600),
-    disks={"/dev/sdb": "empty", "/dev/sda": "partitions"},
+    going_on=Change("the control plane is there", 1795377600),
+    states={"/dev/sdb": "empty", "/dev/sda": "partitions"},
     rbd=True,
-    ceph=Ceph("1.20.6 cluster-test manager=/dev/sdb", "Ready", "HEALTH_OK", "Cluster created successfully"),
-    volumes=(Volume("default/data", "local-path"),),
+    applied=Ceph("1.20.6 cluster-test manager=/dev/sdb", "Ready", "HEALTH_OK", "Cluster created successfully"),
+    persistent=(Volume("default/data", "local-path"),),
     volumes_told=True,
 )
 LIVE = ClusterFacts(
@@ -136,22 +139,14 @@ def captured(name: str) -> dict[str, str]:
     return facts.sections((CAPTURED / f"look-{name}.txt").read_text())
 
 
-def parse_cluster(text: str) -> ClusterFacts | None:
-    return facts.parse_cluster({"cluster": text}, Facts())
-
-
-def shown(found: object) -> dict[str, object]:
-    """Field by field: a difference then has a name."""
-    return {field.name: getattr(found, field.name) for field in fields(found)}  # type: ignore[arg-type]
-
-
 def test_every_field_of_a_master_with_a_running_cluster() -> None:
-    assert shown(facts.parse(captured("master"))) == shown(MASTER)
+    assert flat(read(captured("master"))) == flat(MASTER)
 
 
 def test_what_the_master_has_not_is_told_by_other_captures() -> None:
-    default = shown(Facts())
-    assert [name for name, value in shown(MASTER).items() if value == default[name]] == [
+    default = flat(known())
+    assert {name for name, value in flat(MASTER).items() if value == default[name]} == {
+        "healthz",  # no script's word
         "dpkg_broken",
         "apt_lock",
         "docker",
@@ -160,28 +155,26 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "cri_dockerd",
         "cri_socket",
         "run",
-        "cluster",
-    ]
+    }
 
 
 def test_the_cluster_as_its_master_tells_it() -> None:
-    parts = {**captured("master"), "healthz": "ok"}
-    whole = replace(LIVE, healthz="ok", ca=MASTER.admin_ca, endpoint=MASTER.admin_server, unfinished=True)
-    assert facts.parse_cluster(parts, MASTER) == whole
+    assert parse_cluster(captured("master")["cluster"]) == LIVE
 
 
 def test_a_fresh_machine_is_a_machine_and_nothing_more() -> None:
-    fresh = facts.parse(captured("fresh"))
-    assert (fresh.os, fresh.os_version, fresh.cgroups, fresh.cpus) == ("debian", "13", "tmpfs", 2)
-    assert fresh.addresses == {"10.250.0.13": "eth0"}
-    assert fresh.packages == {"bash-completion": Package("un")}
-    assert fresh.units == {name: Unit() for name in ("containerd", "kubelet", "kubefab-images")}
-    assert (fresh.admin_ca, fresh.kubelet_ca, fresh.change, fresh.containers) == ("", "", None, 0)
-    assert facts.parse_cluster(captured("fresh"), Facts()) is None
+    fresh = read(captured("fresh"))
+    system = fresh.system
+    assert (system.os, system.os_version, system.cgroups, system.cpus) == ("debian", "13", "tmpfs", 2)
+    assert system.addresses == {"10.250.0.13": "eth0"}
+    assert fresh.packages.debs == {"bash-completion": Package("un")}
+    assert fresh.services.units == {name: Unit() for name in ("containerd", "kubelet", "kubefab-images")}
+    assert (fresh.local, fresh.change, fresh.leftovers.containers) == (LocalNode(ports=fresh.local.ports), Work(), 0)
+    assert parse_cluster(captured("fresh")["cluster"]) is None
 
 
 def test_a_broken_off_dpkg_behind_a_greeting() -> None:
-    broken = facts.parse(captured("broken-dpkg"))
+    broken = read(captured("broken-dpkg")).packages
     assert broken.dpkg_broken == ("containerd", "kubelet")
     assert broken.apt_lock == "unattended-upgr (process 4711)"
     assert list(captured("broken-dpkg")) == ["packages"]
@@ -197,7 +190,7 @@ def test_dpkg_says_in_two_letters_what_is_wanted_and_what_is(status: str, instal
 
 
 def test_an_api_server_that_cannot_be_reached_is_a_cluster_that_is_silent() -> None:
-    live = facts.parse_cluster(captured("silent"), Facts())
+    live = parse_cluster(captured("silent")["cluster"])
     assert live is not None
     assert live.silent.startswith("The connection to the server lab.kubefab.internal:6443 was refused")
     assert (live.version, live.pod_subnet, live.nodes, live.workloads) == ("1.37.2", "10.244.0.0/16", {}, {})
@@ -214,26 +207,20 @@ def test_an_answer_that_is_none_is_silence() -> None:
 
 
 def test_a_change_that_has_not_said_its_title_yet_ends_nothing() -> None:
-    assert facts.parse({"change": "change "}).change == Change("a change", 0)
+    assert read({"change": "change "}).change.going_on == Change("a change", 0)
 
 
 def test_lines_that_mean_nothing_are_passed_over() -> None:
-    assert facts.parse({"system": "no-such-fact 7\n\nhostname client"}) == Facts(hostname="client")
-
-
-def test_partial_looks_merge() -> None:
-    before = captured("master")
-    swapped = {**before, "system": before["system"].replace("swap /dev/zram0, 2048 MiB\n", "")}
-    assert facts.parse(swapped) == replace(MASTER, swap=())
+    assert read({"system": "no-such-fact 7\n\nhostname client"}) == known(hostname="client")
 
 
 def test_a_host_is_the_node_of_its_own_machine_id() -> None:
-    assert Facts(machine_id=CLIENT.machine_id, cluster=LIVE).node == CLIENT
-    assert Facts(machine_id="another", cluster=LIVE).node is None
+    assert known(machine_id=CLIENT.machine_id, cluster=LIVE).node == CLIENT
+    assert known(machine_id="another", cluster=LIVE).node is None
 
 
 def test_a_machine_without_an_id_is_nobodys_node() -> None:
-    assert Facts(cluster=ClusterFacts(nodes={"x": Node("x")})).node is None
+    assert known(cluster=ClusterFacts(nodes={"x": Node("x")})).node is None
 
 
 def test_the_authority_of_a_tunnel_is_that_of_admin_conf() -> None:

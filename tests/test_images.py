@@ -11,11 +11,11 @@ import pytest
 
 from kubefab import bundle, carry, downloads, images
 from kubefab.errors import HostError, KubefabError
-from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING
 from kubefab.steps.images import from_file, given
+from tests.facts import known
 from tests.fakes import HOSTS, FakeHost, cluster, inventory, looked, world
 
 HAS_KUBEADM = {"packages": "package kubeadm hi  1.37.2-1.1"}
@@ -147,14 +147,14 @@ def test_a_file_that_is_not_there_is_told() -> None:
 
 def test_docker_says_less_of_a_name_and_means_the_same() -> None:
     docker = inventory(HOSTS.replace("1.37.2", "1.37.2\n  runtime: docker"))
-    there = Facts(images=(B,), docker_images=("nginx:1", A))
+    there = known(images=(B,), docker_images=("nginx:1", A))
     assert images.lacking(docker, ["docker.io/library/nginx:1", A])(there) is None
     assert images.lacking(docker, [A, B])(there) == f"without {B}"
 
 
 @pytest.mark.parametrize(("there", "gap"), [((), MISSING), ((A,), f"without {B}"), ((A, B), None), ((A, B, "c"), None)])
 def test_what_is_there_is_not_missed(there: tuple[str, ...], gap: str | None) -> None:
-    assert images.lacking(inventory(), [A, B])(Facts(images=there)) == gap
+    assert images.lacking(inventory(), [A, B])(known(images=there)) == gap
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_each_host_is_given_what_it_lacks(carried: list[str], tmp_path: Path) ->
 def test_a_file_is_given_whole(carried: list[str], tmp_path: Path) -> None:
     made = looked({"client": {}})
     there, step = from_file(tmp_path / "x.tar.gz", [A], "digest")(made, made.hosts["client"])
-    assert (there.title, there.gap(Facts())) == ("a container runtime is there", MISSING)
+    assert (there.title, there.gap(known())) == ("a container runtime is there", MISSING)
     assert step.close
     step.close(made.hosts["client"])
     assert carried == ["to client: x.tar.gz as /var/lib/kubefab-images/digest.tar"]

@@ -46,7 +46,7 @@ ALLOWED = {
     "addons": {"addons", "facts"},
     "inventory": {"addons", "errors", "inventory", "located", "releases"},
     "located": {"errors"},
-    "facts": set(),
+    "facts": {"errors", "facts"},
     "explain": {"facts"},
     "runtimes": {"inventory", "releases"},
     "mirrors": {"inventory", "releases", "runtimes"},

@@ -11,6 +11,7 @@ from kubefab import facts
 from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.programs import look_program
 from tests import sandbox
+from tests.facts import known, read, with_
 
 ADMIN = sandbox.file(
     "/etc/kubernetes/admin.conf",
@@ -54,7 +55,7 @@ def look(before: str, *parts: str, paths: str = "") -> dict[str, str]:
 
 
 def found(before: str, *parts: str, paths: str = "") -> Facts:
-    return facts.parse(look(before, *parts, paths=paths))
+    return read(look(before, *parts, paths=paths))
 
 
 @cache
@@ -73,7 +74,8 @@ def here() -> dict[str, str]:
 
 
 def test_a_look_at_this_computer_can_be_read() -> None:
-    this = facts.parse(here())
+    told = read(here())
+    this = told.system
     assert set(here()) == {"change", "system", "files", "packages", "services", "runtime", "node", "leftovers"}
     assert this.cpus > 0
     assert this.memory_mib > 0
@@ -83,8 +85,8 @@ def test_a_look_at_this_computer_can_be_read() -> None:
     assert this.kernel
     assert this.hostname
     assert this.cgroups in ("cgroup2fs", "tmpfs")
-    assert list(this.files) == ["/etc/passwd"]
-    assert this.mtimes["/etc/passwd"] > 0
+    assert list(told.files.digests) == ["/etc/passwd"]
+    assert told.files.mtimes["/etc/passwd"] > 0
     assert this.skew > 0  # nobody said when we asked
 
 
@@ -99,7 +101,7 @@ def test_a_part_that_is_not_there_leaves_the_others_alone() -> None:
     ended = subprocess.run(
         ["sh", "-s", "--", "none", "system", "--"], input=look_program(), capture_output=True, text=True, check=False
     )
-    assert facts.parse(facts.sections(ended.stdout)).cpus > 0
+    assert read(facts.sections(ended.stdout)).system.cpus > 0
 
 
 @sandbox.needed
@@ -144,7 +146,7 @@ def test_swap_is_seen_now_and_after_the_next_boot() -> None:
         + sandbox.file("/run/systemd/generator/masked.swap", "")
         + sandbox.file("/etc/systemd/system/multi-user.target.wants/dphys-swapfile.service", "")
     )
-    this = found(before, "system")
+    this = found(before, "system").system
     assert this.swap == ("/swap.img, 2047 MiB", "/dev/zram0, 64 MiB")
     assert this.swap_later == (
         "/swap.img in /etc/fstab",
@@ -159,7 +161,7 @@ def test_after_swap_off_there_is_nothing_left_to_switch_off() -> None:
     units = sandbox.file("/run/systemd/generator/dev-zram0.swap", "") + sandbox.file("/etc/systemd/system/a.swap", "")
     mask = 'stub systemctl \'[ "$1" != mask ] || ln -s /dev/null "/etc/systemd/system/$3"\'\n'
     before = sandbox.file("/etc/fstab", FSTAB) + units + mask + sandbox.script("swap-off.sh")
-    assert found(before, "system").swap_later == ()
+    assert found(before, "system").system.swap_later == ()
 
 
 @sandbox.needed
@@ -170,7 +172,7 @@ def test_names_of_control_planes_are_seen_and_comments_are_not() -> None:
 # 10.0.0.3 gone.kubefab.internal
 10.0.0.4 other.example.org # not x.kubefab.internal
 """
-    seen = found(sandbox.file("/etc/hosts", hosts), "system").endpoints
+    seen = found(sandbox.file("/etc/hosts", hosts), "system").system.endpoints
     assert {name: address for name, address in seen.items() if name.endswith(".kubefab.internal")} == {
         "lab.kubefab.internal": "10.0.0.1"
     }
@@ -179,19 +181,19 @@ def test_names_of_control_planes_are_seen_and_comments_are_not() -> None:
 @sandbox.needed
 def test_a_release_may_be_written_in_quotes() -> None:
     text = 'NAME="Ubuntu"\nID=ubuntu\nVERSION_ID="24.04"\n'
-    this = found(f"rm /etc/os-release\n{sandbox.file('/etc/os-release', text)}", "system")
+    this = found(f"rm /etc/os-release\n{sandbox.file('/etc/os-release', text)}", "system").system
     assert (this.os, this.os_version) == ("ubuntu", "24.04")
 
 
 @sandbox.needed
 def test_a_machine_without_an_id_has_none() -> None:
-    assert found("rm -f /etc/machine-id", "system").machine_id == ""
+    assert found("rm -f /etc/machine-id", "system").system.machine_id == ""
 
 
 @sandbox.needed
 def test_addresses_have_their_interfaces() -> None:
     line = "2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0\n"
-    this = found(f"{sandbox.file('/mnt/lines', line)}stub ip 'cat /mnt/lines'\n", "system")
+    this = found(f"{sandbox.file('/mnt/lines', line)}stub ip 'cat /mnt/lines'\n", "system").system
     assert this.addresses == {"10.0.0.5": "eth0"}
 
 
@@ -201,8 +203,8 @@ def test_addresses_have_their_interfaces() -> None:
 @sandbox.needed
 def test_files_have_their_digest_and_their_age() -> None:
     before = "printf text >/etc/a\ntouch -d @1795377600.25 /etc/a\n"
-    this = found(before, "files", paths="/etc/a /etc/none")
-    assert this.files == {"/etc/a": "982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1"}
+    this = found(before, "files", paths="/etc/a /etc/none").files
+    assert this.digests == {"/etc/a": "982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1"}
     assert this.mtimes == {"/etc/a": 1795377600.25}
 
 
@@ -236,7 +238,7 @@ OWN_DPKG = sandbox.file("/mnt/dpkg/status", DPKG) + (
 
 @sandbox.needed
 def test_a_broken_off_dpkg_names_its_packages_once_and_bare() -> None:
-    this = found(OWN_DPKG, "packages")
+    this = found(OWN_DPKG, "packages").packages
     assert sorted(this.dpkg_broken) == ["containerd", "kubelet"]
 
 
@@ -257,7 +259,8 @@ def test_a_broken_off_dpkg_names_its_packages_once_and_bare() -> None:
 )
 def test_a_package_is_broken_by_its_state(status: str, broken: bool) -> None:
     one = f"Package: agent\nStatus: {status}\nMaintainer: x\nArchitecture: all\nVersion: 1\nDescription: x\n"
-    assert found(OWN_DPKG + sandbox.file("/mnt/dpkg/status", one), "packages").dpkg_broken == ("agent",) * broken
+    this = found(OWN_DPKG + sandbox.file("/mnt/dpkg/status", one), "packages").packages
+    assert this.dpkg_broken == ("agent",) * broken
 
 
 @sandbox.needed
@@ -266,12 +269,12 @@ def test_a_package_that_is_only_badly_made_is_not_broken() -> None:
         "/mnt/dpkg/status", DPKG.replace("half-configured", "installed").replace("unpacked", "installed")
     )
     badly_made = "rm /mnt/dpkg/info/kubectl.md5sums\ndpkg --audit | grep -q kubectl\n"
-    assert found(OWN_DPKG + whole + badly_made, "packages").dpkg_broken == ()
+    assert found(OWN_DPKG + whole + badly_made, "packages").packages.dpkg_broken == ()
 
 
 @sandbox.needed
 def test_packages_have_their_state_and_version() -> None:
-    packages = found(OWN_DPKG, "packages").packages
+    packages = found(OWN_DPKG, "packages").packages.debs
     assert packages["kubectl"].held
     assert packages["kubectl"].installed
     assert packages["kubelet"].version == "1.37.2-1.1"
@@ -289,10 +292,10 @@ def test_whoever_holds_apts_lock_is_named() -> None:
     wait = "n=0; until [ -e /mnt/held ]; do n=$((n + 1)); [ $n -lt 2000 ] || exit 9; sleep 0.01; done\n"
     started = f"{sandbox.file('/mnt/holder.py', holder)}{sys.executable} /mnt/holder.py &\n{wait}"
     before = f"mkdir -p /var/lib/dpkg /var/lib/apt/lists\n{started}"
-    lock = found(before, "packages").apt_lock
+    lock = found(before, "packages").packages.apt_lock
     assert lock.startswith("python")
     assert "(process " in lock
-    assert found("", "packages").apt_lock == ""
+    assert found("", "packages").packages.apt_lock == ""
 
 
 # --- runtime, node, cluster, leftovers
@@ -302,7 +305,7 @@ def test_whoever_holds_apts_lock_is_named() -> None:
 def test_a_runtime_says_whether_its_cri_answers_and_which_images_it_has() -> None:
     plugins = "TYPE ID PLATFORMS STATUS\nio.containerd.grpc.v1 cri linux/amd64 ok\nio.containerd.grpc.v1 version - ok\n"
     ctr = 'case "$*" in *plugins*) cat /mnt/plugins ;; *images*) echo r/pause:3; echo r/proxy:1 ;; esac'
-    this = found(f"{SOCKET}{sandbox.file('/mnt/plugins', plugins)}stub ctr '{ctr}'\n", "runtime")
+    this = found(f"{SOCKET}{sandbox.file('/mnt/plugins', plugins)}stub ctr '{ctr}'\n", "runtime").runtime
     assert (this.cri, this.images) == ("ok", ("r/pause:3", "r/proxy:1"))
 
 
@@ -316,13 +319,18 @@ DOCKER = f"{sys.executable} -c '{BIND}' /run/docker.sock /run/cri-dockerd.sock\n
 )
 def test_docker_and_what_is_between_it_and_the_kubelet(said: str, answers: str) -> None:
     stubs = f"""{DOCKER}stub docker 'echo r/pause:3'\nstub ctr 'echo "{said}" >&2; exit 1'\n"""
-    this = found(stubs, "runtime")
-    assert (this.docker, this.docker_images, this.docker_cri, this.cri) == ("ok", ("r/pause:3",), answers, "")
+    this = found(stubs, "runtime").runtime
+    assert (this.docker, this.docker_images, this.docker_cri, this.cri) == (
+        "ok",
+        ("r/pause:3",),
+        answers,
+        "",
+    )
 
 
 @sandbox.needed
 def test_docker_that_is_stopped_is_not_started_by_a_look() -> None:
-    assert found(f"{DOCKER}stub systemctl 'exit 3'\nstub docker 'echo bad'\n", "runtime", "leftovers") == Facts()
+    assert found(f"{DOCKER}stub systemctl 'exit 3'\nstub docker 'echo bad'\n", "runtime", "leftovers") == known()
 
 
 @sandbox.needed
@@ -337,12 +345,12 @@ def test_docker_that_is_stopped_is_not_started_by_a_look() -> None:
     ],
 )
 def test_which_runtime_a_kubelet_uses(file: str, text: str, socket: str) -> None:
-    assert found(sandbox.file(f"/var/lib/kubelet/{file}", f"{text}\n"), "node").cri_socket == socket
+    assert found(sandbox.file(f"/var/lib/kubelet/{file}", f"{text}\n"), "node").local.cri_socket == socket
 
 
 @sandbox.needed
 def test_without_a_socket_nobody_is_asked() -> None:
-    assert found("stub ctr 'echo bad'", "runtime", "leftovers") == Facts()
+    assert found("stub ctr 'echo bad'", "runtime", "leftovers") == known()
 
 
 @sandbox.needed
@@ -355,12 +363,12 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
         + "cp /etc/kubernetes/admin.conf /root/.kube/config\n>/etc/cni/net.d/10-flannel.conflist\n"
         + ">/run/flannel/subnet.env\n>/etc/kubernetes/bootstrap-kubelet.conf\necho 1795377600 >/var/lib/kubefab/init\n"
     )
-    assert replace(found(before, "node"), ports={}) == Facts(
+    assert with_(found(before, "node"), ports={}) == known(
         admin_ca=facts.fingerprint("QUJD"),
         kubelet_ca=facts.fingerprint("REVG"),
         admin_server="https://lab.kubefab.internal:6443",
         join_begun=True,
-        init_begun="1795377600",
+        init_begun=1795377600,
         etcd_data=True,
         manifests=("kube-apiserver.yaml", "kube-controller-manager.yaml"),
         cni=("10-flannel.conflist",),
@@ -371,12 +379,12 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
 
 @sandbox.needed
 def test_a_marker_that_was_cut_off_is_a_marker() -> None:
-    assert found(sandbox.file("/var/lib/kubefab/init", ""), "node").init_begun == "0"
+    assert found(sandbox.file("/var/lib/kubefab/init", ""), "node").local.init_begun == 1
 
 
 @sandbox.needed
 def test_a_kubeconfig_of_another_cluster_is_another() -> None:
-    assert found(ADMIN + sandbox.file("/root/.kube/config", "x"), "node").kubeconfig == "other"
+    assert found(ADMIN + sandbox.file("/root/.kube/config", "x"), "node").local.kubeconfig == "other"
 
 
 @sandbox.needed
@@ -391,11 +399,11 @@ def test_a_kubeconfig_of_another_cluster_is_another() -> None:
 )
 def test_ports_have_whoever_holds_them(line: str, ports: dict[int, str]) -> None:
     line += "\n"
-    assert found(f"{sandbox.file('/mnt/lines', line)}stub ss 'cat /mnt/lines'\n", "node").ports == ports
+    assert found(f"{sandbox.file('/mnt/lines', line)}stub ss 'cat /mnt/lines'\n", "node").local.ports == ports
 
 
 def cluster(kubectl: str) -> ClusterFacts | None:
-    return facts.parse_cluster(look(f"{ADMIN}{MANIFESTS}stub kubectl '{kubectl}'\n", "cluster"), Facts())
+    return facts.parse_cluster(look(f"{ADMIN}{MANIFESTS}stub kubectl '{kubectl}'\n", "cluster")["cluster"])
 
 
 LIVE = ClusterFacts(version="1.37.2", pod_subnet="10.244.0.0/16", service_subnet="10.96.0.0/12")
@@ -423,7 +431,7 @@ def test_warnings_beside_an_answer_are_passed_over() -> None:
 
 @sandbox.needed
 def test_without_a_control_plane_there_is_no_cluster() -> None:
-    assert facts.parse_cluster(look("", "cluster"), Facts()) is None
+    assert facts.parse_cluster(look("", "cluster")["cluster"]) is None
 
 
 @sandbox.needed
@@ -435,8 +443,12 @@ def test_what_a_reset_takes_away_is_seen() -> None:
         + f"{sandbox.file('/mnt/rules', rules)}stub iptables-save 'cat /mnt/rules'\n"
         + "mkdir -p /var/lib/kubelet/pods/a /var/lib/etcd /var/lib/cni\nmount -t tmpfs a /var/lib/kubelet/pods/a\n"
     )
-    this = found(before, "leftovers")
-    assert (this.containers, this.chains, this.mounts) == (2, 2, ("/var/lib/kubelet/pods/a",))
+    this = found(before, "leftovers").leftovers
+    assert (this.containers, this.chains, this.mounts) == (
+        2,
+        2,
+        ("/var/lib/kubelet/pods/a",),
+    )
     assert this.directories == ("/var/lib/kubelet",)  # empty ones are nothing
 
 
@@ -449,7 +461,7 @@ def test_certificates_are_told_without_the_keys_beside_them() -> None:
         + sandbox.file("/var/lib/kubelet/pki/current.pem", both)
         + sandbox.file("/etc/kubernetes/kubelet.conf", conf.format("/var/lib/kubelet/pki/current.pem"))
     )
-    this = found(before, "explain")
+    this = found(before, "explain").explain
     assert this.certificates == {
         "/etc/kubernetes/pki/ca.crt": "QUJDREVG",
         "/var/lib/kubelet/pki/current.pem": "QUJDREVG",
@@ -459,7 +471,7 @@ def test_certificates_are_told_without_the_keys_beside_them() -> None:
 
 @sandbox.needed
 def test_static_pods_have_their_image() -> None:
-    this = found(MANIFESTS, "explain")
+    this = found(MANIFESTS, "explain").explain
     assert this.static_pods["/etc/kubernetes/manifests/kube-apiserver.yaml"] == "registry.k8s.io/kube-apiserver:v1.37.2"
 
 

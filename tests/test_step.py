@@ -5,8 +5,9 @@ from base64 import b64encode
 import pytest
 
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Facts, Package, Unit
+from kubefab.facts import ClusterFacts, Package, Unit
 from kubefab.step import MISSING, NO_CLUSTER, Step, files, on_cluster, packages, script, service, sha256
+from tests.facts import known
 from tests.fakes import cluster, world
 
 TEXTS = {"/etc/a": "one\n", "/etc/b": "two\n"}
@@ -35,7 +36,7 @@ def changes_of(step: Step) -> tuple[list[str], dict[str, str]]:
     ],
 )
 def test_files_are_just_so_or_missing_or_different(found: dict[str, str], gap: str | None) -> None:
-    assert files("they are there", TEXTS).gap(Facts(files=found)) == gap
+    assert files("they are there", TEXTS).gap(known(digests=found)) == gap
 
 
 def test_files_travel_as_standard_input_with_their_mode() -> None:
@@ -67,12 +68,12 @@ def test_a_digest_is_the_one_that_sha256sum_prints() -> None:
     ],
 )
 def test_a_service_runs_and_starts_at_boot_and_is_younger_than_what_it_reads(unit: Unit | None, gap: str) -> None:
-    found = Facts(units={"x": unit} if unit else {}, mtimes={"/etc/x.toml": 50, "/etc/other": 200})
+    found = known(units={"x": unit} if unit else {}, mtimes={"/etc/x.toml": 50, "/etc/other": 200})
     assert service("x", reads=["/etc/x.toml", "/etc/not-there"]).gap(found) == gap
 
 
 def test_a_service_that_reads_nothing_has_no_age() -> None:
-    assert service("x").gap(Facts(units={"x": Unit("active", "enabled", since=1)}, mtimes={"/etc/a": 50})) is None
+    assert service("x").gap(known(units={"x": Unit("active", "enabled", since=1)}, mtimes={"/etc/a": 50})) is None
 
 
 def test_a_service_is_restarted_and_given_time() -> None:
@@ -84,8 +85,8 @@ def test_a_service_is_restarted_and_given_time() -> None:
 
 def test_packages_are_what_their_finder_says() -> None:
     step = packages("x is installed", ["x", "y"], lambda found: None if "x" in found else MISSING)
-    assert step.gap(Facts()) == MISSING
-    assert step.gap(Facts(packages={"x": Package("ii")})) is None
+    assert step.gap(known()) == MISSING
+    assert step.gap(known(debs={"x": Package("ii")})) is None
     assert changes_of(step)[0] == ["install-packages.sh x y"]
 
 
@@ -98,18 +99,18 @@ def test_a_script_is_run_with_its_arguments_and_its_standard_input() -> None:
 
 
 def test_a_gap_that_needs_a_cluster_says_that_there_is_none() -> None:
-    assert on_cluster(lambda live, facts: None)(Facts()) == NO_CLUSTER
+    assert on_cluster(lambda live, facts: None)(known()) == NO_CLUSTER
 
 
 def test_a_cluster_whose_init_was_broken_off_is_none_yet() -> None:
-    assert on_cluster(lambda live, facts: None)(Facts(cluster=ClusterFacts(unfinished=True))) == NO_CLUSTER
+    assert on_cluster(lambda live, facts: None)(known(cluster=ClusterFacts(), init_begun=1)) == NO_CLUSTER
 
 
 def test_a_gap_that_needs_a_cluster_concludes_nothing_from_silence() -> None:
     with pytest.raises(Silent, match="the API server gives no answer: refused"):
-        on_cluster(lambda live, facts: None)(Facts(cluster=ClusterFacts(silent="refused")))
+        on_cluster(lambda live, facts: None)(known(cluster=ClusterFacts(silent="refused")))
 
 
 def test_a_gap_that_needs_a_cluster_is_asked_where_there_is_one() -> None:
-    gap = on_cluster(lambda live, facts: f"{live.version} on {facts.hostname}")
-    assert gap(Facts(hostname="client", cluster=ClusterFacts(version="1.37.2"))) == "1.37.2 on client"
+    gap = on_cluster(lambda live, facts: f"{live.version} on {facts.system.hostname}")
+    assert gap(known(hostname="client", cluster=ClusterFacts(version="1.37.2"))) == "1.37.2 on client"

@@ -54,11 +54,12 @@ def gathered(
     path = Path(output).expanduser()
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
+        mine = cluster.inventory
+
         def gap(facts: Facts) -> str | None:
             if not path.exists():
                 return MISSING
             there = bundle.opened(path)
-            mine = cluster.inventory
             without = [f"without {image}" for image in addons(render.unmirrored(mine)) if image not in there.images]
             pinned = {**manifests(mine), **cri_dockerd(mine, there.arch)}
             return made_for_others(there, mine)(facts) or lacking(there, pinned)(facts) or ", ".join(without) or None
@@ -67,7 +68,7 @@ def gathered(
             try:
                 with TemporaryDirectory(prefix=f"{path.name}.", dir=path.parent) as folder:
                     images = gathered_images(cluster, host, addons, Path(folder))
-                    archives = cri_dockerd(cluster.inventory, cluster.facts(host).arch)
+                    archives = cri_dockerd(cluster.inventory, cluster.facts(host).system.arch)
                     _gather_files(cluster.inventory, {**manifests(cluster.inventory), **archives}, Path(folder))
                     carry.fetch_folder(
                         host, "pack-packages.sh", *packages(cluster.inventory), to=Path(folder, "packages")
@@ -109,7 +110,7 @@ def source(url: str, inventory: Inventory) -> str:
 
 def _about(cluster: Cluster, host: Host, images: dict[str, str]) -> dict[str, Any]:
     wanted, facts = cluster.inventory.cluster, cluster.facts(host)
-    machine = {"os": f"{facts.os} {facts.os_version}", "arch": facts.arch}
+    machine = {"os": f"{facts.system.os} {facts.system.os_version}", "arch": facts.system.arch}
     return {"kubernetes": wanted.kubernetes, "runtime": wanted.runtime, **machine, "images": images}
 
 
@@ -130,8 +131,8 @@ def made_for_others(made: Bundle, inventory: Inventory) -> Gap:
         pairs = (
             (made.kubernetes, wanted.kubernetes),
             (made.runtime, wanted.runtime),
-            (made.os, f"{facts.os} {facts.os_version}"),
-            (made.arch, facts.arch),
+            (made.os, f"{facts.system.os} {facts.system.os_version}"),
+            (made.arch, facts.system.arch),
         )
         return "; ".join(f"it is for {one}, here is {other}" for one, other in pairs if one != other) or None
 
@@ -145,7 +146,7 @@ def lacking(made: Bundle, urls: Iterable[str]) -> Gap:
 
 def other_bundle(made: Bundle) -> Gap:
     def gap(facts: Facts) -> str | None:
-        found = facts.files.get(MARK)
+        found = facts.files.digests.get(MARK)
         return None if found == made.sums else "another one" if found else MISSING
 
     return gap

@@ -23,7 +23,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         Step(
             "the control plane is there",
-            lambda facts: None if facts.admin_ca else MISSING,
+            lambda facts: None if facts.local.admin_ca else MISSING,
             script("init.sh", cluster.release.checks[0], payload=documents),
             hint="run the same command again: what was left half done is cleaned first",
             touches="cluster",
@@ -32,7 +32,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         api_server(),
         Step(
             "kubectl works for whoever logs in",
-            lambda facts: None if facts.kubeconfig == "same" else facts.kubeconfig or MISSING,
+            lambda facts: None if facts.local.kubeconfig == "same" else facts.local.kubeconfig or MISSING,
             script("put-kubeconfig.sh"),
             parts=("node",),
         ),
@@ -43,7 +43,7 @@ def serves_others(name: str) -> Gap:
     """A marker is there, yet the cluster has other nodes: init did not end, and still somebody uses it."""
 
     def gap(facts: Facts) -> str | None:
-        if not facts.init_begun or not facts.cluster:
+        if not facts.local.init_begun or not facts.cluster:
             return None
         others = [other for other in facts.cluster.nodes if other != name]
         return f"kubeadm init did not finish, yet it knows {', '.join(others)}" if others else None
@@ -52,9 +52,9 @@ def serves_others(name: str) -> Gap:
 
 
 def broken_off(facts: Facts) -> str | None:
-    if not facts.init_begun:
+    if not facts.local.init_begun:
         return None
-    return f"begun at {clock_time(float(facts.init_begun))} and not finished"
+    return f"begun at {clock_time(facts.local.init_begun)} and not finished"
 
 
 _SERVES_HINT = "if it may go: `inv cluster.reset`; if it is to stay, on the master: rm /var/lib/kubefab/init"

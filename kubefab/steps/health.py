@@ -31,12 +31,13 @@ def ready(_: Cluster, host: Host) -> list[Step]:
 
 def api_server() -> Step:
     hint = "see what it says, on the master: journalctl -u kubelet; ls /var/log/containers"
-    return wait("the API server is well", unhealthy, hint, parts=("healthz",))
+    return wait("the API server is well", unhealthy, hint, parts=("api",))
 
 
 @on_cluster
-def unhealthy(live: ClusterFacts, _: Facts) -> str | None:
-    return None if live.healthz == "ok" else f"/healthz: {live.healthz or 'no answer'}"
+def unhealthy(_: ClusterFacts, facts: Facts) -> str | None:
+    said = facts.api.healthz
+    return None if said == "ok" else f"/healthz: {said or 'no answer'}"
 
 
 @on_cluster
@@ -56,7 +57,7 @@ def still_as_before(_: ClusterFacts, facts: Facts) -> str | None:
     """
     if not facts.node or not facts.node.ready:
         return None
-    return None if facts.flannel else "flannel has not come up yet"
+    return None if facts.local.flannel else "flannel has not come up yet"
 
 
 def not_rolled_out(name: str) -> Gap:

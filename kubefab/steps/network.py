@@ -42,23 +42,23 @@ def flannel_applied(cluster: Cluster, _: Host) -> list[Step]:
     subnet = str(inventory.cluster.pod_subnet)
     everyone = tuple(str(host.address) for host in inventory.hosts)
 
-    def wanted(live: ClusterFacts | None) -> str:
+    def wanted(facts: Facts) -> str:
         """The mark of the manifest that this cluster should have: with interfaces once a host has several."""
-        chosen = any(several(facts) for facts in cluster.all_facts().values()) or "--iface" in applied(live)
+        chosen = any(several(one) for one in facts.everyone.values()) or "--iface" in applied(facts.cluster)
         return mark(flannel.version, subnet, render.image(REGISTRY, inventory), everyone if chosen else ())
 
     def apply(host: Host) -> None:
         manifest = downloads.published(inventory, MANIFEST.format(flannel.version), flannel.sha256).decode()
         # By the server: what others own in these objects is told apart from what is ours.
         arguments = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
-        marked = wanted(cluster.facts(host).cluster)
+        marked = wanted(cluster.facts(host))
         text = edited(manifest, subnet, marked, lambda image: render.image(image, inventory))
         cluster.master.during(APPLIED).change("kubectl.sh", *arguments, payload=text)
 
     @on_cluster
-    def gap(live: ClusterFacts, _: Facts) -> str | None:
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
         found = applied(live)
-        return None if found == wanted(live) else found or MISSING
+        return None if found == wanted(facts) else found or MISSING
 
     return [Step(APPLIED, gap, apply, hint=_HINT, touches="cluster", parts=())]
 
@@ -116,7 +116,7 @@ def mark(version: str, subnet: str, registry: str, addresses: tuple[str, ...]) -
 
 def several(facts: Facts) -> bool:
     """Whether flannel has to be told which interface to use: else it takes the default route's."""
-    return len({name for name in facts.addresses.values() if not name.startswith(MADE)}) > 1
+    return len({name for name in facts.system.addresses.values() if not name.startswith(MADE)}) > 1
 
 
 def edited(manifest: str, subnet: str, marked: str, named: Callable[[str], str]) -> str:

@@ -38,7 +38,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         files("the repository and the version are pinned", render.apt(inventory)),
         Step(
             f"Kubernetes {version} is installed and held",
-            lambda facts: other_packages(facts.packages, version),
+            lambda facts: other_packages(facts.packages.debs, version),
             install,
             hint=f"does {render.repository(inventory)[0].url} have it? see: apt-cache policy kubelet",
             parts=("packages", "services"),
@@ -76,7 +76,7 @@ def put_key(inventory: Inventory) -> Callable[[Host], None]:
 
 
 def no_key(facts: Facts) -> str | None:
-    return None if render.KEYRING in facts.files else MISSING
+    return None if render.KEYRING in facts.files.digests else MISSING
 
 
 def other_packages(found: Mapping[str, Package], version: str) -> str | None:
@@ -94,7 +94,7 @@ def other_packages(found: Mapping[str, Package], version: str) -> str | None:
 
 
 def disabled(facts: Facts) -> str | None:
-    enabled = facts.units.get("kubelet", Unit()).enabled
+    enabled = facts.services.units.get("kubelet", Unit()).enabled
     return None if enabled == "enabled" else enabled or MISSING
 
 
@@ -119,7 +119,7 @@ def master(host: Host) -> bool:
 
 def no_images(inventory: Inventory, wanted: list[str]) -> Gap:
     def gap(facts: Facts) -> str | None:
-        on_the_way = facts.units.get("kubefab-images", Unit()).active in ("active", "activating")
+        on_the_way = facts.services.units.get("kubefab-images", Unit()).active in ("active", "activating")
         return None if on_the_way else lacking(inventory, wanted)(facts)
 
     return gap

@@ -1,7 +1,6 @@
 """What only the user can change: told before any change, all of it at once."""
 
 import re
-from collections.abc import Callable, Mapping
 
 from packaging.version import Version
 
@@ -10,7 +9,7 @@ from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.render import DOMAIN, cri_socket
-from kubefab.step import Step
+from kubefab.step import Gap, Step
 from kubefab.steps.worker import own_name
 
 KNOWN = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04", "26.04")}
@@ -29,26 +28,28 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     name, wanted = host.name, cluster.inventory.cluster.kubernetes
     return [
         _user("Debian or Ubuntu of a known release", known_release),
-        _user("x86-64 or arm64", lambda facts: _not_among(ARCHITECTURES, facts.arch)),
+        _user("x86-64 or arm64", lambda facts: _not_among(ARCHITECTURES, facts.system.arch)),
         *(_master_size() if master else ()),
         _user("disk space", disk_space, "make room below /var/lib"),
         _user("a kernel that Kubernetes knows", old_kernel),
         _user("cgroups that this kubelet takes", cgroups(cluster), _CGROUP_HINT),
-        _user("ip and mount are there", lambda facts: ", ".join(facts.lacks) or None, "install iproute2, mount"),
+        _user("ip and mount are there", lambda facts: ", ".join(facts.system.lacks) or None, "install iproute2, mount"),
         _user("the hostname is a DNS label", bad_hostname, "hostnamectl set-hostname NAME"),
-        _unique(cluster, name, "hostname", "hostnamectl set-hostname NAME"),
-        _unique(cluster, name, "machine_id", "rm /etc/machine-id && systemd-machine-id-setup && reboot"),
-        _unique(cluster, name, "product_uuid", "give the virtual machines UUIDs of their own"),
+        _unique("hostname", "hostnamectl set-hostname NAME"),
+        _unique("machine_id", "rm /etc/machine-id && systemd-machine-id-setup && reboot"),
+        _unique("product_uuid", "give the virtual machines UUIDs of their own"),
         _user("the address is its own", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"),
-        _user("clocks agree", clock_apart(cluster), "switch time synchronisation on: timedatectl set-ntp true"),
+        _user(
+            "clocks agree", clock_apart(cluster.master.name), "switch time synchronisation on: timedatectl set-ntp true"
+        ),
         _user("the ports are free", taken_ports((*MASTER_PORTS, *cluster.release.ports) if master else WORKER_PORTS)),
         _user("no newer Kubernetes is installed", newer_packages(wanted), _NEWER_HINT.format(wanted)),
         _user("the kubelet is not newer than the master", newer_kubelet, _OLDER_HINT.format(wanted)),
         _as_wanted(cluster),
         _user("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
         *([] if master else [own_name(host)]),
-        _user("its control plane is the master of hosts.yml", exchanged(cluster), _EXCHANGED),
-        _user("nothing is left of another cluster", leftovers(cluster, name), RESTART.format(name)),
+        _user("its control plane is the master of hosts.yml", exchanged(cluster.inventory), _EXCHANGED),
+        _user("nothing is left of another cluster", leftovers(cluster.inventory), RESTART.format(name)),
         _user("no other pod network comes first", other_network, "move it away on the host: mv FILE /root/"),
     ]
 
@@ -63,77 +64,79 @@ def _as_wanted(cluster: Cluster) -> Step:
 
 
 def known_release(facts: Facts) -> str | None:
-    if facts.os_version in KNOWN.get(facts.os, ()):
+    if facts.system.os_version in KNOWN.get(facts.system.os, ()):
         return None
     allowed = "; ".join(f"{name} {', '.join(versions)}" for name, versions in KNOWN.items())
-    return f"{facts.os} {facts.os_version} (known: {allowed})"
+    return f"{facts.system.os} {facts.system.os_version} (known: {allowed})"
 
 
 def old_kernel(facts: Facts) -> str | None:
-    numbers = re.match(r"(\d+)\.(\d+)", facts.kernel)
+    numbers = re.match(r"(\d+)\.(\d+)", facts.system.kernel)
     new = numbers is not None and (int(numbers[1]), int(numbers[2])) >= (3, 10)
-    return None if new else f"{facts.kernel} (3.10 or newer)"
+    return None if new else f"{facts.system.kernel} (3.10 or newer)"
 
 
-def cgroups(cluster: Cluster) -> Callable[[Facts], str | None]:
+def cgroups(cluster: Cluster) -> Gap:
     """cgroup v1 is refused by newer kubelets, unless hosts.yml tells them not to."""
     told = cluster.inventory.cluster.kubeadm.get("KubeletConfiguration", {})
     refused = cluster.release.refuses_cgroup_v1 and told.get("failCgroupV1") is not False
+    minor = cluster.release.minor
 
     def gap(facts: Facts) -> str | None:
-        if facts.cgroups == "cgroup2fs":
+        if facts.system.cgroups == "cgroup2fs":
             return None
-        if facts.cgroups != "tmpfs":
-            return f"/sys/fs/cgroup is {facts.cgroups or 'not there'}"
-        return f"version 1, which Kubernetes {cluster.release.minor} refuses" if refused else None
+        if facts.system.cgroups != "tmpfs":
+            return f"/sys/fs/cgroup is {facts.system.cgroups or 'not there'}"
+        return f"version 1, which Kubernetes {minor} refuses" if refused else None
 
     return gap
 
 
 def bad_hostname(facts: Facts) -> str | None:
-    label = re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*", facts.hostname)
-    return None if label else f"{facts.hostname!r}: RFC 1123 allows small letters, digits and -"
+    label = re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*", facts.system.hostname)
+    return None if label else f"{facts.system.hostname!r}: RFC 1123 allows small letters, digits and -"
 
 
 def disk_space(facts: Facts) -> str | None:
-    enough = facts.disk_mib >= DISK_MIB or facts.kubelet_ca
-    return None if enough else f"{facts.disk_mib} MiB ({DISK_MIB} or more)"
+    enough = facts.system.disk_mib >= DISK_MIB or facts.local.kubelet_ca
+    return None if enough else f"{facts.system.disk_mib} MiB ({DISK_MIB} or more)"
 
 
-def elsewhere(address: str) -> Callable[[Facts], str | None]:
+def elsewhere(address: str) -> Gap:
     def gap(facts: Facts) -> str | None:
-        return None if address in facts.addresses else f"{address} is none of {', '.join(facts.addresses)}"
+        return (
+            None if address in facts.system.addresses else f"{address} is none of {', '.join(facts.system.addresses)}"
+        )
 
     return gap
 
 
-def clock_apart(cluster: Cluster) -> Callable[[Facts], str | None]:
+def clock_apart(master: str) -> Gap:
     def gap(facts: Facts) -> str | None:
-        masters = cluster.all_facts().get(cluster.master.name, facts)
-        apart = facts.skew - masters.skew
+        apart = facts.system.skew - facts.everyone.get(master, facts).system.skew
         if abs(apart) <= SKEW_SECONDS:
             return None
-        return f"{abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} {cluster.master.name}"
+        return f"{abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} {master}"
 
     return gap
 
 
-def taken_ports(wanted: tuple[int, ...]) -> Callable[[Facts], str | None]:
+def taken_ports(wanted: tuple[int, ...]) -> Gap:
     def gap(facts: Facts) -> str | None:
-        taken = [port for port in wanted if facts.ports.get(port, "kubelet") not in KUBERNETES]
-        return ", ".join(f"{port} is held by {facts.ports[port] or '?'}" for port in taken) or None
+        taken = [port for port in wanted if facts.local.ports.get(port, "kubelet") not in KUBERNETES]
+        return ", ".join(f"{port} is held by {facts.local.ports[port] or '?'}" for port in taken) or None
 
     return gap
 
 
-def newer_packages(wanted: str) -> Callable[[Facts], str | None]:
+def newer_packages(wanted: str) -> Gap:
     """apt does not go back by itself, and a kubelet newer than its master is not to be had."""
 
     def gap(facts: Facts) -> str | None:
         newer = [
             f"{name} {package.version}"
             for name in ("kubelet", "kubeadm", "kubectl")
-            if (package := facts.packages.get(name)) and package.installed
+            if (package := facts.packages.debs.get(name)) and package.installed
             if upstream(package.version) > Version(wanted)
         ]
         return f"{', '.join(newer)}; hosts.yml says {wanted}" if newer else None
@@ -155,13 +158,13 @@ def newer_kubelet(facts: Facts) -> str | None:
     return f"kubelet {facts.node.version}, master {facts.cluster.version}"
 
 
-def unlike_live(cluster: Cluster) -> Callable[[Facts], str | None]:
+def unlike_live(cluster: Cluster) -> Gap:
     """A live cluster's settings win: what hosts.yml says otherwise is named, never half applied."""
     wanted = cluster.inventory.cluster
 
     def gap(facts: Facts) -> str | None:
         live = facts.cluster
-        if live is None or live.unfinished:
+        if live is None or facts.unfinished:
             return None
         different = [
             f"the {what} is {is_} there and {should} in hosts.yml: put `{key}: {is_}` back ({otherwise})"
@@ -178,13 +181,13 @@ def unlike_live(cluster: Cluster) -> Callable[[Facts], str | None]:
     return gap
 
 
-def other_runtime(inventory: Inventory) -> Callable[[Facts], str | None]:
+def other_runtime(inventory: Inventory) -> Gap:
     """A node's pods do not move from one runtime to another."""
     wanted = plain(cri_socket(inventory))
 
     def gap(facts: Facts) -> str | None:
-        found = plain(facts.cri_socket)
-        other = facts.kubelet_ca and found not in ("", wanted)
+        found = plain(facts.local.cri_socket)
+        other = facts.local.kubelet_ca and found not in ("", wanted)
         return f"this node's kubelet uses {found}, not {wanted}" if other else None
 
     return gap
@@ -195,15 +198,15 @@ def plain(socket: str) -> str:
     return socket.removeprefix("unix://").replace("/var/run/", "/run/")
 
 
-def exchanged(cluster: Cluster) -> Callable[[Facts], str | None]:
+def exchanged(inventory: Inventory) -> Gap:
     """Another host of hosts.yml is the master of this node's cluster: whoever wiped it would lose it."""
 
     def gap(facts: Facts) -> str | None:
         return next(
             (
-                f"it is {name} ({cluster.hosts[name].wanted.address})"
-                for name, other in cluster.all_facts().items()
-                if not facts.cluster and facts.kubelet_ca and facts.kubelet_ca == other.admin_ca
+                f"it is {name} ({inventory.host(name).address})"
+                for name, other in facts.everyone.items()
+                if not facts.cluster and facts.local.kubelet_ca and facts.local.kubelet_ca == other.local.admin_ca
             ),
             None,
         )
@@ -211,34 +214,35 @@ def exchanged(cluster: Cluster) -> Callable[[Facts], str | None]:
     return gap
 
 
-def leftovers(cluster: Cluster, name: str) -> Callable[[Facts], str | None]:
+def leftovers(inventory: Inventory) -> Gap:
     """Of a node of another cluster, of a control plane without its admin.conf."""
+    master = inventory.master.name
 
     def gap(facts: Facts) -> str | None:
-        if not cluster.looked_at(cluster.master):
+        if master not in facts.everyone:
             return None  # whose node it is cannot be told
         live = facts.cluster
-        if exchanged(cluster)(facts):
+        if exchanged(inventory)(facts):
             return None  # what is there is a cluster that runs
-        if name == cluster.master.name and (facts.init_begun or facts.admin_ca):
+        if facts.name == master and (facts.local.init_begun or facts.local.admin_ca):
             return None  # what was broken off is taken up again, and a control plane is its own
-        if facts.kubelet_ca and (live is None or facts.kubelet_ca != live.ca):
+        if facts.local.kubelet_ca and (live is None or facts.local.kubelet_ca != live.ca):
             other = f"not of this one ({live.ca})" if live else "and there is none here"
-            return f"a node of the cluster with the CA {facts.kubelet_ca}, {other}"
+            return f"a node of the cluster with the CA {facts.local.kubelet_ca}, {other}"
         return _control_plane_parts(facts)
 
     return gap
 
 
 def _control_plane_parts(facts: Facts) -> str | None:
-    parts = [f"/etc/kubernetes/manifests/{one}" for one in facts.manifests]
-    parts += ["/var/lib/etcd"] if facts.etcd_data else []
+    parts = [f"/etc/kubernetes/manifests/{one}" for one in facts.local.manifests]
+    parts += ["/var/lib/etcd"] if facts.local.etcd_data else []
     return ", ".join(parts) or None
 
 
 def other_network(facts: Facts) -> str | None:
     """What sorts before flannel's file would win over it: flannel-io/flannel#888. Other names nobody reads."""
-    read = [one for one in facts.cni if one.endswith((".conf", ".conflist", ".json"))]
+    read = [one for one in facts.local.cni if one.endswith((".conf", ".conflist", ".json"))]
     before = [f"/etc/cni/net.d/{one}" for one in read if one < "10-flannel.conflist"]
     return ", ".join(before) or None
 
@@ -249,32 +253,31 @@ def _our_name(live: str) -> str:
     return name.removesuffix(DOMAIN) if name.endswith(DOMAIN) else ""
 
 
-def _user(title: str, gap: Callable[[Facts], str | None], hint: str = "") -> Step:
+def _user(title: str, gap: Gap, hint: str = "") -> Step:
     return Step(title, gap, close=None, hint=hint)
 
 
 def _master_size() -> tuple[Step, ...]:
     def cpus(facts: Facts) -> str | None:
-        return None if facts.cpus >= MASTER_CPUS else f"{facts.cpus} CPU ({MASTER_CPUS} or more on a master)"
+        return (
+            None if facts.system.cpus >= MASTER_CPUS else f"{facts.system.cpus} CPU ({MASTER_CPUS} or more on a master)"
+        )
 
     def memory(facts: Facts) -> str | None:
-        enough = facts.memory_mib >= MASTER_MIB
-        return None if enough else f"{facts.memory_mib} MiB ({MASTER_MIB} or more on a master)"
+        enough = facts.system.memory_mib >= MASTER_MIB
+        return None if enough else f"{facts.system.memory_mib} MiB ({MASTER_MIB} or more on a master)"
 
     return _user("enough CPUs", cpus), _user("enough memory", memory)
 
 
-def _unique(cluster: Cluster, name: str, what: str, hint: str) -> Step:
-    def gap(facts: Facts) -> str | None:
-        return same_elsewhere(cluster.all_facts(), name, what)
-
-    return _user(f"the {what.replace('_', '-')} is its own", gap, hint)
+def _unique(what: str, hint: str) -> Step:
+    return _user(f"the {what.replace('_', '-')} is its own", lambda facts: same_elsewhere(facts, what), hint)
 
 
-def same_elsewhere(all_facts: Mapping[str, Facts], name: str, what: str) -> str | None:
+def same_elsewhere(facts: Facts, what: str) -> str | None:
     """Cloned machines: the second silently takes the first one's place (kubernetes/kubeadm#1130)."""
-    value = getattr(all_facts[name], what)
-    others = [other for other, facts in all_facts.items() if other != name and getattr(facts, what) == value]
+    value = getattr(facts.system, what)
+    others = [name for name, other in facts.others.items() if getattr(other.system, what) == value]
     return f"{value} is also that of {', '.join(others)}" if value and others else None
 
 

@@ -17,6 +17,6 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
     def gap(facts: Facts) -> str | None:
         """Files that were never there need not be there empty."""
-        return known.gap(facts) if any(path in facts.files for path in texts) else None
+        return known.gap(facts) if any(path in facts.files.digests for path in texts) else None
 
     return [replace(known, title="no earlier proxy is left", gap=gap)]

@@ -17,4 +17,4 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def no_node(facts: Facts) -> str | None:
-    return None if facts.kubelet_ca else "it has no /etc/kubernetes/kubelet.conf"
+    return None if facts.local.kubelet_ca else "it has no /etc/kubernetes/kubelet.conf"

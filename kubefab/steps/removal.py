@@ -49,18 +49,18 @@ def there(name: str) -> Gap:
 
 def in_use(addon: Addon) -> Gap:
     def gap(facts: Facts) -> str | None:
-        if facts.cluster and not facts.volumes_told:
+        if facts.cluster and not facts.volumes.volumes_told:
             return "the API server does not tell which volumes there are"
         if not addon.storage_class:
             return None
-        kept = [volume.claim for volume in facts.volumes if volume.storage_class == addon.storage_class]
+        kept = [volume.claim for volume in facts.volumes.persistent if volume.storage_class == addon.storage_class]
         return f"volumes of these claims: {', '.join(kept)}" if kept else None
 
     return gap
 
 
 def kept_by_ceph(facts: Facts) -> str | None:
-    return "a Ceph cluster; its data stay on its disks and below /var/lib/rook" if facts.ceph else None
+    return "a Ceph cluster; its data stay on its disks and below /var/lib/rook" if facts.ceph.applied else None
 
 
 def delete_ceph(host: Host) -> None:

@@ -45,7 +45,7 @@ def disks(wipe: bool) -> Callable[[Cluster, Host], list[Step]]:
 
 def written(disks: Sequence[str]) -> Gap:
     def gap(facts: Facts) -> str | None:
-        found = {disk: facts.disks.get(disk, "not there") for disk in disks}
+        found = {disk: facts.disks.states.get(disk, "not there") for disk in disks}
         return ", ".join(f"{disk}, with all on it ({state})" for disk, state in found.items() if state != EMPTY) or None
 
     return gap
@@ -53,27 +53,28 @@ def written(disks: Sequence[str]) -> Gap:
 
 def leftovers(facts: Facts) -> str | None:
     """What a cluster left here, in words."""
+    left = facts.leftovers
     found = [
-        *(["a control plane, with all that its etcd holds"] if facts.admin_ca else []),
-        *(["a node"] if facts.kubelet_ca else []),
-        *([f"{facts.containers} containers"] if facts.containers else []),
-        *([f"{facts.shims} processes of containers"] if facts.shims else []),
-        *([f"{facts.chains} chains of iptables"] if facts.chains else []),
-        *([f"{len(facts.mounts)} mounts below /var/lib/kubelet"] if facts.mounts else []),
-        *facts.directories,
-        *facts.links,
-        *(f"/etc/cni/net.d/{one}" for one in facts.cni if "flannel" in one),
+        *(["a control plane, with all that its etcd holds"] if facts.local.admin_ca else []),
+        *(["a node"] if facts.local.kubelet_ca else []),
+        *([f"{left.containers} containers"] if left.containers else []),
+        *([f"{left.shims} processes of containers"] if left.shims else []),
+        *([f"{left.chains} chains of iptables"] if left.chains else []),
+        *([f"{len(left.mounts)} mounts below /var/lib/kubelet"] if left.mounts else []),
+        *left.directories,
+        *facts.local.links,
+        *(f"/etc/cni/net.d/{one}" for one in facts.local.cni if "flannel" in one),
     ]
     return ", ".join(found) or None
 
 
 def kubeconfig(facts: Facts) -> str | None:
-    return "~/.kube/config, a copy of admin.conf" if facts.kubeconfig == "same" else None
+    return "~/.kube/config, a copy of admin.conf" if facts.local.kubeconfig == "same" else None
 
 
 def endpoints(facts: Facts) -> list[str]:
     """Our names in /etc/hosts: of this cluster, and of any that was here before."""
-    return [name for name in facts.endpoints if name.endswith(render.DOMAIN)]
+    return [name for name in facts.system.endpoints if name.endswith(render.DOMAIN)]
 
 
 def named(facts: Facts) -> str | None:

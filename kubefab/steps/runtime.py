@@ -45,13 +45,13 @@ def cri_dockerd(cluster: Cluster) -> list[Step]:
     version = render.cri_dockerd_version(inventory)
 
     def install(host: Host) -> None:
-        url, sha256 = render.cri_dockerd_archive(inventory, cluster.facts(host).arch)
+        url, sha256 = render.cri_dockerd_archive(inventory, cluster.facts(host).system.arch)
         host.change("install-cri-dockerd.sh", bundle.source(url, inventory), sha256)
 
     return [
         Step(
             f"cri-dockerd {version} is installed",
-            lambda facts: None if facts.cri_dockerd == version else facts.cri_dockerd or MISSING,
+            lambda facts: None if facts.runtime.cri_dockerd == version else facts.runtime.cri_dockerd or MISSING,
             install,
             hint="`mirrors:` in hosts.yml says what to ask instead, `cri_dockerd:` which version of what sha256",
             parts=("runtime",),
@@ -75,10 +75,10 @@ def running(inventory: Inventory) -> list[Step]:
 def package_manager() -> list[Step]:
     """What every installation wants: nobody else at it, and nothing left half done."""
     return [
-        Step("apt is free", lambda facts: facts.apt_lock or None, None, _LOCK_HINT, 900, parts=("packages",)),
+        Step("apt is free", lambda facts: facts.packages.apt_lock or None, None, _LOCK_HINT, 900, parts=("packages",)),
         Step(
             "dpkg is in order",
-            lambda facts: ", ".join(facts.dpkg_broken) or None,
+            lambda facts: ", ".join(facts.packages.dpkg_broken) or None,
             script("mend-dpkg.sh"),
             hint="see what it says: dpkg --audit",
             parts=("packages", "services"),
@@ -102,8 +102,8 @@ def silent_cri(inventory: Inventory) -> Gap:
     """dockershim is a part of the kubelet: before there is one, it is Docker that has to answer."""
 
     def gap(facts: Facts) -> str | None:
-        said = facts.docker if render.by_docker(inventory) else facts.cri
-        said = facts.docker_cri if render.through_cri_dockerd(inventory) and said == "ok" else said
+        said = facts.runtime.docker if render.by_docker(inventory) else facts.runtime.cri
+        said = facts.runtime.docker_cri if render.through_cri_dockerd(inventory) and said == "ok" else said
         return None if said == "ok" else said or MISSING
 
     return gap

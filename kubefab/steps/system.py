@@ -36,16 +36,16 @@ def swap_is_off() -> Step:
 
 
 def swap(facts: Facts) -> str | None:
-    return "; ".join((*facts.swap, *facts.swap_later)) or None
+    return "; ".join((*facts.system.swap, *facts.system.swap_later)) or None
 
 
 def missing_modules(facts: Facts) -> str | None:
-    return ", ".join(module for module in render.MODULES if module not in facts.modules) or None
+    return ", ".join(module for module in render.MODULES if module not in facts.system.modules) or None
 
 
 def unlike(wanted: Mapping[str, str]) -> Gap:
     def gap(facts: Facts) -> str | None:
-        other = {key: facts.sysctl.get(key, "") for key in wanted if facts.sysctl.get(key) != wanted[key]}
+        other = {key: facts.system.sysctl.get(key, "") for key in wanted if facts.system.sysctl.get(key) != wanted[key]}
         return ", ".join(f"{key} = {value or MISSING}" for key, value in other.items()) or None
 
     return gap
@@ -57,7 +57,7 @@ def other_endpoint(name: str, address: str) -> Gap:
     def gap(facts: Facts) -> str | None:
         if facts.cluster and name not in facts.cluster.endpoint:
             return None
-        found = facts.endpoints.get(name, MISSING)
+        found = facts.system.endpoints.get(name, MISSING)
         return None if found == address else found
 
     return gap

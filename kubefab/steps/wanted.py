@@ -31,12 +31,10 @@ def tainted_again(cluster: Cluster, host: Host) -> list[Step]:
         taints = [f"{key}:NoSchedule" for key in keys]
         host.change("kubectl.sh", "taint", "node", node_of(cluster, host).name, *taints, "--overwrite")
 
-    def called_schedulable(_: Facts) -> str | None:
-        return "`schedulable: true`, so that `up` would undo it" if host.wanted.schedulable else None
-
+    otherwise = "`schedulable: true`, so that `up` would undo it" if host.wanted.schedulable else None
     return [
         _a_master(host),
-        Step("hosts.yml does not say otherwise", called_schedulable, None, "take it out there first", parts=()),
+        Step("hosts.yml does not say otherwise", lambda _: otherwise, None, "take it out there first", parts=()),
         Step("it takes no ordinary pods", lacking(keys), close, touches="cluster", parts=()),
     ]
 

@@ -72,13 +72,14 @@ def own_name(host: Host) -> Step:
 def name_taken(host: Host) -> Gap:
     """A machine at another address is there, and well, under this name."""
 
+    name, address = host.name, str(host.wanted.address)
+
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
-        node = live.nodes.get(host.name)
-        if not node or not node.ready or node.machine_id == facts.machine_id:
+        node = live.nodes.get(name)
+        if not node or not node.ready or node.machine_id == facts.system.machine_id:
             return None
-        elsewhere = node.address != str(host.wanted.address)
-        return f"the node {host.name} is at {node.address}, and Ready" if elsewhere else None
+        return f"the node {name} is at {node.address}, and Ready" if node.address != address else None
 
     return _where_there_is_one(gap)
 
@@ -90,9 +91,9 @@ def stale_node(name: str) -> Gap:
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
         if not (node := live.nodes.get(name)):
             return None
-        if node.machine_id != facts.machine_id:
+        if node.machine_id != facts.system.machine_id:
             return f"it is still that of machine {node.machine_id}"
-        return None if facts.kubelet_ca else "it is, but this machine has no kubelet.conf any more"
+        return None if facts.local.kubelet_ca else "it is, but this machine has no kubelet.conf any more"
 
     return _where_there_is_one(gap)
 
@@ -100,9 +101,9 @@ def stale_node(name: str) -> Gap:
 def broken_off(name: str) -> Gap:
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
-        if facts.node or not (facts.kubelet_ca or facts.join_begun):
+        if facts.node or not (facts.local.kubelet_ca or facts.local.join_begun):
             return None
-        return "there is a kubelet.conf, and no Node" if facts.kubelet_ca else "a join did not finish"
+        return "there is a kubelet.conf, and no Node" if facts.local.kubelet_ca else "a join did not finish"
 
     return _where_there_is_one(gap)
 
@@ -110,14 +111,14 @@ def broken_off(name: str) -> Gap:
 def no_node(name: str) -> Gap:
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        return None if facts.node and facts.kubelet_ca else MISSING
+        return None if facts.node and facts.local.kubelet_ca else MISSING
 
     return gap
 
 
 def token_left(facts: Facts) -> str | None:
     """kubeadm cleans up after a join, unless it was killed and the kubelet finished alone."""
-    return "what a broken-off join left" if facts.join_begun else None
+    return "what a broken-off join left" if facts.local.join_begun else None
 
 
 def join(cluster: Cluster, host: Host) -> None:

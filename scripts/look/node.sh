@@ -26,7 +26,12 @@ done
 for file in /etc/kubernetes/bootstrap-kubelet.conf /run/kubefab/discovery.conf; do
     [ ! -e "$file" ] || echo "join_begun yes"
 done
-[ ! -e /var/lib/kubefab/init ] || { read -r since </var/lib/kubefab/init; echo "init_begun ${since:-0}"; }
+begun() { # begun MARK: since when, in seconds of the epoch; 1 where it does not say
+    read -r since <"/var/lib/kubefab/$1"
+    case $since in "" | 0* | *[!0-9]*) since=1 ;; esac
+    echo "$1_begun $since"
+}
+[ ! -e /var/lib/kubefab/init ] || begun init
 if [ -e /etc/kubernetes/pki/ca.crt ] && [ ! -e /etc/kubernetes/kubelet.conf ]; then
     echo "join_begun yes"
 fi

@@ -61,7 +61,11 @@ for key in net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6table
     rest=${key#*.}
     echo "sysctl $key $(first_line "/proc/sys/${key%%.*}/${rest%%.*}/${rest#*.}")"
 done
+set -f # a name is no pattern
 while read -r address names; do
     case $address in \#*) continue ;; esac
-    case $names in *.kubefab.internal*) echo "endpoint $address ${names%%#*}" ;; esac
+    case $names in *.kubefab.internal*) ;; *) continue ;; esac
+    for name in ${names%%#*}; do
+        echo "endpoint $name $address"
+    done
 done </etc/hosts

@@ -12,6 +12,7 @@ from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import MISSING, NO_CLUSTER, Step
 from kubefab.steps import addons, network
+from tests.facts import known
 from tests.fakes import HOSTS, cluster, inventory, step, world
 
 CAPTURED = Path(__file__).parent.parent / "captured"
@@ -29,7 +30,7 @@ def live(mark: str | None = None, apis: dict[str, str] | None = None, taint: str
     workload = Workload(1, 1, annotations={} if mark is None else {ADDON: mark})
     taints = {taint: "NoSchedule"} if taint else {}
     nodes = {"manager": Node("manager", taints={CONTROL_PLANE: "NoSchedule"}), "client": Node("client", taints=taints)}
-    return Facts(cluster=ClusterFacts(nodes=nodes, workloads={SERVER: workload}, apis=apis or {}))
+    return known(cluster=ClusterFacts(nodes=nodes, workloads={SERVER: workload}, apis=apis or {}))
 
 
 def test_those_that_hosts_yml_names_are_states_of_the_master_alone() -> None:
@@ -43,8 +44,8 @@ def test_those_that_hosts_yml_names_are_states_of_the_master_alone() -> None:
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (Facts(), NO_CLUSTER),
-        (Facts(cluster=ClusterFacts()), MISSING),
+        (known(), NO_CLUSTER),
+        (known(cluster=ClusterFacts()), MISSING),
         (live("metrics-server 0.9.0"), None),
         (live(), "one that was applied by hand"),
         (live("metrics-server 0.8.0"), "metrics-server 0.8.0"),
@@ -63,7 +64,7 @@ def test_a_node_that_takes_no_pods_is_told_before_anything_waits(taint: str, tol
 
 
 def test_nothing_is_said_of_the_nodes_of_a_cluster_that_is_not_there() -> None:
-    assert steps()[0].gap(Facts()) is None
+    assert steps()[0].gap(known()) is None
 
 
 @pytest.mark.parametrize(

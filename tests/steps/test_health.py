@@ -1,12 +1,11 @@
 """The one long wait."""
 
-from dataclasses import replace
-
 import pytest
 
 from kubefab.facts import ClusterFacts, Facts, Node, Workload
 from kubefab.step import NO_CLUSTER
 from kubefab.steps import health
+from tests.facts import known, with_
 from tests.fakes import cluster, step
 
 API, READY, BOOT, FLANNEL, PROXY, COREDNS = (
@@ -25,23 +24,27 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
     nodes = {f"n{at}": Node(f"n{at}", f"id{at}", ready=yes, trouble=trouble) for at, yes in enumerate(ready)}
     names = {"flannel": "kube-flannel/kube-flannel-ds", "proxy": "kube-system/kube-proxy", "dns": health.COREDNS}
     found = {names[name]: workload for name, workload in workloads.items()}
-    return Facts(machine_id="id0", cluster=ClusterFacts(healthz="ok", nodes=nodes, workloads=found))
+    return known(machine_id="id0", healthz="ok", cluster=ClusterFacts(nodes=nodes, workloads=found))
 
 
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (Facts(), API, NO_CLUSTER),
-        (Facts(cluster=ClusterFacts()), API, "/healthz: no answer"),
-        (Facts(cluster=ClusterFacts(healthz="500 Internal Server Error")), API, "/healthz: 500 Internal Server Error"),
+        (known(), API, NO_CLUSTER),
+        (known(cluster=ClusterFacts()), API, "/healthz: no answer"),
+        (
+            known(cluster=ClusterFacts(), healthz="500 Internal Server Error"),
+            API,
+            "/healthz: 500 Internal Server Error",
+        ),
         (live(), API, None),
-        (Facts(), READY, NO_CLUSTER),
-        (Facts(cluster=ClusterFacts()), READY, "it is not a node yet"),
+        (known(), READY, NO_CLUSTER),
+        (known(cluster=ClusterFacts()), READY, "it is not a node yet"),
         (live(False), READY, "cni plugin not initialized"),
         (live(True), READY, None),
         (live(False), BOOT, None),  # the other wait says so
         (live(True), BOOT, "flannel has not come up yet"),
-        (replace(live(True), flannel=True), BOOT, None),
+        (with_(live(True), flannel=True), BOOT, None),
         (live(True, True), FLANNEL, "it is not there"),
         (live(True, True, flannel=Workload(2, 1)), FLANNEL, "1 of 2 pods answer"),
         (live(True, True, flannel=Workload(2, 2)), FLANNEL, None),
@@ -72,5 +75,5 @@ def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
 def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
     made = cluster()
     for one in health.steps(made, made.master):
-        parts = {API: ("healthz",), BOOT: ("node",)}.get(one.title, ())
+        parts = {API: ("api",), BOOT: ("node",)}.get(one.title, ())
         assert (one.close, one.within, one.touches, one.parts) == (None, 300, "cluster", parts)

@@ -13,7 +13,8 @@ from kubefab.facts import ClusterFacts, Facts, Workload
 from kubefab.releases import release
 from kubefab.step import MISSING, NO_CLUSTER
 from kubefab.steps import network
-from tests.fakes import HOSTS, looked, step, world
+from tests.facts import known, with_
+from tests.fakes import HOSTS, cluster, looked, step, world
 
 MANIFEST = (Path(__file__).parent.parent / "captured" / "kube-flannel.yml").read_text()
 ANSWERS, DNS = "flannel answers", "CoreDNS is applied"
@@ -25,18 +26,18 @@ WITH_INTERFACES = f"{MARK} --iface=10.250.0.10 --iface=10.250.0.11"
 
 def facts(annotations: Mapping[str, str] | None) -> Facts:
     daemons = {} if annotations is None else {network.DAEMON_SET: Workload(annotations=annotations)}
-    return Facts(cluster=ClusterFacts(workloads=daemons))
+    return known(cluster=ClusterFacts(workloads=daemons))
 
 
-def gap(found: Facts, system: str = "address 10.250.0.10 eth0", hosts: str = HOSTS) -> str | None:
-    made = looked({"manager": {"system": system}}, hosts)
+def gap(found: Facts, hosts: str = HOSTS) -> str | None:
+    made = cluster(hosts)
     return step(network.steps(made, made.master), "flannel is applied").gap(found)
 
 
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (Facts(), NO_CLUSTER),
+        (known(), NO_CLUSTER),
         (facts(None), MISSING),
         (facts({network.ANNOTATION: MARK}), None),
         (facts({}), "one that was applied by hand"),
@@ -51,19 +52,18 @@ def test_the_mark_of_what_was_applied_is_what_it_should_be(found: Facts, told: s
 
 
 def test_interfaces_are_named_once_a_host_has_several() -> None:
-    two = "address 10.0.2.15 eth0\naddress 10.250.0.10 eth1"
-    assert gap(facts({network.ANNOTATION: MARK}), two) == MARK
-    assert gap(facts({network.ANNOTATION: WITH_INTERFACES}), two) is None
+    two = {"10.0.2.15": "eth0", "10.250.0.10": "eth1"}
+    assert gap(with_(facts({network.ANNOTATION: MARK}), addresses=two)) == MARK
+    assert gap(with_(facts({network.ANNOTATION: WITH_INTERFACES}), addresses=two)) is None
 
 
 def test_a_machine_with_several_interfaces_that_joins_has_its_master_name_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "pinned", lambda url, digest: MANIFEST.encode())
     made = looked({"client": {"system": "address 10.0.2.15 eth0\naddress 10.250.0.11 eth1"}})
     (one,) = network.flannel_applied(made, made.hosts["client"])
-    assert (one.gap(facts({network.ANNOTATION: MARK})), one.gap(facts({network.ANNOTATION: WITH_INTERFACES}))) == (
-        MARK,
-        None,
-    )
+    others = made.all_facts()
+    marks = [with_(facts({network.ANNOTATION: mark}), others=others) for mark in (MARK, WITH_INTERFACES)]
+    assert [one.gap(found) for found in marks] == [MARK, None]
     assert one.close
     one.close(made.hosts["client"])
     assert world(made, "client").ran == []
@@ -88,7 +88,7 @@ def test_a_machine_that_joins_is_among_the_interfaces_that_are_named() -> None:
     ],
 )
 def test_interfaces_that_others_make_are_not_counted(addresses: dict[str, str], several: bool) -> None:
-    assert network.several(Facts(addresses=addresses)) is several
+    assert network.several(known(addresses=addresses)) is several
 
 
 def edited(mark: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_the_pinned_manifest_is_applied_by_the_server(monkeypatch: pytest.Monkey
 
 def dns(workloads: dict[str, Workload]) -> list[str | None]:
     made = looked({})
-    live = Facts(cluster=ClusterFacts(workloads=workloads))
+    live = known(cluster=ClusterFacts(workloads=workloads))
     return [step(network.steps(made, made.master), title).gap(live) for title in (ANSWERS, DNS)]
 
 

@@ -10,6 +10,7 @@ from kubefab.facts import Facts, Package, Unit
 from kubefab.releases import KEY
 from kubefab.step import MISSING
 from kubefab.steps import network, packages
+from tests.facts import known
 from tests.fakes import HOSTS, cluster, inventory, step, world
 
 HELD = {
@@ -28,42 +29,42 @@ MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (Facts(), "the repository's key is there", MISSING),
-        (Facts(files={render.KEYRING: "0"}), "the repository's key is there", None),
-        (Facts(), "the repository and the version are pinned", MISSING),
+        (known(), "the repository's key is there", MISSING),
+        (known(digests={render.KEYRING: "0"}), "the repository's key is there", None),
+        (known(), "the repository and the version are pinned", MISSING),
         (
-            Facts(files={"/etc/apt/preferences.d/kubernetes": "0"}),
+            known(digests={"/etc/apt/preferences.d/kubernetes": "0"}),
             "the repository and the version are pinned",
             "/etc/apt/preferences.d/kubernetes differs",
         ),
-        (Facts(), INSTALLED, MISSING),
-        (Facts(packages={"kubelet": Package("un"), "kubectl": Package("rc", "1.30.0-1")}), INSTALLED, MISSING),
-        (Facts(packages=HELD), INSTALLED, None),
+        (known(), INSTALLED, MISSING),
+        (known(debs={"kubelet": Package("un"), "kubectl": Package("rc", "1.30.0-1")}), INSTALLED, MISSING),
+        (known(debs=HELD), INSTALLED, None),
         (
-            Facts(packages={**HELD, "kubelet": Package("hi", "1.37.1-1.1")}),
+            known(debs={**HELD, "kubelet": Package("hi", "1.37.1-1.1")}),
             INSTALLED,
             "kubelet 1.37.1-1.1",
         ),
-        (Facts(packages={**HELD, "kubeadm": Package("un")}), INSTALLED, "kubeadm missing"),
-        (Facts(packages={**HELD, "kubectl": Package("ii", "1.37.2-1.1")}), INSTALLED, "kubectl is not held"),
+        (known(debs={**HELD, "kubeadm": Package("un")}), INSTALLED, "kubeadm missing"),
+        (known(debs={**HELD, "kubectl": Package("ii", "1.37.2-1.1")}), INSTALLED, "kubectl is not held"),
         (
-            Facts(packages={**HELD, "kubelet": Package("ii", "1.37.20-1.1"), "kubernetes-cni": Package("ii", "1")}),
+            known(debs={**HELD, "kubelet": Package("ii", "1.37.20-1.1"), "kubernetes-cni": Package("ii", "1")}),
             INSTALLED,
             "kubelet 1.37.20-1.1, kubelet is not held, kubernetes-cni is not held",
         ),
-        (Facts(), "the kubelet starts at boot", MISSING),
-        (Facts(units={"kubelet": Unit(enabled="disabled")}), "the kubelet starts at boot", "disabled"),
-        (Facts(units={"kubelet": Unit("activating", "enabled")}), "the kubelet starts at boot", None),
-        (Facts(), "the shell completes kubectl and kubeadm", MISSING),
-        (Facts(), ON_THEIR_WAY, MISSING),
-        (Facts(images=IMAGES), ON_THEIR_WAY, None),
-        (Facts(images=IMAGES[1:]), ON_THEIR_WAY, f"without {PROXY}"),
+        (known(), "the kubelet starts at boot", MISSING),
+        (known(units={"kubelet": Unit(enabled="disabled")}), "the kubelet starts at boot", "disabled"),
+        (known(units={"kubelet": Unit("activating", "enabled")}), "the kubelet starts at boot", None),
+        (known(), "the shell completes kubectl and kubeadm", MISSING),
+        (known(), ON_THEIR_WAY, MISSING),
+        (known(images=IMAGES), ON_THEIR_WAY, None),
+        (known(images=IMAGES[1:]), ON_THEIR_WAY, f"without {PROXY}"),
         (
-            Facts(units={"kubefab-images": Unit("activating")}),
+            known(units={"kubefab-images": Unit("activating")}),
             ON_THEIR_WAY,
             None,
         ),
-        (Facts(units={"kubefab-images": Unit("failed")}), ON_THEIR_WAY, MISSING),
+        (known(units={"kubefab-images": Unit("failed")}), ON_THEIR_WAY, MISSING),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:

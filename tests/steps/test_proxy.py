@@ -3,9 +3,10 @@
 import pytest
 
 from kubefab import render
-from kubefab.facts import Facts, Unit
+from kubefab.facts import Unit
 from kubefab.step import MISSING, sha256
 from kubefab.steps import proxy, runtime
+from tests.facts import known
 from tests.fakes import HOSTS, cluster, inventory, step
 
 PROXIED = f"{HOSTS}proxy: http://10.0.0.1:3128\n"
@@ -28,7 +29,7 @@ RUNS = {"containerd": Unit("active", "enabled", since=100)}
 def test_the_hosts_know_the_proxy_of_hosts_yml_and_no_other(text: str, files: dict[str, str], gap: str | None) -> None:
     made = cluster(text)
     (only,) = proxy.steps(made, made.master)
-    assert only.gap(Facts(files=files)) == gap
+    assert only.gap(known(digests=files)) == gap
 
 
 def test_the_proxy_is_known_before_anything_is_fetched() -> None:
@@ -39,7 +40,7 @@ def test_the_proxy_is_known_before_anything_is_fetched() -> None:
 def test_a_runtime_older_than_its_proxy_is_started_again() -> None:
     made = cluster(PROXIED)
     runs = step(runtime.steps(made, made.master), "containerd runs")
-    assert runs.gap(Facts(units=RUNS, mtimes={render.PROXY: 101})) == "runs with an older configuration"
+    assert runs.gap(known(units=RUNS, mtimes={render.PROXY: 101})) == "runs with an older configuration"
 
 
 def test_this_cluster_is_never_reached_by_the_proxy() -> None:

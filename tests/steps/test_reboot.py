@@ -4,6 +4,7 @@ import pytest
 
 from kubefab.facts import Facts, Unit
 from kubefab.steps import reboot
+from tests.facts import known
 from tests.fakes import cluster, step
 
 RUNS = Unit("active", "enabled", since=1)
@@ -12,20 +13,20 @@ RUNS = Unit("active", "enabled", since=1)
 def test_a_machine_that_is_no_node_is_no_matter_of_a_reboot() -> None:
     made = cluster()
     node = step(reboot.steps(made, made.master), "it is a node")
-    assert node.gap(Facts()) == "it has no /etc/kubernetes/kubelet.conf"
+    assert node.gap(known()) == "it has no /etc/kubernetes/kubelet.conf"
     assert (node.close, node.hint) == (None, "`inv cluster.up` makes it one")
-    assert node.gap(Facts(kubelet_ca="aaa")) is None
+    assert node.gap(known(kubelet_ca="aaa")) is None
 
 
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (Facts(swap=("/swap.img, 2048 MiB",)), "swap is off", "/swap.img, 2048 MiB"),
-        (Facts(), "kernel modules are there", "overlay, br_netfilter"),
-        (Facts(units={"containerd": Unit("failed", "enabled")}), "containerd runs", "failed"),
-        (Facts(), "a CRI socket answers", "missing"),
-        (Facts(units={"kubelet": Unit("activating", "enabled")}), "kubelet runs", "activating"),
-        (Facts(units={"kubelet": RUNS}), "kubelet runs", None),
+        (known(swap=("/swap.img, 2048 MiB",)), "swap is off", "/swap.img, 2048 MiB"),
+        (known(), "kernel modules are there", "overlay, br_netfilter"),
+        (known(units={"containerd": Unit("failed", "enabled")}), "containerd runs", "failed"),
+        (known(), "a CRI socket answers", "missing"),
+        (known(units={"kubelet": Unit("activating", "enabled")}), "kubelet runs", "activating"),
+        (known(units={"kubelet": RUNS}), "kubelet runs", None),
     ],
 )
 def test_what_the_guide_cures_by_hand_is_named(facts: Facts, title: str, gap: str | None) -> None:

@@ -5,12 +5,13 @@ import pytest
 from kubefab.facts import ADDON, Ceph, ClusterFacts, Facts, Volume, Workload
 from kubefab.step import Step
 from kubefab.steps import removal
+from tests.facts import known
 from tests.fakes import cluster, step, world
 
 
 def live(mark: str | None = None) -> Facts:
     annotations = {} if mark is None else {ADDON: mark}
-    return Facts(cluster=ClusterFacts(workloads={"kube-system/metrics-server": Workload(annotations=annotations)}))
+    return known(cluster=ClusterFacts(workloads={"kube-system/metrics-server": Workload(annotations=annotations)}))
 
 
 def going(name: str) -> list[Step]:
@@ -21,11 +22,11 @@ def going(name: str) -> list[Step]:
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (Facts(), None),
-        (Facts(cluster=ClusterFacts()), "the API server does not tell which volumes there are"),
-        (Facts(cluster=ClusterFacts(), volumes_told=True), None),
-        (Facts(volumes=(Volume("default/data", "local-path"),)), "volumes of these claims: default/data"),
-        (Facts(volumes=(Volume("default/data", "other"),)), None),
+        (known(), None),
+        (known(cluster=ClusterFacts()), "the API server does not tell which volumes there are"),
+        (known(cluster=ClusterFacts(), volumes_told=True), None),
+        (known(persistent=(Volume("default/data", "local-path"),)), "volumes of these claims: default/data"),
+        (known(persistent=(Volume("default/data", "other"),)), None),
     ],
 )
 def test_storage_that_keeps_volumes_is_not_removed(found: Facts, told: str | None) -> None:
@@ -39,15 +40,15 @@ def test_an_addon_is_gone_when_its_mark_is() -> None:
 
 
 def test_a_volume_of_no_class_is_no_addons() -> None:
-    found = Facts(cluster=ClusterFacts(), volumes=(Volume("default/mine"),), volumes_told=True)
+    found = known(cluster=ClusterFacts(), persistent=(Volume("default/mine"),), volumes_told=True)
     assert step(going("headlamp"), "nothing is kept by headlamp").gap(found) is None
 
 
 def test_a_ceph_cluster_goes_before_its_operator() -> None:
     made = cluster()
     first = removal.steps("rook")(made, made.master)[0]
-    assert first.gap(Facts()) is None
-    assert first.gap(Facts(ceph=Ceph("1"))) == "a Ceph cluster; its data stay on its disks and below /var/lib/rook"
+    assert first.gap(known()) is None
+    assert first.gap(known(applied=Ceph("1"))) == "a Ceph cluster; its data stay on its disks and below /var/lib/rook"
     assert first.close
     first.close(made.master)
     assert world(made, "manager").ran[0].endswith("--namespace rook-ceph cephblockpools,cephclusters --all")

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts import ClusterFacts
 from kubefab.steps import reset
+from tests.facts import known
 from tests.fakes import cluster, step, world
 
 LEFT, KUBECONFIG, NAME = (
@@ -49,22 +50,22 @@ LEFT, KUBECONFIG, NAME = (
 )
 def test_what_is_left_is_named(found: dict[str, Any], title: str, gap: str | None) -> None:
     made = cluster()
-    assert step(reset.steps(made, made.hosts["client"]), title).gap(Facts(**found)) == gap
+    assert step(reset.steps(made, made.hosts["client"]), title).gap(known(**found)) == gap
 
 
 def test_a_clean_host_has_nothing_left() -> None:
     made = cluster()
-    assert [one.gap(Facts(cni=("87-podman.conflist",))) for one in reset.steps(made, made.master)] == [None] * 3
+    assert [one.gap(known(cni=("87-podman.conflist",))) for one in reset.steps(made, made.master)] == [None] * 3
 
 
 def test_none_of_it_needs_a_living_cluster() -> None:
     made, dead = cluster(), ClusterFacts(silent="refused")
-    assert [one.gap(Facts(cluster=dead)) for one in reset.steps(made, made.master)] == [None] * 3
+    assert [one.gap(known(cluster=dead)) for one in reset.steps(made, made.master)] == [None] * 3
 
 
 def test_the_kubeconfig_goes_while_it_can_be_told_whose_it_is() -> None:
     made = cluster()
-    world(made, "manager").parts["system"] = "endpoint 10.250.0.10 lab.kubefab.internal"
+    world(made, "manager").parts["system"] = "endpoint lab.kubefab.internal 10.250.0.10"
     made.look(made.master)
     for one in reset.steps(made, made.master):
         assert one.close

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from kubefab.addons.rook import CEPHS, cluster_mark
-from kubefab.facts import Ceph, Facts
+from kubefab.facts import Ceph
 from kubefab.releases import CONTROL_PLANE
 from kubefab.step import MISSING, Step
 from kubefab.steps import rook
+from tests.facts import known
 from tests.fakes import HOSTS, cluster, looked, step
 
 DISKS = HOSTS.replace("10.250.0.11, role: worker", "10.250.0.11, role: worker, disks: [/dev/sdb, /dev/sdc]")
@@ -58,13 +59,13 @@ def test_a_disk_with_anything_on_it_is_never_given_to_ceph(disks: str, ceph: str
 
 def test_a_disk_of_a_host_that_did_not_answer_is_not_given_away_unseen() -> None:
     made = looked({"manager": {}}, DISKS)
-    told = step(rook.deployed(made, made.master), "the disks for Ceph are raw and empty").gap(Facts())
-    assert told == "client /dev/sdb: not there, client /dev/sdc: not there"
+    told = step(rook.deployed(made, made.master), "the disks for Ceph are raw and empty").gap(known())
+    assert told == "client /dev/sdb: not looked at, client /dev/sdc: not looked at"
 
 
 def test_no_disk_at_all_is_told() -> None:
-    assert step(of("manager", HOSTS), "there are disks for it").gap(Facts()) == "no host of hosts.yml has `disks:`"
-    assert step(of("manager"), "there are disks for it").gap(Facts()) is None
+    assert step(of("manager", HOSTS), "there are disks for it").gap(known()) == "no host of hosts.yml has `disks:`"
+    assert step(of("manager"), "there are disks for it").gap(known()) is None
 
 
 @pytest.mark.parametrize(("taint", "told"), [(CONTROL_PLANE, "kubeadm's taint is on client"), ("gpu", None)])
@@ -77,7 +78,7 @@ def test_a_node_that_has_disks_has_to_take_pods(taint: str, told: str | None) ->
     }
     live = "answer " + json.dumps({"items": [node]})
     made = looked({"manager": {"cluster": live}, "client": {"system": "machine_id abc"}}, DISKS)
-    assert step(rook.deployed(made, made.master), "the nodes with disks take pods").gap(Facts()) == told
+    assert step(rook.deployed(made, made.master), "the nodes with disks take pods").gap(made.facts(made.master)) == told
 
 
 @pytest.mark.parametrize(("nodes", "used"), [(1, CEPH.cluster_test), (2, CEPH.cluster_test), (3, CEPH.cluster)])
@@ -96,26 +97,28 @@ def test_the_mark_tells_of_what_the_ceph_cluster_was_made() -> None:
     [(None, MISSING), (Ceph(MARK), None), (Ceph("1 x"), "1 x")],
 )
 def test_a_ceph_cluster_of_other_disks_is_applied_anew(ceph: Ceph | None, told: str | None) -> None:
-    assert step(of("manager"), "the Ceph cluster is applied").gap(Facts(ceph=ceph)) == told
+    assert step(of("manager"), "the Ceph cluster is applied").gap(known(applied=ceph)) == told
 
 
 def test_a_ceph_cluster_that_was_applied_by_hand_is_left_alone() -> None:
     other = step(of("manager"), "no other Ceph cluster is there")
-    assert other.gap(Facts(ceph=Ceph(""))) == "one that was applied by hand"
-    assert other.gap(Facts(ceph=Ceph(MARK))) is None
-    assert other.gap(Facts()) is None
+    assert other.gap(known(applied=Ceph(""))) == "one that was applied by hand"
+    assert other.gap(known(applied=Ceph(MARK))) is None
+    assert other.gap(known()) is None
 
 
 def test_a_ceph_cluster_stays_what_it_was_made_of_when_nodes_come() -> None:
     made = MARK.replace("cluster-test", "cluster")
     found = step(of("manager", ceph=f"ceph {made}|Ready|HEALTH_OK|"), "the Ceph cluster is applied")
-    assert found.gap(Facts(ceph=Ceph(made))) is None
+    assert found.gap(known(applied=Ceph(made))) is None
 
 
 def test_an_operator_without_a_word_is_told_in_bounded_time() -> None:
     silent = step(of("manager"), "rook's operator takes care of it")
-    assert silent.gap(Facts(ceph=Ceph(MARK))) == "its operator has not said a word of it: neither a phase nor a message"
-    assert silent.gap(Facts(ceph=Ceph(MARK, "Progressing"))) is None
+    assert (
+        silent.gap(known(applied=Ceph(MARK))) == "its operator has not said a word of it: neither a phase nor a message"
+    )
+    assert silent.gap(known(applied=Ceph(MARK, "Progressing"))) is None
     assert 0 < silent.within <= 120
 
 
@@ -130,7 +133,7 @@ def test_an_operator_without_a_word_is_told_in_bounded_time() -> None:
     ],
 )
 def test_it_is_ready_with_its_health(ceph: Ceph, told: str | None) -> None:
-    assert step(of("manager"), READY).gap(Facts(ceph=ceph)) == told
+    assert step(of("manager"), READY).gap(known(applied=ceph)) == told
 
 
 def test_what_is_not_as_documented_is_a_warning() -> None:

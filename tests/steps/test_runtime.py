@@ -6,6 +6,7 @@ from kubefab import render
 from kubefab.facts import Facts, Package, Unit
 from kubefab.step import MISSING, sha256
 from kubefab.steps import runtime
+from tests.facts import known
 from tests.fakes import HOSTS, cluster, inventory, looked, step, world
 
 TEXTS = {path: sha256(text) for path, text in render.containerd(inventory()).items()}
@@ -17,22 +18,22 @@ CONFIG = "/etc/containerd/config.toml"
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (Facts(apt_lock="unattended-upgr (process 7)"), "apt is free", "unattended-upgr (process 7)"),
-        (Facts(dpkg_broken=("kubelet", "containerd")), "dpkg is in order", "kubelet, containerd"),
-        (Facts(), "containerd is configured", MISSING),
-        (Facts(files={CONFIG: "0"}), "containerd is configured", f"{CONFIG} differs"),
-        (Facts(), "containerd is installed", MISSING),
-        (Facts(packages={"containerd": Package("iU", "1")}), "containerd is installed", MISSING),
-        (Facts(packages={"containerd.io": Package("hi", "2.2.0-1")}), "containerd is installed", None),
-        (Facts(), "containerd runs", "inactive"),
-        (Facts(units=RUNS, mtimes={CONFIG: 101}), "containerd runs", "runs with an older configuration"),
+        (known(apt_lock="unattended-upgr (process 7)"), "apt is free", "unattended-upgr (process 7)"),
+        (known(dpkg_broken=("kubelet", "containerd")), "dpkg is in order", "kubelet, containerd"),
+        (known(), "containerd is configured", MISSING),
+        (known(digests={CONFIG: "0"}), "containerd is configured", f"{CONFIG} differs"),
+        (known(), "containerd is installed", MISSING),
+        (known(debs={"containerd": Package("iU", "1")}), "containerd is installed", MISSING),
+        (known(debs={"containerd.io": Package("hi", "2.2.0-1")}), "containerd is installed", None),
+        (known(), "containerd runs", "inactive"),
+        (known(units=RUNS, mtimes={CONFIG: 101}), "containerd runs", "runs with an older configuration"),
         (
-            Facts(units=RUNS, mtimes={"/etc/containerd/certs.d/quay.io/hosts.toml": 101}),  # read at every pull
+            known(units=RUNS, mtimes={"/etc/containerd/certs.d/quay.io/hosts.toml": 101}),  # read at every pull
             "containerd runs",
             None,
         ),
-        (Facts(), "a CRI socket answers", MISSING),
-        (Facts(cri="error"), "a CRI socket answers", "error"),
+        (known(), "a CRI socket answers", MISSING),
+        (known(cri="error"), "a CRI socket answers", "error"),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
@@ -41,7 +42,7 @@ def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> 
 
 
 def test_a_runtime_that_is_well_misses_nothing() -> None:
-    well = Facts(files=TEXTS, packages=INSTALLED, units=RUNS, cri="ok")
+    well = known(digests=TEXTS, debs=INSTALLED, units=RUNS, cri="ok")
     made = cluster()
     assert [one.title for one in runtime.steps(made, made.master) if one.gap(well)] == []
 
@@ -51,9 +52,9 @@ OLD = DOCKER.replace("1.37.2", "1.20.2") + "mirrors: {https://pkgs.k8s.io/: http
 DAEMON = "/etc/docker/daemon.json"
 UNIT = "/etc/systemd/system/cri-docker.service"
 DOCKER_RUNS = {name: Unit("active", "enabled", since=100) for name in ("docker", "cri-docker")}
-DOCKER_WELL = Facts(
-    files={path: sha256(text) for path, text in render.runtime(inventory(DOCKER)).items()},
-    packages={"docker-ce": Package("ii", "5:28.0")},
+DOCKER_WELL = known(
+    digests={path: sha256(text) for path, text in render.runtime(inventory(DOCKER)).items()},
+    debs={"docker-ce": Package("ii", "5:28.0")},
     units=DOCKER_RUNS,
     cri="error",
     docker="ok",
@@ -65,16 +66,16 @@ DOCKER_WELL = Facts(
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (Facts(), "Docker is configured", MISSING),
-        (Facts(packages={"docker.io": Package("rc", "20.10")}), "Docker Engine is installed", MISSING),
-        (Facts(), "cri-dockerd 0.3.24 is installed", MISSING),
-        (Facts(cri_dockerd="0.2.0"), "cri-dockerd 0.3.24 is installed", "0.2.0"),
-        (Facts(), "cri-dockerd is configured", MISSING),
-        (Facts(units=DOCKER_RUNS, mtimes={DAEMON: 101}), "docker runs", "runs with an older configuration"),
-        (Facts(units=DOCKER_RUNS, mtimes={UNIT: 101}), "cri-docker runs", "runs with an older configuration"),
-        (Facts(docker_cri="ok", cri="ok"), "a CRI socket answers", MISSING),
-        (Facts(docker="refused", cri="ok"), "a CRI socket answers", "refused"),
-        (Facts(docker="ok", docker_cri="no answer", cri="ok"), "a CRI socket answers", "no answer"),
+        (known(), "Docker is configured", MISSING),
+        (known(debs={"docker.io": Package("rc", "20.10")}), "Docker Engine is installed", MISSING),
+        (known(), "cri-dockerd 0.3.24 is installed", MISSING),
+        (known(cri_dockerd="0.2.0"), "cri-dockerd 0.3.24 is installed", "0.2.0"),
+        (known(), "cri-dockerd is configured", MISSING),
+        (known(units=DOCKER_RUNS, mtimes={DAEMON: 101}), "docker runs", "runs with an older configuration"),
+        (known(units=DOCKER_RUNS, mtimes={UNIT: 101}), "cri-docker runs", "runs with an older configuration"),
+        (known(docker_cri="ok", cri="ok"), "a CRI socket answers", MISSING),
+        (known(docker="refused", cri="ok"), "a CRI socket answers", "refused"),
+        (known(docker="ok", docker_cri="no answer", cri="ok"), "a CRI socket answers", "no answer"),
     ],
 )
 def test_what_docker_misses_is_named(facts: Facts, title: str, gap: str | None) -> None:
@@ -91,7 +92,7 @@ def test_before_the_kubelet_there_is_no_dockershim_but_docker() -> None:
     made = cluster(OLD)
     steps = runtime.steps(made, made.master)
     assert not [one.title for one in steps if "cri-docker" in one.title]
-    assert step(steps, "a CRI socket answers").gap(Facts(docker="ok")) is None
+    assert step(steps, "a CRI socket answers").gap(known(docker="ok")) is None
 
 
 @pytest.mark.parametrize(

@@ -8,53 +8,54 @@ from kubefab import render
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.step import MISSING, sha256
 from kubefab.steps import system
+from tests.facts import known
 from tests.fakes import cluster, step, world
 
 NAME = "lab.kubefab.internal"
-WELL = Facts(
+WELL = known(
     modules=("overlay", "br_netfilter"),
     sysctl=render.SYSCTL,
     endpoints={NAME: "10.250.0.10"},
-    files={path: sha256(text) for path, text in render.kernel().items()},
+    digests={path: sha256(text) for path, text in render.kernel().items()},
 )
 
 
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (Facts(swap=("/swap.img, 2048 MiB",)), "swap is off", "/swap.img, 2048 MiB"),
+        (known(swap=("/swap.img, 2048 MiB",)), "swap is off", "/swap.img, 2048 MiB"),
         (
-            Facts(swap=("/dev/zram0, 64 MiB",), swap_later=("/swap.img in /etc/fstab",)),
+            known(swap=("/dev/zram0, 64 MiB",), swap_later=("/swap.img in /etc/fstab",)),
             "swap is off",
             "/dev/zram0, 64 MiB; /swap.img in /etc/fstab",
         ),
-        (Facts(), "swap is off", None),
-        (Facts(), "the kernel is told at every boot", MISSING),
+        (known(), "swap is off", None),
+        (known(), "the kernel is told at every boot", MISSING),
         (
-            Facts(files={**WELL.files, "/etc/sysctl.d/90-kubernetes.conf": "0"}),
+            known(digests={**WELL.files.digests, "/etc/sysctl.d/90-kubernetes.conf": "0"}),
             "the kernel is told at every boot",
             "/etc/sysctl.d/90-kubernetes.conf differs",
         ),
-        (Facts(), "kernel modules are there", "overlay, br_netfilter"),
-        (Facts(modules=("overlay",)), "kernel modules are there", "br_netfilter"),
+        (known(), "kernel modules are there", "overlay, br_netfilter"),
+        (known(modules=("overlay",)), "kernel modules are there", "br_netfilter"),
         (
-            Facts(sysctl={**render.SYSCTL, "net.ipv4.ip_forward": "0"}),
+            known(sysctl={**render.SYSCTL, "net.ipv4.ip_forward": "0"}),
             "the kernel obeys",
             "net.ipv4.ip_forward = 0",
         ),
         (
-            Facts(sysctl={"net.ipv4.ip_forward": "1", "net.bridge.bridge-nf-call-iptables": ""}),
+            known(sysctl={"net.ipv4.ip_forward": "1", "net.bridge.bridge-nf-call-iptables": ""}),
             "the kernel obeys",
             "net.bridge.bridge-nf-call-iptables = missing, net.bridge.bridge-nf-call-ip6tables = missing",
         ),
-        (Facts(), "the control plane has its name", MISSING),
-        (Facts(endpoints={NAME: "10.0.0.1"}), "the control plane has its name", "10.0.0.1"),
+        (known(), "the control plane has its name", MISSING),
+        (known(endpoints={NAME: "10.0.0.1"}), "the control plane has its name", "10.0.0.1"),
         (
-            Facts(cluster=ClusterFacts(endpoint="https://10.250.0.10:6443")),  # made by hand
+            known(cluster=ClusterFacts(endpoint="https://10.250.0.10:6443")),  # made by hand
             "the control plane has its name",
             None,
         ),
-        (Facts(cluster=ClusterFacts(endpoint=f"https://{NAME}:6443")), "the control plane has its name", MISSING),
+        (known(cluster=ClusterFacts(endpoint=f"https://{NAME}:6443")), "the control plane has its name", MISSING),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:

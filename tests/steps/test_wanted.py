@@ -10,13 +10,14 @@ from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import NO_CLUSTER
 from kubefab.steps import wanted
+from tests.facts import known
 from tests.fakes import HOSTS, cluster, looked, step, world
 
 SCHEDULABLE = HOSTS.replace("role: master", "role: master, schedulable: true")
 
 
 def node(*taints: str) -> Facts:
-    return Facts(
+    return known(
         machine_id="abc", cluster=ClusterFacts(nodes={"m": Node("m", "abc", taints=dict.fromkeys(taints, ""))})
     )
 
@@ -24,8 +25,8 @@ def node(*taints: str) -> Facts:
 @pytest.mark.parametrize(
     ("facts", "gap"),
     [
-        (Facts(), NO_CLUSTER),
-        (Facts(cluster=ClusterFacts()), "it is not a node yet"),
+        (known(), NO_CLUSTER),
+        (known(cluster=ClusterFacts()), "it is not a node yet"),
         (node(), None),
         (node("node.kubernetes.io/not-ready", "mine"), None),
         (node(CONTROL_PLANE, "mine"), CONTROL_PLANE),
@@ -74,8 +75,8 @@ def test_a_master_that_is_no_node_is_an_error_for_people() -> None:
 @pytest.mark.parametrize("subject", [wanted.untainted, wanted.tainted_again])
 def test_a_worker_that_is_named_is_told_to_be_none_of_those(subject: Subject) -> None:
     made = cluster()
-    assert step(subject(made, made.hosts["client"]), "it is a master").gap(Facts()) is not None
-    assert step(subject(made, made.master), "it is a master").gap(Facts()) is None
+    assert step(subject(made, made.hosts["client"]), "it is a master").gap(known()) is not None
+    assert step(subject(made, made.master), "it is a master").gap(known()) is None
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_a_worker_that_is_named_is_told_to_be_none_of_those(subject: Subject) ->
         ("1.37.2", node(CONTROL_PLANE), None),
         ("1.37.2", node(MASTER), f"without {CONTROL_PLANE}"),
         ("1.24.0", node(CONTROL_PLANE), f"without {MASTER}"),
-        ("1.37.2", Facts(cluster=ClusterFacts()), "it is not a node yet"),
+        ("1.37.2", known(cluster=ClusterFacts()), "it is not a node yet"),
     ],
 )
 def test_a_master_is_tainted_as_kubeadm_of_its_minor_does(release: str, facts: Facts, gap: str | None) -> None:
@@ -94,5 +95,5 @@ def test_a_master_is_tainted_as_kubeadm_of_its_minor_does(release: str, facts: F
 
 def test_what_up_would_undo_is_told_and_not_done() -> None:
     made = cluster(SCHEDULABLE)
-    told = step(wanted.tainted_again(made, made.master), "hosts.yml does not say otherwise").gap(Facts())
+    told = step(wanted.tainted_again(made, made.master), "hosts.yml does not say otherwise").gap(known())
     assert told == "`schedulable: true`, so that `up` would undo it"

@@ -1,7 +1,6 @@
 """A worker's way into the cluster."""
 
 from base64 import b64decode
-from dataclasses import replace
 
 import pytest
 
@@ -11,6 +10,7 @@ from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.host import Host
 from kubefab.step import MISSING, NO_CLUSTER
 from kubefab.steps import worker
+from tests.facts import known, with_
 from tests.fakes import FakeHost, cluster, looked, step, world
 
 NAME_TAKEN, STALE, BROKEN, JOINED = (
@@ -30,34 +30,35 @@ def live(**node: object) -> ClusterFacts:
 
 EMPTY = ClusterFacts(ca="aaa", nodes={"manager": Node("manager", "def")})
 # Without its last rules of RBAC an API server forbids its own admin everything.
-UNFINISHED = ClusterFacts(ca="aaa", silent="Error from server (Forbidden)", unfinished=True)
-NODE = Facts(machine_id="abc", kubelet_ca="aaa", cluster=live())
-NEW = Facts(machine_id="new", cluster=EMPTY)
+FORBIDDING = ClusterFacts(ca="aaa", silent="Error from server (Forbidden)", speaker="manager")
+UNFINISHED = known(machine_id="new", cluster=FORBIDDING, others={"manager": known(init_begun=1)})
+NODE = known(machine_id="abc", kubelet_ca="aaa", cluster=live())
+NEW = known(machine_id="new", cluster=EMPTY)
 
 
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (replace(NEW, cluster=live(address="10.250.0.99")), NAME_TAKEN, "the node client is at 10.250.0.99, and Ready"),
-        (replace(NEW, cluster=live(address="10.250.0.99", ready=False)), NAME_TAKEN, None),
-        (replace(NEW, cluster=live()), NAME_TAKEN, None),
-        (replace(NODE, cluster=live(address="10.250.0.99")), NAME_TAKEN, None),
-        (replace(NEW, cluster=live()), STALE, "it is still that of machine abc"),
-        (replace(NODE, kubelet_ca=""), STALE, "it is, but this machine has no kubelet.conf any more"),
+        (with_(NEW, cluster=live(address="10.250.0.99")), NAME_TAKEN, "the node client is at 10.250.0.99, and Ready"),
+        (with_(NEW, cluster=live(address="10.250.0.99", ready=False)), NAME_TAKEN, None),
+        (with_(NEW, cluster=live()), NAME_TAKEN, None),
+        (with_(NODE, cluster=live(address="10.250.0.99")), NAME_TAKEN, None),
+        (with_(NEW, cluster=live()), STALE, "it is still that of machine abc"),
+        (with_(NODE, kubelet_ca=""), STALE, "it is, but this machine has no kubelet.conf any more"),
         (NODE, STALE, None),
         (NEW, STALE, None),
-        (replace(NEW, kubelet_ca="aaa"), BROKEN, "there is a kubelet.conf, and no Node"),
-        (replace(NEW, join_begun=True), BROKEN, "a join did not finish"),
-        (replace(NODE, join_begun=True), BROKEN, None),
+        (with_(NEW, kubelet_ca="aaa"), BROKEN, "there is a kubelet.conf, and no Node"),
+        (with_(NEW, join_begun=True), BROKEN, "a join did not finish"),
+        (with_(NODE, join_begun=True), BROKEN, None),
         (NEW, BROKEN, None),
         (NEW, JOINED, MISSING),
-        (replace(NODE, kubelet_ca=""), JOINED, MISSING),
-        (Facts(), JOINED, NO_CLUSTER),
+        (with_(NODE, kubelet_ca=""), JOINED, MISSING),
+        (known(), JOINED, NO_CLUSTER),
         (NODE, JOINED, None),
-        (replace(NEW, cluster=UNFINISHED), NAME_TAKEN, None),
-        (replace(NEW, cluster=UNFINISHED), JOINED, NO_CLUSTER),
+        (UNFINISHED, NAME_TAKEN, None),
+        (UNFINISHED, JOINED, NO_CLUSTER),
         (NODE, TOKEN_LEFT, None),
-        (replace(NODE, join_begun=True), TOKEN_LEFT, "what a broken-off join left"),
+        (with_(NODE, join_begun=True), TOKEN_LEFT, "what a broken-off join left"),
         (NEW, "kubelet runs", "inactive"),
     ],
 )
@@ -69,7 +70,7 @@ def test_a_join_tells_apart_what_is_there(facts: Facts, title: str, gap: str | N
 @pytest.mark.parametrize("title", [NAME_TAKEN, STALE, BROKEN])
 def test_nothing_is_in_the_way_of_a_cluster_that_is_not_there(title: str) -> None:
     made = cluster()
-    found = Facts(kubelet_ca="aaa", join_begun=True)
+    found = known(kubelet_ca="aaa", join_begun=True)
     assert step(worker.steps(made, made.hosts["client"]), title).gap(found) is None
 
 
@@ -78,13 +79,13 @@ def test_a_silent_cluster_makes_no_node_stale(title: str) -> None:
     made = cluster()
     gap = step(worker.steps(made, made.hosts["client"]), title).gap
     with pytest.raises(Silent):
-        gap(replace(NODE, cluster=ClusterFacts(ca="aaa", silent="refused")))
+        gap(with_(NODE, cluster=ClusterFacts(ca="aaa", silent="refused")))
 
 
 def test_a_node_by_another_name_is_a_node() -> None:
     made = cluster()
     by_hand = ClusterFacts(ca="aaa", nodes={"other": Node("other", "abc")})
-    there = replace(NODE, cluster=by_hand)
+    there = with_(NODE, cluster=by_hand)
     gaps = {one.title: gap for one in worker.steps(made, made.hosts["client"]) if (gap := one.gap(there))}
     assert gaps == {"kubelet runs": "inactive"}
 
@@ -149,7 +150,7 @@ def test_the_token_is_deleted_after_a_join_that_failed_too() -> None:
     ("name", "facts", "gaps"),
     [
         ("client", NEW, [None, None]),
-        ("client", Facts(), [None, NO_CLUSTER]),
+        ("client", known(), [None, NO_CLUSTER]),
         ("manager", NEW, ["it is a master", None]),
     ],
 )

@@ -1,0 +1,132 @@
+"""What is true on a host: the frozen answer of its looks, part by part."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from kubefab.errors import NotAsked
+from kubefab.facts.api import Api
+from kubefab.facts.ceph import CEPH, Ceph, Rook
+from kubefab.facts.change import Change, Work
+from kubefab.facts.cluster import ADDON, ClusterFacts, Node, Workload, parse_cluster
+from kubefab.facts.disks import EMPTY, Disks
+from kubefab.facts.explain import Explained
+from kubefab.facts.files import Files
+from kubefab.facts.leftovers import Leftovers
+from kubefab.facts.node import LocalNode, authority, fingerprint
+from kubefab.facts.packages import Package, Packages
+from kubefab.facts.part import Part, nothing
+from kubefab.facts.runtime import Runtime
+from kubefab.facts.services import Services, Unit
+from kubefab.facts.system import System
+from kubefab.facts.volumes import Volume, Volumes
+
+__all__ = [
+    "ADDON",
+    "CEPH",
+    "EMPTY",
+    "PARTS",
+    "Ceph",
+    "Change",
+    "ClusterFacts",
+    "Facts",
+    "LocalNode",
+    "Node",
+    "Package",
+    "Part",
+    "Unit",
+    "Volume",
+    "Workload",
+    "authority",
+    "clock_time",
+    "fingerprint",
+    "parse",
+    "parse_cluster",
+    "sections",
+]
+
+P = TypeVar("P", bound=Part)
+
+
+class Told(Generic[P]):
+    """A part of a host's look. NotAsked for one that was not asked for, or broke off: that is never "none"."""
+
+    def __init__(self, kind: type[P]) -> None:
+        self.kind = kind
+
+    def __get__(self, facts: "Facts", _: type) -> P:
+        found = facts.parts.get(self.kind.script())
+        if not isinstance(found, self.kind):
+            raise NotAsked(f"its look has not told of {self.kind.script()!r}", hint=_AGAIN)
+        return found
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One host, as the last looks found it; the cluster, as its speaker tells it; and the other hosts."""
+
+    name: str = ""
+    parts: Mapping[str, Part] = field(default_factory=nothing)  # by the look's own names
+    cluster: ClusterFacts | None = None
+    others: Mapping[str, "Facts"] = field(default_factory=nothing)  # all that were looked at, by name; they have none
+
+    api = Told(Api)
+    ceph = Told(Rook)
+    change = Told(Work)
+    disks = Told(Disks)
+    explain = Told(Explained)
+    files = Told(Files)
+    leftovers = Told(Leftovers)
+    local = Told(LocalNode)  # of the part "node"; `node` is what the cluster says of it
+    packages = Told(Packages)
+    runtime = Told(Runtime)
+    services = Told(Services)
+    system = Told(System)
+    volumes = Told(Volumes)
+
+    @property
+    def node(self) -> Node | None:
+        """The Node that this very machine is, whatever its name."""
+        nodes, mine = self.cluster.nodes.values() if self.cluster else (), self.system.machine_id
+        return next((node for node in nodes if mine and node.machine_id == mine), None)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether kubeadm init did not end where the cluster's word comes from: it counts for no other host."""
+        return bool(self.cluster and self.others.get(self.cluster.speaker, self).local.init_begun)
+
+    @property
+    def everyone(self) -> dict[str, "Facts"]:
+        """All hosts that were looked at, this one among them."""
+        return {self.name: self, **self.others}
+
+
+PARTS: Mapping[str, type[Part]] = {
+    told.kind.script(): told.kind for told in vars(Facts).values() if isinstance(told, Told)
+}
+
+
+def parse(parts: Mapping[str, str]) -> dict[str, Part]:
+    """The parts of a look, the cluster's not among them. HostError for a line that cannot be understood."""
+    return {name: PARTS[name].read(text) for name, text in parts.items() if name in PARTS}
+
+
+def clock_time(moment: float) -> str:
+    """A moment, in seconds of the epoch, as the clock on the wall here shows it."""
+    return time.strftime("%H:%M:%S", time.localtime(moment))
+
+
+def sections(text: str) -> dict[str, str]:
+    """A look's output by its parts: `== system` begins the part "system"."""
+    parts: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if line.startswith("== "):
+            lines = parts.setdefault(line[3:], [])
+        else:
+            lines.append(line)
+    return {name: "\n".join(lines).removesuffix("\n") for name, lines in parts.items()}
+
+
+_AGAIN = "run the same command again; if it says the same, this is a fault of kubefab"

@@ -1,0 +1,147 @@
+"""The cluster, as the host that speaks for it tells it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kubefab.facts.part import not_understood, nothing
+
+ADDON = "kubefab.internal/addon"  # annotates the workload of an add-on that is applied last: NAME VERSION
+ROLE = "node-role.kubernetes.io/"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine as the cluster knows it."""
+
+    name: str
+    machine_id: str = ""
+    version: str = ""
+    address: str = ""
+    runtime: str = ""
+    ready: bool = False
+    trouble: str = ""
+    roles: tuple[str, ...] = ()
+    taints: Mapping[str, str] = field(default_factory=nothing)  # key -> effect
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A Deployment or DaemonSet: how many pods it wants, how many are up to date and answer."""
+
+    wanted: int = 0
+    ready: int = 0
+    images: tuple[str, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=nothing)
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """What the host `speaker` says of the cluster. `silent` is why its API server gives no answer."""
+
+    speaker: str = ""
+    version: str = ""
+    pod_subnet: str = ""
+    service_subnet: str = ""
+    endpoint: str = ""
+    ca: str = ""
+    silent: str = ""
+    nodes: Mapping[str, Node] = field(default_factory=nothing)
+    workloads: Mapping[str, Workload] = field(default_factory=nothing)
+    apis: Mapping[str, str] = field(default_factory=nothing)  # APIService -> what is wrong with it, "" for nothing
+
+    @property
+    def ready_nodes(self) -> int:
+        return sum(node.ready for node in self.nodes.values())
+
+    @property
+    def addons(self) -> dict[str, str]:
+        """The add-ons that kubefab has put there, and their versions."""
+        found = [workload.annotations.get(ADDON, "") for workload in self.workloads.values()]
+        return {name: version for name, version, *_ in (mark.split() for mark in found if mark)}
+
+
+def parse_cluster(text: str) -> ClusterFacts | None:
+    """The cluster, from the look's part "cluster"; None where there is no control plane.
+
+    HostError where it cannot be understood.
+    """
+    found = dict(_lines(text))
+    if not found:
+        return None
+    try:
+        return _cluster(found)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise not_understood("cluster", f"{type(error).__name__} {error}") from None
+
+
+def _cluster(found: Mapping[str, str]) -> ClusterFacts:
+    items, silent = _answer(found)
+    return ClusterFacts(
+        version=found.get("version", ""),
+        pod_subnet=found.get("cluster-cidr", ""),
+        service_subnet=found.get("service-cluster-ip-range", ""),
+        silent=silent,
+        nodes={node.name: node for node in (_node(item) for item in items if item["kind"] == "Node")},
+        workloads={_name(item): _workload(item) for item in items if item["kind"] in ("DaemonSet", "Deployment")},
+        apis={item["metadata"]["name"]: _api(item) for item in items if item["kind"] == "APIService"},
+    )
+
+
+def _lines(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.split("\n"):
+        name, _, value = line.partition(" ")
+        if name:
+            yield name, value.strip(" ")
+
+
+def _answer(found: Mapping[str, str]) -> tuple[list[Any], str]:
+    """The objects that kubectl printed, its warnings around them passed over; or why there are none."""
+    answer = found.get("answer", "")
+    try:
+        return json.JSONDecoder().raw_decode(answer[answer.index("{") :])[0]["items"], ""
+    except (ValueError, KeyError, RecursionError):
+        return [], found.get("silent") or f"kubectl said {answer[:200]!r}"
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+
+
+def _node(item: Mapping[str, Any]) -> Node:
+    status, info = item["status"], item["status"].get("nodeInfo", {})
+    ready: Mapping[str, str] = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
+    addresses = {a["type"]: a["address"] for a in status.get("addresses", ())}
+    return Node(
+        name=item["metadata"]["name"],
+        machine_id=info.get("machineID", ""),
+        version=info.get("kubeletVersion", "").removeprefix("v"),
+        address=addresses.get("InternalIP", ""),
+        runtime=info.get("containerRuntimeVersion", ""),
+        ready=ready.get("status") == "True",
+        trouble="" if ready.get("status") == "True" else ready.get("message", "its kubelet has not reported yet"),
+        roles=tuple(label.removeprefix(ROLE) for label in item["metadata"].get("labels", {}) if ROLE in label),
+        taints={taint["key"]: taint.get("effect", "") for taint in item.get("spec", {}).get("taints", ())},
+    )
+
+
+def _api(item: Mapping[str, Any]) -> str:
+    conditions = item.get("status", {}).get("conditions", ())
+    available: Mapping[str, str] = next((one for one in conditions if one["type"] == "Available"), {})
+    return "" if available.get("status") == "True" else available.get("message", "not looked at yet")
+
+
+def _workload(item: Mapping[str, Any]) -> Workload:
+    status, template = item.get("status", {}), item["spec"]["template"]["spec"]
+    daemons = item["kind"] == "DaemonSet"
+    current = status.get("observedGeneration") == item["metadata"].get("generation")
+    updated = status.get("updatedNumberScheduled" if daemons else "updatedReplicas", 0)
+    ready = status.get("numberAvailable" if daemons else "availableReplicas", 0)
+    containers = (*template.get("initContainers", ()), *template["containers"])
+    return Workload(
+        wanted=status.get("desiredNumberScheduled", 1) if daemons else item["spec"].get("replicas", 1),
+        ready=min(updated, ready) if current else 0,
+        images=tuple(dict.fromkeys(container["image"] for container in containers)),
+        annotations=item["metadata"].get("annotations", {}),
+    )

@@ -1,0 +1,33 @@
+"""Debian packages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kubefab.facts.part import Part, pairs, words
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Debian package: dpkg's own word on it (`ii`, `hi`, `iF` …), and its version."""
+
+    status: str
+    version: str = ""
+
+    @classmethod
+    def read(cls, said: str) -> "Package":
+        return cls(*words(said, 2))
+
+    @property
+    def installed(self) -> bool:
+        return self.status[1:2] == "i"
+
+    @property
+    def held(self) -> bool:
+        return self.status[:1] == "h"
+
+
+@dataclass(frozen=True)
+class Packages(Part):
+    debs: Mapping[str, Package] = pairs("package")
+    dpkg_broken: tuple[str, ...] = ()
+    apt_lock: str = ""

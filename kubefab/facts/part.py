@@ -1,0 +1,130 @@
+"""A part of the look: a frozen class for what one script of scripts/look prints, read by the types of its fields."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
+
+from kubefab.errors import HostError
+
+Convert = Callable[[str], Any]
+Reader = Callable[[dict[str, Any], str], None]  # puts what a line says into the fields found so far
+
+
+def nothing() -> Mapping[Any, Any]:
+    return MappingProxyType({})
+
+
+def each(line: str) -> Any:
+    """A tuple of what every line of this name says, each once, in the order they came."""
+    return field(default=(), metadata={"line": line})
+
+
+def pairs(line: str) -> Any:
+    """A mapping: the first word of every line of this name, and the rest of the line."""
+    return field(default_factory=nothing, metadata={"line": line})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A fact a line: its name, and what it says. Every default means "looked for, and not there"."""
+
+    @classmethod
+    def script(cls) -> str:
+        """The part's name: its script and its module are called so."""
+        return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Lines that mean nothing are passed over. HostError for one that cannot be understood."""
+        kind: Any = cls
+        readers, found = _readers(kind), dict[str, Any]()
+        for line in text.split("\n"):
+            name, _, said = line.partition(" ")
+            if reader := readers.get(name):
+                try:
+                    reader(found, said.strip(" "))
+                except ValueError:
+                    raise not_understood(cls.script(), line) from None
+        return cls(**found)
+
+
+def not_understood(part: str, line: str) -> HostError:
+    return HostError(f"its look cannot be understood: {part}: {line[:200]}", hint=_HINT)
+
+
+def words(text: str, at_most: int) -> list[str]:
+    """What blanks part, and nothing else does. ValueError for more words than there may be."""
+    found = [word for word in text.split(" ") if word]
+    if not 0 < len(found) <= at_most:
+        raise ValueError(text)
+    return found
+
+
+def whole(text: str) -> int:
+    """0 where the command that counts is not there."""
+    if len(text) > _DIGITS:
+        raise ValueError(text)
+    return int(text or 0)
+
+
+def seconds(text: str) -> float:
+    """A moment in seconds of the epoch, in the next thousand years. 0 for none."""
+    moment = float(text or 0)
+    if not abs(moment) < 10**_DIGITS:
+        raise ValueError(text)
+    return moment
+
+
+_DIGITS = 11
+_CONVERT: Mapping[Any, Convert] = {str: str, int: whole, float: seconds, bool: "yes".__eq__}
+
+
+@cache
+def _readers(kind: Any) -> Mapping[str, Reader]:
+    types = get_type_hints(kind, include_extras=True)
+    return {it.metadata.get("line", it.name): _reader(it.name, types[it.name]) for it in fields(kind)}
+
+
+def _reader(to: str, kind: Any) -> Reader:
+    if get_origin(kind) is tuple:
+        return _gathered(to, _convert(get_args(kind)[0]))
+    if get_origin(kind) is Mapping:
+        return _mapped(to, *map(_convert, get_args(kind)))
+    return _last(to, _convert(kind))
+
+
+def _convert(kind: Any) -> Convert:
+    """Annotated[str, f] is read by f, and a class of ours by its own `read`."""
+    if get_origin(kind) is Annotated:
+        found: Convert = kind.__metadata__[0]
+        return found
+    if get_origin(kind) is UnionType:
+        kind = get_args(kind)[0]
+    return _CONVERT.get(kind) or kind.read
+
+
+def _last(to: str, convert: Convert) -> Reader:
+    def read(found: dict[str, Any], said: str) -> None:
+        found[to] = convert(said)
+
+    return read
+
+
+def _gathered(to: str, convert: Convert) -> Reader:
+    def read(found: dict[str, Any], said: str) -> None:
+        found[to] = tuple(dict.fromkeys((*found.get(to, ()), convert(said))))
+
+    return read
+
+
+def _mapped(to: str, key: Convert, convert: Convert) -> Reader:
+    def read(found: dict[str, Any], said: str) -> None:
+        name, _, rest = said.partition(" ")
+        found.setdefault(to, {})[key(name)] = convert(rest)
+
+    return read
+
+
+_HINT = "log in and look what is strange there; if nothing is, this is a fault of kubefab"

@@ -1,0 +1,15 @@
+"""The container runtime."""
+
+from dataclasses import dataclass
+
+from kubefab.facts.part import Part, each
+
+
+@dataclass(frozen=True)
+class Runtime(Part):
+    cri: str = ""  # what containerd says of it
+    images: tuple[str, ...] = each("image")
+    docker: str = ""  # "ok", or why Docker Engine gives no answer
+    docker_cri: str = ""
+    docker_images: tuple[str, ...] = each("docker_image")
+    cri_dockerd: str = ""  # its version
