@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from kubefab import facts, releases, render
-from kubefab.errors import KubefabError
+from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts, LocalNode, Part
 from kubefab.host import Host
 from kubefab.inventory import Inventory
@@ -99,7 +99,11 @@ class Cluster:
             if "api" in wanted:  # the API server's own word, not the host's
                 authority = facts.authority({**self._found[host.name], **found}.get("node", ""))
                 found["api"] = self._healthz(host, authority) if authority else ""
-            self._learn(host, found)
+            try:
+                self._learn(host, found)
+            except HostError as error:
+                error.host = host.name
+                raise
             self._began.update({(host.name, part): began for part in wanted})
 
     def _whole(self, host: Host) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import pytest
 
 from kubefab import render
 from kubefab.cluster import PARTS, Cluster
-from kubefab.errors import KubefabError
+from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, fingerprint
 from kubefab.log import Log
 from tests import fakes
@@ -78,6 +78,35 @@ def test_a_partial_look_keeps_what_it_did_not_ask_for() -> None:
     made.look(made.hosts["client"], ("node",))
     facts = made.facts(made.hosts["client"])
     assert (facts.system.hostname, facts.local.links) == ("client", ())
+
+
+def test_what_one_host_says_strangely_is_told_of_that_host() -> None:
+    made = looked({"client": {"system": "hostname client"}})
+    world(made, "client").parts["files"] = "mtime /etc/hosts ?"
+    with pytest.raises(HostError, match=r"its look cannot be understood: files: mtime /etc/hosts \?") as raised:
+        made.look(made.hosts["client"])
+    assert raised.value.host == "client"
+    assert made.facts(made.hosts["client"]).system.hostname == "client"
+
+
+def test_an_answer_that_is_the_same_again_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster of 200 nodes answers with megabytes, once a second while it is waited for."""
+    made = looked({"manager": {"cluster": EMPTY}, "client": {}})
+    monkeypatch.setattr("kubefab.facts.parse_cluster", lambda text: pytest.fail("parsed again"))
+    made.look(made.master)
+    made.look(made.master, ("node",))
+    assert made.facts(made.hosts["client"]).cluster is not None
+
+
+def test_the_others_are_facts_of_a_host_too() -> None:
+    made = looked({"manager": {"system": "hostname one"}, "client": {"system": "hostname two"}})
+    client = made.facts(made.hosts["client"])
+    assert (client.name, client.others["manager"].system.hostname) == ("client", "one")
+    assert list(client.everyone) == ["client", "manager"]
+    world(made, "manager").parts["system"] = "hostname other"
+    made.look(made.master, ("system",))
+    assert made.facts(made.hosts["client"]).others["manager"].system.hostname == "other"
+    assert client.others["manager"].system.hostname == "one"
 
 
 def test_a_look_that_failed_is_not_taken_for_one() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from kubefab import facts
-from kubefab.facts import Ceph, Change, ClusterFacts, Node, Package, Unit, Volume, Workload, parse_cluster
+from kubefab.errors import HostError, NotAsked
+from kubefab.facts import Ceph, Change, ClusterFacts, Facts, Node, Package, Unit, Volume, Workload, parse, parse_cluster
 from kubefab.facts.change import Work
 from kubefab.facts.node import LocalNode
 from tests.facts import flat, known, read
@@ -87,7 +88,10 @@ MASTER = known(
     admin_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYQ=="),
     kubelet_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYg=="),
     admin_server="https://lab.kubefab.internal:6443",
-    join_begun=True,
+    token_left=True,
+    pki_left=True,
+    join_begun=1795377650,
+    tear_down_begun=1,
     init_begun=1795377600,
     etcd_data=True,
     manifests=("etcd.yaml", "kube-apiserver.yaml"),
@@ -204,6 +208,37 @@ def test_what_kubectl_warns_of_beside_its_answer_ends_nothing() -> None:
 def test_an_answer_that_is_none_is_silence() -> None:
     live = parse_cluster("version 1.37.2\nanswer Warning: {")
     assert live == ClusterFacts(version="1.37.2", silent="kubectl said 'Warning: {'")
+
+
+def test_what_was_not_looked_at_is_never_none() -> None:
+    this = Facts("client", parse({"system": "swap /swap.img, 2048 MiB"}))
+    assert this.system.swap == ("/swap.img, 2048 MiB",)
+    for part in ("leftovers", "volumes", "ceph", "disks", "local"):
+        with pytest.raises(NotAsked, match="its look has not told of"):
+            getattr(this, part)
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        ("files", "mtime /etc/hosts ?"),
+        ("files", "mtime /etc/hosts inf"),
+        ("system", "cpus many"),
+        ("system", f"cpus {'9' * 5000}"),
+        ("change", "change yesterday a title"),
+        ("packages", "package kubelet ii 1.37.2 and more"),
+        ("node", "port ssh sshd"),
+        ("volumes", "volume"),
+        ("services", "unit Id=x.service\nunit ActiveEnterTimestamp=Sun 2026-99-99 19:58:20 UTC"),
+        ("cluster", 'answer {"items": [{"kind": "Node"}]}'),
+        ("cluster", 'answer {"items": 7}'),
+    ],
+)
+def test_what_cannot_be_understood_is_told_with_its_line(part: str, line: str) -> None:
+    with pytest.raises(HostError, match=f"its look cannot be understood: {part}: ") as raised:
+        parse({part: line}), parse_cluster(line)
+    if part not in ("services", "cluster"):
+        assert line[:100] in raised.value.what
 
 
 def test_a_change_that_has_not_said_its_title_yet_ends_nothing() -> None:

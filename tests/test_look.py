@@ -367,7 +367,7 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
         admin_ca=facts.fingerprint("QUJD"),
         kubelet_ca=facts.fingerprint("REVG"),
         admin_server="https://lab.kubefab.internal:6443",
-        join_begun=True,
+        token_left=True,
         init_begun=1795377600,
         etcd_data=True,
         manifests=("kube-apiserver.yaml", "kube-controller-manager.yaml"),
@@ -378,8 +378,17 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
 
 
 @sandbox.needed
-def test_a_marker_that_was_cut_off_is_a_marker() -> None:
-    assert found(sandbox.file("/var/lib/kubefab/init", ""), "node").local.init_begun == 1
+@pytest.mark.parametrize(("text", "since"), [("1795377600", 1795377600), ("", 1), ("by hand", 1), ("9" * 30, 1)])
+def test_a_marker_is_one_whatever_is_in_it(text: str, since: int) -> None:
+    marks = "".join(sandbox.file(f"/var/lib/kubefab/{mark}", text) for mark in ("init", "join", "tear-down"))
+    local = found(marks, "node").local
+    assert (local.init_begun, local.join_begun, local.tear_down_begun) == (since, since, since)
+
+
+@sandbox.needed
+def test_what_others_may_have_left_is_no_marker() -> None:
+    local = found(sandbox.file("/etc/kubernetes/pki/ca.crt", "x"), "node").local
+    assert (local.pki_left, local.token_left, local.join_begun) == (True, False, 0)
 
 
 @sandbox.needed

@@ -23,8 +23,12 @@ class LocalNode(Part):
     kubelet_ca: Authority = ""
     admin_server: str = ""
     cri_socket: str = ""  # what this node's kubelet uses
-    join_begun: bool = False
-    init_begun: float = 0  # in seconds of the epoch; kubeadm init takes its mark away when it ends
+    # What kubefab began and did not end, by marks of its own: since when, in seconds of the epoch; 0 for nothing.
+    init_begun: float = 0
+    join_begun: float = 0
+    tear_down_begun: float = 0
+    token_left: bool = False  # what a kubelet joins with, and kubeadm takes away once it has
+    pki_left: bool = False  # a CA where no kubelet is configured: a join begun, or somebody's own copy
     etcd_data: bool = False
     manifests: tuple[str, ...] = each("manifest")
     cni: tuple[str, ...] = ()

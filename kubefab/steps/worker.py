@@ -101,7 +101,7 @@ def stale_node(name: str) -> Gap:
 def broken_off(name: str) -> Gap:
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
-        if facts.node or not (facts.local.kubelet_ca or facts.local.join_begun):
+        if facts.node or not (facts.local.kubelet_ca or join_left(facts)):
             return None
         return "there is a kubelet.conf, and no Node" if facts.local.kubelet_ca else "a join did not finish"
 
@@ -118,7 +118,11 @@ def no_node(name: str) -> Gap:
 
 def token_left(facts: Facts) -> str | None:
     """kubeadm cleans up after a join, unless it was killed and the kubelet finished alone."""
-    return "what a broken-off join left" if facts.local.join_begun else None
+    return "what a broken-off join left" if join_left(facts) else None
+
+
+def join_left(facts: Facts) -> bool:
+    return facts.local.token_left or facts.local.pki_left
 
 
 def join(cluster: Cluster, host: Host) -> None:

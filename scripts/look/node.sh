@@ -24,17 +24,21 @@ for file in /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/instance-config.
     done <"$file"
 done
 for file in /etc/kubernetes/bootstrap-kubelet.conf /run/kubefab/discovery.conf; do
-    [ ! -e "$file" ] || echo "join_begun yes"
+    [ ! -e "$file" ] || echo "token_left yes"
 done
-begun() { # begun MARK: since when, in seconds of the epoch; 1 where it does not say
-    read -r since <"/var/lib/kubefab/$1"
-    case $since in "" | 0* | *[!0-9]*) since=1 ;; esac
-    echo "$1_begun $since"
-}
-[ ! -e /var/lib/kubefab/init ] || begun init
 if [ -e /etc/kubernetes/pki/ca.crt ] && [ ! -e /etc/kubernetes/kubelet.conf ]; then
-    echo "join_begun yes"
+    echo "pki_left yes"
 fi
+begun() { # begun MARK FACT: since when, in seconds of the epoch; 1 where the mark does not say
+    [ -e "/var/lib/kubefab/$1" ] || return 0
+    since=
+    read -r since <"/var/lib/kubefab/$1"
+    case $since in '' | 0* | *[!0-9]* | ???????????*) since=1 ;; esac
+    echo "$2 $since"
+}
+begun init init_begun
+begun join join_begun
+begun tear-down tear_down_begun
 [ ! -d /var/lib/etcd/member ] || echo "etcd_data yes"
 for manifest in /etc/kubernetes/manifests/*.yaml; do
     [ ! -e "$manifest" ] || echo "manifest ${manifest##*/}"

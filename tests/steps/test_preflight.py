@@ -202,7 +202,7 @@ def test_a_kubelet_newer_than_its_master_is_refused() -> None:
             "a node of the cluster with the CA bbb, not of this one (aaa)",
         ),
         (
-            {"kubelet_ca": "bbb", "join_begun": True, "cluster": LIVE, "machine_id": "new"},
+            {"kubelet_ca": "bbb", "token_left": True, "cluster": LIVE, "machine_id": "new"},
             "nothing is left of another cluster",
             "a node of the cluster with the CA bbb, not of this one (aaa)",
         ),
@@ -262,7 +262,7 @@ def test_another_clusters_master_is_no_worker_of_ours() -> None:
         ("client", {"cni": ("10-flannel.conflist", "87-podman.conflist", "99-loopback.conf")}),
         ("client", {"cni": ("05-cilium.conflist.bak", "README")}),
         ("client", {"kubelet_ca": "aaa", "disk_mib": 10, "cluster": LIVE}),
-        ("client", {"join_begun": True}),
+        ("client", {"token_left": True}),
         ("manager", {"init_begun": 1795377600, "etcd_data": True, "manifests": ("etcd.yaml",)}),
         ("manager", {"admin_ca": "aaa", "cluster": replace(LIVE, endpoint="https://10.250.0.10:6443")}),
         ("manager", {"hostname": "manager.example.org"}),

@@ -48,8 +48,8 @@ NEW = known(machine_id="new", cluster=EMPTY)
         (NODE, STALE, None),
         (NEW, STALE, None),
         (with_(NEW, kubelet_ca="aaa"), BROKEN, "there is a kubelet.conf, and no Node"),
-        (with_(NEW, join_begun=True), BROKEN, "a join did not finish"),
-        (with_(NODE, join_begun=True), BROKEN, None),
+        (with_(NEW, token_left=True), BROKEN, "a join did not finish"),
+        (with_(NODE, token_left=True), BROKEN, None),
         (NEW, BROKEN, None),
         (NEW, JOINED, MISSING),
         (with_(NODE, kubelet_ca=""), JOINED, MISSING),
@@ -58,7 +58,7 @@ NEW = known(machine_id="new", cluster=EMPTY)
         (UNFINISHED, NAME_TAKEN, None),
         (UNFINISHED, JOINED, NO_CLUSTER),
         (NODE, TOKEN_LEFT, None),
-        (with_(NODE, join_begun=True), TOKEN_LEFT, "what a broken-off join left"),
+        (with_(NODE, token_left=True), TOKEN_LEFT, "what a broken-off join left"),
         (NEW, "kubelet runs", "inactive"),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_join_tells_apart_what_is_there(facts: Facts, title: str, gap: str | N
 @pytest.mark.parametrize("title", [NAME_TAKEN, STALE, BROKEN])
 def test_nothing_is_in_the_way_of_a_cluster_that_is_not_there(title: str) -> None:
     made = cluster()
-    found = known(kubelet_ca="aaa", join_begun=True)
+    found = known(kubelet_ca="aaa", token_left=True)
     assert step(worker.steps(made, made.hosts["client"]), title).gap(found) is None
 
 
