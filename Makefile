@@ -1,13 +1,16 @@
 # kubefab: `make up` and `make test` are all a newcomer needs; `make help` lists the rest.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Debian's own, which people have who install nothing for kubefab.
+STOCK := /usr/bin/python3
 VENV_OK := $(PYTHON) -c 'import ensurepip, venv'
-# .venv is made anew when its contents, its Python or its place would differ, and never otherwise.
-MADE := .venv/made-of-$(shell ($(PYTHON) --version; pwd; cat requirements.lock) | sha256sum | cut -c1-16)
+# The venv is made anew when its contents, its Python or its place would differ, and never otherwise.
+MADE := $(VENV)/made-of-$(shell ($(PYTHON) --version; pwd; cat requirements.lock) | sha256sum | cut -c1-16)
 SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image/machine/usr/local/sbin/lab-init
 
 .DEFAULT_GOAL := help
-.PHONY: help up lab down check test bench lock
+.PHONY: help up lab down check check-stock test bench lock
 
 help: ## This list
 	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -28,7 +31,11 @@ check: $(MADE) ## Whatever needs no machine: style, types, unit tests
 	PATH=$(BIN):$$PATH shellcheck $(SHELL_FILES)
 	$(BIN)/pytest --ignore=tests/e2e
 
-test: check ## All of it: make check, then end to end on the lab's machines
+check-stock: # make check on this computer's stock Python, where that is another one
+	@[ ! -x $(STOCK) ] || [ "$$($(STOCK) --version)" = "$$($(PYTHON) --version)" ] || \
+	    $(MAKE) check PYTHON=$(STOCK) VENV=.venv-stock
+
+test: check check-stock ## All of it: make check, then end to end on the lab's machines
 	@.ci/end-to-end.sh
 
 bench: lab ## kubefab beside the same by hand and beside Ansible (ARGS='--runs 5 --write')
@@ -44,8 +51,8 @@ $(MADE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kubefab wants Python 3.11 or newer")'
 	@$(VENV_OK) 2>/dev/null || echo 'installing Debian packages: python3-venv'
 	@$(VENV_OK) 2>/dev/null || { apt-get -q update && apt-get -qy --no-install-recommends install python3-venv; }
-	@echo 'making .venv from requirements.lock'
-	@$(PYTHON) -m venv --clear .venv
+	@echo 'making $(VENV) from requirements.lock'
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --require-hashes --no-deps --only-binary :all: -r requirements.lock
 	@$(BIN)/python -m compileall -q tasks.py kubefab lab  # not every computer lets Python write these as it goes
 	@touch $@

@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from kubefab.errors import KubefabError
+from kubefab.errors import KubefabError, reason
 
 ABOUT, SUMS = "bundle.json", "SHA256SUMS"  # the first two in it
 
@@ -35,11 +35,19 @@ def opened(path: Path) -> Bundle:
         with tarfile.open(path, "r:") as archive:
             about, sums = (_next(archive, name) for name in (ABOUT, SUMS))
         files = frozenset(line.partition("  ")[2] for line in sums.decode().splitlines())
-        return Bundle(sums=hashlib.sha256(sums).hexdigest(), files=files, **json.loads(about))
+        return _checked(Bundle(sums=hashlib.sha256(sums).hexdigest(), files=files, **json.loads(about)))
     except OSError as error:
-        raise KubefabError(f"{path}: {error.strerror or error}; `inv bundle.make` writes a bundle") from None
-    except (tarfile.TarError, EOFError, ValueError, TypeError):
+        raise KubefabError(f"{path}: {reason(error)}; `inv bundle.make` writes a bundle") from None
+    except (tarfile.TarError, EOFError, ValueError, TypeError, AttributeError, RecursionError):
         raise KubefabError(f"{path}: found no bundle; allowed: a file that `inv bundle.make` wrote") from None
+
+
+def _checked(made: Bundle) -> Bundle:
+    """TypeError or AttributeError where it says of itself what is no text."""
+    said = (made.kubernetes, made.os, made.arch, made.runtime, *made.images, *made.images.values())
+    if not all(isinstance(one, str) for one in said):
+        raise TypeError(said)
+    return made
 
 
 def read(path: Path, name: str) -> bytes:

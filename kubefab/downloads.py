@@ -4,6 +4,7 @@ import hashlib
 import os
 from base64 import b64decode
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -11,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import tenacity
 
 from kubefab import bundle, mirrors, releases
-from kubefab.errors import HostError
+from kubefab.errors import HostError, reason
 from kubefab.inventory import Inventory
 
 SECONDS = 30
@@ -33,7 +34,7 @@ def fetch(url: str) -> bytes:
         try:
             answer = requests.get(url, timeout=SECONDS)
         except requests.RequestException as error:
-            raise _Passing(str(error)) from error
+            raise _Passing(reason(error)) from error
         if answer.status_code >= 500:
             raise _Passing(f"{answer.status_code} {answer.reason}")
         if not answer.ok:
@@ -55,8 +56,8 @@ def fetch(url: str) -> bytes:
 def _read(url: str) -> bytes:
     try:
         return Path(unquote(urlsplit(url).path)).read_bytes()
-    except OSError as error:
-        raise HostError(f"{url}: {error.strerror}", hint=_HINT) from error
+    except (OSError, ValueError) as error:
+        raise HostError(f"{url}: {reason(error)}", hint=_HINT) from error
 
 
 def pinned(url: str, sha256: str) -> bytes:
@@ -71,17 +72,33 @@ def checked(url: str, found: bytes, sha256: str) -> bytes:
 
 
 def kept(url: str, sha256: str) -> bytes:
-    """The same, from the time that it was fetched before: a computer without internet may have it, too."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubefab"
-    file = folder / sha256
-    if file.exists() and hashlib.sha256(found := file.read_bytes()).hexdigest() == sha256:
-        return found
+    """The same, from the time that it was fetched before: a computer without internet may have it, too.
+
+    A cache that cannot be read or written (full, read-only, of a user without a home) is none.
+    """
+    with suppress(OSError, RuntimeError):
+        found = (_cache() / sha256).read_bytes()
+        if hashlib.sha256(found).hexdigest() == sha256:
+            return found
     found = pinned(url, sha256)
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{sha256}.{os.getpid()}"
-    draft.write_bytes(found)
-    draft.replace(file)
+    with suppress(OSError, RuntimeError):
+        _keep(_cache() / sha256, found)
     return found
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubefab"
+
+
+def _keep(file: Path, data: bytes) -> None:
+    """Whole, or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def published(inventory: Inventory, url: str, sha256: str, get: Callable[[str, str], bytes] | None = None) -> bytes:

@@ -15,6 +15,14 @@ class Busy(KubefabError):
     """Another run holds a host's lock: who, and since when."""
 
 
+def reason(error: BaseException) -> str:
+    """Why a library failed, in the words of what lies at the bottom of it: a library's own exception is no message."""
+    while below := error.__cause__ or error.__context__:
+        error = below
+    said = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
+    return said or type(error).__name__
+
+
 @dataclass
 class HostError(KubefabError):
     """Something on one host: what happened, the last lines it said, and what the user can do.

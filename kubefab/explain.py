@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 SOON = 30  # days
+# What cryptography raises for bytes that a power cut cut off, or that somebody made by hand.
+UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 UNCUT = 1000  # columns, where no terminal would fold a line
 PKI = "/etc/kubernetes/pki"
 SERVES = {
@@ -101,19 +103,23 @@ def as_tree(name: str, told: Mapping[str, Any]) -> str:
 def _certificate(load: Callable[[bytes], x509.Certificate], body: str, now: datetime) -> dict[str, Any]:
     try:
         read = load(b64decode(body))
-    except ValueError:  # a file that a power cut left empty, say
+        return {
+            "subject": _name(read.subject, NameOID.COMMON_NAME),
+            "groups": _name(read.subject, NameOID.ORGANIZATION_NAME),
+            "issuer": _name(read.issuer, NameOID.COMMON_NAME),
+            "names": _names(read),
+            **_until(read.not_valid_after_utc, now),
+        }
+    except UNREADABLE:
         return {"subject": "unreadable", "groups": "", "issuer": "", "names": [], "expires": None, "days": None}
+
+
+def _names(read: x509.Certificate) -> list[str]:
     try:
         names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        names = x509.SubjectAlternativeName([])
-    return {
-        "subject": _name(read.subject, NameOID.COMMON_NAME),
-        "groups": _name(read.subject, NameOID.ORGANIZATION_NAME),
-        "issuer": _name(read.issuer, NameOID.COMMON_NAME),
-        "names": [str(one.value) for one in names],
-        **_until(read.not_valid_after_utc, now),
-    }
+        return []
+    return [str(one.value) for one in names]
 
 
 def _name(name: x509.Name, kind: x509.ObjectIdentifier) -> str:
@@ -134,9 +140,24 @@ def _conf(path: str, rest: str, facts: Facts, now: datetime) -> dict[str, Any]:
 
 
 def _token(token: str, rest: str, now: datetime) -> dict[str, Any]:
-    end, _, description = (b64decode(part).decode() for part in rest.partition(" "))
-    until = _until(datetime.fromisoformat(end), now) if end else {"expires": None, "days": None}
-    return {"id": b64decode(token).decode(), "description": description, **until}
+    end, _, description = (_plain(part) for part in rest.partition(" "))
+    try:
+        until = _until(_in_utc(datetime.fromisoformat(end)), now) if end else {"expires": None, "days": None}
+    except ValueError:  # the API server does not check what somebody wrote there
+        until = {"expires": end, "days": None}
+    return {"id": _plain(token), "description": description, **until}
+
+
+def _plain(text: str) -> str:
+    try:
+        return b64decode(text).decode(errors="replace")
+    except ValueError:
+        return "unreadable"
+
+
+def _in_utc(time: datetime) -> datetime:
+    """RFC 3339 wants a zone."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 # --- for people
@@ -152,6 +173,8 @@ def _line(branch: "Tree", what: str, *about: str, days: int | None = None) -> "T
 def _ends(one: Mapping[str, Any]) -> str:
     if not one.get("expires"):
         return ""
+    if one["days"] is None:
+        return f"its end cannot be read: {one['expires']}"
     end = datetime.fromisoformat(one["expires"]).astimezone(UTC)
     return f"until {end:%Y-%m-%d %H:%M} UTC, {one['days']} days"
 

@@ -3,13 +3,15 @@
 import json
 import tarfile
 import threading
+import zlib
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from kubefab import bundle, carry, downloads, kubeadm, mirrors, render, runtimes
 from kubefab.cluster import Cluster
-from kubefab.errors import HostError, KubefabError
+from kubefab.errors import HostError, KubefabError, reason
 from kubefab.facts import Facts, Package
 from kubefab.host import Host
 from kubefab.inventory import Inventory
@@ -100,17 +102,22 @@ def inside(file: Path) -> list[str]:
     try:
         with tarfile.open(file) as archive:
             texts = {one.name: archive.extractfile(one) for one in archive if one.name in _LISTS}
-            lists = {name: json.load(text) for name, text in texts.items() if text}
-        named = [tag for one in lists.get("manifest.json", ()) for tag in one.get("RepoTags") or ()]
-        for one in lists.get("index.json", {}).get("manifests", ()):
-            named += [value for key, value in one.get("annotations", {}).items() if key == "io.containerd.image.name"]
+            named = _named({name: json.load(text) for name, text in texts.items() if text})
     except OSError as error:
-        raise KubefabError(f"{file}: {error.strerror or error}") from None
-    except (tarfile.TarError, EOFError, ValueError, AttributeError):
+        raise KubefabError(f"{file}: {reason(error)}") from None
+    except (tarfile.TarError, zlib.error, EOFError, ValueError, TypeError, AttributeError, RecursionError):
         named = []
     if not named:
         raise KubefabError(f"{file}: found no image; allowed: images that docker save or ctr export wrote")
-    return list(dict.fromkeys(full_name(name) for name in named))
+    return named
+
+
+def _named(lists: Mapping[str, Any]) -> list[str]:
+    """What manifest.json and index.json call the images. TypeError or AttributeError where they are something else."""
+    found = [tag for one in lists.get("manifest.json", ()) for tag in one.get("RepoTags") or ()]
+    annotated = [one.get("annotations") or {} for one in lists.get("index.json", {}).get("manifests") or ()]
+    found += [one["io.containerd.image.name"] for one in annotated if "io.containerd.image.name" in one]
+    return list(dict.fromkeys(map(full_name, found)))
 
 
 def full_name(name: str) -> str:
@@ -152,8 +159,11 @@ class Stock:
         name = name or image
         if name not in self._saved:
             source = self._source(image, asking)
-            self._folder.mkdir(parents=True, exist_ok=True)
             file = self._folder / f"{name.replace('/', '_').replace(':', '_')}.tar.gz"
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise HostError(f"{self._folder}: {reason(error)}", hint="is there room for some gigabytes?") from error
             words = (self.runtime, "save", *dict.fromkeys((image, name)))
             self._saved[name] = file, carry.fetch(source, "move-images.sh", *words, to=file)
         return self._saved[name]

@@ -1,6 +1,7 @@
 """What runs the containers, and how the kubelet reaches it. Pure."""
 
 from kubefab import releases
+from kubefab.errors import KubefabError
 from kubefab.inventory import Inventory
 
 CONTAINERD_SOCKET = "unix:///run/containerd/containerd.sock"
@@ -29,7 +30,13 @@ def cri_dockerd_version(inventory: Inventory) -> str:
 
 
 def cri_dockerd_archive(inventory: Inventory, arch: str) -> tuple[str, str]:
-    """A release's archive for machines of this kind, by its public address, and its sha256."""
+    """A release's archive for machines of this kind, by its public address, and its sha256.
+
+    KubefabError for a kind that it is not published for.
+    """
+    if arch not in releases.CRI_DOCKERD_SHA256:
+        known = ", ".join(releases.CRI_DOCKERD_SHA256)
+        raise KubefabError(f"cri-dockerd is not published for {arch} machines; known: {known}")
     told, version = inventory.cluster.cri_dockerd, cri_dockerd_version(inventory)
     debian = {"x86_64": "amd64", "aarch64": "arm64"}[arch]
     url = f"https://github.com/Mirantis/cri-dockerd/releases/download/v{version}/cri-dockerd-{version}.{debian}.tgz"

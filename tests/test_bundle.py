@@ -330,3 +330,14 @@ def test_images_that_came_from_a_mirror_are_in_the_bundle_by_their_own_names(
 def test_with_a_bundle_images_have_their_own_names(tmp_path: Path) -> None:
     mirrored, bundled = (inventory(text) for text in (MIRRORED, f"{MIRRORED}bundle: {of_docker(tmp_path)}\n"))
     assert [mirrors.image("r/a:1", one) for one in (mirrored, bundled)] == ["near:5000/a:1", "r/a:1"]
+
+
+@pytest.mark.parametrize("about", [{"images": None}, {"images": {"a": 5}}, {"arch": None}, {"os": 13}])
+def test_a_bundle_that_says_anything_of_itself_is_none(tmp_path: Path, about: dict[str, object]) -> None:
+    with pytest.raises(KubefabError, match="found no bundle"):
+        bundle.opened(of_docker(tmp_path, **about))
+
+
+def test_a_machine_that_cri_dockerd_is_not_made_for_is_told() -> None:
+    with pytest.raises(KubefabError, match="cri-dockerd is not published for sparc machines; known: x86_64, aarch64"):
+        steps.cri_dockerd(inventory(DOCKER), "sparc")

@@ -37,6 +37,26 @@ def test_what_a_program_prints_becomes_a_file_and_its_sha256(
     assert told[-1] == "here: 3 MB here"
 
 
+def test_a_folder_arrives_file_by_file_and_nothing_lands_beside_it(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "a.deb").write_bytes(DATA)
+    (tmp_path / "evil").write_text("x")
+    pack = f'cd {tmp_path}/far; ln -s /etc link; tar -cPf - ./a.deb ./link ../evil "$@"'
+    monkeypatch.setattr("kubefab.programs.script_text", lambda name: pack)
+    carry.fetch_folder(host, "x.sh", to=tmp_path / "here" / "packages")
+    assert {file.name for file in (tmp_path / "here" / "packages").iterdir()} == {"a.deb", "evil"}
+    assert (tmp_path / "here" / "packages" / "a.deb").read_bytes() == DATA
+    assert [file.name for file in (tmp_path / "here").iterdir()] == ["packages"]
+
+
+def test_what_is_no_tar_is_told(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kubefab.programs.script_text", lambda name: "echo Welcome")
+    with pytest.raises(HostError, match=r"what scripts/x\.sh printed is no tar"):
+        carry.fetch_folder(host, "x.sh", to=tmp_path / "here")
+
+
 def test_what_broke_off_is_no_file(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kubefab.programs.script_text", lambda name: "echo half; echo no room >&2; exit 3")
     with pytest.raises(HostError) as error:

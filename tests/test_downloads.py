@@ -190,3 +190,48 @@ def test_a_long_packet_in_the_new_format_has_two_bytes_of_length() -> None:
     expected = hashlib.sha1(b"\x99" + (500).to_bytes(2, "big") + body).hexdigest().upper()
     size = bytes([((500 - 192) >> 8) + 192, (500 - 192) & 0xFF])
     assert list(downloads.keys(b"\xc6" + size + body)) == [expected]
+
+
+@pytest.mark.parametrize("cache", ["/proc/none", "/dev/null/x", "nobody's home"])
+def test_a_cache_that_cannot_be_written_costs_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch, cache: str
+) -> None:
+    """Full, read-only, or of a user without a passwd entry: what was fetched is right all the same."""
+    monkeypatch.setenv("XDG_CACHE_HOME", cache)
+    if cache == "nobody's home":
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    url = server.put("/a.yml", (200, b"text"))
+    assert downloads.kept(url, hashlib.sha256(b"text").hexdigest()) == b"text"
+
+
+def test_a_cache_without_room_keeps_no_half(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: Path, data: bytes) -> int:
+        file.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(Path, "write_bytes", full)
+    url = server.put("/a.yml", (200, b"text"))
+    assert downloads.kept(url, hashlib.sha256(b"text").hexdigest()) == b"text"
+    assert list((tmp_path / "kubefab").iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["file:///a%00b", "file:///proc/self/mem", "file:///"])
+def test_a_file_that_cannot_be_read_is_told(url: str) -> None:
+    downloads.fetch.cache_clear()
+    with pytest.raises(HostError, match=url):
+        downloads.fetch(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:1/x", "http://127.0.0.1:1/x: Connection refused"),
+        ("http://nowhere.invalid/x", "http://nowhere.invalid/x: Name or service not known"),
+    ],
+)
+def test_a_librarys_exception_is_no_message(server: Server, url: str, said: str) -> None:
+    with pytest.raises(HostError) as told:
+        downloads.fetch(url)
+    assert told.value.what == said

@@ -156,6 +156,20 @@ def test_a_token_may_have_no_end_and_no_description() -> None:
     assert "never ends" in line(tree(tokens={base64("abcdef"): ""}), "abcdef")
 
 
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (base64("2026-11-22T00:10:00"), "until 2026-11-22 00:10 UTC, 0 days"),
+        (base64("tomorrow"), "its end cannot be read: tomorrow"),
+        ("no", "its end cannot be read: unreadable"),
+        (b64encode(b"\xff").decode(), "its end cannot be read: \ufffd"),
+    ],
+)
+def test_a_token_that_somebody_made_by_hand_is_told(end: str, said: str) -> None:
+    """The API server checks neither."""
+    assert said in line(tree(tokens={base64("abcdef"): f"{end} {base64('mine')}"}), "abcdef")
+
+
 def test_without_tokens_it_says_how_machines_join() -> None:
     assert any("each join is given one of its own" in one for one in tree(tokens={}))
 

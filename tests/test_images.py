@@ -137,6 +137,31 @@ def test_what_is_no_file_of_images_is_told(tmp_path: Path, text: str) -> None:
         images.inside(file)
 
 
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"manifests": None},
+        {"manifests": [None]},
+        {"manifests": [{"annotations": None}]},
+        {"manifests": [{"annotations": {"io.containerd.image.name": 5}}]},
+        [],
+        5,
+    ],
+)
+def test_lists_of_images_that_hold_anything_are_no_traceback(tmp_path: Path, index: Any) -> None:
+    with pytest.raises(KubefabError, match="found no image"):
+        images.inside(archive(tmp_path / "x.tar.gz", index_json=index))
+
+
+@pytest.mark.parametrize("cut", [5, 20, 60])
+def test_a_packed_file_that_broke_off_is_no_traceback(tmp_path: Path, cut: int) -> None:
+    file = archive(tmp_path / "x.tar.gz", manifest_json=[{"RepoTags": [A]}])
+    packed = file.read_bytes()
+    file.write_bytes(packed[:cut] + b"\xff" * 100)
+    with pytest.raises(KubefabError, match="found no image"):
+        images.inside(file)
+
+
 def test_a_file_that_is_not_there_is_told() -> None:
     with pytest.raises(KubefabError, match="/nonexistent: No such file or directory"):
         images.inside(Path("/nonexistent"))

@@ -48,7 +48,7 @@ ALLOWED = {
     "located": {"errors"},
     "facts": {"errors", "facts"},
     "explain": {"facts"},
-    "runtimes": {"inventory", "releases"},
+    "runtimes": {"errors", "inventory", "releases"},
     "mirrors": {"inventory", "releases", "runtimes"},
     "kubeadm": {"inventory", "mirrors", "releases", "runtimes"},
     "render": {"inventory", "kubeadm", "mirrors", "runtimes"},

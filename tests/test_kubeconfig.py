@@ -82,3 +82,28 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     (tmp_path / "config").write_bytes(b"\xff\xfe")
     with pytest.raises(KubefabError, match=str(tmp_path)):
         kubeconfig.save(admin(), tmp_path / "config", force=False)
+
+
+@pytest.mark.parametrize("text", ["", "[", "Welcome", "clusters: 5", "clusters: [5]", "clusters: [{}]", "- [" * 2000])
+def test_what_is_no_kubeconfig_is_told(text: str) -> None:
+    with pytest.raises(KubefabError, match=r"/etc/kubernetes/admin\.conf on the master is no kubeconfig"):
+        kubeconfig.reachable_at(text, SERVER)
+
+
+def test_no_room_is_told_as_that_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KubefabError) as error:
+        kubeconfig.save(admin(), tmp_path / "config", force=False)
+    assert str(error.value) == f"{tmp_path}/config: No space left on device"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power cut leaves a file of length 0, where there was one."""
+    seen: list[list[str]] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: seen.append([path.name for path in tmp_path.iterdir()]))
+    kubeconfig.save(admin(), tmp_path / "config", force=False)
+    assert "config" not in seen[0]
