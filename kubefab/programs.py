@@ -1,22 +1,25 @@
 """The programs of scripts/, as they are sent to a host."""
 
+import re
 from base64 import b64encode
 from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
+SHARED = re.compile(r'^\. "\$\{0%/\*\}/(\S+)"$', re.MULTILINE)
 
 
 @cache
 def script_text(name: str) -> str:
-    return (SCRIPTS / name).read_text()
+    """A script, with what it shares with others (`. "${0%/*}/NAME"`) in its place: it travels alone."""
+    return SHARED.sub(lambda found: script_text(found[1]), (SCRIPTS / name).read_text())
 
 
 @cache
 def look_program() -> str:
     """All of scripts/look as one program: each file a function, so that nothing in it leaks into the next."""
     parts = [path for path in sorted((SCRIPTS / "look").glob("*.sh")) if path.stem != "look"]
-    functions = [f"look_{path.stem}() (\n{path.read_text()})\n" for path in parts]
+    functions = [f"look_{path.stem}() (\n{script_text(f'look/{path.name}')})\n" for path in parts]
     return "".join(functions) + script_text("look/look.sh")
 
 

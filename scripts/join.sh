@@ -2,6 +2,8 @@
 # Joins the cluster. usage: join.sh DISCOVERY CHECK    standard input: the discovery kubeconfig, in base64 on a
 # line of its own, then kubeadm's document, which names DISCOVERY; CHECK: kubeadm's command that reads it and
 # changes nothing. Older ones only warn of what they do not know.
+# The marker is there from before kubeadm changes anything until right after its success, so that one left behind
+# means that the join itself did not finish. What kubeadm's preflight finds was there before us.
 set -eu
 # kubeadm would hand the login's own proxy on to the control plane; hosts.yml's alone is meant.
 unset HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
@@ -21,4 +23,8 @@ cat >"$document"
 said=$(kubeadm $2 --config "$document" 2>&1) || { echo "$said"; exit 1; }
 case $said in *"unknown field"*) echo "$said"; exit 1 ;; esac
 umask 022
-kubeadm join --config "$document"
+kubeadm join phase preflight --config "$document"
+mkdir -p /var/lib/kubefab
+date +%s >/var/lib/kubefab/join
+kubeadm join --config "$document" --skip-phases preflight
+rm /var/lib/kubefab/join

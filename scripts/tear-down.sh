@@ -1,8 +1,89 @@
 #!/bin/sh
-# Takes from this host all that kubeadm, the kubelet and flannel made: as clean as before kubeadm. The
-# packages stay. Needs no living cluster, and may be broken off and begun again.
-# usage: tear-down.sh SOCKET    the CRI's
+# Takes from this host what kubeadm, the kubelet, flannel and kubefab made there, each by its name (made.sh): as
+# clean as before kubeadm. The packages stay, and files of others do: where kubeadm would delete them, or want their
+# folder empty, they are set aside below /var/lib/kubefab-kept. Needs no living cluster, and may be broken off and
+# begun again.
+# usage: tear-down.sh SOCKET [unasked]    the CRI's; unasked: only what a kubeadm init or join of kubefab's has made
+# that did not finish, and nothing where no marker tells of one
 set -eu
+# shellcheck source=/dev/null
+. "${0%/*}/made.sh"
+
+remove() { # remove PATH…: with all that is in it
+    for path; do
+        if [ -e "$path" ] || [ -L "$path" ]; then find "$path" -xdev -depth -delete; fi
+    done
+}
+remove_own() { # remove_own PATTERN
+    own | grep -E "$1" | while read -r path; do remove "$path"; done
+}
+set_aside() {
+    to_set_aside | while read -r path; do
+        mkdir -p "/var/lib/kubefab-kept${path%/*}"
+        mv --backup=numbered "$path" "/var/lib/kubefab-kept${path%/*}/"
+        echo "$path is now /var/lib/kubefab-kept$path"
+    done
+}
+kill_containers() {
+    if runs_containerd; then
+        containers=$(in_containerd)
+        for container in $containers; do
+            ctr -n k8s.io tasks kill --signal SIGKILL --all "$container" || true
+            ctr -n k8s.io tasks delete --force "$container" || true
+            ctr -n k8s.io containers delete "$container" || true
+        done
+    fi
+    if runs_docker; then
+        containers=$(in_docker)
+        for container in $containers; do
+            docker rm --force --volumes "$container" >/dev/null || true
+        done
+    fi
+    # Those that containerd lost sight of, when it was killed say, and what runs in them.
+    for shim in $(shims); do
+        pkill -KILL -P "$shim" || true
+        kill -KILL "$shim" || true
+    done
+}
+unmount() {
+    kubelets_mounts | sort -r | while read -r target; do
+        # One whose server is gone would be waited for.
+        timeout -k 5 20 umount "$target" || umount -l "$target" || true
+    done
+    [ -z "$(kubelets_mounts)" ] || { echo "still mounted:" "$(kubelets_mounts)" >&2; exit 1; }
+}
+# Only Kubernetes' own chains, and the rules that lead to them: the rest is somebody else's firewall.
+remove_chains() {
+    for family in iptables ip6tables; do
+        if command -v "$family-save" >/dev/null; then
+            "$family-save" | grep -vE -- '(^:|-A |-j )(KUBE|FLANNEL|CNI)-' | "$family-restore"
+        fi
+    done
+}
+remove_network() {
+    rm -f /etc/cni/net.d/*flannel* /etc/cni/net.d/.kubernetes-cni-keep
+    for link in cni0 flannel.1 kube-ipvs0; do
+        [ ! -e "/sys/class/net/$link" ] || ip link delete "$link"
+    done
+    tables | while read -r family table; do nft delete table "$family" "$table"; done
+    remove_chains
+}
+
+found=$(in_the_way)
+if [ -n "$found" ]; then
+    printf 'nothing was changed:\n%s\n' "$found" >&2
+    exit 1
+fi
+asked=yes
+[ "${2:-}" != unasked ] || asked=
+mark=/var/lib/kubefab/tear-down
+if [ -n "$asked" ]; then
+    mkdir -p /var/lib/kubefab
+    [ -e "$mark" ] || date +%s >"$mark"
+elif [ ! -e /var/lib/kubefab/init ] && [ ! -e /var/lib/kubefab/join ]; then
+    echo "no init and no join of kubefab's is left unfinished here: nothing was changed" >&2
+    exit 1
+fi
 
 systemctl stop kubelet 2>/dev/null || true
 # Where it is down its containers run on, and nobody else knows them.
@@ -10,57 +91,31 @@ case $1 in
     *containerd*) systemctl start containerd ;;
     *) systemctl start docker cri-docker ;;
 esac 2>/dev/null || true
-# Without these kubeadm asks no API server, which may be gone and would be waited for.
-rm -f /etc/kubernetes/*.conf
-if command -v kubeadm >/dev/null; then
-    kubeadm reset --force --cri-socket "$1"
-fi
-
-# What kubeadm reset leaves, or could not reach.
-if [ -S /run/containerd/containerd.sock ]; then
-    for container in $(ctr -n k8s.io tasks ls -q); do
-        ctr -n k8s.io tasks kill --signal SIGKILL --all "$container" || true
-        ctr -n k8s.io tasks delete --force "$container" || true
-    done
-    for container in $(ctr -n k8s.io containers ls -q); do
-        ctr -n k8s.io containers delete "$container" || true
-    done
-fi
-# Kubernetes' own; whatever else runs in Docker is somebody else's.
-if [ -S /run/docker.sock ] && systemctl is-active --quiet docker; then
-    for container in $(docker ps --all --quiet --filter name=^/k8s_); do
-        docker rm --force --volumes "$container" >/dev/null || true
-    done
-fi
-# Those that containerd lost sight of, when it was killed say, and what runs in them.
-for shim in $(pgrep -f '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io ' || true); do
-    pkill -KILL -P "$shim" || true
-    kill -KILL "$shim" || true
-done
-mounts() { awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts; }
-for target in $(mounts | sort -r); do
-    umount "$target" || umount -l "$target" || true
-done
-if [ -n "$(mounts)" ]; then
-    # What is mounted there is somebody's data: nothing below may be deleted.
-    echo "still mounted:" "$(mounts)" >&2
-    exit 1
-fi
-for directory in /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/kubefab /var/lib/rook; do
-    if [ -d "$directory" ]; then
-        find "$directory" -mindepth 1 -delete
-        rmdir "$directory" 2>/dev/null || true # it may be a disk of its own
+unmount
+# What says that this is a control plane goes after the keys: whose these are could not be told later.
+remove_own ^/etc/kubernetes/pki/
+if [ -n "$asked" ]; then
+    set_aside
+    # Without these kubeadm asks no API server, which may be gone and would be waited for.
+    remove_own '^/etc/kubernetes/[^/]*[.]conf$'
+    # It would delete whatever is in the folder of certificates, and follow mounts in etcd's.
+    if command -v kubeadm >/dev/null; then
+        kubeadm reset --force --cri-socket "$1" --cert-dir /run/kubefab/none --skip-phases remove-etcd-member
     fi
-done
-rm -f /etc/cni/net.d/*flannel* /etc/cni/net.d/.kubernetes-cni-keep
+fi
+kill_containers
+unmount
+remove_own ^/var/lib/
+if [ -n "$asked" ]; then
+    shared | while read -r path; do remove "$path"; done
+    remove_network
+fi
+remove_own .
 rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed
-for link in cni0 flannel.1; do
-    [ ! -e "/sys/class/net/$link" ] || ip link delete "$link"
+rm -f /var/lib/kubefab/init /var/lib/kubefab/join
+for folder in /etc/kubernetes/manifests /etc/kubernetes/pki/etcd /etc/kubernetes/pki /etc/kubernetes /var/lib/kubelet \
+    /var/lib/etcd /var/lib/cni /run/flannel /var/lib/rook; do
+    rmdir "$folder" 2>/dev/null || true # it may be a disk of its own, or hold what is somebody else's
 done
-
-# Only Kubernetes' own chains, and the rules that lead to them: the rest is somebody else's firewall.
-for family in iptables ip6tables; do
-    if command -v "$family-save" >/dev/null; then
-        "$family-save" | grep -vE -- '(^:|-A |-j )(KUBE|FLANNEL|CNI)-' | "$family-restore"
-    fi
-done
+rm -f "$mark"
+rmdir /var/lib/kubefab 2>/dev/null || true

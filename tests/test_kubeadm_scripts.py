@@ -56,50 +56,222 @@ def test_only_kubernetes_own_chains_and_what_leads_to_them_go() -> None:
     assert tear_down(stubs, "cat /mnt/restored") == THEIRS
 
 
+OURS = (
+    "/etc/kubernetes/pki/ca.crt",
+    "/etc/kubernetes/pki/ca.key",
+    "/etc/kubernetes/pki/etcd/server.key",
+    "/etc/kubernetes/tmp/kubeadm-backup-etcd-1/member/wal",
+    "/etc/kubernetes/manifests/etcd.yaml",
+    "/etc/kubernetes/admin.conf",
+    "/etc/kubernetes/kubelet.conf",
+    "/var/lib/kubelet/config.yaml",
+    "/var/lib/kubelet/pods/1/etc-hosts",
+    "/var/lib/etcd/member/wal",
+    "/var/lib/cni/networks/x",
+    "/var/lib/rook/mon-a/data",
+    "/run/flannel/subnet.env",
+    "/var/lib/kubefab/init",
+    "/etc/cni/net.d/10-flannel.conflist",
+    "/run/kubefab/discovery.conf",
+    "/run/kubefab/discovery.conf.yaml",
+)
+THEIR_FILES = (
+    "/etc/cni/net.d/87-podman.conflist",
+    "/etc/kubernetes/audit-policy.yaml",
+    "/etc/kubernetes/enc/enc.yaml",
+    "/etc/kubernetes/pki/sso-ca.crt",
+    "/var/lib/cnix/y",
+    "/var/opt/z",
+)
+SET_ASIDE = (  # kubeadm empties these folders, and wants them empty
+    "/etc/kubernetes/manifests/my-pod.yaml",
+    "/var/lib/etcd/backup/of-monday",
+    "/var/lib/kubelet/config.json",
+    "/var/lib/kubelet/seccomp/mine.json",
+)
+A_MASTER = "".join(sandbox.file(path, "text") for path in (*OURS, *THEIR_FILES, *SET_ASIDE))
+PLACES = (
+    "/etc/kubernetes /var/lib/kubelet /var/lib/kubefab /var/lib/kubefab-kept /var/lib/etcd /var/lib/rook /run/flannel"
+)
+FILES = f"find {PLACES} /etc/cni /var/lib/cni* /var/opt/z /run/kubefab -type f 2>/dev/null | sort"
+KEPT = sorted((*THEIR_FILES, *(f"/var/lib/kubefab-kept{path}" for path in SET_ASIDE)))
+# What kubeadm reset does to files.
+RESET = "rm -rf /etc/kubernetes/manifests/* /var/lib/kubelet/* /etc/kubernetes/*.conf\n"
+
+
 @sandbox.needed
 def test_what_kubernetes_made_goes_and_what_others_made_stays() -> None:
-    ours = (
-        "/etc/kubernetes/manifests/etcd.yaml",
-        "/etc/kubernetes/kubelet.conf",
-        "/var/lib/kubelet/config.yaml",
-        "/var/lib/etcd/member/wal",
-        "/var/lib/cni/networks/x",
-        "/run/flannel/subnet.env",
-        "/var/lib/kubefab/init",
-        "/etc/cni/net.d/10-flannel.conflist",
-        "/run/kubefab/discovery.conf",
-        "/run/kubefab/discovery.conf.yaml",
-    )
-    theirs = ("/etc/cni/net.d/87-podman.conflist", "/var/lib/cnix/y", "/var/opt/z")
-    made = "".join(sandbox.file(path, "text") for path in (*ours, *theirs))
-    ended = tear_down(made, f"ls -d {' '.join((*ours, *theirs))} 2>/dev/null || true")
-    assert ended.splitlines() == sorted(theirs)
+    assert tear_down(f"{A_MASTER}stub kubeadm '{RESET}'\n", FILES).splitlines() == KEPT
+
+
+@sandbox.needed
+def test_a_second_file_that_is_set_aside_does_not_replace_the_first() -> None:
+    first, second = (sandbox.file("/etc/kubernetes/manifests/my-pod.yaml", text) for text in ("one", "two"))
+    command = sandbox.script("tear-down.sh", SOCKET_URL)
+    kept = "cat /var/lib/kubefab-kept/etc/kubernetes/manifests/*"
+    assert sandbox.run(f"{first}{command}\n{second}{command}\n{kept}").endswith("twoone")
+
+
+@sandbox.needed
+def test_keys_that_somebody_copied_to_a_worker_are_kept() -> None:
+    """For a later join as a master, say; perhaps there is no other copy."""
+    copied = "".join(sandbox.file(f"/etc/kubernetes/pki/{name}", name) for name in ("ca.crt", "ca.key", "sa.key"))
+    conf = sandbox.file("/etc/kubernetes/kubelet.conf", "x")
+    kept = [f"/var/lib/kubefab-kept/etc/kubernetes/pki/{name}" for name in ("ca.crt", "ca.key", "sa.key")]
+    assert tear_down(copied + conf, FILES).splitlines() == kept
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    "place", ["/var/lib/etcd/backup", "/etc/kubernetes/enc", "/var/lib/rook/x", "/var/lib/kubelet/y"]
+)
+def test_a_mount_below_what_is_to_go_is_refused_by_name_before_anything_is_touched(place: str) -> None:
+    """A bind mount is on the same file system: find's -xdev would not see it."""
+    nas = f"mkdir -p /mnt/nas {place}\ntouch /mnt/nas/precious\nmount --bind /mnt/nas {place}\n"
+    said = refused(f"{A_MASTER}{nas}{FILES} >/mnt/before\n")
+    assert f"{place} is a mount" in said
+
+
+@sandbox.needed
+def test_where_k3s_runs_nothing_is_taken_away() -> None:
+    k3s = "stub systemctl 'case $1 in list-units) echo k3s-agent.service loaded active running It;; esac'\n"
+    assert "k3s-agent.service runs" in refused(f"{A_MASTER}{k3s}{FILES} >/mnt/before\n")
+
+
+def refused(before: str) -> str:
+    """What a tear-down says that refuses, and has changed nothing."""
+    command = sandbox.script("tear-down.sh", SOCKET_URL)
+    after = f"{FILES} | diff /mnt/before -; grep -vE 'list-units' /mnt/calls || true"
+    said, _, calls = sandbox.run(f"{before}! {command} 2>&1\necho ==\n{after}").partition("==\n")
+    assert calls == ""
+    return said
+
+
+CUT_OFF = """
+cut_off() { # cut_off N COMMAND…: kills it, and all that it started, right after its Nth change
+    echo "$1" >/mnt/left
+    shift
+    setsid -w sh -c 'echo $$ >/mnt/group; exec "$@"' sh "$@" >/mnt/said 2>&1 || true
+}
+mkdir /mnt/real /mnt/machine
+for command in rm find mv rmdir mkdir date kubeadm ctr; do
+    cp "$(command -v $command)" /mnt/real/$command
+    cat >/mnt/bin/$command <<'END'
+#!/bin/sh
+/mnt/real/${0##*/} "$@"
+status=$?
+[ -e /mnt/left ] || exit $status
+read -r left </mnt/left
+case "${0##*/} $*" in find*-delete | [!f]*) left=$((left - 1)); echo $left >/mnt/left ;; esac
+[ $left != 0 ] || kill -KILL -$(cat /mnt/group)
+exit $status
+END
+    chmod +x /mnt/bin/$command
+done
+"""
+
+
+@sandbox.needed
+def test_a_tear_down_that_is_killed_anywhere_is_taken_up_where_it_was() -> None:
+    """Its marker tells of it until all is gone; every second of its changes is the last one in turn."""
+    command = sandbox.script("tear-down.sh", SOCKET_URL)
+    again = f"""
+{FILES} >/mnt/before
+n=1
+while :; do
+    rm -f /mnt/left
+    rm -rf {PLACES} /var/lib/cni
+    cp -a /mnt/machine/. /
+    cut_off $n {command}
+    [ "$(cat /mnt/left)" -le 0 ] || break
+    rm -f /mnt/left
+    {FILES} >/mnt/then
+    [ -e /var/lib/kubefab/tear-down ] || cmp -s /mnt/before /mnt/then || diff /mnt/then /mnt/kept || echo "no marker"
+    {command} >/mnt/said 2>&1 || cat /mnt/said
+    {FILES} | diff - /mnt/kept || echo "killed after $n"
+    n=$((n + 2))
+done
+[ $n -gt 30 ] || echo "$n changes only"
+"""
+    machine = f"tar -cP {' '.join((*OURS, *THEIR_FILES, *SET_ASIDE))} | tar -x -C /mnt/machine\n"
+    kept = sandbox.file("/mnt/kept", "".join(f"{path}\n" for path in KEPT))
+    assert sandbox.run(f"{A_MASTER}stub kubeadm '{RESET}'\n{kept}{CUT_OFF}{machine}{again}") == ""
+
+
+# --- tear-down.sh, unasked: only what an init or a join of ours has begun
+
+
+UNASKED = sandbox.script("tear-down.sh", SOCKET_URL, "unasked")
+
+
+@sandbox.needed
+def test_unasked_nothing_goes_where_no_marker_tells_of_it() -> None:
+    left = A_MASTER + "rm /var/lib/kubefab/init\n"
+    ended = sandbox.run(f"{left}{FILES} >/mnt/before\n! {UNASKED} 2>&1\n{FILES} | diff /mnt/before -")
+    assert ended == "no init and no join of kubefab's is left unfinished here: nothing was changed\n"
+
+
+@sandbox.needed
+def test_unasked_only_goes_what_kubeadm_made_and_all_else_stays_where_it_is() -> None:
+    ended = sandbox.run(f"{A_MASTER}{UNASKED} >/mnt/said\n{FILES}; grep kubeadm /mnt/calls || true")
+    more = ("/var/lib/cni/networks/x", "/var/lib/rook/mon-a/data", "/run/flannel/subnet.env")
+    cni = ("/etc/cni/net.d/10-flannel.conflist",)
+    assert ended.splitlines() == sorted((*THEIR_FILES, *SET_ASIDE, *more, *cni))
+
+
+# --- tear-down.sh: containers, links, tables
 
 
 @sandbox.needed
 def test_kubeadm_is_kept_from_asking_an_api_server_that_may_be_gone() -> None:
     made = sandbox.file("/etc/kubernetes/kubelet.conf", "x") + "stub kubeadm 'ls /etc/kubernetes >>/mnt/calls'\n"
     calls = tear_down(made, "cat /mnt/calls").splitlines()
-    at = calls.index("kubeadm reset --force --cri-socket unix:///run/containerd/containerd.sock")
-    assert calls[:1] == ["systemctl stop kubelet"]
+    (at,) = [n for n, call in enumerate(calls) if call.startswith("kubeadm reset --force --cri-socket unix:///run/con")]
+    assert "systemctl stop kubelet" in calls[:at]
     assert "kubelet.conf" not in calls[at:]
 
 
 @sandbox.needed
-def test_containers_that_are_left_go_too() -> None:
-    ctr = 'case "$*" in *"tasks ls -q") echo task1 ;; *"containers ls -q") echo box1; echo box2 ;; esac'
+def test_containers_of_the_cri_that_are_left_go_too() -> None:
+    """Others in the same namespace, run by hand, have no label of the CRI's: ctr is asked for those that do."""
+    ctr = 'case "$*" in *"containers ls -q labels.\\"io.cri-containerd.kind\\"") echo box1; echo box2 ;; esac'
     calls = tear_down(f"{SOCKET}stub ctr '{ctr}'\n", "grep -E 'kill|delete' /mnt/calls").splitlines()
     assert calls == [
-        "ctr -n k8s.io tasks kill --signal SIGKILL --all task1",
-        "ctr -n k8s.io tasks delete --force task1",
-        "ctr -n k8s.io containers delete box1",
-        "ctr -n k8s.io containers delete box2",
+        f"ctr -n k8s.io {does} box{n}"
+        for n in (1, 2)
+        for does in ("tasks kill --signal SIGKILL --all", "tasks delete --force", "containers delete")
     ]
 
 
 @sandbox.needed
+def test_a_containerd_that_does_not_tell_its_containers_is_an_error() -> None:
+    command = sandbox.script("tear-down.sh", SOCKET_URL)
+    stub = f"{SOCKET}stub ctr 'echo no answer >&2; exit 1'\n"
+    assert sandbox.run(f"{stub}! {command} 2>&1\nls /var/lib/kubefab") == "no answer\ntear-down\n"
+
+
+@sandbox.needed
+def test_only_the_shims_of_this_machines_own_containerd_are_killed() -> None:
+    """k3s has another address; those in kind's nodes have ours, in a pid namespace of their own."""
+    shim = "exec -a '/usr/bin/containerd-shim-runc-v2 -namespace k8s.io -id 1 -address {}' sleep 60"
+    ours, k3s = (shim.format(f"/run/{name}containerd/containerd.sock") for name in ("", "k3s/"))
+    start = f'bash -c "{ours}" &\nbash -c "{k3s}" &\nunshare --pid --fork --mount-proc bash -c "{ours}" &\nsleep 0.5\n'
+    left = "pgrep -fc '^/usr/bin/containerd-shim'; pkill -KILL -f '^/usr/bin/containerd-shim' || true"
+    assert tear_down(start, left) == "2\n"
+
+
+@sandbox.needed
+def test_kube_proxys_nftables_and_ipvs_link_go_and_others_stay() -> None:
+    nft = "echo table ip kube-proxy; echo table ip6 kube-proxy; echo table inet mine"
+    links = "mount -t tmpfs links /sys/class/net\nmkdir /sys/class/net/kube-ipvs0 /sys/class/net/cilium_vxlan\n"
+    stubs = f'stub nft \'[ "$*" != "list tables" ] || {{ {nft}; }}\'\n{links}'
+    calls = tear_down(stubs, "grep -E 'delete' /mnt/calls").splitlines()
+    assert calls == ["ip link delete kube-ipvs0", "nft delete table ip kube-proxy", "nft delete table ip6 kube-proxy"]
+
+
+@sandbox.needed
 def test_a_host_that_is_clean_already_stays_so() -> None:
-    assert tear_down("", "echo well") == "well\n"
+    assert tear_down("", f"{FILES}; echo well") == "well\n"
 
 
 VOLUMES = "".join(
@@ -132,7 +304,7 @@ def test_what_cannot_be_unmounted_keeps_its_content() -> None:
 KUBEADM = """
 case "$*" in *"$FAIL"*) [ -z "$FAIL" ] || { echo "no: $*" >&2; exit 1; } ;; esac
 case "$*" in
-    "init phase preflight"*) ;;
+    "init phase preflight"* | "join phase preflight"*) ;;
     init*|join*) ls /var/lib/kubefab >>/mnt/calls; while [ "$1" != --config ]; do shift; done; cat "$2" >>/mnt/calls ;;
 esac
 """
@@ -187,11 +359,39 @@ def test_a_join_finds_its_discovery_where_its_document_says_and_leaves_no_token_
         f"600 {path}",
         f"600 {path}.yaml",
         "kubeconfig text",
-        f"kubeadm join --config {path}.yaml",
+        f"kubeadm join phase preflight --config {path}.yaml",
+        f"600 {path}",
+        f"600 {path}.yaml",
+        "kubeconfig text",
+        f"kubeadm join --config {path}.yaml --skip-phases preflight",
         f"600 {path}",
         f"600 {path}.yaml",
         "kubeconfig text",
     ]
+
+
+JOIN = sandbox.script("join.sh", "/run/kubefab/d", "config validate")
+JOIN_MARKER = "ls /var/lib/kubefab/join 2>/dev/null || true"
+
+
+@sandbox.needed
+def test_a_marker_is_there_from_before_a_join_until_right_after_its_success() -> None:
+    lines = kubeadm(JOIN, join_text(), "", JOIN_MARKER)
+    calls = [line.split(" --config")[0] for line in lines]
+    assert calls[:4] == ["kubeadm config validate", "kubeadm join phase preflight", "kubeadm join", "join"]
+    assert lines[-1] == "kind: JoinConfiguration"
+
+
+@sandbox.needed
+def test_a_join_that_did_not_finish_leaves_its_marker() -> None:
+    assert kubeadm(JOIN, join_text(), "--skip-phases", JOIN_MARKER)[-1] == "/var/lib/kubefab/join"
+
+
+@sandbox.needed
+@pytest.mark.parametrize("fail", ["config validate", "join phase preflight"])
+def test_a_join_that_kubeadm_does_not_begin_leaves_no_marker(fail: str) -> None:
+    lines = kubeadm(JOIN, join_text(), fail, JOIN_MARKER)
+    assert not any(line.startswith(("/var", "kubeadm join --config")) for line in lines)
 
 
 @sandbox.needed
@@ -268,15 +468,25 @@ def test_only_the_tokens_of_one_node_are_deleted() -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize("fails", ["list", "delete"])
+def test_tokens_that_could_not_be_deleted_are_an_error(fails: str) -> None:
+    stub = sandbox.file("/mnt/tokens", TOKENS)
+    stub += f"stub kubeadm '[ \"$2\" != {fails} ] || {{ echo refused >&2; exit 1; }}; cat /mnt/tokens'\n"
+    said = sandbox.run(f"{stub}! {sandbox.script('delete-tokens.sh', 'client')} 2>&1")
+    assert said == "refused\n"
+
+
+@sandbox.needed
 def test_a_host_forgets_the_token_of_its_join_and_nothing_else() -> None:
     token = (
         "/etc/kubernetes/bootstrap-kubelet.conf",
         "/run/kubefab/discovery.conf",
         "/run/kubefab/discovery.conf.yaml",
+        "/var/lib/kubefab/join",
     )
     made = "".join(sandbox.file(path, "x") for path in (*token, "/etc/kubernetes/kubelet.conf"))
-    ended = sandbox.run(f"{made}{sandbox.script('forget-token.sh')}\nls /etc/kubernetes /run/kubefab")
-    assert ended.split() == ["/etc/kubernetes:", "kubelet.conf", "/run/kubefab:"]
+    ended = sandbox.run(f"{made}{sandbox.script('forget-token.sh')}\nls /etc/kubernetes /run/kubefab /var/lib/kubefab")
+    assert ended.split() == ["/etc/kubernetes:", "kubelet.conf", "/run/kubefab:", "/var/lib/kubefab:"]
 
 
 # --- fetch-images.sh

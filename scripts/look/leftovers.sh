@@ -1,23 +1,34 @@
 # shellcheck shell=sh
-# What a reset takes away and the other parts do not show.
+# What a reset takes away and the other parts do not show; what of others it leaves, and what forbids it.
+# shellcheck source=/dev/null
+. "${0%/*}/made.sh"
+count() { # count FUNCTION: how many there are; one of which the runtime does not tell is none of these
+    if found=$("$1" 2>&1); then
+        containers=$((containers + $(printf '%s' "$found" | grep -c .)))
+    else
+        echo "containers_untold $(printf '%s' "$found" | tail -n 1)"
+    fi
+}
 containers=0
-if [ -S /run/containerd/containerd.sock ]; then
-    containers=$(ctr --connect-timeout 2s -n k8s.io containers ls -q | wc -l)
-fi
-if [ -S /run/docker.sock ] && systemctl is-active --quiet docker; then
-    containers=$((containers + $(docker ps --all --quiet --filter name=^/k8s_ | wc -l)))
-fi
+! runs_containerd || count in_containerd
+! runs_docker || count in_docker
 echo "containers $containers"
-echo "shims $(pgrep -fc '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io ')"
+echo "shims $(shims | grep -c .)"
 echo "chains $({ iptables-save; ip6tables-save; } | grep -cE '^:(KUBE|FLANNEL|CNI)-')"
-while read -r _ target _; do
-    case $target in /var/lib/kubelet/*) echo "mount $target" ;; esac
-done </proc/mounts
-for directory in /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/kubefab /var/lib/rook; do
-    for inside in "$directory"/*; do
-        if [ -e "$inside" ]; then
-            echo "directory $directory"
-            break
-        fi
-    done
+tables | sed 's/^/table /'
+[ ! -e /sys/class/net/kube-ipvs0 ] || echo "table kube-ipvs0"
+kubelets_mounts | sed 's/^/mount /'
+{
+    own | sed 's|/[^/]*$||; s|^/etc/kubernetes/.*|/etc/kubernetes|'
+    shared | sed 's|/[^/]*$||'
+    find /var/lib/kubefab/ -mindepth 1 | sed 's|.*|/var/lib/kubefab|'
+} | sort -u | sed 's/^/directory /'
+set_aside=$(to_set_aside)
+[ -z "$set_aside" ] || printf '%s\n' "$set_aside" | sed 's/^/set_aside /'
+foreign | grep -vxF -e "${set_aside:- }" | sed 's/^/foreign /'
+in_the_way | sed 's/^/in_the_way /'
+for link in /sys/class/net/*; do
+    case ${link##*/} in
+        cilium_* | vxlan.calico | vxlan-v6.calico | weave | kube-bridge | antrea-gw0) echo "foreign ${link##*/}" ;;
+    esac
 done

@@ -1,0 +1,69 @@
+# shellcheck shell=sh
+# What Kubernetes and kubefab make on a host, by its names, told apart from what is somebody else's. It is part of
+# scripts/tear-down.sh, which takes away, and of scripts/look/leftovers.sh, which lists before anybody is asked.
+
+is_control_plane() {
+    for one in /etc/kubernetes/admin.conf /etc/kubernetes/manifests/kube-apiserver.yaml /var/lib/etcd/member \
+        /var/lib/kubefab/init; do
+        [ ! -e "$one" ] || return 0
+    done
+    return 1
+}
+
+# A worker's pki has the CA's certificate alone: with a key beside it, it is a copy, and perhaps the only one.
+is_copied_pki() { ! is_control_plane && [ -n "$(find /etc/kubernetes/pki/ -name '*.key' 2>/dev/null)" ]; }
+
+# Sources: kubeadm's constants.go and certlist.go, the kubelet's kubelet_getters.go and the *_state of its managers.
+names() {
+    printf '/etc/kubernetes/%s\n' admin.conf super-admin.conf kubelet.conf bootstrap-kubelet.conf \
+        controller-manager.conf scheduler.conf tmp
+    printf '/etc/kubernetes/manifests/%s.yaml\n' etcd kube-apiserver kube-controller-manager kube-scheduler
+    printf '/var/lib/kubelet/%s\n' config.yaml instance-config.yaml kubeadm-flags.env pki pods plugins \
+        plugins_registry plugin-containers device-plugins pod-resources checkpoints image_manager \
+        cpu_manager_state memory_manager_state dra_manager_state allocated_pods_state actuated_pods_state \
+        pod_status_manager_state graceful_node_shutdown_state
+    echo /var/lib/etcd/member
+    is_copied_pki || echo /etc/kubernetes/pki/ca.crt
+    ! is_control_plane || printf '/etc/kubernetes/pki/%s\n' ca.key sa.key sa.pub front-proxy-ca.crt \
+        front-proxy-ca.key front-proxy-client.crt front-proxy-client.key apiserver.crt apiserver.key \
+        apiserver-kubelet-client.crt apiserver-kubelet-client.key apiserver-etcd-client.crt \
+        apiserver-etcd-client.key etcd/ca.crt etcd/ca.key etcd/server.crt etcd/server.key etcd/peer.crt \
+        etcd/peer.key etcd/healthcheck-client.crt etcd/healthcheck-client.key
+}
+entries() {
+    find /etc/kubernetes/ /etc/kubernetes/manifests/ /etc/kubernetes/pki/ /etc/kubernetes/pki/etcd/ \
+        /var/lib/kubelet/ /var/lib/etcd/ -mindepth 1 -maxdepth 1 ! -name lost+found 2>/dev/null |
+        grep -vxE '/etc/kubernetes/(manifests|pki|pki/etcd)' | sort
+}
+own() { entries | grep -xF -e "$(names)" || true; }
+foreign() { entries | grep -vxF -e "$(names)" || true; }
+# `kubeadm reset` empties these folders, and the next init or join wants them empty.
+to_set_aside() {
+    pki=$(! is_copied_pki || echo '|/etc/kubernetes/pki')
+    foreign | grep -E "^(/etc/kubernetes/manifests|/var/lib/kubelet|/var/lib/etcd$pki)/" || true
+}
+# What was there before the CNI's files are others' too.
+shared() { find /var/lib/cni/ /run/flannel/ /var/lib/rook/ -mindepth 1 -maxdepth 1 2>/dev/null || true; }
+
+mounts() { cut -d ' ' -f 5 /proc/self/mountinfo | while read -r path; do printf '%b\n' "$path"; done; }
+kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true; }
+# What forbids to take anything away here, a line each.
+in_the_way() {
+    mounts | grep -E '^(/etc/kubernetes|/var/lib/(kubelet|etcd|cni|kubefab|rook)|/run/flannel)/' |
+        grep -vE '^/var/lib/kubelet/(pods|plugins)/' | sed 's/.*/& is a mount, and would be emptied with what it is in/'
+    systemctl list-units --plain --no-legend --state=active 'k3s*.service' 'rke2-*.service' 2>/dev/null |
+        while read -r unit _; do echo "$unit runs, whose pods are below /var/lib/kubelet too"; done
+}
+
+# The CRI's alone have this label; what others run in the same namespace by hand has not.
+in_containerd() { ctr --connect-timeout 5s -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"'; }
+# Kubernetes' own; whatever else runs in Docker is somebody else's.
+in_docker() { docker ps --all --quiet --filter name=^/k8s_; }
+runs_containerd() { [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; }
+runs_docker() { [ -S /run/docker.sock ] && systemctl is-active --quiet docker; }
+# k3s' have another address, and those inside of kind's nodes are in a pid namespace of their own.
+shims() {
+    pgrep --ns $$ --nslist pid -f \
+        '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io .*-address /run/containerd/containerd.sock( |$)' || true
+}
+tables() { ! command -v nft >/dev/null || nft list tables | sed -n 's/^table \(ip6\{0,1\} kube-proxy\)$/\1/p'; }
