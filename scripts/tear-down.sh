@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes from this host what kubeadm, the kubelet, flannel and kubefab made there, each by its name (made.sh): as
+# Takes from this host what kubeadm, the kubelet, flannel and kubefab made there, each by its name (shared/made.sh): as
 # clean as before kubeadm. The packages stay, and files of others do: where kubeadm would delete them, or want their
 # folder empty, they are set aside below /var/lib/kubefab-kept. Needs no living cluster, and may be broken off and
 # begun again.
@@ -7,7 +7,7 @@
 # that did not finish, and nothing where no marker tells of one
 set -eu
 # shellcheck source=/dev/null
-. "${0%/*}/made.sh"
+. "${0%/*}/shared/made.sh"
 
 remove() { # remove PATH…: with all that is in it
     for path; do
