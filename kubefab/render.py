@@ -7,24 +7,9 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kubefab.inventory import Inventory
-from kubefab.kubeadm import DOMAIN, discovery, dns_documents, dns_domain, endpoint, init_documents, join_documents  # noqa: F401
-from kubefab.mirrors import (  # noqa: F401  kubefab/steps still asks for these here
-    image,
-    image_repository,
-    mirrored,
-    pause,
-    registries,
-    renamed,
-    repository,
-    unmirrored,
-)
-from kubefab.runtimes import (  # noqa: F401
-    by_docker,
-    cri_dockerd_archive,
-    cri_dockerd_version,
-    cri_socket,
-    through_cri_dockerd,
-)
+from kubefab.kubeadm import dns_domain, endpoint
+from kubefab.mirrors import pause, registries, repository
+from kubefab.runtimes import by_docker, cri_dockerd_version, through_cri_dockerd
 
 FILES = Path(__file__).parent.parent / "files"
 TEMPLATES = Environment(

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from kubefab import downloads, releases, render
+from kubefab import downloads, mirrors, releases
 from kubefab.addons import ADDONS, DASHBOARDS, Addon, Version
 from kubefab.addons.addon import Document
 from kubefab.addons.rook import ROOK
@@ -91,8 +91,8 @@ def apply(host: Host, addon: Addon, version: Version, inventory: Inventory) -> N
 
 def mark(addon: Addon, version: Version, inventory: Inventory) -> str:
     """What an add-on was made of: its version, and the registries that its images were renamed to."""
-    mirrors = [f"{registry}={mirror}" for registry, mirror in render.renamed(inventory).items()]
-    return " ".join((addon.mark(version), *mirrors))
+    elsewhere = [f"{registry}={mirror}" for registry, mirror in mirrors.renamed(inventory).items()]
+    return " ".join((addon.mark(version), *elsewhere))
 
 
 def documents_of(addon: Addon, version: Version, inventory: Inventory) -> list[Document]:
@@ -106,11 +106,11 @@ def renamed(document: Any, version: Version, inventory: Inventory) -> Any:
     if isinstance(document, list):
         return [renamed(one, version, inventory) for one in document]
     if isinstance(document, str):
-        return render.image(document, inventory) if document in version.images else document
+        return mirrors.image(document, inventory) if document in version.images else document
     if not isinstance(document, dict):
         return document
     return {
-        key: render.image(value, inventory)
+        key: mirrors.image(value, inventory)
         if key == "image" and isinstance(value, str)
         else renamed(value, version, inventory)
         for key, value in document.items()
@@ -139,7 +139,7 @@ def all_images(inventory: Inventory) -> list[str]:
     for addon in _named(inventory):
         version = chosen(addon, inventory)
         found += _images(documents_of(addon, version, inventory))
-        found += [render.image(image, inventory) for image in version.images]
+        found += [mirrors.image(image, inventory) for image in version.images]
     return [full_name(image) for image in found]
 
 

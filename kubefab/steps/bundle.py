@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from kubefab import bundle, carry, downloads, images, render
+from kubefab import bundle, carry, downloads, images, mirrors, render, runtimes
 from kubefab.bundle import Bundle
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError
@@ -60,7 +60,7 @@ def gathered(
             if not path.exists():
                 return MISSING
             there = bundle.opened(path)
-            without = [f"without {image}" for image in addons(render.unmirrored(mine)) if image not in there.images]
+            without = [f"without {image}" for image in addons(mirrors.unmirrored(mine)) if image not in there.images]
             pinned = {**manifests(mine), **cri_dockerd(mine, there.arch)}
             return made_for_others(there, mine)(facts) or lacking(there, pinned)(facts) or ", ".join(without) or None
 
@@ -86,14 +86,14 @@ def gathered_images(cluster: Cluster, host: Host, addons: images.Addons, folder:
     """By their own names, which hosts without our mirrors know, too."""
     stock = images.Stock(cluster, folder / "images")
     return {
-        name: f"images/{stock.saved(render.image(name, cluster.inventory), host, name)[0].name}"
-        for name in images.needed(cluster, addons, render.unmirrored(cluster.inventory))
+        name: f"images/{stock.saved(mirrors.image(name, cluster.inventory), host, name)[0].name}"
+        for name in images.needed(cluster, addons, mirrors.unmirrored(cluster.inventory))
     }
 
 
 def cri_dockerd(inventory: Inventory, arch: str) -> dict[str, str]:
     """Its archive and the sha256, where there is one."""
-    return dict([render.cri_dockerd_archive(inventory, arch)]) if render.through_cri_dockerd(inventory) else {}
+    return dict([runtimes.cri_dockerd_archive(inventory, arch)]) if runtimes.through_cri_dockerd(inventory) else {}
 
 
 def _gather_files(inventory: Inventory, pinned: Mapping[str, str], folder: Path) -> None:
@@ -105,7 +105,7 @@ def _gather_files(inventory: Inventory, pinned: Mapping[str, str], folder: Path)
 
 def source(url: str, inventory: Inventory) -> str:
     """What a host's apt asks for what is published at a URL."""
-    return f"copy:{BUNDLE}/{bundle.place(url)}" if inventory.bundle else render.mirrored(url, inventory)[0]
+    return f"copy:{BUNDLE}/{bundle.place(url)}" if inventory.bundle else mirrors.mirrored(url, inventory)[0]
 
 
 def _about(cluster: Cluster, host: Host, images: dict[str, str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The control plane on the master, made by kubeadm from rendered documents."""
 
-from kubefab import render
+from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, clock_time
 from kubefab.host import Host
@@ -11,8 +11,8 @@ from kubefab.steps.health import api_server
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     if host.name != cluster.master.name:
         return []
-    tear_down = script("tear-down.sh", render.cri_socket(cluster.inventory))
-    documents = render.init_documents(cluster.inventory, host.wanted)
+    tear_down = script("tear-down.sh", runtimes.cri_socket(cluster.inventory))
+    documents = kubeadm.init_documents(cluster.inventory, host.wanted)
     return [
         Step("what was broken off serves nobody", serves_others(host.name), None, _SERVES_HINT),
         Step(

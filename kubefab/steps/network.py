@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import yaml
 
-from kubefab import downloads, render
+from kubefab import downloads, kubeadm, mirrors
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, Workload
 from kubefab.host import Host
@@ -45,14 +45,14 @@ def flannel_applied(cluster: Cluster, _: Host) -> list[Step]:
     def wanted(facts: Facts) -> str:
         """The mark of the manifest that this cluster should have: with interfaces once a host has several."""
         chosen = any(several(one) for one in facts.everyone.values()) or "--iface" in applied(facts.cluster)
-        return mark(flannel.version, subnet, render.image(REGISTRY, inventory), everyone if chosen else ())
+        return mark(flannel.version, subnet, mirrors.image(REGISTRY, inventory), everyone if chosen else ())
 
     def apply(host: Host) -> None:
         manifest = downloads.published(inventory, MANIFEST.format(flannel.version), flannel.sha256).decode()
         # By the server: what others own in these objects is told apart from what is ours.
         arguments = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
         marked = wanted(cluster.facts(host))
-        text = edited(manifest, subnet, marked, lambda image: render.image(image, inventory))
+        text = edited(manifest, subnet, marked, lambda image: mirrors.image(image, inventory))
         cluster.master.during(APPLIED).change("kubectl.sh", *arguments, payload=text)
 
     @on_cluster
@@ -65,7 +65,7 @@ def flannel_applied(cluster: Cluster, _: Host) -> list[Step]:
 
 def cluster_dns(inventory: Inventory, host: Host) -> list[Step]:
     """CoreDNS, once its pods get a network: those that try before are tried again 10 to 15 s later."""
-    documents = render.dns_documents(inventory, host.wanted, DNS_PATCHES)
+    documents = kubeadm.dns_documents(inventory, host.wanted, DNS_PATCHES)
 
     @on_cluster
     def no_dns(live: ClusterFacts, _: Facts) -> str | None:
@@ -99,7 +99,7 @@ def applied(live: ClusterFacts | None) -> str:
 def images(inventory: Inventory) -> list[str]:
     """What every node runs of it."""
     flannel = release(inventory.cluster.kubernetes).flannel
-    return [render.image(name.format(flannel.version), inventory) for name in IMAGES]
+    return [mirrors.image(name.format(flannel.version), inventory) for name in IMAGES]
 
 
 def manifests(inventory: Inventory) -> dict[str, str]:

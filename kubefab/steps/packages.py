@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 
-from kubefab import downloads, render
+from kubefab import downloads, mirrors, render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Package, Unit
 from kubefab.host import Host
@@ -40,7 +40,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             f"Kubernetes {version} is installed and held",
             lambda facts: other_packages(facts.packages.debs, version),
             install,
-            hint=f"does {render.repository(inventory)[0].url} have it? see: apt-cache policy kubelet",
+            hint=f"does {mirrors.repository(inventory)[0].url} have it? see: apt-cache policy kubelet",
             parts=("packages", "services"),
         ),
         Step(
@@ -103,14 +103,14 @@ def images(inventory: Inventory, host: Host) -> list[str]:
 
     The master's own are pulled by kubeadm init: both at once would unpack each of them twice.
     """
-    proxy = f"{render.image_repository(inventory)}/kube-proxy:v{inventory.cluster.kubernetes}"
+    proxy = f"{mirrors.image_repository(inventory)}/kube-proxy:v{inventory.cluster.kubernetes}"
     return network.images(inventory) if master(host) else [proxy, *network.images(inventory)]
 
 
 def fetched(inventory: Inventory, host: Host) -> list[str]:
     """What fetch-images.sh is told."""
     cluster, named = inventory.cluster, "" if master(host) else WORKER_IMAGES
-    return [cluster.runtime, render.image_repository(inventory), cluster.kubernetes, named, *images(inventory, host)]
+    return [cluster.runtime, mirrors.image_repository(inventory), cluster.kubernetes, named, *images(inventory, host)]
 
 
 def master(host: Host) -> bool:

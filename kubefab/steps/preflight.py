@@ -8,7 +8,8 @@ from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.render import DOMAIN, cri_socket
+from kubefab.kubeadm import DOMAIN
+from kubefab.runtimes import cri_socket
 from kubefab.step import Gap, Step
 from kubefab.steps.worker import own_name
 

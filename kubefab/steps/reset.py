@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from kubefab import render
+from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
 from kubefab.facts import EMPTY, Facts
 from kubefab.host import Host
@@ -10,7 +10,7 @@ from kubefab.step import Gap, Step, script
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    tear_down = script("tear-down.sh", render.cri_socket(cluster.inventory))
+    tear_down = script("tear-down.sh", runtimes.cri_socket(cluster.inventory))
     parts = ("node", "leftovers", "services")
 
     def forget_names(host: Host) -> None:
@@ -74,7 +74,7 @@ def kubeconfig(facts: Facts) -> str | None:
 
 def endpoints(facts: Facts) -> list[str]:
     """Our names in /etc/hosts: of this cluster, and of any that was here before."""
-    return [name for name in facts.system.endpoints if name.endswith(render.DOMAIN)]
+    return [name for name in facts.system.endpoints if name.endswith(kubeadm.DOMAIN)]
 
 
 def named(facts: Facts) -> str | None:

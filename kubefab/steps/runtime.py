@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kubefab import render
+from kubefab import render, runtimes
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Package
 from kubefab.host import Host
@@ -21,12 +21,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         files("containerd is configured", render.containerd(inventory)),
         packages("containerd is installed", CONTAINERD, no_containerd),
     ]
-    if render.by_docker(inventory):
+    if runtimes.by_docker(inventory):
         installed = [
             files("Docker is configured", render.docker(inventory)),
             packages("Docker Engine is installed", DOCKER, no_docker),
         ]
-    if render.through_cri_dockerd(inventory):
+    if runtimes.through_cri_dockerd(inventory):
         installed += cri_dockerd(cluster)
     # The proxy, or the bundle, before anything is fetched.
     sources = [*proxy.steps(cluster, host), *bundle.steps(cluster, host)]
@@ -36,16 +36,16 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 def bundled(inventory: Inventory) -> tuple[str, ...]:
     """What a host without internet needs of apt, as apt knows it."""
-    return DOCKER if render.by_docker(inventory) else CONTAINERD
+    return DOCKER if runtimes.by_docker(inventory) else CONTAINERD
 
 
 def cri_dockerd(cluster: Cluster) -> list[Step]:
     """What the kubelet reaches Docker through since it cannot by itself. No distribution has it."""
     inventory = cluster.inventory
-    version = render.cri_dockerd_version(inventory)
+    version = runtimes.cri_dockerd_version(inventory)
 
     def install(host: Host) -> None:
-        url, sha256 = render.cri_dockerd_archive(inventory, cluster.facts(host).system.arch)
+        url, sha256 = runtimes.cri_dockerd_archive(inventory, cluster.facts(host).system.arch)
         host.change("install-cri-dockerd.sh", bundle.source(url, inventory), sha256)
 
     return [
@@ -61,12 +61,12 @@ def cri_dockerd(cluster: Cluster) -> list[Step]:
 
 
 def running(inventory: Inventory) -> list[Step]:
-    if render.by_docker(inventory):
+    if runtimes.by_docker(inventory):
         services = [service("docker", reads=[render.DOCKER_CONFIG, render.PROXY])]
     else:
         # The registries' files are read anew at every pull.
         services = [service("containerd", reads=["/etc/containerd/config.toml", render.PROXY])]
-    if render.through_cri_dockerd(inventory):
+    if runtimes.through_cri_dockerd(inventory):
         services.append(service("cri-docker", reads=[render.CRI_DOCKERD_UNIT]))
     hint = f"see what it says: journalctl -u {services[-1].title.partition(' ')[0]}"
     return [*services, Step("a CRI socket answers", silent_cri(inventory), None, hint, within=30, parts=("runtime",))]
@@ -102,8 +102,8 @@ def silent_cri(inventory: Inventory) -> Gap:
     """dockershim is a part of the kubelet: before there is one, it is Docker that has to answer."""
 
     def gap(facts: Facts) -> str | None:
-        said = facts.runtime.docker if render.by_docker(inventory) else facts.runtime.cri
-        said = facts.runtime.docker_cri if render.through_cri_dockerd(inventory) and said == "ok" else said
+        said = facts.runtime.docker if runtimes.by_docker(inventory) else facts.runtime.cri
+        said = facts.runtime.docker_cri if runtimes.through_cri_dockerd(inventory) and said == "ok" else said
         return None if said == "ok" else said or MISSING
 
     return gap

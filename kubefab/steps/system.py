@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kubefab import render
+from kubefab import kubeadm, render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
@@ -23,8 +23,8 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         Step("the kernel obeys", unlike(render.SYSCTL), script("apply-sysctl.sh"), parts=("system",)),
         Step(
             "the control plane has its name",
-            other_endpoint(render.endpoint(cluster.inventory), str(cluster.master.wanted.address)),
-            script("set-endpoint.sh", render.endpoint(cluster.inventory), str(cluster.master.wanted.address)),
+            other_endpoint(kubeadm.endpoint(cluster.inventory), str(cluster.master.wanted.address)),
+            script("set-endpoint.sh", kubeadm.endpoint(cluster.inventory), str(cluster.master.wanted.address)),
             parts=("system",),
         ),
     ]

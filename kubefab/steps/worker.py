@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 
-from kubefab import render
+from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
@@ -15,7 +15,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     if host.wanted.role != "worker":
         return []
     name = host.name
-    tear_down = script("tear-down.sh", render.cri_socket(cluster.inventory))
+    tear_down = script("tear-down.sh", runtimes.cri_socket(cluster.inventory))
 
     def delete_node(_: Host) -> None:
         cluster.master.during(f"{name} is no other machine's Node").ask("kubectl.sh", "delete", "node", name)
@@ -134,8 +134,8 @@ def join(cluster: Cluster, host: Host) -> None:
     token, ca = master.ask("mint-token.sh", host.name, secret=True).split()
     live = cluster.facts(host).cluster
     assert live
-    discovery = b64encode(render.discovery(live.endpoint, ca).encode()).decode()
-    document = render.join_documents(cluster.inventory, host.wanted, token, DISCOVERY)
+    discovery = b64encode(kubeadm.discovery(live.endpoint, ca).encode()).decode()
+    document = kubeadm.join_documents(cluster.inventory, host.wanted, token, DISCOVERY)
     try:
         host.change("join.sh", DISCOVERY, cluster.release.checks[1], payload=f"{discovery}\n{document}")
     finally:

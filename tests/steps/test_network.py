@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from kubefab import downloads, render
+from kubefab import downloads, kubeadm
 from kubefab.facts import ClusterFacts, Facts, Workload
 from kubefab.releases import release
 from kubefab.step import MISSING, NO_CLUSTER
@@ -170,7 +170,7 @@ def test_dns_is_applied_from_kubeadms_documents() -> None:
     close = step(network.steps(made, made.master), DNS).close
     assert close
     close(made.master)
-    documents = render.dns_documents(made.inventory, made.master.wanted, network.DNS_PATCHES)
+    documents = kubeadm.dns_documents(made.inventory, made.master.wanted, network.DNS_PATCHES)
     assert world(made, "manager").payloads == {"apply-dns.sh": documents}
 
 
