@@ -19,9 +19,8 @@ from kubefab.errors import HostError, KubefabError, Silent
 from kubefab.facts import clock_time
 from kubefab.host import Host, busy
 from kubefab.report import ANSWERS, Failure, Report
-from kubefab.step import MISSING, NO_CLUSTER, Step
+from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
 
-Subject = Callable[[Cluster, Host], list[Step]]
 ORPHAN_SECONDS = 1800  # an apt on a slow line may take that long
 ANSWER_SECONDS = 60
 HOST_PAUSE, CLUSTER_PAUSE = 0.3, 1.0  # seconds between looks while a state comes true

@@ -14,13 +14,14 @@ from invoke import Context, Exit
 from kubefab import kubeconfig, report
 from kubefab.addons import ADDONS, Addon
 from kubefab.addons.addon import ADMIN, Page
-from kubefab.converge import Engine, Pass, Subject
+from kubefab.converge import Engine, Pass
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import API_PORT
+from kubefab.step import Subject
 
 if TYPE_CHECKING:
     from kubefab.images import Addons

@@ -6,16 +6,19 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Package, Unit
 
 if TYPE_CHECKING:
+    from kubefab.cluster import Cluster
     from kubefab.host import Host
 
 Gap = Callable[[Facts], str | None]
 Close = Callable[["Host"], None]
+Subject = Callable[["Cluster", "Host"], "list[Step]"]  # what brings one host to all states of one kind
+T = TypeVar("T")
 
 MISSING = "missing"  # the gap of a state of which there is nothing yet: a plan's `+`; all others are its `~`
 NO_CLUSTER = "there is no cluster yet"
@@ -33,6 +36,11 @@ class Step:
     touches: Literal["host", "cluster"] = "host"
     warning: str = ""  # what the user should know before the change is made
     parts: tuple[str, ...] | None = None  # of the host's look, to take again as the proof; None: all of it
+
+
+def when(so: object, *them: T) -> tuple[T, ...]:
+    """These, where it is so: for what a list has only sometimes."""
+    return them if so else ()
 
 
 def on_cluster(gap: Callable[[ClusterFacts, Facts], str | None]) -> Gap:

@@ -1,16 +1,14 @@
 """One invocation, without invoke: an engine over fake hosts, its clock, and what it did."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from invoke import Config, Context
 
-from kubefab.converge import Engine, Subject
-from kubefab.facts import Facts
+from kubefab.converge import Engine
 from kubefab.host import Host
 from kubefab.report import Report
-from kubefab.step import MISSING, Close, Step
+from kubefab.step import MISSING, Close, Gap, Step, Subject
 from tests.fakes import HOSTS, Clock, World, cluster, world
 
 ADMIN = "admin_ca QUJD\nadmin_server https://lab.kubefab.internal:6443"
@@ -55,7 +53,7 @@ def nodes(*names: str) -> str:
 # A state of a fake host is a line in the look's part "files".
 
 
-def has(state: str) -> Callable[[Facts], str | None]:
+def has(state: str) -> Gap:
     return lambda facts: None if state in facts.files.digests else MISSING
 
 

@@ -99,6 +99,7 @@ ALLOWED = {
         "host",
         "log",
         "report",
+        "step",
         "steps",
         "tunnel",
     },

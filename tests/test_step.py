@@ -46,10 +46,6 @@ def test_files_travel_as_standard_input_with_their_mode() -> None:
     assert payloads["put-files.sh"] == f"0600 /etc/a {one}\n0600 /etc/b {two}\n"
 
 
-def test_files_are_proven_by_their_part_of_the_look_alone() -> None:
-    assert files("they are there", TEXTS).parts == ("files",)
-
-
 def test_a_digest_is_the_one_that_sha256sum_prints() -> None:
     assert sha256("one\n") == "2c8b08da5ce60398e1f19af0e5dccc744df274b826abe585eaba68c525434806"
 
@@ -80,7 +76,6 @@ def test_a_service_is_restarted_and_given_time() -> None:
     step = service("x")
     assert changes_of(step)[0] == ["restart-service.sh x"]
     assert (step.title, step.hint, step.within) == ("x runs", "see what it says: journalctl -u x", 20)
-    assert step.parts == ("services", "files")
 
 
 def test_packages_are_what_their_finder_says() -> None:

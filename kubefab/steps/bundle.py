@@ -13,7 +13,7 @@ from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.render import BUNDLE
-from kubefab.step import MISSING, Gap, Step, files, script
+from kubefab.step import MISSING, Gap, Step, Subject, files, script
 from kubefab.steps.addons import all_manifests
 
 MARK = f"{BUNDLE}/{bundle.SUMS}"
@@ -49,7 +49,7 @@ def gathered(
     packages: Callable[[Inventory], list[str]],
     addons: images.Addons,
     manifests: Callable[[Inventory], dict[str, str]],
-) -> Callable[[Cluster, Host], list[Step]]:
+) -> Subject:
     """A bundle in this file of this computer, of what a host with a way to the internet gathers."""
     path = Path(output).expanduser()
 

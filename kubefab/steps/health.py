@@ -3,7 +3,7 @@
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
-from kubefab.step import Gap, Step, on_cluster
+from kubefab.step import Gap, Step, on_cluster, when
 from kubefab.steps.network import COREDNS, DAEMON_SET
 
 SECONDS = 300
@@ -14,7 +14,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     master = host.name == cluster.master.name
     workloads = (*ON_EVERY_NODE, COREDNS) if master else ()
     return [
-        *([api_server()] if master else []),
+        *when(master, api_server()),
         *ready(cluster, host),
         *(wait(f"{name} is rolled out", not_rolled_out(name), see(name)) for name in workloads),
     ]

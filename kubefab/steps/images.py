@@ -1,17 +1,16 @@
 """Images that are on a host before anything asks for them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from kubefab import images
 from kubefab.cluster import Cluster
 from kubefab.host import Host
 from kubefab.images import Stock
-from kubefab.step import Close, Step
+from kubefab.step import Close, Step, Subject
 from kubefab.steps.runtime import silent_cri
 
 
-def given(stock: Stock, wanted: list[str]) -> Callable[[Cluster, Host], list[Step]]:
+def given(stock: Stock, wanted: list[str]) -> Subject:
     """Images from whichever host has them, or can pull them."""
 
     def close_of(mine: list[str], cluster: Cluster) -> Close:
@@ -29,7 +28,7 @@ def given(stock: Stock, wanted: list[str]) -> Callable[[Cluster, Host], list[Ste
     return steps
 
 
-def from_file(file: Path, names: list[str], sha256: str) -> Callable[[Cluster, Host], list[Step]]:
+def from_file(file: Path, names: list[str], sha256: str) -> Subject:
     """The images in a file of this computer."""
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:

@@ -9,7 +9,7 @@ from kubefab.facts import Facts, Package, Unit
 from kubefab.host import Host
 from kubefab.images import lacking
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap, Step, files, script
+from kubefab.step import MISSING, Gap, Step, files, script, when
 from kubefab.steps import network, runtime
 from kubefab.steps.runtime import package_manager
 
@@ -30,10 +30,9 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         *package_manager(),
         # Before the source that names it: without its key, a source breaks every apt-get update.
-        *(
-            []
-            if inventory.bundle
-            else [Step("the repository's key is there", no_key, put_key(inventory), parts=("files",))]
+        *when(
+            not inventory.bundle,
+            Step("the repository's key is there", no_key, put_key(inventory), parts=("files",)),
         ),
         files("the repository and the version are pinned", render.apt(inventory)),
         Step(

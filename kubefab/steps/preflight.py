@@ -10,7 +10,7 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import DOMAIN
 from kubefab.runtimes import cri_socket
-from kubefab.step import Gap, Step
+from kubefab.step import Gap, Step, when
 from kubefab.steps.worker import own_name
 
 KNOWN = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04", "26.04")}
@@ -30,7 +30,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         _user("Debian or Ubuntu of a known release", known_release),
         _user("x86-64 or arm64", lambda facts: _not_among(ARCHITECTURES, facts.system.arch)),
-        *(_master_size() if master else ()),
+        *when(master, *_master_size()),
         _user("disk space", disk_space, "make room below /var/lib"),
         _user("a kernel that Kubernetes knows", old_kernel),
         _user("cgroups that this kubelet takes", cgroups(cluster), _CGROUP_HINT),
@@ -48,7 +48,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _user("the kubelet is not newer than the master", newer_kubelet, _OLDER_HINT.format(wanted)),
         _as_wanted(cluster),
         _user("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
-        *([] if master else [own_name(host)]),
+        *when(not master, own_name(host)),
         _user("its control plane is the master of hosts.yml", exchanged(cluster.inventory), _EXCHANGED),
         _user("nothing is left of another cluster", leftovers(cluster.inventory), RESTART.format(name)),
         _user("no other pod network comes first", other_network, "move it away on the host: mv FILE /root/"),

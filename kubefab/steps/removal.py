@@ -1,19 +1,17 @@
 """An add-on that is to go, with all that it serves."""
 
-from collections.abc import Callable
-
 from kubefab.addons import ADDONS, Addon
 from kubefab.addons.rook import NAMESPACE, ROOK
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
-from kubefab.step import Gap, Step, on_cluster
+from kubefab.step import Gap, Step, Subject, on_cluster, when
 from kubefab.steps import addons
 
 DELETE = ("delete", "--ignore-not-found", "--timeout=120s")
 
 
-def steps(name: str) -> Callable[[Cluster, Host], list[Step]]:
+def steps(name: str) -> Subject:
     """No trace of an add-on."""
     addon = ADDONS[name]
 
@@ -26,7 +24,7 @@ def steps(name: str) -> Callable[[Cluster, Host], list[Step]]:
             host.change("kubectl.sh", *DELETE, "-f", "-", payload=addons.dumped(documents[::-1]))
 
         return [
-            *(_without_ceph() if addon is ROOK else []),
+            *when(addon is ROOK, *_without_ceph()),
             Step(f"nothing is kept by {name}", in_use(addon), None, _IN_USE, parts=("volumes",)),
             Step(f"{name} is not there", there(name), delete, touches="cluster", parts=()),
         ]

@@ -1,12 +1,12 @@
 """A host as clean as before kubeadm. The states are absences; none of them needs a living cluster."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
 from kubefab.facts import EMPTY, Facts
 from kubefab.host import Host
-from kubefab.step import Gap, Step, script
+from kubefab.step import Gap, Step, Subject, script, when
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -32,7 +32,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
-def disks(wipe: bool) -> Callable[[Cluster, Host], list[Step]]:
+def disks(wipe: bool) -> Subject:
     """The disks that hosts.yml gives to rook, as they were bought; only for those who ask for it."""
 
     def subject(_: Cluster, host: Host) -> list[Step]:
@@ -55,12 +55,12 @@ def leftovers(facts: Facts) -> str | None:
     """What a cluster left here, in words."""
     left = facts.leftovers
     found = [
-        *(["a control plane, with all that its etcd holds"] if facts.local.admin_ca else []),
-        *(["a node"] if facts.local.kubelet_ca else []),
-        *([f"{left.containers} containers"] if left.containers else []),
-        *([f"{left.shims} processes of containers"] if left.shims else []),
-        *([f"{left.chains} chains of iptables"] if left.chains else []),
-        *([f"{len(left.mounts)} mounts below /var/lib/kubelet"] if left.mounts else []),
+        *when(facts.local.admin_ca, "a control plane, with all that its etcd holds"),
+        *when(facts.local.kubelet_ca, "a node"),
+        *when(left.containers, f"{left.containers} containers"),
+        *when(left.shims, f"{left.shims} processes of containers"),
+        *when(left.chains, f"{left.chains} chains of iptables"),
+        *when(left.mounts, f"{len(left.mounts)} mounts below /var/lib/kubelet"),
         *left.directories,
         *facts.local.links,
         *(f"/etc/cni/net.d/{one}" for one in facts.local.cni if "flannel" in one),

@@ -26,7 +26,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
     return [
         own_name(host),
-        Step("its name is no other machine's Node", stale_node(name), delete_node, touches="cluster", parts=()),
+        Step("its name is no other machine's Node", stale_node(name), delete_node, touches="cluster", parts=("node",)),
         Step(
             "no join is left broken off",
             broken_off(name),

@@ -90,4 +90,4 @@ def test_kubeadm_reads_the_rendered_documents() -> None:
 def test_the_api_server_is_given_time() -> None:
     made = cluster()
     well = step(control_plane.steps(made, made.master), "the API server is well")
-    assert (well.close, well.within, well.touches, well.parts) == (None, 300, "cluster", ("api",))
+    assert (well.close, well.within, well.touches) == (None, 300, "cluster")

@@ -75,5 +75,4 @@ def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
 def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
     made = cluster()
     for one in health.steps(made, made.master):
-        parts = {API: ("api",), BOOT: ("node",)}.get(one.title, ())
-        assert (one.close, one.within, one.touches, one.parts) == (None, 300, "cluster", parts)
+        assert (one.close, one.within, one.touches) == (None, 300, "cluster")

@@ -4,11 +4,10 @@ import json
 
 import pytest
 
-from kubefab.converge import Subject
 from kubefab.errors import HostError
 from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.releases import CONTROL_PLANE, MASTER
-from kubefab.step import NO_CLUSTER
+from kubefab.step import NO_CLUSTER, Subject
 from kubefab.steps import wanted
 from tests.facts import known
 from tests.fakes import HOSTS, cluster, looked, step, world

@@ -1,0 +1,187 @@
+"""What holds for the gap of every step there is: it is a function of facts."""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+
+from kubefab import bundle, images, steps
+from kubefab.addons import ADDONS
+from kubefab.cluster import PARTS, Cluster
+from kubefab.errors import Silent
+from kubefab.facts import ClusterFacts, Part, parse_cluster
+from kubefab.host import Host
+from kubefab.step import Gap, Step, Subject
+from kubefab.steps import bundle as of_bundle
+from kubefab.steps import images as of_images
+from kubefab.steps import removal, reset
+from tests.facts import known, read, with_
+from tests.fakes import HOSTS, looked
+from tests.test_facts import captured
+
+ALL = (
+    HOSTS.replace("1.37.2\n", f"1.37.2\n  addons: [flannel, {', '.join(sorted(ADDONS))}]\n")
+    .replace("role: master", "role: master, schedulable: true")
+    .replace("role: worker", "role: worker, disks: [/dev/sdb]")
+)
+DOCKER = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n") + "proxy: http://near:3128\n"
+ABOUT = {"kubernetes": "1.37.2", "runtime": "containerd", "arch": "x86_64", "os": "debian 13", "images": {}}
+
+Made = Callable[[Cluster], list[Subject]]
+# What makes a subject of arguments, and with which.
+MAKERS: dict[Any, Made] = {
+    of_bundle.gathered: lambda made: [
+        of_bundle.gathered("/nonexistent/x.bundle", lambda _: [], lambda _: [], lambda _: {})
+    ],
+    of_images.given: lambda made: [of_images.given(images.Stock(made, Path("/nonexistent")), ["nginx:1"])],
+    of_images.from_file: lambda made: [of_images.from_file(Path("/nonexistent"), ["nginx:1"], "0")],
+    removal.steps: lambda made: [removal.steps(name) for name in ADDONS],
+    reset.disks: lambda made: [reset.disks(True)],
+}
+
+
+def functions() -> Iterator[Any]:
+    for module in pkgutil.iter_modules(steps.__path__):
+        found = importlib.import_module(f"{steps.__name__}.{module.name}")
+        yield from (one for one in vars(found).values() if inspect.isfunction(one) and one.__module__ == found.__name__)
+
+
+def is_subject(function: Any) -> bool:
+    return list(get_type_hints(function).values()) == [Cluster, Host, list[Step]]
+
+
+def subjects(made: Cluster) -> list[Subject]:
+    """All there are: whoever writes one that is made of arguments has to name it in MAKERS."""
+    found = list(functions())
+    makers = [one for one in found if get_type_hints(one).get("return") == Subject]
+    return [*filter(is_subject, found), *(subject for one in makers for subject in MAKERS[one](made))]
+
+
+def every_step(made: Cluster) -> list[tuple[Host, Step]]:
+    return [(host, step) for host in made.hosts.values() for subject in subjects(made) for step in subject(made, host)]
+
+
+@pytest.fixture
+def bundled(tmp_path: Path) -> str:
+    (tmp_path / "folder" / "packages").mkdir(parents=True)
+    bundle.write(tmp_path / "it.bundle", ABOUT, tmp_path / "folder")
+    return f"{HOSTS}bundle: {tmp_path}/it.bundle\n"
+
+
+@pytest.fixture(params=["all", "docker", "bundle"])
+def made(request: pytest.FixtureRequest, bundled: str) -> Cluster:
+    return looked({"manager": {}, "client": {}}, {"all": ALL, "docker": DOCKER, "bundle": bundled}[request.param])
+
+
+def reached(thing: Any, seen: set[int]) -> Iterator[Any]:
+    """Whatever a function can get at: by its closure, its defaults, what it is bound to or a part of; and so on."""
+    if id(thing) in seen or isinstance(thing, str | int | float | type | None):
+        return
+    seen.add(id(thing))
+    yield thing
+    for inner in within(thing):
+        yield from reached(inner, seen)
+
+
+def within(thing: Any) -> Iterator[Any]:
+    if isinstance(thing, Step):
+        yield thing.gap  # its close may hold whatever it wants
+    elif isinstance(thing, functools.partial):
+        yield from (thing.func, *thing.args, *thing.keywords.values())
+    elif inspect.ismethod(thing):
+        yield from (thing.__func__, thing.__self__)
+    elif inspect.isfunction(thing):
+        yield from (cell.cell_contents for cell in thing.__closure__ or ())
+        yield from (*(thing.__defaults__ or ()), *(thing.__kwdefaults__ or {}).values())
+    elif isinstance(thing, dict):
+        yield from (*thing.keys(), *thing.values())
+    elif isinstance(thing, list | tuple | set | frozenset):
+        yield from thing
+    elif is_dataclass(thing):
+        yield from (getattr(thing, one.name) for one in fields(thing))
+    elif hasattr(thing, "__dict__") and not inspect.ismodule(thing):
+        yield from vars(thing).values()
+
+
+def holders(gap: Gap) -> list[Any]:
+    return [one for one in reached(gap, set()) if isinstance(one, Cluster | Host)]
+
+
+def test_no_gap_can_reach_a_host(made: Cluster) -> None:
+    assert {step.title for _, step in every_step(made) if holders(step.gap)} == set()
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        lambda held: lambda facts: str(held),
+        lambda held: lambda facts, mine=held: str(mine),
+        lambda held: functools.partial(lambda mine, facts: str(mine), held),
+        lambda held: lambda facts, inside=([{"it": held}],): str(inside),
+        lambda held: held.facts,
+        lambda held: (lambda inner: lambda facts: inner())(lambda: held),
+        lambda held: Step("x", lambda facts: str(held), None).gap,
+    ],
+)
+def test_a_cluster_is_found_wherever_a_gap_hides_it(hidden: Callable[[Cluster], Gap]) -> None:
+    made = looked({})
+    assert holders(hidden(made)) != []
+    assert holders(lambda facts: facts.name) == []
+
+
+class Recorded(dict[str, Part]):
+    """The parts of a look, and which of them were read."""
+
+    def __init__(self, parts: Mapping[str, Part]) -> None:
+        super().__init__(parts)
+        self.read: set[str] = set()
+
+    def get(self, part: str, default: Any = None) -> Any:
+        self.read.add(part)
+        return super().get(part, default)
+
+
+# A gap takes one way or the other by what is there.
+LIVE = replace(parse_cluster(captured("master")["cluster"]) or ClusterFacts(), speaker="manager")
+KINDS = (
+    known(),
+    known(cluster=LIVE),
+    with_(read(captured("master")), cluster=LIVE),
+    with_(read(captured("master")), cluster=replace(LIVE, nodes={}), init_begun=0),
+)
+# Who a host is and which address it has: no change of the cluster's changes that.
+GIVEN = {"system"}
+
+
+def parts_read(name: str, gap: Gap) -> set[str]:
+    found = set()
+    for facts in KINDS:
+        parts = Recorded(facts.parts)
+        with suppress(Silent):
+            gap(replace(facts, name=name, parts=parts, others={} if name == "manager" else {"manager": known()}))
+        found |= parts.read
+    return found
+
+
+def parts_looked_at_again(made: Cluster, host: Host, step: Step) -> set[str]:
+    own = set(step.parts) if step.parts is not None else {*PARTS, "disks", "leftovers"}
+    speaker = {"node"} if host is made.master else set()
+    return own | speaker | GIVEN if step.touches == "cluster" else own
+
+
+def test_each_step_is_proven_by_what_it_reads(made: Cluster) -> None:
+    """What a gap reads and nobody looks at again would be as before the change, for ever."""
+    stale = {
+        step.title: unseen
+        for host, step in every_step(made)
+        if step.close or step.within
+        if (unseen := parts_read(host.name, step.gap) - parts_looked_at_again(made, host, step))
+    }
+    assert stale == {}
