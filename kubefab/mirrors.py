@@ -7,6 +7,9 @@ from kubefab import releases
 from kubefab.inventory import Inventory
 from kubefab.runtimes import by_docker
 
+# Whose images a cluster of kubefab's has, those of its add-ons among them.
+PUBLISHERS = (releases.REGISTRY, "k8s.gcr.io", "ghcr.io", "docker.io", "quay.io")
+
 
 def mirrored(url: str, inventory: Inventory) -> tuple[str, str | None]:
     """The URL to ask instead, by the longest prefix in hosts.yml's mirrors, and the key of that mirror."""
@@ -28,6 +31,11 @@ def repository(inventory: Inventory) -> tuple[releases.Repository, str | None]:
 def registries(inventory: Inventory) -> dict[str, str]:
     """Each mirrored registry, and where to ask instead."""
     return {name: mirror.url for name, mirror in inventory.mirrors.items() if "://" not in name}
+
+
+def by_http(inventory: Inventory) -> list[str]:
+    """The mirrored registries that are asked without encryption: whoever is on the way can give other images."""
+    return [name for name, url in registries(inventory).items() if url.startswith("http://")]
 
 
 def renamed(inventory: Inventory) -> dict[str, str]:

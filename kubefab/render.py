@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import dns_domain, endpoint
-from kubefab.mirrors import pause, registries, repository
+from kubefab.mirrors import PUBLISHERS, pause, registries, repository
 from kubefab.runtimes import by_docker, cri_dockerd_version, through_cri_dockerd
 
 FILES = Path(__file__).parent.parent / "files"
@@ -28,6 +28,7 @@ SYSCTL = {
     "net.ipv4.ip_forward": "1",
 }
 BUNDLE = "/var/lib/kubefab-bundle"
+MIRROR_HOSTS, BUNDLE_HOSTS = "/etc/containerd/certs.d", "/etc/containerd/kubefab-bundle.d"  # the first that knows wins
 PROXY = "/etc/default/kubefab-proxy"
 APT_PROXY = "/etc/apt/apt.conf.d/90kubefab-proxy"
 
@@ -57,15 +58,21 @@ def cri_dockerd(inventory: Inventory) -> dict[str, str]:
 
 
 def containerd(inventory: Inventory) -> dict[str, str]:
-    """containerd's configuration, and for each mirrored registry where to ask instead."""
-    mirrors = registries(inventory)
+    """containerd's configuration, for each mirrored registry where to ask instead, and with a bundle nobody else."""
+    closed = [BUNDLE_HOSTS] if inventory.bundle else []
+    template = "etc/containerd/certs.d/hosts.toml"
     return {
-        "/etc/containerd/config.toml": file("etc/containerd/config.toml", pause=pause(inventory)),
+        "/etc/containerd/config.toml": file(
+            "etc/containerd/config.toml", pause=pause(inventory), hosts_dirs=[MIRROR_HOSTS, *closed]
+        ),
         **{
-            f"/etc/containerd/certs.d/{registry}/hosts.toml": file(
-                "etc/containerd/certs.d/hosts.toml", registry=registry, mirror=mirror
-            )
-            for registry, mirror in mirrors.items()
+            f"{MIRROR_HOSTS}/{registry}/hosts.toml": file(template, registry=registry, mirror=mirror)
+            for registry, mirror in registries(inventory).items()
+        },
+        **{
+            f"{folder}/{registry}/hosts.toml": file(f"{folder}/hosts.toml".lstrip("/"))
+            for folder in closed
+            for registry in PUBLISHERS
         },
     }
 

@@ -1,15 +1,21 @@
 """Everything rendered, beside golden files: `pytest --update-golden` writes them anew, the diff is yours to read."""
 
+import re
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 from jinja2 import UndefinedError
 
 from kubefab import kubeadm, mirrors, render
+from kubefab.images import full_name
 from tests.fakes import HOSTS, inventory
 
+IMAGE = re.compile(r"image: ([a-z0-9./:-]+)")
 Golden = Callable[[str, str], None]
 
 MIRRORED = f"""{HOSTS}\
@@ -39,6 +45,7 @@ proxy: {{http: http://10.0.0.1:3128, no_proxy: [.example.org, 192.168.0.0/16, mi
 """
 OLD = OVERLAID.replace("1.37.2", "1.30.0")
 DOCKER = MIRRORED.replace("1.37.2\n", "1.37.2\n  runtime: docker\n") + "  docker.io: https://hub.example.org\n"
+BUNDLED = f"{MIRRORED}bundle: home.bundle\n"
 GUIDE = DOCKER.replace("1.37.2", "1.20.2")
 TOKEN, DISCOVERY = "abcdef.0123456789abcdef", "/run/kubefab/discovery.conf"
 
@@ -129,6 +136,29 @@ def test_kubeadm_is_always_told_its_socket(hosts: str, socket: str) -> None:
         assert document(text, kind)["nodeRegistration"]["criSocket"] == socket
 
 
+def test_a_mirror_is_asked_instead_and_nobody_else_is() -> None:
+    text = render.containerd(inventory(MIRRORED))["/etc/containerd/certs.d/registry.k8s.io/hosts.toml"]
+    assert tomllib.loads(text) == {"server": "http://10.250.0.1:5000", "capabilities": ["pull", "resolve"], "host": {}}
+    assert "https://registry.k8s.io" not in text
+
+
+def test_with_a_bundle_the_runtime_asks_no_publisher() -> None:
+    texts = render.containerd(inventory(BUNDLED))
+    config = tomllib.loads(texts["/etc/containerd/config.toml"])["plugins"]["io.containerd.grpc.v1.cri"]["registry"]
+    mirrors_first, closed = config["config_path"].split(":")
+    servers = {path: tomllib.loads(text)["server"] for path, text in texts.items() if path.startswith(closed)}
+    assert set(servers) == {f"{closed}/{one}/hosts.toml" for one in mirrors.PUBLISHERS}
+    assert all(urlsplit(server).netloc == "127.0.0.1:1" for server in servers.values())
+    assert f"{mirrors_first}/ghcr.io/hosts.toml" in texts
+
+
+def test_every_image_of_an_addon_has_a_publisher_that_is_known() -> None:
+    golden = Path(__file__).parent / "golden" / "addons"
+    named = [name for path in golden.glob("*") for name in IMAGE.findall(path.read_text())]
+    assert named
+    assert {full_name(name).partition("/")[0] for name in named} <= set(mirrors.PUBLISHERS)
+
+
 def test_no_template_is_left_without_a_value() -> None:
     with pytest.raises(UndefinedError):
         render.file("etc/apt/preferences.d/kubernetes")
@@ -136,11 +166,9 @@ def test_no_template_is_left_without_a_value() -> None:
 
 def test_every_file_below_files_is_rendered() -> None:
     there = {str(path.relative_to(render.FILES)) for path in render.FILES.rglob("*") if path.is_file()}
-    paths = [
-        path.lstrip("/").replace("registry.k8s.io/", "").replace("ghcr.io/", "")
-        for path in render.paths(inventory(MIRRORED))
-    ]
-    paths += [path.lstrip("/") for path in render.paths(inventory(DOCKER))]
+    inventories = [inventory(text) for text in (MIRRORED, BUNDLED, DOCKER)]
+    written = [path for one in inventories for path in render.paths(one)]
+    paths = [re.sub(r"\.d/[a-z0-9.]+\.io/", ".d/", path).lstrip("/") for path in written]
     assert {path.removesuffix(".j2") for path in there} == {
         path for path in paths if not path.endswith((".gpg", "SHA256SUMS"))
     }

@@ -49,13 +49,17 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             parts=("services",),
         ),
         files("the shell completes kubectl and kubeadm", render.completion()),
-        Step(
-            "images are here, or on their way",
-            no_images(inventory, images(inventory, host)),
-            script("fetch-images.sh", *fetched(inventory, host)),
-            parts=("runtime", "services"),
-        ),
+        *([] if inventory.bundle else [images_on_their_way(inventory, host)]),  # a bundle has them, and nobody is asked
     ]
+
+
+def images_on_their_way(inventory: Inventory, host: Host) -> Step:
+    return Step(
+        "images are here, or on their way",
+        no_images(inventory, images(inventory, host)),
+        script("fetch-images.sh", *fetched(inventory, host)),
+        parts=("runtime", "services"),
+    )
 
 
 def bundled(inventory: Inventory) -> list[str]:

@@ -1,8 +1,9 @@
 """The container runtime, containerd or Docker Engine, with the kubelet's cgroup driver and hosts.yml's mirrors."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from kubefab import render, runtimes
+from kubefab import mirrors, render, runtimes
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Package
 from kubefab.host import Host
@@ -18,12 +19,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     inventory = cluster.inventory
     # Configured before the package, which starts the service: so it starts once, and as it should.
     installed = [
-        files("containerd is configured", render.containerd(inventory)),
+        _told_once(files("containerd is configured", render.containerd(inventory)), cluster, host),
         packages("containerd is installed", CONTAINERD, no_containerd),
     ]
     if runtimes.by_docker(inventory):
         installed = [
-            files("Docker is configured", render.docker(inventory)),
+            _told_once(files("Docker is configured", render.docker(inventory)), cluster, host),
             packages("Docker Engine is installed", DOCKER, no_docker),
         ]
     if runtimes.through_cri_dockerd(inventory):
@@ -32,6 +33,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     sources = [*proxy.steps(cluster, host), *bundle.steps(cluster, host)]
     loaded = bundle.images_loaded(cluster, host)
     return [*sources, *package_manager(), *installed, *running(inventory), *loaded]
+
+
+def _told_once(step: Step, cluster: Cluster, host: Host) -> Step:
+    """With a word on what is believed without proof, on one host for all."""
+    plain = mirrors.by_http(cluster.inventory) if host.name == cluster.master.name else []
+    return replace(step, warning=_BY_HTTP.format(", ".join(plain)) if plain else "")
 
 
 def bundled(inventory: Inventory) -> tuple[str, ...]:
@@ -109,4 +116,5 @@ def silent_cri(inventory: Inventory) -> Gap:
     return gap
 
 
+_BY_HTTP = "images of {} come by plain http: whoever is on the way can give others (docs/hosts.md, `mirrors`)"
 _LOCK_HINT = "wait for it to end, or stop it, then run the same command again"

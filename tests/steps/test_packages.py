@@ -153,3 +153,9 @@ def test_images_come_from_the_repository_that_kubeadm_is_told() -> None:
     told = HOSTS.replace("1.37.2\n", "1.37.2\n  kubeadm: {ClusterConfiguration: {imageRepository: near:5000/k8s}}\n")
     made = cluster(told)
     assert packages.images(made.inventory, made.hosts["client"])[0] == "near:5000/k8s/kube-proxy:v1.37.2"
+
+
+def test_with_a_bundle_nobody_is_asked_for_images() -> None:
+    made = cluster(f"{HOSTS}bundle: home.bundle\n")
+    titles = [step.title for step in packages.steps(made, made.master)]
+    assert "images are here, or on their way" not in titles

@@ -125,3 +125,17 @@ def test_a_busy_apt_and_a_socket_are_waited_for() -> None:
     steps = runtime.steps(made, made.master)
     assert (step(steps, "apt is free").close, step(steps, "apt is free").within) == (None, 900)
     assert (step(steps, "a CRI socket answers").close, step(steps, "a CRI socket answers").within) == (None, 30)
+
+
+@pytest.mark.parametrize(("kind", "title"), [("containerd", "containerd"), ("docker", "Docker")])
+def test_images_by_plain_http_are_warned_of_once_for_all_hosts(kind: str, title: str) -> None:
+    mirrors = "mirrors: {quay.io: http://near, ghcr.io: https://far, docker.io: http://near}\n"
+    made = cluster(HOSTS.replace("1.37.2", f"1.37.2\n  runtime: {kind}") + mirrors)
+    warned = [step(runtime.steps(made, host), f"{title} is configured").warning for host in made.hosts.values()]
+    assert "images of quay.io, docker.io come by plain http" in warned[0]
+    assert warned[1:] == [""]
+
+
+def test_without_such_mirrors_there_is_nothing_to_warn_of() -> None:
+    made = cluster()
+    assert step(runtime.steps(made, made.master), "containerd is configured").warning == ""
