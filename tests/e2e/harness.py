@@ -318,6 +318,35 @@ def cut_off(host: str) -> None:
     on(host, "; ".join(f"iptables -I OUTPUT {place} {rule}" for place, rule in enumerate(rules, start=1)))
 
 
+OTHER_PORT = 2222
+
+
+@contextmanager
+def another_sshd(host: str, folder: Path, *options: str) -> Iterator[Words]:
+    """A host listens at another port too, with these options of sshd_config; what a hosts.yml has to say of it."""
+    sshd = ["/usr/sbin/sshd", "-D", "-p", str(OTHER_PORT), *(word for one in options for word in ("-o", one))]
+    on(host, f"systemd-run --quiet --collect --unit=e2e-sshd {shlex.join(sshd)}")
+    try:
+        wait_on(host, f"ss -Hltn | grep -q :{OTHER_PORT}", 10)
+        known = believed(folder, *keys_at(host, OTHER_PORT))
+        yield {"ssh": {"known_hosts": known}, "hosts": {host: {"ssh": {"port": OTHER_PORT}}}}
+    finally:
+        on(host, "systemctl stop e2e-sshd")
+
+
+def believed(folder: Path, *lines: str) -> str:
+    """A known_hosts file with the lab's keys, and these lines besides."""
+    path = folder / "known_hosts"
+    path.write_text(KNOWN_HOSTS.read_text() + "".join(f"{line}\n" for line in lines))
+    return str(path)
+
+
+def keys_at(host: str, port: int) -> list[str]:
+    """A host's keys as known_hosts has them for another port."""
+    lines = [line.split(maxsplit=1) for line in KNOWN_HOSTS.read_text().splitlines()]
+    return [f"[{name}]:{port} {key}" for name, key in lines if name == address(host)]
+
+
 @contextmanager
 def servers_off() -> Iterator[None]:
     """The lab's registries and its web server are off meanwhile, for all machines; and on again, whatever happens."""

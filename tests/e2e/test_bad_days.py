@@ -263,7 +263,7 @@ def busy(inv: Kubefab) -> Busy:
         on(WORKER, f"timeout 60 flock {CHANGE} true")
         eventually(lambda: ready_nodes() == set(PAIR))
         with untouched(*PAIR):
-            second = inv("restart", "--host", MASTER, "--yes")
+            second = inv("restart", "--host", WORKER, "--yes")
             reset = inv("cluster.reset", "--yes")
             dry = inv("--dry", "cluster.up")
         first.is_killed()
@@ -283,7 +283,7 @@ def test_a_second_run_says_who_is_at_work_and_since_when(busy: Busy) -> None:
     assert MASTER in said
 
 
-def test_a_task_on_one_host_does_not_cut_in_either(busy: Busy) -> None:
+def test_a_task_on_one_worker_does_not_cut_in_either(busy: Busy) -> None:
     assert f"process {busy.pid}" in busy.second.badly().stderr
 
 

@@ -32,6 +32,7 @@ from .harness import (
 )
 
 PAIR = (MASTER, WORKER)
+POLICY = "/etc/kubernetes/audit/policy.yaml"  # a user's own
 WAITS = "earlier run"  # what is said of an orphan
 DPKG = "/usr/bin/dpkg .*--unpack"
 STAGES = ((MASTER, DPKG), (MASTER, "kubeadm init"), (WORKER, "kubeadm join"))
@@ -115,6 +116,7 @@ class Deaths:
     """What the runs said that came after both the run and its orphan had died, or the whole machine."""
 
     audit: str
+    policies: set[str]
     in_the_power_cut: Done
     apt: str
     init: str
@@ -125,6 +127,8 @@ class Deaths:
 @pytest.fixture(scope="module")
 def deaths(inv: Kubefab) -> Deaths:
     fresh(*PAIR)
+    for host in PAIR:
+        on(host, f"mkdir -p $(dirname {POLICY}); echo mine >{POLICY}")
     with inv.started("cluster.up") as run:
         freeze(run, MASTER, DPKG, when='[ -n "$(dpkg --audit)" ]')
         run.is_killed()
@@ -150,7 +154,9 @@ def deaths(inv: Kubefab) -> Deaths:
         run.is_killed()
         kill_change(WORKER)
         after_power_cut = run.said()
-    return Deaths(audit, cut, after_apt, after_init, after_power_cut, inv("cluster.up"))
+    end = inv("cluster.up")
+    policies = {on(host, f"cat {POLICY}") for host in PAIR}
+    return Deaths(audit, policies, cut, after_apt, after_init, after_power_cut, end)
 
 
 def test_a_killed_apt_is_mended(deaths: Deaths) -> None:
@@ -177,6 +183,10 @@ def test_a_killed_kubeadm_join_ends_well_after_all(deaths: Deaths, inv: Kubefab)
     ended_well()
     assert "nothing to do" in inv("cluster.up").well().stdout
     assert cluster_uid()
+
+
+def test_what_is_cleaned_is_kubeadms_alone(deaths: Deaths) -> None:
+    assert deaths.policies == {"mine\n"}
 
 
 def test_a_run_says_in_a_pipe_what_it_waits_for(orphans: Orphans) -> None:

@@ -97,7 +97,12 @@ def apply_a_flannel_of_another_network() -> str:
     )
     kubectl("apply", "-f", "-", stdin=text)
     logs = ("-n", "kube-flannel", "logs", "daemonset/kube-flannel-ds", "-c", "kube-flannel")
-    return eventually(lambda: next((line for line in kubectl(*logs).splitlines() if "PodCIDR" in line), ""), 90, 1)
+
+    def complaint() -> str:
+        lines = kubectl(*logs).splitlines()
+        return next((line for line in lines if "10.200.0.0/16" in line and "PodCIDR" in line), "")
+
+    return eventually(complaint, 300, 1)
 
 
 def test_a_key_that_this_kubeadm_only_warns_of_is_an_error_too(story: Story) -> None:

@@ -19,6 +19,7 @@ from .harness import (
     on,
     ready_nodes,
     services,
+    untouched,
 )
 
 PAIR = (MASTER, WORKER)
@@ -32,7 +33,7 @@ localAPIEndpoint: {{advertiseAddress: {address}}}
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
 kubernetesVersion: v1.37.2
-networking: {{podSubnet: 10.244.0.0/16}}
+networking: {{{networking}}}
 ---
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -46,6 +47,7 @@ conntrack: {{maxPerCore: 0}}
 
 @dataclass(frozen=True)
 class TakenOver:
+    without_subnet: Done
     uid: str
     dry: Done
     done: Done
@@ -58,13 +60,27 @@ class TakenOver:
 def taken_over(inv: Kubefab) -> Iterator[TakenOver]:
     fresh(*PAIR)
     inv("install-kubeadm").well()
-    on(MASTER, "cat >/root/by-hand.yaml", stdin=DOCUMENTS.format(address=address(MASTER)))
-    on(MASTER, "kubeadm init --config /root/by-hand.yaml")
+    init("")
+    with untouched(*PAIR):
+        without_subnet = inv("cluster.up")
+    inv("restart", "--host", MASTER, "--yes").well()
+    init("podSubnet: 10.244.0.0/16")
     uid, before = cluster_uid(), disk(MASTER)
     dry = inv("--dry", "cluster.up")
     done = inv("cluster.up")
-    yield TakenOver(uid, dry, done, before, disk(MASTER), inv("cluster.up"))
+    yield TakenOver(without_subnet, uid, dry, done, before, disk(MASTER), inv("cluster.up"))
     inv("cluster.reset", "--yes").well()
+
+
+def init(networking: str) -> None:
+    documents = DOCUMENTS.format(address=address(MASTER), networking=networking)
+    on(MASTER, "cat >/root/by-hand.yaml && kubeadm init --config /root/by-hand.yaml", stdin=documents)
+
+
+def test_a_cluster_without_a_pod_subnet_is_told_before_any_change(taken_over: TakenOver) -> None:
+    said = taken_over.without_subnet.badly().stderr
+    assert "pod subnet" in said
+    assert "inv cluster.reset" in said
 
 
 def test_a_plan_for_a_master_made_by_hand_does_not_touch_its_control_plane(taken_over: TakenOver) -> None:

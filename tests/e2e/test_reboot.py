@@ -63,9 +63,13 @@ def swaps() -> list[str]:
     return Path("/proc/swaps").read_text().splitlines()[1:]
 
 
+LATER = "/etc/sysctl.d/99-local.conf"  # in the order of its name after kubefab's own
+
+
 @dataclass(frozen=True)
 class Rebooted:
     kubelet: bool
+    forwards: str
     done: Done
     swaps: list[str]
     fstab: str
@@ -78,20 +82,26 @@ def worker(inv: Kubefab) -> Iterator[Rebooted]:
     mended(inv)
     assert swaps() == [], "this computer swaps; these tests cannot tell theirs from it"
     on(WORKER, MAKE, stdin=UNIT)
+    on(WORKER, f"echo net.ipv4.ip_forward=0 >{LATER}")
     try:
         reboot(WORKER)
         eventually(swaps)
         eventually(lambda: not true_on(WORKER, "systemctl is-system-running --wait | grep -q starting"))
         kubelet = true_on(WORKER, "systemctl is-active kubelet")
+        forwards = on(WORKER, "cat /proc/sys/net/ipv4/ip_forward")
         done = inv("fix-reboot")
-        yield Rebooted(kubelet, done, swaps(), on(WORKER, "cat /etc/fstab"), inv("fix-reboot"))
+        yield Rebooted(kubelet, forwards, done, swaps(), on(WORKER, "cat /etc/fstab"), inv("fix-reboot"))
     finally:
-        attempt(WORKER, UNMAKE)
+        attempt(WORKER, f"{UNMAKE}rm {LATER}")
         assert swaps() == [], "swap is still on: swapoff --all"
 
 
 def test_with_swap_on_the_kubelet_does_not_run(worker: Rebooted) -> None:
     assert not worker.kubelet
+
+
+def test_what_the_kernel_was_told_holds_after_a_boot_though_a_later_file_says_otherwise(worker: Rebooted) -> None:
+    assert worker.forwards == "1\n"
 
 
 def test_fix_reboot_brings_the_node_back(worker: Rebooted) -> None:

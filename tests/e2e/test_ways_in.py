@@ -6,23 +6,25 @@ import re
 import select
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from lab.settings import KEY, KNOWN_HOSTS
+from lab.settings import KEY
 
 from .harness import (
     INV,
     MASTER,
+    OTHER_PORT,
     ROOT,
     TOKEN,
     WORKER,
     Done,
     Kubefab,
     address,
+    another_sshd,
+    believed,
     fresh,
     hosts_file,
     mended,
@@ -30,7 +32,6 @@ from .harness import (
     on,
     ready_nodes,
     untouched,
-    wait_on,
 )
 
 PAIR = (MASTER, WORKER)
@@ -177,13 +178,6 @@ def test_the_root_user_and_a_sudo_user_find_the_same_cluster(inv: Kubefab) -> No
 # --- by other doors
 
 
-def believed(folder: Path, *lines: str) -> str:
-    """A known_hosts file with the lab's keys, and these lines besides."""
-    path = folder / "known_hosts"
-    path.write_text(KNOWN_HOSTS.read_text() + "".join(f"{line}\n" for line in lines))
-    return str(path)
-
-
 def test_a_host_behind_another_is_reached_through_it(cluster: Kubefab, tmp_path: Path) -> None:
     """And for the time it is reached through it alone."""
     own = {"ssh": {"jump": f"root@{address(MASTER)}"}}
@@ -194,60 +188,32 @@ def test_a_host_behind_another_is_reached_through_it(cluster: Kubefab, tmp_path:
     assert f"from {address(MASTER)} " in accepted
 
 
-@pytest.fixture
-def other_port(cluster: Kubefab) -> Iterator[int]:
-    """The worker's sshd listens at another port too."""
-    on(WORKER, "systemd-run --quiet --collect --unit=e2e-sshd /usr/sbin/sshd -D -p 2222")
-    try:
-        wait_on(WORKER, "ss -Hltn | grep -q :2222", 10)
-        yield 2222
-    finally:
-        on(WORKER, "systemctl stop e2e-sshd")
+def test_a_host_is_reached_at_a_port_of_its_own(cluster: Kubefab, tmp_path: Path) -> None:
+    with another_sshd(WORKER, tmp_path) as says:
+        hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, **says)
+        assert "nothing to do" in cluster("cluster.up", hosts=hosts).well().stdout
 
 
-def keys_at(port: int) -> list[str]:
-    lines = [line.split(maxsplit=1) for line in KNOWN_HOSTS.read_text().splitlines()]
-    return [f"[{name}]:{port} {key}" for name, key in lines if name == address(WORKER)]
+def test_an_unknown_key_at_another_port_is_accepted_by_the_command_shown(cluster: Kubefab, tmp_path: Path) -> None:
+    with another_sshd(WORKER, tmp_path) as says:
+        hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, **says)
+        believed(tmp_path)
+        said = cluster("cluster.up", hosts=hosts).badly().stderr
+        command = said[said.index("cat >>") : said.index("END\n", said.index("<<END") + 5) + 4]
+        subprocess.run(["sh", "-e"], input=command, text=True, check=True)
+        assert "nothing to do" in cluster("cluster.up", hosts=hosts).well().stdout
 
 
-def test_a_host_is_reached_at_a_port_of_its_own(cluster: Kubefab, tmp_path: Path, other_port: int) -> None:
-    hosts = hosts_file(
-        tmp_path / "hosts.yml",
-        *PAIR,
-        ssh={"known_hosts": believed(tmp_path, *keys_at(other_port))},
-        hosts={WORKER: {"ssh": {"port": other_port}}},
-    )
-    assert "nothing to do" in cluster("cluster.up", hosts=hosts).well().stdout
-
-
-def test_an_unknown_key_at_another_port_is_accepted_by_the_command_shown(
-    cluster: Kubefab, tmp_path: Path, other_port: int
-) -> None:
-    hosts = hosts_file(
-        tmp_path / "hosts.yml",
-        *PAIR,
-        ssh={"known_hosts": believed(tmp_path)},
-        hosts={WORKER: {"ssh": {"port": other_port}}},
-    )
-    said = cluster("cluster.up", hosts=hosts).badly().stderr
-    command = said[said.index("cat >>") : said.index("END\n", said.index("<<END") + 5) + 4]
-    subprocess.run(["sh", "-e"], input=command, text=True, check=True)
-    assert "nothing to do" in cluster("cluster.up", hosts=hosts).well().stdout
-
-
-def test_what_hosts_yml_leaves_out_is_taken_from_the_users_ssh_config(
-    cluster: Kubefab, tmp_path: Path, other_port: int
-) -> None:
+def test_what_hosts_yml_leaves_out_is_taken_from_the_users_ssh_config(cluster: Kubefab, tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / ".ssh").mkdir(parents=True)
-    known = believed(tmp_path, *keys_at(other_port))
-    (home / ".ssh/config").write_text(
-        f"Host {address(WORKER)}\n  Port {other_port}\n"
-        f"Host 10.*\n  User root\n  IdentityFile {KEY}\n  UserKnownHostsFile {known}\n"
-    )
-    nothing = dict.fromkeys(("user", "key", "known_hosts"))
-    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh=nothing)
-    assert "nothing to do" in cluster("cluster.up", hosts=hosts, env={"HOME": home}).well().stdout
+    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh=dict.fromkeys(("user", "key", "known_hosts")))
+    with another_sshd(WORKER, tmp_path) as says:
+        (home / ".ssh/config").write_text(
+            f"Host {address(WORKER)}\n  Port {OTHER_PORT}\n"
+            f"Host 10.*\n  User root\n  IdentityFile {KEY}\n  UserKnownHostsFile {says['ssh']['known_hosts']}\n"
+        )
+        assert "nothing to do" in cluster("cluster.up", hosts=hosts, env={"HOME": home}).well().stdout
 
 
 def test_a_user_who_may_not_use_sudo_is_told(cluster: Kubefab, inv: Kubefab) -> None:

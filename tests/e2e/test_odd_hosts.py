@@ -1,0 +1,385 @@
+"""Hosts that are odd, as users' are: told before any change, or borne. Three minutes.
+
+The machines are shared: whoever makes one odd undoes it, whatever happens.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab.settings import KEY, KNOWN_HOSTS
+
+from .harness import (
+    MASTER,
+    WORKER,
+    Done,
+    Kubefab,
+    Words,
+    address,
+    another_sshd,
+    eventually,
+    hosts_file,
+    mended,
+    nodes,
+    on,
+    true_on,
+    untouched,
+)
+
+PAIR = (MASTER, WORKER)
+
+
+@contextmanager
+def odd(host: str, make: str, undo: str) -> Iterator[None]:
+    """A host is made odd, and is as before afterwards."""
+    try:
+        on(host, make)
+        yield
+    finally:
+        on(host, undo)
+
+
+# --- a worker that is out: what others left on it
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """What makes a worker odd, what undoes it, and the words that are to be told of it."""
+
+    make: str
+    undo: str
+    told: tuple[str, ...]
+
+
+SOURCE = "/etc/apt/sources.list.d/mine.sources"
+CTR = "/usr/local/bin/ctr"
+KEYS = "/etc/kubernetes/pki/ca.key"
+WEAVE = "/etc/cni/net.d/10-weave.conflist"
+ODDITIES = {
+    "a second source of the same packages": Oddity(
+        "printf 'Types: deb\\nURIs: http://10.250.0.1:8080/pkgs/core:/stable:/v1.37/deb/\\nSuites: /\\n"
+        f"Signed-By: /etc/apt/keyrings/mine.asc\\n' >{SOURCE}",
+        f"rm {SOURCE}",
+        (SOURCE,),
+    ),
+    "another tool's programs": Oddity(
+        f"printf '#!/bin/sh\\nexec /usr/bin/ctr --address /run/k3s/no.sock \"$@\"\\n' >{CTR}; chmod +x {CTR}",
+        f"rm {CTR}",
+        (CTR,),
+    ),
+    "what Cilium left": Oddity(
+        "ip link add cilium_vxlan type vxlan external dstport 8472; ip link set cilium_vxlan up",
+        "ip link delete cilium_vxlan",
+        ("cilium_vxlan", "ip link delete cilium_vxlan"),
+    ),
+    "a network of its own within the pod subnet": Oddity(
+        "ip link add e2e0 type dummy; ip addr add 10.244.77.1/24 dev e2e0; ip link set e2e0 up",
+        "ip link delete e2e0",
+        ("10.244.77.", "e2e0"),
+    ),
+    "its address on two interfaces": Oddity(
+        f"ip link add e2e1 type dummy; ip addr add {address(WORKER)}/32 dev e2e1; ip link set e2e1 up",
+        "ip link delete e2e1",
+        ("e2e1",),
+    ),
+    "another pod network": Oddity(
+        f"mkdir -p /etc/cni/net.d; echo '{{}}' >{WEAVE}",
+        f"rm {WEAVE}",
+        (WEAVE,),
+    ),
+    "a cluster's keys": Oddity(
+        f"mkdir -p /etc/kubernetes/pki; echo mine | tee {KEYS} >/etc/kubernetes/pki/ca.crt",
+        "rm -r /etc/kubernetes/pki",
+        ("/etc/kubernetes/pki",),
+    ),
+}
+LEFT = (
+    "apt-get -qq install -y nftables >&2; nft add table ip kube-proxy; nft add table ip mine; "
+    "ip link add kube-ipvs0 type dummy"
+)
+
+
+@dataclass(frozen=True)
+class Told:
+    restarted: Done
+    left: str
+    preflight: Done
+    up: Done
+    keys: str
+
+
+@pytest.fixture(scope="module")
+def told(inv: Kubefab) -> Told:
+    """A worker that is taken out, with what kube-proxy leaves in other modes; and then is odd in many ways at once."""
+    mended(inv)
+    on(WORKER, LEFT)
+    try:
+        restarted = inv("restart", "--host", WORKER, "--yes")
+        left = on(WORKER, "nft list tables; ip -o link")
+    finally:
+        on(WORKER, "nft delete table ip mine")
+    with ExitStack() as oddities:
+        for one in ODDITIES.values():
+            oddities.enter_context(odd(WORKER, one.make, one.undo))
+        with untouched(*PAIR):
+            preflight, up = inv("preflight"), inv("cluster.up")
+        return Told(restarted, left, preflight, up, on(WORKER, f"cat {KEYS}"))
+
+
+def test_a_restart_takes_what_kube_proxy_left_in_any_mode(told: Told) -> None:
+    assert "kube-ipvs0" in told.restarted.well().stdout
+    assert "kube-ipvs0" not in told.left
+    assert "table ip kube-proxy" not in told.left
+    assert "table ip mine" in told.left
+
+
+@pytest.mark.parametrize("kind", ODDITIES)
+def test_what_only_its_owner_can_judge_is_told_before_any_change(told: Told, kind: str) -> None:
+    for word in ODDITIES[kind].told:
+        assert word in told.preflight.badly().stderr
+        assert word in told.up.badly().stderr
+
+
+def test_keys_that_somebody_copied_to_a_worker_are_kept(told: Told) -> None:
+    assert told.keys == "mine\n"
+    assert f"inv restart --host {WORKER}" in told.up.stderr
+
+
+# --- a worker that joins, odd as it is
+
+GREETING = (
+    "echo 'Welcome to Debian'; echo held; echo '== system'; echo 'machine_id 0'; echo 'now 1'; "
+    "printf '\\033]0;title\\007'"
+)
+POLICY = "/etc/kubernetes/audit-policy.yaml"
+LATER = "/etc/sysctl.d/99-local.conf"
+FSTAB = "/e2e-swap.img none swap sw 0 0"
+SECOND = "172.31.9.11/24"
+# What is borne: what makes the worker so, and what undoes it.
+BORNE = (
+    ("rm -rf /opt/cni", "true"),
+    (f"mkdir -p /etc/kubernetes; echo mine >{POLICY}", f"rm {POLICY}"),
+    (f"echo net.ipv4.ip_forward=0 >{LATER}", f"rm {LATER}"),
+    (f"echo '{FSTAB}' >>/etc/fstab", "sed -i /e2e-swap/d /etc/fstab"),
+    (
+        # One shell: without its address nobody comes in.
+        f"ip addr del {address(WORKER)}/24 dev eth0; ip addr add {SECOND} dev eth0; "
+        f"ip addr add {address(WORKER)}/24 dev eth0; ip route add default via 10.250.0.1",
+        f"ip addr del {SECOND} dev eth0; ip addr show dev eth0 | grep -q {address(WORKER)} || "
+        f"ip addr add {address(WORKER)}/24 dev eth0; "
+        "ip route show default | grep -q . || ip route add default via 10.250.0.1",
+    ),
+)
+
+
+@contextmanager
+def greeting(*hosts: str) -> Iterator[None]:
+    """Whoever logs in there is greeted, in words that look like kubefab's own, and with no newline in the end."""
+    with ExitStack() as greeters:
+        for host in hosts:
+            make = f"cp -a /root/.bashrc /root/.e2e; cat - /root/.e2e >/root/.bashrc <<'END'\n{GREETING}\nEND\n"
+            greeters.enter_context(odd(host, make, "mv /root/.e2e /root/.bashrc"))
+        yield
+
+
+@dataclass(frozen=True)
+class Borne:
+    up: Done
+    again: Done
+    status: Done
+    images: Done
+    kubeconfig: Done
+    policy: str
+    fstab: str
+    forwards: str
+    announced: str
+
+
+@pytest.fixture(scope="module")
+def borne(inv: Kubefab, told: Told) -> Iterator[Borne]:
+    kubeadm = yaml.safe_load(inv.hosts.read_text())["cluster"]["kubeadm"]
+    kubeadm["KubeletConfiguration"]["failSwapOn"] = False
+    hosts = hosts_file(inv.state / "swapping.yml", *PAIR, cluster={"kubeadm": kubeadm})
+    with ExitStack() as oddities:
+        for make, undo in BORNE:
+            oddities.enter_context(odd(WORKER, make, undo))
+        with greeting(*PAIR):
+            up, again = (inv("cluster.up", hosts=hosts) for _ in range(2))
+            status, images = inv("cluster.status", "--json"), inv("images.list")
+            kubeconfig = inv("cluster.kubeconfig", "--output", str(inv.state / "greeted.conf"))
+        yield Borne(
+            up,
+            again,
+            status,
+            images,
+            kubeconfig,
+            on(WORKER, f"cat {POLICY}"),
+            on(WORKER, "cat /etc/fstab"),
+            on(WORKER, "systemctl restart systemd-sysctl; cat /proc/sys/net/ipv4/ip_forward"),
+            announced(),
+        )
+
+
+def announced() -> str:
+    """Where the other nodes' flannel sends what is for the worker's pods."""
+    return str(nodes()[WORKER]["metadata"]["annotations"]["flannel.alpha.coreos.com/public-ip"])
+
+
+def test_a_greeting_at_login_spoils_no_answer(borne: Borne) -> None:
+    borne.up.well()
+    assert "nothing to do" in borne.again.well().stdout
+    assert json.loads(borne.status.well().stdout)["healthy"] is True
+    assert not [line for line in borne.images.well().stdout.splitlines() if ":" not in line or "/" not in line]
+    borne.kubeconfig.well()
+
+
+def test_plugins_that_somebody_deleted_are_installed_again(borne: Borne) -> None:
+    assert true_on(WORKER, "test -x /opt/cni/bin/bridge && test -x /opt/cni/bin/portmap")
+
+
+def test_a_users_own_file_stays_where_it_is_as_its_host_joins(borne: Borne) -> None:
+    assert borne.policy == "mine\n"
+
+
+def test_a_setting_of_somebody_elses_does_not_win_at_boot(borne: Borne) -> None:
+    assert borne.forwards == "1\n"
+
+
+def test_swap_that_the_kubelet_is_to_bear_is_left_on(borne: Borne) -> None:
+    assert FSTAB in borne.fstab
+
+
+def test_flannel_announces_the_nodes_own_address_of_two(borne: Borne) -> None:
+    assert borne.announced == address(WORKER)
+
+
+# --- a node that is there
+
+
+def test_a_configuration_from_the_future_is_cured_once(cluster: Kubefab) -> None:
+    on(WORKER, "touch -d '+2 hours' /etc/containerd/config.toml")
+    cluster("cluster.up").well()
+    assert "nothing to do" in cluster("cluster.up").well().stdout
+
+
+def test_a_kubeconfig_that_works_is_left_as_its_user_has_it(cluster: Kubefab) -> None:
+    on(MASTER, "kubectl config set-context --current --namespace=kube-system")
+    try:
+        assert "nothing to do" in cluster("cluster.up").well().stdout
+        assert "kube-system" in on(MASTER, "kubectl config view --minify")
+    finally:
+        on(MASTER, "kubectl config set-context --current --namespace=default")
+
+
+KUBELET = "/var/lib/kubelet/config.yaml"
+FULL = r"""
+cp -a {0} /root/kubelet.yaml
+sed -i '/^eviction/d' {0}
+printf 'evictionHard: {{nodefs.available: "99%%"}}\nevictionPressureTransitionPeriod: 1s\n' >>{0}
+systemctl restart kubelet
+"""
+
+
+def test_a_disk_fuller_than_the_kubelet_bears_is_told(cluster: Kubefab) -> None:
+    with odd(WORKER, FULL.format(KUBELET), f"mv /root/kubelet.yaml {KUBELET}; systemctl restart kubelet"):
+        eventually(lambda: pressed(WORKER), 60, 1)
+        assert re.search(f"{WORKER}.*DiskPressure", cluster("cluster.status").badly().stdout)
+    eventually(lambda: not pressed(WORKER), 60, 1)
+
+
+def pressed(host: str) -> bool:
+    conditions = nodes()[host]["status"]["conditions"]
+    return any((one["type"], one["status"]) == ("DiskPressure", "True") for one in conditions)
+
+
+def test_without_procps_the_kernel_is_told_all_the_same(cluster: Kubefab) -> None:
+    with odd(WORKER, "mv /usr/sbin/sysctl /root/; echo 0 >/proc/sys/net/ipv4/ip_forward", "mv /root/sysctl /usr/sbin/"):
+        cluster("cluster.up").well()
+        assert on(WORKER, "cat /proc/sys/net/ipv4/ip_forward") == "1\n"
+
+
+# --- an sshd that is odd
+
+
+@pytest.mark.parametrize("task", ["preflight", "cluster.up"])
+def test_an_sshd_that_forbids_forwarding_is_told_before_any_change(cluster: Kubefab, tmp_path: Path, task: str) -> None:
+    with another_sshd(MASTER, tmp_path, "AllowTcpForwarding=no") as says, untouched(*PAIR):
+        said = cluster(task, hosts=hosts_file(tmp_path / "hosts.yml", *PAIR, **says)).badly().stderr
+    assert "AllowTcpForwarding" in said
+
+
+def test_what_could_not_be_asked_of_the_health_is_told(cluster: Kubefab, tmp_path: Path) -> None:
+    with another_sshd(MASTER, tmp_path, "AllowTcpForwarding=no") as says:
+        done = cluster("cluster.status", hosts=hosts_file(tmp_path / "hosts.yml", *PAIR, **says))
+    assert "AllowTcpForwarding" in done.said
+    assert "HTTPSConnectionPool" not in done.said
+
+
+def test_ciphers_that_kubefab_does_not_speak_are_named(cluster: Kubefab, tmp_path: Path) -> None:
+    with another_sshd(MASTER, tmp_path, "Ciphers=chacha20-poly1305@openssh.com") as says:
+        said = cluster("preflight", hosts=hosts_file(tmp_path / "hosts.yml", *PAIR, **says)).badly().stderr
+    assert "chacha20-poly1305@openssh.com" in said
+
+
+LOG_IN_AS = 'Please login as the user \\"debian\\" rather than the user \\"root\\".'
+
+
+def test_a_cloud_image_that_wants_another_user_is_quoted(cluster: Kubefab, tmp_path: Path) -> None:
+    forced = f"ForceCommand=echo '{LOG_IN_AS}';echo;sleep 2;exit 142"
+    with another_sshd(MASTER, tmp_path, forced) as says:
+        said = cluster("preflight", hosts=hosts_file(tmp_path / "hosts.yml", *PAIR, **says)).badly().stderr
+    assert 'Please login as the user "debian"' in said
+    assert "user:" in said
+
+
+def test_a_jump_host_that_refuses_is_named(cluster: Kubefab, tmp_path: Path) -> None:
+    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"jump": f"nobody@{address(WORKER)}"})
+    said = cluster("preflight", hosts=hosts).badly().stderr
+    assert f"nobody@{address(WORKER)}" in said
+
+
+# --- an ssh configuration that is odd
+
+
+def home(folder: Path, *lines: str, **files: str) -> Words:
+    """The environment of somebody whose ssh configuration has these lines for the lab."""
+    ssh = folder / "home/.ssh"
+    ssh.mkdir(parents=True, mode=0o700)
+    (ssh / "config").write_text("".join(f"{line}\n" for line in lines))
+    for name, text in files.items():
+        (ssh / name).write_text(text)
+    return {"HOME": ssh.parent}
+
+
+NOTHING_OF_SSH = dict.fromkeys(("user", "key", "known_hosts"))
+
+
+def test_a_proxy_jump_of_none_is_a_direct_way(cluster: Kubefab, tmp_path: Path) -> None:
+    lines = ("Host 10.250.0.*", "  ProxyJump none", "Host *", "  ProxyJump nobody@192.0.2.1")
+    cluster("preflight", env=home(tmp_path, *lines)).well()
+
+
+def test_an_identity_file_that_is_not_there_is_passed_over(cluster: Kubefab, tmp_path: Path) -> None:
+    lines = ("Host 10.250.0.*", "  IdentityFile ~/.ssh/not_there", f"  IdentityFile {KEY}")
+    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"key": None})
+    cluster("preflight", hosts=hosts, env=home(tmp_path, *lines)).well()
+
+
+def test_what_is_included_counts(cluster: Kubefab, tmp_path: Path) -> None:
+    lab = f"Host 10.250.0.*\n  User root\n  IdentityFile {KEY}\n  UserKnownHostsFile {KNOWN_HOSTS}\n"
+    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh=NOTHING_OF_SSH)
+    cluster("preflight", hosts=hosts, env=home(tmp_path, f"Include {tmp_path}/home/.ssh/lab", lab=lab)).well()
+
+
+def test_where_no_host_key_is_kept_the_cure_that_is_told_ends(cluster: Kubefab, tmp_path: Path) -> None:
+    lines = ("Host 10.250.0.*", "  StrictHostKeyChecking no", "  UserKnownHostsFile /dev/null")
+    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"known_hosts": None})
+    env = home(tmp_path, *lines)
+    said = cluster("preflight", hosts=hosts, env=env).badly().stderr
+    assert "cat >>/dev/null" not in said
