@@ -13,13 +13,13 @@ from lab.report import Report
 from lab.settings import MOST_MACHINES, SUITE, LabError
 
 
-def up(machines: int, stack: str) -> None:
+def up(machines: int, stack: str, everything: bool) -> None:
     known_stack(stack)
     if not 1 <= machines <= MOST_MACHINES:
         raise LabError(f"--machines must be from 1 to {MOST_MACHINES}")
     report = Report()
     with lock.held(report.say):
-        lab.up(report, machines, stack)
+        lab.up(report, machines, stack, everything)
     show(report, lab.status(), ("machines", "services"))
 
 

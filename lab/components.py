@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lab.parts import Job, Part
 from lab.settings import CACHE, CRI_DOCKERD, FLANNEL, HERE, KUBERNETES, LOCAL_PATH, METRICS_SERVER, ROOK, LabError
+from lab.toolchain import go
 
 CACHES = {"GOCACHE": str(CACHE / "go/build"), "GOMODCACHE": str(CACHE / "go/mod")}
 
@@ -110,10 +111,10 @@ COMPONENTS = [
 def build(component: Component, job: Job) -> None:
     """Go checks every module against go.sum, and keeps what is compiled if this is broken off."""
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {component.ldflags}"]
-    env = {**CACHES, "CGO_ENABLED": str(int(component.cgo)), "GOFLAGS": "-modcacherw"}
+    env = {**CACHES, "GOTOOLCHAIN": "local", "CGO_ENABLED": str(int(component.cgo)), "GOFLAGS": "-modcacherw"}
     fetched = ("mod", "download")
     built = ("build", *flags, "-o", f"{job.out}/", component.package)
-    job.run("go", *(built if component.package else fetched), cwd=component.folder, **env)
+    job.run(go(), *(built if component.package else fetched), cwd=component.folder, **env)
     for name, wanted in component.rename.items():
         (job.out / name).rename(job.out / wanted)
     for source, name in component.sources.items():
@@ -123,7 +124,7 @@ def build(component: Component, job: Job) -> None:
 
 def source_file(component: Component, source: str) -> Path:
     module, _, file = source.partition("//")
-    command = ["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]
+    command = [str(go()), "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]
     done = subprocess.run(
         command,
         cwd=component.folder,
@@ -153,6 +154,5 @@ PARTS = {component.name: part(component) for component in COMPONENTS}
 
 
 def forget_sources() -> None:
-    """Once every binary is kept, the gigabytes they were made from are of no more use."""
-    if all(part.cached for part in PARTS.values()):
-        shutil.rmtree(CACHE / "go", ignore_errors=True)
+    """Once all binaries that are wanted are kept, the gigabytes they were made from are of no more use."""
+    shutil.rmtree(CACHE / "go", ignore_errors=True)

@@ -6,6 +6,7 @@ import json
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ IMAGES = [
     # On the base for its `cp`, which the manifest calls.
     Image("flannel-io/flannel-cni-plugin", "v1.9.1-flannel3", {"flannel": ("flannel-cni", "flannel")}, base=True),
     Image("lab/tools", "1", base=True),
+]
+ADDONS = [
     Image(
         "metrics-server/metrics-server",
         f"v{METRICS_SERVER}",
@@ -182,17 +185,22 @@ def made_of(images: Sequence[Image], parts: Mapping[str, Part]) -> tuple[Part, .
     return (*(parts[name] for name in sorted({name for image in images for name, _ in image.files.values()})), BASE)
 
 
-def make(job: Job) -> None:
+def make(images: Sequence[Image], job: Job) -> None:
     check_wanted()
-    store_all(IMAGES, PARTS, job)
+    store_all(images, PARTS, job)
 
 
-PART = Part(
-    "images",
-    f"{len(IMAGES)} container images",
-    (Path(__file__),),
-    make,
-    seconds=10,
-    needs=made_of(IMAGES, PARTS),
-    gigabytes=1.2,
-)
+def part(name: str, images: Sequence[Image]) -> Part:
+    return Part(
+        name,
+        f"{len(images)} container images",
+        (Path(__file__),),
+        partial(make, images),
+        seconds=10,
+        needs=made_of(images, PARTS),
+        gigabytes=1.2,
+    )
+
+
+PART = part("images", IMAGES)
+ALL = part("all-images", [*IMAGES, *ADDONS])

@@ -9,36 +9,31 @@ from lab import (
     cgroups,
     components,
     computer,
-    distribution,
-    guide,
-    images,
     machines,
-    manifests,
     network,
-    packages,
     parts,
     powercut,
     requirements,
     services,
+    stacks,
     ways_in,
 )
 from lab.report import Report
 from lab.settings import LOGS, STATE, LabError, address, machine_names
 
-PARTS = [packages.PART, images.PART, manifests.PART, distribution.MACHINE, distribution.REGISTRY]
 STILL_WORKS = (
     "What still works here: every other task, on machines of your own (hosts.yml), and `make test` without the lab."
 )
 
 
-def prepare(report: Report, stack: str) -> None:
+def prepare(report: Report, stack: str, everything: bool = False) -> None:
     """The packages, the parts, the network, the services: all that machines need of this computer."""
     if lacking := requirements.missing():
         listed = "\n".join(f"  - {each}" for each in lacking)
         raise LabError(f"This computer cannot host the lab. It lacks:\n{listed}\n{STILL_WORKS}")
     powercut.tell_podman()
     requirements.install(report.say, LOGS / "apt.log")
-    wanted = [*PARTS, *(guide.PARTS if stack == "guide" else ())]
+    wanted = stacks.parts(stack, everything)
     with report.live:
         made = parts.make_missing(wanted, report)
     parts.touch(wanted)
@@ -55,9 +50,9 @@ def serve(report: Report) -> None:
         report.say(f"serving: {', '.join(started)}")
 
 
-def up(report: Report, count: int, stack: str) -> None:
+def up(report: Report, count: int, stack: str, everything: bool) -> None:
     """What runs stays as it is; what has died is switched on again; what is missing is made."""
-    prepare(report, stack)
+    prepare(report, stack, everything)
     serve(report)
     names = machine_names(count)
     found = machines.existing()
@@ -146,5 +141,5 @@ def status() -> dict[str, Any]:
             }
             for service in services.services()
         ],
-        "parts": [{"name": part.name, "cached": part.cached} for part in parts.everything([*PARTS, *guide.PARTS])],
+        "parts": [{"name": part.name, "cached": part.cached} for part in parts.everything(stacks.parts("guide", True))],
     }

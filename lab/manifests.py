@@ -2,6 +2,8 @@
 
 import hashlib
 import shutil
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from lab.components import PARTS, ROOK_FILES
@@ -27,6 +29,8 @@ MANIFESTS = {
         "kube-flannel.yml",
         "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5",
     ),
+}
+ADDONS = {
     f"{RAW}/rancher/local-path-provisioner/v{LOCAL_PATH}/deploy/local-path-storage.yaml": (
         "local-path",
         "local-path-storage.yaml",
@@ -42,10 +46,14 @@ COMPONENTS = f"github.com/kubernetes-sigs/metrics-server/releases/download/v{MET
 COMPONENTS_SHA256 = "1cec29a5267809306a2c6ec74a3e449abbb705b4a8beed0c8a1963910f72c79b"
 
 
-def make(job: Job) -> None:
+def make(manifests: Mapping[str, tuple[str, str, str]], job: Job) -> None:
     shutil.copytree(PUBLISHED, job.out, dirs_exist_ok=True)
-    for address, (component, name, sha256) in MANIFESTS.items():
+    for address, (component, name, sha256) in manifests.items():
         put(job, address, (PARTS[component].place / name).read_bytes(), sha256)
+
+
+def make_all(job: Job) -> None:
+    make(MANIFESTS | ADDONS, job)
     put(job, COMPONENTS, components(), COMPONENTS_SHA256)
 
 
@@ -64,12 +72,15 @@ def components() -> bytes:
     return f"{run(kubectl, 'kustomize', release)}\n".encode()
 
 
-PART = Part(
-    "manifests",
-    "upstream's manifests",
-    (Path(__file__), PUBLISHED),
-    make,
-    seconds=1,
-    needs=tuple(PARTS[name] for name in ("flannel", "kubernetes", "metrics-server", "local-path", "rook")),
-    gigabytes=0,
+def part(name: str, about: str, make: Callable[[Job], None], made_of: Sequence[str]) -> Part:
+    needs = tuple(PARTS[each] for each in made_of)
+    return Part(name, about, (Path(__file__), PUBLISHED), make, seconds=1, needs=needs, gigabytes=0)
+
+
+PART = part("manifests", "upstream's manifests", partial(make, MANIFESTS), ["flannel"])
+ALL = part(
+    "all-manifests",
+    "upstream's manifests, those of the add-ons too",
+    make_all,
+    ["flannel", "kubernetes", "metrics-server", "local-path", "rook"],
 )

@@ -157,18 +157,17 @@ def sign(job: Job, folder: Path) -> None:
 def archive(job: Job) -> None:
     """As its release has it: one folder with the binary in it."""
     file = job.out / cri_dockerd()
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir()
     folder = PARTS["cri-dockerd"].place
     job.run("tar", "-czf", file, "-C", folder, "--transform=s,^,cri-dockerd/,", "cri-dockerd")
 
 
 def cri_dockerd() -> str:
     """The archive's place below its releases."""
-    return f"cri-dockerd/v{CRI_DOCKERD}/cri-dockerd-{CRI_DOCKERD}.{architecture()}.tgz"
+    return f"v{CRI_DOCKERD}/cri-dockerd-{CRI_DOCKERD}.{architecture()}.tgz"
 
 
 def make(job: Job) -> None:
-    archive(job)
     make_repository(job, KUBERNETES, PARTS["kubernetes"].place)
 
 
@@ -215,5 +214,8 @@ PART = Part(
     (KEYS, FILES, Path(__file__)),
     make,
     seconds=10,
-    needs=(PARTS["kubernetes"], PARTS["cni"], PARTS["cri-dockerd"]),
+    needs=(PARTS["kubernetes"], PARTS["cni"]),
+)
+CRI_DOCKERD_PART = Part(
+    "cri-dockerd-archive", f"cri-dockerd {CRI_DOCKERD} as its release has it", (), archive, 1, (PARTS["cri-dockerd"],)
 )

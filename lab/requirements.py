@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lab import components
+from lab import stacks
+from lab.parts import everything, gigabytes
 from lab.settings import CACHE, LabError
 from lab.shell import attempt, run, run_logged
 
@@ -20,6 +21,7 @@ PROGRAMS = {
     "iptables": "iptables",
     "ip": "iproute2",
     "gcc": "gcc",
+    "go": "golang-go",
 }
 # file -> the Debian package that brings it
 FILES = {
@@ -27,7 +29,6 @@ FILES = {
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
 }
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_CHROOT": 18, "CAP_SYS_ADMIN": 21, "CAP_MKNOD": 27}
-GO = (1, 26)
 MEMORY_GIB = 3
 
 
@@ -75,16 +76,6 @@ def lacking_overlay() -> str | None:
     return "the overlay file system: this kernel has none"
 
 
-def lacking_go() -> str | None:
-    """Go has to be there only for what is not yet built."""
-    if all(part.cached for part in components.PARTS.values()):
-        return None
-    found = re.search(r"go(\d+)\.(\d+)", attempt("go", "version").stdout) if shutil.which("go") else None
-    if found and (int(found[1]), int(found[2])) >= GO:
-        return None
-    return f"Go {GO[0]}.{GO[1]} or newer on the PATH: Kubernetes is built from its Go modules"
-
-
 def lacking_memory() -> str | None:
     total = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     gib = int(total[1]) / 2**20 if total else 0
@@ -92,7 +83,7 @@ def lacking_memory() -> str | None:
 
 
 def lacking_disk() -> str | None:
-    wanted = sum(part.gigabytes for part in components.PARTS.values() if not part.cached) + 2
+    wanted = gigabytes(part for part in everything(stacks.BASIC) if not part.cached) + 2
     existing = next(path for path in (CACHE, *CACHE.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 1e9
     return None if free >= wanted else f"{wanted:.0f} GB of free space below {existing}: there are {free:.0f}"
@@ -105,7 +96,6 @@ CHECKS: tuple[Callable[[], str | None], ...] = (
     lacking_packages,
     lacking_forwarding,
     lacking_overlay,
-    lacking_go,
     lacking_memory,
     lacking_disk,
 )

@@ -27,10 +27,10 @@ http: {{addr: "{address}", secret: the lab's}}
 
 @dataclass(frozen=True)
 class Registry:
-    """Images of one stack, at a port of their own."""
+    """Images of one stack, at a port of their own; of several parts the first that is built."""
 
     name: str
-    images: Part
+    parts: Sequence[Part]
     port: int
 
     @property
@@ -41,14 +41,22 @@ class Registry:
     def config(self) -> Path:
         return STATE / f"{self.name}.yml"
 
-    def publish(self) -> None:
+    @property
+    def images(self) -> Part | None:
+        return first_built(*self.parts)
+
+    def publish(self, images: Part) -> None:
         place = STATE / self.name.replace("registry", "images")
-        point(place, self.images.place)
+        point(place, images.place)
         self.config.write_text(CONFIG.format(images=place, address=self.address))
 
 
-REGISTRY = Registry("registry", images.PART, 5000)
-GUIDES = Registry("guide-registry", guide.IMAGES_PART, 5001)
+def first_built(*parts: Part) -> Part | None:
+    return next((part for part in parts if part.cached), None)
+
+
+REGISTRY = Registry("registry", (images.ALL, images.PART), 5000)
+GUIDES = Registry("guide-registry", (guide.IMAGES_PART,), 5001)
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,7 @@ def services(wanted: Sequence[Registry] | None = None) -> list[Service]:
 
 def registries_wanted() -> list[Registry]:
     """The guide's once it is built, for whichever stack this command is."""
-    return [REGISTRY, *([GUIDES] if GUIDES.images.cached else [])]
+    return [REGISTRY, *([GUIDES] if GUIDES.images else [])]
 
 
 def processes() -> dict[int, list[str]]:
@@ -138,13 +146,16 @@ def point(link: Path, target: Path) -> None:
 
 def publish() -> None:
     """What is served now: a running service needs no restart for it."""
-    for registry in registries_wanted():
-        registry.publish()
-    if guide.PACKAGES_PART.cached:
-        point(WWW / "guide", guide.PACKAGES_PART.place)
-    point(WWW / "pkgs", packages.PART.place)
-    for folder in manifests.PART.place.iterdir():
-        point(WWW / folder.name, folder)
+    for registry in (REGISTRY, GUIDES):
+        if registry.images:
+            registry.publish(registry.images)
+    folders = {"guide": guide.PACKAGES_PART, "pkgs": packages.PART, "cri-dockerd": packages.CRI_DOCKERD_PART}
+    for name, part in folders.items():
+        if part.cached:
+            point(WWW / name, part.place)
+    if served := first_built(manifests.ALL, manifests.PART):
+        for folder in served.place.iterdir():
+            point(WWW / folder.name, folder)
 
 
 def start(service: Service) -> None:

@@ -20,10 +20,14 @@ def do(command: str, *args: Any) -> None:
 STACK = "guide: machines of Debian 12, with Kubernetes 1.20.2 to install on them"
 
 
-@task(auto_shortflags=False, help={"machines": "how many: manager, client, client2 …", "stack": STACK})
-def up(c: Context, machines: int = 2, stack: str = "") -> None:
+EVERYTHING = "also build what hosts.yml does not name: cri-dockerd for Docker, and the add-ons"
+UP = {"machines": "how many: manager, client, client2 …", "stack": STACK, "everything": EVERYTHING}
+
+
+@task(auto_shortflags=False, help=UP)
+def up(c: Context, machines: int = 2, stack: str = "", everything: bool = False) -> None:
     """Machines on this computer: build what is missing, start what is not running."""
-    do("up", machines, stack)
+    do("up", machines, stack, everything)
 
 
 @task(auto_shortflags=False, help={"host": "this one only", "stack": STACK})

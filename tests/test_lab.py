@@ -25,6 +25,8 @@ from lab import (
     requirements,
     services,
     settings,
+    stacks,
+    toolchain,
     ways_in,
 )
 from lab import lab as whole
@@ -149,16 +151,21 @@ def test_every_component_pins_every_byte(component: components.Component) -> Non
 
 
 def test_images_are_made_of_binaries_that_are_built() -> None:
-    used = {component for image in images.IMAGES for component, _ in image.files.values()}
+    used = {component for image in (*images.IMAGES, *images.ADDONS) for component, _ in image.files.values()}
     assert used <= set(components.PARTS)
-    assert used <= {part.name for part in images.PART.needs}
+    assert used <= {part.name for part in images.ALL.needs}
     assert {component for image in guide.IMAGES for component, _ in image.files.values()} <= set(guide.MADE_OF)
 
 
 def test_nothing_of_the_guides_stack_is_built_without_being_asked_for() -> None:
-    built = {part.name for part in parts.everything(whole.PARTS)}
+    built = {part.name for part in parts.everything(stacks.EVERYTHING)}
     assert not built & {part.name for part in guide.PARTS}
     assert not any(name.startswith("guide") for name in built)
+
+
+def test_a_cluster_without_docker_and_addons_wants_nothing_of_theirs_built() -> None:
+    built = {part.name for part in parts.everything(stacks.parts("", everything=False))}
+    assert not built & {"cri-dockerd", "metrics-server", "local-path", "rook", "stand-in"}
 
 
 def test_a_layer_depends_on_nothing_but_its_files(tmp_path: Path) -> None:
@@ -211,8 +218,48 @@ def test_the_fingerprint_is_the_keys() -> None:
 
 
 def test_manifests_come_from_components() -> None:
-    for component, name, _ in manifests.MANIFESTS.values():
+    for component, name, _ in (manifests.MANIFESTS | manifests.ADDONS).values():
         assert name in components.PARTS[component].make.args[0].sources.values()  # type: ignore[attr-defined]
+
+
+# Go
+
+
+def a_go(folder: Path, says: str) -> None:
+    """A computer whose Go says this."""
+    (folder / "go").write_text(f"#!/bin/sh\necho '{says}'\n")
+    (folder / "go").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("says", "is_fetched"), [("go version go1.26.0 x", False), ("go version go1.30 x", False), ("go1.19.8", True)]
+)
+def test_a_go_that_is_too_old_only_fetches_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, is_fetched: bool
+) -> None:
+    a_go(tmp_path, says)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(toolchain, "fetched", lambda: Path("/fetched/go"))
+    assert toolchain.go.__wrapped__() == (Path("/fetched/go") if is_fetched else tmp_path / "go")
+
+
+def test_a_go_that_is_not_what_it_was_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_go(tmp_path, json.dumps({"Dir": str(tmp_path), "Sum": "h1:other"}))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(settings.LabError, match="h1:other"):
+        toolchain.fetched()
+
+
+def test_a_go_that_is_fetched_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = [tmp_path / name for name in ("bin/go", "pkg/tool/linux/compile")]
+    for path in programs:
+        path.parent.mkdir(parents=True)
+        path.touch(mode=0o444)
+    arch = distribution.architecture()
+    a_go(tmp_path, json.dumps({"Dir": str(tmp_path), "Sum": toolchain.SUMS[arch]}))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert toolchain.fetched() == programs[0]
+    assert all(os.access(path, os.X_OK) for path in programs)
 
 
 # The computer's own package sources
@@ -354,7 +401,7 @@ def test_only_rules_of_the_lab_are_deleted() -> None:
 
 
 def test_one_command_at_a_time_and_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "NAME", f"{lock.NAME}-test")
+    monkeypatch.setattr(lock, "NAME", f"{lock.NAME}-{os.getpid()}")
     said: list[str] = []
     inside = threading.Event()
 

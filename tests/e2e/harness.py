@@ -279,7 +279,7 @@ def lab(*words: str) -> None:
 def power_on() -> None:
     """All machines run; what runs already stays as it is."""
     names = machine_names(MOST_MACHINES)
-    lab("lab.up", "--machines", str(max(names.index(name) for name in MACHINES) + 1))
+    lab("lab.up", "--everything", "--machines", str(max(names.index(name) for name in MACHINES) + 1))
 
 
 def fresh(*hosts: str, stack: str = "") -> None:

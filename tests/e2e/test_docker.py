@@ -39,7 +39,7 @@ from .harness import (
 )
 
 PAIR = (MASTER, WORKER)
-MIRROR = {"https://github.com/Mirantis/cri-dockerd/releases/download/": f"http://{GATEWAY}:8080/pkgs/cri-dockerd/"}
+MIRROR = {"https://github.com/Mirantis/cri-dockerd/releases/download/": f"http://{GATEWAY}:8080/cri-dockerd/"}
 TOOLS = f"{GATEWAY}:5000/lab/tools:1"
 ELSEWHERE = "elsewhere/tools:2"
 
@@ -53,7 +53,7 @@ class Story:
 
 
 def docker_hosts(path: Path, documents: Words, *names: str) -> Path:
-    sha256 = hashlib.sha256((WWW / "pkgs" / cri_dockerd()).read_bytes()).hexdigest()
+    sha256 = hashlib.sha256((WWW / "cri-dockerd" / cri_dockerd()).read_bytes()).hexdigest()
     cluster = {
         "runtime": "docker",
         "cri_dockerd": {"version": CRI_DOCKERD, "sha256": sha256},

@@ -1,0 +1,14 @@
+"""What is built: for the two machines of `make up`, for all that the tests try besides, and for the guide's stack."""
+
+from collections.abc import Sequence
+
+from lab import distribution, guide, images, manifests, packages
+from lab.parts import Part
+
+BASIC = (packages.PART, images.PART, manifests.PART, distribution.MACHINE, distribution.REGISTRY)
+# Docker's cri-dockerd and the add-ons.
+EVERYTHING = (*BASIC, packages.CRI_DOCKERD_PART, images.ALL, manifests.ALL)
+
+
+def parts(stack: str, everything: bool) -> Sequence[Part]:
+    return (*(EVERYTHING if everything else BASIC), *(guide.PARTS if stack == "guide" else ()))
