@@ -465,6 +465,7 @@ def mode(path: Path) -> int:
 # --- a change in the middle
 
 CHANGE = "/run/kubefab/change"  # locked by the change that is being made
+DPKG = "/usr/bin/dpkg .*--unpack"
 
 
 def catch(run: Running, host: str, condition: str, seconds: int = 180) -> None:

@@ -5,6 +5,7 @@ import random
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from lab.settings import KNOWN_HOSTS
 
 from .harness import (
     CHANGE,
+    DPKG,
     INV,
     MASTER,
     ROOT,
@@ -22,6 +24,7 @@ from .harness import (
     WORKER,
     Done,
     Kubefab,
+    Running,
     address,
     catch,
     cut_power,
@@ -101,6 +104,33 @@ def test_a_worker_marked_absent_is_left_out(down: Down) -> None:
 
 def test_a_worker_that_is_on_again_is_found_well(down: Down) -> None:
     down.back.well()
+
+
+# --- a run that falls silent
+
+
+@dataclass(frozen=True)
+class Silent:
+    run: Running
+    hosts: Path
+
+
+@pytest.fixture(scope="module")
+def silent(inv: Kubefab, down: Down) -> Iterator[Silent]:
+    """A run on the third machine, which has its lock, and of which nothing is heard any more."""
+    fresh(SPARE)
+    hosts = hosts_file(inv.state / "silent.yml", SPARE, cluster={"name": "other"})
+    with inv.started("install-docker", hosts=hosts) as run:
+        freeze(run, SPARE, DPKG)
+        run.is_told(signal.SIGSTOP)
+        thaw(SPARE, DPKG)
+        on(SPARE, f"timeout 60 flock {CHANGE} true")
+        yield Silent(run, hosts)
+
+
+def test_a_holder_that_is_silent_has_the_lock_for_some_time(silent: Silent, inv: Kubefab) -> None:
+    """The tests that follow let that time pass."""
+    assert f"process {silent.run.process.pid}" in inv("install-docker", hosts=silent.hosts).badly().stderr
 
 
 # --- whom to believe
@@ -307,3 +337,12 @@ def test_a_run_that_is_interrupted_by_its_user_says_what_happens_now(cluster: Ku
     cluster("cluster.up").well()
     assert ready_nodes() == set(PAIR)
     assert not true_on(WORKER, "test -e /etc/kubernetes/bootstrap-kubelet.conf")
+
+
+def test_a_lock_whose_holder_is_silent_is_free_again_and_the_holder_changes_nothing_more(
+    silent: Silent, inv: Kubefab
+) -> None:
+    eventually(lambda: not inv("install-docker", hosts=silent.hosts).status, 120, 5)
+    with untouched(SPARE):
+        silent.run.is_told(signal.SIGCONT)
+        assert "the lock was lost" in silent.run.ends(60).badly().stderr

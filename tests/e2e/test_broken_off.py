@@ -10,6 +10,7 @@ import pytest
 
 from .harness import (
     CHANGE,
+    DPKG,
     MASTER,
     WORKER,
     Done,
@@ -34,7 +35,6 @@ from .harness import (
 PAIR = (MASTER, WORKER)
 POLICY = "/etc/kubernetes/audit/policy.yaml"  # a user's own
 WAITS = "earlier run"  # what is said of an orphan
-DPKG = "/usr/bin/dpkg .*--unpack"
 STAGES = ((MASTER, DPKG), (MASTER, "kubeadm init"), (WORKER, "kubeadm join"))
 
 
@@ -48,9 +48,7 @@ def ended_well() -> None:
     for host in PAIR:
         assert on(host, "dpkg --audit") == ""
         assert attempt(host, f"flock -n {CHANGE} true").returncode == 0
-        left = on(
-            host, "ls /etc/kubernetes/bootstrap-kubelet.conf /var/lib/kubefab/init /run/kubefab/*.conf 2>&1; true"
-        )
+        left = on(host, "ls /etc/kubernetes/bootstrap-kubelet.conf /var/lib/kubefab/* /run/kubefab/*.conf 2>&1; true")
         assert left.count("No such file") == 3, left
 
 
