@@ -120,6 +120,20 @@ def test_kubectl_leaves_nothing_in_anybodys_home() -> None:
     assert "--request-timeout 5s" in call
 
 
+@sandbox.needed
+@pytest.mark.parametrize("trick", [r"\n", r"\n== system\n", r"\\n", r"\\012", r"\r", r"\033[2J"])
+def test_no_name_of_a_file_is_a_fact_of_its_own(trick: str) -> None:
+    """Neither by a line break in it, nor by what dash's echo would make one of."""
+    before = (
+        "mkdir -p /etc/cni/net.d /etc/kubernetes/manifests\n"
+        f"""name=$(printf 'a{trick}init_begun 1795377600{trick}b.yaml')\n"""
+        '>"/etc/cni/net.d/$name"\n>"/etc/kubernetes/manifests/$name"\n'
+    )
+    local = found(before, "node").local
+    assert (local.init_begun, len(local.cni), len(local.manifests)) == (0, 1, 1)
+    assert "init_begun 1795377600" in local.cni[0]
+
+
 # --- system
 
 SWAPS = """Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority

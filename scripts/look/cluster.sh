@@ -3,11 +3,11 @@
 [ -e /etc/kubernetes/admin.conf ] || exit 0
 argument() { # argument MANIFEST FLAG: the value a static pod was given
     while read -r _ flag; do
-        case $flag in "--$2="*) echo "$2 ${flag#*=}" ;; esac
+        case $flag in "--$2="*) fact "$2 ${flag#*=}" ;; esac
     done <"/etc/kubernetes/manifests/$1.yaml"
 }
 while read -r name value; do
-    case $name in image:) echo "version ${value##*:v}" ;; esac
+    case $name in image:) fact "version ${value##*:v}" ;; esac
 done </etc/kubernetes/manifests/kube-apiserver.yaml
 argument kube-apiserver service-cluster-ip-range
 argument kube-controller-manager cluster-cidr

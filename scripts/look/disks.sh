@@ -25,8 +25,8 @@ for path in /dev/disk/by-id/* /dev/disk/by-path/* /sys/class/block/*; do
     name=$(basename "$(readlink -f "$path")")
     case $name in ram* | zram* | sr* | fd*) continue ;; esac
     case $path in /sys/*) path=/dev/$name ;; esac
-    [ ! -b "$path" ] || echo "disk $path $(state "$name")"
+    [ ! -b "$path" ] || fact "disk $path $(state "$name")"
 done
 if [ -d /sys/module/rbd ] || [ -d /sys/bus/rbd ] || modprobe -n -q rbd; then
-    echo "rbd yes"
+    fact "rbd yes"
 fi

@@ -11,7 +11,7 @@ certificate() { # certificate FILE: the first one in it, without its armour; a k
             *) [ "$body" = none ] || body=$body$line ;;
         esac
     done <"$1"
-    echo "certificate $1 $body"
+    fact "certificate $1 $body"
 }
 for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt; do
     [ ! -e "$file" ] || certificate "$file"
@@ -25,13 +25,13 @@ for file in /etc/kubernetes/*.conf; do
             client-certificate-data: | client-certificate:) user=$value ;;
         esac
     done <"$file"
-    echo "conf $file $server $user"
+    fact "conf $file $server $user"
     case $user in /*) certificate "$user" ;; esac
 done
 for file in /etc/kubernetes/manifests/*.yaml; do
     [ -e "$file" ] || continue
     while read -r name value; do
-        case $name in image:) echo "static_pod $file $value" ;; esac
+        case $name in image:) fact "static_pod $file $value" ;; esac
     done <"$file"
 done
 
@@ -41,7 +41,7 @@ ask() {
 ask --namespace kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o jsonpath='{range .items[*]}token {.data.token-id} {.data.expiration} {.data.description}{"\n"}{end}'
 ask --namespace kube-public get configmap cluster-info -o jsonpath='{.data.kubeconfig}' | while read -r name value; do
     case $name in
-        server:) echo "info_server $value" ;;
-        certificate-authority-data:) echo "info_ca $value" ;;
+        server:) fact "info_server $value" ;;
+        certificate-authority-data:) fact "info_ca $value" ;;
     esac
 done

@@ -6,17 +6,17 @@ count() { # count FUNCTION: how many there are; one of which the runtime does no
     if found=$("$1" 2>&1); then
         containers=$((containers + $(printf '%s' "$found" | grep -c .)))
     else
-        echo "containers_untold $(printf '%s' "$found" | tail -n 1)"
+        fact "containers_untold $(printf '%s' "$found" | tail -n 1)"
     fi
 }
 containers=0
 ! runs_containerd || count in_containerd
 ! runs_docker || count in_docker
-echo "containers $containers"
-echo "shims $(shims | grep -c .)"
-echo "chains $({ iptables-save; ip6tables-save; } | grep -cE '^:(KUBE|FLANNEL|CNI)-')"
+fact "containers $containers"
+fact "shims $(shims | grep -c .)"
+fact "chains $({ iptables-save; ip6tables-save; } | grep -cE '^:(KUBE|FLANNEL|CNI)-')"
 tables | sed 's/^/table /'
-[ ! -e /sys/class/net/kube-ipvs0 ] || echo "table kube-ipvs0"
+[ ! -e /sys/class/net/kube-ipvs0 ] || fact "table kube-ipvs0"
 kubelets_mounts | sed 's/^/mount /'
 {
     own | sed 's|/[^/]*$||; s|^/etc/kubernetes/.*|/etc/kubernetes|'
@@ -29,6 +29,6 @@ foreign | grep -vxF -e "${set_aside:- }" | sed 's/^/foreign /'
 in_the_way | sed 's/^/in_the_way /'
 for link in /sys/class/net/*; do
     case ${link##*/} in
-        cilium_* | vxlan.calico | vxlan-v6.calico | weave | kube-bridge | antrea-gw0) echo "foreign ${link##*/}" ;;
+        cilium_* | vxlan.calico | vxlan-v6.calico | weave | kube-bridge | antrea-gw0) fact "foreign ${link##*/}" ;;
     esac
 done

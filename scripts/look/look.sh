@@ -3,6 +3,12 @@
 # usage: look.sh PART… -- PATH…      PATH: the files whose content and age are wanted
 # The other files of this folder travel in front of this one, each as a function look_PART.
 set -u
+fact() { # fact LINE: one, whatever is in it: a file's name may hold a line of its own
+    case $1 in
+        *[[:cntrl:]]*) printf '%s' "$1" | tr '[:cntrl:]' '?' && echo ;;
+        *) printf '%s\n' "$1" ;;
+    esac
+}
 # The login's own proxy would stand between kubectl and the API server.
 unset HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"

@@ -3,8 +3,8 @@
 conf() { # conf FILE: the server and the CA a kubeconfig trusts
     while read -r name value; do
         case $name in
-            server:) echo "$2_server $value" ;;
-            certificate-authority-data:) echo "$2_ca $value" ;;
+            server:) fact "$2_server $value" ;;
+            certificate-authority-data:) fact "$2_ca $value" ;;
         esac
     done <"/etc/kubernetes/$1"
 }
@@ -20,48 +20,48 @@ for file in /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/instance-config.
             *) continue ;;
         esac
         socket=${socket#\"}
-        echo "cri_socket ${socket%%[\" ]*}"
+        fact "cri_socket ${socket%%[\" ]*}"
     done <"$file"
 done
 for file in /etc/kubernetes/bootstrap-kubelet.conf /run/kubefab/discovery.conf; do
-    [ ! -e "$file" ] || echo "token_left yes"
+    [ ! -e "$file" ] || fact "token_left yes"
 done
 if [ -e /etc/kubernetes/pki/ca.crt ] && [ ! -e /etc/kubernetes/kubelet.conf ]; then
-    echo "pki_left yes"
+    fact "pki_left yes"
 fi
 begun() { # begun MARK FACT: since when, in seconds of the epoch; 1 where the mark does not say
     [ -e "/var/lib/kubefab/$1" ] || return 0
     since=
     read -r since <"/var/lib/kubefab/$1"
     case $since in '' | 0* | *[!0-9]* | ???????????*) since=1 ;; esac
-    echo "$2 $since"
+    fact "$2 $since"
 }
 begun init init_begun
 begun join join_begun
 begun tear-down tear_down_begun
-[ ! -d /var/lib/etcd/member ] || echo "etcd_data yes"
+[ ! -d /var/lib/etcd/member ] || fact "etcd_data yes"
 for manifest in /etc/kubernetes/manifests/*.yaml; do
-    [ ! -e "$manifest" ] || echo "manifest ${manifest##*/}"
+    [ ! -e "$manifest" ] || fact "manifest ${manifest##*/}"
 done
 for conf in /etc/cni/net.d/*; do
-    [ ! -e "$conf" ] || echo "cni ${conf##*/}"
+    [ ! -e "$conf" ] || fact "cni ${conf##*/}"
 done
 # flanneld writes it at each start, and no boot keeps it.
-[ ! -e /run/flannel/subnet.env ] || echo "flannel yes"
+[ ! -e /run/flannel/subnet.env ] || fact "flannel yes"
 for link in cni0 flannel.1; do
-    [ ! -e "/sys/class/net/$link" ] || echo "link $link"
+    [ ! -e "/sys/class/net/$link" ] || fact "link $link"
 done
 
 # ~/.kube/config of whoever came in over SSH, whether as root or by sudo
 user=${SUDO_USER:-root}
 home=$(getent passwd "$user" | cut -d: -f6)
 if cmp -s /etc/kubernetes/admin.conf "$home/.kube/config"; then
-    echo "kubeconfig same"
+    fact "kubeconfig same"
 elif [ -e "$home/.kube/config" ]; then
-    echo "kubeconfig other"
+    fact "kubeconfig other"
 fi
 
 ss -Hltnp | while read -r _ _ _ local _ process; do
     process=${process#*\"}
-    echo "port ${local##*:} ${process%%\"*}"
+    fact "port ${local##*:} ${process%%\"*}"
 done

@@ -11,7 +11,7 @@ inodes=$(stat -c %i /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/
 while read -r _ _ _ _ pid device _; do
     for inode in $inodes; do
         if [ "${device##*:}" = "$inode" ] && read -r name <"/proc/$pid/comm"; then
-            echo "apt_lock $name (process $pid)"
+            fact "apt_lock $name (process $pid)"
         fi
     done
 done </proc/locks

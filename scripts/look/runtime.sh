@@ -3,33 +3,33 @@
 # (crictl is not always to be had; ctr comes with containerd.)
 if [ -S /run/containerd/containerd.sock ]; then
     ctr --connect-timeout 2s plugins ls | while read -r _ id _ status; do
-        case $id in *cri*) echo "cri $status" ;; esac
+        case $id in *cri*) fact "cri $status" ;; esac
     done
     ctr --connect-timeout 2s -n k8s.io images ls -q | while IFS= read -r image; do
-        echo "image $image"
+        fact "image $image"
     done
 fi
 # A socket of systemd's would start what it belongs to.
 if [ -S /run/docker.sock ] && systemctl is-active --quiet docker; then
     if images=$(timeout 5 docker images --format '{{.Repository}}:{{.Tag}}' 2>&1); then
-        echo "docker ok"
+        fact "docker ok"
         for image in $images; do
-            echo "docker_image $image"
+            fact "docker_image $image"
         done
     else
-        echo "docker ${images##*
+        fact "docker ${images##*
 }"
     fi
 fi
 if [ -x /usr/local/bin/cri-dockerd ]; then
     /usr/local/bin/cri-dockerd --version | while read -r _ version _; do
-        echo "cri_dockerd $version"
+        fact "cri_dockerd $version"
     done
 fi
 # Without crictl: whatever speaks gRPC answers that it knows nothing of containerd's own API.
 if [ -S /run/cri-dockerd.sock ] && systemctl is-active --quiet cri-docker; then
     case $(ctr --connect-timeout 2s --address /run/cri-dockerd.sock version 2>&1) in
-        *"unknown service"*) echo "docker_cri ok" ;;
-        *) echo "docker_cri no answer" ;;
+        *"unknown service"*) fact "docker_cri ok" ;;
+        *) fact "docker_cri no answer" ;;
     esac
 fi

@@ -3,5 +3,5 @@
 TZ=UTC systemctl show --timestamp=us+utc \
     -p Id,ActiveState,UnitFileState,ActiveEnterTimestamp,Result \
     containerd.service docker.service cri-docker.service kubelet.service kubefab-images.service | while IFS= read -r line; do
-    echo "unit $line"
+    fact "unit $line"
 done
