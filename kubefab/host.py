@@ -2,31 +2,25 @@
 
 import re
 import shlex
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import paramiko
-
-from kubefab import facts, inventory
+from kubefab import facts, framing, inventory
 from kubefab.errors import Busy, HostError
+from kubefab.framing import Frame
+from kubefab.lock import Held, Lock, first_line
 from kubefab.log import Log
 from kubefab.programs import fed, look_program, script_text
-from kubefab.ssh import CONNECT_SECONDS, Answer, Link
+from kubefab.ssh import Answer, Link, taken, talking
 
 LOOK_SECONDS = 60
-LET_GO_SECONDS = 3
+CHANGE_SECONDS = 300  # without a word of it; a change that goes on says so every half minute
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
-
-
-@dataclass
-class Lock:
-    """A host's lock that is ours, until it is lost: nothing may be changed from then on."""
-
-    lost: bool = False
+TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]+")  # kubeadm's, and a ServiceAccount's
+SECRET = "(not shown: it may hold secrets)"  # noqa: S105
 
 
 @dataclass(frozen=True)
@@ -47,20 +41,36 @@ class Host:
         """The same host, for the change that this step makes; `tell` hears how far it is."""
         return replace(self, title=title, tell=tell)
 
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Whatever goes wrong within has gone wrong on this host."""
+        try:
+            yield
+        except HostError as error:
+            error.host = error.host or self.name
+            raise
+
     def look(self, parts: tuple[str, ...], paths: list[str]) -> dict[str, str]:
         """The parts of a look, in one round trip."""
         asked = time.time()
-        answer = self._run(look_program(), (*parts, "--", *paths), LOOK_SECONDS)
-        found = facts.sections(answer.output)
+        frame = Frame()
+        answer = self._run(look_program(), (*parts, "--", *paths), LOOK_SECONDS, frame)
+        found = framing.parts(answer.output, frame.mark)
         if missing := [part for part in parts if part not in found]:
-            said = answer.errors or answer.output
-            raise HostError(f"the look broke off before {missing[0]!r}", said, "is /bin/sh a POSIX shell there?")
+            said = self.shown(answer.errors or answer.output)
+            hint = "is there room for more processes there?"
+            raise HostError(f"the look broke off in {missing[0]!r}", said, hint, self.name)
         if "system" in found:
             found["system"] += f"\nasked {(asked + time.time()) / 2}"
         return found
 
-    def change(self, script: str, *args: str, payload: str = "", secret: bool = False) -> str:
-        """Makes a change that outlives the caller; HostError with its last lines where it fails."""
+    def change(self, script: str, *args: str, payload: str = "", secret: bool = False, about: str = "") -> str:
+        """Makes a change that outlives the caller; HostError with its last lines where it fails.
+
+        Of this machine there is one change at a time. A change of the cluster that is made by way of a master says
+        what it is `about` ("drain client"): it excludes another of the same subject, and nothing else. However
+        long it takes, `tell` hears of it every half minute.
+        """
         carried = "".join(
             f"{name}={shlex.quote(value)}\n"
             for name, value in (
@@ -68,8 +78,20 @@ class Host:
                 ("payload", b64encode(payload.encode()).decode()),
             )
         )
-        answer = self._run(carried + script_text("change.sh"), (self.title, *args), None)
+        frame = Frame()
+        words = (self.title, about, *args)
+        answer = self._run(carried + script_text("change.sh"), words, CHANGE_SECONDS, frame, self._news(frame, secret))
         return self._checked(answer, script, args, secret)
+
+    def _news(self, frame: Frame, secret: bool) -> Callable[[bytes], None]:
+        """Tells what change.sh says of a change that goes on."""
+        began = time.monotonic()
+
+        def told(line: str) -> None:
+            last = f", last said: {self.shown(line)}" if line and not secret else ""
+            self.tell(f"goes on for {time.monotonic() - began:.0f} s{last}")
+
+        return frame.news(told)
 
     def ask(
         self, script: str, *args: str, payload: str = "", secret: bool = False, seconds: float = LOOK_SECONDS
@@ -78,53 +100,53 @@ class Host:
         return self._checked(self._run(fed(script, payload), args, seconds), script, args, secret)
 
     @contextmanager
-    def lock(self, holder: str) -> Iterator["Lock"]:
-        """The one lock on a run, held as long as this process lives. Busy where another has it."""
-        command, stdin = self.link.sudo.wrap(self.link, shlex.join(["sh", "-s", "--", holder]), b"")
-        try:
-            channel = self.link.transport().open_session(timeout=CONNECT_SECONDS)
-            channel.settimeout(LOOK_SECONDS)
-            channel.exec_command(command)
-            channel.sendall(stdin + script_text("lock.sh").encode())
-            said = channel.makefile("r").readline().split(maxsplit=2)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise HostError(f"the lock cannot be taken: {error}") from error
-        if said[:1] != ["held"]:
-            channel.close()
-            raise Busy(_busy(said, self.name))
-        held, done = Lock(), threading.Event()
-        threading.Thread(target=_beat, args=(channel, done, held), daemon=True).start()
+    def lock(self, holder: str) -> Iterator[Lock]:
+        """The one lock on a run, held as long as this process is heard of there. Busy where another has it."""
+        with self.named():
+            held = self._lock(holder)
         try:
             yield held
         finally:
-            done.set()
-            # The next run, right after this one, shall find it free.
-            with suppress(OSError):
-                channel.shutdown_write()
-            channel.status_event.wait(LET_GO_SECONDS)
-            channel.close()
+            held.let_go()
 
-    def _run(self, program: str, args: tuple[str, ...], seconds: float | None) -> Answer:
-        command, stdin = self.link.sudo.wrap(self.link, shlex.join(["sh", "-s", "--", *args]), program.encode())
-        return self.link.execute(command, stdin, seconds)
+    def _lock(self, holder: str) -> Held:
+        frame = Frame()
+        command, stdin = self.link.sudo.wrap(
+            self.link, frame.command((holder,)), frame.program(script_text("lock.sh")), frame
+        )
+        channel = self.link.begin(command, LOOK_SECONDS)
+        with talking(LOOK_SECONDS):
+            taken(channel, stdin)
+            said = first_line(channel, frame).split(maxsplit=2)
+        if said[:1] == ["held"]:
+            return Held(channel)
+        channel.close()
+        raise Busy(_busy(said, self.name))
+
+    def _run(
+        self,
+        program: str,
+        args: tuple[str, ...],
+        seconds: float | None,
+        frame: Frame | None = None,
+        hear: Callable[[bytes], None] = lambda _: None,
+    ) -> Answer:
+        frame = frame or Frame()
+        with self.named():
+            command, stdin = self.link.sudo.wrap(self.link, frame.command(args), frame.program(program), frame)
+            return frame.answer(self.link.execute(command, stdin, seconds, hear))
+
+    def shown(self, text: str) -> str:
+        """What a program said, for people: no colour and no secret of ours in it."""
+        return self.link.sudo.scrub(TOKEN.sub("(a token)", COLOUR.sub("", text)))
 
     def _checked(self, answer: Answer, script: str, args: tuple[str, ...], secret: bool) -> str:
-        said = "(not shown: it may hold secrets)" if secret else COLOUR.sub("", answer.output + answer.errors)
+        said = self.shown(f"{SECRET}\n{answer.errors}" if secret else answer.output + answer.errors)
         command = shlex.join([f"scripts/{script}", *args])
         self.log.write(self.name, self.title, command, answer, said)
         if answer.status != 0:
-            raise HostError(f"{command} ended with exit status {answer.status}", said)
+            raise HostError(f"{command} ended with exit status {answer.status}", said, host=self.name)
         return answer.output
-
-
-def _beat(channel: paramiko.Channel, done: threading.Event, held: Lock) -> None:
-    """Tells scripts/lock.sh every 15 s that we are alive."""
-    while not done.wait(15):
-        try:
-            channel.sendall(b".")
-        except OSError:
-            held.lost = True
-            return
 
 
 def _busy(said: list[str], name: str) -> str:

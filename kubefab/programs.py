@@ -17,9 +17,12 @@ def script_text(name: str) -> str:
 
 @cache
 def look_program() -> str:
-    """All of scripts/look as one program: each file a function, so that nothing in it leaks into the next."""
+    """All of scripts/look as one program: each file a function, so that nothing in it leaks into the next.
+
+    Whatever its last command says, a part that comes to its end has the status 0.
+    """
     parts = [path for path in sorted((SCRIPTS / "look").glob("*.sh")) if path.stem != "look"]
-    functions = [f"look_{path.stem}() (\n{script_text(f'look/{path.name}')})\n" for path in parts]
+    functions = [f"look_{path.stem}() (\n{script_text(f'look/{path.name}')}exit 0\n)\n" for path in parts]
     return "".join(functions) + script_text("look/look.sh")
 
 

@@ -110,8 +110,8 @@ def show_status(c: Context, *health: Subject, as_json: bool) -> None:
         hosts = run.look("all")
         away = list(map(str, run.failures))
         problems = list(away)
-        changes = {host.name: run.cluster.facts(host).change.going_on for host in hosts}
-        problems += [f"{name}: a change is going on: {change.title}" for name, change in changes.items() if change]
+        changes = [(host.name, change) for host in hosts for change in run.cluster.facts(host).change.changes]
+        problems += [f"{name}: a change is going on: {change.title}" for name, change in changes]
         problems += _of_cluster(run, hosts, health)
     live = run.cluster.facts(run.cluster.master).cluster
     print((report.status_json if as_json else report.status_table)(run.cluster.inventory, live, problems))

@@ -5,10 +5,10 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import paramiko
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 CONNECT_SECONDS = 8
+BUSY_SECONDS = 60.0
 CHANNELS = 6  # sshd's MaxSessions is ten, and somebody may be logged in by hand
 
 
@@ -59,6 +60,11 @@ class Link:
             hint = "paramiko reads them, and does not know all that ssh knows: leave that out"
             raise HostError(f"the files in ~/.ssh cannot be used: {error}", hint=hint) from error
 
+    @property
+    def user(self) -> str:
+        """Who logs in."""
+        return str(self.connection.user)
+
     def _connection(self) -> Connection:
         ssh = self.wanted.ssh
         if ssh.key and not ssh.key.exists():
@@ -84,8 +90,9 @@ class Link:
         with self._opening:
             if not (self._over or self.connection.is_connected):
                 _open(self.connection, self.wanted.ssh)
+                assert self.connection.transport is not None
                 try:
-                    self.sudo.prepare(self)
+                    self.sudo.prepare(self, self.connection.transport)
                 except HostError:
                     self.connection.close()  # so that the next caller is told the same
                     raise
@@ -94,49 +101,69 @@ class Link:
         transport: paramiko.Transport = self.connection.transport
         return transport
 
-    def execute(self, command: str, stdin: bytes, seconds: float | None = None) -> Answer:
-        """Runs a command on a bare channel. `seconds` without a word from it are too many; None: never."""
-        transport = self.transport()
-        with self._channels:
-            return self.converse(transport, command, stdin, seconds)
+    def execute(
+        self, command: str, stdin: bytes, seconds: float | None = None, hear: Callable[[bytes], None] = lambda _: None
+    ) -> Answer:
+        """Runs a command on a bare channel; `hear` is given its output as it comes.
 
-    def converse(self, transport: paramiko.Transport, command: str, stdin: bytes, seconds: float | None) -> Answer:
-        self.trips += 1
-        began = time.time()
-        try:
-            channel = transport.open_session(timeout=CONNECT_SECONDS)
-            channel.settimeout(seconds)
-            channel.exec_command(command)
-            channel.sendall(stdin)
-            channel.shutdown_write()
-            output = channel.makefile("rb").read()
-            errors = channel.makefile_stderr("rb").read()
-            status = channel.recv_exit_status()
-        except TimeoutError as error:
-            raise HostError(f"said nothing for {seconds:.0f} s", hint="is the host overloaded?") from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            status, output, errors = -1, b"", str(error).encode()
-        if status == -1:
-            raise HostError(
-                "the connection was lost",
-                errors.decode(errors="replace"),
-                "what was begun there goes on by itself; run the same command again to go on from there",
-            )
-        return Answer(status, output.decode(errors="replace"), errors.decode(errors="replace"), began)
+        `seconds` without a word from it are too many; None: never.
+        """
+        with self.channel(command, seconds) as channel:
+            return self._conversation(channel, stdin, seconds, hear)
+
+    def converse(self, transport: paramiko.Transport, command: str, stdin: bytes, seconds: float) -> Answer:
+        """The same on a transport that is just being made ready."""
+        with talking(seconds), self._begun(transport, command, seconds) as channel:
+            return self._conversation(channel, stdin, seconds, lambda _: None)
 
     @contextmanager
-    def channel(self, command: str) -> Iterator[paramiko.Channel]:
-        """A command's bare channel, for what is too big for memory. HostError where the connection is lost."""
-        transport = self.transport()
-        with self._channels, ExitStack() as stack:
-            self.trips += 1
+    def channel(self, command: str, seconds: float | None) -> Iterator[paramiko.Channel]:
+        """A command's bare channel. HostError where there is none to be had; what goes wrong on it see `talking`."""
+        with self._channels, self.begin(command, seconds) as channel:
+            yield channel
+
+    def begin(self, command: str, seconds: float | None) -> paramiko.Channel:
+        """A command's channel, whatever others there are; `channel` is for what is over soon.
+
+        Tried again as long as nothing has begun: after a blip of the connection, and where the host is busy.
+        """
+        until, blips = time.monotonic() + BUSY_SECONDS, 0
+        while True:
+            transport = self.transport()
             try:
-                channel = transport.open_session(timeout=CONNECT_SECONDS)
-                stack.callback(channel.close)
-                channel.exec_command(command)
-                yield channel
+                return self._begun(transport, command, seconds)
             except (OSError, EOFError, paramiko.SSHException) as error:
-                raise HostError("the connection was lost", str(error), "run the same command again") from error
+                if transport.is_active():
+                    if time.monotonic() >= until:
+                        raise _too_busy(error) from error
+                    time.sleep(1)
+                elif blips:
+                    raise _lost(error) from error
+                blips += not transport.is_active()
+
+    def _begun(self, transport: paramiko.Transport, command: str, seconds: float | None) -> paramiko.Channel:
+        self.trips += 1
+        channel = transport.open_session(timeout=CONNECT_SECONDS)
+        channel.settimeout(seconds)
+        channel.exec_command(command)
+        return channel
+
+    def _conversation(
+        self, channel: paramiko.Channel, stdin: bytes, seconds: float | None, hear: Callable[[bytes], None]
+    ) -> Answer:
+        began = time.time()
+        said: list[bytes] = []
+        with talking(seconds, partial(_load, channel.get_transport())):
+            if taken(channel, stdin):
+                channel.shutdown_write()
+            while part := channel.recv(1 << 16):
+                said.append(part)
+                hear(part)
+            errors = channel.makefile_stderr("rb").read()
+            status = channel.recv_exit_status()
+        if status == -1:
+            raise _lost(errors.decode(errors="replace"), killed=channel.get_transport().is_active())
+        return Answer(status, b"".join(said).decode(errors="replace"), errors.decode(errors="replace"), began)
 
     @contextmanager
     def forward(self, port: int, remote_port: int) -> Iterator[None]:
@@ -149,8 +176,54 @@ class Link:
     def close(self) -> None:
         """For good: a thread that still works with this host goes no further."""
         self._over = True
+        self.sudo.give_up()
         if "connection" in self.__dict__:
             self.connection.close()
+
+
+@contextmanager
+def talking(seconds: float | None, load: Callable[[], str] = lambda: "") -> Iterator[None]:
+    """What goes wrong on a channel, as HostError: nothing said for so long, or the connection lost."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise HostError(f"said nothing for {seconds:.0f} s", hint=f"is the host overloaded?{load()}") from error
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise _lost(error) from error
+
+
+def taken(channel: paramiko.Channel, data: bytes) -> bool:
+    """Whether it was read. A login that ends at once, with a word why, takes no program: the word is wanted then."""
+    try:
+        channel.sendall(data)
+    except TimeoutError:
+        raise
+    except OSError:
+        if not channel.get_transport().is_active():
+            raise
+        return False
+    return True
+
+
+def _lost(error: object, killed: bool = False) -> HostError:
+    hint = "what was begun there goes on by itself; run the same command again to go on from there"
+    if killed:
+        return HostError("what ran there was killed from outside", str(error), "has it run out of memory?")
+    return HostError("the connection was lost", str(error), hint)
+
+
+def _too_busy(error: object) -> HostError:
+    what = f"is too busy to take a command: tried for {BUSY_SECONDS:.0f} s"
+    return HostError(what, str(error), "is the host overloaded? nothing was begun there; run the same command again")
+
+
+def _load(transport: paramiko.Transport) -> str:
+    """The load of a host that says nothing, where it says at least that."""
+    with suppress(OSError, EOFError, paramiko.SSHException), transport.open_session(timeout=CONNECT_SECONDS) as channel:
+        channel.settimeout(CONNECT_SECONDS)
+        channel.exec_command("cat /proc/loadavg")
+        return f" its load of the last minute: {channel.recv(200).decode(errors='replace').split()[0]}"
+    return ""
 
 
 _FAILED = (OSError, EOFError, paramiko.SSHException)

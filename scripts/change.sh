@@ -1,28 +1,41 @@
 # shellcheck shell=sh disable=SC2154  # $program and $payload are set by kubefab/host.py, in front of this text
 # Makes one change so that it survives its caller: should the connection be lost, it runs on to its end,
 # and /run/kubefab/change, locked for as long, tells the next run that it does.
-# usage: change.sh TITLE ARG…    $program: the script's text; $payload: its standard input, in base64
+# usage: change.sh TITLE ABOUT ARG…    $program: the script's text; $payload: its standard input, in base64
+# ABOUT is empty for a change of this machine, of which there is one at a time. A change of the cluster that is made
+# by way of this machine says what it is about: "drain client" excludes another drain of client and nothing else.
+# $mark begins the lines that tell, every half minute, what the change said last.
 main() {
     set -eu
     export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     umask 022
+    title=$1 about=$2 file=/run/kubefab/change
+    shift 2
     [ -d /run/kubefab ] || mkdir -m 0700 /run/kubefab
-    exec 9>>/run/kubefab/change
+    if [ -n "$about" ]; then
+        file=/run/kubefab/about-$(printf '%s' "$about" | sha256sum | head -c 16)
+    fi
+    exec 9>>"$file"
     # A look that tries the lock has it for a moment.
     if ! flock -w 2 9; then
-        echo "another change is under way here: $(cat /run/kubefab/change)"
+        echo "another change is under way here: $(cut -d '|' -f 2- "$file")"
         exit 75
     fi
-    echo "$(date +%s) $1" >/run/kubefab/change
-    shift
+    echo "$(date +%s) $about|$title" >"$file"
     # All of its input is there before it starts: a pipe would break off with the caller, and leave it a part.
-    (umask 077 && printf '%s' "$payload" | base64 -d >/run/kubefab/payload)
-    exec 8</run/kubefab/payload
-    rm /run/kubefab/payload
-    setsid -w sh -c "$program" kubefab "$@" <&8 >/run/kubefab/change.log 2>&1 &
+    (umask 077 && printf '%s' "$payload" | base64 -d >"$file.input")
+    exec 8<"$file.input"
+    rm "$file.input"
+    setsid -w sh -c "$program" kubefab "$@" <&8 >"$file.log" 2>&1 &
+    change=$!
+    while sleep "${beat:-30}" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+        echo "${mark:-} $(tail -n 1 "$file.log")"
+    done 8<&- 9>&- &
+    teller=$!
     status=0
-    wait $! || status=$?
-    cat /run/kubefab/change.log
+    wait $change || status=$?
+    kill $teller
+    cat "$file.log"
     exit "$status"
 }
 main "$@"

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Holds a lock for as long as its caller sends a byte at least every 90 seconds: a caller that dies, or
 # whose cable is pulled, lets go of it.
-# usage: lock.sh HOLDER    prints "held", or "busy SECONDS HOLDER" of whoever has it
+# usage: lock.sh HOLDER [SECONDS]    prints "held", then "heard" for each byte; or "busy SINCE HOLDER" of whoever has it
 main() {
     set -eu
     [ -d /run/kubefab ] || mkdir -m 0700 /run/kubefab
@@ -13,6 +13,10 @@ main() {
     fi
     echo "$(date +%s) $1" >/run/kubefab/run
     echo held
-    while beat=$(timeout 90 head -c 1) && [ -n "$beat" ]; do :; done
+    while beat=$(timeout "${2:-90}" head -c 1) && [ -n "$beat" ]; do
+        echo heard
+    done
 }
 main "$@"
+# The shell would go on reading its program, with the lock in its hand.
+exit

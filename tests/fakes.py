@@ -9,8 +9,9 @@ from pathlib import Path
 
 from kubefab.cluster import Cluster
 from kubefab.errors import Busy
-from kubefab.host import LOOK_SECONDS, Host, Lock
+from kubefab.host import LOOK_SECONDS, Host
 from kubefab.inventory import Inventory, parse
+from kubefab.lock import Lock
 from kubefab.log import Log
 from kubefab.step import Step
 
@@ -61,7 +62,7 @@ class FakeHost(Host):
         self.world.on_look()
         return {part: self.world.parts.get(part, "") for part in parts}
 
-    def change(self, script: str, *args: str, payload: str = "", secret: bool = False) -> str:
+    def change(self, script: str, *args: str, payload: str = "", secret: bool = False, about: str = "") -> str:
         self.world.ran.append(" ".join((script, *args)))
         self.world.payloads[script] = payload
         return ""

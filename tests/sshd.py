@@ -31,6 +31,7 @@ class Sshd:
     commands: list[str] = field(default_factory=list)
     stdin: list[bytes] = field(default_factory=list)
     drop: bool = False  # hang up in the middle of a command
+    greeting: str = ""  # what the login shell runs before each command
 
     @property
     def known_hosts(self) -> Path:
@@ -82,7 +83,7 @@ class _Server(paramiko.ServerInterface):
             return
         environment = {**os.environ, "PATH": f"{self.sshd.folder}:{os.environ['PATH']}"}
         pipes = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, "bufsize": 0}
-        with subprocess.Popen(["sh", "-c", command], env=environment, **pipes) as program:  # type: ignore[call-overload]
+        with subprocess.Popen(["sh", "-c", f"{self.sshd.greeting}\n{command}"], env=environment, **pipes) as program:  # type: ignore[call-overload]
             feeding = threading.Thread(target=self.feed, args=(channel, program), daemon=True)
             feeding.start()
             assert program.stdout

@@ -9,14 +9,12 @@ import pytest
 from kubefab.programs import SCRIPTS, look_program, script_text
 from tests import sandbox
 
-GOES_ON = "flock -n /run/kubefab/change true && echo free || echo held\n"
 
-
-def sent(program: str, payload: str = "", title: str = "swap is off") -> str:
+def sent(program: str, payload: str = "", title: str = "swap is off", about: str = "") -> str:
     """A command that makes a change as Host.change sends it, with this program instead of one of ours."""
     text = f"program={shlex.quote(program)}\npayload={b64encode(payload.encode()).decode()}\n{script_text('change.sh')}"
     path = f"/mnt/{title.replace(' ', '-')}"
-    return f"{sandbox.file(path, text)}sh -s -- '{title}' one 'two words' <{path}"
+    return f"{sandbox.file(path, text)}sh -s -- '{title}' '{about}' one 'two words' <{path}"
 
 
 def change(program: str, payload: str = "", then: str = "") -> list[str]:
@@ -45,29 +43,65 @@ def test_a_changes_words_and_its_exit_status_are_passed_on() -> None:
 def test_a_change_is_told_while_it_goes_on_and_no_longer() -> None:
     look = sandbox.file("/mnt/look", look_program())
     lines = sandbox.run(f"{look}{sent('sh /mnt/look change --')}\nsh /mnt/look change --").splitlines()
-    assert [line.split()[0] for line in lines] == ["==", "change", "=="]
-    assert lines[1].split(maxsplit=2)[2] == "swap is off"
+    assert [line.split()[0] for line in lines] == ["==", "change", "end", "==", "end"]
+    assert lines[1].split(maxsplit=2)[2] == "|swap is off"
+
+
+@sandbox.needed
+def test_every_change_that_goes_on_is_told_with_what_it_is_about() -> None:
+    look = sandbox.file("/mnt/look", look_program())
+    drain = sent("sleep 0.1; sh /mnt/look change --", title="a", about="drain client")
+    lines = sandbox.run(f"{look}{sent('sleep 30')} >/mnt/first &\n{until('[ -s /run/kubefab/change ]')}{drain}")
+    told = [line.split(maxsplit=2)[2] for line in lines.splitlines() if line.startswith("change")]
+    assert told == ["|swap is off", "drain client|a"]
 
 
 @sandbox.needed
 def test_a_second_change_is_refused_while_the_first_goes_on() -> None:
     first = f"{sent('echo begun; sleep 30')} >/mnt/first &\n{BEGUN}"
     ended = sandbox.run(f"{first}status=0\n{sent('echo no', title='other')} || status=$?\necho status $status")
-    assert re.fullmatch(r"another change is under way here: \d+ swap is off\nstatus 75\n", ended)
-
-
-def killed(program: str, payload: str, signal: str) -> str:
-    """What the change leaves in /run/end, though its caller is killed as soon as it has begun."""
-    waiting = f"echo begun; while [ ! -e /mnt/go ]; do sleep 0.01; done; {program} >/run/end"
-    called = sent(waiting, payload).replace("\nsh -s", "\nsetsid sh -s") + " >/mnt/first 2>&1 &\ncaller=$!\n"
-    kill = f"{BEGUN}kill -{signal} -$caller\nwait $caller || true\n{GOES_ON}touch /mnt/go\n"
-    return sandbox.run(f"{called}{kill}{until('flock -n /run/kubefab/change true')}cat /run/end")
+    assert re.fullmatch(r"another change is under way here: swap is off\nstatus 75\n", ended)
 
 
 @sandbox.needed
+@pytest.mark.parametrize(
+    ("about", "said"),
+    [("drain client", "another change is under way here: swap is off\nstatus 75"), ("drain other", "no\nstatus 0")],
+)
+def test_a_change_of_the_cluster_excludes_those_of_its_own_subject_alone(about: str, said: str) -> None:
+    first = f"{sent('echo begun; sleep 30', about='drain client')} >/mnt/first &\n"
+    begun = until("grep -q begun /run/kubefab/about-*.log")
+    second = f"status=0\n{sent('echo no', title='other', about=about)} || status=$?\necho status $status"
+    assert sandbox.run(first + begun + second) == f"{said}\n"
+
+
+@sandbox.needed
+def test_a_long_change_says_from_time_to_time_what_it_said_last() -> None:
+    program = "echo reading lists; sleep 0.3; echo done"
+    lines = sandbox.run(f"export beat=0.1 mark=MARK\n{sent(program)}").splitlines()
+    assert lines[0] == "MARK reading lists"
+    assert [line for line in lines if not line.startswith("MARK")] == ["reading lists", "done"]
+
+
+def killed(program: str, payload: str, signal: str, about: str = "") -> str:
+    """What the change leaves in /run/end, though its caller is killed as soon as it has begun."""
+    file = "/run/kubefab/about-????????????????" if about else "/run/kubefab/change"
+    free = f"flock -n {file} true"
+    waiting = f"echo begun; while [ ! -e /mnt/go ]; do sleep 0.01; done; {program} >/run/end"
+    called = (
+        sent(waiting, payload, about=about).replace("\nsh -s", "\nsetsid sh -s") + " >/mnt/first 2>&1 &\ncaller=$!\n"
+    )
+    begun = until(f"grep -q begun {file}.log")
+    goes_on = f"{free} && echo free || echo held\n"
+    kill = f"{begun}kill -{signal} -$caller\nwait $caller || true\n{goes_on}touch /mnt/go\n"
+    return sandbox.run(f"{called}{kill}{until(free)}cat /run/end")
+
+
+@sandbox.needed
+@pytest.mark.parametrize("about", ["", "drain client"])
 @pytest.mark.parametrize("signal", ["KILL", "HUP", "TERM"])
-def test_a_change_survives_its_caller(signal: str) -> None:
-    assert killed("echo done", "", signal) == "held\ndone\n"
+def test_a_change_survives_its_caller(signal: str, about: str) -> None:
+    assert killed("echo done", "", signal, about) == "held\ndone\n"
 
 
 @sandbox.needed
@@ -90,11 +124,11 @@ def test_nobody_else_reads_what_a_change_says() -> None:
     assert mode == "700"
 
 
-def locked(then: str) -> str:
+def locked(then: str, seconds: float = 90) -> str:
     """The lock is held by one who hears what is written to file 7; `take` tries to have it too."""
-    holder = f"({{ cat {SCRIPTS}/lock.sh; cat /mnt/beats; }} | sh -s -- 'me@desk, process 7') >/mnt/said &\n"
+    program = f"({{ cat {SCRIPTS}/lock.sh; cat /mnt/beats; }} | sh -s -- 'me@desk, process 7' {seconds}) >/mnt/said &\n"
     take = f"take() {{ sh -s -- 'other' <{SCRIPTS}/lock.sh; }}\n"
-    return sandbox.run(f"mkfifo /mnt/beats\n{holder}exec 7>/mnt/beats\n{until('grep -q held /mnt/said')}{take}{then}")
+    return sandbox.run(f"mkfifo /mnt/beats\n{program}exec 7>/mnt/beats\n{until('grep -q held /mnt/said')}{take}{then}")
 
 
 @sandbox.needed
@@ -104,9 +138,22 @@ def test_a_lock_is_refused_to_all_others_and_names_its_holder() -> None:
 
 @sandbox.needed
 def test_a_lock_goes_with_its_holders_standard_input() -> None:
-    assert locked(f"exec 7>&-\n{until('flock -n /run/kubefab/run true')}take </dev/null") == "held\n"
+    assert locked(f"exec 7>&-\n{until('flock -n /run/kubefab/run true')}take </dev/null").startswith("held\n")
 
 
 @sandbox.needed
 def test_a_lock_is_held_as_long_as_its_holder_is_heard_of() -> None:
-    assert locked("printf .. >&7\nflock -n /run/kubefab/run true && echo free || echo held") == "held\n"
+    beats = "for beat in 1 2 3 4 5; do printf . >&7; sleep 0.2; done\n"
+    assert locked(f"{beats}flock -n /run/kubefab/run true && echo free || echo held", 0.6) == "held\n"
+
+
+@sandbox.needed
+def test_a_lock_whose_holder_is_silent_is_free_again_though_nobody_hung_up() -> None:
+    assert locked(f"sleep 0.4\n{until('flock -n /run/kubefab/run true')}echo free", 0.2) == "free\n"
+
+
+@sandbox.needed
+def test_a_holder_is_told_that_it_was_heard() -> None:
+    assert (
+        locked(f"printf .. >&7\n{until('[ $(grep -c heard /mnt/said) = 2 ]')}cat /mnt/said") == "held\nheard\nheard\n"
+    )

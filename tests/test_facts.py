@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubefab import facts
+from kubefab import facts, framing
 from kubefab.errors import HostError, NotAsked
 from kubefab.facts import Ceph, Change, ClusterFacts, Facts, Node, Package, Unit, Volume, Workload, parse, parse_cluster
 from kubefab.facts.change import Work
@@ -110,7 +110,7 @@ MASTER = known(
     tokens={"YWJjZGVm": "MjAyNg== a3ViZWZhYg=="},
     info_server="https://lab.kubefab.internal:6443",
     info_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYQ=="),
-    going_on=Change("the control plane is there", 1795377600),
+    changes=(Change("the control plane is there", 1795377600),),
     states={"/dev/sdb": "empty", "/dev/sda": "partitions"},
     rbd=True,
     applied=Ceph("1.20.6 cluster-test manager=/dev/sdb", "Ready", "HEALTH_OK", "Cluster created successfully"),
@@ -140,7 +140,7 @@ LIVE = ClusterFacts(
 
 @cache
 def captured(name: str) -> dict[str, str]:
-    return facts.sections((CAPTURED / f"look-{name}.txt").read_text())
+    return framing.parts((CAPTURED / f"look-{name}.txt").read_text())
 
 
 def test_every_field_of_a_master_with_a_running_cluster() -> None:

@@ -1,17 +1,27 @@
 """Looks, changes, questions and locks, against a server in a thread."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kubefab import host as hosts
-from kubefab.errors import HostError, KubefabError
+from kubefab.errors import Busy, HostError
 from kubefab.host import Host
 from kubefab.programs import look_program, script_text
 from kubefab.ssh import Answer, Link
 from tests.sshd import Sshd
+
+# Stands before sh, and lets our program say its mark as it would.
+SH = '[ "$1" != -c ] || exec /bin/sh "$@"; IFS= read -r begin; eval "$begin"; '
+GREETINGS = [
+    "echo held",
+    "echo == system; echo hostname of the login",
+    "printf half",
+    "printf 'half\\n%s\\nend' x; echo no >&2",
+]
 
 
 def recording(host: Host, answer: Answer) -> tuple[Host, list[tuple[str, str]]]:
@@ -19,9 +29,17 @@ def recording(host: Host, answer: Answer) -> tuple[Host, list[tuple[str, str]]]:
     asked: list[tuple[str, str]] = []
 
     class Recording(Link):
-        def execute(self, command: str, stdin: bytes, seconds: float | None = None) -> Answer:
-            asked.append((command, stdin.decode()))
-            return answer
+        def execute(
+            self,
+            command: str,
+            stdin: bytes,
+            seconds: float | None = None,
+            hear: Callable[[bytes], None] = lambda _: None,
+        ) -> Answer:
+            begin, _, program = stdin.decode().partition("\n")
+            asked.append((command, program))
+            mark = begin[len("mark=") :].partition(";")[0]
+            return replace(answer, output=f"\n{mark}\n{answer.output.replace('MARK', mark)}")
 
     link = Recording(host.wanted, host.link.sudo)
     vars(link)["connection"] = host.link.connection
@@ -34,7 +52,7 @@ def said(output: str, status: int = 0) -> Answer:
 
 
 def test_a_look_is_one_round_trip_for_all_its_parts(host: Host) -> None:
-    there, asked = recording(host, said("== system\nhostname a\n== node"))
+    there, asked = recording(host, said("== MARK system\nhostname a\nend MARK system\n== MARK node\nend MARK node\n"))
     found = there.look(("system", "node"), ["/etc/a b"])
     assert found["node"] == ""
     assert found["system"].startswith("hostname a\nasked ")
@@ -43,18 +61,46 @@ def test_a_look_is_one_round_trip_for_all_its_parts(host: Host) -> None:
     assert program == look_program()
 
 
-def test_a_look_that_broke_off_is_no_look(host: Host) -> None:
-    there, _ = recording(host, said("== system\nhostname a"))
-    with pytest.raises(HostError, match="the look broke off before 'node'") as broken:
+@pytest.mark.parametrize("cut", ["== MARK system\nhostname a", "== MARK system\nhostname a\nend MARK node\n", ""])
+def test_a_part_of_a_look_without_its_end_is_no_look(host: Host, cut: str) -> None:
+    there, _ = recording(host, said(f"== MARK node\nend MARK node\n{cut}"))
+    with pytest.raises(HostError, match="the look broke off in 'system'") as broken:
         there.look(("system", "node"), [])
-    assert broken.value.lines == "== system\nhostname a"
+    assert broken.value.host == "manager"
+
+
+@pytest.mark.parametrize("greeting", GREETINGS)
+def test_what_a_login_prints_is_no_part_of_an_answer(host: Host, server: Sshd, greeting: str) -> None:
+    server.greeting = greeting
+    server.stub("kubectl", "echo yes; echo oh >&2")
+    assert host.ask("kubectl.sh") == "yes\n"
+    found = host.look(("change", "system"), [])
+    assert set(found) == {"change", "system"}
+    assert "of the login" not in found["system"]
+
+
+@pytest.mark.parametrize("greeting", GREETINGS)
+def test_what_a_login_prints_is_no_lock(host: Host, server: Sshd, greeting: str) -> None:
+    server.greeting = greeting
+    server.stub("sh", f'{SH} echo "busy 1795377600 eve@desk, process 7"')
+    with pytest.raises(Busy, match="another run is under way: eve@desk"), host.lock("me"):
+        pytest.fail("held")
+
+
+def test_a_login_that_runs_nothing_of_ours_is_told_by_what_it_says(host: Host, server: Sshd) -> None:
+    server.greeting = "echo Please login as the user debian; exit"
+    with pytest.raises(HostError, match="its login does not run what it is told to") as told:
+        host.look(("system",), [])
+    assert told.value.lines == "Please login as the user debian\n"
+    with pytest.raises(HostError, match="its login does not run"), host.lock("me"):
+        pytest.fail("held")
 
 
 def test_a_change_names_its_step_and_carries_its_script_and_payload(host: Host) -> None:
     there, asked = recording(host, said("done"))
     assert there.change("load-modules.sh", "overlay", payload="it's") == "done"
     ((command, program),) = asked
-    assert command == "sh -s -- 'swap is off' overlay"
+    assert command == "sh -s -- 'swap is off' '' overlay"
     script = shlex.quote(script_text("load-modules.sh"))
     assert program == f"program={script}\npayload=aXQncw==\n{script_text('change.sh')}"
 
@@ -85,13 +131,23 @@ def test_a_script_that_failed_is_told_with_its_last_words(host: Host) -> None:
         there.change("load-modules.sh", "over lay")
     assert failed.value.what == "scripts/load-modules.sh 'over lay' ended with exit status 1"
     assert failed.value.lines == "no such module\n"
+    assert failed.value.host == "manager"
 
 
-def test_a_secret_that_failed_is_not_told(host: Host) -> None:
-    there, _ = recording(host, said("hunter2", status=1))
+def test_a_secret_that_failed_is_told_by_its_errors_alone_and_without_its_tokens(host: Host, server: Sshd) -> None:
+    server.stub("kubeadm", "echo hunter2; echo bad token abcdef.0123456789abcdef: Unauthorized >&2; exit 1")
     with pytest.raises(HostError) as failed:
-        there.ask("mint-token.sh", secret=True)
-    assert "hunter2" not in str(failed.value) + failed.value.lines
+        host.ask("mint-token.sh", "client", secret=True)
+    told = failed.value.lines
+    assert "bad token (a token): Unauthorized" in told
+    assert "hunter2" not in told + str(failed.value) + host.log.path.read_text()
+
+
+def test_a_long_change_is_told_as_it_goes_on(host: Host, server: Sshd) -> None:
+    told: list[str] = []
+    server.stub("sh", f'{SH} echo "$mark reading lists"; echo "$mark "; echo done')
+    assert replace(host, tell=told.append).change("install-packages.sh") == "done\n"
+    assert told == ["goes on for 0 s, last said: reading lists", "goes on for 0 s"]
 
 
 def test_somebody_elses_lock_is_told_by_its_holder() -> None:
@@ -106,19 +162,22 @@ def test_a_lock_that_cannot_be_taken_is_no_lock(answer: list[str]) -> None:
 
 
 def test_a_lock_is_held_as_long_as_its_context(host: Host, server: Sshd, tmp_path: Path) -> None:
-    server.stub(
-        "sh", f'[ "$1" != -c ] || exec /bin/sh "$@"; echo held; cat >{tmp_path}/beats; echo let go >{tmp_path}/end'
-    )
-    with host.lock("me@desk, process 7"):
+    server.stub("sh", f"{SH} echo held; cat >{tmp_path}/beats; echo let go >{tmp_path}/end")
+    with host.lock("me@desk, process 7") as lock:
         assert server.commands == ["sh -s -- 'me@desk, process 7'"]
         assert not (tmp_path / "end").exists()
+        assert not lock.lost
     assert (tmp_path / "end").exists()  # the next run, right after this one, finds it free
 
 
-def test_a_lock_that_another_has_is_an_error_for_all(host: Host, server: Sshd) -> None:
-    server.stub("sh", '[ "$1" != -c ] || exec /bin/sh "$@"; echo "busy 1795377600 eve@desk, process 7"')
-    with pytest.raises(KubefabError, match="another run is under way: eve@desk, process 7, since"), host.lock("me"):
-        pytest.fail("held")
+def test_a_lock_whose_connection_is_lost_is_lost_though_the_next_command_connects_again(
+    host: Host, server: Sshd
+) -> None:
+    server.stub("sh", f"{SH} echo held; cat")
+    with host.lock("me") as lock:
+        host.link.transport().close()
+        host.link.execute("true", b"")
+        assert lock.lost == "the connection that held it was lost"
 
 
 def test_the_look_is_made_of_every_part_and_ends_with_what_runs_them() -> None:

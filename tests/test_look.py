@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from kubefab import facts
+from kubefab import facts, framing
 from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.programs import look_program
 from tests import sandbox
@@ -51,7 +51,7 @@ SOCKET = f"""mkdir -p /run/containerd
 def look(before: str, *parts: str, paths: str = "") -> dict[str, str]:
     """A look in a sandbox, after this shell text."""
     program = sandbox.file("/mnt/look", look_program())
-    return facts.sections(sandbox.run(f"{before}\n{program}sh /mnt/look {' '.join(parts)} -- {paths} || true"))
+    return framing.parts(sandbox.run(f"{before}\n{program}sh /mnt/look {' '.join(parts)} -- {paths} || true"))
 
 
 def found(before: str, *parts: str, paths: str = "") -> Facts:
@@ -70,7 +70,7 @@ def here() -> dict[str, str]:
         check=True,
     )
     assert ended.stderr == ""
-    return facts.sections(ended.stdout)
+    return framing.parts(ended.stdout)
 
 
 def test_a_look_at_this_computer_can_be_read() -> None:
@@ -101,7 +101,23 @@ def test_a_part_that_is_not_there_leaves_the_others_alone() -> None:
     ended = subprocess.run(
         ["sh", "-s", "--", "none", "system", "--"], input=look_program(), capture_output=True, text=True, check=False
     )
-    assert read(facts.sections(ended.stdout)).system.cpus > 0
+    assert read(framing.parts(ended.stdout)).system.cpus > 0
+
+
+def test_a_part_that_broke_off_has_no_end() -> None:
+    """Here for want of a variable; for want of a process or of memory a shell ends in the same way."""
+    cut = look_program().replace("look_system() (\n", "look_system() (\necho cpus 2\nset -u; echo $nobody_set_this\n")
+    ended = subprocess.run(
+        ["sh", "-s", "--", "system", "change", "--"], input=cut, capture_output=True, text=True, check=True
+    )
+    assert "cpus 2" in ended.stdout
+    assert list(framing.parts(ended.stdout)) == ["change"]
+
+
+@sandbox.needed
+def test_nobody_else_can_hold_up_a_look() -> None:
+    held = "for file in /etc/os-release /etc/passwd /run /etc /; do flock $file sleep 20 & done\nsleep 0.1\n"
+    assert set(look(held, "system", "change")) == {"system", "change"}
 
 
 @sandbox.needed

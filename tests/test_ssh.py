@@ -1,15 +1,19 @@
 """One SSH connection, against a server in a thread."""
 
+import re
 import shlex
 import signal
 import socket
 import subprocess
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import paramiko
 import pytest
 
+from kubefab import ssh
 from kubefab.converge import Engine
 from kubefab.errors import HostError, KubefabError, UnknownHostKey
 from kubefab.host import Host
@@ -50,6 +54,42 @@ def test_a_lost_connection_is_told_with_what_to_do(host: Host, server: Sshd) -> 
     assert "goes on by itself" in lost.value.hint
 
 
+def test_a_blip_costs_nothing_that_had_not_begun(host: Host, server: Sshd) -> None:
+    """Of twenty at once, six are on the wire; the others find another connection when it is their turn."""
+    server.greeting = "sleep 0.2"
+    with ThreadPoolExecutor(20) as pool:
+        asked = [pool.submit(host.link.execute, "true", b"", 10) for _ in range(20)]
+        while len(server.commands) < 6:
+            time.sleep(0.01)
+        host.link.transport().close()
+        lost = [one.exception() for one in asked]
+    assert sum(error is not None for error in lost) <= 6
+
+
+def test_a_busy_machine_is_asked_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = host.link.transport()
+    busy = [paramiko.SSHException("Timeout opening channel."), paramiko.ChannelException(2, "Connect failed")]
+    session = transport.open_session
+
+    def opened(timeout: float) -> paramiko.Channel:
+        if busy:
+            raise busy.pop()
+        return session(timeout=timeout)
+
+    monkeypatch.setattr(transport, "open_session", opened)
+    assert host.link.execute("echo well", b"").output == "well\n"
+
+
+def test_a_machine_that_stays_busy_is_told_as_that(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(timeout: float) -> paramiko.Channel:
+        raise paramiko.SSHException("Timeout opening channel.")
+
+    monkeypatch.setattr(ssh, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(host.link.transport(), "open_session", opened)
+    with pytest.raises(HostError, match="is too busy to take a command: tried for 0 s"):
+        host.link.execute("true", b"")
+
+
 def test_a_link_that_was_closed_opens_no_more(host: Host) -> None:
     host.link.execute("true", b"")
     host.link.close()
@@ -59,7 +99,8 @@ def test_a_link_that_was_closed_opens_no_more(host: Host) -> None:
 
 def test_after_ctrl_c_no_host_is_changed_any_more(server: Sshd) -> None:
     """Though what it waited for came true meanwhile."""
-    server.stub("sh", '[ "$1" != -c ] || exec /bin/sh "$@"; echo held; for part; do echo "== $part"; done')
+    answer = 'echo held; for part; do printf "== %s\\nend %s\\n" "$mark $part" "$mark $part"; done'
+    server.stub("sh", f'[ "$1" != -c ] || exec /bin/sh "$@"; IFS= read -r begin; eval "$begin"; {answer}')
     cluster, link, closed = fakes.cluster(), Link(server.host(), Sudo()), threading.Event()
     cluster.hosts = {"manager": Host(link.wanted, link, cluster.log)}
     changed: list[str] = []
@@ -87,8 +128,9 @@ def test_after_ctrl_c_no_host_is_changed_any_more(server: Sshd) -> None:
 
 
 def test_a_host_that_says_nothing_is_not_waited_for_for_ever(host: Host) -> None:
-    with pytest.raises(HostError, match="said nothing for 0 s"):
+    with pytest.raises(HostError, match="said nothing for 0 s") as told:
         host.link.execute("sleep 1", b"", seconds=0.05)
+    assert re.fullmatch(r"is the host overloaded\? its load of the last minute: [\d.]+", told.value.hint)
 
 
 def test_a_host_that_is_not_there_is_told_by_its_address(server: Sshd, tmp_path: Path) -> None:

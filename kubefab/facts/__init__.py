@@ -43,7 +43,6 @@ __all__ = [
     "fingerprint",
     "parse",
     "parse_cluster",
-    "sections",
 ]
 
 P = TypeVar("P", bound=Part)
@@ -115,18 +114,6 @@ def parse(parts: Mapping[str, str]) -> dict[str, Part]:
 def clock_time(moment: float) -> str:
     """A moment, in seconds of the epoch, as the clock on the wall here shows it."""
     return time.strftime("%H:%M:%S", time.localtime(moment))
-
-
-def sections(text: str) -> dict[str, str]:
-    """A look's output by its parts: `== system` begins the part "system"."""
-    parts: dict[str, list[str]] = {}
-    lines: list[str] = []
-    for line in text.split("\n"):
-        if line.startswith("== "):
-            lines = parts.setdefault(line[3:], [])
-        else:
-            lines.append(line)
-    return {name: "\n".join(lines).removesuffix("\n") for name, lines in parts.items()}
 
 
 _AGAIN = "run the same command again; if it says the same, this is a fault of kubefab"

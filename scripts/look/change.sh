@@ -1,9 +1,12 @@
 # shellcheck shell=sh
-# Is a change of an earlier, perhaps killed, run still going on here? And is a run alive that has the lock?
-if [ -e /run/kubefab/change ] && ! flock -n /run/kubefab/change true; then
-    read -r since title </run/kubefab/change
-    echo "change $since $title"
-fi
+# Which changes of an earlier, perhaps killed, run still go on here? And is a run alive that has the lock?
+# `change SINCE ABOUT|TITLE`: what it is about is empty where it is this machine (scripts/change.sh)
+for file in /run/kubefab/change /run/kubefab/about-????????????????; do
+    if [ -e "$file" ] && ! flock -n "$file" true; then
+        read -r since what <"$file"
+        echo "change $since $what"
+    fi
+done
 if [ -e /run/kubefab/run ] && ! flock -n /run/kubefab/run true; then
     read -r since holder </run/kubefab/run
     echo "run $since $holder"

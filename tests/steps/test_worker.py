@@ -138,7 +138,7 @@ def test_the_token_is_deleted_after_a_join_that_failed_too() -> None:
     made, host = ready_to_join()
 
     class Failing(FakeHost):
-        def change(self, script: str, *args: str, payload: str = "", secret: bool = False) -> str:
+        def change(self, script: str, *args: str, payload: str = "", secret: bool = False, about: str = "") -> str:
             raise HostError("kubeadm join failed")
 
     with pytest.raises(HostError, match="kubeadm join failed"):
