@@ -56,6 +56,11 @@ def on_cluster(gap: Callable[[ClusterFacts, Facts], str | None]) -> Gap:
     return wrapped
 
 
+def complaint(title: str, gap: Gap, hint: str = "") -> Step:
+    """A state that only the user can bring about."""
+    return Step(title, gap, close=None, hint=hint)
+
+
 def script(name: str, *args: str, payload: str = "") -> Close:
     """The change that scripts/NAME makes, with these arguments and this standard input."""
 

@@ -9,7 +9,7 @@ import pytest
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Node, Package
-from kubefab.steps import preflight
+from kubefab.steps import agreement, preflight
 from tests.facts import known, with_
 from tests.fakes import HOSTS, looked, step
 
@@ -300,8 +300,8 @@ def test_cloned_machines_are_told_from_each_other(what: str, title: str, line: s
     steps = preflight.steps(made, made.hosts["client"])
     facts = made.facts(made.hosts["client"])
     assert step(steps, title).gap(facts) == f"{line.split()[1]} is also that of manager"
-    assert preflight.same_elsewhere(known(others={"b": known()}), what) is None
-    assert preflight.same_elsewhere(with_(facts, others={"b": known()}), what) is None
+    assert agreement.same_elsewhere(known(others={"b": known()}), what) is None
+    assert agreement.same_elsewhere(with_(facts, others={"b": known()}), what) is None
 
 
 @pytest.mark.parametrize(
@@ -310,8 +310,8 @@ def test_cloned_machines_are_told_from_each_other(what: str, title: str, line: s
 )
 def test_clocks_are_compared_with_the_masters(ours: int, masters: int, gap: str | None) -> None:
     facts = known(clock=ours, others={"manager": known(clock=masters)})
-    assert preflight.clock_apart("manager")(facts) == gap
+    assert agreement.clock_apart("manager")(facts) == gap
 
 
 def test_a_clock_is_not_compared_with_that_of_a_master_that_is_away() -> None:
-    assert preflight.clock_apart("manager")(known(clock=99)) is None
+    assert agreement.clock_apart("manager")(known(clock=99)) is None
