@@ -10,7 +10,7 @@ MADE := $(VENV)/made-of-$(shell ($(PYTHON) --version; pwd; cat requirements.lock
 SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image/machine/usr/local/sbin/lab-init
 
 .DEFAULT_GOAL := help
-.PHONY: help up lab down check check-stock test bench lock
+.PHONY: help up lab down check check-stock test tools bench lock
 
 help: ## This list
 	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -37,6 +37,13 @@ check-stock: # make check on this computer's stock Python, where that is another
 
 test: check check-stock ## All of it: make check, then end to end on the lab's machines
 	@.ci/end-to-end.sh
+
+# Some tests of scripts want these; where they are not to be had, those say NOT TRIED.
+TOOLS = strace lvm2 btrfs-progs
+tools:
+	@dpkg --status $(TOOLS) >/dev/null 2>&1 || echo 'installing Debian packages: $(TOOLS)'
+	@dpkg --status $(TOOLS) >/dev/null 2>&1 || \
+	    { apt-get -q update && apt-get -qy --no-install-recommends install $(TOOLS); } || true
 
 bench: lab ## kubefab beside the same by hand and beside Ansible (ARGS='--runs 5 --write')
 	@$(BIN)/python -m bench.run $(ARGS)

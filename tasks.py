@@ -134,13 +134,13 @@ YES = "do not ask; needed where there is no terminal"
 @task(auto_shortflags=False, help={"host": HOST, "yes": YES, "wipe_disks": WIPE})
 def restart(c: Context, host: str = "all", yes: bool = False, wipe_disks: bool = False) -> None:
     """Take Kubernetes away from hosts: as clean as before kubeadm, for a new start."""
-    destroy(c, host, reset.steps, reset.disks(wipe_disks), yes=yes)
+    destroy(c, host, reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes)
 
 
 @task(name="reset", auto_shortflags=False, help={"yes": YES, "wipe_disks": WIPE})
 def reset_all(c: Context, yes: bool = False, wipe_disks: bool = False) -> None:
     """Take the cluster away from all of its hosts."""
-    destroy(c, "all", reset.steps, reset.disks(wipe_disks), yes=yes)
+    destroy(c, "all", reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes)
 
 
 JSON = "one JSON object, and nothing else, on standard output"

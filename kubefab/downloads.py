@@ -124,8 +124,20 @@ def key(url: str, fingerprint: str) -> bytes:
 
 def repository_key(inventory: Inventory) -> bytes:
     """What the apt repository of the wanted minor is signed with, or its mirror."""
-    repository, own = mirrors.repository(inventory)
-    return key(repository.key, own or releases.KEY)
+    return key(mirrors.repository(inventory)[0].key, signer(inventory))
+
+
+def signer(inventory: Inventory) -> str:
+    """Whose key the apt repository, or its mirror, has to be signed with: its fingerprint."""
+    return mirrors.repository(inventory)[1] or releases.KEY
+
+
+def fingerprints(keyring: bytes) -> list[str]:
+    """Of the keys in a keyring; [] for what is none."""
+    try:
+        return list(keys(keyring))
+    except (ValueError, IndexError):
+        return []
 
 
 def dearmored(text: bytes) -> bytes:

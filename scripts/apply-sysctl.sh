@@ -1,3 +1,9 @@
 #!/bin/sh
+# Tells the kernel what it is told at every boot. Not every host has sysctl.
 set -eu
-sysctl -p /etc/sysctl.d/90-kubernetes.conf
+while IFS=' =' read -r key value; do
+    case $key in
+        '' | \#*) ;;
+        *) printf '%s\n' "$value" >"/proc/sys/$(printf '%s' "$key" | tr . /)" ;;
+    esac
+done </etc/sysctl.d/90-kubernetes.conf

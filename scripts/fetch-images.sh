@@ -1,11 +1,12 @@
 #!/bin/sh
-# Starts fetching images in the background, as the transient unit kubefab-images; no run waits for it.
+# Starts fetching images in the background, as the transient unit kubefab-images; no run waits for it. Where it fails,
+# the unit stays as failed.
 # usage: fetch-images.sh RUNTIME REPOSITORY VERSION PATTERN IMAGE…    RUNTIME: containerd or docker; of the
 # images that kubeadm names in REPOSITORY, those like PATTERN (none where it is empty), and IMAGEs
 set -eu
 systemctl reset-failed kubefab-images 2>/dev/null || true
 # shellcheck disable=SC2016  # expanded by the unit's own shell
-exec systemd-run --quiet --collect --unit=kubefab-images --property=Nice=10 \
+exec systemd-run --quiet --unit=kubefab-images --property=Nice=10 \
     --property=EnvironmentFile=-/etc/default/kubefab-proxy /bin/sh -c '
     if [ "$1" = docker ]; then
         there() { docker image inspect "$1"; }
@@ -15,8 +16,10 @@ exec systemd-run --quiet --collect --unit=kubefab-images --property=Nice=10 \
         pull() { ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1"; }
     fi
     named=
-    [ -z "$4" ] ||
-        named=$(kubeadm config images list --image-repository "$2" --kubernetes-version "v$3" | grep -E "$4")
+    if [ -n "$4" ]; then
+        named=$(kubeadm config images list --image-repository "$2" --kubernetes-version "v$3") || exit 1
+        named=$(printf "%s\n" "$named" | grep -E "$4") || exit 1
+    fi
     shift 4
     for attempt in 1 2 3; do
         failed=

@@ -8,4 +8,6 @@ trap 'rm -rf "$folder"' EXIT
 /usr/lib/apt/apt-helper download-file "$1" "$folder/archive.tgz" "SHA256:$2"
 tar -xzf "$folder/archive.tgz" -C "$folder"
 install -m 0755 "$folder/cri-dockerd/cri-dockerd" /usr/local/bin/cri-dockerd.new
+sync /usr/local/bin/cri-dockerd.new
 mv /usr/local/bin/cri-dockerd.new /usr/local/bin/cri-dockerd
+sync /usr/local/bin

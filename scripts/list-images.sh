@@ -5,7 +5,10 @@
 # away again: it is installed nowhere
 set -eu
 umask 077
-folder=$(mktemp -d /var/tmp/kubefab-images.XXXXXX)
+place=/var/tmp
+# Where nothing in it may be run, there is the file system that containers run from.
+case $(findmnt -n -o OPTIONS -T "$place") in *noexec*) place=/var/lib ;; esac
+folder=$(mktemp -d "$place/kubefab-images.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 cat >"$folder/documents"
 kubeadm=kubeadm

@@ -18,11 +18,14 @@ set_in() { # set_in FILE NAME [ADDRESS]
         /^[[:space:]]*#/ || !found { print; next }
         kept != $1 { print kept }' "$1" >"$new"
     [ -z "${3-}" ] || printf '%s %s\n' "$3" "$2" >>"$new"
+    sync "$new"
     # Where /etc/hosts is a mount of its own, as in a container, it can be written but not replaced.
     mv "$new" "$1" 2>/dev/null || {
         cat "$new" >"$1"
+        sync "$1"
         rm "$new"
     }
+    sync "${1%/*}"
 }
 set_in /etc/hosts "$@"
 # From this cloud-init writes /etc/hosts anew at every boot, where /etc/hosts says that it does.

@@ -2,13 +2,21 @@
 # Swap off, and off after every boot: fstab, units (zram-generator and gpt-auto make theirs below /run),
 # and the daemons that swap on by themselves.
 set -eu
-sed -i -E 's/^([[:space:]]*[^#[:space:]]+[[:space:]]+[^[:space:]]+[[:space:]]+swap([[:space:]]|$))/# switched off by kubefab: \1/' /etc/fstab
+cp -p /etc/fstab /etc/fstab.kubefab
+sed -E 's/^([[:space:]]*[^#[:space:]]+[[:space:]]+[^[:space:]]+[[:space:]]+swap([[:space:]]|$))/# switched off by kubefab: \1/' \
+    /etc/fstab >/etc/fstab.kubefab
+sync /etc/fstab.kubefab
+mv /etc/fstab.kubefab /etc/fstab
+sync /etc
 systemctl daemon-reload
 for unit in /run/systemd/generator*/*.swap /etc/systemd/system/*.swap /usr/lib/systemd/system/*.swap; do
     name=${unit##*/}
     if [ -e "$unit" ] && [ "$(readlink -f "/etc/systemd/system/$name")" != /dev/null ]; then
         # A unit that somebody wrote here stands where the mask has to go.
-        [ ! -f "/etc/systemd/system/$name" ] || mv "/etc/systemd/system/$name" "/etc/systemd/system/$name.before-kubefab"
+        written=/etc/systemd/system/$name
+        kept=$written.before-kubefab
+        [ ! -e "$kept" ] || kept=$kept-$(date +%s.%N)
+        [ ! -f "$written" ] || mv "$written" "$kept"
         systemctl mask --now "$name"
     fi
 done

@@ -16,5 +16,7 @@ Dir::Etc::sourcelist "sources.list.d/kubernetes.list";
 Dir::Etc::sourceparts "-";
 APT::Get::List-Cleanup "false";
 END
+sync --file-system .
 rm -rf "$place"
 mv "$place.new" "$place"
+sync "${place%/*}"

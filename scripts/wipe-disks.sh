@@ -1,30 +1,47 @@
 #!/bin/sh
-# Takes everything from disks: what Ceph wrote at their start and at its copies further on, and all signatures.
-# A disk in use is refused: mounted, swapped on, or below LVM, LUKS or RAID. Ceph's own mappings of it go.
+# Takes everything from disks that are Ceph's or empty: Ceph's volumes, what it wrote at a disk's start and at its
+# copies further on, and all signatures. If one of them holds anything else, or is used by anybody, none is wiped.
 # usage: wipe-disks.sh DISK…
 set -eu
-holders() { # holders DISK: what the disk and its partitions are held by, each by its name
-    name=$(basename "$(readlink -f "$1")")
-    for holder in "/sys/class/block/$name/holders"/* "/sys/class/block/$name/$name"*/holders/*; do
-        [ ! -e "$holder" ] || cat "$holder/dm/name" 2>/dev/null || basename "$holder"
-    done | sort -u
+refuse() { # refuse DISK WHY
+    echo "$1 is not wiped: $2" >&2
+    exit 1
 }
-for disk in "$@"; do
-    name=$(basename "$(readlink -f "$disk")")
-    if [ ! -b "$disk" ] || grep -q "^/dev/${name}[0-9p]* " /proc/mounts /proc/swaps; then
-        echo "$disk is no disk that may be wiped: not there, or in use" >&2
-        exit 1
-    fi
-    if others=$(holders "$disk" | grep -v '^ceph-'); then
-        echo "$disk is in use, by" "$others" >&2
-        exit 1
-    fi
+volumes() { # volumes DISK: those of its LVM group, a line each: path and tags
+    group=$(pvs --noheadings -o vg_name "$(readlink -f "$1")" | tr -d ' ')
+    [ -z "$group" ] || lvs --noheadings -o lv_path,lv_tags "$group"
+}
+is_cephs_or_empty() { # is_cephs_or_empty DISK
+    [ -b "$1" ] || refuse "$1" "there is no such disk"
+    # blkid says the same of a disk that it cannot read as of an empty one.
+    head -c 4096 "$1" >/dev/null || refuse "$1" "it cannot be read"
+    status=0
+    found=$(blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null) || status=$?
+    case $status.$found in
+        2. | 0.ceph_bluestore) ;;
+        0.LVM2_member)
+            all=$(volumes "$1")
+            [ -n "$all" ] || refuse "$1" "it is LVM's, and of which volumes cannot be told"
+            ! others=$(printf '%s\n' "$all" | grep -v 'ceph\.osd_id=') || refuse "$1" "it holds$others"
+            ;;
+        0.*) refuse "$1" "it holds $(echo "${found:-something}" | tr '\n' ' ')" ;;
+        *) refuse "$1" "it holds several things" ;;
+    esac
+}
+for disk; do
+    is_cephs_or_empty "$disk"
 done
-for disk in "$@"; do
-    holders "$disk" | xargs -r -n 1 dmsetup remove --force
+for disk; do
+    [ "$(blkid -p -o value -s TYPE "$disk")" != LVM2_member ] || volumes "$disk" | while read -r path _; do
+        lvchange --activate n "$path"
+    done
 done
-for disk in "$@"; do
-    wipefs --all --force "$disk"
+# Without --force it opens a disk for itself alone (O_EXCL), which the kernel grants to nobody while it is in use.
+for disk; do
+    wipefs --all --no-act "$disk" >/dev/null
+done
+for disk; do
+    wipefs --all "$disk"
     size=$(blockdev --getsize64 "$disk")
     for gibibytes in 0 1 10 100 1000; do
         start=$((gibibytes * 1024 * 1024 * 1024))

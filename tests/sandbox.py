@@ -1,12 +1,14 @@
-"""A shell that sees this computer's files, and changes none of them.
+"""A shell that has this computer's programs, sees nothing else of it, and changes none of it.
 
-It runs in namespaces of its own, with an overlay over /etc, /run, /var and /root, no network, and stubs in
+It runs in namespaces of its own, with an /etc, /run, /var and /root that are nearly empty, no network, and stubs in
 front of what would reach farther than files. All of it is gone when the shell ends.
 """
 
 import os
 import shlex
+import shutil
 import subprocess
+import sys
 from base64 import b64encode
 from functools import cache
 
@@ -17,17 +19,33 @@ from kubefab.programs import SCRIPTS
 # A caller that ignores hangups, as nohup makes it, would hand that down to every shell.
 _SIGNALS = ("env", "--default-signal")
 _NAMESPACES = ("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
+# This checkout and this Python may be below what is hidden.
+_VISIBLE = {"VISIBLE": " ".join({str(SCRIPTS.parent), sys.prefix, sys.base_prefix})}
 _SETUP = """\
 set -eu
 mount -t tmpfs -o mode=755 sandbox /mnt
 cd /mnt
-mkdir -p bin etc/upper etc/work run/upper run/work var/upper var/work root/upper root/work
-for top in etc run var root; do
-    mount -t overlay sandbox -o "lowerdir=/$top,upperdir=/mnt/$top/upper,workdir=/mnt/$top/work" "/$top"
+mkdir -p bin etc/alternatives
+# What programs need to run at all. Whatever else this computer has there is no business of a test's.
+for name in alternatives group ld.so.cache nsswitch.conf os-release passwd; do
+    cp -a "/etc/$name" etc/
 done
-# Whatever this computer is, in here it never knew Kubernetes.
-rm -rf /etc/kubernetes /etc/cni /var/lib/kubelet /var/lib/etcd /var/lib/cni /var/lib/kubefab /root/.kube \\
-    /run/flannel /run/kubefab /run/containerd /run/systemd/generator* /etc/systemd/system/*.swap
+set -- $VISIBLE
+for path; do
+    mkdir -p "/mnt/visible$path"
+    mount --bind "$path" "/mnt/visible$path"
+done
+for top in etc run var root; do
+    mount -t tmpfs -o mode=755 sandbox "/$top"
+done
+for path; do
+    mkdir -p "$path"
+    mount --bind "/mnt/visible$path" "$path"
+done
+cp -a etc /
+mkdir -p /var/lib /var/tmp /var/log /etc/systemd/system /etc/apt/sources.list.d
+printf '127.0.0.1 localhost\\n' >/etc/hosts
+>/etc/fstab
 export PATH="/mnt/bin:$PATH" LC_ALL=C
 stub() { # stub NAME TEXT: a command that is noted in /mnt/calls, and does this
     printf '#!/bin/sh\\necho "%s $*" >>/mnt/calls\\n%s\\n' "$1" "$2" >"/mnt/bin/$1"
@@ -42,6 +60,18 @@ chmod +x bin/*
 """
 
 
+def _ran(*command: str, text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*_NAMESPACES, *command],
+        input=_SETUP + text,
+        env={**os.environ, **_VISIBLE},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
 @cache
 def _why_not() -> str:
     """Why there can be no sandbox here; "" where there can."""
@@ -49,24 +79,35 @@ def _why_not() -> str:
         return "only root can try the scripts in namespaces of their own"
     if SCRIPTS.is_relative_to("/mnt"):
         return "a sandbox covers /mnt, and this checkout is there"
-    tried = subprocess.run([*_NAMESPACES, "sh", "-s"], input=_SETUP, capture_output=True, text=True, check=False)
+    tried = _ran("sh", "-s", text="")
     return tried.stderr.strip() and f"no namespaces here: {tried.stderr.strip()}"
 
 
-needed = pytest.mark.skipif(bool(_why_not()), reason=f"NOT TRIED: {_why_not()}")
+@cache
+def _why_no_disks() -> str:
+    """Why there can be no disks in a sandbox here; "" where there can."""
+    made = 'truncate -s 1M disk && losetup --detach "$(losetup --find --show disk)"'
+    tried = "" if _why_not() else _ran("sh", "-s", text=made).stderr.strip()
+    return _why_not() or (tried and f"no loop devices here: {tried}")
+
+
+def _unless(why_not: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(bool(why_not), reason=f"NOT TRIED: {why_not}")
+
+
+needed = _unless(_why_not())
+disks_needed = _unless(_why_no_disks())
+
+
+def program_needed(name: str) -> pytest.MarkDecorator:
+    """What runs this program of Debian's in a sandbox; `make test` installs all that are needed."""
+    return _unless(_why_not() or ("" if shutil.which(name) else f"there is no {name} here"))
 
 
 def run(text: str) -> str:
     """What this shell text prints. It fails the test where a command in it fails."""
     # As pid 1 a shell would ignore signals, and everything would end with it.
-    ended = subprocess.run(
-        [*_NAMESPACES, *_SIGNALS, "sh", "-c", "sh -s; exit $?"],
-        input=_SETUP + text,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    ended = _ran(*_SIGNALS, "sh", "-c", "sh -s; exit $?", text=text)
     assert ended.returncode == 0, f"exit status {ended.returncode}\n{ended.stdout}{ended.stderr}"
     return ended.stdout
 
@@ -79,4 +120,5 @@ def script(name: str, *args: str) -> str:
 def file(path: str, text: str | bytes) -> str:
     """Shell text that makes a file; its content is in no command's arguments."""
     data = text.encode() if isinstance(text, str) else text
-    return f"mkdir -p {path.rpartition('/')[0]}\nbase64 -d >{path} <<'END'\n{b64encode(data).decode()}\nEND\n"
+    path, folder = shlex.quote(path), shlex.quote(path.rpartition("/")[0])
+    return f"mkdir -p {folder}\nbase64 -d >{path} <<'END'\n{b64encode(data).decode()}\nEND\n"

@@ -11,7 +11,20 @@ import pytest
 
 from kubefab import facts, framing
 from kubefab.errors import HostError, NotAsked
-from kubefab.facts import Ceph, Change, ClusterFacts, Facts, Node, Package, Unit, Volume, Workload, parse, parse_cluster
+from kubefab.facts import (
+    AptSource,
+    Ceph,
+    Change,
+    ClusterFacts,
+    Facts,
+    Node,
+    Package,
+    Unit,
+    Volume,
+    Workload,
+    parse,
+    parse_cluster,
+)
 from kubefab.facts.change import Work
 from kubefab.facts.node import LocalNode
 from tests.facts import flat, known, read
@@ -68,6 +81,7 @@ MASTER = known(
     endpoints={"lab.kubefab.internal": "10.250.0.10", "other.kubefab.internal": "10.250.0.10"},
     digests={"/etc/containerd/config.toml": "5e5f3b1d6fe4e2d1f8e6d9b8c7a6f5e4d3c2b1a0f9e8d7c6b5a4f3e2d1c0b9a8"},
     mtimes={"/etc/containerd/config.toml": 1795377500.123456, "/etc/sysctl.d/90-kubernetes.conf": 1795377501.0},
+    contents={"/etc/apt/keyrings/kubernetes-apt-keyring.gpg": "mQYEYWJjZGU="},
     debs={
         "bash-completion": Package("ii", "1:2.16.0-7"),
         "containerd": Package("ii", "1.7.24~ds1-6+b4"),
@@ -77,6 +91,14 @@ MASTER = known(
         "kubernetes-cni": Package("hi", "1.6.0-1.1"),
         "containerd.io": Package("un"),
     },
+    plugins=("bridge", "loopback"),
+    apt_sources=(
+        AptSource(
+            "/etc/apt/sources.list.d/k8s.sources",
+            "https://pkgs.k8s.io/core:/stable:/v1.37/deb/",
+            "/etc/apt/keyrings/k8s.asc",
+        ),
+    ),
     units={
         "containerd": Unit("active", "enabled", 1795377500.5, "success"),
         "kubelet": Unit("activating", "enabled", 1795377560.0, "exit-code"),

@@ -125,7 +125,7 @@ def test_a_look_changes_nothing() -> None:
     everything = "change system files packages services runtime node leftovers cluster"
     before = f"{ADMIN}{MANIFESTS}{SOCKET}{sandbox.file('/mnt/look', look_program())}"
     look = f"touch /mnt/before; sleep 0.02\nsh /mnt/look {everything} -- /etc/hosts >/mnt/said\n"
-    assert sandbox.run(f"{before}{look}find /mnt/*/upper -newer /mnt/before") == ""
+    assert sandbox.run(f"{before}{look}find /etc /run /var /root -xdev -newer /mnt/before") == ""
 
 
 @sandbox.needed
@@ -326,6 +326,59 @@ def test_whoever_holds_apts_lock_is_named() -> None:
     assert lock.startswith("python")
     assert "(process " in lock
     assert found("", "packages").packages.apt_lock == ""
+
+
+SOURCES = {
+    "/etc/apt/sources.list.d/not apts.list": "deb http://passed-over x y\n",
+    "/etc/apt/sources.list": """deb http://deb.debian.org/debian trixie main
+# deb http://gone x y
+deb-src http://src x y
+""",
+    "/etc/apt/sources.list.d/a.list": """deb [arch=amd64 signed-by=/etc/k.asc] https://a/ /
+ deb [signed-by=/b trusted=yes] b/ /
+""",
+    "/etc/apt/sources.list.d/b.sources": """# By hand.
+Types: deb
+URIs: https://c/ https://d/
+Suites: /
+Signed-By: /etc/keys/c.asc
+
+Enabled: no
+Types: deb
+URIs: https://off/
+
+types: deb
+uris: https://e/
+signed-by:
+ -----BEGIN PGP PUBLIC KEY BLOCK-----
+""",
+}
+
+
+@sandbox.needed
+def test_every_source_of_apt_is_told_with_the_keyring_it_is_believed_by() -> None:
+    this = found("".join(sandbox.file(path, text) for path, text in SOURCES.items()), "packages").packages
+    assert [(source.file.rpartition("/")[2], source.uri, source.keyring) for source in this.apt_sources] == [
+        ("sources.list", "http://deb.debian.org/debian", "-"),
+        ("a.list", "https://a/", "/etc/k.asc"),
+        ("a.list", "b/", "/b"),
+        ("b.sources", "https://c/", "/etc/keys/c.asc"),
+        ("b.sources", "https://d/", "/etc/keys/c.asc"),
+        ("b.sources", "https://e/", "(inline)"),
+    ]
+
+
+@sandbox.needed
+def test_the_plugins_that_are_there_are_told() -> None:
+    there = "mount -t tmpfs x /opt\nmkdir -p /opt/cni/bin\n>/opt/cni/bin/README\ncp /bin/true /opt/cni/bin/bridge\n"
+    assert found(there, "packages").packages.plugins == ("bridge",)
+
+
+@sandbox.needed
+def test_of_keyrings_and_json_all_is_told() -> None:
+    before = "printf text >/etc/a.gpg\nprintf '{}' >/etc/b.json\nprintf x >/etc/c\n"
+    this = found(before, "files", paths="/etc/a.gpg /etc/b.json /etc/c /etc/none.json").files
+    assert this.contents == {"/etc/a.gpg": "dGV4dA==", "/etc/b.json": "e30="}
 
 
 # --- runtime, node, cluster, leftovers

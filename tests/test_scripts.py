@@ -8,13 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from kubefab.programs import SCRIPTS
+from kubefab.programs import SCRIPTS, look_program
 from tests import sandbox
 
 ROOT = SCRIPTS.parent
 ALL = sorted(SCRIPTS.rglob("*.sh"))
 OWN = [path for path in ALL if path.parent == SCRIPTS]
 ids = {"ids": lambda path: str(path.relative_to(SCRIPTS))}
+
+# --- the sandbox itself
+
+
+@sandbox.needed
+def test_what_this_computer_has_in_its_folders_is_not_seen() -> None:
+    assert sandbox.run("ls /etc/hosts* /etc/*tab; cat /etc/hosts /etc/fstab") == (
+        "/etc/fstab\n/etc/hosts\n127.0.0.1 localhost\n"
+    )
+
 
 # --- as texts
 
@@ -86,19 +96,20 @@ def test_our_own_text_is_not_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_what_was_kept_once_is_not_written_over(tmp_path: Path) -> None:
-    file, kept = tmp_path / "file", tmp_path / "file.before-kubefab"
-    kept.write_text("the first")
-    file.write_text("the second")
-    put(file, "ours")
-    assert kept.read_text() == "the first"
+def test_every_text_of_somebody_elses_is_kept_and_none_of_them_twice(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for text in ("the first", "the second", "the first", "the third"):
+        file.write_text(text)
+        put(file, "# Written by kubefab.\n")
+    kept = [path.read_text() for path in sorted(tmp_path.glob("file.before-kubefab*"))]
+    assert kept == ["the first", "the second", "the third"]
 
 
-def test_a_keyring_is_replaced_and_not_kept(tmp_path: Path) -> None:
+def test_a_keyring_that_somebody_else_put_there_is_kept_too(tmp_path: Path) -> None:
     file = tmp_path / "keyring.gpg"
     file.write_bytes(b"\x99old")
     put(file, "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["keyring.gpg"]
+    assert (tmp_path / "keyring.gpg.before-kubefab").read_bytes() == b"\x99old"
 
 
 def test_a_file_is_replaced_in_one_moment(tmp_path: Path) -> None:
@@ -115,6 +126,51 @@ def test_a_file_that_travelled_badly_is_not_put(tmp_path: Path) -> None:
     line = f"0644 {file} !!!\n"
     ended = subprocess.run(["sh", SCRIPTS / "put-files.sh"], input=line, text=True, capture_output=True, check=False)
     assert (ended.returncode != 0, file.read_text()) == (True, "old")
+
+
+# --- what is written reaches the disk
+
+BUNDLE = "mkdir /mnt/b\ncd /mnt/b\necho x >file\nsha256sum file >SHA256SUMS\ntar -cf /mnt/bundle .\n"
+ARCHIVE = "mkdir -p /mnt/cri-dockerd\necho x >/mnt/cri-dockerd/cri-dockerd\ntar -czf /mnt/a.tgz -C /mnt cri-dockerd\n"
+HELPER = "mkdir -p /mnt/apt\nmount -t tmpfs x /usr/lib/apt\nmount -t tmpfs x /usr/local/bin\n" + sandbox.file(
+    "/usr/lib/apt/apt-helper", '#!/bin/sh\ncp /mnt/a.tgz "$3"\n'
+)
+# script -> what has to be there, its arguments and what it reads
+RENAMING = {
+    "put-files.sh": ("", "", f"0644 /etc/motd {b64encode(b'text').decode()}"),
+    "set-endpoint.sh": ("", "lab.kubefab.internal 10.0.0.1", ""),
+    "swap-off.sh": ("", "", ""),
+    "put-kubeconfig.sh": (sandbox.file("/etc/kubernetes/admin.conf", "admin"), "", ""),
+    "use-bundle.sh": (BUNDLE, "/mnt/bundle $(sha256sum SHA256SUMS | cut -c1-64)", ""),
+    "install-cri-dockerd.sh": (
+        f"{ARCHIVE}{HELPER}chmod +x /usr/lib/apt/apt-helper\nmkdir /run/kubefab\n",
+        "url sum",
+        "",
+    ),
+}
+
+
+@sandbox.program_needed("strace")
+@pytest.mark.parametrize("name", RENAMING)
+def test_a_file_is_on_the_disk_before_it_takes_its_name_and_its_folder_after(name: str) -> None:
+    before, arguments, read = RENAMING[name]
+    watched = "strace -f -y -qq -e trace=fsync,syncfs,/^rename -o /mnt/trace"
+    calls = sandbox.run(
+        f"{before}echo '{read}' | {watched} sh {SCRIPTS / name} {arguments} >/mnt/said\ncat /mnt/trace"
+    ).splitlines()
+    synced = [re.search(r"sync(?:fs)?\(\d+<([^>]*)>", call) for call in calls]
+    renamed = [re.search(r'rename.*?"([^"]*)".*?"([^"]*)"', call) for call in calls]
+    assert any(renamed)
+    for at, found in enumerate(renamed):
+        if found and not found[1].startswith("/mnt"):
+            assert found[1] in [one[1] for one in synced[:at] if one], f"{found[1]} is not synced: {calls}"
+            assert found[2].rpartition("/")[0] in [one[1] for one in synced[at:] if one], calls
+
+
+def test_every_script_that_renames_is_looked_at() -> None:
+    mine = {path.name for path in OWN if re.search(r"^\s*(\[.*\|\| )?mv ", path.read_text(), re.MULTILINE)}
+    # Those write nothing that stays.
+    assert mine - {"pack-packages.sh", "tear-down.sh"} == set(RENAMING)
 
 
 # --- set-endpoint.sh
@@ -225,6 +281,13 @@ def test_swap_is_off_after_every_boot_and_other_file_systems_stay() -> None:
 
 
 @sandbox.needed
+def test_every_unit_that_somebody_wrote_is_kept() -> None:
+    unit, kept = "/etc/systemd/system/mine.swap", "/etc/systemd/system/mine.swap.before-kubefab"
+    made = f"{sandbox.file(kept, 'first')}{sandbox.file(unit, 'second')}{sandbox.script('swap-off.sh')}"
+    assert sandbox.run(f"{made}\ncat {kept}*") == "firstsecond"
+
+
+@sandbox.needed
 def test_units_and_daemons_that_swap_on_are_switched_off() -> None:
     made = "mkdir -p /run/systemd/generator /etc/systemd/system/multi-user.target.wants\n" + "".join(
         sandbox.file(path, "text")
@@ -254,12 +317,15 @@ def test_a_failing_swapoff_counts_where_swap_is_still_on(swaps: str, well: str) 
 
 @sandbox.needed
 def test_lists_are_refreshed_only_where_a_package_is_not_found() -> None:
-    (once,) = sandbox.run(f"{sandbox.script('install-packages.sh', 'containerd')}\ncat /mnt/calls").splitlines()
+    install = (
+        f"{sandbox.file('/var/lib/apt/lists/deb_Packages', '')}{sandbox.script('install-packages.sh', 'containerd')}"
+    )
+    (once,) = sandbox.run(f"{install}\ncat /mnt/calls").splitlines()
     assert once.endswith("install --no-install-recommends --allow-change-held-packages containerd")
     stub = (
         "stub apt-get '[ -e /mnt/updated ] || { case \"$*\" in *update) touch /mnt/updated ;; *) exit 100 ;; esac; }'\n"
     )
-    calls = sandbox.run(f"{stub}{sandbox.script('install-packages.sh', 'containerd')}\ncat /mnt/calls").splitlines()
+    calls = sandbox.run(f"{stub}{install}\ncat /mnt/calls").splitlines()
     assert [call.split()[-1] for call in calls] == ["containerd", "update", "containerd"]
 
 
@@ -284,7 +350,7 @@ OUT_OF_A_BUNDLE = sandbox.file(
 @pytest.mark.parametrize(("source", "told"), [("", ""), (OUT_OF_A_BUNDLE, "/var/lib/kubefab-bundle/apt.conf")])
 def test_where_a_bundle_is_in_use_apt_asks_it_and_nobody_else(name: str, source: str, told: str) -> None:
     gone = "rm -f /etc/apt/sources.list.d/kubernetes.list\n"
-    stubs = f"{gone}{ASKED}stub dpkg 'exit 0'\n"
+    stubs = f"{gone}{ASKED}stub dpkg 'exit 0'\nstub dpkg-query 'echo 1'\n"
     run = f"{stubs}{source}{sandbox.script(name, 'x')} >/dev/null 2>&1 || true\ncat /mnt/asked"
     assert set(sandbox.run(run).splitlines()) == {told}
 
@@ -302,60 +368,185 @@ def test_what_lacks_another_package_is_finished_by_apt_with_new_lists_before_it_
     assert ["--no-remove" in call for call in calls] == [False, True, False, False]
 
 
-# --- wipe-disks.sh: the disk is a node with no device behind it
+@sandbox.needed
+def test_plugins_that_are_gone_come_back_at_the_version_that_dpkg_knows() -> None:
+    stub = "stub dpkg-query 'echo 1.8.0-1.1'\n"
+    calls = sandbox.run(f"{stub}{sandbox.script('mend-plugins.sh')}\ncat /mnt/calls").splitlines()
+    assert calls[1].endswith("install --reinstall --allow-change-held-packages kubernetes-cni=1.8.0-1.1")
 
-DISK = """mkdir -p /mnt/sys/sdx/holders /mnt/sys/sdx/sdx1/holders
-mknod /mnt/sdx b 240 200
-for one in ceph--1-osd vg-data ceph--2-of-another-disk; do
-    mkdir -p "/mnt/sys/$one/dm"
-    echo "$one" >"/mnt/sys/$one/dm/name"
-done
-mkdir /mnt/sys/md0
-mount --bind /mnt/sys /sys/class/block
-stub wipefs :
-stub blockdev 'echo 1024'
-stub dd :
-stub blkdiscard :
-stub dmsetup :
+
+@sandbox.needed
+def test_the_kernel_is_told_without_procps() -> None:
+    text = "# Written by kubefab: a reason.\nnet.ipv4.ip_forward = 1\n\nnet.ipv4.conf.all.rp_filter=2\n"
+    told = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/all/rp_filter"
+    before = f"{sandbox.file('/etc/sysctl.d/90-kubernetes.conf', text)}stub sysctl 'exit 1'\n"
+    assert sandbox.run(f"{before}{sandbox.script('apply-sysctl.sh')}\n{told}") == "1\n2\n"
+
+
+# --- images
+
+UNIT = """stub systemd-run 'while [ "$1" != /bin/sh ]; do shift; done; exec "$@"'
+stub sleep :
 """
 
 
-def wiped(holder: str) -> list[str]:
-    """What is called for a disk that is held so."""
-    hold = f"ln -s /mnt/sys/{holder}\n" if holder else ""
-    run = f"{sandbox.script('wipe-disks.sh', '/mnt/sdx')} >/dev/null 2>&1 || echo refused >>/mnt/calls"
-    calls = sandbox.run(f"{DISK}{hold}{run}\ncat /mnt/calls").splitlines()
-    return [" ".join(call.split()[:4]) for call in calls]
+def fetched(stubs: str, *args: str) -> list[str]:
+    """What is called, and last the exit status of the unit."""
+    run = f"{sandbox.script('fetch-images.sh', 'containerd', 'registry.k8s.io', '1.37.2', *args)} >/dev/null 2>&1"
+    return sandbox.run(
+        f"{UNIT}{stubs}{run} && echo 0 >>/mnt/calls || echo $? >>/mnt/calls\ncat /mnt/calls"
+    ).splitlines()
 
 
-WIPING = [
-    "wipefs --all --force /mnt/sdx",
-    "blockdev --getsize64 /mnt/sdx",
-    "dd if=/dev/zero of=/mnt/sdx bs=1024",
-    "blkdiscard /mnt/sdx",
-    "blockdev --rereadpt /mnt/sdx",
-]
+LISTED = "stub kubeadm 'echo registry.k8s.io/kube-proxy:v1.37.2; echo registry.k8s.io/etcd:3.6'\n"
 
 
 @sandbox.needed
-def test_a_disk_that_nobody_uses_is_wiped() -> None:
-    assert wiped("") == WIPING
+def test_the_images_that_kubeadm_names_and_are_wanted_are_fetched() -> None:
+    calls = fetched(LISTED, "kube-proxy|pause", "docker.io/a:1")
+    pulled = [call.split()[-1] for call in calls if call.startswith("ctr") and " pull " in call]
+    assert (pulled, calls[-1]) == (["registry.k8s.io/kube-proxy:v1.37.2", "docker.io/a:1"], "0")
 
 
 @sandbox.needed
-@pytest.mark.parametrize("holder", ["vg-data /mnt/sys/sdx/holders/dm-0", "vg-data /mnt/sys/sdx/sdx1/holders/dm-0"])
-def test_a_disk_below_lvm_is_not_wiped(holder: str) -> None:
-    assert wiped(holder) == ["refused"]
+@pytest.mark.parametrize(
+    "stubs",
+    ["stub kubeadm 'exit 1'\n", "stub kubeadm 'echo registry.k8s.io/etcd:3.6'\n", f"{LISTED}stub ctr 'exit 1'\n"],
+    ids=["no kubeadm", "none like it", "none to be had"],
+)
+def test_images_that_cannot_be_had_make_the_unit_fail(stubs: str) -> None:
+    assert fetched(stubs, "kube-proxy|pause")[-1] == "1"
 
 
 @sandbox.needed
-def test_a_disk_of_a_raid_is_not_wiped() -> None:
-    assert wiped("md0 /mnt/sys/sdx/sdx1/holders/md0") == ["refused"]
+@pytest.mark.parametrize(("options", "place"), [("exec", "/var/tmp"), ("noexec", "/var/lib")])
+def test_a_kubeadm_that_goes_away_again_is_run_where_programs_may_be_run(options: str, place: str) -> None:
+    deb = 'stub dpkg-deb \'mkdir -p "$3/usr/bin"; cp /mnt/kubeadm "$3/usr/bin"\'\n'
+    kubeadm = f"{sandbox.file('/mnt/kubeadm', '#!/bin/sh' + chr(10) + 'echo $0' + chr(10))}chmod +x /mnt/kubeadm\n"
+    mounted = f"mount -t tmpfs -o {options} x /var/tmp\n"
+    run = f"{sandbox.script('list-images.sh', '1.37.2', 'http://x', '/', 'a2V5', '')} </dev/null 2>/mnt/said"
+    assert sandbox.run(f"{deb}{kubeadm}{mounted}{run}").startswith(f"{place}/kubefab-images.")
+
+
+# --- wipe-disks.sh, on loop devices, beside what a look says of the same disk
+
+DISKS = """export LVM_SUPPRESS_FD_WARNINGS=1
+disk() { # disk: another one
+    truncate -s 70M "/mnt/$1"
+    losetup --find --show "/mnt/$1"
+}
+volume() { # volume NAME OPTION…
+    lvcreate --driverloaded n -an -Zn -Wn -L 4M -n "$@" ceph-x
+}
+one=$(disk one) two=$(disk two)
+trap 'umount -q /mnt/x || :; losetup -d "$one" "$two"' EXIT
+"""
+CEPHS_LVM = "vgcreate ceph-x $one\nvolume osd-block-1 --addtag ceph.osd_id=0 --addtag ceph.type=block\n"
+BLUESTORE = "echo 'bluestore block device' | dd of=$one conv=notrunc\n"
+
+
+def tried_on_disks(before: str, then: str) -> str:
+    """What this text prints on a computer with the disks $one and $two, prepared so."""
+    return sandbox.run(f"{DISKS}{{ {before}:; }} >/dev/null 2>&1\n{then}")
+
+
+def state(before: str) -> str:
+    """What a look says of the disk $one."""
+    look = sandbox.file("/mnt/look", look_program())
+    told = 'sh /mnt/look disks -- 2>&1 | sed -n "s,^disk $one ,,p" | sort -u'
+    return tried_on_disks(f"{look}{before}", told).strip()
+
+
+def outcome(before: str) -> str:
+    """What becomes of the disk $one: "wiped", or left as it was, and why."""
+    asked = f"sh {SCRIPTS}/wipe-disks.sh $one 2>/mnt/why >/dev/null"
+    same = '[ "$sum" = "$(sha256sum <$one)" ] && sed "s,$one,the disk,; s/ *$//" /mnt/why || echo spoilt'
+    empty = "! blkid -p $one && cmp -n 204800 $one /dev/zero && echo wiped"
+    return tried_on_disks(before, f"sum=$(sha256sum <$one)\nif {asked}; then {empty}; else {same}; fi").strip()
+
+
+@sandbox.disks_needed
+@pytest.mark.parametrize(("before", "told"), [("", "empty"), (BLUESTORE, "Ceph's")], ids=["empty", "bluestore"])
+def test_a_disk_that_is_empty_or_cephs_is_wiped(before: str, told: str) -> None:
+    assert (state(before), outcome(before)) == (told, "wiped")
+
+
+@sandbox.disks_needed
+@sandbox.program_needed("lvcreate")
+def test_cephs_volumes_are_known_by_their_tags_and_deactivated_before_their_disk_is_wiped() -> None:
+    assert (state(CEPHS_LVM), outcome(CEPHS_LVM)) == ("Ceph's", "wiped")
+    stub = "stub lvchange :\n"
+    asked = f"sh {SCRIPTS}/wipe-disks.sh $one >/dev/null\ncat /mnt/calls"
+    assert "lvchange --activate n /dev/ceph-x/osd-block-1" in tried_on_disks(f"{stub}{CEPHS_LVM}", asked).splitlines()
+
+
+@sandbox.disks_needed
+@sandbox.program_needed("lvcreate")
+def test_a_volume_that_only_has_a_name_like_cephs_is_somebody_elses() -> None:
+    for volumes in (f"{CEPHS_LVM}volume mine\n", "vgcreate ceph-x $one\nvolume osd-block-2\n", "pvcreate $one\n"):
+        assert state(volumes) == "LVM2_member"
+        assert outcome(volumes).startswith("the disk is not wiped: it ")
+
+
+SOMETHING = {
+    "swap": ("mkswap $one", "swap"),
+    "a file system": ("mkfs.ext4 -q $one", "ext4"),
+    "LUKS": (r"printf 'LUKS\272\276\0\1' | dd of=$one conv=notrunc", "crypto_LUKS"),
+    "ZFS": (
+        r"""for n in 0 1 2 3 4 5 6 7; do
+            printf '\14\261\272\0\0\0\0\0' | dd of=$one bs=1024 seek=$((128 + n)) conv=notrunc
+        done""",
+        "zfs_member",
+    ),
+    "a table of partitions": (
+        r"""printf '\0\0\0\0\203\0\0\0\0\10\0\0\0\10\0\0' | dd of=$one bs=1 seek=446 conv=notrunc
+            printf '\125\252' | dd of=$one bs=1 seek=510 conv=notrunc""",
+        "dos",
+    ),
+    "two things": (f"mkswap $one\n{BLUESTORE}", "several signatures"),
+}
+
+
+@sandbox.disks_needed
+@pytest.mark.parametrize("name", SOMETHING)
+def test_a_disk_with_anything_else_is_not_wiped(name: str) -> None:
+    before, told = SOMETHING[name]
+    assert state(f"{before}\n") == told
+    assert outcome(f"{before}\n") == f"the disk is not wiped: it holds {told.replace('signatures', 'things')}"
+
+
+@sandbox.disks_needed
+def test_a_disk_that_is_mounted_is_not_wiped() -> None:
+    assert outcome("mkfs.ext4 -q $one\nmkdir /mnt/x\nmount $one /mnt/x\n") == "the disk is not wiped: it holds ext4"
+
+
+@sandbox.disks_needed
+@sandbox.program_needed("mkfs.btrfs")
+def test_the_second_disk_of_a_mounted_btrfs_is_not_wiped() -> None:
+    before = "mkfs.btrfs -q --mixed $two $one\nmkdir /mnt/x\nmount $two /mnt/x\n"
+    assert outcome(before) == "the disk is not wiped: it holds btrfs"
+
+
+@sandbox.disks_needed
+@pytest.mark.parametrize("before", ["", BLUESTORE], ids=["empty", "bluestore"])
+def test_what_somebody_uses_under_whatever_name_is_not_wiped(before: str) -> None:
+    """As a volume of LVM, a multipath or ZFS would: the kernel lets one user alone have it for itself."""
+    user = "import os, sys, time; os.open(sys.argv[1], os.O_EXCL); print(flush=True); time.sleep(9)"
+    held = f"{sys.executable} -c '{user}' $one >/mnt/held &\nuntil [ -s /mnt/held ]; do sleep 0.05; done\n"
+    assert "busy" in outcome(f"{before}{held}")
+
+
+@sandbox.disks_needed
+def test_one_disk_that_may_not_be_wiped_saves_them_all() -> None:
+    asked = f"sh {SCRIPTS}/wipe-disks.sh $one $two 2>&1 || blkid -p -o value -s TYPE $one $two"
+    told = tried_on_disks(f"{BLUESTORE}mkswap $two\n", asked).splitlines()
+    assert told[1:] == ["ceph_bluestore", "swap"]
 
 
 @sandbox.needed
-def test_cephs_own_mapping_goes_and_that_of_another_disk_stays() -> None:
-    assert wiped("ceph--1-osd /mnt/sys/sdx/holders/dm-0") == ["dmsetup remove --force ceph--1-osd", *WIPING]
+def test_a_disk_that_is_not_there_is_not_wiped() -> None:
+    text = f"{sandbox.script('wipe-disks.sh', '/dev/none')} 2>&1 || true"
+    assert sandbox.run(text) == "/dev/none is not wiped: there is no such disk\n"
 
 
 # --- ~/.kube/config

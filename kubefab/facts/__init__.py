@@ -10,12 +10,12 @@ from kubefab.facts.api import Api
 from kubefab.facts.ceph import CEPH, Ceph, Rook
 from kubefab.facts.change import Change, Work
 from kubefab.facts.cluster import ADDON, ClusterFacts, Node, Workload, parse_cluster
-from kubefab.facts.disks import EMPTY, Disks
+from kubefab.facts.disks import CEPHS, EMPTY, Disks
 from kubefab.facts.explain import Explained
 from kubefab.facts.files import Files
 from kubefab.facts.leftovers import Leftovers
 from kubefab.facts.node import LocalNode, authority, fingerprint
-from kubefab.facts.packages import Package, Packages
+from kubefab.facts.packages import AptSource, Package, Packages
 from kubefab.facts.part import Part, nothing
 from kubefab.facts.runtime import Runtime
 from kubefab.facts.services import Services, Unit
@@ -25,8 +25,10 @@ from kubefab.facts.volumes import Volume, Volumes
 __all__ = [
     "ADDON",
     "CEPH",
+    "CEPHS",
     "EMPTY",
     "PARTS",
+    "AptSource",
     "Ceph",
     "Change",
     "ClusterFacts",

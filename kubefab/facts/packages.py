@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kubefab.facts.part import Part, pairs, words
+from kubefab.facts.part import Part, each, pairs, words
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,23 @@ class Package:
 
 
 @dataclass(frozen=True)
+class AptSource:
+    """A repository that some file names to apt; the keyring it is believed by is "-" where none is named."""
+
+    file: str
+    uri: str
+    keyring: str
+
+    @classmethod
+    def read(cls, said: str) -> "AptSource":
+        file, uri, keyring = said.split(" ", 2)
+        return cls(file, uri, keyring)
+
+
+@dataclass(frozen=True)
 class Packages(Part):
     debs: Mapping[str, Package] = pairs("package")
     dpkg_broken: tuple[str, ...] = ()
     apt_lock: str = ""
+    plugins: tuple[str, ...] = each("plugin")  # of the pods' network, in /opt/cni/bin
+    apt_sources: tuple[AptSource, ...] = each("apt_source")

@@ -1,6 +1,6 @@
 """kubeadm, kubelet and kubectl: one version everywhere, held; and the images on their way."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 
 from kubefab import downloads, mirrors, render
@@ -15,6 +15,7 @@ from kubefab.steps.runtime import package_manager
 
 VERSIONED = ("kubelet", "kubeadm", "kubectl")
 HELD = (*VERSIONED, "kubernetes-cni")
+PLUGINS = ("bridge", "host-local", "loopback", "portmap")  # what flannel's configuration names
 WORKER_IMAGES = "kube-proxy|pause|coredns"
 
 
@@ -32,7 +33,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         # Before the source that names it: without its key, a source breaks every apt-get update.
         *when(
             not inventory.bundle,
-            Step("the repository's key is there", no_key, put_key(inventory), parts=("files",)),
+            Step("the repository's key is there", other_key(inventory), put_key(inventory), parts=("files",)),
         ),
         files("the repository and the version are pinned", render.apt(inventory)),
         Step(
@@ -41,6 +42,13 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             install,
             hint=f"does {mirrors.repository(inventory)[0].url} have it? see: apt-cache policy kubelet",
             parts=("packages", "services"),
+        ),
+        Step(
+            "the plugins of the pods' network are there",
+            no_plugins,
+            script("mend-plugins.sh"),
+            hint="see what is in /opt/cni/bin, and: apt-cache policy kubernetes-cni",
+            parts=("packages",),
         ),
         Step(
             "the kubelet starts at boot",
@@ -58,7 +66,8 @@ def images_on_their_way(inventory: Inventory, host: Host) -> Step:
         "images are here, or on their way",
         no_images(inventory, images(inventory, host)),
         script("fetch-images.sh", *fetched(inventory, host)),
-        parts=("runtime", "services"),
+        hint="see why, on the host: journalctl -u kubefab-images",
+        parts=("runtime", "services", "node"),
     )
 
 
@@ -78,8 +87,23 @@ def put_key(inventory: Inventory) -> Callable[[Host], None]:
     return close
 
 
-def no_key(facts: Facts) -> str | None:
-    return None if render.KEYRING in facts.files.digests else MISSING
+def other_key(inventory: Inventory) -> Gap:
+    """Whose key lies there, by its fingerprint: of what else is in that file apt would believe all."""
+    wanted = downloads.signer(inventory)
+
+    def gap(facts: Facts) -> str | None:
+        if render.KEYRING not in facts.files.digests:
+            return MISSING
+        found = downloads.fingerprints(b64decode(facts.files.contents.get(render.KEYRING, "")))
+        return None if found == [wanted] else f"{render.KEYRING} holds {', '.join(found) or 'no key'}"
+
+    return gap
+
+
+def no_plugins(facts: Facts) -> str | None:
+    """What kubernetes-cni brought and somebody removed; a package that is not installed is the step's before."""
+    lacking = [name for name in PLUGINS if name not in facts.packages.plugins]
+    return f"without {', '.join(lacking)}" if lacking else None
 
 
 def other_packages(found: Mapping[str, Package], version: str) -> str | None:
@@ -121,8 +145,13 @@ def master(host: Host) -> bool:
 
 
 def no_images(inventory: Inventory, wanted: list[str]) -> Gap:
+    """A node's kubelet fetches what it lacks by itself."""
+
     def gap(facts: Facts) -> str | None:
-        on_the_way = facts.services.units.get("kubefab-images", Unit()).active in ("active", "activating")
-        return None if on_the_way else lacking(inventory, wanted)(facts)
+        fetching = facts.services.units.get("kubefab-images", Unit()).active
+        if fetching in ("active", "activating") or facts.local.kubelet_ca:
+            return None
+        found = lacking(inventory, wanted)(facts)
+        return f"{found}: fetching them failed" if found and fetching == "failed" else found
 
     return gap

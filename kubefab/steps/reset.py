@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
-from kubefab.facts import EMPTY, Facts
+from kubefab.facts import CEPHS, EMPTY, Facts
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, script, when
 
@@ -32,6 +32,17 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
+def wipeable(wipe: bool) -> Subject:
+    """Asked before anything is taken away: of a disk with anything on it that is not Ceph's nothing is."""
+
+    def subject(_: Cluster, host: Host) -> list[Step]:
+        named = host.wanted.disks if wipe else ()
+        checked = Step("its disks are Ceph's, or empty", foreign(named), None, _FOREIGN, parts=("disks",))
+        return [checked] if named else []
+
+    return subject
+
+
 def disks(wipe: bool) -> Subject:
     """The disks that hosts.yml gives to rook, as they were bought; only for those who ask for it."""
 
@@ -43,12 +54,26 @@ def disks(wipe: bool) -> Subject:
     return subject
 
 
-def written(disks: Sequence[str]) -> Gap:
+def foreign(disks: Sequence[str]) -> Gap:
     def gap(facts: Facts) -> str | None:
-        found = {disk: facts.disks.states.get(disk, "not there") for disk in disks}
-        return ", ".join(f"{disk}, with all on it ({state})" for disk, state in found.items() if state != EMPTY) or None
+        found = unlike(facts, disks, EMPTY, CEPHS)
+        return ", ".join(f"{disk}: {state}" for disk, state in found.items()) or None
 
     return gap
+
+
+def written(disks: Sequence[str]) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        found = unlike(facts, disks, EMPTY)
+        return ", ".join(f"{disk}, with all on it ({state})" for disk, state in found.items()) or None
+
+    return gap
+
+
+def unlike(facts: Facts, disks: Sequence[str], *states: str) -> dict[str, str]:
+    """The disks that are in none of these states, and what they are."""
+    found = {disk: facts.disks.states.get(disk, "not there") for disk in disks}
+    return {disk: state for disk, state in found.items() if state not in states}
 
 
 def leftovers(facts: Facts) -> str | None:
@@ -81,5 +106,6 @@ def named(facts: Facts) -> str | None:
     return ", ".join(f"{name} in /etc/hosts" for name in endpoints(facts)) or None
 
 
+_FOREIGN = "kubefab wipes only what is Ceph's; where nothing on it is needed, on the host: wipefs --all DISK"
 _DISKS = "what still uses it? on the host: lsblk; after a reboot nothing of Ceph does"
 _HINT = "if something of it comes back or stays, reboot the host and run the same command again"

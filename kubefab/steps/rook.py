@@ -146,4 +146,7 @@ _SEE = f"see why, on the master: kubectl -n {NAMESPACE} logs deploy/rook-ceph-op
 _NO_DISKS = "name raw, empty ones, at the hosts that have them: disks: [/dev/sdb]"
 _UNTAINT = "`inv untaint --host NAME` lets a master take pods"
 _STRANGE = "kubefab leaves it alone; take rook out of hosts.yml, or that cluster away, with its data"
-_NOT_RAW = "name another one; what is on it stays, unless you ask for: inv restart --host NAME --wipe-disks"
+_NOT_RAW = (
+    "name another one; or where nothing on it is needed: `inv restart --host NAME --wipe-disks` wipes what is Ceph's, "
+    "`wipefs --all DISK` on the host all else"
+)

@@ -1,12 +1,19 @@
 # shellcheck shell=sh
 # Block devices, by each of their names, and what is on them; whether the kernel can mount Ceph's.
+lvm_on() { # lvm_on DISK: whose the volumes of its group are
+    group=$(pvs --readonly --noheadings -o vg_name "$1" | tr -d ' ')
+    tags=${group:+$(lvs --readonly --noheadings -o lv_tags "$group")}
+    if [ -z "$tags" ] || printf '%s\n' "$tags" | grep -qv 'ceph\.osd_id='; then
+        echo LVM2_member
+    else
+        echo "Ceph's"
+    fi
+}
 state() { # state NAME
     if [ "$(cat "/sys/class/block/$1/size")" = 0 ]; then
         echo "no medium"
     elif grep -q "^/dev/$1 " /proc/mounts /proc/swaps; then
         echo "in use"
-    elif [ -n "$(ls "/sys/class/block/$1/holders")" ]; then
-        echo "held by $(ls "/sys/class/block/$1/holders")"
     elif [ -n "$(ls -d "/sys/class/block/$1/"*/partition)" ]; then
         echo "partitions"
     elif ! head -c 4096 "/dev/$1" >/dev/null; then
@@ -14,9 +21,11 @@ state() { # state NAME
     else
         found=$(blkid -p -o value -s TYPE -s PTTYPE "/dev/$1")
         # 2: there is nothing. All else, a doubt as well, is something.
-        case $? in
-            0) echo "${found:-something}" | tr '\n' ' ' ;;
-            2) echo empty ;;
+        case $?.$found in
+            0.ceph_bluestore) echo "Ceph's" ;;
+            0.LVM2_member) lvm_on "/dev/$1" ;;
+            0.*) echo "${found:-something}" | tr '\n' ' ' ;;
+            2.*) held=$(ls "/sys/class/block/$1/holders") && echo "${held:+held by }${held:-empty}" ;;
             *) echo "several signatures" ;;
         esac
     fi

@@ -15,3 +15,38 @@ while read -r _ _ _ _ pid device _; do
         fi
     done
 done </proc/locks
+
+# Somebody may have removed what a package brought.
+for plugin in /opt/cni/bin/*; do
+    [ ! -x "$plugin" ] || echo "plugin ${plugin##*/}"
+done
+
+# Where apt's packages come from: apt_source FILE URI KEYRING. One repository under two keyrings stops all of apt.
+is_apts() { # is_apts FILE: what has other characters in its name, apt passes over
+    [ -e "$1" ] && [ "$1" = "${1%%[!A-Za-z0-9/._-]*}" ]
+}
+for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+    ! is_apts "$file" || awk '$1 == "deb" {
+        key = $0
+        if (!sub(/.*signed-by=/, "", key)) key = "-"
+        sub(/[] ].*/, "", key)
+        sub(/^[ \t]*deb[ \t]+(\[[^]]*\][ \t]*)?/, "")
+        print "apt_source", FILENAME, $1, key
+    }' "$file"
+done
+for file in /etc/apt/sources.list.d/*.sources; do
+    ! is_apts "$file" || awk -v RS= -F '\n' '{
+        uris = key = enabled = ""
+        for (i = 1; i <= NF; i++) {
+            name = tolower($i)
+            sub(/:.*/, "", name)
+            value = $i
+            sub(/^[^:]*:[ \t]*/, "", value)
+            if (name == "uris") uris = value
+            if (name == "signed-by") key = value ~ /^\// ? value : "(inline)"
+            if (name == "enabled") enabled = value
+        }
+        count = split(uris, each, /[ \t]+/)
+        for (i = 1; i <= count && enabled != "no"; i++) print "apt_source", FILENAME, each[i], key ? key : "-"
+    }' "$file"
+done

@@ -76,13 +76,17 @@ def test_status_tells_it_too(given: Given, inv: Kubefab) -> None:
 
 def test_a_restart_takes_what_rook_left_and_disks_only_when_asked_to(given: Given, inv: Kubefab) -> None:
     on(WORKER, f"mkdir -p /var/lib/rook && echo mine >/var/lib/rook/keys && mkswap {given.disk}")
+    spared = inv("restart", "--host", WORKER, "--wipe-disks", "--yes", hosts=given.hosts).badly()
+    assert f"{given.disk}: swap" in spared.stderr
+    assert true_on(WORKER, "test -e /var/lib/rook/keys")
+    on(WORKER, f"wipefs --all {given.disk} && echo 'bluestore block device' | dd of={given.disk} conv=notrunc")
     plain = inv("restart", "--host", WORKER, "--yes", hosts=given.hosts).well()
     assert "/var/lib/rook" in plain.stdout
     assert given.disk not in plain.stdout
     assert not true_on(WORKER, "test -e /var/lib/rook")
     assert true_on(WORKER, f"blkid -p {given.disk}")
     asked = inv("restart", "--host", WORKER, "--wipe-disks", hosts=given.hosts).badly()
-    assert f"{given.disk}, with all on it (swap)" in asked.stdout
+    assert f"{given.disk}, with all on it (Ceph's)" in asked.stdout
     inv("restart", "--host", WORKER, "--wipe-disks", "--yes", hosts=given.hosts).well()
     assert not true_on(WORKER, f"blkid -p {given.disk}")
     kubectl("delete", "node", WORKER)

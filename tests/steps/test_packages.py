@@ -1,5 +1,7 @@
 """kubeadm, kubelet and kubectl, and the images on their way."""
 
+from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ HELD = {
 INSTALLED = "Kubernetes 1.37.2 is installed and held"
 PROXY = "registry.k8s.io/kube-proxy:v1.37.2"
 IMAGES = (PROXY, *network.images(inventory()))
+PLUGINS = "the plugins of the pods' network are there"
 ON_THEIR_WAY = "images are here, or on their way"
 MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/, key: {'A' * 40}}}\n"
 
@@ -30,7 +33,6 @@ MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/
     ("facts", "title", "gap"),
     [
         (known(), "the repository's key is there", MISSING),
-        (known(digests={render.KEYRING: "0"}), "the repository's key is there", None),
         (known(), "the repository and the version are pinned", MISSING),
         (
             known(digests={"/etc/apt/preferences.d/kubernetes": "0"}),
@@ -64,12 +66,46 @@ MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/
             ON_THEIR_WAY,
             None,
         ),
-        (known(units={"kubefab-images": Unit("failed")}), ON_THEIR_WAY, MISSING),
+        (
+            known(units={"kubefab-images": Unit("failed")}, images=IMAGES[1:]),
+            ON_THEIR_WAY,
+            f"without {PROXY}: fetching them failed",
+        ),
+        # A node's kubelet fetches what it lacks: where it cannot, that is no change that each run makes anew.
+        (known(units={"kubefab-images": Unit("failed")}, kubelet_ca="ca"), ON_THEIR_WAY, None),
+        (known(), PLUGINS, "without bridge, host-local, loopback, portmap"),
+        (known(plugins=("bridge", "dhcp", "host-local", "loopback")), PLUGINS, "without portmap"),
+        (known(plugins=packages.PLUGINS), PLUGINS, None),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
     made = cluster()
     assert step(packages.steps(made, made.hosts["client"]), title).gap(facts) == gap
+
+
+KEYS = Path(__file__).parents[2] / "lab" / "keys"
+SIGNER = (KEYS / "fingerprint").read_text().strip()
+KEY_OF_SIGNER = downloads.dearmored((KEYS / "Release.key").read_bytes())
+KEY_OF_OTHERS = b"\x98\x06\x04abcde"
+
+
+@pytest.mark.parametrize(
+    ("keyring", "told"),
+    [
+        (KEY_OF_SIGNER, None),
+        (b"", "no key"),
+        (b"nonsense", "no key"),
+        (KEY_OF_OTHERS, downloads.fingerprints(KEY_OF_OTHERS)[0]),
+        (KEY_OF_SIGNER + KEY_OF_OTHERS, f"{SIGNER}, {downloads.fingerprints(KEY_OF_OTHERS)[0]}"),
+    ],
+)
+def test_the_repositorys_key_is_known_by_its_fingerprint_and_no_other_is_beside_it(
+    keyring: bytes, told: str | None
+) -> None:
+    made = cluster(MIRRORED.replace("A" * 40, SIGNER))
+    found = known(digests={render.KEYRING: "0"}, contents={render.KEYRING: b64encode(keyring).decode()})
+    gap = step(packages.steps(made, made.master), "the repository's key is there").gap(found)
+    assert gap == (f"{render.KEYRING} holds {told}" if told else None)
 
 
 def test_the_key_is_there_before_the_source_that_names_it() -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from kubefab.facts import ClusterFacts
+from kubefab.facts import CEPHS, EMPTY, ClusterFacts
 from kubefab.steps import reset
 from tests.facts import known
-from tests.fakes import cluster, step, world
+from tests.fakes import HOSTS, cluster, step, world
 
 LEFT, KUBECONFIG, NAME = (
     "nothing of Kubernetes is left",
@@ -76,3 +76,30 @@ def test_the_kubeconfig_goes_while_it_can_be_told_whose_it_is() -> None:
         "tear-down.sh unix:///run/containerd/containerd.sock",
         "set-endpoint.sh lab.kubefab.internal",
     ]
+
+
+WITH_DISKS = HOSTS.replace("role: worker", "role: worker, disks: [/dev/sdb, /dev/sdc]")
+
+
+@pytest.mark.parametrize(
+    ("states", "told", "lost"),
+    [
+        ({"/dev/sdb": EMPTY, "/dev/sdc": EMPTY}, None, None),
+        ({"/dev/sdb": CEPHS, "/dev/sdc": EMPTY}, None, "/dev/sdb, with all on it (Ceph's)"),
+        ({"/dev/sdb": "ext4", "/dev/sdc": EMPTY}, "/dev/sdb: ext4", "/dev/sdb, with all on it (ext4)"),
+        ({"/dev/sdb": EMPTY}, "/dev/sdc: not there", "/dev/sdc, with all on it (not there)"),
+    ],
+)
+def test_disks_with_anything_that_is_not_cephs_are_refused(
+    states: dict[str, str], told: str | None, lost: str | None
+) -> None:
+    made = cluster(WITH_DISKS)
+    (refused,) = reset.wipeable(True)(made, made.hosts["client"])
+    (wiped,) = reset.disks(True)(made, made.hosts["client"])
+    assert (refused.gap(known(states=states)), wiped.gap(known(states=states))) == (told, lost)
+    assert refused.close is None
+
+
+def test_no_disk_is_wiped_unasked() -> None:
+    made = cluster(WITH_DISKS)
+    assert reset.wipeable(False)(made, made.hosts["client"]) == reset.disks(False)(made, made.hosts["client"]) == []
