@@ -43,6 +43,8 @@ MANAGER = Node(
     ready=True,
     roles=("control-plane",),
     taints={"node-role.kubernetes.io/control-plane": "NoSchedule"},
+    pod_cidr="10.244.0.0/24",
+    announced=True,
 )
 CLIENT = Node(
     name="client",
@@ -53,6 +55,7 @@ CLIENT = Node(
     trouble="container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
     "message:Network plugin returns error: cni plugin not initialized",
     taints={"node.kubernetes.io/not-ready": "NoSchedule"},
+    pod_cidr="10.244.1.0/24",
 )
 MASTER = known(
     os="debian",
@@ -120,12 +123,18 @@ MASTER = known(
     cni=("10-flannel.conflist",),
     links=("cni0", "flannel.1"),
     flannel=True,
+    subnet="10.244.0.1/24",
     kubeconfig="same",
     containers=14,
     shims=7,
     chains=37,
     mounts=("/var/lib/kubelet/pods/1b2c/volumes/kubernetes.io~projected/kube-api-access-x7k2p",),
     directories=("/etc/kubernetes", "/var/lib/kubelet"),
+    containers_untold="context deadline exceeded",
+    tables=("ip kube-proxy",),
+    foreign=("/etc/kubernetes/audit-policy.yaml",),
+    set_aside=("/var/lib/kubelet/config.json",),
+    in_the_way=("/var/lib/etcd/backup is a mount",),
     certificates={"/etc/kubernetes/pki/ca.crt": "MIIB"},
     confs={"/etc/kubernetes/kubelet.conf": "https://10.250.0.10:6443 /var/lib/kubelet/pki/kubelet-client-current.pem"},
     static_pods={"/etc/kubernetes/manifests/etcd.yaml": "registry.k8s.io/etcd:3.7.0-0"},
@@ -271,9 +280,23 @@ def test_lines_that_mean_nothing_are_passed_over() -> None:
     assert read({"system": "no-such-fact 7\n\nhostname client"}) == known(hostname="client")
 
 
-def test_a_host_is_the_node_of_its_own_machine_id() -> None:
-    assert known(machine_id=CLIENT.machine_id, cluster=LIVE).node == CLIENT
-    assert known(machine_id="another", cluster=LIVE).node is None
+HERE = {"10.250.0.11": "eth0"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "node"),
+    [
+        (known("client", machine_id=CLIENT.machine_id, addresses=HERE, cluster=LIVE), CLIENT),
+        (known("by-hand", machine_id=CLIENT.machine_id, addresses=HERE, cluster=LIVE), CLIENT),
+        (known("client", machine_id="changed", addresses=HERE, cluster=LIVE), CLIENT),
+        (known("client", machine_id=CLIENT.machine_id, addresses={"10.9.9.9": "eth0"}, cluster=LIVE), CLIENT),
+        (known("other", machine_id="another", addresses=HERE, cluster=LIVE), None),
+        # A clone: what is true of the machine that it was made of is not true of it.
+        (known("clone", machine_id=CLIENT.machine_id, addresses={"10.9.9.9": "eth0"}, cluster=LIVE), None),
+    ],
+)
+def test_a_host_is_the_node_of_its_name_or_of_its_id_at_its_address(facts: Facts, node: Node | None) -> None:
+    assert facts.node == node
 
 
 def test_a_machine_without_an_id_is_nobodys_node() -> None:

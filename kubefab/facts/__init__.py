@@ -88,9 +88,27 @@ class Facts:
 
     @property
     def node(self) -> Node | None:
-        """The Node that this very machine is, whatever its name."""
-        nodes, mine = self.cluster.nodes.values() if self.cluster else (), self.system.machine_id
-        return next((node for node in nodes if mine and node.machine_id == mine), None)
+        """The Node that this very machine is: of its name, or of another where it was made by hand."""
+        nodes = self.cluster.nodes if self.cluster else {}
+        named = nodes.get(self.name)
+        if named and (self._has_id(named) or self._is_at(named)):
+            return named  # a kubelet reads the machine-id once, and may tell of an older one
+        return next((node for node in nodes.values() if self._has_id(node) and self._may_be_at(node)), None)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the kubelet here is of this cluster: it trusts its CA."""
+        return bool(self.cluster and self.local.kubelet_ca and self.local.kubelet_ca == self.cluster.ca)
+
+    def _has_id(self, node: Node) -> bool:
+        return bool(node.machine_id) and node.machine_id == self.system.machine_id
+
+    def _is_at(self, node: Node) -> bool:
+        return node.address in self.system.addresses
+
+    def _may_be_at(self, node: Node) -> bool:
+        """A clone has the id of another machine, and not its address; only those of IPv4 are looked at."""
+        return self._is_at(node) or "." not in node.address
 
     @property
     def unfinished(self) -> bool:

@@ -9,6 +9,7 @@ from kubefab.facts.part import not_understood, nothing
 
 ADDON = "kubefab.internal/addon"  # annotates the workload of an add-on that is applied last: NAME VERSION
 ROLE = "node-role.kubernetes.io/"
+FLANNEL = "flannel.alpha.coreos.com/public-ip"  # flanneld annotates its Node with it, once, at its start
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Node:
     trouble: str = ""
     roles: tuple[str, ...] = ()
     taints: Mapping[str, str] = field(default_factory=nothing)  # key -> effect
+    pod_cidr: str = ""
+    announced: bool = False  # whether its flannel has told the others' how to reach it
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,8 @@ def _node(item: Mapping[str, Any]) -> Node:
         trouble="" if ready.get("status") == "True" else ready.get("message", "its kubelet has not reported yet"),
         roles=tuple(label.removeprefix(ROLE) for label in item["metadata"].get("labels", {}) if ROLE in label),
         taints={taint["key"]: taint.get("effect", "") for taint in item.get("spec", {}).get("taints", ())},
+        pod_cidr=item.get("spec", {}).get("podCIDR", ""),
+        announced=FLANNEL in item["metadata"].get("annotations", {}),
     )
 
 

@@ -34,6 +34,7 @@ class LocalNode(Part):
     cni: tuple[str, ...] = ()
     links: tuple[str, ...] = each("link")
     flannel: bool = False  # whether it has come up since the boot
+    subnet: str = ""  # what flannel was given for the pods here
     kubeconfig: str = ""
 
 

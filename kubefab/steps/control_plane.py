@@ -2,23 +2,28 @@
 
 from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
-from kubefab.facts import Facts, clock_time
+from kubefab.errors import Silent
+from kubefab.facts import ClusterFacts, Facts, LocalNode, Unit, clock_time
 from kubefab.host import Host
-from kubefab.step import MISSING, Gap, Step, script, service
+from kubefab.step import MISSING, Step, script, service
+from kubefab.steps import registration, reset
 from kubefab.steps.health import api_server
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     if host.name != cluster.master.name:
         return []
-    tear_down = script("tear-down.sh", runtimes.cri_socket(cluster.inventory))
+    socket = runtimes.cri_socket(cluster.inventory)
     documents = kubeadm.init_documents(cluster.inventory, host.wanted)
     return [
-        Step("what was broken off serves nobody", serves_others(host.name), None, _SERVES_HINT),
+        *reset.unfinished(cluster, host),
+        Step("the kubelet of a broken-off init runs", idle, script("restart-service.sh", "kubelet"), within=20),
+        Step("what was broken off serves nobody", serving, None, _SERVES_HINT, touches="cluster"),
         Step(
             "no kubeadm init is left broken off",
             broken_off,
-            tear_down,
+            script("tear-down.sh", socket, "unasked"),
+            _SERVES_HINT,
             touches="cluster",
         ),
         Step(
@@ -36,25 +41,53 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             script("put-kubeconfig.sh"),
             parts=("node",),
         ),
+        *registration.registered(host),
+        registration.marked(cluster, host),
+        *registration.pod_network(),
     ]
 
 
-def serves_others(name: str) -> Gap:
-    """A marker is there, yet the cluster has other nodes: init did not end, and still somebody uses it."""
+def idle(facts: Facts) -> str | None:
+    """Only its API server can say whether it serves anybody, and that is the kubelet's to start."""
+    state = facts.services.units.get("kubelet", Unit()).active
+    return state if facts.local.init_begun and _may_hold_data(facts.local) and state != "active" else None
 
-    def gap(facts: Facts) -> str | None:
-        if not facts.local.init_begun or not facts.cluster:
-            return None
-        others = [other for other in facts.cluster.nodes if other != name]
-        return f"kubeadm init did not finish, yet it knows {', '.join(others)}" if others else None
 
-    return gap
+def serving(facts: Facts) -> str | None:
+    """Init did not end, and somebody may use it all the same. Silent where its API server does not say."""
+    local, live = facts.local, facts.cluster
+    if not local.init_begun or not (live or local.etcd_data):
+        return None
+    if not live:
+        return "etcd has data here, and there is no admin.conf to ask about them with"
+    if live.silent and not _may_hold_data(local):
+        return None
+    if live.silent:
+        raise Silent(f"it may have served, and the API server gives no answer: {live.silent}")
+    found = [*(f"the node {name}" for name in live.nodes if name != facts.name), *_workloads(live)]
+    if facts.system.clock - local.init_begun > LONG:
+        found.append("all that was made since, for that is more than an hour ago")
+    return f"kubeadm init did not finish, yet it has {', '.join(found)}" if found else None
+
+
+def _may_hold_data(local: LocalNode) -> bool:
+    """Without etcd's data no control plane ever served; where kubeadm made no etcd, they are elsewhere."""
+    external = "kube-apiserver.yaml" in local.manifests and "etcd.yaml" not in local.manifests
+    return local.etcd_data or external
+
+
+def _workloads(live: ClusterFacts) -> list[str]:
+    return [name for name in live.workloads if not name.startswith("kube-system/")]
 
 
 def broken_off(facts: Facts) -> str | None:
-    if not facts.local.init_begun:
+    if not facts.local.init_begun or serving(facts):
         return None
     return f"begun at {clock_time(facts.local.init_begun)} and not finished"
 
 
-_SERVES_HINT = "if it may go: `inv cluster.reset`; if it is to stay, on the master: rm /var/lib/kubefab/init"
+LONG = 3600  # seconds after which a control plane may hold what is neither node nor workload
+_SERVES_HINT = (
+    "if it may go: `inv cluster.reset`; if it is to stay, on the master: rm /var/lib/kubefab/init; "
+    "see what it says: journalctl -u kubelet; ls /var/log/containers"
+)

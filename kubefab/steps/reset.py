@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
-from kubefab.facts import CEPHS, EMPTY, Facts
+from kubefab.facts import CEPHS, EMPTY, Facts, clock_time
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, script, when
+
+KEPT = "/var/lib/kubefab-kept"
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -18,6 +20,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             host.change("set-endpoint.sh", name)
 
     return [
+        Step("nothing of others is in the way", in_the_way, None, _IN_THE_WAY, parts=("leftovers",)),
         # While admin.conf is still there to tell that it is this cluster's.
         Step("~/.kube/config is not this cluster's", kubeconfig, script("take-kubeconfig.sh"), parts=("node",)),
         Step(
@@ -41,6 +44,26 @@ def wipeable(wipe: bool) -> Subject:
         return [checked] if named else []
 
     return subject
+
+
+def unfinished(cluster: Cluster, host: Host) -> list[Step]:
+    """A reset that was asked for and broken off. `up` ends it only where there is nobody's node any more."""
+    tear_down = script("tear-down.sh", runtimes.cri_socket(cluster.inventory))
+    return [
+        Step("no reset has left a node", half_torn_down, None, _HALF.format(host.name)),
+        Step("no reset is left broken off", torn_down_further, tear_down, _HALF.format(host.name)),
+    ]
+
+
+def half_torn_down(facts: Facts) -> str | None:
+    begun = torn_down_further(facts)
+    there = facts.local.admin_ca or facts.local.kubelet_ca or facts.local.etcd_data
+    return f"{begun}, and there is one still" if begun and there else None
+
+
+def torn_down_further(facts: Facts) -> str | None:
+    since = facts.local.tear_down_begun
+    return f"one was begun at {clock_time(since)} and not finished" if since else None
 
 
 def disks(wipe: bool) -> Subject:
@@ -77,20 +100,32 @@ def unlike(facts: Facts, disks: Sequence[str], *states: str) -> dict[str, str]:
 
 
 def leftovers(facts: Facts) -> str | None:
-    """What a cluster left here, in words."""
-    left = facts.leftovers
+    """What a cluster left here, in words; and what is beside it of others, which stays."""
+    local, left = facts.local, facts.leftovers
     found = [
-        *when(facts.local.admin_ca, "a control plane, with all that its etcd holds"),
-        *when(facts.local.kubelet_ca, "a node"),
+        *when(local.admin_ca or local.etcd_data, "a control plane, with all that its etcd holds"),
+        *when(local.kubelet_ca, "a node"),
+        *when(local.tear_down_begun, "what a reset that was broken off has left"),
         *when(left.containers, f"{left.containers} containers"),
+        *when(left.containers_untold, f"containers that cannot be counted ({left.containers_untold})"),
         *when(left.shims, f"{left.shims} processes of containers"),
         *when(left.chains, f"{left.chains} chains of iptables"),
+        *(f"{table} (kube-proxy's)" for table in left.tables),
         *when(left.mounts, f"{len(left.mounts)} mounts below /var/lib/kubelet"),
         *left.directories,
-        *facts.local.links,
-        *(f"/etc/cni/net.d/{one}" for one in facts.local.cni if "flannel" in one),
+        *local.links,
+        *(f"/etc/cni/net.d/{one}" for one in local.cni if "flannel" in one),
     ]
-    return ", ".join(found) or None
+    return f"{', '.join(found)}{_kept(facts)}" if found else None
+
+
+def _kept(facts: Facts) -> str:
+    stays, aside = ", ".join(facts.leftovers.foreign), ", ".join(facts.leftovers.set_aside)
+    return (f"; stays: {stays}" if stays else "") + (f"; set aside below {KEPT}: {aside}" if aside else "")
+
+
+def in_the_way(facts: Facts) -> str | None:
+    return "; ".join(facts.leftovers.in_the_way) or None
 
 
 def kubeconfig(facts: Facts) -> str | None:
@@ -108,4 +143,6 @@ def named(facts: Facts) -> str | None:
 
 _FOREIGN = "kubefab wipes only what is Ceph's; where nothing on it is needed, on the host: wipefs --all DISK"
 _DISKS = "what still uses it? on the host: lsblk; after a reboot nothing of Ceph does"
+_HALF = "`inv restart --host {0}` ends it; if it is to stay as it is, on {0}: rm /var/lib/kubefab/tear-down"
+_IN_THE_WAY = "unmount it, or stop it, where it may be missing for a while; what is below would be lost with the rest"
 _HINT = "if something of it comes back or stays, reboot the host and run the same command again"

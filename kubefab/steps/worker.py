@@ -1,12 +1,15 @@
 """A worker's way into the cluster."""
 
 from base64 import b64encode
+from contextlib import suppress
 
 from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.errors import HostError
+from kubefab.facts import ClusterFacts, Facts, clock_time
 from kubefab.host import Host
 from kubefab.step import MISSING, NO_CLUSTER, Gap, Step, on_cluster, script, service
+from kubefab.steps import registration, reset
 
 DISCOVERY = "/run/kubefab/discovery.conf"
 
@@ -15,33 +18,34 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     if host.wanted.role != "worker":
         return []
     name = host.name
-    tear_down = script("tear-down.sh", runtimes.cri_socket(cluster.inventory))
-
-    def delete_node(_: Host) -> None:
-        cluster.master.during(f"{name} is no other machine's Node").ask("kubectl.sh", "delete", "node", name)
 
     def forget_token(host: Host) -> None:
+        delete_tokens(cluster, name)
         host.change("forget-token.sh")
-        cluster.master.during(f"{name} has joined").ask("delete-tokens.sh", name)
 
     return [
         own_name(host),
-        Step("its name is no other machine's Node", stale_node(name), delete_node, touches="cluster", parts=("node",)),
+        Step("no join of somebody else's is begun", others_join, None, RESTART.format(name)),
+        *reset.unfinished(cluster, host),
+        Step("a join that was broken off had its time", still_joining, script("finish-join.sh"), parts=("node",)),
         Step(
             "no join is left broken off",
-            broken_off(name),
-            tear_down,
+            broken_off,
+            script("tear-down.sh", runtimes.cri_socket(cluster.inventory), "unasked"),
             touches="cluster",
         ),
+        *registration.registered(host),
+        Step("no machine of before is Ready under its name", still_ready(name), None, within=120, touches="cluster"),
         Step(
             "it is a node",
-            no_node(name),
+            no_node,
             lambda host: join(cluster, host),
             hint=f"see what its kubelet says: journalctl -u kubelet, on {name}",
             within=30,
             touches="cluster",
         ),
-        Step("no token of its join is left", token_left, forget_token, parts=("node",)),
+        *registration.pod_network(),
+        Step("no token of its join is left", token_left, forget_token, touches="cluster", parts=("node",)),
         service("kubelet"),
     ]
 
@@ -84,45 +88,49 @@ def name_taken(host: Host) -> Gap:
     return _where_there_is_one(gap)
 
 
-def stale_node(name: str) -> Gap:
-    """The Node of a machine that was installed anew, or whose kubelet.conf was taken away."""
+def others_join(facts: Facts) -> str | None:
+    """By hand, perhaps at this moment; or a copy of the CA, with its keys."""
+    marked = facts.local.join_begun or facts.local.tear_down_begun
+    return "/etc/kubernetes/pki/ca.crt, and no kubelet.conf" if facts.local.pki_left and not marked else None
+
+
+def still_joining(facts: Facts) -> str | None:
+    """Its kubelet may end it alone, as long as its token is there."""
+    local = facts.local
+    return _begun(local.join_begun) if local.join_begun and local.token_left and not local.kubelet_ca else None
+
+
+@on_cluster
+def _broken_off(_: ClusterFacts, facts: Facts) -> str | None:
+    if not facts.local.join_begun or facts.local.kubelet_ca or (facts.node and facts.node.ready):
+        return None
+    return _begun(facts.local.join_begun)
+
+
+def still_ready(name: str) -> Gap:
+    """Installed anew within the minute that the cluster takes to notice: kubeadm would refuse to join over its Node."""
 
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
-        if not (node := live.nodes.get(name)):
-            return None
-        if node.machine_id != facts.system.machine_id:
-            return f"it is still that of machine {node.machine_id}"
-        return None if facts.local.kubelet_ca else "it is, but this machine has no kubelet.conf any more"
+        node = live.nodes.get(name)
+        return "it is, still" if node and node.ready and not facts.local.kubelet_ca else None
 
     return _where_there_is_one(gap)
 
 
-def broken_off(name: str) -> Gap:
-    @on_cluster
-    def gap(live: ClusterFacts, facts: Facts) -> str | None:
-        if facts.node or not (facts.local.kubelet_ca or join_left(facts)):
-            return None
-        return "there is a kubelet.conf, and no Node" if facts.local.kubelet_ca else "a join did not finish"
-
-    return _where_there_is_one(gap)
+@on_cluster
+def no_node(_: ClusterFacts, facts: Facts) -> str | None:
+    return None if facts.node and facts.local.kubelet_ca else MISSING
 
 
-def no_node(name: str) -> Gap:
-    @on_cluster
-    def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        return None if facts.node and facts.local.kubelet_ca else MISSING
-
-    return gap
-
-
-def token_left(facts: Facts) -> str | None:
+@on_cluster
+def token_left(_: ClusterFacts, facts: Facts) -> str | None:
     """kubeadm cleans up after a join, unless it was killed and the kubelet finished alone."""
-    return "what a broken-off join left" if join_left(facts) else None
+    return "what a broken-off join left" if facts.local.token_left or facts.local.join_begun else None
 
 
-def join_left(facts: Facts) -> bool:
-    return facts.local.token_left or facts.local.pki_left
+def _begun(since: float) -> str:
+    return f"begun at {clock_time(since)} and not finished"
 
 
 def join(cluster: Cluster, host: Host) -> None:
@@ -138,8 +146,15 @@ def join(cluster: Cluster, host: Host) -> None:
     document = kubeadm.join_documents(cluster.inventory, host.wanted, token, DISCOVERY)
     try:
         host.change("join.sh", DISCOVERY, cluster.release.checks[1], payload=f"{discovery}\n{document}")
-    finally:
-        master.ask("delete-tokens.sh", host.name)
+    except HostError:
+        with suppress(HostError):  # why it did not join is what matters; the next run deletes it
+            delete_tokens(cluster, host.name)
+        raise
+    delete_tokens(cluster, host.name)
+
+
+def delete_tokens(cluster: Cluster, name: str) -> None:
+    cluster.master.during(f"{name} has joined").ask("delete-tokens.sh", name)
 
 
 def _where_there_is_one(gap: Gap) -> Gap:
@@ -147,4 +162,6 @@ def _where_there_is_one(gap: Gap) -> Gap:
     return lambda facts: None if (found := gap(facts)) == NO_CLUSTER else found
 
 
+broken_off = _where_there_is_one(_broken_off)
+RESTART = "if it may be lost: `inv restart --host {}`"
 _UP = "`inv cluster.up` makes the cluster"

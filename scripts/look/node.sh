@@ -47,7 +47,12 @@ for conf in /etc/cni/net.d/*; do
     [ ! -e "$conf" ] || fact "cni ${conf##*/}"
 done
 # flanneld writes it at each start, and no boot keeps it.
-[ ! -e /run/flannel/subnet.env ] || fact "flannel yes"
+if [ -e /run/flannel/subnet.env ]; then
+    fact "flannel yes"
+    while IFS='=' read -r name value; do
+        case $name in FLANNEL_SUBNET) fact "subnet $value" ;; esac
+    done </run/flannel/subnet.env
+fi
 for link in cni0 flannel.1; do
     [ ! -e "/sys/class/net/$link" ] || fact "link $link"
 done

@@ -32,7 +32,8 @@ names() {
 }
 entries() {
     find /etc/kubernetes/ /etc/kubernetes/manifests/ /etc/kubernetes/pki/ /etc/kubernetes/pki/etcd/ \
-        /var/lib/kubelet/ /var/lib/etcd/ -mindepth 1 -maxdepth 1 ! -name lost+found 2>/dev/null |
+        /var/lib/kubelet/ /var/lib/etcd/ -mindepth 1 -maxdepth 1 ! -name lost+found \
+        ! -name '*[[:cntrl:]]*' 2>/dev/null |
         grep -vxE '/etc/kubernetes/(manifests|pki|pki/etcd)' | sort
 }
 own() { entries | grep -xF -e "$(names)" || true; }

@@ -4,34 +4,33 @@ from dataclasses import replace
 
 import pytest
 
-from kubefab.facts import ClusterFacts, Facts, Node, Unit, clock_time
+from kubefab.errors import Silent
+from kubefab.facts import ClusterFacts, Facts, Node, Unit, Workload, clock_time
 from kubefab.step import MISSING
 from kubefab.steps import control_plane
 from tests.facts import known, with_
 from tests.fakes import cluster, step, world
 
 BEGUN = 1795377600
-ALONE = ClusterFacts(nodes={"manager": Node("manager")})
-BOTH = replace(ALONE, nodes={name: Node(name) for name in ("manager", "client")})
+MANAGER = Node("manager", "abc", "10.250.0.10", roles=("control-plane",))
+ALONE = ClusterFacts(nodes={"manager": MANAGER})
+BOTH = replace(ALONE, nodes={"manager": MANAGER, "client": Node("client")})
+SILENT = ClusterFacts(silent="refused")
 RUNS = {"kubelet": Unit("active", "enabled")}
-WELL = known(admin_ca="aaa", kubeconfig="same", cluster=BOTH, units=RUNS, healthz="ok")
+WELL = known("manager", machine_id="abc", admin_ca="aaa", kubeconfig="same", cluster=BOTH, units=RUNS, healthz="ok")
+SERVES, CLEANED, IDLE = (
+    "what was broken off serves nobody",
+    "no kubeadm init is left broken off",
+    "the kubelet of a broken-off init runs",
+)
+CUT = f"begun at {clock_time(BEGUN)} and not finished"
+# Marked as begun a minute ago, with data of etcd's.
+HALF = known("manager", init_begun=BEGUN, clock=BEGUN + 60, etcd_data=True, cluster=ALONE)
 
 
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (known(init_begun=BEGUN), "what was broken off serves nobody", None),
-        (known(init_begun=BEGUN, cluster=ALONE), "what was broken off serves nobody", None),
-        (
-            known(init_begun=BEGUN, cluster=BOTH),
-            "what was broken off serves nobody",
-            "kubeadm init did not finish, yet it knows client",
-        ),
-        (
-            known(init_begun=BEGUN),
-            "no kubeadm init is left broken off",
-            f"begun at {clock_time(BEGUN)} and not finished",
-        ),
         (known(), "the control plane is there", MISSING),
         (known(), "kubectl works for whoever logs in", MISSING),
         (known(kubeconfig="other"), "kubectl works for whoever logs in", "other"),
@@ -40,6 +39,60 @@ WELL = known(admin_ca="aaa", kubeconfig="same", cluster=BOTH, units=RUNS, health
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
     made = cluster()
     assert step(control_plane.steps(made, made.master), title).gap(facts) == gap
+
+
+YET = "kubeadm init did not finish, yet it has"
+
+
+@pytest.mark.parametrize(
+    ("facts", "serves"),
+    [
+        (HALF, None),
+        (with_(HALF, cluster=None, etcd_data=False), None),  # killed before there was an admin.conf
+        (with_(HALF, cluster=SILENT, etcd_data=False), None),  # killed before etcd ever ran
+        (with_(HALF, cluster=SILENT, etcd_data=False, manifests=("etcd.yaml", "kube-apiserver.yaml")), None),
+        (with_(HALF, cluster=None), "etcd has data here, and there is no admin.conf to ask about them with"),
+        (with_(HALF, cluster=BOTH), f"{YET} the node client"),
+        (with_(HALF, cluster=replace(ALONE, workloads={"kube-system/coredns": Workload()})), None),
+        (with_(HALF, cluster=replace(ALONE, workloads={"default/shop": Workload()})), f"{YET} default/shop"),
+        (with_(HALF, clock=BEGUN + 3601), f"{YET} all that was made since, for that is more than an hour ago"),
+    ],
+)
+def test_only_a_control_plane_that_served_nobody_is_taken_back(facts: Facts, serves: str | None) -> None:
+    """Where somebody may use it there is a complaint, and nothing that could be done is left to do."""
+    made = cluster()
+    steps = control_plane.steps(made, made.master)
+    assert step(steps, SERVES).gap(facts) == serves
+    assert step(steps, CLEANED).gap(facts) == (None if serves else CUT)
+    assert steps.index(step(steps, IDLE)) < steps.index(step(steps, SERVES)) < steps.index(step(steps, CLEANED))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        with_(HALF, cluster=SILENT),
+        with_(HALF, cluster=SILENT, etcd_data=False, manifests=("kube-apiserver.yaml",)),  # its etcd is elsewhere
+        with_(HALF, cluster=ClusterFacts(silent="Error from server (Forbidden)")),  # so it says while it comes up
+    ],
+)
+def test_a_silent_control_plane_that_may_have_served_is_waited_for_and_never_taken_back(facts: Facts) -> None:
+    made = cluster()
+    steps = control_plane.steps(made, made.master)
+    for title in (SERVES, CLEANED):
+        with pytest.raises(Silent):
+            step(steps, title).gap(facts)
+    assert step(steps, IDLE).gap(with_(facts, units={"kubelet": Unit("inactive")})) == "inactive"
+    assert step(steps, IDLE).gap(with_(facts, units=RUNS)) is None
+    assert "inv cluster.reset" in step(steps, SERVES).hint
+    assert "rm /var/lib/kubefab/init" in step(steps, SERVES).hint
+
+
+def test_without_a_marker_nothing_is_taken_back_whatever_it_looks_like() -> None:
+    made = cluster()
+    for facts in (SILENT, ALONE, BOTH, None):
+        found = with_(HALF, init_begun=0, admin_ca="aaa", cluster=facts)
+        for one in control_plane.steps(made, made.master):
+            assert one.title not in (SERVES, CLEANED, IDLE) or one.gap(found) is None
 
 
 @pytest.mark.parametrize("facts", [WELL, with_(WELL, cluster=ALONE)])
@@ -59,24 +112,19 @@ def test_a_kubelet_that_was_stopped_is_started_before_the_api_server_is_waited_f
 
 def test_one_made_by_hand_is_taken_over_as_it_is() -> None:
     made = cluster()
-    by_hand = with_(WELL, cluster=replace(ALONE, nodes={"other-name": Node("other-name")}), kubeconfig="")
+    by_hand = with_(
+        WELL, cluster=replace(ALONE, nodes={"other-name": replace(MANAGER, name="other-name")}), kubeconfig=""
+    )
     gaps = {one.title: gap for one in control_plane.steps(made, made.master) if (gap := one.gap(by_hand))}
     assert gaps == {"kubectl works for whoever logs in": MISSING}
 
 
-def test_only_what_a_marker_tells_of_is_ever_torn_down() -> None:
+def test_what_was_broken_off_is_taken_back_as_what_nobody_was_asked_about() -> None:
     made = cluster()
-    for one in control_plane.steps(made, made.master):
-        if one.close:
-            one.close(made.master)
-    assert world(made, "manager").ran == [
-        "tear-down.sh unix:///run/containerd/containerd.sock",
-        "init.sh config validate",
-        "restart-service.sh kubelet",
-        "put-kubeconfig.sh",
-    ]
-    torn = step(control_plane.steps(made, made.master), "no kubeadm init is left broken off")
-    assert torn.gap(known(admin_ca="aaa", etcd_data=True, cluster=ClusterFacts(silent="refused"))) is None
+    close = step(control_plane.steps(made, made.master), CLEANED).close
+    assert close
+    close(made.master)
+    assert world(made, "manager").ran == ["tear-down.sh unix:///run/containerd/containerd.sock unasked"]
 
 
 def test_kubeadm_reads_the_rendered_documents() -> None:

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from kubefab.facts import CEPHS, EMPTY, ClusterFacts
+from kubefab.facts import CEPHS, EMPTY, ClusterFacts, clock_time
 from kubefab.steps import reset
 from tests.facts import known
 from tests.fakes import HOSTS, cluster, step, world
 
-LEFT, KUBECONFIG, NAME = (
+LEFT, IN_THE_WAY, KUBECONFIG, NAME = (
     "nothing of Kubernetes is left",
+    "nothing of others is in the way",
     "~/.kube/config is not this cluster's",
     "no control plane has a name here",
 )
@@ -36,6 +37,17 @@ LEFT, KUBECONFIG, NAME = (
             LEFT,
             "a control plane, with all that its etcd holds, a node, cni0",
         ),
+        ({"etcd_data": True}, LEFT, "a control plane, with all that its etcd holds"),
+        ({"tear_down_begun": 1}, LEFT, "what a reset that was broken off has left"),
+        ({"containers_untold": "no answer"}, LEFT, "containers that cannot be counted (no answer)"),
+        ({"tables": ("ip kube-proxy", "kube-ipvs0")}, LEFT, "ip kube-proxy (kube-proxy's), kube-ipvs0 (kube-proxy's)"),
+        ({"foreign": ("/etc/kubernetes/enc",), "set_aside": ("/var/lib/kubelet/config.json",)}, LEFT, None),
+        (
+            {"kubelet_ca": "a", "foreign": ("/etc/kubernetes/enc",), "set_aside": ("/var/lib/kubelet/config.json",)},
+            LEFT,
+            "a node; stays: /etc/kubernetes/enc; set aside below /var/lib/kubefab-kept: /var/lib/kubelet/config.json",
+        ),
+        ({"in_the_way": ("/var/lib/etcd/x is a mount",)}, IN_THE_WAY, "/var/lib/etcd/x is a mount"),
         ({"kubeconfig": "same"}, KUBECONFIG, "~/.kube/config, a copy of admin.conf"),
         ({"kubeconfig": "other"}, KUBECONFIG, None),
         (
@@ -69,8 +81,8 @@ def test_the_kubeconfig_goes_while_it_can_be_told_whose_it_is() -> None:
     world(made, "manager").parts["system"] = "endpoint lab.kubefab.internal 10.250.0.10"
     made.look(made.master)
     for one in reset.steps(made, made.master):
-        assert one.close
-        one.close(made.master)
+        if one.close:
+            one.close(made.master)
     assert world(made, "manager").ran == [
         "take-kubeconfig.sh",
         "tear-down.sh unix:///run/containerd/containerd.sock",
@@ -103,3 +115,29 @@ def test_disks_with_anything_that_is_not_cephs_are_refused(
 def test_no_disk_is_wiped_unasked() -> None:
     made = cluster(WITH_DISKS)
     assert reset.wipeable(False)(made, made.hosts["client"]) == reset.disks(False)(made, made.hosts["client"]) == []
+
+
+HALF, FURTHER = "no reset has left a node", "no reset is left broken off"
+BEGUN = f"one was begun at {clock_time(1)} and not finished"
+
+
+@pytest.mark.parametrize(
+    ("found", "half", "further"),
+    [
+        ({}, None, None),
+        ({"tear_down_begun": 1}, None, BEGUN),
+        ({"tear_down_begun": 1, "kubelet_ca": "a"}, f"{BEGUN}, and there is one still", BEGUN),
+        ({"tear_down_begun": 1, "etcd_data": True}, f"{BEGUN}, and there is one still", BEGUN),
+        ({"kubelet_ca": "a"}, None, None),
+    ],
+)
+def test_a_reset_that_was_broken_off_is_ended_by_up_where_no_node_is_left(
+    found: dict[str, Any], half: str | None, further: str | None
+) -> None:
+    """Its complaint comes first: a node is only ever taken away by who asks for that."""
+    made = cluster()
+    steps = reset.unfinished(made, made.master)
+    assert [(one.title, one.gap(known(**found)), bool(one.close)) for one in steps] == [
+        (HALF, half, False),
+        (FURTHER, further, True),
+    ]

@@ -6,34 +6,37 @@ import pytest
 
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Silent
-from kubefab.facts import ClusterFacts, Facts, Node
+from kubefab.facts import ClusterFacts, Facts, Node, clock_time
 from kubefab.host import Host
 from kubefab.step import MISSING, NO_CLUSTER
 from kubefab.steps import worker
 from tests.facts import known, with_
 from tests.fakes import FakeHost, cluster, looked, step, world
 
-NAME_TAKEN, STALE, BROKEN, JOINED = (
+NAME_TAKEN, OTHERS, WAITED, BROKEN, BEFORE, JOINED, TOKEN_LEFT = (
     "its name is nobody else's",
-    "its name is no other machine's Node",
+    "no join of somebody else's is begun",
+    "a join that was broken off had its time",
     "no join is left broken off",
+    "no machine of before is Ready under its name",
     "it is a node",
+    "no token of its join is left",
 )
-TOKEN_LEFT = "no token of its join is left"
+BEGUN = f"begun at {clock_time(1)} and not finished"
 
 
 def live(**node: object) -> ClusterFacts:
     """A cluster with the node "client"."""
-    here = {"machine_id": "abc", "address": "10.250.0.11", "ready": True, **node}
+    here = {"machine_id": "abc", "address": "10.250.0.11", "ready": True, "announced": True, **node}
     return ClusterFacts(ca="aaa", nodes={"client": Node("client", **here)})  # type: ignore[arg-type]
 
 
 EMPTY = ClusterFacts(ca="aaa", nodes={"manager": Node("manager", "def")})
 # Without its last rules of RBAC an API server forbids its own admin everything.
 FORBIDDING = ClusterFacts(ca="aaa", silent="Error from server (Forbidden)", speaker="manager")
-UNFINISHED = known(machine_id="new", cluster=FORBIDDING, others={"manager": known(init_begun=1)})
-NODE = known(machine_id="abc", kubelet_ca="aaa", cluster=live())
-NEW = known(machine_id="new", cluster=EMPTY)
+UNFINISHED = known("client", machine_id="new", cluster=FORBIDDING, others={"manager": known(init_begun=1)})
+NODE = known("client", machine_id="abc", addresses={"10.250.0.11": "eth0"}, kubelet_ca="aaa", cluster=live())
+NEW = with_(NODE, machine_id="new", kubelet_ca="", cluster=EMPTY)
 
 
 @pytest.mark.parametrize(
@@ -43,22 +46,37 @@ NEW = known(machine_id="new", cluster=EMPTY)
         (with_(NEW, cluster=live(address="10.250.0.99", ready=False)), NAME_TAKEN, None),
         (with_(NEW, cluster=live()), NAME_TAKEN, None),
         (with_(NODE, cluster=live(address="10.250.0.99")), NAME_TAKEN, None),
-        (with_(NEW, cluster=live()), STALE, "it is still that of machine abc"),
-        (with_(NODE, kubelet_ca=""), STALE, "it is, but this machine has no kubelet.conf any more"),
-        (NODE, STALE, None),
-        (NEW, STALE, None),
-        (with_(NEW, kubelet_ca="aaa"), BROKEN, "there is a kubelet.conf, and no Node"),
-        (with_(NEW, token_left=True), BROKEN, "a join did not finish"),
-        (with_(NODE, token_left=True), BROKEN, None),
-        (NEW, BROKEN, None),
-        (NEW, JOINED, MISSING),
-        (with_(NODE, kubelet_ca=""), JOINED, MISSING),
-        (known(), JOINED, NO_CLUSTER),
-        (NODE, JOINED, None),
         (UNFINISHED, NAME_TAKEN, None),
+        (NEW, OTHERS, None),
+        (with_(NEW, pki_left=True), OTHERS, "/etc/kubernetes/pki/ca.crt, and no kubelet.conf"),
+        (with_(NEW, pki_left=True, join_begun=1), OTHERS, None),
+        (with_(NEW, pki_left=True, tear_down_begun=1), OTHERS, None),
+        (NEW, WAITED, None),
+        (with_(NEW, join_begun=1, token_left=True), WAITED, BEGUN),
+        (with_(NEW, join_begun=1), WAITED, None),  # it had its time
+        (with_(NODE, join_begun=1, token_left=True), WAITED, None),
+        (with_(NEW, token_left=True), WAITED, None),  # not begun: there was not even a marker
+        (NEW, BROKEN, None),
+        (with_(NEW, join_begun=1), BROKEN, BEGUN),
+        (with_(NODE, kubelet_ca="", join_begun=1), BROKEN, None),  # it is Ready
+        (with_(NODE, join_begun=1, cluster=EMPTY), BROKEN, None),  # its kubelet has joined
+        (with_(NEW, kubelet_ca="aaa"), BROKEN, None),  # its Node was deleted
+        (with_(NEW, token_left=True, pki_left=True), BROKEN, None),
+        (NEW, BEFORE, None),
+        (with_(NEW, cluster=live()), BEFORE, "it is, still"),
+        (with_(NEW, cluster=live(ready=False)), BEFORE, None),
+        (NODE, BEFORE, None),
+        (NEW, JOINED, MISSING),
+        (with_(NEW, cluster=live(ready=False)), JOINED, MISSING),  # installed anew: it joins over its old Node
+        (with_(NODE, kubelet_ca=""), JOINED, MISSING),
+        (known("client"), JOINED, NO_CLUSTER),
+        (NODE, JOINED, None),
+        (with_(NODE, machine_id="changed"), JOINED, None),
+        (with_(NODE, machine_id=""), JOINED, None),
         (UNFINISHED, JOINED, NO_CLUSTER),
         (NODE, TOKEN_LEFT, None),
         (with_(NODE, token_left=True), TOKEN_LEFT, "what a broken-off join left"),
+        (with_(NODE, join_begun=1), TOKEN_LEFT, "what a broken-off join left"),
         (NEW, "kubelet runs", "inactive"),
     ],
 )
@@ -67,38 +85,66 @@ def test_a_join_tells_apart_what_is_there(facts: Facts, title: str, gap: str | N
     assert step(worker.steps(made, made.hosts["client"]), title).gap(facts) == gap
 
 
-@pytest.mark.parametrize("title", [NAME_TAKEN, STALE, BROKEN])
+@pytest.mark.parametrize(
+    "facts",
+    [
+        NODE,
+        with_(NODE, machine_id="changed"),  # by hand, and its kubelet has not been restarted yet
+        with_(NODE, machine_id=""),  # the kubelet has that of D-Bus
+        with_(NODE, cluster=EMPTY),  # its Node was deleted
+        with_(NODE, cluster=live(ready=False)),
+        with_(NEW, kubelet_ca="other"),
+        with_(NEW, pki_left=True, token_left=True),  # somebody joins it by hand; or keys that were copied
+        with_(NODE, join_begun=1),
+        with_(NODE, cluster=EMPTY, join_begun=1),
+    ],
+)
+def test_no_machine_that_may_be_somebodys_node_is_ever_taken_from(facts: Facts) -> None:
+    made, host = ready_to_join()
+    for one in worker.steps(made, host):
+        if one.close and one.gap(facts):
+            one.close(host)
+    ran = [*world(made, "client").ran, *world(made, "manager").ran]
+    assert [one for one in ran if "tear-down" in one or "delete node" in one] == []
+
+
+@pytest.mark.parametrize("title", [NAME_TAKEN, BROKEN, BEFORE])
 def test_nothing_is_in_the_way_of_a_cluster_that_is_not_there(title: str) -> None:
     made = cluster()
-    found = known(kubelet_ca="aaa", token_left=True)
+    found = known("client", kubelet_ca="aaa", token_left=True)
     assert step(worker.steps(made, made.hosts["client"]), title).gap(found) is None
 
 
-@pytest.mark.parametrize("title", [NAME_TAKEN, STALE, BROKEN, JOINED])
-def test_a_silent_cluster_makes_no_node_stale(title: str) -> None:
+@pytest.mark.parametrize("title", [NAME_TAKEN, BROKEN, BEFORE, JOINED, "the cluster has its Node"])
+def test_a_silent_cluster_is_no_word_about_a_node(title: str) -> None:
     made = cluster()
     gap = step(worker.steps(made, made.hosts["client"]), title).gap
     with pytest.raises(Silent):
-        gap(with_(NODE, cluster=ClusterFacts(ca="aaa", silent="refused")))
+        gap(with_(NODE, join_begun=1, cluster=ClusterFacts(ca="aaa", silent="refused")))
 
 
 def test_a_node_by_another_name_is_a_node() -> None:
     made = cluster()
-    by_hand = ClusterFacts(ca="aaa", nodes={"other": Node("other", "abc")})
+    by_hand = ClusterFacts(ca="aaa", nodes={"other": Node("other", "abc", address="10.250.0.11")})
     there = with_(NODE, cluster=by_hand)
     gaps = {one.title: gap for one in worker.steps(made, made.hosts["client"]) if (gap := one.gap(there))}
     assert gaps == {"kubelet runs": "inactive"}
 
 
-def test_a_stale_node_is_deleted_by_the_master_and_leftovers_by_the_host() -> None:
+def test_a_join_of_ours_that_broke_off_is_finished_and_only_then_taken_back() -> None:
     made = cluster()
     host = made.hosts["client"]
-    for title in (STALE, BROKEN):
-        close = step(worker.steps(made, host), title).close
+    steps = worker.steps(made, host)
+    assert steps.index(step(steps, WAITED)) < steps.index(step(steps, BROKEN))
+    for title in (WAITED, BROKEN):
+        close = step(steps, title).close
         assert close
         close(host)
-    assert world(made, "manager").ran == ["kubectl.sh delete node client"]
-    assert world(made, "client").ran == ["tear-down.sh unix:///run/containerd/containerd.sock"]
+    assert world(made, "manager").ran == []
+    assert world(made, "client").ran == [
+        "finish-join.sh",
+        "tear-down.sh unix:///run/containerd/containerd.sock unasked",
+    ]
 
 
 def test_a_join_that_was_killed_leaves_no_token() -> None:

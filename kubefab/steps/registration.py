@@ -1,0 +1,112 @@
+"""The Node that a machine is: known to its cluster, marked as what it is, with the pod network that is its own."""
+
+from ipaddress import ip_address, ip_network
+
+from kubefab.cluster import Cluster
+from kubefab.facts import ClusterFacts, Facts
+from kubefab.host import Host
+from kubefab.releases import CONTROL_PLANE, MASTER, Release
+from kubefab.step import Gap, Step, on_cluster, script
+from kubefab.steps.network import DAEMON_SET
+
+OFF_BALANCERS = "node.kubernetes.io/exclude-from-external-load-balancers"
+
+
+def registered(host: Host) -> list[Step]:
+    """A kubelet tells the cluster of its machine at its own start alone: kubernetes/kubernetes#71398."""
+    close = script("restart-service.sh", "kubelet")
+    hint = f"see what its kubelet says: journalctl -u kubelet, on {host.name}; or, if it may be lost: `inv restart`"
+    return [
+        Step("the cluster has its Node", deleted, close, hint, within=60, touches="cluster", warning=_LOST),
+        Step("its Node is this machine's", of_another_id, close, hint, within=60, touches="cluster"),
+    ]
+
+
+@on_cluster
+def deleted(_: ClusterFacts, facts: Facts) -> str | None:
+    return "none, though its kubelet.conf is of this cluster" if facts.trusted and not facts.node else None
+
+
+@on_cluster
+def of_another_id(_: ClusterFacts, facts: Facts) -> str | None:
+    """Its kubelet reads the machine-id once: somebody changed it since."""
+    told, mine = facts.node.machine_id if facts.node else "", facts.system.machine_id
+    return f"it still tells of machine {told}" if facts.trusted and told and mine and told != mine else None
+
+
+def marked(cluster: Cluster, host: Host) -> Step:
+    """What kubeadm gives a master's Node once; the label comes last, so that it tells of both."""
+    release, taints = cluster.release, not host.wanted.schedulable
+
+    def close(host: Host) -> None:
+        node = cluster.facts(host).node
+        assert node  # the gap has seen it
+        if taints:
+            host.change("kubectl.sh", "taint", "node", node.name, *_taints(release), "--overwrite")
+        host.change("kubectl.sh", "label", "node", node.name, *_labels(release), "--overwrite")
+
+    return Step("its Node is marked as a master's", unmarked, close, touches="cluster", parts=())
+
+
+@on_cluster
+def unmarked(_: ClusterFacts, facts: Facts) -> str | None:
+    if not facts.node or {f"node-role.kubernetes.io/{role}" for role in facts.node.roles} & {CONTROL_PLANE, MASTER}:
+        return None
+    return "it has no label of one"
+
+
+def _taints(release: Release) -> list[str]:
+    return [f"{key}:NoSchedule" for key in release.taints]
+
+
+def _labels(release: Release) -> list[str]:
+    return [f"{key}=" for key in dict.fromkeys((CONTROL_PLANE, *release.taints, OFF_BALANCERS))]
+
+
+def pod_network() -> list[Step]:
+    """Where a Node was made anew, what flannel and the bridge have may be of the old one."""
+    return [
+        Step(
+            "its flannel has told of this Node",
+            _flannels(stale_flannel),
+            script("restart-flannel.sh"),
+            touches="cluster",
+        ),
+        Step(
+            "its bridge is in its pods' subnet", _flannels(stale_bridge), script("remake-bridge.sh"), touches="cluster"
+        ),
+    ]
+
+
+def _flannels(gap: Gap) -> Gap:
+    """Of other networks nothing is known."""
+
+    @on_cluster
+    def flannels(live: ClusterFacts, facts: Facts) -> str | None:
+        return gap(facts) if facts.node and DAEMON_SET in live.workloads else None
+
+    return flannels
+
+
+def stale_flannel(facts: Facts) -> str | None:
+    if not facts.node or not facts.local.flannel:
+        return None  # it is still coming up
+    if not facts.node.announced:
+        return "not yet, though it has come up"
+    return _outside(facts.local.subnet.partition("/")[0], facts, "it has the subnet of")
+
+
+def stale_bridge(facts: Facts) -> str | None:
+    bridge = next((address for address, link in facts.system.addresses.items() if link == "cni0"), "")
+    return _outside(bridge, facts, "cni0 has")
+
+
+def _outside(address: str, facts: Facts, what: str) -> str | None:
+    """Where this address is not in the Node's pod subnet; None where one of them is not known yet, or is IPv6."""
+    subnet = facts.node.pod_cidr if facts.node else ""
+    if "." not in address or "." not in subnet or ip_address(address) in ip_network(subnet, strict=False):
+        return None
+    return f"{what} {address}, and its Node {subnet}"
+
+
+_LOST = "its Node was deleted: labels and taints that others gave it are lost, and have to be given again"

@@ -1,0 +1,121 @@
+"""The Node that a machine is: known to its cluster, marked as what it is, with the pod network that is its own."""
+
+from dataclasses import replace
+
+import pytest
+
+from kubefab.facts import ClusterFacts, Facts, Node, Workload
+from kubefab.releases import CONTROL_PLANE, MASTER
+from kubefab.step import NO_CLUSTER, Step
+from kubefab.steps import registration
+from kubefab.steps.network import DAEMON_SET
+from tests.facts import known, with_
+from tests.fakes import HOSTS, cluster, looked, step, world
+
+ITS_NODE, ITS_ID, MARKED, FLANNEL, BRIDGE = (
+    "the cluster has its Node",
+    "its Node is this machine's",
+    "its Node is marked as a master's",
+    "its flannel has told of this Node",
+    "its bridge is in its pods' subnet",
+)
+CLIENT = Node("client", "abc", address="10.250.0.11", ready=True, pod_cidr="10.244.1.0/24", announced=True)
+LIVE = ClusterFacts(ca="aaa", nodes={"client": CLIENT}, workloads={DAEMON_SET: Workload()})
+NODE = known(
+    "client",
+    machine_id="abc",
+    addresses={"10.250.0.11": "eth0", "10.244.1.1": "cni0"},
+    kubelet_ca="aaa",
+    flannel=True,
+    subnet="10.244.1.1/24",
+    cluster=LIVE,
+)
+
+
+def steps() -> list[Step]:
+    made = cluster()
+    host = made.hosts["client"]
+    return [*registration.registered(host), registration.marked(made, made.master), *registration.pod_network()]
+
+
+def seen_as(**changed: object) -> Facts:
+    """The same machine, of which the cluster tells otherwise."""
+    return with_(NODE, cluster=replace(LIVE, nodes={"client": replace(CLIENT, **changed)}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("facts", "title", "gap"),
+    [
+        (NODE, ITS_NODE, None),
+        (with_(NODE, cluster=replace(LIVE, nodes={})), ITS_NODE, "none, though its kubelet.conf is of this cluster"),
+        (with_(NODE, cluster=replace(LIVE, nodes={}), kubelet_ca="other"), ITS_NODE, None),
+        (with_(NODE, cluster=replace(LIVE, nodes={}), kubelet_ca=""), ITS_NODE, None),
+        (with_(NODE, cluster=None), ITS_NODE, NO_CLUSTER),
+        (NODE, ITS_ID, None),
+        (with_(NODE, machine_id="changed"), ITS_ID, "it still tells of machine abc"),
+        (with_(NODE, machine_id=""), ITS_ID, None),  # what is not known is no evidence
+        (seen_as(machine_id=""), ITS_ID, None),
+        (with_(NODE, machine_id="new", kubelet_ca=""), ITS_ID, None),  # installed anew: it joins first
+        (seen_as(roles=("control-plane",)), MARKED, None),
+        (seen_as(roles=("master",)), MARKED, None),
+        (seen_as(roles=("worker",)), MARKED, "it has no label of one"),
+        (with_(NODE, cluster=replace(LIVE, nodes={})), MARKED, None),
+        (NODE, FLANNEL, None),
+        (seen_as(announced=False), FLANNEL, "not yet, though it has come up"),
+        (with_(seen_as(announced=False), flannel=False), FLANNEL, None),  # it is still coming up
+        (
+            with_(NODE, subnet="10.244.2.1/24"),
+            FLANNEL,
+            "it has the subnet of 10.244.2.1, and its Node 10.244.1.0/24",
+        ),
+        (NODE, BRIDGE, None),
+        (seen_as(pod_cidr="10.244.2.0/24"), BRIDGE, "cni0 has 10.244.1.1, and its Node 10.244.2.0/24"),
+        (with_(seen_as(pod_cidr="10.244.2.0/24"), addresses={"10.250.0.11": "eth0"}), BRIDGE, None),
+        (seen_as(pod_cidr=""), BRIDGE, None),
+        (seen_as(pod_cidr="fd00::/64"), BRIDGE, None),
+        (with_(NODE, cluster=replace(LIVE, workloads={}), subnet="10.244.2.1/24"), FLANNEL, None),  # another network
+    ],
+)
+def test_what_is_not_of_this_machines_node_is_named(facts: Facts, title: str, gap: str | None) -> None:
+    assert step(steps(), title).gap(facts) == gap
+
+
+@pytest.mark.parametrize("title", [ITS_NODE, ITS_ID])
+def test_a_node_comes_back_when_its_kubelet_is_restarted(title: str) -> None:
+    made = cluster()
+    one = step(registration.registered(made.hosts["client"]), title)
+    assert one.close
+    one.close(made.hosts["client"])
+    assert world(made, "client").ran == ["restart-service.sh kubelet"]
+    assert (one.within, one.touches) == (60, "cluster")
+    assert bool(one.warning) is (title == ITS_NODE)
+
+
+ITEM = '{"kind": "Node", "metadata": {"name": "manager"}, "status": {"nodeInfo": {"machineID": "abc"}}}'
+OFF = "node.kubernetes.io/exclude-from-external-load-balancers="
+
+
+@pytest.mark.parametrize(
+    ("hosts", "ran"),
+    [
+        (HOSTS, [f"taint node manager {CONTROL_PLANE}:NoSchedule --overwrite", f"{CONTROL_PLANE}= {OFF}"]),
+        (
+            HOSTS.replace("1.37.2", "1.24.0"),
+            [
+                f"taint node manager {MASTER}:NoSchedule {CONTROL_PLANE}:NoSchedule --overwrite",
+                f"{CONTROL_PLANE}= {MASTER}= {OFF}",
+            ],
+        ),
+        (HOSTS.replace("role: master", "role: master, schedulable: true"), [f"{CONTROL_PLANE}= {OFF}"]),
+    ],
+)
+def test_a_master_gets_its_taint_back_and_at_last_its_label(hosts: str, ran: list[str]) -> None:
+    made = looked({"manager": {"system": "machine_id abc", "cluster": f'answer {{"items": [{ITEM}]}}'}}, hosts)
+    close = registration.marked(made, made.master).close
+    assert close
+    close(made.master)
+    *taint, label = ran
+    assert world(made, "manager").ran == [
+        *(f"kubectl.sh {one}" for one in taint),
+        f"kubectl.sh label node manager {label} --overwrite",
+    ]
