@@ -6,7 +6,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER, Release
-from kubefab.step import Gap, Step, on_cluster, script
+from kubefab.step import Gap, Step, on_cluster, script, when
 from kubefab.steps.network import DAEMON_SET
 
 OFF_BALANCERS = "node.kubernetes.io/exclude-from-external-load-balancers"
@@ -41,9 +41,9 @@ def marked(cluster: Cluster, host: Host) -> Step:
     def close(host: Host) -> None:
         node = cluster.facts(host).node
         assert node  # the gap has seen it
-        if taints:
-            host.change("kubectl.sh", "taint", "node", node.name, *_taints(release), "--overwrite")
-        host.change("kubectl.sh", "label", "node", node.name, *_labels(release), "--overwrite")
+        for what, keys in (*when(taints, ("taint", _taints(release))), ("label", _labels(release))):
+            words = (what, "node", node.name, *keys, "--overwrite")
+            cluster.master.during(host.title).change("kubectl.sh", *words, about=f"{what} {node.name}")
 
     return Step("its Node is marked as a master's", unmarked, close, touches="cluster", parts=())
 

@@ -154,7 +154,7 @@ def join(cluster: Cluster, host: Host) -> None:
 
 
 def delete_tokens(cluster: Cluster, name: str) -> None:
-    cluster.master.during(f"{name} has joined").ask("delete-tokens.sh", name)
+    cluster.master.during(f"{name} has joined").change("delete-tokens.sh", name, about=f"tokens {name}")
 
 
 def _where_there_is_one(gap: Gap) -> Gap:
