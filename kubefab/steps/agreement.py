@@ -11,6 +11,7 @@ from kubefab.steps.machine import OLDER_HINT, upstream
 from kubefab.steps.worker import own_name
 
 SKEW_SECONDS = 30  # beyond it, certificates and tokens are "not yet valid": kubernetes/kubeadm#240
+NEW_ID = "on the one that is newer: rm /etc/machine-id && systemd-machine-id-setup && reboot"
 RESTART = "if it may be lost: `inv restart --host {}`"
 
 
@@ -18,7 +19,8 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     wanted = cluster.inventory.cluster.kubernetes
     return [
         _unique("hostname", "hostnamectl set-hostname NAME"),
-        _unique("machine_id", "rm /etc/machine-id && systemd-machine-id-setup && reboot"),
+        _unique("machine_id", NEW_ID),
+        complaint("no other Node has its machine-id", cloned, NEW_ID),
         _unique("product_uuid", "give the virtual machines UUIDs of their own"),
         complaint(
             "clocks agree", clock_apart(cluster.master.name), "switch time synchronisation on: timedatectl set-ntp true"
@@ -46,6 +48,14 @@ def same_elsewhere(facts: Facts, what: str) -> str | None:
     value = getattr(facts.system, what)
     others = [name for name, other in facts.others.items() if getattr(other.system, what) == value]
     return f"{value} is also that of {', '.join(others)}" if value and others else None
+
+
+def cloned(facts: Facts) -> str | None:
+    """The machine that it was made of is a Node, though nobody has looked at it."""
+    nodes, mine = facts.cluster.nodes.values() if facts.cluster else (), facts.system.machine_id
+    known = [one.node for one in facts.everyone.values()]  # each by its own word, see same_elsewhere
+    others = [node for node in nodes if mine and node.machine_id == mine and node not in known]
+    return "; ".join(f"{mine} is also that of {node.name}, at {node.address}" for node in others) or None
 
 
 def clock_apart(master: str) -> Gap:

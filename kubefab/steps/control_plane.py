@@ -5,7 +5,7 @@ from kubefab.cluster import Cluster
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, LocalNode, Unit, clock_time
 from kubefab.host import Host
-from kubefab.step import MISSING, Step, script, service
+from kubefab.step import MISSING, Step, complaint, script, service
 from kubefab.steps import registration, reset
 from kubefab.steps.health import api_server
 
@@ -18,7 +18,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         *reset.unfinished(cluster, host),
         Step("the kubelet of a broken-off init runs", idle, script("restart-service.sh", "kubelet"), within=20),
-        Step("what was broken off serves nobody", serving, None, _SERVES_HINT, touches="cluster"),
+        complaint("what was broken off serves nobody", serving, _SERVES_HINT),
         Step(
             "no kubeadm init is left broken off",
             broken_off,

@@ -16,6 +16,7 @@ MASTER_PORTS = (6443, 2379, 2380, 10250)  # and those of the release
 WORKER_PORTS = (10250,)
 # ss shows the kernel's names of processes, cut to 15 letters.
 KUBERNETES = ("kubelet", "kube-apiserver", "etcd", "kube-controller", "kube-scheduler")
+NO_ID = "/etc/machine-id is empty or not there"
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -31,6 +32,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("cgroups that this kubelet takes", cgroups(cluster), _CGROUP_HINT),
         complaint("ip and mount are there", lacking, "install iproute2, mount"),
         complaint("the hostname is a DNS label", bad_hostname, "hostnamectl set-hostname NAME"),
+        complaint("it has a machine-id", lambda facts: None if facts.system.machine_id else NO_ID, _ID_HINT),
         complaint("the address is its own", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"),
         complaint("the ports are free", taken_ports(ports)),
         complaint("no newer Kubernetes is installed", newer_packages(wanted), _NEWER_HINT.format(wanted)),
@@ -144,6 +146,7 @@ _NEWER_HINT = (
     "where it is no node yet, on the host: apt-get remove --allow-change-held-packages kubelet kubeadm kubectl, "
     f"then the same command again; where it is one, {OLDER_HINT}"
 )
+_ID_HINT = "systemd-machine-id-setup; where its kubelet has one of D-Bus's already: cp /var/lib/dbus/machine-id /etc/"
 _CGROUP_HINT = (
     "boot with systemd.unified_cgroup_hierarchy=1, or set failCgroupV1: false under KubeletConfiguration and "
     "ignorePreflightErrors: [SystemVerification] under InitConfiguration and JoinConfiguration in hosts.yml"

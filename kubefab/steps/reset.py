@@ -6,7 +6,7 @@ from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
 from kubefab.facts import CEPHS, EMPTY, Facts, clock_time
 from kubefab.host import Host
-from kubefab.step import Gap, Step, Subject, script, when
+from kubefab.step import Gap, Step, Subject, complaint, script, when
 
 KEPT = "/var/lib/kubefab-kept"
 
@@ -20,7 +20,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             host.change("set-endpoint.sh", name)
 
     return [
-        Step("nothing of others is in the way", in_the_way, None, _IN_THE_WAY, parts=("leftovers",)),
+        complaint("nothing of others is in the way", in_the_way, _IN_THE_WAY),
         # While admin.conf is still there to tell that it is this cluster's.
         Step("~/.kube/config is not this cluster's", kubeconfig, script("take-kubeconfig.sh"), parts=("node",)),
         Step(
@@ -50,7 +50,7 @@ def unfinished(cluster: Cluster, host: Host) -> list[Step]:
     """A reset that was asked for and broken off. `up` ends it only where there is nobody's node any more."""
     tear_down = script("tear-down.sh", runtimes.cri_socket(cluster.inventory))
     return [
-        Step("no reset has left a node", half_torn_down, None, _HALF.format(host.name)),
+        complaint("no reset has left a node", half_torn_down, _HALF.format(host.name)),
         Step("no reset is left broken off", torn_down_further, tear_down, _HALF.format(host.name)),
     ]
 

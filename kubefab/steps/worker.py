@@ -8,7 +8,7 @@ from kubefab.cluster import Cluster
 from kubefab.errors import HostError
 from kubefab.facts import ClusterFacts, Facts, clock_time
 from kubefab.host import Host
-from kubefab.step import MISSING, NO_CLUSTER, Gap, Step, on_cluster, script, service
+from kubefab.step import MISSING, NO_CLUSTER, Gap, Step, complaint, on_cluster, script, service
 from kubefab.steps import registration, reset
 
 DISCOVERY = "/run/kubefab/discovery.conf"
@@ -25,7 +25,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
     return [
         own_name(host),
-        Step("no join of somebody else's is begun", others_join, None, RESTART.format(name)),
+        complaint("no join of somebody else's is begun", others_join, RESTART.format(name)),
         *reset.unfinished(cluster, host),
         Step("a join that was broken off had its time", still_joining, script("finish-join.sh"), parts=("node",)),
         Step(

@@ -304,6 +304,33 @@ def test_cloned_machines_are_told_from_each_other(what: str, title: str, line: s
     assert agreement.same_elsewhere(with_(facts, others={"b": known()}), what) is None
 
 
+OLD = Node("old", "abc", address="10.250.0.99")
+CLONE = known("clone", machine_id="abc", addresses={"10.250.0.12": "eth0"}, cluster=ClusterFacts(nodes={"old": OLD}))
+
+
+@pytest.mark.parametrize(
+    ("facts", "gap"),
+    [
+        (CLONE, "abc is also that of old, at 10.250.0.99"),
+        (with_(CLONE, machine_id="new"), None),
+        (with_(CLONE, machine_id=""), None),
+        (with_(CLONE, addresses={"10.250.0.99": "eth0"}), None),  # it is that machine, by another name
+        # Looked at, it says itself which id it has by now, whatever its kubelet has told.
+        (with_(CLONE, others={"old": known("old", machine_id="its new one", addresses={"10.250.0.99": "eth0"})}), None),
+        (known(machine_id="abc"), None),
+    ],
+)
+def test_a_clone_is_known_by_the_clusters_own_nodes(facts: Facts, gap: str | None) -> None:
+    """As where one machine alone is to join: the one that it was made of is not looked at."""
+    facts = with_(facts, others={name: replace(one, cluster=facts.cluster) for name, one in facts.others.items()})
+    made = looked_at()
+    assert step(preflight.steps(made, made.hosts["client"]), "no other Node has its machine-id").gap(facts) == gap
+
+
+def test_a_machine_without_an_id_is_told_before_anything_is_changed() -> None:
+    assert complaints("client", with_(WELL, machine_id=""))["it has a machine-id"].startswith("/etc/machine-id is")
+
+
 @pytest.mark.parametrize(
     ("ours", "masters", "gap"),
     [(0, 0, None), (30, 0, None), (31, 0, "31 s ahead of manager"), (-40, 5, "45 s behind manager"), (99, 100, None)],
