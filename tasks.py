@@ -129,18 +129,19 @@ def fix_reboot(c: Context) -> None:
 HOST = "a host of hosts.yml; all of them where none is named"
 WIPE = "also take everything from the disks that hosts.yml gives to rook"
 YES = "do not ask; needed where there is no terminal"
+UNHEARD = "go on without the word of hosts and API servers that do not answer, whatever they hold"
 
 
-@task(auto_shortflags=False, help={"host": HOST, "yes": YES, "wipe_disks": WIPE})
-def restart(c: Context, host: str = "all", yes: bool = False, wipe_disks: bool = False) -> None:
+@task(auto_shortflags=False, help={"host": HOST, "yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})
+def restart(c: Context, host: str = "all", yes: bool = False, unheard: bool = False, wipe_disks: bool = False) -> None:
     """Take Kubernetes away from hosts: as clean as before kubeadm, for a new start."""
-    destroy(c, host, reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes)
+    destroy(c, host, reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
 
 
-@task(name="reset", auto_shortflags=False, help={"yes": YES, "wipe_disks": WIPE})
-def reset_all(c: Context, yes: bool = False, wipe_disks: bool = False) -> None:
+@task(name="reset", auto_shortflags=False, help={"yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})
+def reset_all(c: Context, yes: bool = False, unheard: bool = False, wipe_disks: bool = False) -> None:
     """Take the cluster away from all of its hosts."""
-    destroy(c, "all", reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes)
+    destroy(c, "all", reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
 
 
 JSON = "one JSON object, and nothing else, on standard output"

@@ -1,23 +1,21 @@
 """The engine: look, tell what is missing, close it with one change, look again."""
 
-import getpass
-import os
-import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import tenacity
 
 from kubefab.cluster import Cluster
-from kubefab.errors import HostError, KubefabError, Silent
+from kubefab.errors import Busy, HostError, KubefabError, Silent
 from kubefab.facts import clock_time
 from kubefab.host import Host, busy
+from kubefab.locks import Locks
 from kubefab.report import ANSWERS, Failure, Report
 from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
 
@@ -40,6 +38,7 @@ class Pass:
 
 
 ALL_AT_ONCE = Pass()
+ONE_BY_ONE = Pass(at_once=1)
 
 
 @dataclass
@@ -54,10 +53,14 @@ class Engine:
     failures: list[Failure] = field(default_factory=list)
     planned: int = 0
     converged: bool = False
-    _held: ExitStack = field(default_factory=ExitStack)
-    _locked: dict[str, float] = field(default_factory=dict)
-    _locking: threading.Lock = field(default_factory=threading.Lock)
+    unheard: list[Failure] = field(default_factory=list)  # masters that do not answer, where that is no failure
+    _anew: dict[str, float] = field(default_factory=dict)  # the lock since which a host was looked at, by its name
+    _locks: Locks = field(init=False)
+    _busy: bool = False  # whether another run has a host that we wanted to change
     _checking: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._locks = Locks(self.cluster.clock)
 
     def converge(self, who: str, *subjects: Subject, how: Pass = ALL_AT_ONCE) -> None:
         """Brings these hosts ("all", "master", "masters", "workers" or a name) to these states.
@@ -67,37 +70,71 @@ class Engine:
         """
         self.converged = True
         hosts = self.look(who, alone=how.alone)
-        self._each(self._going(hosts), lambda host: self._complain(host, subjects))
-        failed = len(self.failures)
+        self.complain(hosts, *subjects)
         if self.dry:
-            self._each(self._going(hosts), lambda host: self._plan(host, subjects), Pass(at_once=1))
+            self._each(self._going(hosts), lambda host: self._plan(host, subjects), ONE_BY_ONE)
         else:
-            self._each(self._going(hosts), lambda host: self._bring(host, subjects, how), how)
-        if how.rolling and self.failures[failed:]:
-            raise Stop(f"{self.failures[failed].host} failed: no other host is begun after it")
+            self._bring_all(self._going(hosts), subjects, how)
         if not how.alone:
             self._stop_without_master(who)
 
     @contextmanager
     def only_looking(self) -> Iterator[None]:
         """Nothing is said, nothing waited for, and nobody set aside for longer than this."""
-        before, self.report.quiet, self.patient = list(self.failures), True, False
+        before = list(self.failures), self.report.quiet, self.patient
+        self.report.quiet, self.patient = True, False
         try:
             yield
         finally:
-            self.failures[:], self.report.quiet, self.patient = before, False, not self.dry
+            self.failures[:], self.report.quiet, self.patient = before
 
     def look(self, who: str, *besides: str, alone: bool = False) -> list[Host]:
-        """Looks at these hosts as a converge would, and at these parts besides. Those that answered."""
+        """Looks at these hosts as a converge would, and at these parts besides. Those that answered.
+
+        The master, which speaks for the cluster, is looked at too; `alone`: where it does not answer, it is `unheard`.
+        """
         hosts = self.chosen(who)
-        master = [] if alone else self._going([self.cluster.master])  # it speaks for the cluster
-        unlooked = {host.name: host for host in (*master, *hosts) if not self.cluster.looked_at(host)}
+        masters = self._going([self.cluster.master])
+        if alone:
+            self._hear([host for host in masters if host not in hosts])
+        unlooked = {
+            host.name: host for host in (*([] if alone else masters), *hosts) if not self.cluster.looked_at(host)
+        }
         more = {host.name: besides for host in hosts}
         self._each(list(unlooked.values()), lambda host: self.cluster.look(host, besides=more.get(host.name, ())))
         # Whose a change is that goes on, the master tells: it has to be looked at by then.
         self._each(self._going(unlooked.values()), self._wait_for_orphan)
         self._each(self._going(hosts), lambda host: self.cluster.look(host, besides, since=0))
         return self._going(hosts)
+
+    def _hear(self, hosts: list[Host]) -> None:
+        """Looks at hosts whose silence is no failure, and notes those that do not answer."""
+        with self.only_looking():
+            before = len(self.failures)
+            self._each([host for host in hosts if not self.cluster.looked_at(host)], self.cluster.look)
+            self.unheard = self.failures[before:]
+
+    def lock(self, hosts: list[Host], *besides: str) -> None:
+        """Takes the locks of these hosts and of the masters, or Busy; then looks at all of them anew."""
+        since = self._locks.take([*self._masters(), *hosts])
+        self._each(hosts, lambda host: self._look_anew(host, since, besides))
+
+    def look_again(self, hosts: list[Host], *besides: str) -> None:
+        self._each(self._going(hosts), lambda host: self.cluster.look(host, besides=besides))
+
+    def complain(self, hosts: list[Host], *subjects: Subject) -> None:
+        """Sets aside the hosts where something is amiss that only the user can change."""
+        self._each(self._going(hosts), lambda host: self._complain(host, subjects))
+
+    def losses(self, hosts: list[Host], *subjects: Subject) -> list[tuple[str, str, str]]:
+        """What would be changed there, told and not changed: host, title, gap. Silence is waited out: it is no loss."""
+        found = []
+        for host in self._going(hosts):
+            for step in self._steps(host, subjects):
+                with self._failing(host, step.title, step.hint):
+                    if step.close and (gap := self._firm_gap(host, step)):
+                        found.append((host.name, step.title, gap))
+        return found
 
     def gaps(self, hosts: list[Host], *subjects: Subject) -> list[tuple[str, str, str]]:
         """What is missing there, told and not changed: host, title, gap."""
@@ -114,6 +151,15 @@ class Engine:
         known = {host.name for host in self.cluster.inventory.hosts}
         known |= {facts.node.name for facts in self.cluster.all_facts().values() if facts.node}
         return [name for name in (live.nodes if live else ()) if name not in known]
+
+    def silent_control_planes(self) -> dict[str, str]:
+        """Masters whose API server gives no answer though it may have served, and why."""
+        found = {host.name: self.cluster.facts(host) for host in self._masters()}
+        return {
+            name: facts.cluster.silent
+            for name, facts in found.items()
+            if facts.cluster and facts.cluster.silent and not (facts.local.init_begun or facts.local.tear_down_begun)
+        }
 
     def chosen(self, who: str) -> list[Host]:
         """The hosts that are meant, those set aside not among them. KubefabError for a name that is none."""
@@ -135,8 +181,8 @@ class Engine:
     def let_go(self) -> None:
         """For a run that goes on and changes nothing more: others may."""
         self.report.close()
-        self._held.close()
-        self._locked.clear()
+        self._locks.let_go()
+        self._anew.clear()
 
     def close(self) -> None:
         self.let_go()
@@ -219,9 +265,9 @@ class Engine:
 
     def _stop_for_another_run(self, host: Host) -> None:
         """A change whose caller lives is no orphan: it is the other run's, and so is the lock."""
-        for place in (self.cluster.master, host):
+        for place in (*self._masters(), host):
             run = self.cluster.looked_at(place) and self.cluster.facts(place).change.run
-            if run and place.name not in self._locked:
+            if run and not self._locks.holds(place):
                 raise KubefabError(busy(run.title, run.since, place.name))
 
     def _complain(self, host: Host, subjects: Iterable[Subject]) -> None:
@@ -244,40 +290,83 @@ class Engine:
                 self._warn(host, step)
                 self.report.say(host.name, _sign(gap), step.title + now)
 
-    def _bring(self, host: Host, subjects: Iterable[Subject], how: Pass) -> None:
-        for step in self._steps(host, subjects):
-            with self._failing(host, step.title, step.hint):
-                self._step(host, step, how.alone)
-            if not self._going([host]):
-                return
+    def _bring_all(self, hosts: list[Host], subjects: Sequence[Subject], how: Pass) -> None:
+        """Where nothing was missing, that is looked at once more if it was before a lock was ours."""
+        failed = len(self.failures)
+        self._each(hosts, lambda host: self._bring(host, subjects), how)
+        if how.rolling and self.failures[failed:]:
+            raise Stop(f"{self.failures[failed].host} failed: no other host is begun after it")
+        if self._anew:
+            since = min(self._anew.values())
+            old = [host for host in self._going(hosts) if host.name not in self._anew]
+            self._each(old, lambda host: self._look_anew(host, since))
+            self._each(self._going(old), lambda host: self._bring(host, subjects), how)
+        if self._busy:
+            raise Stop("what comes next waits for that run's end")
 
-    def _step(self, host: Host, step: Step, alone: bool) -> None:
+    def _bring(self, host: Host, subjects: Sequence[Subject]) -> None:
+        """Step by step; from the first one anew once the locks are ours: what held before may not hold any more."""
+        again = True
+        while again:
+            again = False
+            for step in self._steps(host, subjects):
+                with self._failing(host, step.title, step.hint):
+                    again = self._step(host, step)
+                if again or not self._going([host]):
+                    break
+
+    def _step(self, host: Host, step: Step) -> bool:
+        """Brings one state about. Whether it did not, since what was known was older than the lock."""
         if not (gap := self._gap(host, step)):
-            return
-        if step.close:
-            self._look_since(self._lock(host, alone), host, step)
+            return False
+        if step.close and self._locked_anew(host):
+            return True
         if (step.close or not step.within) and not (gap := self._firm_gap(host, step)):
-            return
+            return False
         if step.close:
             self._warn(host, step)
             self.report.running(host.name, step.title, gap)
+            self._locks.check([*self._masters(), host])
             step.close(host.during(step.title, partial(self.report.running, host.name, step.title)))
         asked = self.cluster.clock()
         if step.close:
             self._look_again(host, step, asked)
         self._prove(host, step, asked)
         self.report.came_true(host.name, step.title, _sign(gap) if step.close else "·")
+        return False
 
     def _warn(self, host: Host, step: Step) -> None:
         if step.warning:
             self.report.say(host.name, "!", step.warning)
 
-    def _look_since(self, moment: float, host: Host, step: Step) -> None:
+    def _locked_anew(self, host: Host) -> bool:
+        """Takes the locks before the first change of a host; whether what was known of it was older, and is not now."""
+        since = self._lock(host)
+        if self._anew.get(host.name, -1.0) >= since:
+            return False
+        self._look_anew(host, since)
+        return True
+
+    def _lock(self, host: Host) -> float:
+        """Masters' locks end the run where another has them; that of one host sets it aside, and ends what follows."""
+        since = self._locks.take(self._masters())
+        try:
+            return max(since, self._locks.take([host]))
+        except Busy as error:
+            self._busy = True
+            raise HostError(str(error)) from None
+
+    def _masters(self) -> list[Host]:
+        """Those that answer."""
+        return [host for host in [self.cluster.master] if self.cluster.looked_at(host) and self._answers(host)]
+
+    def _look_anew(self, host: Host, since: float, besides: tuple[str, ...] = ()) -> None:
         """What was found before the lock was ours may have been changed by whoever had it."""
-        self.cluster.look(host, since=moment)
+        self.cluster.look(host, since=since, besides=besides)
         self._wait_for_orphan(host)
-        if step.touches == "cluster":
-            self._ask_cluster(moment)
+        if self._masters():
+            self._ask_cluster(since)
+        self._anew[host.name] = since
 
     def _ask_cluster(self, since: float | None = None) -> None:
         """Brings up to date what is known of the cluster. HostError where nobody can speak for it any more."""
@@ -347,18 +436,6 @@ class Engine:
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
         return polling(look)
-
-    def _lock(self, host: Host, alone: bool) -> float:
-        """Takes the lock before the first change; says since when it is ours: older looks no longer count."""
-        masters = [] if alone else self._going([self.cluster.master])
-        host = masters[0] if masters else host
-        with self._locking:
-            if host.name not in self._locked:
-                self._held.enter_context(
-                    host.lock(f"{getpass.getuser()}@{socket.gethostname()}, process {os.getpid()}")
-                )
-                self._locked[host.name] = self.cluster.clock()
-            return self._locked[host.name]
 
     def _stop_without_master(self, who: str) -> None:
         """A failed worker hides no other; without its master nothing of a cluster can go on."""

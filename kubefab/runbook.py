@@ -1,5 +1,6 @@
 """What the tasks of the runbook do, and how they talk with people."""
 
+import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -14,13 +15,14 @@ from invoke import Context, Exit
 from kubefab import kubeconfig, report
 from kubefab.addons import ADDONS, Addon
 from kubefab.addons.addon import ADMIN, Page
-from kubefab.converge import Engine, Pass
+from kubefab.converge import Engine, Pass, Stop
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import API_PORT
+from kubefab.report import ANSWERS
 from kubefab.step import Subject
 
 if TYPE_CHECKING:
@@ -44,17 +46,58 @@ def converge(c: Context, who: str, *subjects: Subject, **how: Any) -> None:
     engine_of(c).converge(who, *subjects, **how)
 
 
-def destroy(c: Context, who: str, *subjects: Subject, yes: bool) -> None:
+def destroy(c: Context, who: str, *subjects: Subject, yes: bool, unheard: bool) -> None:
     """Brings hosts to states in which something is lost: told first, and asked for."""
     run = engine_of(c)
-    alone = who != "all"  # a host alone may have lost its master long ago
-    hosts = run.look(who, "leftovers", alone=alone)
-    if not run.dry:
-        if not alone and (strangers := run.strangers()):
-            raise KubefabError(_STRANGERS.format(", ".join(strangers), run.cluster.inventory.path))
-        if losses := run.gaps(hosts, *subjects):
-            _ask(losses, yes)
-    run.converge(who, *subjects, how=Pass(alone=alone))
+    how = Pass(alone=unheard or who != "all")  # a host alone may have lost its master long ago
+    hosts = run.look(who, "leftovers", alone=how.alone)
+    if not (run.dry or unheard):
+        _refuse_unheard(run)
+    if not run.dry and run.losses(hosts, *subjects):
+        run.lock(hosts, "leftovers")
+        _lose(run, who, hosts, subjects, ("leftovers",), yes)
+    run.converge(who, *subjects, how=how)
+
+
+def _refuse_unheard(run: Engine) -> None:
+    """What does not answer may hold what nobody has listed: a whole cluster, say."""
+    silent = [str(failure) for failure in (*run.failures, *run.unheard) if failure.title == ANSWERS]
+    silent += [f"{host}: its API server gives no answer: {why}" for host, why in run.silent_control_planes().items()]
+    if silent:
+        raise KubefabError(_UNHEARD.format("\n  ".join(silent)))
+
+
+def _lose(
+    run: Engine, who: str, hosts: list[Host], subjects: Sequence[Subject], parts: Sequence[str], yes: bool
+) -> None:
+    """Lists what will be lost, and asks; what has grown while somebody thought about it is asked for again."""
+    told: set[tuple[str, str]] = set()
+    while True:
+        _refuse(run, who, hosts, subjects)
+        grown = [loss for loss in run.losses(hosts, *subjects) if not _kinds(loss) <= told]
+        if not grown:
+            return
+        _ask(grown, yes)
+        told = told.union(*map(_kinds, grown))
+        if yes:
+            return
+        run.look_again(hosts, *parts)
+
+
+def _refuse(run: Engine, who: str, hosts: list[Host], subjects: Sequence[Subject]) -> None:
+    """Before anybody is asked: where one host may not be changed, none is."""
+    failed = len(run.failures)
+    run.complain(hosts, *subjects)
+    if run.failures[failed:]:
+        raise Stop("nothing was changed")
+    if who == "all" and (strangers := run.strangers()):
+        raise KubefabError(_STRANGERS.format(", ".join(strangers), run.cluster.inventory.path))
+
+
+def _kinds(loss: tuple[str, str, str]) -> set[tuple[str, str]]:
+    """What is lost on a host, without how many there are: containers come and go."""
+    host, _, gap = loss
+    return {(host, re.sub(r"^\d+ ", "", one)) for one in gap.split(", ")}
 
 
 def admit(c: Context, shown: Callable[[Inventory], Addon], hold: bool, port: int) -> None:
@@ -90,9 +133,11 @@ def remove(c: Context, name: str, subject: Callable[[str], Subject], yes: bool) 
     """Takes an add-on away: what goes with it is told first, and asked for."""
     run = engine_of(c)
     _check_removable(name, run.cluster.inventory)
-    hosts = run.look("master", "volumes", "ceph")
-    if not run.dry and (losses := run.gaps(hosts, subject(name))):
-        _ask(losses, yes)
+    parts = ("volumes", "ceph")
+    hosts = run.look("master", *parts)
+    if not run.dry and run.losses(hosts, subject(name)):
+        run.lock(hosts, *parts)
+        _lose(run, "master", hosts, [subject(name)], parts, yes)
     run.converge("master", subject(name))
 
 
@@ -218,6 +263,10 @@ def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:
 
 
 _STRANGERS = "the cluster has nodes that {1} does not know: {0}; write them into it, or take them out of the cluster"
+_UNHEARD = (
+    "what is lost there cannot be told:\n  {}\n"
+    "nothing was changed; to go on without their word, and lose what they may have: --unheard"
+)
 _LOGIN_BY_HAND = (
     "this Kubernetes mints no token of an hour; to log in with one that never ends, on the master: "
     "kubectl -n {} describe secret {}"

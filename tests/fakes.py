@@ -47,6 +47,7 @@ class World:
     held_by: str = ""  # somebody else's lock
     on_look: Callable[[], None] = lambda: None
     on_lock: Callable[[], None] = lambda: None
+    on_change: Callable[[], None] = lambda: None
     answers: dict[str, str] = field(default_factory=dict)  # what `ask` says, by script
     payloads: dict[str, str] = field(default_factory=dict)
 
@@ -65,6 +66,7 @@ class FakeHost(Host):
     def change(self, script: str, *args: str, payload: str = "", secret: bool = False, about: str = "") -> str:
         self.world.ran.append(" ".join((script, *args)))
         self.world.payloads[script] = payload
+        self.world.on_change()
         return ""
 
     def ask(

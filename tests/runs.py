@@ -50,6 +50,12 @@ def nodes(*names: str) -> str:
     return "answer " + json.dumps({"items": items})
 
 
+def lost(world: World) -> None:
+    """The lock that is held there is so no more."""
+    assert world.lock
+    world.lock.lost = "it was not heard of for 90 s"
+
+
 # A state of a fake host is a line in the look's part "files".
 
 

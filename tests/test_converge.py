@@ -15,7 +15,7 @@ from kubefab.host import Host
 from kubefab.report import Report
 from kubefab.step import MISSING, Close, Step, on_cluster
 from tests.fakes import HOSTS, cluster, many_hosts, world
-from tests.runs import Run, each, nodes, put, wants
+from tests.runs import Run, each, lost, nodes, put, wants
 
 NOTHING: Close = lambda host: None  # noqa: E731
 
@@ -354,12 +354,49 @@ def test_the_lock_of_another_run_ends_everything_and_names_its_holder() -> None:
     assert run("manager").ran + run("client").ran == []
 
 
+def test_a_host_that_another_run_has_is_left_alone_and_what_comes_next_waits() -> None:
+    run = Run(many_hosts(2))
+    run("client2").held_by = "eve@desk, process 7"
+    with pytest.raises(Stop, match="waits for that run's end"):
+        run.converge("all", wants("a"))
+    assert "another run is under way: eve@desk, process 7" in run.failures["client2"]
+    assert [run(name).ran for name in ("manager", "client1", "client2")] == [["put a"], ["put a"], []]
+
+
+def test_a_host_in_which_nothing_was_missing_is_looked_at_again_once_the_lock_is_ours() -> None:
+    """Whoever had the lock may have taken away what we saw there."""
+    run = Run()
+    run("manager").parts["files"] = "file a 0\n"
+    run("manager").on_lock = lambda: run("manager").parts.update(files="")
+    run.converge("all", wants("a"))
+    assert [run(name).ran for name in ("manager", "client")] == [["put a"], ["put a"]]
+
+
+def test_a_subject_begins_anew_under_the_lock() -> None:
+    run = Run()
+    run("client").parts["files"] = "file a 0\n"
+    run("manager").on_lock = lambda: run("client").parts.update(files="")
+    run.converge("client", wants("a"), wants("b"))
+    assert run("client").ran == ["put a", "put b"]
+
+
+def test_nothing_more_is_changed_once_the_lock_is_lost() -> None:
+    def lose(host: Host) -> None:
+        put("a")(host)
+        lost(run("manager"))
+
+    run = Run()
+    with pytest.raises(KubefabError, match="the lock on manager was lost"):
+        run.converge("client", wants("a", close=lose), wants("b"))
+    assert run("client").ran == ["put a"]
+
+
 def test_the_lock_is_taken_once_and_held_to_the_end() -> None:
     run = Run(many_hosts(5))
     run.converge("all", wants("a"))
     run.converge("workers", wants("b"))
     assert len(run("manager").locks) == 1
-    assert run("client1").locks == []
+    assert len(run("client1").locks) == 1  # what it changes there is one more reason to keep others off
 
 
 def test_no_more_hosts_than_asked_for_are_worked_on_at_once() -> None:

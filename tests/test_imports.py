@@ -83,8 +83,9 @@ ALLOWED = {
     "api": {"host", "kubeadm"},
     "tunnel": {"errors", "ssh"},
     "cluster": {"errors", "facts", "inventory", "host", "log", "releases", "render", "ssh", "sudo"},
+    "locks": {"errors", "host", "lock"},
     "report": {"errors", "facts", "inventory"},
-    "converge": {"cluster", "errors", "facts", "host", "report", "step"},
+    "converge": {"cluster", "errors", "facts", "host", "locks", "report", "step"},
     "executor": {"api", "cluster", "converge", "errors", "inventory", "log", "report"},
     "runbook": {
         "addons",
