@@ -11,6 +11,7 @@ from kubefab.facts import ClusterFacts, Facts, LocalNode, Part
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.log import Log
+from kubefab.questions import Questions
 from kubefab.releases import Release
 from kubefab.ssh import Link
 from kubefab.sudo import Sudo
@@ -35,7 +36,7 @@ class Cluster:
         self.hosts = {host.name: Host(host, Link(host, sudo), log) for host in inventory.hosts if not host.absent}
         self.clock = clock
         self._healthz = healthz
-        self._paths = render.paths(inventory)
+        self._questions = Questions(tuple(render.paths(inventory)))
         self._found: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
         self._parsed: dict[str, dict[str, Part]] = {name: {} for name in self.hosts}
         self._live: ClusterFacts | None = None
@@ -95,7 +96,7 @@ class Cluster:
                 return
             began = self.clock()
             asked = tuple(part for part in wanted if part != "api")
-            found = host.look(asked, self._paths) if asked else {}
+            found = host.look(asked, self._questions) if asked else {}
             if "api" in wanted:  # the API server's own word, not the host's
                 authority = facts.authority({**self._found[host.name], **found}.get("node", ""))
                 found["api"] = self._healthz(host, authority) if authority else ""

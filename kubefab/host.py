@@ -14,6 +14,7 @@ from kubefab.framing import Frame
 from kubefab.lock import Held, Lock, first_line
 from kubefab.log import Log
 from kubefab.programs import fed, look_program, script_text
+from kubefab.questions import Questions
 from kubefab.ssh import Answer, Link, taken, talking
 
 LOOK_SECONDS = 60
@@ -50,11 +51,11 @@ class Host:
             error.host = error.host or self.name
             raise
 
-    def look(self, parts: tuple[str, ...], paths: list[str]) -> dict[str, str]:
+    def look(self, parts: tuple[str, ...], questions: Questions) -> dict[str, str]:
         """The parts of a look, in one round trip."""
         asked = time.time()
         frame = Frame()
-        answer = self._run(look_program(), (*parts, "--", *paths), LOOK_SECONDS, frame)
+        answer = self._run(look_program(questions), parts, LOOK_SECONDS, frame)
         found = framing.parts(answer.output, frame.mark)
         if missing := [part for part in parts if part not in found]:
             said = self.shown(answer.errors or answer.output)

@@ -12,7 +12,7 @@ from typing import Any
 from kubefab import bundle, carry, downloads, kubeadm, mirrors, render, runtimes
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, KubefabError, reason
-from kubefab.facts import Facts, Package
+from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap
@@ -45,7 +45,7 @@ def _of_kubernetes(cluster: Cluster, inventory: Inventory) -> list[str]:
     version = inventory.cluster.kubernetes
     documents = kubeadm.init_documents(inventory, inventory.master)
     for name, facts in cluster.all_facts().items():
-        if facts.packages.debs.get("kubeadm", Package("un")).version.startswith(f"{version}-"):
+        if facts.packages.deb("kubeadm").version.startswith(f"{version}-"):
             return cluster.hosts[name].ask("list-images.sh", payload=documents).split()
     if inventory.bundle:
         return _of_the_bundle(inventory.bundle, version)

@@ -5,6 +5,8 @@ from base64 import b64encode
 from functools import cache
 from pathlib import Path
 
+from kubefab.questions import Questions
+
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 SHARED = re.compile(r'^\. "\$\{0%/\*\}/(\S+)"$', re.MULTILINE)
 
@@ -15,8 +17,13 @@ def script_text(name: str) -> str:
     return SHARED.sub(lambda found: script_text(found[1]), (SCRIPTS / name).read_text())
 
 
+def look_program(questions: Questions) -> str:
+    """A look, and what it asks of."""
+    return questions.assignments() + _look()
+
+
 @cache
-def look_program() -> str:
+def _look() -> str:
     """All of scripts/look as one program: each file a function, so that nothing in it leaks into the next.
 
     Whatever its last command says, a part that comes to its end has the status 0.

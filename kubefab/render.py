@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import dns_domain, endpoint
 from kubefab.mirrors import PUBLISHERS, pause, registries, repository
+from kubefab.questions import MODULES, SYSCTLS
 from kubefab.runtimes import by_docker, cri_dockerd_version, through_cri_dockerd
 
 FILES = Path(__file__).parent.parent / "files"
@@ -21,12 +22,7 @@ TEMPLATES = Environment(
 KEYRING = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"
 DOCKER_CONFIG = "/etc/docker/daemon.json"
 CRI_DOCKERD_UNIT = "/etc/systemd/system/cri-docker.service"
-MODULES = ("overlay", "br_netfilter")
-SYSCTL = {
-    "net.bridge.bridge-nf-call-iptables": "1",
-    "net.bridge.bridge-nf-call-ip6tables": "1",
-    "net.ipv4.ip_forward": "1",
-}
+SYSCTL = dict.fromkeys(SYSCTLS, "1")
 BUNDLE = "/var/lib/kubefab-bundle"
 MIRROR_HOSTS, BUNDLE_HOSTS = "/etc/containerd/certs.d", "/etc/containerd/kubefab-bundle.d"  # the first that knows wins
 PROXY = "/etc/default/kubefab-proxy"

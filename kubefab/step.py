@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Facts, Package, Unit
+from kubefab.facts import ClusterFacts, Facts, Packages
+from kubefab.questions import UNITS, asked
 
 if TYPE_CHECKING:
     from kubefab.cluster import Cluster
@@ -87,12 +88,12 @@ def files(title: str, texts: Mapping[str, str], mode: str = "0644") -> Step:
     return Step(title, gap, script("put-files.sh", payload="".join(lines)), parts=("files",))
 
 
-def packages(title: str, names: Sequence[str], found: Callable[[Mapping[str, Package]], str | None]) -> Step:
+def packages(title: str, names: Sequence[str], found: Callable[[Packages], str | None]) -> Step:
     """Debian packages, installed as `apt-get install NAMES` would; "NAME?" where the distribution has it."""
     needed = " ".join(name for name in names if not name.endswith("?"))
     return Step(
         title,
-        lambda facts: found(facts.packages.debs),
+        lambda facts: found(facts.packages),
         script("install-packages.sh", *names),
         hint=f"try the same on the host: apt-get update && apt-get install {needed}",
         parts=("packages", "services"),
@@ -100,10 +101,14 @@ def packages(title: str, names: Sequence[str], found: Callable[[Mapping[str, Pac
 
 
 def service(name: str, reads: Sequence[str] = ()) -> Step:
-    """A systemd service that runs, starts at boot, and is younger than the files it reads."""
+    """A systemd service that runs, starts at boot, and is younger than the files it reads.
+
+    ValueError for one that no look asks of.
+    """
+    asked(name, UNITS)
 
     def gap(facts: Facts) -> str | None:
-        unit = facts.services.units.get(name, Unit())
+        unit = facts.services.unit(name)
         newest = max((facts.files.mtimes.get(path, 0) for path in reads), default=0)
         if unit.active != "active":
             return unit.active

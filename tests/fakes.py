@@ -13,6 +13,7 @@ from kubefab.host import LOOK_SECONDS, Host
 from kubefab.inventory import Inventory, parse
 from kubefab.lock import Lock
 from kubefab.log import Log
+from kubefab.questions import Questions
 from kubefab.step import Step
 
 HOSTS = """\
@@ -58,7 +59,7 @@ class FakeHost(Host):
 
     world: World = field(default_factory=World)
 
-    def look(self, parts: tuple[str, ...], paths: list[str]) -> dict[str, str]:
+    def look(self, parts: tuple[str, ...], questions: Questions) -> dict[str, str]:
         self.world.looks.append(parts)
         self.world.on_look()
         return {part: self.world.parts.get(part, "") for part in parts}

@@ -7,6 +7,7 @@ from base64 import b64encode
 import pytest
 
 from kubefab.programs import SCRIPTS, look_program, script_text
+from kubefab.questions import Questions
 from tests import sandbox
 
 
@@ -41,16 +42,16 @@ def test_a_changes_words_and_its_exit_status_are_passed_on() -> None:
 
 @sandbox.needed
 def test_a_change_is_told_while_it_goes_on_and_no_longer() -> None:
-    look = sandbox.file("/mnt/look", look_program())
-    lines = sandbox.run(f"{look}{sent('sh /mnt/look change --')}\nsh /mnt/look change --").splitlines()
+    look = sandbox.file("/mnt/look", look_program(Questions()))
+    lines = sandbox.run(f"{look}{sent('sh /mnt/look change')}\nsh /mnt/look change").splitlines()
     assert [line.split()[0] for line in lines] == ["==", "change", "end", "==", "end"]
     assert lines[1].split(maxsplit=2)[2] == "|swap is off"
 
 
 @sandbox.needed
 def test_every_change_that_goes_on_is_told_with_what_it_is_about() -> None:
-    look = sandbox.file("/mnt/look", look_program())
-    drain = sent("sleep 0.1; sh /mnt/look change --", title="a", about="drain client")
+    look = sandbox.file("/mnt/look", look_program(Questions()))
+    drain = sent("sleep 0.1; sh /mnt/look change", title="a", about="drain client")
     lines = sandbox.run(f"{look}{sent('sleep 30')} >/mnt/first &\n{until('[ -s /run/kubefab/change ]')}{drain}")
     told = [line.split(maxsplit=2)[2] for line in lines.splitlines() if line.startswith("change")]
     assert told == ["|swap is off", "drain client|a"]

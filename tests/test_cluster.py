@@ -10,6 +10,7 @@ from kubefab.cluster import PARTS, Cluster
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, fingerprint
 from kubefab.log import Log
+from kubefab.questions import Questions
 from tests import fakes
 from tests.facts import with_
 from tests.fakes import HOSTS, FakeHost, inventory, looked, world
@@ -163,13 +164,13 @@ def test_a_host_that_is_there_is_found_by_its_name() -> None:
 
 
 def test_every_file_that_kubefab_keeps_is_looked_at() -> None:
-    made, asked = fakes.cluster(), []
+    made, asked = fakes.cluster(), list[str]()
     host = made.master
     assert isinstance(host, FakeHost)
 
     class Listening(FakeHost):
-        def look(self, parts: tuple[str, ...], paths: list[str]) -> dict[str, str]:
-            asked.extend(paths)
+        def look(self, parts: tuple[str, ...], questions: Questions) -> dict[str, str]:
+            asked.extend(questions.paths)
             return {}
 
     made.look(Listening(host.wanted, host.link, host.log))

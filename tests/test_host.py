@@ -11,6 +11,7 @@ from kubefab import host as hosts
 from kubefab.errors import Busy, HostError
 from kubefab.host import Host
 from kubefab.programs import look_program, script_text
+from kubefab.questions import Questions
 from kubefab.ssh import Answer, Link
 from tests.sshd import Sshd
 
@@ -53,19 +54,19 @@ def said(output: str, status: int = 0) -> Answer:
 
 def test_a_look_is_one_round_trip_for_all_its_parts(host: Host) -> None:
     there, asked = recording(host, said("== MARK system\nhostname a\nend MARK system\n== MARK node\nend MARK node\n"))
-    found = there.look(("system", "node"), ["/etc/a b"])
+    found = there.look(("system", "node"), Questions(("/etc/a",)))
     assert found["node"] == ""
     assert found["system"].startswith("hostname a\nasked ")
     ((command, program),) = asked
-    assert command == "sh -s -- system node -- '/etc/a b'"
-    assert program == look_program()
+    assert command == "sh -s -- system node"
+    assert program == look_program(Questions(("/etc/a",)))
 
 
 @pytest.mark.parametrize("cut", ["== MARK system\nhostname a", "== MARK system\nhostname a\nend MARK node\n", ""])
 def test_a_part_of_a_look_without_its_end_is_no_look(host: Host, cut: str) -> None:
     there, _ = recording(host, said(f"== MARK node\nend MARK node\n{cut}"))
     with pytest.raises(HostError, match="the look broke off in 'system'") as broken:
-        there.look(("system", "node"), [])
+        there.look(("system", "node"), Questions())
     assert broken.value.host == "manager"
 
 
@@ -74,7 +75,7 @@ def test_what_a_login_prints_is_no_part_of_an_answer(host: Host, server: Sshd, g
     server.greeting = greeting
     server.stub("kubectl", "echo yes; echo oh >&2")
     assert host.ask("kubectl.sh") == "yes\n"
-    found = host.look(("change", "system"), [])
+    found = host.look(("change", "system"), Questions())
     assert set(found) == {"change", "system"}
     assert "of the login" not in found["system"]
 
@@ -90,7 +91,7 @@ def test_what_a_login_prints_is_no_lock(host: Host, server: Sshd, greeting: str)
 def test_a_login_that_runs_nothing_of_ours_is_told_by_what_it_says(host: Host, server: Sshd) -> None:
     server.greeting = "echo Please login as the user debian; exit"
     with pytest.raises(HostError, match="its login does not run what it is told to") as told:
-        host.look(("system",), [])
+        host.look(("system",), Questions())
     assert told.value.lines == "Please login as the user debian\n"
     with pytest.raises(HostError, match="its login does not run"), host.lock("me"):
         pytest.fail("held")
@@ -181,7 +182,7 @@ def test_a_lock_whose_connection_is_lost_is_lost_though_the_next_command_connect
 
 
 def test_the_look_is_made_of_every_part_and_ends_with_what_runs_them() -> None:
-    program = look_program()
+    program = look_program(Questions())
     for part in ("change", "system", "files", "packages", "services", "runtime", "node", "leftovers", "cluster"):
         assert f"look_{part}() (" in program
     assert program.endswith(script_text("look/look.sh"))

@@ -10,6 +10,7 @@ import pytest
 from kubefab import facts, framing
 from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.programs import look_program
+from kubefab.questions import Questions
 from tests import sandbox
 from tests.facts import known, read, with_
 
@@ -47,15 +48,17 @@ SOCKET = f"""mkdir -p /run/containerd
 {sys.executable} -c 'import socket; socket.socket(socket.AF_UNIX).bind("/run/containerd/containerd.sock")'
 """
 
+ALL = Questions()
 
-def look(before: str, *parts: str, paths: str = "") -> dict[str, str]:
+
+def look(before: str, *parts: str, questions: Questions = ALL) -> dict[str, str]:
     """A look in a sandbox, after this shell text."""
-    program = sandbox.file("/mnt/look", look_program())
-    return framing.parts(sandbox.run(f"{before}\n{program}sh /mnt/look {' '.join(parts)} -- {paths} || true"))
+    program = sandbox.file("/mnt/look", look_program(questions))
+    return framing.parts(sandbox.run(f"{before}\n{program}sh /mnt/look {' '.join(parts)} || true"))
 
 
-def found(before: str, *parts: str, paths: str = "") -> Facts:
-    return read(look(before, *parts, paths=paths))
+def found(before: str, *parts: str, questions: Questions = ALL) -> Facts:
+    return read(look(before, *parts, questions=questions))
 
 
 @cache
@@ -63,8 +66,8 @@ def here() -> dict[str, str]:
     """A look at this very computer, as the user who runs the tests."""
     parts = ("change", "system", "files", "packages", "services", "runtime", "node", "leftovers")
     ended = subprocess.run(
-        ["sh", "-s", "--", *parts, "--", "/etc/passwd", "/nonexistent"],
-        input=look_program(),
+        ["sh", "-s", "--", *parts],
+        input=look_program(Questions(("/etc/passwd", "/nonexistent"))),
         capture_output=True,
         text=True,
         check=True,
@@ -92,23 +95,32 @@ def test_a_look_at_this_computer_can_be_read() -> None:
 
 def test_only_what_is_asked_for_is_looked_at_and_what_goes_on_comes_first() -> None:
     ended = subprocess.run(
-        ["sh", "-s", "--", "change", "files", "--"], input=look_program(), capture_output=True, text=True, check=True
+        ["sh", "-s", "--", "change", "files"],
+        input=look_program(Questions()),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert [line for line in ended.stdout.splitlines() if line.startswith("==")] == ["== change", "== files"]
 
 
 def test_a_part_that_is_not_there_leaves_the_others_alone() -> None:
     ended = subprocess.run(
-        ["sh", "-s", "--", "none", "system", "--"], input=look_program(), capture_output=True, text=True, check=False
+        ["sh", "-s", "--", "none", "system"],
+        input=look_program(Questions()),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert read(framing.parts(ended.stdout)).system.cpus > 0
 
 
 def test_a_part_that_broke_off_has_no_end() -> None:
     """Here for want of a variable; for want of a process or of memory a shell ends in the same way."""
-    cut = look_program().replace("look_system() (\n", "look_system() (\necho cpus 2\nset -u; echo $nobody_set_this\n")
+    begin = "look_system() (\n"
+    cut = look_program(Questions()).replace(begin, f"{begin}echo cpus 2\nset -u; echo $nobody_set_this\n")
     ended = subprocess.run(
-        ["sh", "-s", "--", "system", "change", "--"], input=cut, capture_output=True, text=True, check=True
+        ["sh", "-s", "--", "system", "change"], input=cut, capture_output=True, text=True, check=True
     )
     assert "cpus 2" in ended.stdout
     assert list(framing.parts(ended.stdout)) == ["change"]
@@ -123,15 +135,15 @@ def test_nobody_else_can_hold_up_a_look() -> None:
 @sandbox.needed
 def test_a_look_changes_nothing() -> None:
     everything = "change system files packages services runtime node leftovers cluster"
-    before = f"{ADMIN}{MANIFESTS}{SOCKET}{sandbox.file('/mnt/look', look_program())}"
-    look = f"touch /mnt/before; sleep 0.02\nsh /mnt/look {everything} -- /etc/hosts >/mnt/said\n"
+    before = f"{ADMIN}{MANIFESTS}{SOCKET}{sandbox.file('/mnt/look', look_program(Questions()))}"
+    look = f"touch /mnt/before; sleep 0.02\nsh /mnt/look {everything} >/mnt/said\n"
     assert sandbox.run(f"{before}{look}find /etc /run /var /root -xdev -newer /mnt/before") == ""
 
 
 @sandbox.needed
 def test_kubectl_leaves_nothing_in_anybodys_home() -> None:
-    before = f"{ADMIN}{MANIFESTS}{sandbox.file('/mnt/look', look_program())}"
-    (call,) = sandbox.run(f"{before}sh /mnt/look cluster -- >/dev/null\ncat /mnt/calls").splitlines()
+    before = f"{ADMIN}{MANIFESTS}{sandbox.file('/mnt/look', look_program(Questions()))}"
+    (call,) = sandbox.run(f"{before}sh /mnt/look cluster >/dev/null\ncat /mnt/calls").splitlines()
     assert "--cache-dir /run/kubefab/kubectl" in call
     assert "--request-timeout 5s" in call
 
@@ -227,13 +239,30 @@ def test_addresses_have_their_interfaces() -> None:
     assert this.addresses == {"10.0.0.5": "eth0"}
 
 
+@sandbox.needed
+def test_a_look_asks_of_what_python_names() -> None:
+    mine = Questions(
+        units=("haproxy",),
+        packages=("keepalived", "haproxy"),
+        sysctls=("net.ipv4.conf.all.rp_filter", "net.no.such"),
+        modules=("nosuch",),
+    )
+    program = sandbox.file("/mnt/look", look_program(mine))
+    asked = sandbox.run(f"{program}stub dpkg-query true\nsh /mnt/look services packages >/dev/null; cat /mnt/calls")
+    assert "Result haproxy\n" in asked
+    assert "keepalived haproxy\n" in asked
+    system = found("", "system", questions=mine).system
+    assert (system.sysctl["net.ipv4.conf.all.rp_filter"] in ("0", "1", "2"), system.modules) == (True, ())
+    assert system.sysctl["net.no.such"] == ""
+
+
 # --- files, packages
 
 
 @sandbox.needed
 def test_files_have_their_digest_and_their_age() -> None:
     before = "printf text >/etc/a\ntouch -d @1795377600.25 /etc/a\n"
-    this = found(before, "files", paths="/etc/a /etc/none").files
+    this = found(before, "files", questions=Questions(("/etc/a", "/etc/none"))).files
     assert this.digests == {"/etc/a": "982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1"}
     assert this.mtimes == {"/etc/a": 1795377600.25}
 

@@ -6,6 +6,7 @@ import pytest
 
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Package, Unit
+from kubefab.questions import Questions
 from kubefab.step import MISSING, NO_CLUSTER, Step, files, on_cluster, packages, script, service, sha256
 from tests.facts import known
 from tests.fakes import cluster, world
@@ -64,25 +65,51 @@ def test_a_digest_is_the_one_that_sha256sum_prints() -> None:
     ],
 )
 def test_a_service_runs_and_starts_at_boot_and_is_younger_than_what_it_reads(unit: Unit | None, gap: str) -> None:
-    found = known(units={"x": unit} if unit else {}, mtimes={"/etc/x.toml": 50, "/etc/other": 200})
-    assert service("x", reads=["/etc/x.toml", "/etc/not-there"]).gap(found) == gap
+    found = known(units={"kubelet": unit} if unit else {}, mtimes={"/etc/x.toml": 50, "/etc/other": 200})
+    assert service("kubelet", reads=["/etc/x.toml", "/etc/not-there"]).gap(found) == gap
 
 
 def test_a_service_that_reads_nothing_has_no_age() -> None:
-    assert service("x").gap(known(units={"x": Unit("active", "enabled", since=1)}, mtimes={"/etc/a": 50})) is None
+    assert (
+        service("kubelet").gap(known(units={"kubelet": Unit("active", "enabled", since=1)}, mtimes={"/etc/a": 50}))
+        is None
+    )
+
+
+def test_what_no_look_asks_of_fails_at_once() -> None:
+    """It would be missing for ever, on a host where it is."""
+    facts = known()
+    for read in (
+        lambda: service("haproxy"),
+        lambda: facts.services.unit("haproxy"),
+        lambda: facts.packages.deb("haproxy"),
+        lambda: facts.system.can("ip_vs"),
+        lambda: facts.system.setting("net.ipv4.tcp_rmem"),
+    ):
+        with pytest.raises(ValueError, match=r"no look asks of '.*': write it into kubefab/questions.py"):
+            read()
+
+
+@pytest.mark.parametrize("name", ["", "two words", "$(id)", "a;b", "a\nb", "*", "-rf", "'", "ü"])
+def test_a_look_asks_of_nothing_that_a_shell_would_take_for_more_than_a_word(name: str) -> None:
+    for wanted in ({"paths": (name,)}, {"units": (name,)}, {"packages": (name,)}, {"sysctls": (name,)}):
+        with pytest.raises(ValueError, match="a look cannot ask of"):
+            Questions(**wanted)
 
 
 def test_a_service_is_restarted_and_given_time() -> None:
-    step = service("x")
-    assert changes_of(step)[0] == ["restart-service.sh x"]
-    assert (step.title, step.hint, step.within) == ("x runs", "see what it says: journalctl -u x", 20)
+    step = service("kubelet")
+    assert changes_of(step)[0] == ["restart-service.sh kubelet"]
+    assert (step.title, step.hint, step.within) == ("kubelet runs", "see what it says: journalctl -u kubelet", 20)
 
 
 def test_packages_are_what_their_finder_says() -> None:
-    step = packages("x is installed", ["x", "y"], lambda found: None if "x" in found else MISSING)
+    step = packages(
+        "it is installed", ["kubelet", "y"], lambda found: None if found.deb("kubelet").installed else MISSING
+    )
     assert step.gap(known()) == MISSING
-    assert step.gap(known(debs={"x": Package("ii")})) is None
-    assert changes_of(step)[0] == ["install-packages.sh x y"]
+    assert step.gap(known(debs={"kubelet": Package("ii")})) is None
+    assert changes_of(step)[0] == ["install-packages.sh kubelet y"]
 
 
 def test_a_script_is_run_with_its_arguments_and_its_standard_input() -> None:

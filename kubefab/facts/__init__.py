@@ -36,6 +36,7 @@ __all__ = [
     "LocalNode",
     "Node",
     "Package",
+    "Packages",
     "Part",
     "Unit",
     "Volume",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubefab.facts.part import Part, each, pairs, words
+from kubefab.questions import PACKAGES, asked
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,7 @@ class Packages(Part):
     apt_lock: str = ""
     plugins: tuple[str, ...] = each("plugin")  # of the pods' network, in /opt/cni/bin
     apt_sources: tuple[AptSource, ...] = each("apt_source")
+
+    def deb(self, name: str) -> Package:
+        """ValueError for one that no look asks of."""
+        return self.debs.get(asked(name, PACKAGES), Package("un"))

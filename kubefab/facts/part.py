@@ -9,7 +9,6 @@ from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
 from kubefab.errors import HostError
 
 Convert = Callable[[str], Any]
-Reader = Callable[[dict[str, Any], str], None]  # puts what a line says into the fields found so far
 
 
 def nothing() -> Mapping[Any, Any]:
@@ -39,15 +38,15 @@ class Part:
     def read(cls, text: str) -> Self:
         """Lines that mean nothing are passed over. HostError for one that cannot be understood."""
         kind: Any = cls
-        readers, found = _readers(kind), dict[str, Any]()
+        readers, said = _readers(kind), dict[_Reader, list[Any]]()
         for line in text.split("\n"):
-            name, _, said = line.partition(" ")
+            name, _, rest = line.partition(" ")
             if reader := readers.get(name):
                 try:
-                    reader(found, said.strip(" "))
+                    said.setdefault(reader, []).append(reader.convert(rest.strip(" ")))
                 except ValueError:
                     raise not_understood(cls.script(), line) from None
-        return cls(**found)
+        return cls(**{reader.field: reader.gather(values) for reader, values in said.items()})
 
 
 def not_understood(part: str, line: str) -> HostError:
@@ -81,18 +80,33 @@ _DIGITS = 11
 _CONVERT: Mapping[Any, Convert] = {str: str, int: whole, float: seconds, bool: "yes".__eq__}
 
 
+@dataclass(frozen=True)
+class _Reader:
+    field: str
+    convert: Convert  # what one line says
+    gather: Callable[[list[Any]], Any]  # what all lines of this name say
+
+
 @cache
-def _readers(kind: Any) -> Mapping[str, Reader]:
+def _readers(kind: Any) -> Mapping[str, _Reader]:
     types = get_type_hints(kind, include_extras=True)
     return {it.metadata.get("line", it.name): _reader(it.name, types[it.name]) for it in fields(kind)}
 
 
-def _reader(to: str, kind: Any) -> Reader:
+def _reader(to: str, kind: Any) -> _Reader:
     if get_origin(kind) is tuple:
-        return _gathered(to, _convert(get_args(kind)[0]))
+        return _Reader(to, _convert(get_args(kind)[0]), lambda said: tuple(dict.fromkeys(said)))
     if get_origin(kind) is Mapping:
-        return _mapped(to, *map(_convert, get_args(kind)))
-    return _last(to, _convert(kind))
+        return _Reader(to, _pair(*map(_convert, get_args(kind))), dict)
+    return _Reader(to, _convert(kind), lambda said: said[-1])
+
+
+def _pair(key: Convert, value: Convert) -> Convert:
+    def convert(said: str) -> tuple[Any, Any]:
+        name, _, rest = said.partition(" ")
+        return key(name), value(rest)
+
+    return convert
 
 
 def _convert(kind: Any) -> Convert:
@@ -103,28 +117,6 @@ def _convert(kind: Any) -> Convert:
     if get_origin(kind) is UnionType:
         kind = get_args(kind)[0]
     return _CONVERT.get(kind) or kind.read
-
-
-def _last(to: str, convert: Convert) -> Reader:
-    def read(found: dict[str, Any], said: str) -> None:
-        found[to] = convert(said)
-
-    return read
-
-
-def _gathered(to: str, convert: Convert) -> Reader:
-    def read(found: dict[str, Any], said: str) -> None:
-        found[to] = tuple(dict.fromkeys((*found.get(to, ()), convert(said))))
-
-    return read
-
-
-def _mapped(to: str, key: Convert, convert: Convert) -> Reader:
-    def read(found: dict[str, Any], said: str) -> None:
-        name, _, rest = said.partition(" ")
-        found.setdefault(to, {})[key(name)] = convert(rest)
-
-    return read
 
 
 _HINT = "log in and look what is strange there; if nothing is, this is a fault of kubefab"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from kubefab.facts.part import Part, not_understood, pairs
+from kubefab.questions import UNITS, asked
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,10 @@ class Unit:
 @dataclass(frozen=True)
 class Services(Part):
     units: Mapping[str, Unit] = pairs("unit")
+
+    def unit(self, name: str) -> Unit:
+        """ValueError for one that no look asks of."""
+        return self.units.get(asked(name, UNITS), Unit())
 
     @classmethod
     def read(cls, text: str) -> Self:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kubefab.facts.part import Part, each, pairs
+from kubefab.questions import MODULES, SYSCTLS, asked
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,14 @@ class System(Part):
     modules: tuple[str, ...] = each("module")
     sysctl: Mapping[str, str] = pairs("sysctl")
     endpoints: Mapping[str, str] = pairs("endpoint")  # name -> address, of /etc/hosts
+
+    def can(self, module: str) -> bool:
+        """Whether the kernel can do what this module is for. ValueError for one that no look asks of."""
+        return asked(module, MODULES) in self.modules
+
+    def setting(self, key: str) -> str:
+        """The kernel's, "" where it knows none of this name. ValueError for one that no look asks of."""
+        return self.sysctl.get(asked(key, SYSCTLS), "")
 
     @property
     def skew(self) -> float:

@@ -1,11 +1,11 @@
 """kubeadm, kubelet and kubectl: one version everywhere, held; and the images on their way."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from kubefab import downloads, mirrors, render
 from kubefab.cluster import Cluster
-from kubefab.facts import Facts, Package, Unit
+from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.images import lacking
 from kubefab.inventory import Inventory
@@ -38,7 +38,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         files("the repository and the version are pinned", render.apt(inventory)),
         Step(
             f"Kubernetes {version} is installed and held",
-            lambda facts: other_packages(facts.packages.debs, version),
+            lambda facts: other_packages(facts.packages, version),
             install,
             hint=f"does {mirrors.repository(inventory)[0].url} have it? see: apt-cache policy kubelet",
             parts=("packages", "services"),
@@ -106,9 +106,9 @@ def no_plugins(facts: Facts) -> str | None:
     return f"without {', '.join(lacking)}" if lacking else None
 
 
-def other_packages(found: Mapping[str, Package], version: str) -> str | None:
+def other_packages(found: Packages, version: str) -> str | None:
     """Which of the packages are not there, of another version, or free to be upgraded by anybody."""
-    packages = {name: found.get(name, Package("un")) for name in HELD}
+    packages = {name: found.deb(name) for name in HELD}
     if not any(package.installed for package in packages.values()):
         return MISSING
     other = [
@@ -121,7 +121,7 @@ def other_packages(found: Mapping[str, Package], version: str) -> str | None:
 
 
 def disabled(facts: Facts) -> str | None:
-    enabled = facts.services.units.get("kubelet", Unit()).enabled
+    enabled = facts.services.unit("kubelet").enabled
     return None if enabled == "enabled" else enabled or MISSING
 
 
@@ -148,7 +148,7 @@ def no_images(inventory: Inventory, wanted: list[str]) -> Gap:
     """A node's kubelet fetches what it lacks by itself."""
 
     def gap(facts: Facts) -> str | None:
-        fetching = facts.services.units.get("kubefab-images", Unit()).active
+        fetching = facts.services.unit("kubefab-images").active
         if fetching in ("active", "activating") or facts.local.kubelet_ca:
             return None
         found = lacking(inventory, wanted)(facts)

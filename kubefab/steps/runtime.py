@@ -1,11 +1,10 @@
 """The container runtime, containerd or Docker Engine, with the kubelet's cgroup driver and hosts.yml's mirrors."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from kubefab import mirrors, render, runtimes
 from kubefab.cluster import Cluster
-from kubefab.facts import Facts, Package
+from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, files, packages, script, service
@@ -93,15 +92,15 @@ def package_manager() -> list[Step]:
     ]
 
 
-def no_containerd(found: Mapping[str, Package]) -> str | None:
+def no_containerd(found: Packages) -> str | None:
     """Debian's, or Docker's build of the same, whichever somebody chose."""
-    there = any(name in found and found[name].installed for name in ("containerd", "containerd.io"))
+    there = any(found.deb(name).installed for name in ("containerd", "containerd.io"))
     return None if there else MISSING
 
 
-def no_docker(found: Mapping[str, Package]) -> str | None:
+def no_docker(found: Packages) -> str | None:
     """Debian's, or Docker's own, whichever somebody chose."""
-    there = any(name in found and found[name].installed for name in ("docker.io", "docker-ce"))
+    there = any(found.deb(name).installed for name in ("docker.io", "docker-ce"))
     return None if there else MISSING
 
 

@@ -6,6 +6,7 @@ from kubefab import kubeadm, render
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
+from kubefab.questions import MODULES
 from kubefab.step import MISSING, Gap, Step, files, script
 
 
@@ -16,7 +17,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "kernel modules are there",
             missing_modules,
-            script("load-modules.sh", *render.MODULES),
+            script("load-modules.sh", *MODULES),
             hint="install the kernel's modules: apt-get install linux-image-$(dpkg --print-architecture)",
             parts=("system",),
         ),
@@ -40,13 +41,13 @@ def swap(facts: Facts) -> str | None:
 
 
 def missing_modules(facts: Facts) -> str | None:
-    return ", ".join(module for module in render.MODULES if module not in facts.system.modules) or None
+    return ", ".join(module for module in MODULES if not facts.system.can(module)) or None
 
 
 def unlike(wanted: Mapping[str, str]) -> Gap:
     def gap(facts: Facts) -> str | None:
-        other = {key: facts.system.sysctl.get(key, "") for key in wanted if facts.system.sysctl.get(key) != wanted[key]}
-        return ", ".join(f"{key} = {value or MISSING}" for key, value in other.items()) or None
+        found = {key: facts.system.setting(key) for key in wanted}
+        return ", ".join(f"{key} = {found[key] or MISSING}" for key in wanted if found[key] != wanted[key]) or None
 
     return gap
 

@@ -1,5 +1,7 @@
 # shellcheck shell=sh
 # The files kubefab keeps on a host: their content and their age. Of those that others write to, too, all of it.
+# shellcheck disable=SC2086 # they are words
+set -- $PATHS
 sha256sum -- "$@" | while read -r digest path; do
     echo "file $path $digest"
 done

@@ -1,8 +1,9 @@
 # shellcheck shell=sh
 # The look: prints what is true on this host, a fact a line, and changes nothing.
-# usage: look.sh PART… -- PATH…      PATH: the files whose content and age are wanted
-# The other files of this folder travel in front of this one, each as a function look_PART; and $mark, a
-# word that stands in the lines between which a part is.
+# usage: look.sh PART…
+# The other files of this folder travel in front of this one, each as a function look_PART; and what they ask of
+# ($PATHS, $UNITS, $PACKAGES, $MODULES, $SYSCTLS: see kubefab/questions.py); and $mark, a word that stands in the
+# lines between which a part is.
 set -u
 fact() { # fact LINE: one, whatever is in it: a file's name may hold a line of its own
     case $1 in
@@ -14,28 +15,20 @@ fact() { # fact LINE: one, whatever is in it: a file's name may hold a line of i
 unset HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 mark=${mark:+$mark }
-parts=
-while [ "$1" != -- ]; do
-    parts="$parts $1"
-    shift
-done
-shift
-tell() { # tell PART PATH…: all that a part says, in one piece; its end alone says that nothing is missing
-    part=$1
-    shift
+tell() { # tell PART: all that a part says, in one piece; its end alone says that nothing is missing
     end="
-end $mark$part"
-    found=$("look_$part" "$@" </dev/null 2>/dev/null) || end=
+end $mark$1"
+    found=$("look_$1" </dev/null 2>/dev/null) || end=
     flock 9
-    printf '== %s%s%s%s\n' "$mark" "$part" "${found:+
+    printf '== %s%s%s%s\n' "$mark" "$1" "${found:+
 $found}" "$end"
 }
 # All parts at once, but for the first: what a change is about to change has to be looked at after it.
 # What they take turns by is this pipe: it has no name, so that nobody else can hold it up.
 : | {
     exec 8<&0
-    for part in $parts; do
-        tell "$part" "$@" 9<>/proc/self/fd/8 8<&- &
+    for part; do
+        tell "$part" 9<>/proc/self/fd/8 8<&- &
         [ "$part" != change ] || wait
     done
     wait

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# Debian packages: which are there and held, whether dpkg was broken off, and who holds its lock.
-dpkg-query -W -f 'package ${Package} ${db:Status-Abbrev} ${Version}\n' \
-    kubelet kubeadm kubectl kubernetes-cni containerd containerd.io docker.io docker-ce bash-completion
+# Debian $PACKAGES: which are there and held, whether dpkg was broken off, and who holds its lock.
+# shellcheck disable=SC2086 # they are words
+dpkg-query -W -f 'package ${Package} ${db:Status-Abbrev} ${Version}\n' $PACKAGES
 # By their states: `dpkg --audit` also names what nobody can mend, as a vendor's package without md5sums.
 dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' |
     sed -n -e 's/^.[HUFWt]. /dpkg_broken /p' -e 's/^..R /dpkg_broken /p'

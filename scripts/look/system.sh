@@ -53,13 +53,24 @@ for daemon in zramswap dphys-swapfile; do
 done
 
 # Ask for the ability, not for lsmod: containers and custom kernels have it built in.
-while read -r _ filesystem; do
-    [ "$filesystem" != overlay ] || fact "module overlay"
-done </proc/filesystems
-[ ! -d /proc/sys/net/bridge ] || fact "module br_netfilter"
-for key in net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables net.ipv4.ip_forward; do
-    rest=${key#*.}
-    fact "sysctl $key $(first_line "/proc/sys/${key%%.*}/${rest%%.*}/${rest#*.}")"
+able() { # able MODULE
+    case $1 in
+        overlay) grep -qw overlay /proc/filesystems ;;
+        br_netfilter) [ -d /proc/sys/net/bridge ] ;;
+        *) [ -d "/sys/module/$1" ] ;;
+    esac
+}
+for module in $MODULES; do
+    ! able "$module" || fact "module $module"
+done
+for key in $SYSCTLS; do
+    path=
+    rest=$key
+    while [ "$rest" != "${rest#*.}" ]; do
+        path=$path/${rest%%.*}
+        rest=${rest#*.}
+    done
+    fact "sysctl $key $(first_line "/proc/sys$path/$rest")"
 done
 set -f # a name is no pattern
 while read -r address names; do

@@ -1,0 +1,43 @@
+"""What a look asks of by name. Each name stands here once; a step that needs another one fails at once."""
+
+import re
+import shlex
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+
+UNITS = ("containerd", "docker", "cri-docker", "kubelet", "kubefab-images")  # services of systemd's
+PACKAGES = (
+    *("kubelet", "kubeadm", "kubectl", "kubernetes-cni"),
+    *("containerd", "containerd.io", "docker.io", "docker-ce"),
+    "bash-completion",
+)
+MODULES = ("overlay", "br_netfilter")
+SYSCTLS = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables", "net.ipv4.ip_forward")
+
+
+@dataclass(frozen=True)
+class Questions:
+    """ValueError for a name that is no single word to a shell."""
+
+    paths: tuple[str, ...] = ()  # files whose content and age are wanted
+    units: tuple[str, ...] = UNITS
+    packages: tuple[str, ...] = PACKAGES
+    modules: tuple[str, ...] = MODULES
+    sysctls: tuple[str, ...] = SYSCTLS
+
+    def __post_init__(self) -> None:
+        for name in (*self.paths, *self.units, *self.packages, *self.modules, *self.sysctls):
+            if not re.fullmatch(r"[A-Za-z0-9_/][A-Za-z0-9_@.:/+-]*", name):
+                raise ValueError(f"a look cannot ask of {name!r}")
+
+    def assignments(self) -> str:
+        """What stands in front of the look's program (see scripts/look/look.sh)."""
+        lists = {one.name.upper(): " ".join(getattr(self, one.name)) for one in fields(self)}
+        return "".join(f"{name}={shlex.quote(words)}\n" for name, words in lists.items())
+
+
+def asked(name: str, names: Collection[str]) -> str:
+    """This name. ValueError where no look asks of it: it would not be there for ever."""
+    if name not in names:
+        raise ValueError(f"no look asks of {name!r}: write it into kubefab/questions.py")
+    return name
