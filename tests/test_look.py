@@ -406,7 +406,7 @@ def test_the_plugins_that_are_there_are_told() -> None:
 @sandbox.needed
 def test_of_keyrings_and_json_all_is_told() -> None:
     before = "printf text >/etc/a.gpg\nprintf '{}' >/etc/b.json\nprintf x >/etc/c\n"
-    this = found(before, "files", paths="/etc/a.gpg /etc/b.json /etc/c /etc/none.json").files
+    this = found(before, "files", questions=Questions(("/etc/a.gpg", "/etc/b.json", "/etc/c", "/etc/none.json"))).files
     assert this.contents == {"/etc/a.gpg": "dGV4dA==", "/etc/b.json": "e30="}
 
 

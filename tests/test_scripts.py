@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kubefab.programs import SCRIPTS, look_program
+from kubefab.questions import Questions
 from tests import sandbox
 
 ROOT = SCRIPTS.parent
@@ -452,8 +453,8 @@ def tried_on_disks(before: str, then: str) -> str:
 
 def state(before: str) -> str:
     """What a look says of the disk $one."""
-    look = sandbox.file("/mnt/look", look_program())
-    told = 'sh /mnt/look disks -- 2>&1 | sed -n "s,^disk $one ,,p" | sort -u'
+    look = sandbox.file("/mnt/look", look_program(Questions()))
+    told = 'sh /mnt/look disks 2>&1 | sed -n "s,^disk $one ,,p" | sort -u'
     return tried_on_disks(f"{look}{before}", told).strip()
 
 

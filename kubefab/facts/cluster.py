@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, get_origin, get_type_hints
 
 from kubefab.facts.part import not_understood, nothing
 
@@ -61,8 +62,8 @@ class ClusterFacts:
     @property
     def addons(self) -> dict[str, str]:
         """The add-ons that kubefab has put there, and their versions."""
-        found = [workload.annotations.get(ADDON, "") for workload in self.workloads.values()]
-        return {name: version for name, version, *_ in (mark.split() for mark in found if mark)}
+        marks = [workload.annotations.get(ADDON, "").split() for workload in self.workloads.values()]
+        return {name: "".join(rest[:1]) for name, *rest in filter(None, marks)}
 
 
 def parse_cluster(text: str) -> ClusterFacts | None:
@@ -88,7 +89,7 @@ def _cluster(found: Mapping[str, str]) -> ClusterFacts:
         silent=silent,
         nodes={node.name: node for node in (_node(item) for item in items if item["kind"] == "Node")},
         workloads={_name(item): _workload(item) for item in items if item["kind"] in ("DaemonSet", "Deployment")},
-        apis={item["metadata"]["name"]: _api(item) for item in items if item["kind"] == "APIService"},
+        apis={_text(item["metadata"]["name"]): _api(item) for item in items if item["kind"] == "APIService"},
     )
 
 
@@ -108,6 +109,28 @@ def _answer(found: Mapping[str, str]) -> tuple[list[Any], str]:
         return [], found.get("silent") or f"kubectl said {answer[:200]!r}"
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _check(made: Any) -> None:
+    """TypeError for a field that is not what Kubernetes' API makes of it: gaps rely on that."""
+    for name, kind in _types(made.__class__).items():
+        value = getattr(made, name)
+        if not isinstance(value, get_origin(kind) or kind):
+            raise TypeError(f"{name}: {value!r}")
+        inside = (*value, *value.values()) if isinstance(value, Mapping) else value
+        for text in inside if isinstance(inside, tuple) else ():
+            _text(text)
+
+
+@cache
+def _types(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _name(item: Mapping[str, Any]) -> str:
     return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
 
@@ -116,7 +139,7 @@ def _node(item: Mapping[str, Any]) -> Node:
     status, info = item["status"], item["status"].get("nodeInfo", {})
     ready: Mapping[str, str] = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
     addresses = {a["type"]: a["address"] for a in status.get("addresses", ())}
-    return Node(
+    made = Node(
         name=item["metadata"]["name"],
         machine_id=info.get("machineID", ""),
         version=info.get("kubeletVersion", "").removeprefix("v"),
@@ -129,12 +152,14 @@ def _node(item: Mapping[str, Any]) -> Node:
         pod_cidr=item.get("spec", {}).get("podCIDR", ""),
         announced=FLANNEL in item["metadata"].get("annotations", {}),
     )
+    _check(made)
+    return made
 
 
 def _api(item: Mapping[str, Any]) -> str:
     conditions = item.get("status", {}).get("conditions", ())
     available: Mapping[str, str] = next((one for one in conditions if one["type"] == "Available"), {})
-    return "" if available.get("status") == "True" else available.get("message", "not looked at yet")
+    return "" if available.get("status") == "True" else _text(available.get("message", "not looked at yet"))
 
 
 def _workload(item: Mapping[str, Any]) -> Workload:
@@ -144,9 +169,11 @@ def _workload(item: Mapping[str, Any]) -> Workload:
     updated = status.get("updatedNumberScheduled" if daemons else "updatedReplicas", 0)
     ready = status.get("numberAvailable" if daemons else "availableReplicas", 0)
     containers = (*template.get("initContainers", ()), *template["containers"])
-    return Workload(
+    made = Workload(
         wanted=status.get("desiredNumberScheduled", 1) if daemons else item["spec"].get("replicas", 1),
         ready=min(updated, ready) if current else 0,
         images=tuple(dict.fromkeys(container["image"] for container in containers)),
         annotations=item["metadata"].get("annotations", {}),
     )
+    _check(made)
+    return made

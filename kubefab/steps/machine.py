@@ -106,7 +106,7 @@ def newer_packages(wanted: str) -> Gap:
         newer = [
             f"{name} {package.version}"
             for name in ("kubelet", "kubeadm", "kubectl")
-            if (package := facts.packages.debs.get(name)) and package.installed
+            if (package := facts.packages.deb(name)).installed
             if upstream(package.version) > Version(wanted)
         ]
         return f"{', '.join(newer)}; hosts.yml says {wanted}" if newer else None

@@ -18,7 +18,7 @@ done </proc/locks
 
 # Somebody may have removed what a package brought.
 for plugin in /opt/cni/bin/*; do
-    [ ! -x "$plugin" ] || echo "plugin ${plugin##*/}"
+    [ ! -x "$plugin" ] || fact "plugin ${plugin##*/}"
 done
 
 # Where apt's packages come from: apt_source FILE URI KEYRING. One repository under two keyrings stops all of apt.
