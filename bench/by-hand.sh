@@ -22,7 +22,7 @@ apt-get -qy install --no-install-recommends containerd
 END
     put "$1" system
     do_on "$1" <<'END'
-sysctl -q -p /etc/sysctl.d/90-kubernetes.conf
+sysctl -q -p /etc/sysctl.d/99-zz-kubernetes.conf
 systemctl restart containerd
 curl -fsSL "${repository}Release.key" -o Release.key
 gpg --show-keys --with-colons Release.key | grep -q "^fpr:::::::::$key:"

@@ -17,7 +17,7 @@ from kubefab.ssh import Link
 from kubefab.sudo import Sudo
 
 # A change that still goes on is looked for first: what it is about to change is looked at after it.
-PARTS = ("change", "system", "files", "packages", "services", "runtime", "node")
+PARTS = ("change", "system", "files", "packages", "services", "runtime", "network", "node")
 
 
 class Cluster:

@@ -6,4 +6,4 @@ while IFS=' =' read -r key value; do
         '' | \#*) ;;
         *) printf '%s\n' "$value" >"/proc/sys/$(printf '%s' "$key" | tr . /)" ;;
     esac
-done </etc/sysctl.d/90-kubernetes.conf
+done </etc/sysctl.d/99-zz-kubernetes.conf

@@ -5,6 +5,7 @@ look-fresh.txt is a machine of the lab; the others have the same form, with some
 
 import json
 from functools import cache
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from kubefab.facts import (
     parse_cluster,
 )
 from kubefab.facts.change import Work
+from kubefab.facts.network import Link, Network, OnInterface, Route
 from kubefab.facts.node import LocalNode
 from tests.facts import flat, known, read
 
@@ -65,14 +67,15 @@ MASTER = known(
     cpus=4,
     memory_mib=3915,
     disk_mib=77795,
+    disk_total_mib=100000,
     hostname="manager",
     machine_id="5f0d7a2c7c1b4b8e9d3f6a1c2b3d4e5f",
-    product_uuid="4c4c4544-0042-3510-8054-b4c04f4d3332",
     addresses={"10.250.0.10": "eth0", "10.0.2.15": "eth1", "10.244.0.1": "cni0"},
     clock=1795378817.983847796,
     asked=1795378816.483847796,
     cgroups="cgroup2fs",
     lacks=("mount",),
+    shadowing=("/usr/local/bin/kubectl",),
     swap=("/dev/zram0, 2048 MiB",),
     swap_later=("/swap.img in /etc/fstab", "dev-zram0.swap"),
     modules=("overlay", "br_netfilter"),
@@ -81,10 +84,16 @@ MASTER = known(
         "net.bridge.bridge-nf-call-ip6tables": "0",
         "net.ipv4.ip_forward": "",
     },
+    sysctl_later=("/etc/sysctl.d/zz.conf net.ipv4.ip_forward=0",),
     endpoints={"lab.kubefab.internal": "10.250.0.10", "other.kubefab.internal": "10.250.0.10"},
     digests={"/etc/containerd/config.toml": "5e5f3b1d6fe4e2d1f8e6d9b8c7a6f5e4d3c2b1a0f9e8d7c6b5a4f3e2d1c0b9a8"},
-    mtimes={"/etc/containerd/config.toml": 1795377500.123456, "/etc/sysctl.d/90-kubernetes.conf": 1795377501.0},
+    mtimes={"/etc/containerd/config.toml": 1795377500.123456, "/etc/sysctl.d/99-zz-kubernetes.conf": 1795377501.0},
     contents={"/etc/apt/keyrings/kubernetes-apt-keyring.gpg": "mQYEYWJjZGU="},
+    addresses_on=(OnInterface("10.250.0.10", "eth0"), OnInterface("10.0.2.15", "eth1")),
+    routes=(Route(IPv4Network("10.250.0.0/24"), "eth0"), Route(IPv4Network("10.244.0.0/24"), "cni0")),
+    vxlans={"flannel.1": 8472},
+    udp={68: "dhclient"},
+    networkd=("/etc/systemd/network/80-all.network", "/etc/systemd/network/80-all.network Type=ether"),
     debs={
         "bash-completion": Package("ii", "1:2.16.0-7"),
         "containerd": Package("ii", "1.7.24~ds1-6+b4"),
@@ -327,3 +336,37 @@ def test_an_api_is_served_or_why_it_is_not() -> None:
     assert told(api({"type": "Available", "status": "True"})) == ""
     assert told(api({"type": "Available", "status": "False", "message": "no endpoints"})) == "no endpoints"
     assert told(api()) == "not looked at yet"
+
+
+ALL = "/etc/systemd/network/80-all.network"
+VETH = Link("veth0123abcd", "ether", "veth")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "file"),
+    [
+        (["Type=ether"], ALL),
+        (["Name=*"], ALL),
+        (["Name = en* veth*"], ALL),
+        (["Name=!lo"], ALL),
+        ([], ALL),
+        (["Name=!veth* lo"], None),
+        (["Name=eth0"], None),
+        (["Type=ether", "Kind=!*"], None),
+        (["Type=ether", "MACAddress=00:11:22:33:44:55"], None),
+        (["Name=*", "Virtualization=yes"], ALL),
+        (["Name=veth*", "Unmanaged=yes"], None),
+    ],
+)
+def test_the_first_file_that_fits_takes_a_link_over(conditions: list[str], file: str | None) -> None:
+    found = Network(
+        networkd=("/etc/a.network", "/etc/a.network Name=eth0", ALL, *(f"{ALL} {one}" for one in conditions))
+    )
+    assert found.managed_by(VETH) == file
+
+
+def test_a_file_that_leaves_a_link_alone_may_come_first() -> None:
+    first = "/etc/systemd/network/00-kubernetes.network"
+    lines = (first, f"{first} Name=cni0 flannel.1 veth*", f"{first} Unmanaged=yes")
+    assert Network(networkd=(*lines, ALL, f"{ALL} Type=ether")).managed_by(VETH) is None
+    assert Network(networkd=(ALL, f"{ALL} Type=ether", *lines)).managed_by(VETH) == ALL

@@ -9,6 +9,7 @@ import pytest
 
 from kubefab import facts, framing
 from kubefab.facts import ClusterFacts, Facts, Node
+from kubefab.facts.network import OnInterface
 from kubefab.programs import look_program
 from kubefab.questions import Questions
 from tests import sandbox
@@ -230,6 +231,71 @@ def test_a_release_may_be_written_in_quotes() -> None:
 @sandbox.needed
 def test_a_machine_without_an_id_has_none() -> None:
     assert found("rm -f /etc/machine-id", "system").system.machine_id == ""
+
+
+IP = r"""#!/bin/sh
+case "$*" in
+    *addr*) echo '2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0\       valid_lft forever' ;;
+    *route*)
+        echo 'default via 10.0.0.1 dev eth0'
+        echo '10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.5'
+        echo '10.244.1.0/24 via 10.244.1.0 dev flannel.1 onlink'
+        echo 'blackhole 10.9.0.0/16' ;;
+    *vxlan*)
+        echo '4: cilium_vxlan: <UP> mtu 1450 \    link/ether 02:00:00:00:00:01 \    vxlan external dstport 8472 ttl 1'
+        echo '5: v@eth0: <UP> mtu 1450 \    vxlan id 1 dstport 4789 ttl auto' ;;
+esac
+"""
+SS = "#!/bin/sh\necho 'UNCONN 0 0 0.0.0.0:8472 0.0.0.0:* users:((\"socat\",pid=1,fd=5))'\n"
+
+
+@sandbox.needed
+def test_what_else_uses_the_network_is_told() -> None:
+    stubs = f"{sandbox.file('/mnt/bin/ip', IP)}{sandbox.file('/mnt/bin/ss', SS)}chmod +x /mnt/bin/*\n"
+    this = found(stubs, "network").network
+    assert this.addresses_on == (OnInterface("10.0.0.5", "eth0"),)
+    routes = [(str(route.network), route.interface) for route in this.routes]
+    assert routes == [("10.0.0.0/24", "eth0"), ("10.244.1.0/24", "flannel.1")]
+    assert this.vxlans == {"cilium_vxlan": 8472, "v": 4789}
+    assert this.udp == {8472: "socat"}
+
+
+@sandbox.needed
+def test_the_files_of_a_running_networkd_are_told_in_its_order() -> None:
+    folders = ("/etc/systemd/network", "/run/systemd/network")
+    files = (
+        f"rm -rf {' '.join(folders)}; "
+        + sandbox.file(f"{folders[1]}/10-a.network", "[Match]\nName = *\n[Network]\nDHCP=yes\n")
+        + sandbox.file(f"{folders[0]}/20-b.network", "# mine\n[Match]\nType=ether\n[Link]\nUnmanaged=yes\n")
+        + sandbox.file(f"{folders[1]}/20-b.network", "[Match]\nName=never\n")
+        + f"ln -s /dev/null {folders[0]}/30-c.network\n"
+    )
+    own = [line for line in found(files, "network").network.networkd if not line.startswith("/usr/")]
+    assert own == [
+        "/run/systemd/network/10-a.network",
+        "/run/systemd/network/10-a.network Name = *",
+        "/etc/systemd/network/20-b.network",
+        "/etc/systemd/network/20-b.network Type=ether",
+        "/etc/systemd/network/20-b.network Unmanaged=yes",
+    ]
+    assert found(f"{files}stub systemctl 'exit 3'\n", "network").network.networkd == ()
+
+
+@sandbox.needed
+def test_a_file_that_says_otherwise_after_ours_at_boot_is_told() -> None:
+    files = sandbox.file("/etc/sysctl.d/99-local.conf", "net.ipv4.ip_forward=0\n") + sandbox.file(
+        "/etc/sysctl.d/zz.conf", "# x\n-net.ipv4.ip_forward = 0\nvm.swappiness=1\n"
+    )
+    assert found(files, "system").system.sysctl_later == ("/etc/sysctl.d/zz.conf net.ipv4.ip_forward=0",)
+
+
+@sandbox.needed
+def test_programs_of_another_installer_are_told() -> None:
+    files = (
+        "mount -t tmpfs none /usr/local/bin; "
+        "touch /usr/local/bin/kubeadm; ln -s /usr/bin/env /usr/local/bin/ctr; touch /usr/local/bin/else\n"
+    )
+    assert found(files, "system").system.shadowing == ("/usr/local/bin/kubeadm", "/usr/local/bin/ctr")
 
 
 @sandbox.needed

@@ -380,7 +380,7 @@ def test_plugins_that_are_gone_come_back_at_the_version_that_dpkg_knows() -> Non
 def test_the_kernel_is_told_without_procps() -> None:
     text = "# Written by kubefab: a reason.\nnet.ipv4.ip_forward = 1\n\nnet.ipv4.conf.all.rp_filter=2\n"
     told = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/all/rp_filter"
-    before = f"{sandbox.file('/etc/sysctl.d/90-kubernetes.conf', text)}stub sysctl 'exit 1'\n"
+    before = f"{sandbox.file('/etc/sysctl.d/99-zz-kubernetes.conf', text)}stub sysctl 'exit 1'\n"
     assert sandbox.run(f"{before}{sandbox.script('apply-sysctl.sh')}\n{told}") == "1\n2\n"
 
 

@@ -14,6 +14,7 @@ from kubefab.facts.disks import CEPHS, EMPTY, Disks
 from kubefab.facts.explain import Explained
 from kubefab.facts.files import Files
 from kubefab.facts.leftovers import Leftovers
+from kubefab.facts.network import Link, Network
 from kubefab.facts.node import LocalNode, authority, fingerprint
 from kubefab.facts.packages import AptSource, Package, Packages
 from kubefab.facts.part import Part, nothing
@@ -33,6 +34,7 @@ __all__ = [
     "Change",
     "ClusterFacts",
     "Facts",
+    "Link",
     "LocalNode",
     "Node",
     "Package",
@@ -81,6 +83,7 @@ class Facts:
     files = Told(Files)
     leftovers = Told(Leftovers)
     local = Told(LocalNode)  # of the part "node"; `node` is what the cluster says of it
+    network = Told(Network)
     packages = Told(Packages)
     runtime = Told(Runtime)
     services = Told(Services)

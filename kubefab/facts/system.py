@@ -15,10 +15,10 @@ class System(Part):
     kernel: str = ""
     cpus: int = 0
     memory_mib: int = 0
-    disk_mib: int = 0
+    disk_mib: int = 0  # free, where pods, images and etcd will be
+    disk_total_mib: int = 0
     hostname: str = ""
     machine_id: str = ""
-    product_uuid: str = ""
     addresses: Mapping[str, str] = pairs("address")  # address -> interface
     clock: float = 0  # what the host's clock showed, in seconds of the epoch
     asked: float = 0  # what ours showed at the same moment: the look's caller adds that line
@@ -28,6 +28,8 @@ class System(Part):
     swap_later: tuple[str, ...] = ()
     modules: tuple[str, ...] = each("module")
     sysctl: Mapping[str, str] = pairs("sysctl")
+    sysctl_later: tuple[str, ...] = ()  # what is told after ours at boot: FILE KEY=VALUE
+    shadowing: tuple[str, ...] = ()  # programs that come before the packages' of the same name
     endpoints: Mapping[str, str] = pairs("endpoint")  # name -> address, of /etc/hosts
 
     def can(self, module: str) -> bool:

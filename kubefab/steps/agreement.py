@@ -1,5 +1,7 @@
 """What only the user can change where a machine, the other hosts, the live cluster and hosts.yml do not agree."""
 
+from packaging.version import Version
+
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
@@ -21,17 +23,19 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _unique("hostname", "hostnamectl set-hostname NAME"),
         _unique("machine_id", NEW_ID),
         complaint("no other Node has its machine-id", cloned, NEW_ID),
-        _unique("product_uuid", "give the virtual machines UUIDs of their own"),
         complaint(
             "clocks agree", clock_apart(cluster.master.name), "switch time synchronisation on: timedatectl set-ntp true"
         ),
         complaint("the kubelet is not newer than the master", newer_kubelet, OLDER_HINT.format(wanted)),
+        complaint("its kubelet is of hosts.yml's release", other_release(wanted), by_hand(host.name, wanted)),
         as_wanted(cluster),
+        complaint(
+            "the cluster has a pod subnet", no_pod_subnet, _NO_POD_SUBNET.format(cluster.inventory.cluster.pod_subnet)
+        ),
         complaint("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
         *when(host.wanted.role != "master", own_name(host)),
         complaint("its control plane is the master of hosts.yml", exchanged(cluster.inventory), _EXCHANGED),
         complaint("nothing is left of another cluster", leftovers(cluster.inventory), RESTART.format(host.name)),
-        complaint("no other pod network comes first", other_network, "move it away on the host: mv FILE /root/"),
     ]
 
 
@@ -59,11 +63,15 @@ def cloned(facts: Facts) -> str | None:
 
 
 def clock_apart(master: str) -> Gap:
+    """From the master's; and before there is a cluster from this computer's: its certificates begin now."""
+
     def gap(facts: Facts) -> str | None:
-        apart = facts.system.skew - facts.everyone.get(master, facts).system.skew
+        apart, whose = facts.system.skew - facts.everyone.get(master, facts).system.skew, master
+        if abs(apart) <= SKEW_SECONDS and not facts.cluster:
+            apart, whose = facts.system.skew, "this computer"
         if abs(apart) <= SKEW_SECONDS:
             return None
-        return f"{abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} {master}"
+        return f"{abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} {whose}"
 
     return gap
 
@@ -74,6 +82,38 @@ def newer_kubelet(facts: Facts) -> str | None:
     if upstream(facts.node.version) <= upstream(facts.cluster.version):
         return None
     return f"kubelet {facts.node.version}, master {facts.cluster.version}"
+
+
+def other_release(wanted: str) -> Gap:
+    """A node is never upgraded in place, with its pods on it: an upgrade begun by hand is ended by hand."""
+
+    def gap(facts: Facts) -> str | None:
+        live = facts.cluster
+        if not live or facts.unfinished or live.version != wanted or facts.local.kubelet_ca != live.ca:
+            return None
+        found = _kubelet(facts)
+        return f"kubelet {found}; the cluster and hosts.yml have {wanted}" if found < Version(wanted) else None
+
+    return gap
+
+
+def _kubelet(facts: Facts) -> Version:
+    """The older one of what runs and of what is installed; where neither is told there is nothing to upgrade."""
+    installed = facts.packages.debs.get("kubelet")
+    told = [facts.node.version if facts.node else "", installed.version if installed and installed.installed else ""]
+    return min((upstream(version) for version in told if version), default=Version("9999"))
+
+
+def by_hand(name: str, wanted: str) -> str:
+    """How a worker is upgraded as long as there is no task for it."""
+    return _BY_HAND.format(name=name, version=wanted)
+
+
+def no_pod_subnet(facts: Facts) -> str | None:
+    """A cluster that was made by hand without one gives its nodes no networks, and flannel would never come up."""
+    live = facts.cluster
+    without = live and live.version and not live.pod_subnet and not facts.unfinished
+    return "its controller manager has no --cluster-cidr" if without else None
 
 
 def unlike_live(cluster: Cluster) -> Gap:
@@ -158,19 +198,23 @@ def _control_plane_parts(facts: Facts) -> str | None:
     return ", ".join(parts) or None
 
 
-def other_network(facts: Facts) -> str | None:
-    """What sorts before flannel's file would win over it: flannel-io/flannel#888. Other names nobody reads."""
-    read = [one for one in facts.local.cni if one.endswith((".conf", ".conflist", ".json"))]
-    before = [f"/etc/cni/net.d/{one}" for one in read if one < "10-flannel.conflist"]
-    return ", ".join(before) or None
-
-
 def _our_name(live: str) -> str:
     """The cluster's name where its endpoint is one of ours; one that was made by hand keeps its own."""
     name = live.removeprefix("https://").rpartition(":")[0]
     return name.removesuffix(DOMAIN) if name.endswith(DOMAIN) else ""
 
 
+_BY_HAND = (
+    "`up` upgrades no node yet. By hand, on the master: kubectl drain {name} --ignore-daemonsets; on {name}: apt-get "
+    "install --allow-change-held-packages kubeadm={version}-*; kubeadm upgrade node; apt-get install "
+    "--allow-change-held-packages kubelet={version}-* kubectl={version}-*; systemctl restart kubelet; then: "
+    "kubectl uncordon {name}"
+)
+_NO_POD_SUBNET = (
+    "on the master: kubectl -n kube-system edit configmap kubeadm-config (networking: podSubnet: {0}), and in "
+    "/etc/kubernetes/manifests/kube-controller-manager.yaml: --allocate-node-cidrs=true --cluster-cidr={0}; "
+    "or, if it may be lost: `inv cluster.reset`"
+)
 _EXCHANGED = (
     "are addresses or roles exchanged in hosts.yml? Only if not, and if that cluster may be lost: "
     "`inv restart --host NAME`"

@@ -7,11 +7,14 @@ from packaging.version import Version
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
+from kubefab.inventory import Inventory
+from kubefab.render import SYSCTL
 from kubefab.step import Gap, Step, complaint, when
 
 KNOWN = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04", "26.04")}
 ARCHITECTURES = ("x86_64", "aarch64")
 MASTER_CPUS, MASTER_MIB, DISK_MIB = 2, 1700, 2048  # the first two are kubeadm's own limits
+DISK_SHARE = 15  # percent free; below it the kubelet evicts (imagefs.available), and lets no pod in
 MASTER_PORTS = (6443, 2379, 2380, 10250)  # and those of the release
 WORKER_PORTS = (10250,)
 # ss shows the kernel's names of processes, cut to 15 letters.
@@ -27,11 +30,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("Debian or Ubuntu of a known release", known_release),
         complaint("x86-64 or arm64", lambda facts: _not_among(ARCHITECTURES, facts.system.arch)),
         *when(master, *_master_size()),
-        complaint("disk space", disk_space, "make room below /var/lib"),
+        complaint("disk space", disk_space(cluster.inventory), "make room below /var/lib"),
         complaint("a kernel that Kubernetes knows", old_kernel),
         complaint("cgroups that this kubelet takes", cgroups(cluster), _CGROUP_HINT),
-        complaint("ip and mount are there", lacking, "install iproute2, mount"),
-        complaint("the hostname is a DNS label", bad_hostname, "hostnamectl set-hostname NAME"),
+        complaint("ip, mount and pgrep are there", lacking, "apt-get install iproute2 mount procps"),
+        complaint("the packages' programs come first", shadowed, "move them away on the host: mv FILE /root/"),
+        complaint("nothing undoes the kernel's settings at boot", undone_at_boot, "take the line out of that file"),
         complaint("it has a machine-id", lambda facts: None if facts.system.machine_id else NO_ID, _ID_HINT),
         complaint("the address is its own", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"),
         complaint("the ports are free", taken_ports(ports)),
@@ -54,8 +58,8 @@ def old_kernel(facts: Facts) -> str | None:
 
 def cgroups(cluster: Cluster) -> Gap:
     """cgroup v1 is refused by newer kubelets, unless hosts.yml tells them not to."""
-    told = cluster.inventory.cluster.kubeadm.get("KubeletConfiguration", {})
-    refused = cluster.release.refuses_cgroup_v1 and told.get("failCgroupV1") is not False
+    told = cluster.inventory.told("KubeletConfiguration.failCgroupV1")
+    refused = cluster.release.refuses_cgroup_v1 and told is not False
     minor = cluster.release.minor
 
     def gap(facts: Facts) -> str | None:
@@ -72,14 +76,40 @@ def lacking(facts: Facts) -> str | None:
     return ", ".join(facts.system.lacks) or None
 
 
-def bad_hostname(facts: Facts) -> str | None:
-    label = re.fullmatch(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*", facts.system.hostname)
-    return None if label else f"{facts.system.hostname!r}: RFC 1123 allows small letters, digits and -"
+def shadowed(facts: Facts) -> str | None:
+    """Of k3s, say, or of an older installer: whatever calls them by name would get those."""
+    paths = facts.system.shadowing
+    return ", ".join(f"{path} is in the way of /usr/bin/{path.rpartition('/')[2]}" for path in paths) or None
 
 
-def disk_space(facts: Facts) -> str | None:
-    enough = facts.system.disk_mib >= DISK_MIB or facts.local.kubelet_ca
-    return None if enough else f"{facts.system.disk_mib} MiB ({DISK_MIB} or more)"
+def undone_at_boot(facts: Facts) -> str | None:
+    """A file of sysctl.d that sorts behind ours, and says otherwise."""
+    return ", ".join(line for line in facts.system.sysctl_later if _undoes(line.partition(" ")[2])) or None
+
+
+def _undoes(setting: str) -> bool:
+    key, _, value = setting.partition("=")
+    name = key.replace("/", ".").replace("ipv4.conf.all.forwarding", "ipv4.ip_forward")
+    return value != SYSCTL.get(name, value)
+
+
+def disk_space(inventory: Inventory) -> Gap:
+    """Below its share of the disk a kubelet evicts what runs, unless hosts.yml tells it otherwise."""
+    share = 0 if inventory.told("KubeletConfiguration.evictionHard") else DISK_SHARE
+
+    def gap(facts: Facts) -> str | None:
+        free, total = facts.system.disk_mib, facts.system.disk_total_mib
+        if facts.local.kubelet_ca:
+            return None  # a node's kubelet tells of it
+        if free < DISK_MIB:
+            return f"{free} MiB ({DISK_MIB} or more)"
+        return (
+            f"{free} of {total} MiB ({share} % or more: else the kubelet evicts)"
+            if free * 100 < total * share
+            else None
+        )
+
+    return gap
 
 
 def elsewhere(address: str) -> Gap:

@@ -3,11 +3,11 @@
 from kubefab.cluster import Cluster
 from kubefab.host import Host
 from kubefab.step import Step
-from kubefab.steps import agreement, machine
+from kubefab.steps import agreement, machine, sharing
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    return [*machine.steps(cluster, host), *agreement.steps(cluster, host)]
+    return [*machine.steps(cluster, host), *sharing.steps(cluster, host), *agreement.steps(cluster, host)]
 
 
 def as_wanted(cluster: Cluster, host: Host) -> list[Step]:

@@ -21,7 +21,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             hint="install the kernel's modules: apt-get install linux-image-$(dpkg --print-architecture)",
             parts=("system",),
         ),
-        Step("the kernel obeys", unlike(render.SYSCTL), script("apply-sysctl.sh"), parts=("system",)),
+        Step(
+            "the kernel obeys",
+            unlike(render.SYSCTL),
+            script("apply-sysctl.sh"),
+            parts=("system",),
+        ),
         Step(
             "the control plane has its name",
             other_endpoint(kubeadm.endpoint(cluster.inventory), str(cluster.master.wanted.address)),

@@ -23,17 +23,23 @@ while read -r name value _; do
 done </proc/meminfo
 fact "hostname $(first_line /proc/sys/kernel/hostname)"
 fact "machine_id $(first_line /etc/machine-id)"
-fact "product_uuid $(first_line /sys/class/dmi/id/product_uuid)"
 ip -o -4 addr show scope global | while read -r _ interface _ address _; do
     fact "address ${address%/*} $interface"
 done
 fact "clock $(date +%s.%N)"
 fact "cgroups $(stat -f -c %T /sys/fs/cgroup)"
-stat -f -c '%a %S' /var/lib | while read -r blocks size; do
-    fact "disk_mib $((blocks * size / 1048576))"
+stat -f -c '%a %b %S' /var/lib | while read -r free total size; do
+    fact "disk_mib $((free * size / 1048576))"
+    fact "disk_total_mib $((total * size / 1048576))"
 done
-for command in ip mount; do
+for command in ip mount pgrep; do
     command -v "$command" >/dev/null || fact "lacks $command"
+done
+# An installer that was here before leaves its own; whatever is called by name would be those.
+for command in kubeadm kubelet kubectl containerd ctr docker; do
+    for folder in /usr/local/sbin /usr/local/bin; do
+        [ ! -e "$folder/$command" ] || [ "$folder/$command" -ef "/usr/bin/$command" ] || fact "shadowing $folder/$command"
+    done
 done
 
 # On now, and what would bring it back at the next boot: fstab, units (gpt-auto and zram-generator
@@ -71,6 +77,15 @@ for key in $SYSCTLS; do
         rest=${rest#*.}
     done
     fact "sysctl $key $(first_line "/proc/sys$path/$rest")"
+done
+# What sorts behind our own file wins at every boot.
+for file in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf; do
+    # shellcheck disable=SC3012  # Debian's sh has it
+    [ -r "$file" ] && [ "${file##*/}" \> 99-zz-kubernetes.conf ] || continue
+    while IFS='= 	' read -r key value; do
+        case ${key#-} in net?bridge?bridge-nf-call-* | net?ipv4?ip_forward | net?ipv4?conf?all?forwarding) ;; *) continue ;; esac
+        fact "sysctl_later $file ${key#-}=$value"
+    done <"$file"
 done
 set -f # a name is no pattern
 while read -r address names; do

@@ -12,8 +12,8 @@ PAIR = (MASTER, WORKER)
 DRIFT = {
     "the kernel obeys": ("sysctl -qw net.ipv4.ip_forward=0", "[ $(cat /proc/sys/net/ipv4/ip_forward) = 1 ]"),
     "the kernel is told at every boot": (
-        "echo net.ipv4.ip_forward = 0 >/etc/sysctl.d/90-kubernetes.conf",
-        "grep -q 'ip_forward *= *1' /etc/sysctl.d/90-kubernetes.conf",
+        "echo net.ipv4.ip_forward = 0 >/etc/sysctl.d/99-zz-kubernetes.conf",
+        "grep -q 'ip_forward *= *1' /etc/sysctl.d/99-zz-kubernetes.conf",
     ),
     "the control plane has its name": (
         "sed -i /kubefab.internal/d /etc/hosts",

@@ -30,9 +30,9 @@ WELL = known(
         (known(), "swap is off", None),
         (known(), "the kernel is told at every boot", MISSING),
         (
-            known(digests={**WELL.files.digests, "/etc/sysctl.d/90-kubernetes.conf": "0"}),
+            known(digests={**WELL.files.digests, "/etc/sysctl.d/99-zz-kubernetes.conf": "0"}),
             "the kernel is told at every boot",
-            "/etc/sysctl.d/90-kubernetes.conf differs",
+            "/etc/sysctl.d/99-zz-kubernetes.conf differs",
         ),
         (known(), "kernel modules are there", "overlay, br_netfilter"),
         (known(modules=("overlay",)), "kernel modules are there", "br_netfilter"),
