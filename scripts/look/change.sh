@@ -4,10 +4,10 @@
 for file in /run/kubefab/change /run/kubefab/about-????????????????; do
     if [ -e "$file" ] && ! flock -n "$file" true; then
         read -r since what <"$file"
-        echo "change $since $what"
+        fact "change $since $what"
     fi
 done
 if [ -e /run/kubefab/run ] && ! flock -n /run/kubefab/run true; then
     read -r since holder </run/kubefab/run
-    echo "run $since $holder"
+    fact "run $since $holder"
 fi

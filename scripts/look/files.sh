@@ -3,9 +3,9 @@
 # shellcheck disable=SC2086 # they are words
 set -- $PATHS
 sha256sum -- "$@" | while read -r digest path; do
-    echo "file $path $digest"
+    fact "file $path $digest"
 done
 stat -c 'mtime %n %.6Y' -- "$@"
 for path; do
-    case $path in *.gpg | *.json) [ ! -r "$path" ] || echo "content $path $(base64 -w0 "$path")" ;; esac
+    case $path in *.gpg | *.json) [ ! -r "$path" ] || fact "content $path $(base64 -w0 "$path")" ;; esac
 done
