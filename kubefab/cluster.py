@@ -13,7 +13,7 @@ from kubefab.inventory import Inventory
 from kubefab.log import Log
 from kubefab.questions import Questions
 from kubefab.releases import Release
-from kubefab.ssh import Link
+from kubefab.ssh import Link, Network
 from kubefab.sudo import Sudo
 
 # A change that still goes on is looked for first: what it is about to change is looked at after it.
@@ -30,10 +30,12 @@ class Cluster:
         healthz: Callable[[Host, str], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        sudo = Sudo()
+        sudo, network = Sudo(), Network()
         self.inventory = inventory
         self.log = log
-        self.hosts = {host.name: Host(host, Link(host, sudo), log) for host in inventory.hosts if not host.absent}
+        self.hosts = {
+            host.name: Host(host, Link(host, sudo, network), log) for host in inventory.hosts if not host.absent
+        }
         self.clock = clock
         self._healthz = healthz
         self._questions = Questions(tuple(render.paths(inventory)))
@@ -99,7 +101,7 @@ class Cluster:
             found = host.look(asked, self._questions) if asked else {}
             if "api" in wanted:  # the API server's own word, not the host's
                 authority = facts.authority({**self._found[host.name], **found}.get("node", ""))
-                found["api"] = self._healthz(host, authority) if authority else ""
+                found["api"] = self._healthz(host, authority)
             try:
                 self._learn(host, found)
             except HostError as error:

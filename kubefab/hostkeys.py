@@ -1,66 +1,124 @@
 """Whom to believe: a host is reached only where its SSH key is known."""
 
+from base64 import b64decode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from shlex import quote
 
 import paramiko
-from fabric import Connection
 from paramiko.hostkeys import HostKeys
 
 from kubefab.errors import HostError, UnknownHostKey
 
-
-def believe_only_known(connection: Connection, known_hosts: Path | None) -> None:
-    """fabric trusts new keys by default, a jump host's too."""
-    hops = [connection]
-    while isinstance(hops[-1].gateway, Connection):
-        hops.append(hops[-1].gateway)
-    for hop in hops:
-        paths = _known_hosts(hop, known_hosts)
-        for path in paths:
-            if path.exists():
-                hop.client.load_system_host_keys(str(path))
-        hop.client.set_missing_host_key_policy(_Refuse(paths[0]))
+AS_SHA2 = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 
 
-def _known_hosts(hop: Connection, chosen: Path | None) -> list[Path]:
-    if chosen:
-        return [chosen]
-    configured = hop.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts").split()
-    return [*(Path(path).expanduser() for path in configured), Path("/etc/ssh/ssh_known_hosts")]
+@dataclass(frozen=True)
+class Known:
+    """A line of a known_hosts file that is about this host."""
+
+    marker: str  # @cert-authority, @revoked, or nothing
+    kind: str
+    key: str  # in base64
+    file: Path
+    number: int
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}:{self.number}"
 
 
-class _Refuse(paramiko.MissingHostKeyPolicy):
-    def __init__(self, file: Path) -> None:
-        self.file = file
+def known(name: str, files: Iterable[Path]) -> list[Known]:
+    """What the files say of a host. A line that cannot be read is passed over, as ssh does; so is a file."""
+    return [one for file in files for one in _read(name, file)]
+
+
+def _read(name: str, file: Path) -> Iterator[Known]:
+    try:
+        text = file.read_bytes().decode(errors="replace")
+    except OSError:
+        return
+    for number, line in enumerate(text.split("\n"), start=1):
+        words = line.split()
+        marker = words.pop(0) if words and words[0].startswith("@") else ""
+        if len(words) >= 3 and not words[0].startswith("#") and _is(name, words[0]) and _readable(words[2]):
+            yield Known(marker, words[1], words[2], file, number)
+
+
+def _is(name: str, names: str) -> bool:
+    """Whether the names of a line, which may be hashed, have wildcards or be negated, are this one."""
+    if names.startswith("|1|"):
+        try:
+            return HostKeys.hash_host(name, names) == names
+        except (ValueError, IndexError):  # cut off
+            return False
+    patterns = names.lower().split(",")
+    if any(fnmatchcase(name.lower(), _pattern(one[1:])) for one in patterns if one.startswith("!")):
+        return False
+    return any(fnmatchcase(name.lower(), _pattern(one)) for one in patterns if not one.startswith("!"))
+
+
+def _pattern(text: str) -> str:
+    """[host]:port is no set of letters."""
+    return text.replace("[", "[[]")
+
+
+def _readable(key: str) -> bool:
+    try:
+        return bool(b64decode(key, validate=True))
+    except ValueError:
+        return False
+
+
+def preferred(found: Iterable[Known], kinds: Iterable[str]) -> list[str]:
+    """The kinds of key to ask a host for: those first by which it is known."""
+    by = [kind for one in found if not one.marker for kind in AS_SHA2.get(one.kind, (one.kind,))]
+    return sorted(kinds, key=lambda kind: kind not in by)
+
+
+class Checked(paramiko.MissingHostKeyPolicy):
+    """The whole of the check, in the place of paramiko's own: that one knows neither markers nor aliases."""
+
+    def __init__(self, name: str, files: tuple[Path, ...]) -> None:
+        self.name = name
+        self.files = files
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        raise UnknownHostKey(
-            f"its SSH key is not known: {key.get_name()} {key.fingerprint}",
-            lines=f"{hostname} {key.get_name()} {key.get_base64()}",
-            hint=str(self.file),
+        """UnknownHostKey, with the line that would accept it; HostError for one that is changed or revoked."""
+        check(self.name, key, self.files)
+
+
+def check(name: str, key: paramiko.PKey, files: tuple[Path, ...]) -> None:
+    """Nothing where this key is known of this name. UnknownHostKey or HostError where it is not to be believed."""
+    found, kind, text = known(name, files), key.get_name(), key.get_base64()
+    same = [one for one in found if one.key == text]
+    if revoked := [one for one in same if one.marker == "@revoked"]:
+        raise HostError(
+            f"its SSH key is revoked: {kind} {key.fingerprint}, by {revoked[0].where}",
+            hint="give the host another key, or find out who answers in its place",
         )
+    if any(not one.marker for one in (*same, *_without_port(name, text, files))):
+        return
+    if others := [one for one in found if not one.marker]:
+        others.sort(key=lambda one: one.kind != kind)
+        raise _changed(name, key, others[0])
+    what = "its SSH key is not known"
+    if authorities := [one for one in found if one.marker == "@cert-authority"]:
+        what = f"{what} itself, only an authority ({authorities[0].where}), which paramiko cannot follow"
+    raise UnknownHostKey(f"{what}: {kind} {key.fingerprint}", lines=f"{name} {kind} {text}", hint=str(files[0]))
 
 
-def changed(error: paramiko.BadHostKeyException, connection: Connection, known_hosts: Path | None) -> HostError:
-    host, port = error.hostname, connection.port
-    name = host if port == 22 else f"[{host}]:{port}"
-    where = _where(name, _known_hosts(connection, known_hosts))
+def _without_port(name: str, text: str, files: tuple[Path, ...]) -> list[Known]:
+    """ssh believes a key that it knows of the same host at the usual port."""
+    host = name[1:].rpartition("]:")[0] if name.startswith("[") else ""
+    return [one for one in known(host, files) if one.key == text] if host else []
+
+
+def _changed(name: str, key: paramiko.PKey, other: Known) -> HostError:
     return HostError(
-        f"its SSH key has changed: now {error.key.get_name()} {error.key.fingerprint}; known from {where}",
+        f"its SSH key has changed: now {key.get_name()} {key.fingerprint}; known from {other.where}",
         hint="somebody may be in between; if the machine was made anew: "
-        f"ssh-keygen -R '{name}' -f {where.rpartition(':')[0]}",
+        f"ssh-keygen -R {quote(name)} -f {quote(str(other.file))}",
     )
-
-
-def _where(name: str, files: list[Path]) -> str:
-    """FILE:LINE of the key that is known under this name."""
-    for path in files:
-        for number, line in enumerate(path.read_text().splitlines() if path.exists() else (), start=1):
-            if any(_is(name, known) for known in line.partition(" ")[0].split(",")):
-                return f"{path}:{number}"
-    return f"{files[0]}:?"
-
-
-def _is(name: str, known: str) -> bool:
-    """Whether an entry of known_hosts, which may be hashed, is this name."""
-    return known == name or (known.startswith("|1|") and HostKeys.hash_host(name, known) == known)

@@ -124,6 +124,8 @@ def _hold(master: Host, page: Page, port: int) -> None:
 
     words = ("get", "service", page.service, "--namespace", page.namespace, "--output", "jsonpath={.spec.clusterIP}")
     address = master.ask("kubectl.sh", *words).strip()
+    if refusal := tunnel.refusal(master.link, (address, page.port)):
+        raise KubefabError(f"{master.name}: no way to the dashboard: {refusal}")
     with tunnel.held(master.link, (address, page.port), port) as local, suppress(KeyboardInterrupt):
         print(f"{page.scheme}://localhost:{local}/ until Ctrl-C", flush=True)
         threading.Event().wait()

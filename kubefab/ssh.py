@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,11 @@ import tenacity
 from fabric import Config, Connection
 from paramiko.ssh_exception import NoValidConnectionsError
 
-from kubefab import hostkeys, inventory
+from kubefab import hostkeys, inventory, ways
 from kubefab.errors import HostError, KubefabError
+from kubefab.facts.api import FORBIDDEN
+from kubefab.identities import NO_KEY, Identities
+from kubefab.ways import Way
 
 if TYPE_CHECKING:
     from kubefab.sudo import Sudo
@@ -26,7 +30,10 @@ if TYPE_CHECKING:
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 CONNECT_SECONDS = 8
-BUSY_SECONDS = 60.0
+BUSY_SECONDS, BUSY_PAUSE = 60.0, 1.0
+FAILED_SECONDS = 60.0  # in which a jump host that failed is not tried again
+OPENING = 8  # connections at one time
+PROHIBITED = paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 CHANNELS = 6  # sshd's MaxSessions is ten, and somebody may be logged in by hand
 
 
@@ -40,66 +47,131 @@ class Answer:
     began: float  # seconds of the epoch
 
 
-class Link:
-    """One SSH connection, opened when first needed and shared by all threads."""
+class Network:
+    """What the connections of a run share: how many are being opened at one time, and the jump hosts."""
 
-    def __init__(self, wanted: inventory.Host, sudo: "Sudo") -> None:
-        self.wanted = wanted
-        self.sudo = sudo
-        self.trips = 0
-        self._over = False
+    def __init__(self) -> None:
+        self.opening = threading.Semaphore(OPENING)
+        self._jumps: dict[tuple[inventory.Ssh, tuple[str, ...]], Wire] = {}
+        self._finding = threading.Lock()
+
+    def jump(self, ssh: inventory.Ssh, jumps: tuple[str, ...]) -> "Wire":
+        """The one connection to a jump host, for all behind it: sshd bears few that have not logged in yet."""
+        with self._finding:
+            key = ssh, jumps
+            if key not in self._jumps:
+                before = ssh.model_copy(update={"jump": ",".join(jumps[:-1]) or None})
+                self._jumps[key] = Wire(lambda: ways.hop(ssh, jumps), before, self, f"jump host {jumps[-1]}: ")
+            return self._jumps[key]
+
+    def close(self) -> None:
+        for wire in self._jumps.values():
+            wire.close()
+
+
+class Wire:
+    """One SSH connection, straight or by way of others; opened when first needed, and again when it is lost."""
+
+    def __init__(self, way: Callable[[], Way], ssh: inventory.Ssh, network: Network, title: str = "") -> None:
+        self.ssh = ssh
+        self.network = network
+        self.title = title
+        self._way = way
         self._opening = threading.Lock()
-        self._channels = threading.Semaphore(CHANNELS)
+        self._failed: tuple[float, HostError] | None = None
+
+    @cached_property
+    def way(self) -> Way:
+        return self._way()
 
     @cached_property
     def connection(self) -> Connection:
         """Not opened yet. HostError where what ssh is told in files cannot be read."""
-        try:
-            return self._connection()
-        except (OSError, ValueError, paramiko.SSHException) as error:
-            hint = "paramiko reads them, and does not know all that ssh knows: leave that out"
-            raise HostError(f"the files in ~/.ssh cannot be used: {error}", hint=hint) from error
-
-    @property
-    def user(self) -> str:
-        """Who logs in."""
-        return str(self.connection.user)
-
-    def _connection(self) -> Connection:
-        ssh = self.wanted.ssh
-        if ssh.key and not ssh.key.exists():
-            raise HostError(f"`ssh.key` in hosts.yml names a file that is not there: {ssh.key}")
-        arguments: dict[str, Any] = {"banner_timeout": CONNECT_SECONDS, "auth_timeout": 2 * CONNECT_SECONDS}
-        if ssh.key:
-            arguments |= {"key_filename": [str(ssh.key)], "look_for_keys": False}
-        gateway = Connection(ssh.jump, config=Config(), connect_kwargs=dict(arguments)) if ssh.jump else None
+        way = self.way
         connection = Connection(
-            str(self.wanted.address),
-            user=ssh.user,
-            port=ssh.port,
-            gateway=gateway,
+            way.host,
+            user=way.user,
+            port=way.port,
+            gateway=self.gateway.connection if self.gateway else _proxy(way.command),
             connect_timeout=CONNECT_SECONDS,
-            connect_kwargs=arguments,
-            config=Config(),
+            connect_kwargs={
+                "banner_timeout": CONNECT_SECONDS,
+                "auth_timeout": 2 * CONNECT_SECONDS,
+                "channel_timeout": 2 * CONNECT_SECONDS,
+                "auth_strategy": Identities(way),
+                "transport_factory": partial(_transport, hostkeys.known(way.name, way.known_hosts)),
+            },
+            config=Config(ssh_config=paramiko.SSHConfig()),  # ssh has read its own
         )
-        hostkeys.believe_only_known(connection, ssh.known_hosts)
+        connection.client.set_missing_host_key_policy(hostkeys.Checked(way.name, way.known_hosts))
         return connection
+
+    @cached_property
+    def gateway(self) -> "Wire | None":
+        return self.network.jump(self.ssh, self.way.jumps) if self.way.jumps else None
 
     def transport(self) -> paramiko.Transport:
         """The open transport. HostError, in words for the user, where there is none to be had."""
         with self._opening:
-            if not (self._over or self.connection.is_connected):
-                _open(self.connection, self.wanted.ssh)
-                assert self.connection.transport is not None
-                try:
-                    self.sudo.prepare(self, self.connection.transport)
-                except HostError:
-                    self.connection.close()  # so that the next caller is told the same
-                    raise
+            if not self.connection.is_connected:
+                self._open()
+            transport: paramiko.Transport = self.connection.transport
+            return transport
+
+    def _open(self) -> None:
+        if self._failed and time.monotonic() - self._failed[0] < FAILED_SECONDS:
+            raise copy(self._failed[1])  # each host behind a jump host would try it anew
+        try:
+            if self.gateway:
+                self.gateway.transport()
+            with self.network.opening:
+                _open(self.connection, self.way, self.ssh)
+        except HostError as error:
+            error.what = f"{self.title}{error.what}"
+            self._failed = (time.monotonic(), error) if self.title else None
+            raise
+
+    def close(self) -> None:
+        if "connection" in self.__dict__:
+            self.connection.close()
+
+
+class Link:
+    """The connection to a host of hosts.yml, shared by all threads, on which we are root."""
+
+    def __init__(self, wanted: inventory.Host, sudo: "Sudo", network: Network | None = None) -> None:
+        self.wanted = wanted
+        self.sudo = sudo
+        self.network = network or Network()
+        self.wire = Wire(lambda: ways.way(wanted.ssh, str(wanted.address)), wanted.ssh, self.network)
+        self.trips = 0
+        self._over = False
+        self._preparing = threading.Lock()
+        self._prepared: paramiko.Transport | None = None
+        self._channels = threading.Semaphore(CHANNELS)
+
+    @property
+    def user(self) -> str:
+        """Who logs in."""
+        return self.wire.way.user
+
+    def transport(self) -> paramiko.Transport:
+        """The open transport, on which sudo is known to work. HostError where there is none to be had."""
+        with self._preparing:
             if self._over:
                 raise KubefabError("the run was broken off")  # which is no fault of this host
-        transport: paramiko.Transport = self.connection.transport
-        return transport
+            transport = self.wire.transport()
+            if transport is not self._prepared:
+                try:
+                    self.sudo.prepare(self, transport)
+                except HostError:
+                    self.wire.close()  # so that the next caller is told the same
+                    raise
+                self._prepared = transport
+            if self._over:
+                self.wire.close()
+                raise KubefabError("the run was broken off")
+            return transport
 
     def execute(
         self, command: str, stdin: bytes, seconds: float | None = None, hear: Callable[[bytes], None] = lambda _: None
@@ -136,7 +208,7 @@ class Link:
                 if transport.is_active():
                     if time.monotonic() >= until:
                         raise _too_busy(error) from error
-                    time.sleep(1)
+                    time.sleep(BUSY_PAUSE)
                 elif blips:
                     raise _lost(error) from error
                 blips += not transport.is_active()
@@ -165,20 +237,12 @@ class Link:
             raise _lost(errors.decode(errors="replace"), killed=channel.get_transport().is_active())
         return Answer(status, b"".join(said).decode(errors="replace"), errors.decode(errors="replace"), began)
 
-    @contextmanager
-    def forward(self, port: int, remote_port: int) -> Iterator[None]:
-        """localhost:port here is localhost:remote_port there, as long as the context lasts."""
-        self.transport()
-        self.trips += 1
-        with self.connection.forward_local(port, remote_port=remote_port, remote_host="localhost"):
-            yield
-
     def close(self) -> None:
         """For good: a thread that still works with this host goes no further."""
         self._over = True
         self.sudo.give_up()
-        if "connection" in self.__dict__:
-            self.connection.close()
+        self.wire.close()
+        self.network.close()
 
 
 @contextmanager
@@ -226,34 +290,34 @@ def _load(transport: paramiko.Transport) -> str:
     return ""
 
 
-_FAILED = (OSError, EOFError, paramiko.SSHException)
+def _transport(found: list[hostkeys.Known], *args: Any, **kwargs: Any) -> paramiko.Transport:
+    """Asks for a key of the kinds that are known of this host."""
+    transport = paramiko.Transport(*args, **kwargs)
+    options = transport.get_security_options()
+    options.key_types = hostkeys.preferred(found, options.key_types)
+    return transport
 
 
-def _open(connection: Connection, ssh: inventory.Ssh) -> None:
+def _proxy(command: str) -> str | None:
+    """As ssh runs it: by a shell, in whose place it stands."""
+    return shlex.join(["sh", "-c", f"exec {command}"]).replace("%", "%%") if command else None
 
-    def passing(error: BaseException) -> bool:
-        """A host that is just starting, say. Keys and passwords stay wrong."""
-        return isinstance(error, _FAILED) and not isinstance(error, socket.gaierror) and not _reached(connection)
 
+_FAILED = (OSError, EOFError, paramiko.SSHException, ValueError)
+
+
+def _open(connection: Connection, way: Way, ssh: inventory.Ssh) -> None:
     attempts = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(passing),
+        retry=tenacity.retry_if_exception(lambda error: _passing(error, connection)),
         stop=tenacity.stop_after_attempt(3),
-        wait=tenacity.wait_fixed(1),
+        wait=tenacity.wait_random(0.5, 2),  # not all at once again: sshd's MaxStartups
         reraise=True,
     )
     try:
         attempts(connection.open)
-    except paramiko.BadHostKeyException as error:
-        raise hostkeys.changed(error, connection, ssh.known_hosts) from error
-    except (*_FAILED, ValueError) as error:
-        if _reached(connection):
-            hint = _to_be_let_in(error, connection, ssh)
-            raise HostError(f"does not let {connection.user} in: {error}", hint=hint) from error
-        hint = "is it on, and is sshd there? `absent: true` in hosts.yml leaves it out"
-        what = f"cannot be reached at {connection.host}:{connection.port}: {_reason(error)}"
-        raise HostError(what, hint=hint) from error
+    except _FAILED as error:
+        raise _not_open(error, connection, way, ssh) from error
     transport = connection.transport
-    assert transport is not None
     transport.set_keepalive(15)
     if isinstance(transport.sock, socket.socket):
         # paramiko leaves Nagle on, which costs every exec 40 ms; and a pulled cable shall end a wait.
@@ -261,16 +325,45 @@ def _open(connection: Connection, ssh: inventory.Ssh) -> None:
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
 
 
-def _to_be_let_in(error: Exception, connection: Connection, ssh: inventory.Ssh) -> str:
-    port, who = str(connection.port), f"{connection.user}@{connection.host}"
-    if isinstance(error, paramiko.PasswordRequiredException):
-        return "unlock it for all of them: " + shlex.join(["ssh-add", *([str(ssh.key)] if ssh.key else [])])
-    if str(error) == "No authentication methods available":
-        return f"there is no key here: ssh-keygen -t ed25519, then ssh-copy-id -p {port} {who}"
+def _passing(error: BaseException, connection: Connection) -> bool:
+    """A host that is just starting, say. Keys and passwords stay wrong, and names unknown."""
+    lasting = (socket.gaierror, paramiko.ssh_exception.IncompatiblePeer)
+    return isinstance(error, _FAILED) and not isinstance(error, lasting) and not _reached(connection)
+
+
+def _not_open(error: Exception, connection: Connection, way: Way, ssh: inventory.Ssh) -> HostError:
+    if _reached(connection):
+        hint = getattr(error, "hint", "") or _to_be_let_in(error, way, ssh)
+        return HostError(f"does not let {way.user} in: {error}", hint=hint)
+    if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        return _nothing_in_common(error, connection)
+    by = f" by way of {way.jumps[-1]}" if way.jumps else " by its ProxyCommand" if way.command else ""
+    what = f"cannot be reached at {way.host}:{way.port}{by}: {_reason(error)}"
+    return HostError(what, hint="is it on, and is sshd there? `absent: true` in hosts.yml leaves it out")
+
+
+def _nothing_in_common(error: Exception, connection: Connection) -> HostError:
+    """sshd's words for what paramiko can do: the user's own ssh may well get in."""
+    options = connection.client.get_transport().get_security_options()
+    lists = {
+        "cipher": ("Ciphers", options.ciphers),
+        "kex": ("KexAlgorithms", options.kex),
+        "host key": ("HostKeyAlgorithms", options.key_types),
+        "macs": ("MACs", options.digests),
+    }
+    word, can = next((told for word, told in lists.items() if word in str(error)), ("Compression", ("none",)))
+    hint = f"let {word} in its sshd_config have one of: {', '.join(can)}"
+    return HostError(f"its sshd has no {word} that paramiko can use", hint=hint)
+
+
+def _to_be_let_in(error: Exception, way: Way, ssh: inventory.Ssh) -> str:
+    who = f"{way.user}@{way.host}"
+    if str(error) == NO_KEY:
+        return f"make one and take it there: ssh-keygen -t ed25519, then ssh-copy-id -p {way.port} {who}"
     known_hosts = f"UserKnownHostsFile={ssh.known_hosts}" if ssh.known_hosts else None
     told = [("-J", ssh.jump), ("-i", ssh.key), ("-o", known_hosts)]
     words = [word for option, value in told if value for word in (option, str(value))]
-    return "try the same by hand: " + shlex.join(["ssh", "-o", "BatchMode=yes", "-p", port, *words, who])
+    return "try the same by hand: " + shlex.join(["ssh", "-o", "BatchMode=yes", "-p", str(way.port), *words, who])
 
 
 def _reached(connection: Connection) -> bool:
@@ -284,5 +377,7 @@ def _reached(connection: Connection) -> bool:
 
 def _reason(error: Exception) -> str:
     """paramiko gathers what went wrong for each address, and tells none of it."""
+    if isinstance(error, paramiko.ChannelException):
+        return FORBIDDEN if error.code == PROHIBITED else f"it says {error.text.lower()}"
     reasons = error.errors.values() if isinstance(error, NoValidConnectionsError) else [error]
-    return "; ".join(getattr(reason, "strerror", None) or str(reason) for reason in reasons)
+    return "; ".join(getattr(reason, "strerror", None) or str(reason) or type(reason).__name__ for reason in reasons)

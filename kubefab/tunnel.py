@@ -11,7 +11,8 @@ from typing import Any
 import paramiko
 
 from kubefab.errors import HostError, KubefabError
-from kubefab.ssh import CONNECT_SECONDS, Link
+from kubefab.facts.api import FORBIDDEN
+from kubefab.ssh import CONNECT_SECONDS, PROHIBITED, Link
 
 Address = tuple[str, int]
 
@@ -40,12 +41,23 @@ def held(link: Link, target: Address, port: int = 0) -> Iterator[int]:
         server = _Server(("localhost", port), Handler)
     except OSError as error:
         raise KubefabError(f"localhost:{port} cannot be listened on: {error.strerror}") from error
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield int(server.server_address[1])
     finally:
         server.shutdown()
         server.server_close()
+
+
+def refusal(link: Link, target: Address) -> str:
+    """Why nothing at this address, as the host sees it, is to be reached; "" where it is. HostError without a host."""
+    try:
+        _channel(link, target, ("localhost", 0)).close()
+    except paramiko.ChannelException as error:
+        return FORBIDDEN if error.code == PROHIBITED else f"nobody listens at {target[0]}:{target[1]}"
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise HostError("the connection was lost", str(error), "run the same command again") from error
+    return ""
 
 
 def _channel(link: Link, target: Address, source: Address) -> paramiko.Channel:

@@ -116,7 +116,7 @@ class Clock:
 
 def cluster(text: str = HOSTS, healthz: str = "ok", clock: Callable[[], float] = time.monotonic) -> Cluster:
     """A cluster of fake hosts, not looked at yet."""
-    made = Cluster(inventory(text), Unwritten(), lambda host, ca: healthz, clock)
+    made = Cluster(inventory(text), Unwritten(), lambda host, ca: healthz if ca else "", clock)
     made.hosts = {name: FakeHost(host.wanted, host.link, host.log) for name, host in made.hosts.items()}
     return made
 

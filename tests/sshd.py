@@ -1,6 +1,7 @@
 """An SSH server in a thread, on this computer: it runs what it is told to with `sh -c`."""
 
 import os
+import select
 import socket
 import subprocess
 import threading
@@ -9,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
 import paramiko
 
@@ -32,6 +34,14 @@ class Sshd:
     stdin: list[bytes] = field(default_factory=list)
     drop: bool = False  # hang up in the middle of a command
     greeting: str = ""  # what the login shell runs before each command
+    keys: list[paramiko.PKey] = field(default_factory=lambda: [USER_KEY])  # who may log in
+    forwards: bool = True  # AllowTcpForwarding
+    ciphers: tuple[str, ...] = ()
+    startups: int = 100  # MaxStartups: those at one time that have not logged in yet
+    logins: int = 0
+    connections: int = 0
+    offered: int = 0  # keys
+    besides: bool = False  # whether a password is wanted besides a key
 
     @property
     def known_hosts(self) -> Path:
@@ -59,17 +69,48 @@ class Sshd:
 
 
 class _Server(paramiko.ServerInterface):
-    def __init__(self, sshd: Sshd) -> None:
+    def __init__(self, sshd: Sshd, transport: paramiko.Transport) -> None:
         self.sshd = sshd
+        self.transport = transport
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
-        return paramiko.common.AUTH_SUCCESSFUL if key == USER_KEY else paramiko.common.AUTH_FAILED
+        self.sshd.offered += 1
+        if self.sshd.besides:
+            return paramiko.common.AUTH_PARTIALLY_SUCCESSFUL
+        if key not in self.sshd.keys:
+            return paramiko.common.AUTH_FAILED
+        self.sshd.logins += 1
+        self.sshd.startups += 1
+        return paramiko.common.AUTH_SUCCESSFUL
 
     def get_allowed_auths(self, username: str) -> str:
-        return "publickey"
+        return "password" if self.sshd.besides else "publickey"
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.common.OPEN_SUCCEEDED
+
+    def check_channel_direct_tcpip_request(self, chanid: int, origin: tuple[str, int], to: tuple[str, int]) -> int:
+        if not self.sshd.forwards:
+            return paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+        try:
+            far = socket.create_connection(to)
+        except OSError:
+            return paramiko.common.OPEN_FAILED_CONNECT_FAILED
+        threading.Thread(target=self.relay, args=(chanid, far), daemon=True).start()
+        return paramiko.common.OPEN_SUCCEEDED
+
+    def relay(self, chanid: int, far: socket.socket) -> None:
+        channel = None
+        while channel is None or channel.get_id() != chanid:
+            channel = self.transport.accept(10)
+        ends: list[Any] = [far, channel]
+        with far, channel, suppress(OSError):
+            while True:
+                for one in select.select(ends, [], [])[0]:
+                    said = one.recv(65536)
+                    if not said:
+                        return
+                    (channel if one is far else far).sendall(said)
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.sshd.commands.append(command.decode())
@@ -127,12 +168,21 @@ def _serve(listening: socket.socket, sshd: Sshd) -> None:
             connection, _ = listening.accept()
         except OSError:
             return
-        transport = paramiko.Transport(connection)
-        transport.add_server_key(HOST_KEY)
-        try:
-            transport.start_server(server=_Server(sshd))
-        except (paramiko.SSHException, EOFError):
-            continue  # a client that does not like our key
+        sshd.connections += 1
+        if not sshd.startups:
+            connection.close()
+            continue
+        sshd.startups -= 1
+        threading.Thread(target=_talk, args=(connection, sshd), daemon=True).start()
+
+
+def _talk(connection: socket.socket, sshd: Sshd) -> None:
+    transport = paramiko.Transport(connection)
+    transport.add_server_key(HOST_KEY)
+    if sshd.ciphers:
+        transport.get_security_options().ciphers = sshd.ciphers
+    with suppress(paramiko.SSHException, EOFError):  # a client that does not like our key
+        transport.start_server(server=_Server(sshd, transport))
 
 
 @contextmanager

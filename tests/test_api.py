@@ -1,15 +1,18 @@
-"""The API server's own word, from a TLS server on this computer in the tunnel's place."""
+"""The API server's own word, from a TLS server on this computer at the tunnel's end."""
 
+import errno
+import socket
 import ssl
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+import paramiko
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from kubefab import api
+from kubefab.facts.api import FORBIDDEN
 from kubefab.host import Host
 from kubefab.log import Log
 from kubefab.ssh import Link
@@ -51,16 +55,25 @@ KEY, CERTIFICATE = certificate("kubernetes")
 CA = b64encode(CERTIFICATE).decode()
 
 
-class Tunnel(Link):
-    """A forwarded port behind which an API server answers."""
+class Master(Link):
+    """A host whose channels lead to an API server here."""
 
-    folder: Path
     status, body = 200, b"ok"
     pair = (KEY, CERTIFICATE)
+    refuses: int | None = None  # as sshd does, by this code
+    port = 0
+
+    def transport(self) -> Self:  # type: ignore[override]
+        return self
+
+    def open_channel(self, kind: str, to: tuple[str, int], origin: tuple[str, int], timeout: float) -> socket.socket:
+        assert (kind, to) == ("direct-tcpip", ("localhost", 6443))
+        if self.refuses:
+            raise paramiko.ChannelException(self.refuses, "refused")
+        return socket.create_connection(("127.0.0.1", self.port))
 
     @contextmanager
-    def forward(self, port: int, remote_port: int) -> Iterator[None]:
-        assert remote_port == 6443
+    def serving(self, folder: Path) -> Iterator[None]:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -72,11 +85,12 @@ class Tunnel(Link):
             def log_message(self, *args: Any) -> None:
                 pass
 
-        (self.folder / "pem").write_bytes(self.pair[0] + self.pair[1])
+        (folder / "pem").write_bytes(self.pair[0] + self.pair[1])
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.folder / "pem")
-        server = HTTPServer(("127.0.0.1", port), Handler)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        context.load_cert_chain(folder / "pem")
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        self.port = server.server_address[1]
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield
         server.shutdown()
@@ -84,40 +98,82 @@ class Tunnel(Link):
 
 
 @pytest.fixture
-def tunnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tunnel:
-    monkeypatch.setenv("no_proxy", "localhost")
-    made = Tunnel(inventory().master, Sudo())
-    made.folder = tmp_path
-    return made
+def master(monkeypatch: pytest.MonkeyPatch) -> Master:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    return Master(inventory().master, Sudo())
 
 
-def healthz(tunnel: Tunnel, ca: str = CA) -> str:
-    return api.healthz(Host(tunnel.wanted, tunnel, Log(tunnel.folder)), ca)
+def healthz(master: Master, folder: Path, ca: str = CA) -> str:
+    with master.serving(folder):
+        return api.healthz(Host(master.wanted, master, Log(folder)), ca)
 
 
-def test_an_api_server_that_is_well_says_ok(tunnel: Tunnel) -> None:
-    assert healthz(tunnel) == "ok"
+def test_an_api_server_that_is_well_says_ok(master: Master, tmp_path: Path) -> None:
+    assert healthz(master, tmp_path) == "ok"
 
 
-def test_one_that_is_not_well_is_told_by_its_status(tunnel: Tunnel) -> None:
-    tunnel.status, tunnel.body = 500, b"[-]etcd failed"
-    assert healthz(tunnel) == "500 Internal Server Error"
+def test_one_that_is_not_well_is_told_by_its_status(master: Master, tmp_path: Path) -> None:
+    master.status, master.body = 500, b"[-]etcd failed"
+    assert healthz(master, tmp_path) == "500 Internal Server Error"
 
 
-def test_one_that_another_authority_vouches_for_is_not_believed(tunnel: Tunnel) -> None:
-    tunnel.pair = certificate("kubernetes")
-    assert "certificate verify failed" in healthz(tunnel).lower()
+def test_one_that_another_authority_vouches_for_is_not_believed(master: Master, tmp_path: Path) -> None:
+    master.pair = certificate("kubernetes")
+    assert healthz(master, tmp_path) == "not believed: certificate verify failed: self-signed certificate"
 
 
-def test_one_that_goes_by_another_name_is_not_believed(tunnel: Tunnel) -> None:
-    tunnel.pair = certificate("example.org")
-    assert healthz(tunnel, b64encode(tunnel.pair[1]).decode()) != "ok"
+def test_one_that_goes_by_another_name_is_not_believed(master: Master, tmp_path: Path) -> None:
+    master.pair = certificate("example.org")
+    said = healthz(master, tmp_path, b64encode(master.pair[1]).decode())
+    assert said.startswith("not believed: ")
+    assert "kubernetes" in said
 
 
-def test_nobody_at_the_other_end_is_told(tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextmanager
-    def forward(port: int, remote_port: int) -> Iterator[None]:
-        yield
+def test_nobody_at_the_other_end_is_told(master: Master, tmp_path: Path) -> None:
+    master.refuses = 2
+    assert healthz(master, tmp_path) == "nobody listens at localhost:6443"
 
-    monkeypatch.setattr(tunnel, "forward", forward)
-    assert "refused" in healthz(tunnel)
+
+def test_an_sshd_that_forbids_forwarding_is_told_with_a_cluster_and_without(master: Master, tmp_path: Path) -> None:
+    master.refuses = 1
+    assert healthz(master, tmp_path) == healthz(master, tmp_path, "") == FORBIDDEN
+
+
+def test_without_a_cluster_there_is_no_answer(master: Master, tmp_path: Path) -> None:
+    assert healthz(master, tmp_path, "") == ""
+
+
+def test_one_that_hangs_up_is_told(master: Master, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        master.port = server.getsockname()[1]
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        said = api.healthz(Host(master.wanted, master, Log(tmp_path)), CA)
+    assert said == "it hung up without an answer"
+
+
+def test_one_that_is_silent_is_not_waited_for_for_long(
+    master: Master, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        master.port = server.getsockname()[1]
+        assert api.healthz(Host(master.wanted, master, Log(tmp_path)), CA) == "no answer within 0.05 s"
+
+
+@pytest.mark.parametrize("ca", [CA[:-30], b64encode(b"no PEM").decode(), "QUJD"])
+def test_an_authority_that_was_cut_off_is_told(master: Master, tmp_path: Path, ca: str) -> None:
+    assert healthz(master, tmp_path, ca) == "not asked: the CA in /etc/kubernetes/admin.conf cannot be read"
+
+
+def test_no_room_here_is_told(master: Master, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", full)
+    assert healthz(master, tmp_path) == "not asked: on this computer: No space left on device"

@@ -9,6 +9,7 @@ from kubefab import render
 from kubefab.cluster import PARTS, Cluster
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, fingerprint
+from kubefab.facts.api import FORBIDDEN
 from kubefab.log import Log
 from kubefab.questions import Questions
 from tests import fakes
@@ -141,11 +142,12 @@ def test_the_health_check_believes_the_clusters_own_authority() -> None:
     assert asked == [("manager", "QUJD"), ("manager", "QUJD")]
 
 
-def test_without_a_cluster_nobody_asks_for_its_health() -> None:
+def test_without_a_cluster_the_way_to_its_health_is_tried_all_the_same() -> None:
+    asked: list[str] = []
     made = fakes.cluster()
-    made._healthz = lambda host, ca: pytest.fail("asked")
+    made._healthz = lambda host, ca: asked.append(ca) or FORBIDDEN  # type: ignore[func-returns-value]
     made.look(made.master)
-    assert made.facts(made.master).cluster is None
+    assert (asked, made.facts(made.master).api.healthz) == ([""], FORBIDDEN)
 
 
 def test_hosts_not_looked_at_have_no_facts() -> None:

@@ -43,7 +43,7 @@ def recording(host: Host, answer: Answer) -> tuple[Host, list[tuple[str, str]]]:
             return replace(answer, output=f"\n{mark}\n{answer.output.replace('MARK', mark)}")
 
     link = Recording(host.wanted, host.link.sudo)
-    vars(link)["connection"] = host.link.connection
+    link.wire = host.link.wire
     link.transport = host.link.transport  # type: ignore[method-assign]
     return replace(host, link=link), asked
 

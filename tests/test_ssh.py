@@ -5,8 +5,10 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,11 +20,11 @@ from kubefab.converge import Engine
 from kubefab.errors import HostError, KubefabError, UnknownHostKey
 from kubefab.host import Host
 from kubefab.report import Report
-from kubefab.ssh import Link
+from kubefab.ssh import Link, Network
 from kubefab.step import Step
 from kubefab.sudo import Sudo
-from tests import fakes
-from tests.sshd import HOST_KEY, OTHER_KEY, Sshd
+from tests import fakes, sshd
+from tests.sshd import ADDRESS, HOST_KEY, OTHER_KEY, Sshd
 
 
 def test_a_program_travels_as_standard_input_and_its_arguments_as_words(host: Host, server: Sshd) -> None:
@@ -124,7 +126,7 @@ def test_after_ctrl_c_no_host_is_changed_any_more(server: Sshd) -> None:
             Engine(cluster, Report(cluster.hosts), sleep=interrupt).converge("all", lambda cluster, host: steps)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert (changed, link.connection.is_connected) == ([], False)
+    assert (changed, link.wire.connection.is_connected) == ([], False)
 
 
 def test_a_host_that_says_nothing_is_not_waited_for_for_ever(host: Host) -> None:
@@ -175,18 +177,116 @@ def test_whoever_has_no_key_is_told_how_to_make_one(
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(HostError, match="does not let root in") as told:
         with_key(server, None).transport()
-    hint = f"there is no key here: ssh-keygen -t ed25519, then ssh-copy-id -p {server.port} root@127.0.0.1"
+    hint = f"make one and take it there: ssh-keygen -t ed25519, then ssh-copy-id -p {server.port} root@127.0.0.1"
     assert told.value.hint == hint
 
 
-def test_a_config_of_ssh_that_paramiko_cannot_read_is_told(
-    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / ".ssh").mkdir()
-    (tmp_path / ".ssh" / "config").write_text("Match final all\n")
-    with pytest.raises(HostError, match=r"the files in ~/\.ssh cannot be used: Match does not allow 'all'"):
-        Link(server.host(), Sudo()).transport()
+# --- by way of others
+
+
+def behind(server: Sshd, jump: str, network: Network) -> Link:
+    wanted = server.host()
+    return Link(wanted.model_copy(update={"ssh": wanted.ssh.model_copy(update={"jump": jump})}), Sudo(), network)
+
+
+@pytest.fixture
+def bastion(tmp_path: Path) -> Iterator[Sshd]:
+    """Another server, known like the first."""
+    (tmp_path / "bastion").mkdir()
+    with sshd.running(tmp_path / "bastion") as running:
+        yield running
+
+
+def test_twenty_hosts_behind_a_jump_host_that_bears_two_are_all_reached(server: Sshd, bastion: Sshd) -> None:
+    """They share one connection to it: its MaxStartups counts those that have not logged in yet."""
+    bastion.startups = 2
+    server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
+    network = Network()
+    links = [behind(server, f"root@{ADDRESS}:{bastion.port}", network) for _ in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        said = list(pool.map(lambda link: link.execute("echo well", b"", 10).output, links))
+    assert said == ["well\n"] * 20
+    assert bastion.logins == 1
+
+
+def test_a_jump_host_that_lets_nobody_in_is_told_as_that(server: Sshd, bastion: Sshd) -> None:
+    server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
+    bastion.keys = []
+    with pytest.raises(HostError) as told:
+        behind(server, f"nobody@{ADDRESS}:{bastion.port}", Network()).transport()
+    assert told.value.what.startswith(f"jump host nobody@{ADDRESS}:{bastion.port}: does not let nobody in: ")
+    assert f"nobody@{ADDRESS}" in told.value.hint
+
+
+def test_a_jump_host_whose_key_is_not_known_is_told_as_that(server: Sshd, bastion: Sshd) -> None:
+    with pytest.raises(UnknownHostKey, match=f"jump host {ADDRESS}:{bastion.port}: its SSH key is not known") as told:
+        behind(server, f"{ADDRESS}:{bastion.port}", Network()).transport()
+    assert told.value.lines.startswith(f"[{ADDRESS}]:{bastion.port} ")
+
+
+def test_a_jump_host_that_is_away_is_asked_by_the_first_alone(server: Sshd, bastion: Sshd) -> None:
+    network = Network()
+    for _ in range(3):
+        with pytest.raises(HostError, match=r"jump host .*: its SSH key is not known"):
+            behind(server, f"{ADDRESS}:{bastion.port}", network).transport()
+    assert bastion.connections == 1
+
+
+def test_a_host_that_the_jump_host_does_not_reach_is_told_by_both(server: Sshd, bastion: Sshd) -> None:
+    server.know(HOST_KEY, f"[{ADDRESS}]:{bastion.port}")
+    bastion.forwards = False
+    way = f"cannot be reached at {ADDRESS}:{server.port} by way of root@{ADDRESS}:{bastion.port}: sshd forbids TCP"
+    with pytest.raises(HostError, match=way):
+        behind(server, f"root@{ADDRESS}:{bastion.port}", Network()).transport()
+
+
+def test_the_jump_hosts_connection_is_watched_like_any_other(server: Sshd, bastion: Sshd) -> None:
+    server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
+    link = behind(server, f"root@{ADDRESS}:{bastion.port}", Network())
+    link.transport()
+    assert link.wire.gateway
+    connection = link.wire.gateway.transport().sock
+    assert isinstance(connection, socket.socket)
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+
+
+def test_a_proxy_command_is_run_by_a_shell(server: Sshd) -> None:
+    relay = server.folder / "relay.py"
+    relay.write_text(RELAY)
+    (server.folder / ".ssh").mkdir()
+    config = f"Host {ADDRESS}\n  ProxyCommand {sys.executable} {relay} %h %p 2>/dev/null\n"
+    (server.folder / ".ssh" / "config").write_text(config)
+    link = Link(server.host(), Sudo())
+    assert link.execute("echo well", b"", 10).output == "well\n"
+    assert not isinstance(link.transport().sock, socket.socket)
+    link.close()
+
+
+RELAY = """
+import os, select, socket, sys
+far = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+while True:
+    for one in select.select([0, far], [], [])[0]:
+        said = os.read(0, 65536) if one == 0 else far.recv(65536)
+        if not said:
+            sys.exit()
+        far.sendall(said) if one == 0 else os.write(1, said)
+"""
+
+
+def test_an_sshd_with_other_ciphers_than_paramikos_is_told_by_their_names(server: Sshd) -> None:
+    server.ciphers = ("aes256-gcm@openssh.com",)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paramiko.Transport, "_preferred_ciphers", ("aes128-ctr", "aes256-gcm@openssh.com"))
+        patch.setattr(ssh, "_transport", lambda found, *args, **kw: without(paramiko.Transport(*args, **kw)))
+        with pytest.raises(HostError, match="its sshd has no Ciphers that paramiko can use") as told:
+            Link(server.host(), Sudo()).transport()
+    assert told.value.hint == "let Ciphers in its sshd_config have one of: aes128-ctr"
+
+
+def without(transport: paramiko.Transport) -> paramiko.Transport:
+    transport.get_security_options().ciphers = ("aes128-ctr",)
+    return transport
 
 
 def test_keys_that_a_client_does_not_like_end_no_server(server: Sshd) -> None:

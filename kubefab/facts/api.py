@@ -5,6 +5,8 @@ from typing import Self
 
 from kubefab.facts.part import Part
 
+FORBIDDEN = "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)"  # a healthz that nobody may ask for
+
 
 @dataclass(frozen=True)
 class Api(Part):
