@@ -25,6 +25,11 @@ def dns_domain(inventory: Inventory) -> str:
     return str(inventory.told("ClusterConfiguration.networking.dnsDomain") or "cluster.local")
 
 
+def bears_swap(inventory: Inventory) -> bool:
+    """Whether hosts.yml tells the kubelet to start where there is swap."""
+    return inventory.cluster.kubeadm.get("KubeletConfiguration", {}).get("failSwapOn") is False
+
+
 def init_documents(inventory: Inventory, host: Host) -> str:
     """What `kubeadm init --config` reads."""
     return _dump(inventory, [_init(inventory, host), _cluster(inventory, host), _kubelet(inventory), _proxy()])

@@ -196,6 +196,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "docker",
         "docker_cri",
         "docker_images",
+        "docker_others",
         "cri_dockerd",
         "cri_socket",
         "run",

@@ -569,6 +569,32 @@ def test_what_others_may_have_left_is_no_marker() -> None:
     assert (local.pki_left, local.token_left, local.join_begun) == (True, False, 0)
 
 
+KUBECTL = r"""stub kubectl 'case "$*" in
+    *"config view"*) cat "$2" ;;
+    *get*) cat /mnt/said; exit $(cat /mnt/status) ;;
+esac'
+"""
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("mine", "said", "status", "told"),
+    [
+        ("CA cert\n", "", 1, "works"),  # with other contexts, or a namespace: the same user
+        ("CA mine\n", "default  Active", 0, "works"),
+        ("CA mine\n", 'namespaces "default" is forbidden: (Forbidden)', 1, "works"),  # whoever it is was let in
+        ("CA mine\n", "You must be logged in to the server (Unauthorized)", 1, "other"),
+        ("OTHER cert\n", "default  Active", 0, "other"),
+        ("", "default  Active", 0, "other"),
+    ],
+)
+def test_a_kubeconfig_that_works_for_this_cluster_is_told_apart(mine: str, said: str, status: int, told: str) -> None:
+    before = f"{KUBECTL}{sandbox.file('/mnt/said', said)}echo {status} >/mnt/status\n" + sandbox.file(
+        "/etc/kubernetes/admin.conf", "CA cert"
+    )
+    assert found(before + sandbox.file("/root/.kube/config", mine), "node").local.kubeconfig == told
+
+
 @sandbox.needed
 def test_a_kubeconfig_of_another_cluster_is_another() -> None:
     assert found(ADMIN + sandbox.file("/root/.kube/config", "x"), "node").local.kubeconfig == "other"

@@ -12,4 +12,5 @@ class Runtime(Part):
     docker: str = ""  # "ok", or why Docker Engine gives no answer
     docker_cri: str = ""
     docker_images: tuple[str, ...] = each("docker_image")
+    docker_others: tuple[str, ...] = each("docker_other")  # containers that run there and are not Kubernetes'
     cri_dockerd: str = ""  # its version

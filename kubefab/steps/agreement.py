@@ -7,8 +7,9 @@ from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import DOMAIN
-from kubefab.runtimes import cri_socket
+from kubefab.runtimes import by_docker, cri_socket
 from kubefab.step import Gap, Step, complaint, when
+from kubefab.steps import docker
 from kubefab.steps.machine import OLDER_HINT, upstream
 from kubefab.steps.worker import own_name
 
@@ -33,6 +34,10 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             "the cluster has a pod subnet", no_pod_subnet, _NO_POD_SUBNET.format(cluster.inventory.cluster.pod_subnet)
         ),
         complaint("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
+        *when(
+            by_docker(cluster.inventory),
+            complaint("what Docker is told agrees with Kubernetes", docker.contradicts, docker.HINT),
+        ),
         *when(host.wanted.role != "master", own_name(host)),
         complaint("its control plane is the master of hosts.yml", exchanged(cluster.inventory), _EXCHANGED),
         complaint("nothing is left of another cluster", leftovers(cluster.inventory), RESTART.format(host.name)),

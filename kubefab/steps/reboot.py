@@ -11,7 +11,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         Step("it is a node", no_node, None, hint="`inv cluster.up` makes it one"),
         *system.steps(cluster, host),
-        *runtime.running(cluster.inventory),
+        *runtime.running(cluster, host),
         service("kubelet"),
     ]
 

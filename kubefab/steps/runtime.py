@@ -8,7 +8,7 @@ from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, files, packages, script, service
-from kubefab.steps import bundle, proxy
+from kubefab.steps import bundle, docker, proxy
 
 CONTAINERD = ("containerd",)
 DOCKER = ("docker.io", "docker-cli?")  # newer distributions have its command line in a package of its own
@@ -23,7 +23,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     ]
     if runtimes.by_docker(inventory):
         installed = [
-            _told_once(files("Docker is configured", render.docker(inventory)), cluster, host),
+            _told_once(docker.configured(cluster), cluster, host),
             packages("Docker Engine is installed", DOCKER, no_docker),
         ]
     if runtimes.through_cri_dockerd(inventory):
@@ -31,7 +31,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     # The proxy, or the bundle, before anything is fetched.
     sources = [*proxy.steps(cluster, host), *bundle.steps(cluster, host)]
     loaded = bundle.images_loaded(cluster, host)
-    return [*sources, *package_manager(), *installed, *running(inventory), *loaded]
+    return [*sources, *package_manager(), *installed, *running(cluster, host), *loaded]
 
 
 def _told_once(step: Step, cluster: Cluster, host: Host) -> Step:
@@ -66,9 +66,11 @@ def cri_dockerd(cluster: Cluster) -> list[Step]:
     ]
 
 
-def running(inventory: Inventory) -> list[Step]:
+def running(cluster: Cluster, host: Host) -> list[Step]:
+    inventory = cluster.inventory
     if runtimes.by_docker(inventory):
-        services = [service("docker", reads=[render.DOCKER_CONFIG, render.PROXY])]
+        runs = service("docker", reads=[render.DOCKER_CONFIG, render.PROXY])
+        services = [replace(runs, warning=docker.restarts(cluster.all_facts().get(host.name)))]
     else:
         # The registries' files are read anew at every pull.
         services = [service("containerd", reads=["/etc/containerd/config.toml", render.PROXY])]

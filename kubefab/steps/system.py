@@ -7,12 +7,12 @@ from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.questions import MODULES
-from kubefab.step import MISSING, Gap, Step, files, script
+from kubefab.step import MISSING, Gap, Step, files, script, when
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
-        swap_is_off(),
+        *when(not kubeadm.bears_swap(cluster.inventory), swap_is_off()),
         files("the kernel is told at every boot", render.kernel()),
         Step(
             "kernel modules are there",

@@ -59,11 +59,24 @@ done
 
 # ~/.kube/config of whoever came in over SSH, whether as root or by sudo
 user=${SUDO_USER:-root}
-home=$(getent passwd "$user" | cut -d: -f6)
-if cmp -s /etc/kubernetes/admin.conf "$home/.kube/config"; then
+config=$(getent passwd "$user" | cut -d: -f6)/.kube/config
+leads_to() { # leads_to KUBECONFIG: the CA of its cluster, and the certificate of its user
+    kubectl --kubeconfig "$1" config view --raw --flatten --minify -o \
+        'jsonpath={.clusters[0].cluster.certificate-authority-data} {.users[0].user.client-certificate-data}'
+}
+works() { # somebody's own may have more contexts, or a namespace: does it lead to this cluster, and is it let in there?
+    [ -e /etc/kubernetes/admin.conf ] || return 1
+    ours=$(leads_to /etc/kubernetes/admin.conf)
+    theirs=$(leads_to "$config")
+    [ -n "$theirs" ] && [ "${ours% *}" = "${theirs% *}" ] || return 1
+    [ "$ours" != "$theirs" ] || return 0
+    said=$(kubectl --kubeconfig "$config" --cache-dir /run/kubefab/kubectl --request-timeout 5s get namespace default 2>&1) ||
+        case $said in *Forbidden*) ;; *) return 1 ;; esac
+}
+if cmp -s /etc/kubernetes/admin.conf "$config"; then
     fact "kubeconfig same"
-elif [ -e "$home/.kube/config" ]; then
-    fact "kubeconfig other"
+elif [ -e "$config" ]; then
+    if works; then fact "kubeconfig works"; else fact "kubeconfig other"; fi
 fi
 
 ss -Hltnp | while read -r _ _ _ local _ process; do

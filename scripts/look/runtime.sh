@@ -16,6 +16,9 @@ if [ -S /run/docker.sock ] && systemctl is-active --quiet docker; then
         for image in $images; do
             fact "docker_image $image"
         done
+        timeout 5 docker ps --format '{{.Names}}' | grep -v '^k8s_' | while read -r container; do
+            fact "docker_other $container"
+        done
     else
         fact "docker ${images##*
 }"

@@ -34,6 +34,7 @@ HALF = known("manager", init_begun=BEGUN, clock=BEGUN + 60, etcd_data=True, clus
         (known(), "the control plane is there", MISSING),
         (known(), "kubectl works for whoever logs in", MISSING),
         (known(kubeconfig="other"), "kubectl works for whoever logs in", "other"),
+        (known(kubeconfig="works"), "kubectl works for whoever logs in", None),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:

@@ -50,6 +50,7 @@ LEFT, IN_THE_WAY, KUBECONFIG, NAME = (
         ({"in_the_way": ("/var/lib/etcd/x is a mount",)}, IN_THE_WAY, "/var/lib/etcd/x is a mount"),
         ({"kubeconfig": "same"}, KUBECONFIG, "~/.kube/config, a copy of admin.conf"),
         ({"kubeconfig": "other"}, KUBECONFIG, None),
+        ({"kubeconfig": "works"}, KUBECONFIG, None),  # with contexts of its own, perhaps
         (
             {"endpoints": {"lab.kubefab.internal": "10.250.0.10"}},
             NAME,

@@ -1,11 +1,14 @@
 """The container runtime."""
 
+import json
+from base64 import b64encode
+
 import pytest
 
 from kubefab import render
 from kubefab.facts import Facts, Package, Unit
 from kubefab.step import MISSING, sha256
-from kubefab.steps import runtime
+from kubefab.steps import docker, runtime
 from tests.facts import known
 from tests.fakes import HOSTS, cluster, inventory, looked, step, world
 
@@ -54,6 +57,7 @@ UNIT = "/etc/systemd/system/cri-docker.service"
 DOCKER_RUNS = {name: Unit("active", "enabled", since=100) for name in ("docker", "cri-docker")}
 DOCKER_WELL = known(
     digests={path: sha256(text) for path, text in render.runtime(inventory(DOCKER)).items()},
+    contents={DAEMON: b64encode(json.dumps(docker.ours(inventory(DOCKER))).encode()).decode()},
     debs={"docker-ce": Package("ii", "5:28.0")},
     units=DOCKER_RUNS,
     cri="error",

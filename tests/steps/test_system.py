@@ -7,7 +7,7 @@ from kubefab.facts import ClusterFacts, Facts
 from kubefab.step import MISSING, sha256
 from kubefab.steps import system
 from tests.facts import known
-from tests.fakes import cluster, step, world
+from tests.fakes import HOSTS, cluster, step, world
 
 NAME = "lab.kubefab.internal"
 WELL = known(
@@ -78,3 +78,10 @@ def test_each_state_has_its_change() -> None:
         "apply-sysctl.sh",
         f"set-endpoint.sh {NAME} 10.250.0.10",
     ]
+
+
+@pytest.mark.parametrize(("told", "there"), [("", True), ("failSwapOn: false", False), ("failSwapOn: true", True)])
+def test_swap_that_the_kubelet_is_told_to_bear_stays(told: str, there: bool) -> None:
+    text = HOSTS.replace("1.37.2\n", f"1.37.2\n  kubeadm: {{KubeletConfiguration: {{{told}}}}}\n")
+    made = cluster(text)
+    assert ("swap is off" in [one.title for one in system.steps(made, made.master)]) == there

@@ -1,0 +1,105 @@
+"""Docker Engine's daemon.json, which others may have written before: what it says stays, and ours is added."""
+
+import json
+from base64 import b64decode, b64encode
+from typing import Any
+
+from kubefab import render
+from kubefab.cluster import Cluster
+from kubefab.errors import HostError
+from kubefab.facts import Facts
+from kubefab.host import Host
+from kubefab.inventory import Inventory
+from kubefab.step import MISSING, Gap, Step
+
+Document = dict[str, Any]
+REGISTRIES = "kubefab.registries="  # a label of ours: what we added to the lists of registries
+OURS = ("kubefab=", REGISTRIES)
+DRIVER = "native.cgroupdriver="
+
+
+def configured(cluster: Cluster) -> Step:
+    def put(host: Host) -> None:
+        theirs = found(cluster.facts(host))
+        if theirs is None:
+            raise HostError(f"{render.DOCKER_CONFIG} {NO_JSON}", hint=HINT)
+        text = json.dumps(merged(theirs, ours(cluster.inventory)), indent=2) + "\n"
+        host.change("put-files.sh", payload=f"0644 {render.DOCKER_CONFIG} {b64encode(text.encode()).decode()}\n")
+
+    return Step("Docker is configured", unlike(ours(cluster.inventory)), put, HINT, parts=("files",))
+
+
+def ours(inventory: Inventory) -> Document:
+    wanted: Document = json.loads(render.docker(inventory)[render.DOCKER_CONFIG])
+    registries = ",".join(wanted["registry-mirrors"] + wanted["insecure-registries"])
+    return {**wanted, "labels": [*wanted["labels"], *([REGISTRIES + registries] if registries else [])]}
+
+
+def found(facts: Facts) -> Document | None:
+    """What the file says; None where that is no JSON object."""
+    text = b64decode(facts.files.contents.get(render.DOCKER_CONFIG, ""))
+    try:
+        said = json.loads(text or b"{}")
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def merged(theirs: Document, ours: Document) -> Document:
+    """Lists are joined; of all else what is there stays. What an earlier run added to lists, and none wants, goes."""
+    before = _without_ours(theirs)
+    return before | {key: _joined(before[key], value) if key in before else value for key, value in ours.items()}
+
+
+def _joined(theirs: Any, ours: Any) -> Any:
+    if isinstance(theirs, list) and isinstance(ours, list):
+        return theirs + [one for one in ours if one not in theirs]
+    return {**ours, **theirs} if isinstance(theirs, dict) and isinstance(ours, dict) else theirs
+
+
+def _without_ours(document: Document) -> Document:
+    labels = [str(label) for label in _list(document, "labels")]
+    added = [name for label in labels if label.startswith(REGISTRIES) for name in label[len(REGISTRIES) :].split(",")]
+    kept = {key: [one for one in _list(document, key) if one not in added] for key in _LISTS if key in document}
+    kept |= {"labels": [label for label in labels if not label.startswith(OURS)]} if labels else {}
+    return document | kept
+
+
+def _list(document: Document, key: str) -> list[Any]:
+    value = document.get(key, [])
+    return value if isinstance(value, list) else []
+
+
+def unlike(ours: Document) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        if render.DOCKER_CONFIG not in facts.files.digests:
+            return MISSING
+        theirs = found(facts)
+        if theirs is None:
+            return f"{render.DOCKER_CONFIG} {NO_JSON}"
+        wanted = merged(theirs, ours)
+        other = [key for key in wanted if theirs.get(key) != wanted[key]]
+        return f"{render.DOCKER_CONFIG} wants another {', '.join(other)}" if other else None
+
+    return gap
+
+
+def contradicts(facts: Facts) -> str | None:
+    """What cannot be merged."""
+    theirs = found(facts)
+    if theirs is None:
+        return f"{render.DOCKER_CONFIG} {NO_JSON}"
+    drivers = [str(option) for option in _list(theirs, "exec-opts") if str(option).startswith(DRIVER)]
+    other = [driver for driver in drivers if driver != f"{DRIVER}systemd"]
+    return f"{render.DOCKER_CONFIG} says {', '.join(other)}, and the kubelet wants systemd" if other else None
+
+
+def restarts(facts: Facts | None) -> str:
+    """What to say before Docker is restarted: whose containers stop with it, unless they are told to live on."""
+    others = facts.runtime.docker_others if facts else ()
+    return f"a restart of Docker stops these, too: {', '.join(others)}" if others else ""
+
+
+_LISTS = ("registry-mirrors", "insecure-registries")
+NO_JSON = "is no JSON object"
+HINT = f"kubefab adds to it and takes nothing away: put {render.DOCKER_CONFIG} in order on the host"
