@@ -107,7 +107,7 @@ kill_containers
 unmount
 remove_own ^/var/lib/
 if [ -n "$asked" ]; then
-    shared | while read -r path; do remove "$path"; done
+    state | while read -r path; do remove "$path"; done
     remove_network
 fi
 remove_own .

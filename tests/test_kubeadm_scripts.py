@@ -418,6 +418,56 @@ def test_a_warning_of_an_unknown_field_is_an_error(name: str) -> None:
     assert [line.partition(" --config")[0] for line in lines[1:]] == ["kubeadm config images list"]
 
 
+# --- finish-join.sh, restart-flannel.sh, remake-bridge.sh
+
+BEGUN = "".join(
+    sandbox.file(path, "x")
+    for path in (
+        "/etc/kubernetes/bootstrap-kubelet.conf",
+        "/run/kubefab/discovery.conf",
+        "/run/kubefab/discovery.conf.yaml",
+        "/var/lib/kubefab/join",
+    )
+)
+CONFIGURED = sandbox.file("/var/lib/kubelet/config.yaml", "x")
+JOINS = 'stub systemctl \'[ "$*" != "restart kubelet" ] || touch /etc/kubernetes/kubelet.conf\'\n'
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("before", "calls"),
+    [
+        (CONFIGURED + JOINS, ["systemctl restart kubelet"]),
+        (CONFIGURED, ["systemctl restart kubelet", *["sleep 1"] * 60]),
+        ("", []),  # kubeadm had not come so far
+    ],
+)
+def test_a_kubelet_has_a_minute_to_end_a_join_and_then_its_token_goes(before: str, calls: list[str]) -> None:
+    ended = sandbox.run(
+        f"stub sleep ''\n{BEGUN}{before}{sandbox.script('finish-join.sh')}\ncat /mnt/calls\n"
+        "find /etc/kubernetes /run/kubefab /var/lib/kubefab -type f ! -name kubelet.conf"
+    )
+    assert ended.splitlines() == [*calls, "/var/lib/kubefab/join"]
+
+
+@sandbox.needed
+def test_a_flannel_that_is_restarted_counts_as_one_that_has_not_come_up() -> None:
+    start = "cp $(command -v sleep) /mnt/bin/flanneld\nflanneld 60 &\nsleep 0.2\n"
+    command = sandbox.script("restart-flannel.sh")
+    subnet = sandbox.file("/run/flannel/subnet.env", "x")
+    assert sandbox.run(f"{start}{subnet}{command}\nsleep 0.2\npgrep -x flanneld || true; ls /run/flannel") == ""
+
+
+@sandbox.needed
+def test_with_the_bridge_go_the_pods_that_are_on_it_and_no_others() -> None:
+    """The sandbox of a pod with a network of its own; not one that has the host's, nor anybody else's program."""
+    shim = "exec -a '/usr/bin/containerd-shim-runc-v2 -id 1' bash -c 'unshare --net pause 61 & pause 62 & wait'"
+    start = f'cp $(command -v sleep) /mnt/bin/pause\nbash -c "{shim}" &\nunshare --net pause 63 &\nsleep 0.5\n'
+    left = "pgrep -xa pause | sort -k 3; pkill -x pause; grep '^ip ' /mnt/calls"
+    ended = sandbox.run(f"{start}{sandbox.script('remake-bridge.sh')}\nsleep 0.2\n{left}")
+    assert [line.split()[-1] for line in ended.splitlines()] == ["62", "63", "cni0"]
+
+
 # --- tokens
 
 TOKENS = """\

@@ -666,6 +666,43 @@ def test_what_a_reset_takes_away_is_seen() -> None:
 
 
 @sandbox.needed
+def test_what_is_left_of_others_is_told_and_not_as_something_to_take_away() -> None:
+    paths = ("/etc/kubernetes/enc/enc.yaml", "/etc/kubernetes/manifests/mine.yaml", "/var/lib/kubelet/config.json")
+    links = "mount -t tmpfs links /sys/class/net\nmkdir /sys/class/net/cilium_vxlan\n"
+    this = found(links + "".join(sandbox.file(path, "x") for path in paths), "leftovers").leftovers
+    assert this.directories == ()
+    assert this.foreign == ("/etc/kubernetes/enc", "cilium_vxlan")
+    assert this.set_aside == ("/etc/kubernetes/manifests/mine.yaml", "/var/lib/kubelet/config.json")
+
+
+@sandbox.needed
+def test_keys_that_somebody_copied_to_a_worker_are_told_as_set_aside() -> None:
+    keys = [f"/etc/kubernetes/pki/{name}" for name in ("ca.crt", "ca.key")]
+    this = found("".join(sandbox.file(path, "x") for path in keys), "leftovers").leftovers
+    assert (this.directories, this.set_aside) == ((), tuple(keys))
+
+
+@sandbox.needed
+def test_what_would_be_deleted_through_a_mount_is_told() -> None:
+    mount = "mkdir -p '/var/lib/etcd/b c'\nmount -t tmpfs mine '/var/lib/etcd/b c'\n"
+    this = found(mount, "leftovers").leftovers
+    assert this.in_the_way == ("/var/lib/etcd/b c is a mount, and would be emptied with what it is in",)
+
+
+@sandbox.needed
+def test_a_runtime_that_does_not_answer_has_not_said_that_it_has_no_containers() -> None:
+    this = found(f"{SOCKET}stub ctr 'echo connection refused >&2; exit 1'\n", "leftovers").leftovers
+    assert this.containers_untold == "connection refused"
+
+
+@sandbox.needed
+def test_kube_proxys_tables_are_seen_and_nobody_elses() -> None:
+    nft = "stub nft 'echo table ip kube-proxy; echo table inet filter; echo table ip6 kube-proxy'\n"
+    links = "mount -t tmpfs links /sys/class/net\nmkdir /sys/class/net/kube-ipvs0\n"
+    assert found(nft + links, "leftovers").leftovers.tables == ("ip kube-proxy", "ip6 kube-proxy", "kube-ipvs0")
+
+
+@sandbox.needed
 def test_certificates_are_told_without_the_keys_beside_them() -> None:
     both = "-----BEGIN CERTIFICATE-----\nQUJD\nREVG\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nR0hJ\n"
     conf = "clusters:\n- cluster:\n    server: https://here:6443\nusers:\n- user:\n    client-certificate: {}\n"

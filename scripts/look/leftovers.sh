@@ -20,7 +20,7 @@ tables | sed 's/^/table /'
 kubelets_mounts | sed 's/^/mount /'
 {
     own | sed 's|/[^/]*$||; s|^/etc/kubernetes/.*|/etc/kubernetes|'
-    shared | sed 's|/[^/]*$||'
+    state | sed 's|/[^/]*$||'
     find /var/lib/kubefab/ -mindepth 1 | sed 's|.*|/var/lib/kubefab|'
 } | sort -u | sed 's/^/directory /'
 set_aside=$(to_set_aside)

@@ -43,8 +43,8 @@ to_set_aside() {
     pki=$(! is_copied_pki || echo '|/etc/kubernetes/pki')
     foreign | grep -E "^(/etc/kubernetes/manifests|/var/lib/kubelet|/var/lib/etcd$pki)/" || true
 }
-# What was there before the CNI's files are others' too.
-shared() { find /var/lib/cni/ /run/flannel/ /var/lib/rook/ -mindepth 1 -maxdepth 1 2>/dev/null || true; }
+# The state of the pod network and of rook, all of it.
+state() { find /var/lib/cni/ /run/flannel/ /var/lib/rook/ -mindepth 1 -maxdepth 1 2>/dev/null || true; }
 
 mounts() { cut -d ' ' -f 5 /proc/self/mountinfo | while read -r path; do printf '%b\n' "$path"; done; }
 kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true; }
