@@ -25,12 +25,16 @@ set_aside() {
     done
 }
 kill_containers() {
+    # By their shims: where containerd was killed it has lost sight of some, and a sandbox's task can outlive its kill.
+    for shim in $(shims); do
+        pkill -KILL -P "$shim" || true
+        kill -KILL "$shim" || true
+    done
     if runs_containerd; then
         containers=$(in_containerd)
         for container in $containers; do
-            ctr -n k8s.io tasks kill --signal SIGKILL --all "$container" || true
-            ctr -n k8s.io tasks delete --force "$container" || true
-            ctr -n k8s.io containers delete "$container" || true
+            timeout 10 ctr -n k8s.io tasks delete --force "$container" 2>/dev/null || true
+            timeout 10 ctr -n k8s.io containers delete "$container" || true
         done
     fi
     if runs_docker; then
@@ -39,11 +43,6 @@ kill_containers() {
             docker rm --force --volumes "$container" >/dev/null || true
         done
     fi
-    # Those that containerd lost sight of, when it was killed say, and what runs in them.
-    for shim in $(shims); do
-        pkill -KILL -P "$shim" || true
-        kill -KILL "$shim" || true
-    done
 }
 unmount() {
     kubelets_mounts | sort -r | while read -r target; do

@@ -237,9 +237,7 @@ def test_containers_of_the_cri_that_are_left_go_too() -> None:
     ctr = 'case "$*" in *"containers ls -q labels.\\"io.cri-containerd.kind\\"") echo box1; echo box2 ;; esac'
     calls = tear_down(f"{SOCKET}stub ctr '{ctr}'\n", "grep -E 'kill|delete' /mnt/calls").splitlines()
     assert calls == [
-        f"ctr -n k8s.io {does} box{n}"
-        for n in (1, 2)
-        for does in ("tasks kill --signal SIGKILL --all", "tasks delete --force", "containers delete")
+        f"ctr -n k8s.io {does} box{n}" for n in (1, 2) for does in ("tasks delete --force", "containers delete")
     ]
 
 

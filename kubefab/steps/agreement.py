@@ -10,6 +10,7 @@ from kubefab.kubeadm import DOMAIN
 from kubefab.runtimes import by_docker, cri_socket
 from kubefab.step import Gap, Step, complaint, when
 from kubefab.steps import docker
+from kubefab.steps.health import has_kube_proxy
 from kubefab.steps.machine import OLDER_HINT, upstream
 from kubefab.steps.worker import own_name
 
@@ -33,6 +34,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint(
             "the cluster has a pod subnet", no_pod_subnet, _NO_POD_SUBNET.format(cluster.inventory.cluster.pod_subnet)
         ),
+        *when(host.name == cluster.master.name, has_kube_proxy(cluster)),
         complaint("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
         *when(
             by_docker(cluster.inventory),

@@ -3,11 +3,12 @@
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
-from kubefab.step import Gap, Step, on_cluster, when
+from kubefab.step import Gap, Step, complaint, on_cluster, when
 from kubefab.steps.network import COREDNS, DAEMON_SET
 
 SECONDS = 300
-ON_EVERY_NODE = (DAEMON_SET, "kube-system/kube-proxy")
+KUBE_PROXY = "kube-system/kube-proxy"
+ON_EVERY_NODE = (DAEMON_SET, KUBE_PROXY)
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -34,6 +35,23 @@ def api_server() -> Step:
     return wait("the API server is well", unhealthy, hint, parts=("api",))
 
 
+def has(name: str, hint: str) -> Step:
+    """What nothing here would bring about: told at once, and not waited for."""
+
+    def gap(facts: Facts) -> str | None:
+        live = facts.cluster
+        if live is None or facts.unfinished or live.silent or name in live.workloads:
+            return None
+        return "its DaemonSet is not there"
+
+    return complaint(f"the cluster has {name}", gap, hint)
+
+
+def has_kube_proxy(cluster: Cluster) -> Step:
+    pods, address = cluster.inventory.cluster.pod_subnet, cluster.master.wanted.address
+    return has(KUBE_PROXY, _KUBE_PROXY.format(pods, address))
+
+
 @on_cluster
 def unhealthy(_: ClusterFacts, facts: Facts) -> str | None:
     said = facts.api.healthz
@@ -50,12 +68,12 @@ def not_ready(_: ClusterFacts, facts: Facts) -> str | None:
 
 
 @on_cluster
-def still_as_before(_: ClusterFacts, facts: Facts) -> str | None:
+def still_as_before(live: ClusterFacts, facts: Facts) -> str | None:
     """For some seconds after a boot the API server still tells what was before it.
 
     By the time that flannel has come up again, the kubelet has told of all its pods.
     """
-    if not facts.node or not facts.node.ready:
+    if not facts.node or not facts.node.ready or DAEMON_SET not in live.workloads:
         return None
     return None if facts.local.flannel else "flannel has not come up yet"
 
@@ -80,6 +98,10 @@ def wait(title: str, gap: Gap, hint: str, parts: tuple[str, ...] = ()) -> Step:
     return Step(title, gap, None, hint, within=SECONDS, touches="cluster", parts=parts)
 
 
+_KUBE_PROXY = (
+    "on the master: kubeadm init phase addon kube-proxy --pod-network-cidr {} --apiserver-advertise-address {}; "
+    "a network that does its work cannot be one of kubefab's clusters"
+)
 _NO_NETWORK = ": without a pod network, or until it is up there (`inv install-flannel`)"
 
 

@@ -3,13 +3,19 @@
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
-from kubefab.step import Step, service
-from kubefab.steps import runtime, system
+from kubefab.step import Step, service, when
+from kubefab.steps import health, runtime, system
+from kubefab.steps.network import DAEMON_SET
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         Step("it is a node", no_node, None, hint="`inv cluster.up` makes it one"),
+        *when(
+            host.name == cluster.master.name,
+            health.has_kube_proxy(cluster),
+            health.has(DAEMON_SET, "`inv install-flannel`"),
+        ),
         *system.steps(cluster, host),
         *runtime.running(cluster, host),
         service("kubelet"),

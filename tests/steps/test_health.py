@@ -4,7 +4,7 @@ import pytest
 
 from kubefab.facts import ClusterFacts, Facts, Node, Workload
 from kubefab.step import NO_CLUSTER
-from kubefab.steps import health
+from kubefab.steps import health, preflight, reboot
 from tests.facts import known, with_
 from tests.fakes import cluster, step
 
@@ -43,8 +43,9 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
         (live(False), READY, "cni plugin not initialized"),
         (live(True), READY, None),
         (live(False), BOOT, None),  # the other wait says so
-        (live(True), BOOT, "flannel has not come up yet"),
-        (with_(live(True), flannel=True), BOOT, None),
+        (live(True, flannel=Workload()), BOOT, "flannel has not come up yet"),
+        (with_(live(True, flannel=Workload()), flannel=True), BOOT, None),
+        (live(True), BOOT, None),  # without flannel it would be waited for in vain
         (live(True, True), FLANNEL, "it is not there"),
         (live(True, True, flannel=Workload(2, 1)), FLANNEL, "1 of 2 pods answer"),
         (live(True, True, flannel=Workload(2, 2)), FLANNEL, None),
@@ -76,3 +77,22 @@ def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
     made = cluster()
     for one in health.steps(made, made.master):
         assert (one.close, one.within, one.touches) == (None, 300, "cluster")
+
+
+@pytest.mark.parametrize(
+    ("facts", "gap"),
+    [
+        (live(True, proxy=Workload()), None),
+        (live(True), "its DaemonSet is not there"),
+        (known(), None),
+        (with_(live(True), cluster=ClusterFacts(silent="refused")), None),
+        (with_(live(True), init_begun=1), None),  # it comes last in kubeadm init
+    ],
+)
+def test_a_cluster_without_kube_proxy_is_told_and_not_waited_for(facts: Facts, gap: str | None) -> None:
+    made = cluster()
+    one = health.has_kube_proxy(made)
+    assert (one.gap(facts), one.close, one.within) == (gap, None, 0)
+    assert "--pod-network-cidr 10.244.0.0/16 --apiserver-advertise-address 10.250.0.10" in one.hint
+    for steps in (preflight.steps(made, made.master), reboot.steps(made, made.master)):
+        assert step(steps, one.title).gap(facts) == gap

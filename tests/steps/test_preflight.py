@@ -8,7 +8,7 @@ import pytest
 
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Facts, Node, Package
+from kubefab.facts import ClusterFacts, Facts, Node, Package, Workload
 from kubefab.steps import agreement, preflight
 from tests.facts import known, with_
 from tests.fakes import HOSTS, looked, step
@@ -34,6 +34,7 @@ LIVE = ClusterFacts(
     endpoint="https://lab.kubefab.internal:6443",
     ca="aaa",
     nodes={"client": Node("client", machine_id="abc", version="1.37.2")},
+    workloads={"kube-system/kube-proxy": Workload()},
 )
 SILENT = replace(LIVE, silent="refused", nodes={})
 FREE_PORTS = dict.fromkeys((6443, 2379, 2380, 10250, 10257, 10259), "kubelet")

@@ -2,10 +2,11 @@
 
 import pytest
 
-from kubefab.facts import Facts, Unit
+from kubefab.facts import ClusterFacts, Facts, Unit
 from kubefab.steps import reboot
+from kubefab.steps.network import DAEMON_SET
 from tests.facts import known
-from tests.fakes import cluster, step
+from tests.fakes import cluster, step, world
 
 RUNS = Unit("active", "enabled", since=1)
 
@@ -37,3 +38,16 @@ def test_what_the_guide_cures_by_hand_is_named(facts: Facts, title: str, gap: st
 def test_nothing_is_installed() -> None:
     made = cluster()
     assert not [one.title for one in reboot.steps(made, made.master) if "install" in one.title]
+
+
+def test_nothing_is_taken_away_and_no_network_is_waited_for_that_is_not_there() -> None:
+    made = cluster()
+    steps = reboot.steps(made, made.master)
+    for one in steps:
+        if one.close:
+            one.close(made.master)
+    assert not [ran for ran in world(made, "manager").ran if "tear-down" in ran or "join" in ran]
+    there = known(cluster=ClusterFacts())
+    assert step(steps, f"the cluster has {DAEMON_SET}").gap(there) == "its DaemonSet is not there"
+    titles = [one.title for one in reboot.steps(made, made.hosts["client"])]
+    assert not [title for title in titles if title.startswith("the cluster has")]
