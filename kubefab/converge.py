@@ -12,7 +12,7 @@ from functools import partial
 import tenacity
 
 from kubefab.cluster import Cluster
-from kubefab.errors import Busy, HostError, KubefabError, Silent
+from kubefab.errors import Busy, HostError, KubefabError, NotAsked, Silent
 from kubefab.facts import clock_time
 from kubefab.host import Host, busy
 from kubefab.locks import Locks
@@ -407,7 +407,7 @@ class Engine:
         """For telling and for waiting, silence is a gap like any other; for acting see _firm_gap."""
         try:
             return step.gap(self.cluster.facts(host))
-        except Silent as error:
+        except (Silent, NotAsked) as error:
             return error.what
 
     def _firm_gap(self, host: Host, step: Step) -> str | None:

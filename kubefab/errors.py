@@ -49,4 +49,4 @@ class UnknownHostKey(HostError):
 
 
 class NotAsked(HostError):
-    """A part of a host's look that was not asked for, or broke off: nothing may be concluded from it."""
+    """A part of a host's look that was not asked for, or could not look: nothing may be concluded from it."""

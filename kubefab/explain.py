@@ -61,12 +61,11 @@ def explained(facts: Facts, now: datetime) -> dict[str, Any]:
 
 
 def _told_by_the_api_server(facts: Facts, live: ClusterFacts, now: datetime) -> dict[str, Any]:
-    trusted = facts.explain.info_ca == facts.local.admin_ca
+    said = facts.explain
+    info = {"server": said.info_server, "trusts_this_ca": said.info_ca == facts.local.admin_ca}
     return {
-        "tokens": [_token(token, rest, now) for token, rest in facts.explain.tokens.items()],
-        "cluster_info": {"server": facts.explain.info_server, "trusts_this_ca": trusted}
-        if facts.explain.info_server
-        else {},
+        "tokens": [_token(token, rest, now) for token, rest in said.tokens.items()] if said.tokens_told else None,
+        "cluster_info": (info if said.info_server else {}) if said.info_told else None,
         "addons": [
             {"name": name, "wanted": one.wanted, "ready": one.ready, "images": list(one.images)}
             for name, one in live.workloads.items()

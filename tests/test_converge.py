@@ -521,3 +521,14 @@ def test_a_host_known_to_be_away_is_left_out_and_cannot_be_asked_for() -> None:
     run.converge("all", wants("a"))
     with pytest.raises(KubefabError, match="away is marked `absent: true`"):
         run.converge("away", wants("a"))
+
+
+def test_a_change_is_not_made_for_what_could_not_be_looked_at() -> None:
+    """A systemd that does not answer has not said that the service is stopped."""
+    run = Run()
+    run("client").parts["services"] = "untold systemctl: Failed to connect to bus"
+    stopped = Step(
+        "kubelet runs", lambda facts: facts.services.unit("kubelet").active, lambda host: pytest.fail("changed")
+    )
+    run.converge("client", stopped)
+    assert "does not tell of 'services': systemctl: Failed to connect to bus" in run.failures["client"]

@@ -81,6 +81,8 @@ def master(**other: Any) -> Facts:
             "static_pods": {"/etc/kubernetes/manifests/etcd.yaml": "registry.k8s.io/etcd:3.7.0-0"},
             "tokens": {base64("abcdef"): f"{base64('2026-11-22T00:10:00Z')} {base64('kubefab:client')}"},
             "info_server": SERVER,
+            "tokens_told": True,
+            "info_told": True,
             "info_ca": "aa",
             "admin_ca": "aa",
             "healthz": "ok",
@@ -197,3 +199,10 @@ def test_what_a_silent_api_server_alone_knows_is_not_made_up() -> None:
 def test_no_line_is_cut_where_there_is_no_terminal() -> None:
     long = "registry.k8s.io/" + "x" * 300
     assert any(long in one for one in tree(static_pods={"/etc/kubernetes/manifests/etcd.yaml": long}))
+
+
+def test_what_the_api_server_did_not_say_is_not_known() -> None:
+    """It may give the nodes, and no tokens: it is not said then that there is none."""
+    found = told(tokens_told=False, tokens={}, info_told=False, info_server="")
+    assert (found["tokens"], found["cluster_info"]) == (None, None)
+    assert found["addons"] is not None

@@ -148,6 +148,8 @@ MASTER = known(
     confs={"/etc/kubernetes/kubelet.conf": "https://10.250.0.10:6443 /var/lib/kubelet/pki/kubelet-client-current.pem"},
     static_pods={"/etc/kubernetes/manifests/etcd.yaml": "registry.k8s.io/etcd:3.7.0-0"},
     tokens={"YWJjZGVm": "MjAyNg== a3ViZWZhYg=="},
+    tokens_told=True,
+    info_told=True,
     info_server="https://lab.kubefab.internal:6443",
     info_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYQ=="),
     changes=(Change("the control plane is there", 1795377600),),
@@ -255,8 +257,15 @@ def test_what_was_not_looked_at_is_never_none() -> None:
     this = Facts("client", parse({"system": "swap /swap.img, 2048 MiB"}))
     assert this.system.swap == ("/swap.img, 2048 MiB",)
     for part in ("leftovers", "volumes", "ceph", "disks", "local"):
-        with pytest.raises(NotAsked, match="its look has not told of"):
+        with pytest.raises(NotAsked, match="its look does not tell of"):
             getattr(this, part)
+
+
+def test_what_could_not_be_looked_at_says_why() -> None:
+    """A busy machine whose systemd does not answer has its services all the same."""
+    this = Facts("client", parse({"services": "untold systemctl: Failed to connect to bus"}))
+    with pytest.raises(NotAsked, match="its look does not tell of 'services': systemctl: Failed to connect to bus"):
+        this.services  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -322,6 +322,19 @@ def test_a_look_asks_of_what_python_names() -> None:
     assert system.sysctl["net.no.such"] == ""
 
 
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("stub", "why"),
+    [
+        ("stub systemctl 'echo Failed to connect to bus >&2; exit 1'", "untold systemctl: Failed to connect to bus"),
+        ("stub dpkg-query 'exit 137'", "untold dpkg-query does not answer"),
+    ],
+)
+def test_who_does_not_answer_has_not_said_that_there_is_nothing(stub: str, why: str) -> None:
+    said = look(stub, "services", "packages")
+    assert why in said.values()
+
+
 # --- files, packages
 
 

@@ -17,7 +17,7 @@ from kubefab.facts.leftovers import Leftovers
 from kubefab.facts.network import Link, Network
 from kubefab.facts.node import LocalNode, authority, fingerprint
 from kubefab.facts.packages import AptSource, Package, Packages
-from kubefab.facts.part import Part, nothing
+from kubefab.facts.part import Part, Untold, nothing
 from kubefab.facts.runtime import Runtime
 from kubefab.facts.services import Services, Unit
 from kubefab.facts.system import System
@@ -54,16 +54,18 @@ P = TypeVar("P", bound=Part)
 
 
 class Told(Generic[P]):
-    """A part of a host's look. NotAsked for one that was not asked for, or broke off: that is never "none"."""
+    """A part of a host's look. NotAsked for one that was not asked for, or could not look: that is never "none"."""
 
     def __init__(self, kind: type[P]) -> None:
         self.kind = kind
 
     def __get__(self, facts: "Facts", _: type) -> P:
-        found = facts.parts.get(self.kind.script())
-        if not isinstance(found, self.kind):
-            raise NotAsked(f"its look has not told of {self.kind.script()!r}", hint=_AGAIN)
-        return found
+        part = self.kind.script()
+        found = facts.parts.get(part)
+        if isinstance(found, self.kind):
+            return found
+        why = f": {found.why}" if isinstance(found, Untold) else ""
+        raise NotAsked(f"its look does not tell of {part!r}{why}", hint=_AGAIN)
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,13 @@ PARTS: Mapping[str, type[Part]] = {
 
 def parse(parts: Mapping[str, str]) -> dict[str, Part]:
     """The parts of a look, the cluster's not among them. HostError for a line that cannot be understood."""
-    return {name: PARTS[name].read(text) for name, text in parts.items() if name in PARTS}
+    return {name: _untold(text) or PARTS[name].read(text) for name, text in parts.items() if name in PARTS}
+
+
+def _untold(text: str) -> Untold | None:
+    """A part that could not look says why, in a line of its own."""
+    _, untold, why = f"\n{text}".partition("\nuntold ")
+    return Untold(why.partition("\n")[0]) if untold else None
 
 
 def clock_time(moment: float) -> str:

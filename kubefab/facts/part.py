@@ -49,6 +49,13 @@ class Part:
         return cls(**{reader.field: reader.gather(values) for reader, values in said.items()})
 
 
+@dataclass(frozen=True)
+class Untold(Part):
+    """In place of a part that could not be looked at."""
+
+    why: str = ""
+
+
 def not_understood(part: str, line: str) -> HostError:
     return HostError(f"its look cannot be understood: {part}: {line[:200]}", hint=_HINT)
 

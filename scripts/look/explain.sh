@@ -38,8 +38,11 @@ done
 ask() {
     kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubefab/kubectl --request-timeout 5s "$@"
 }
-ask --namespace kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o jsonpath='{range .items[*]}token {.data.token-id} {.data.expiration} {.data.description}{"\n"}{end}'
-ask --namespace kube-public get configmap cluster-info -o jsonpath='{.data.kubeconfig}' | while read -r name value; do
+ask --namespace kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o jsonpath='{range .items[*]}token {.data.token-id} {.data.expiration} {.data.description}{"\n"}{end}' &&
+    fact "tokens_told yes"
+info=$(ask --namespace kube-public get configmap cluster-info --ignore-not-found -o jsonpath='{.data.kubeconfig}') &&
+    fact "info_told yes"
+printf '%s\n' "$info" | while read -r name value; do
     case $name in
         server:) fact "info_server $value" ;;
         certificate-authority-data:) fact "info_ca $value" ;;

@@ -11,6 +11,10 @@ fact() { # fact LINE: one, whatever is in it: a file's name may hold a line of i
         *) printf '%s\n' "$1" ;;
     esac
 }
+untold() { # untold WHY: the part that calls it ends here, and counts as not looked at
+    fact "untold $1"
+    exit 0
+}
 # The login's own proxy would stand between kubectl and the API server.
 unset HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
