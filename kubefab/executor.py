@@ -12,7 +12,7 @@ from invoke import Context, Exit
 
 from kubefab import report
 from kubefab.converge import Engine
-from kubefab.errors import KubefabError
+from kubefab.errors import KubefabError, reason
 
 HOSTS = "INV_HOSTS"
 _made: Engine | None = None  # the one engine of this run, once a task has asked for it
@@ -59,6 +59,10 @@ class Executor(invoke.Executor):
             results = self._execute_and_close(*tasks)
         except KubefabError as error:
             ended = Exit(report.plain(str(error)), code=1)
+        except BrokenPipeError:
+            raise
+        except OSError as error:  # of this computer: no room in /tmp, say
+            ended = Exit(": ".join(filter(None, (str(error.filename or ""), reason(error)))), code=1)
         except Exit as error:
             ended = error
         if _made:

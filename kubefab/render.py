@@ -20,6 +20,7 @@ TEMPLATES = Environment(
     autoescape=False,  # noqa: S701  what is rendered is configuration, not HTML
 )
 KEYRING = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"
+SOURCES = "/etc/apt/sources.list.d/kubernetes.list"
 DOCKER_CONFIG = "/etc/docker/daemon.json"
 CRI_DOCKERD_UNIT = "/etc/systemd/system/cri-docker.service"
 SYSCTL = dict.fromkeys(SYSCTLS, "1")
@@ -120,7 +121,7 @@ def apt(inventory: Inventory) -> dict[str, str]:
     ours = f"[trusted=yes] file:{BUNDLE}/packages ./"  # its checksums came over SSH
     theirs = repository(inventory)[0]
     return {
-        "/etc/apt/sources.list.d/kubernetes.list": file(
+        SOURCES: file(
             "etc/apt/sources.list.d/kubernetes.list",
             source=ours if inventory.bundle else f"[signed-by={KEYRING}] {theirs.url} {theirs.suite}",
         ),

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from os.path import expanduser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -210,7 +211,7 @@ def preload(c: Context, who: Sequence[str], addons: "Addons", image: str, file: 
     run = engine_of(c)
     with TemporaryDirectory(prefix="kubefab-") as folder:
         if file:
-            path = Path(file).expanduser()
+            path = Path(expanduser(file))
             subject = from_file(path, images.inside(path), carry.sha256(path))
         else:
             wanted = [images.full_name(image)] if image else _needed(run, addons)
@@ -233,7 +234,7 @@ def save_kubeconfig(c: Context, output: str, force: bool) -> None:
     """Fetches the admin's kubeconfig into a file of this computer."""
     run = engine_of(c)
     _of_master(run, _NO_KUBECONFIG)
-    path = Path(output).expanduser()
+    path = Path(expanduser(output))
     if run.dry:
         print(f"would write {path}")
         return

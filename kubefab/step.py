@@ -51,7 +51,7 @@ def on_cluster(gap: Callable[[ClusterFacts, Facts], str | None]) -> Gap:
         if facts.cluster is None or facts.unfinished:
             return NO_CLUSTER
         if facts.cluster.silent:
-            raise Silent(f"the API server gives no answer: {facts.cluster.silent}")
+            raise Silent(facts.cluster.unheard)
         return gap(facts.cluster, facts)
 
     return wrapped
@@ -119,7 +119,7 @@ def service(name: str, reads: Sequence[str] = ()) -> Step:
     return Step(
         f"{name} runs",
         gap,
-        script("restart-service.sh", name),
+        script("restart-service.sh", name, *reads),
         hint=f"see what it says: journalctl -u {name}",
         within=20,
         parts=("services", "files"),

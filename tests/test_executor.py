@@ -116,6 +116,15 @@ def test_a_dry_run_names_no_next_command(dry: Run, capsys: pytest.CaptureFixture
     assert "next:" not in capsys.readouterr().out
 
 
+def test_no_room_on_this_computer_is_told_as_that(run: Run) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device", "/tmp/x")
+
+    with pytest.raises(Exit, match="/tmp/x: No space left on device") as ended:
+        execute(run, full)
+    assert ended.value.code == 1
+
+
 def test_connections_are_closed_whatever_happens(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[bool] = []
     monkeypatch.setattr(run.cluster, "close", lambda: closed.append(True))

@@ -380,3 +380,37 @@ def test_a_file_that_leaves_a_link_alone_may_come_first() -> None:
     lines = (first, f"{first} Name=cni0 flannel.1 veth*", f"{first} Unmanaged=yes")
     assert Network(networkd=(*lines, ALL, f"{ALL} Type=ether")).managed_by(VETH) is None
     assert Network(networkd=(ALL, f"{ALL} Type=ether", *lines)).managed_by(VETH) == ALL
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("error: You must be logged in to the server (Unauthorized)", "does not know whom admin.conf is for"),
+        ("x509: certificate has expired or is not yet valid", "a certificate has ended"),
+        ("x509: certificate signed by unknown authority", "is not of the cluster that admin.conf is for"),
+        ("Error from server (Forbidden): nodes is forbidden", "forbids its own admin to look"),
+        ("sh: 1: kubectl: not found", "kubectl is not there"),
+        ("The connection to the server was refused", "the API server gives no answer"),
+    ],
+)
+def test_a_refusal_is_told_apart_from_silence(said: str, meant: str) -> None:
+    told = ClusterFacts(silent=said).unheard
+    assert meant in told
+    assert told.endswith(f": {said}")
+
+
+def test_what_presses_a_node_is_told_by_name() -> None:
+    item = {
+        "kind": "Node",
+        "metadata": {"name": "client"},
+        "status": {
+            "conditions": [
+                {"type": "DiskPressure", "status": "True"},
+                {"type": "MemoryPressure", "status": "False"},
+                {"type": "Ready", "status": "True"},
+            ]
+        },
+    }
+    live = parse_cluster("answer " + json.dumps({"items": [item]}))
+    assert live
+    assert live.nodes["client"].pressures == ("DiskPressure",)

@@ -377,6 +377,15 @@ def test_a_kubeconfig_is_for_this_computer(run: Run, tmp_path: Path, capsys: pyt
     assert capsys.readouterr().out == f"kubectl --kubeconfig {file} get nodes\n"
 
 
+def test_the_home_of_nobody_is_a_folder_that_is_not_there(run: Run) -> None:
+    run.put_cluster("manager")
+    run("manager").answers["print-kubeconfig.sh"] = KUBECONFIG
+    with pytest.raises(KubefabError, match="~nouser/config: No such file or directory"):
+        runbook.save_kubeconfig(run.context, "~nouser/config", force=False)
+    with pytest.raises(KubefabError, match="~nouser/x: No such file"):
+        runbook.preload(run.context, (), lambda inventory: [], "", "~nouser/x")
+
+
 def test_without_a_cluster_there_is_no_kubeconfig(run: Run, tmp_path: Path) -> None:
     with pytest.raises(KubefabError, match="there is no cluster to fetch a kubeconfig from"):
         runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)

@@ -577,3 +577,16 @@ def test_a_kubeconfig_of_another_cluster_is_kept() -> None:
 def test_the_kubeconfig_is_taken_away() -> None:
     text = sandbox.file("/root/.kube/config", "ours") + sandbox.script("take-kubeconfig.sh")
     assert sandbox.run(f"{text}\nls /root/.kube/config 2>&1 || echo gone").splitlines()[-1] == "gone"
+
+
+@sandbox.needed
+def test_a_configuration_from_the_future_is_of_now_before_its_service_starts_anew() -> None:
+    """Else it would be newer than the service for ever, and each run would start that anew."""
+    files = sandbox.file("/etc/future", "a") + sandbox.file("/etc/past", "b")
+    made = f"{files}touch -d '+2 hours' /etc/future; touch -d 2020-01-01 /etc/past\n"
+    asked = "stat -c %Y /etc/future; stat -c %Y /etc/past; date +%s; grep restart /mnt/calls"
+    text = f"{made}{sandbox.script('restart-service.sh', 'x', '/etc/future', '/etc/past', '/etc/none')}\n{asked}"
+    future, past, now, called = sandbox.run(text).splitlines()
+    assert int(future) <= int(now)
+    assert int(past) < int(now) - 100_000_000
+    assert called == "systemctl restart x"

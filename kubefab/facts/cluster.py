@@ -9,6 +9,15 @@ from typing import Any, get_origin, get_type_hints
 from kubefab.facts.part import not_understood, nothing
 
 ADDON = "kubefab.internal/addon"  # annotates the workload of an add-on that is applied last: NAME VERSION
+# What kubectl says where somebody has answered, or nobody was asked; the first that fits.
+REFUSALS = {
+    "Unauthorized": "the API server does not know whom admin.conf is for (see: kubeadm certs check-expiration)",
+    "certificate has expired": "a certificate has ended (see: kubeadm certs check-expiration; kubeadm certs renew all)",
+    "certificate signed by unknown authority": "the API server is not of the cluster that admin.conf is for",
+    "Forbidden": "the API server forbids its own admin to look",
+    "not found": "kubectl is not there (`inv install-kubeadm` installs it)",
+}
+_NO_ANSWER = "the API server gives no answer"
 ROLE = "node-role.kubernetes.io/"
 FLANNEL = "flannel.alpha.coreos.com/public-ip"  # flanneld annotates its Node with it, once, at its start
 
@@ -24,6 +33,7 @@ class Node:
     runtime: str = ""
     ready: bool = False
     trouble: str = ""
+    pressures: tuple[str, ...] = ()  # DiskPressure and its kind: pods are evicted, and none comes
     roles: tuple[str, ...] = ()
     taints: Mapping[str, str] = field(default_factory=nothing)  # key -> effect
     pod_cidr: str = ""
@@ -54,6 +64,12 @@ class ClusterFacts:
     nodes: Mapping[str, Node] = field(default_factory=nothing)
     workloads: Mapping[str, Workload] = field(default_factory=nothing)
     apis: Mapping[str, str] = field(default_factory=nothing)  # APIService -> what is wrong with it, "" for nothing
+
+    @property
+    def unheard(self) -> str:
+        """Why its API server cannot be asked, in words: a refusal is no silence."""
+        meant = next((meaning for words, meaning in REFUSALS.items() if words in self.silent), _NO_ANSWER)
+        return f"{meant}: {self.silent}"
 
     @property
     def ready_nodes(self) -> int:
@@ -137,7 +153,8 @@ def _name(item: Mapping[str, Any]) -> str:
 
 def _node(item: Mapping[str, Any]) -> Node:
     status, info = item["status"], item["status"].get("nodeInfo", {})
-    ready: Mapping[str, str] = next((c for c in status.get("conditions", ()) if c["type"] == "Ready"), {})
+    conditions = status.get("conditions", ())
+    ready: Mapping[str, str] = next((c for c in conditions if c["type"] == "Ready"), {})
     addresses = {a["type"]: a["address"] for a in status.get("addresses", ())}
     made = Node(
         name=item["metadata"]["name"],
@@ -147,6 +164,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         runtime=info.get("containerRuntimeVersion", ""),
         ready=ready.get("status") == "True",
         trouble="" if ready.get("status") == "True" else ready.get("message", "its kubelet has not reported yet"),
+        pressures=tuple(c["type"] for c in conditions if c["type"].endswith("Pressure") and c["status"] == "True"),
         roles=tuple(label.removeprefix(ROLE) for label in item["metadata"].get("labels", {}) if ROLE in label),
         taints={taint["key"]: taint.get("effect", "") for taint in item.get("spec", {}).get("taints", ())},
         pod_cidr=item.get("spec", {}).get("podCIDR", ""),

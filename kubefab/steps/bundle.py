@@ -1,6 +1,7 @@
 """The bundle of hosts.yml on a host: its packages as the one apt repository, its images in the runtime."""
 
 from collections.abc import Callable, Iterable, Mapping
+from os.path import expanduser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -51,7 +52,7 @@ def gathered(
     manifests: Callable[[Inventory], dict[str, str]],
 ) -> Subject:
     """A bundle in this file of this computer, of what a host with a way to the internet gathers."""
-    path = Path(output).expanduser()
+    path = Path(expanduser(output))
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         mine = cluster.inventory

@@ -27,6 +27,7 @@ def ready(_: Cluster, host: Host) -> list[Step]:
     return [
         wait("it is Ready", not_ready, hint),
         wait("its pods are of this boot", still_as_before, see(DAEMON_SET), parts=("node",)),
+        complaint("its Node is under no pressure", pressed, f"make room on {host.name}: df -h; kubectl describe node"),
     ]
 
 
@@ -65,6 +66,12 @@ def not_ready(_: ClusterFacts, facts: Facts) -> str | None:
     if facts.node.ready:
         return None
     return facts.node.trouble + (_NO_NETWORK if "NetworkPluginNotReady" in facts.node.trouble else "")
+
+
+@on_cluster
+def pressed(_: ClusterFacts, facts: Facts) -> str | None:
+    """Nothing that waits for its pods would come true, and nothing would say why."""
+    return ", ".join(facts.node.pressures) or None if facts.node else None
 
 
 @on_cluster

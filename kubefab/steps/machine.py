@@ -4,11 +4,12 @@ import re
 
 from packaging.version import Version
 
+from kubefab import mirrors
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.render import SYSCTL
+from kubefab.render import KEYRING, SOURCES, SYSCTL
 from kubefab.step import Gap, Step, complaint, when
 
 KNOWN = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04", "26.04")}
@@ -34,6 +35,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("a kernel that Kubernetes knows", old_kernel),
         complaint("cgroups that this kubelet takes", cgroups(cluster), _CGROUP_HINT),
         complaint("ip, mount and pgrep are there", lacking, "apt-get install iproute2 mount procps"),
+        complaint("no other file names the packages' repository", named_twice(cluster.inventory), _TWICE),
         complaint("the packages' programs come first", shadowed, "move them away on the host: mv FILE /root/"),
         complaint("nothing undoes the kernel's settings at boot", undone_at_boot, "take the line out of that file"),
         complaint("it has a machine-id", lambda facts: None if facts.system.machine_id else NO_ID, _ID_HINT),
@@ -74,6 +76,21 @@ def cgroups(cluster: Cluster) -> Gap:
 
 def lacking(facts: Facts) -> str | None:
     return ", ".join(facts.system.lacks) or None
+
+
+def named_twice(inventory: Inventory) -> Gap:
+    """With another keyring than ours apt reads neither: "Conflicting values set for option Signed-By"."""
+    url = mirrors.repository(inventory)[0].url.rstrip("/")
+
+    def gap(facts: Facts) -> str | None:
+        others = [
+            f"{source.file} names {source.uri}, believed by {source.keyring}"
+            for source in facts.packages.apt_sources
+            if source.uri.rstrip("/") == url and source.file != SOURCES and source.keyring != KEYRING
+        ]
+        return ", ".join(others) or None
+
+    return gap
 
 
 def shadowed(facts: Facts) -> str | None:
@@ -181,3 +198,4 @@ _CGROUP_HINT = (
     "boot with systemd.unified_cgroup_hierarchy=1, or set failCgroupV1: false under KubeletConfiguration and "
     "ignorePreflightErrors: [SystemVerification] under InitConfiguration and JoinConfiguration in hosts.yml"
 )
+_TWICE = "take it out of that file: with two keyrings for one repository every apt-get fails"

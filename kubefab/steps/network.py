@@ -36,14 +36,14 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def flannel_applied(cluster: Cluster, _: Host) -> list[Step]:
-    """Applied by the master, whoever needs it: a machine that joins may be the first with several interfaces."""
+    """Applied by the master, whoever needs it: a machine that joins may be the first with several addresses."""
     inventory = cluster.inventory
     flannel = cluster.release.flannel
     subnet = str(inventory.cluster.pod_subnet)
     everyone = tuple(str(host.address) for host in inventory.hosts)
 
     def wanted(facts: Facts) -> str:
-        """The mark of the manifest that this cluster should have: with interfaces once a host has several."""
+        """The mark of the manifest that this cluster should have: with addresses once a host has several."""
         chosen = any(several(one) for one in facts.everyone.values()) or "--iface" in applied(facts.cluster)
         return mark(flannel.version, subnet, mirrors.image(REGISTRY, inventory), everyone if chosen else ())
 
@@ -115,8 +115,8 @@ def mark(version: str, subnet: str, registry: str, addresses: tuple[str, ...]) -
 
 
 def several(facts: Facts) -> bool:
-    """Whether flannel has to be told which interface to use: else it takes the default route's."""
-    return len({name for name in facts.system.addresses.values() if not name.startswith(MADE)}) > 1
+    """Whether flannel has to be told its address: else it takes the first one of the default route's interface."""
+    return len([name for name in facts.system.addresses.values() if not name.startswith(MADE)]) > 1
 
 
 def edited(manifest: str, subnet: str, marked: str, named: Callable[[str], str]) -> str:

@@ -8,6 +8,7 @@ from kubefab.steps import health, preflight, reboot
 from tests.facts import known, with_
 from tests.fakes import cluster, step
 
+PRESSED = "its Node is under no pressure"
 API, READY, BOOT, FLANNEL, PROXY, COREDNS = (
     "the API server is well",
     "it is Ready",
@@ -69,13 +70,21 @@ def test_what_is_not_well_is_named(facts: Facts, title: str, gap: str | None) ->
 
 def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
     made = cluster()
-    assert {one.title for one in health.steps(made, made.master)} == {API, READY, BOOT, FLANNEL, PROXY, COREDNS}
-    assert [one.title for one in health.steps(made, made.hosts["client"])] == [READY, BOOT]
+    assert {one.title for one in health.steps(made, made.master)} == {
+        API,
+        READY,
+        BOOT,
+        PRESSED,
+        FLANNEL,
+        PROXY,
+        COREDNS,
+    }
+    assert [one.title for one in health.steps(made, made.hosts["client"])] == [READY, BOOT, PRESSED]
 
 
 def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
     made = cluster()
-    for one in health.steps(made, made.master):
+    for one in (one for one in health.steps(made, made.master) if one.title != PRESSED):
         assert (one.close, one.within, one.touches) == (None, 300, "cluster")
 
 
@@ -96,3 +105,12 @@ def test_a_cluster_without_kube_proxy_is_told_and_not_waited_for(facts: Facts, g
     assert "--pod-network-cidr 10.244.0.0/16 --apiserver-advertise-address 10.250.0.10" in one.hint
     for steps in (preflight.steps(made, made.master), reboot.steps(made, made.master)):
         assert step(steps, one.title).gap(facts) == gap
+
+
+def test_a_disk_fuller_than_the_kubelet_bears_is_told_at_once() -> None:
+    made, full = cluster(), Node("client", "id", ready=True, pressures=("DiskPressure", "PIDPressure"))
+    found = known("client", machine_id="id", cluster=ClusterFacts(nodes={"client": full}))
+    told = step(health.steps(made, made.hosts["client"]), PRESSED)
+    assert told.gap(found) == "DiskPressure, PIDPressure"
+    assert (told.within, told.gap(live(True))) == (0, None)
+    assert "client" in told.hint

@@ -82,7 +82,7 @@ def test_a_machine_that_joins_is_among_the_interfaces_that_are_named() -> None:
     [
         ({}, False),
         ({"10.0.0.1": "eth0"}, False),
-        ({"10.0.0.1": "eth0", "10.0.0.2": "eth0"}, False),
+        ({"10.0.0.1": "eth0", "10.0.0.2": "eth0"}, True),  # it would take the first, and that may be another
         ({"10.0.0.1": "eth0", "10.244.0.1": "cni0", "172.17.0.1": "docker0", "10.88.0.1": "podman1"}, False),
         ({"10.0.0.1": "eth0", "192.168.0.1": "wlan0"}, True),
     ],

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Facts, Node, Package, Workload
+from kubefab.facts import AptSource, ClusterFacts, Facts, Node, Package, Workload
 from kubefab.steps import agreement, preflight
 from tests.facts import known, with_
 from tests.fakes import HOSTS, looked, step
@@ -27,6 +28,7 @@ WELL = known(
     cgroups="cgroup2fs",
     ports={22: "sshd"},
 )
+URL = "https://pkgs.k8s.io/core:/stable:/v1.37/deb/"
 LIVE = ClusterFacts(
     version="1.37.2",
     pod_subnet="10.244.0.0/16",
@@ -110,6 +112,11 @@ def test_only_the_user_can_change_any_of_it() -> None:
             {"disk_mib": 5120, "disk_total_mib": 61440},
             "disk space",
             "5120 of 61440 MiB (15 % or more: else the kubelet evicts)",
+        ),
+        (
+            {"apt_sources": (AptSource("/etc/apt/sources.list.d/k8s.sources", URL, "/etc/apt/keyrings/mine.asc"),)},
+            "no other file names the packages' repository",
+            f"/etc/apt/sources.list.d/k8s.sources names {URL}, believed by /etc/apt/keyrings/mine.asc",
         ),
         (
             {"cluster": replace(LIVE, pod_subnet="")},
@@ -295,6 +302,9 @@ def test_another_clusters_master_is_no_worker_of_ours() -> None:
         ("client", {"cpus": 1, "memory_mib": 500}),
         ("client", {"ports": {6443: "nginx"}}),
         ("client", {"cni": ("10-flannel.conflist", "87-podman.conflist", "99-loopback.conf", "100-crio-bridge.conf")}),
+        ("client", {"apt_sources": (AptSource("/etc/apt/sources.list.d/other.list", URL, render.KEYRING),)}),
+        ("client", {"apt_sources": (AptSource("/etc/apt/sources.list.d/other.list", f"{URL}x/", "-"),)}),
+        ("client", {"apt_sources": (AptSource(render.SOURCES, URL, "-"),)}),
         ("client", {"hostname": "Client_1"}),  # hosts.yml names the node, and kubeadm is told so
         ("client", {"sysctl_later": ("/etc/sysctl.d/zz.conf net.ipv4.ip_forward=1",)}),
         ("client", {"vxlans": {"flannel.1": 8472, "vxlan0": 4789}, "udp": {68: "dhclient"}}),
