@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
 CONNECT_SECONDS = 8
+BANNER_SECONDS = 16  # a busy machine is not a lost one
 BUSY_SECONDS, BUSY_PAUSE = 60.0, 1.0
 FAILED_SECONDS = 60.0  # in which a jump host that failed is not tried again
 OPENING = 8  # connections at one time
@@ -95,9 +96,9 @@ class Wire:
             gateway=self.gateway.connection if self.gateway else _proxy(way.command),
             connect_timeout=CONNECT_SECONDS,
             connect_kwargs={
-                "banner_timeout": CONNECT_SECONDS,
-                "auth_timeout": 2 * CONNECT_SECONDS,
-                "channel_timeout": 2 * CONNECT_SECONDS,
+                "banner_timeout": BANNER_SECONDS,
+                "auth_timeout": BANNER_SECONDS,
+                "channel_timeout": BANNER_SECONDS,
                 "auth_strategy": Identities(way),
                 "transport_factory": partial(_transport, hostkeys.known(way.name, way.known_hosts)),
             },

@@ -120,11 +120,13 @@ def test_after_ctrl_c_no_host_is_changed_any_more(server: Sshd) -> None:
         Step("swap is off", lambda facts: "on", lambda host: changed.append(host.name)),
     ]
     cluster.close = close  # type: ignore[method-assign]
+    engine = Engine(cluster, Report(cluster.hosts), sleep=interrupt)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs in the background ignores it
     try:
         with pytest.raises(KeyboardInterrupt):
-            Engine(cluster, Report(cluster.hosts), sleep=interrupt).converge("all", lambda cluster, host: steps)
+            engine.converge("all", lambda cluster, host: steps)
     finally:
+        engine.report.close()
         signal.signal(signal.SIGINT, before)
     assert (changed, link.wire.connection.is_connected) == ([], False)
 
@@ -197,8 +199,11 @@ def bastion(tmp_path: Path) -> Iterator[Sshd]:
         yield running
 
 
-def test_twenty_hosts_behind_a_jump_host_that_bears_two_are_all_reached(server: Sshd, bastion: Sshd) -> None:
+def test_twenty_hosts_behind_a_jump_host_that_bears_two_are_all_reached(
+    server: Sshd, bastion: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They share one connection to it: its MaxStartups counts those that have not logged in yet."""
+    monkeypatch.setattr(ssh, "BANNER_SECONDS", 60)  # all of them are threads of this one Python
     bastion.startups = 2
     server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
     network = Network()
