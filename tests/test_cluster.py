@@ -5,16 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kubefab import render
 from kubefab.cluster import PARTS, Cluster
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, fingerprint
 from kubefab.facts.api import FORBIDDEN
 from kubefab.log import Log
-from kubefab.questions import Questions
 from tests import fakes
 from tests.facts import with_
-from tests.fakes import HOSTS, FakeHost, inventory, looked, world
+from tests.fakes import HOSTS, inventory, looked, world
 
 AWAY = "  away: {address: 10.250.0.12, role: worker, absent: true}\n"
 EMPTY = 'answer {"items": []}'
@@ -163,20 +161,6 @@ def test_an_absent_host_is_none_of_the_hosts() -> None:
 
 def test_a_host_that_is_there_is_found_by_its_name() -> None:
     assert fakes.cluster().require("client").name == "client"
-
-
-def test_every_file_that_kubefab_keeps_is_looked_at() -> None:
-    made, asked = fakes.cluster(), list[str]()
-    host = made.master
-    assert isinstance(host, FakeHost)
-
-    class Listening(FakeHost):
-        def look(self, parts: tuple[str, ...], questions: Questions) -> dict[str, str]:
-            asked.extend(questions.paths)
-            return {}
-
-    made.look(Listening(host.wanted, host.link, host.log))
-    assert asked == render.paths(made.inventory)
 
 
 def test_nothing_is_connected_before_it_is_needed(tmp_path: object) -> None:

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from kubefab import bundle, images, steps
+from kubefab import bundle, images, render, steps
 from kubefab.addons import ADDONS
 from kubefab.cluster import PARTS, Cluster
 from kubefab.errors import Silent
@@ -185,3 +185,30 @@ def test_each_step_is_proven_by_what_it_reads(made: Cluster) -> None:
         if (unseen := parts_read(host.name, step.gap) - parts_looked_at_again(made, host, step))
     }
     assert stale == {}
+
+
+class Noted(dict[str, Any]):
+    """A mapping in which there is nothing, and for what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys_asked: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.keys_asked.add(key)
+        return default
+
+    def __contains__(self, key: object) -> bool:
+        self.keys_asked.add(str(key))
+        return False
+
+
+def test_every_file_of_a_gap_is_one_that_the_look_asks_of(made: Cluster) -> None:
+    """Another one would be missing for ever, and be written at every run."""
+    digests, ages = Noted(), Noted()
+    for _, step in every_step(made):
+        with suppress(Silent):
+            step.gap(known(digests=digests, mtimes=ages))
+    assert len(digests.keys_asked) > 5
+    assert ages.keys_asked
+    assert (digests.keys_asked | ages.keys_asked) - set(render.paths(made.inventory)) == set()
