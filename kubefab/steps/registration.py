@@ -3,12 +3,13 @@
 from ipaddress import ip_address, ip_network
 
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts import ClusterFacts, Facts, Unit
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER, Release
 from kubefab.step import Gap, Step, on_cluster, script, when
 from kubefab.steps.network import DAEMON_SET
 
+START_SECONDS = 30
 OFF_BALANCERS = "node.kubernetes.io/exclude-from-external-load-balancers"
 
 
@@ -17,6 +18,7 @@ def registered(host: Host) -> list[Step]:
     close = script("restart-service.sh", "kubelet")
     hint = f"see what its kubelet says: journalctl -u kubelet, on {host.name}; or, if it may be lost: `inv restart`"
     return [
+        Step("its kubelet had the time to tell of it", still_telling, None, hint, within=60, touches="cluster"),
         Step("the cluster has its Node", deleted, close, hint, within=60, touches="cluster", warning=_LOST),
         Step("its Node is this machine's", of_another_id, close, hint, within=60, touches="cluster"),
     ]
@@ -25,6 +27,14 @@ def registered(host: Host) -> list[Step]:
 @on_cluster
 def deleted(_: ClusterFacts, facts: Facts) -> str | None:
     return "none, though its kubelet.conf is of this cluster" if facts.trusted and not facts.node else None
+
+
+@on_cluster
+def still_telling(_: ClusterFacts, facts: Facts) -> str | None:
+    """kubeadm join ends a moment before the Node is there: right after it nobody has deleted one."""
+    kubelet = facts.services.units.get("kubelet", Unit())
+    young = kubelet.active == "active" and facts.system.clock - kubelet.since < START_SECONDS
+    return "it has only just started" if facts.trusted and not facts.node and young else None
 
 
 @on_cluster

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kubefab.facts import ClusterFacts, Facts, Node, Workload
+from kubefab.facts import ClusterFacts, Facts, Node, Unit, Workload
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import NO_CLUSTER, Step
 from kubefab.steps import registration
@@ -12,7 +12,8 @@ from kubefab.steps.network import DAEMON_SET
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, looked, step, world
 
-ITS_NODE, ITS_ID, MARKED, FLANNEL, BRIDGE = (
+TELLING, ITS_NODE, ITS_ID, MARKED, FLANNEL, BRIDGE = (
+    "its kubelet had the time to tell of it",
     "the cluster has its Node",
     "its Node is this machine's",
     "its Node is marked as a master's",
@@ -43,6 +44,12 @@ def seen_as(**changed: object) -> Facts:
     return with_(NODE, cluster=replace(LIVE, nodes={"client": replace(CLIENT, **changed)}))  # type: ignore[arg-type]
 
 
+def started(seconds: int) -> Facts:
+    """The same machine, whose Node is not there, and whose kubelet was started so long ago."""
+    units = {"kubelet": Unit("active", "enabled", since=1000)}
+    return with_(NODE, cluster=replace(LIVE, nodes={}), units=units, clock=1000 + seconds)
+
+
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
@@ -52,6 +59,10 @@ def seen_as(**changed: object) -> Facts:
         (with_(NODE, cluster=replace(LIVE, nodes={}), kubelet_ca=""), ITS_NODE, None),
         (with_(NODE, cluster=None), ITS_NODE, NO_CLUSTER),
         (NODE, ITS_ID, None),
+        (started(29), TELLING, "it has only just started"),
+        (started(31), TELLING, None),
+        (with_(started(29), units={"kubelet": Unit("inactive")}), TELLING, None),
+        (with_(started(29), cluster=LIVE), TELLING, None),
         (with_(NODE, machine_id="changed"), ITS_ID, "it still tells of machine abc"),
         (with_(NODE, machine_id=""), ITS_ID, None),  # what is not known is no evidence
         (seen_as(machine_id=""), ITS_ID, None),
