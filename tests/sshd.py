@@ -72,6 +72,7 @@ class _Server(paramiko.ServerInterface):
     def __init__(self, sshd: Sshd, transport: paramiko.Transport) -> None:
         self.sshd = sshd
         self.transport = transport
+        self.far: dict[int, socket.socket] = {}
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         self.sshd.offered += 1
@@ -96,13 +97,16 @@ class _Server(paramiko.ServerInterface):
             far = socket.create_connection(to)
         except OSError:
             return paramiko.common.OPEN_FAILED_CONNECT_FAILED
-        threading.Thread(target=self.relay, args=(chanid, far), daemon=True).start()
+        self.far[chanid] = far
+        threading.Thread(target=self.relay, daemon=True).start()
         return paramiko.common.OPEN_SUCCEEDED
 
-    def relay(self, chanid: int, far: socket.socket) -> None:
+    def relay(self) -> None:
+        """Whichever channel is the next that leads somewhere: several are being opened at one time."""
         channel = None
-        while channel is None or channel.get_id() != chanid:
-            channel = self.transport.accept(10)
+        while channel is None or channel.get_id() not in self.far:
+            channel = self.transport.accept()
+        far = self.far.pop(channel.get_id())
         ends: list[Any] = [far, channel]
         with far, channel, suppress(OSError):
             while True:
