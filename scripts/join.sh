@@ -19,6 +19,13 @@ trap 'rm -f "$1" "$document"' EXIT
 read -r discovery
 printf '%s' "$discovery" | base64 -d >"$1"
 cat >"$document"
+# kubeadm would try for five minutes, and say no word.
+server=$(sed -n 's|^ *server: https://||p' "$1" | tr -d '[]')
+# shellcheck disable=SC2016  # bash's own words, and names for what follows them
+if [ -n "$server" ] && ! timeout 10 bash -c ': <"/dev/tcp/$0/$1"' "${server%:*}" "${server##*:}" 2>/dev/null; then
+    echo "https://$server cannot be reached from here: does a firewall stand between, here or on the master?"
+    exit 1
+fi
 # shellcheck disable=SC2086  # its words
 said=$(kubeadm $2 --config "$document" 2>&1) || { echo "$said"; exit 1; }
 case $said in *"unknown field"*) echo "$said"; exit 1 ;; esac

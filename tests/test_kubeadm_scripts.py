@@ -368,6 +368,16 @@ def test_a_join_finds_its_discovery_where_its_document_says_and_leaves_no_token_
     ]
 
 
+@sandbox.needed
+def test_an_api_server_that_cannot_be_reached_is_told_before_anything_is_made() -> None:
+    text = join_text("clusters:\n- cluster:\n    server: https://127.0.0.1:1\n")
+    joined = f"if {sandbox.script('join.sh', '/run/kubefab/d', 'config validate')} </mnt/stdin; then echo joined; fi"
+    said = sandbox.run(f"mkdir -p /run/kubefab\n{sandbox.file('/mnt/stdin', text)}{joined}\ncat /mnt/calls")
+    assert said.strip() == (
+        "https://127.0.0.1:1 cannot be reached from here: does a firewall stand between, here or on the master?"
+    )
+
+
 JOIN = sandbox.script("join.sh", "/run/kubefab/d", "config validate")
 JOIN_MARKER = "ls /var/lib/kubefab/join 2>/dev/null || true"
 

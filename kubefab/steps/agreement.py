@@ -4,6 +4,7 @@ from packaging.version import Version
 
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
+from kubefab.facts.api import FORBIDDEN
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import DOMAIN
@@ -31,6 +32,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("the kubelet is not newer than the master", newer_kubelet, OLDER_HINT.format(wanted)),
         complaint("its kubelet is of hosts.yml's release", other_release(wanted), by_hand(host.name, wanted)),
         as_wanted(cluster),
+        *when(host.name == cluster.master.name, complaint("sshd lets the API server be asked", forbidden, _FORBIDDEN)),
         complaint(
             "the cluster has a pod subnet", no_pod_subnet, _NO_POD_SUBNET.format(cluster.inventory.cluster.pod_subnet)
         ),
@@ -121,6 +123,11 @@ def no_pod_subnet(facts: Facts) -> str | None:
     live = facts.cluster
     without = live and live.version and not live.pod_subnet and not facts.unfinished
     return "its controller manager has no --cluster-cidr" if without else None
+
+
+def forbidden(facts: Facts) -> str | None:
+    """Its health is asked through a tunnel: known before there is an API server, and in vain afterwards."""
+    return FORBIDDEN if facts.api.healthz == FORBIDDEN else None
 
 
 def unlike_live(cluster: Cluster) -> Gap:
@@ -216,6 +223,10 @@ _BY_HAND = (
     "install --allow-change-held-packages kubeadm={version}-*; kubeadm upgrade node; apt-get install "
     "--allow-change-held-packages kubelet={version}-* kubectl={version}-*; systemctl restart kubelet; then: "
     "kubectl uncordon {name}"
+)
+_FORBIDDEN = (
+    "in its sshd_config, for the user of hosts.yml at least: AllowTcpForwarding yes (or local), PermitOpen "
+    "localhost:6443; then: systemctl reload ssh"
 )
 _NO_POD_SUBNET = (
     "on the master: kubectl -n kube-system edit configmap kubeadm-config (networking: podSubnet: {0}), and in "

@@ -119,6 +119,11 @@ def test_only_the_user_can_change_any_of_it() -> None:
             f"/etc/apt/sources.list.d/k8s.sources names {URL}, believed by /etc/apt/keyrings/mine.asc",
         ),
         (
+            {"healthz": "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)"},
+            "sshd lets the API server be asked",
+            "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)",
+        ),
+        (
             {"cluster": replace(LIVE, pod_subnet="")},
             "the cluster has a pod subnet",
             "its controller manager has no --cluster-cidr",
