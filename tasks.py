@@ -3,7 +3,12 @@
 from invoke import Collection, Context, task
 
 from kubefab.runbook import (
+    ALL,
     ANY_PORT,
+    FOUNDER,
+    MASTERS,
+    SPEAKER,
+    WORKERS,
     admit,
     converge,
     destroy,
@@ -37,52 +42,52 @@ from lab.tasks import ns as lab
 @task
 def preflight(c: Context) -> None:
     """Look at every host, and tell all that only you can change."""
-    converge(c, "all", checks.steps)
+    converge(c, ALL, checks.steps)
 
 
 @task(pre=[preflight])
 def install_docker(c: Context) -> None:
     """Install the container runtime that hosts.yml names."""
-    converge(c, "all", runtime.steps)
+    converge(c, ALL, runtime.steps)
 
 
 @task(pre=[install_docker])
 def install_kubeadm(c: Context) -> None:
     """Install kubeadm, kubelet and kubectl at one version, on machines made fit for them."""
-    converge(c, "all", system.steps, packages.steps)
+    converge(c, ALL, system.steps, packages.steps)
 
 
 @task(pre=[install_kubeadm])
 def init_master(c: Context) -> None:
     """Create the control plane on the master."""
-    converge(c, "master", control_plane.steps)
+    converge(c, FOUNDER, control_plane.steps)
 
 
 @task(pre=[init_master])
 def install_flannel(c: Context) -> None:
     """Give the pods their network."""
-    converge(c, "master", network.steps)
+    converge(c, SPEAKER, network.steps)
 
 
 A_MASTER = "a master of hosts.yml; all of them where none is named"
 
 
 @task(pre=[init_master], auto_shortflags=False, help={"host": A_MASTER})
-def untaint(c: Context, host: str = "masters") -> None:
+def untaint(c: Context, host: str = "") -> None:
     """Let masters take ordinary pods too."""
-    converge(c, host, wanted.untainted)
+    converge(c, host or MASTERS, wanted.untainted)
 
 
 @task(pre=[init_master], auto_shortflags=False, help={"host": A_MASTER})
-def taint(c: Context, host: str = "masters") -> None:
+def taint(c: Context, host: str = "") -> None:
     """Keep ordinary pods off masters again, as kubeadm made them."""
-    converge(c, host, wanted.tainted_again)
+    converge(c, host or MASTERS, wanted.tainted_again)
 
 
 @task(pre=[install_flannel])
 def join_worker(c: Context) -> None:
     """Join every worker of hosts.yml."""
-    converge(c, "workers", worker.steps)
+    converge(c, WORKERS, worker.steps)
 
 
 @task(pre=[preflight])
@@ -90,9 +95,9 @@ def up(c: Context) -> None:
     """Bring the cluster up, or finish what an earlier run began."""
     # No host waits for another but where it has to: the control plane for no worker's packages, and the
     # workers join while the master's pods get their network.
-    converge(c, "all", runtime.steps, system.steps, packages.steps, control_plane.steps)
-    converge(c, "all", network.steps, worker.steps, wanted.steps, health.ready)
-    converge(c, "all", health.steps, addons.steps, rook_steps.steps)
+    converge(c, ALL, runtime.steps, system.steps, packages.steps, control_plane.steps)
+    converge(c, ALL, network.steps, worker.steps, wanted.steps, health.ready)
+    converge(c, ALL, health.steps, addons.steps, rook_steps.steps)
 
 
 @task(positional=[], auto_shortflags=False, help={"host": "a worker of hosts.yml"})
@@ -109,21 +114,21 @@ PORT = "a port of localhost, for --open; 0: any that is free"
 @task(pre=[join_worker], auto_shortflags=False, help={"open": OPEN, "port": PORT})
 def dashboard(c: Context, open: bool = False, port: int = ANY_PORT) -> None:
     """Deploy the dashboard, and mint a token of an hour for it."""
-    converge(c, "master", addons.dashboard)
+    converge(c, SPEAKER, addons.dashboard)
     admit(c, addons.addon_shown, open, port)
 
 
 @task(pre=[join_worker])
 def rook(c: Context) -> None:
     """Give the cluster Ceph's storage, from the disks that hosts.yml names."""
-    converge(c, "all", rook_steps.deployed)
+    converge(c, ALL, rook_steps.deployed)
 
 
 @task
 def fix_reboot(c: Context) -> None:
     """After a reboot: swap off, services up, every node Ready again."""
-    converge(c, "all", reboot.steps, health.ready)
-    converge(c, "all", health.steps)
+    converge(c, ALL, reboot.steps, health.ready)
+    converge(c, ALL, health.steps)
 
 
 HOST = "a host of hosts.yml; all of them where none is named"
@@ -133,15 +138,15 @@ UNHEARD = "go on without the word of hosts and API servers that do not answer, w
 
 
 @task(auto_shortflags=False, help={"host": HOST, "yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})
-def restart(c: Context, host: str = "all", yes: bool = False, unheard: bool = False, wipe_disks: bool = False) -> None:
+def restart(c: Context, host: str = "", yes: bool = False, unheard: bool = False, wipe_disks: bool = False) -> None:
     """Take Kubernetes away from hosts: as clean as before kubeadm, for a new start."""
-    destroy(c, host, reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
+    destroy(c, host or ALL, reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
 
 
 @task(name="reset", auto_shortflags=False, help={"yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})
 def reset_all(c: Context, yes: bool = False, unheard: bool = False, wipe_disks: bool = False) -> None:
     """Take the cluster away from all of its hosts."""
-    destroy(c, "all", reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
+    destroy(c, ALL, reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
 
 
 JSON = "one JSON object, and nothing else, on standard output"
@@ -190,20 +195,20 @@ def preload_images(c: Context, host: list[str], image: str = "", from_: str = ""
     preload(c, host, addons.all_images, image, from_)
 
 
-BUILDER = "a host of hosts.yml with a way to the internet, the only one to be changed"
+BUILDER = "a host of hosts.yml with a way to the internet, the only one to be changed; the master where none is named"
 
 
 @task(positional=[], auto_shortflags=False, help={"host": BUILDER, "output": "the file to write"})
-def make(c: Context, output: str, host: str = "master") -> None:
+def make(c: Context, output: str, host: str = "") -> None:
     """Put all that such a cluster needs into one file, for hosts without internet."""
     contents = bundle.gathered(output, packages.bundled, addons.all_images, addons.all_manifests)
-    converge(c, host, checks.steps, runtime.steps, packages.steps, contents)
+    converge(c, host or FOUNDER, checks.steps, runtime.steps, packages.steps, contents)
 
 
 @task
 def use(c: Context) -> None:
     """Bring the bundle that hosts.yml names onto every host, as `cluster.up` would."""
-    converge(c, "all", checks.steps, bundle.named, bundle.steps)
+    converge(c, ALL, checks.steps, bundle.named, bundle.steps)
 
 
 ns = Collection(

@@ -72,7 +72,7 @@ class ByHand(Contestant):
     name, init, join = "by hand", "kubeadm init", "kubeadm join"
 
     def up(self, stage: Stage) -> Race:
-        master = stage.inventory.master.name
+        master = stage.inventory.founder.name
         workers = [host.name for host in stage.inventory.hosts if host.name != master]
         argv = [HERE / "by-hand.sh", stage.folder, master, *workers]
         total, lines = race.run(argv, stage.new_log("by-hand"), stage.env)
@@ -141,7 +141,7 @@ def fresh(inventory: Inventory, env: dict[str, str]) -> None:
 def check_cluster(stage: Stage) -> None:
     """No contestant is believed: every node Ready, CoreDNS rolled out."""
     kubectl = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
-    master = stage.inventory.master.name
+    master = stage.inventory.founder.name
     nodes = stage.on(master, f"{kubectl} get nodes --no-headers").splitlines()
     ready = [line.split()[0] for line in nodes if line.split()[1] == "Ready"]
     wanted = [host.name for host in stage.inventory.hosts]

@@ -34,7 +34,7 @@ def prepare(folder: Path, inventory: Inventory) -> None:
     write_tree(folder / "system", {**render.containerd(inventory), **render.kernel()})
     write_tree(folder / "kubernetes", {**render.apt(inventory), **render.completion()})
     (folder / "ssh_config").write_text("".join(ssh_config(folder, host) for host in inventory.hosts))
-    (folder / "init.yaml").write_text(kubeadm.init_documents(inventory, inventory.master))
+    (folder / "init.yaml").write_text(kubeadm.init_documents(inventory, inventory.founder))
     for host in inventory.hosts:
         (folder / f"join-{host.name}.yaml").write_text(join_document(inventory, host))
     (folder / "values.sh").write_text(shell(values(inventory)))
@@ -67,7 +67,7 @@ def values(inventory: Inventory) -> dict[str, str]:
     flannel = release(inventory.cluster.kubernetes).flannel
     return {
         "version": inventory.cluster.kubernetes,
-        "address": str(inventory.master.address),
+        "address": str(inventory.founder.address),
         "endpoint": kubeadm.endpoint(inventory),
         "repository": repository.url,
         "key": own_key or KEY,

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from kubefab import facts, releases, render
@@ -41,7 +41,9 @@ class Cluster:
         self._questions = Questions(tuple(render.paths(inventory)))
         self._found: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
         self._parsed: dict[str, dict[str, Part]] = {name: {} for name in self.hosts}
-        self._live: ClusterFacts | None = None
+        self._speaker = inventory.founder.name
+        self._words: dict[str, ClusterFacts | None] = {}  # what each master says of the cluster
+        self._live = self._heard()
         self._alone: dict[str, Facts] = {}  # of every host that was looked at, without the others
         self._facts: dict[str, Facts] = {}  # completed by the others
         self._began: dict[tuple[str, str], float] = {}
@@ -49,9 +51,19 @@ class Cluster:
         self._gates = {name: threading.Lock() for name in self.hosts}
 
     @property
-    def master(self) -> Host:
-        """The first master."""
-        return self.hosts[self.inventory.master.name]
+    def masters(self) -> list[Host]:
+        """The hosts that hosts.yml calls masters."""
+        return [host for host in self.hosts.values() if host.wanted.role == "master"]
+
+    @property
+    def founder(self) -> Host:
+        """The master that makes the cluster where there is none."""
+        return self.hosts[self.inventory.founder.name]
+
+    @property
+    def speaker(self) -> Host:
+        """The master whose word on the cluster counts: the first whose API server answers, once one does."""
+        return self.hosts[self._speaker]
 
     @property
     def release(self) -> Release:
@@ -64,7 +76,7 @@ class Cluster:
         return self.hosts[name]
 
     def facts(self, host: Host) -> Facts:
-        """What is known of a host and, by way of the first master, of the cluster; and of the other hosts."""
+        """What is known of a host and, by way of its speaker, of the cluster; and of the other hosts."""
         with self._knowing:
             if host.name not in self._facts:
                 alone = self._alone.get(host.name, Facts(host.name, cluster=self._live))
@@ -109,9 +121,33 @@ class Cluster:
                 raise
             self._began.update({(host.name, part): began for part in wanted})
 
+    def ask(self, masters: Iterable[Host], since: float | None = None) -> None:
+        """Brings up to date what is known of the cluster, by the first of these masters whose API server answers.
+
+        Whoever has spoken so far is asked first. HostError where not one of them can be talked to.
+        """
+        ordered = sorted(masters, key=lambda host: host.name != self._speaker)
+        errors = []
+        for host in ordered:
+            try:
+                self.look(host, ("node", "cluster"), since)
+            except HostError as error:
+                errors.append(error)
+                self._fell_silent(host, error)
+            if (word := self._words.get(host.name)) and not word.silent:
+                return
+        if len(errors) == len(ordered):
+            raise errors[0]
+
+    def _fell_silent(self, host: Host, error: HostError) -> None:
+        with self._knowing:
+            if word := self._words.get(host.name):
+                self._words[host.name] = replace(word, silent=f"{host.name}: {error.what}")
+            self._agree()
+
     def _whole(self, host: Host) -> tuple[str, ...]:
         """All parts of this host's look: what is about disks only where hosts.yml names some."""
-        master = host.name == self.master.name
+        master = host.wanted.role == "master"
         ceph = any(one.disks for one in self.inventory.hosts)
         return (
             *PARTS,
@@ -124,23 +160,49 @@ class Cluster:
         """Only what is new is parsed: a master's answer on its cluster may have megabytes."""
         before = self._found[host.name]
         new = {part: text for part, text in found.items() if before.get(part) != text}
-        parsed, live = facts.parse(new), facts.parse_cluster(new["cluster"]) if "cluster" in new else self._live
+        parsed = facts.parse(new)
+        word = facts.parse_cluster(new["cluster"]) if "cluster" in new else self._words.get(host.name)
         with self._knowing:
             self._found[host.name] = {**before, **found}
             self._parsed[host.name] |= parsed
-            if host.name == self.master.name:
-                self._live = self._spoken(host, live)
-            self._alone = {
-                name: Facts(name, dict(parts), self._live) for name, parts in self._parsed.items() if self._found[name]
-            }
-            self._facts.clear()
+            if host.wanted.role == "master":
+                self._words[host.name] = self._spoken(host, word)
+            self._agree()
 
-    def _spoken(self, host: Host, live: ClusterFacts | None) -> ClusterFacts | None:
+    def _agree(self) -> None:
+        """What is known of the cluster is the speaker's word, in the facts of all hosts."""
+        self._live = self._heard()
+        self._speaker = (self._live and self._live.speaker) or self._speaker
+        self._alone = {
+            name: Facts(name, dict(parts), self._live) for name, parts in self._parsed.items() if self._found[name]
+        }
+        self._facts.clear()
+
+    def _heard(self) -> ClusterFacts | None:
+        """Whoever speaks goes on while its API server answers; else the first whose does, or one that is silent.
+
+        None, for no cluster, only on every master's word.
+        """
+        names = [self._speaker, *(host.name for host in self.masters)]
+        words = [word for name in names if (word := self._words.get(name))]
+        answers = [word for word in words if not (word.silent or self._half_made(word.speaker))]
+        if words:
+            return (answers or words)[0]
+        away = [host.name for host in self.masters if not self._found[host.name]]
+        return ClusterFacts(silent=f"{', '.join(away)} was not looked at") if away else None
+
+    def _half_made(self, name: str) -> bool:
+        local = self._parsed[name].get("node")
+        return isinstance(local, LocalNode) and bool(local.init_begun)
+
+    def _spoken(self, host: Host, word: ClusterFacts | None) -> ClusterFacts | None:
         """The cluster by this host's word, with what the host's own files say of it."""
         local = self._parsed[host.name].get("node")
-        if not live or not isinstance(local, LocalNode):
-            return live
-        return replace(live, speaker=host.name, ca=local.admin_ca, endpoint=local.admin_server)
+        if not word:
+            return None
+        if not isinstance(local, LocalNode):
+            return replace(word, speaker=host.name)
+        return replace(word, speaker=host.name, ca=local.admin_ca, endpoint=local.admin_server)
 
     def close(self) -> None:
         for host in self.hosts.values():

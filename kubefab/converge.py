@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import partial
 
 import tenacity
@@ -28,6 +29,16 @@ class Stop(KubefabError):
     """What is left cannot go on without the host that failed."""
 
 
+class Group(Enum):
+    """Hosts that the runbook means together. Who runs it names hosts, and never one of these."""
+
+    ALL = auto()
+    FOUNDER = auto()  # the master that makes the cluster
+    SPEAKER = auto()  # the master by whose word the cluster is known, and by way of which it is changed
+    MASTERS = auto()
+    WORKERS = auto()
+
+
 @dataclass(frozen=True)
 class Pass:
     """How a list of states is brought to several hosts: to all of them at once, unless it says otherwise."""
@@ -37,6 +48,7 @@ class Pass:
     alone: bool = False  # it concerns no cluster: a master that does not answer is no reason to stop
 
 
+Who = Group | str
 ALL_AT_ONCE = Pass()
 ONE_BY_ONE = Pass(at_once=1)
 
@@ -62,11 +74,11 @@ class Engine:
     def __post_init__(self) -> None:
         self._locks = Locks(self.cluster.clock)
 
-    def converge(self, who: str, *subjects: Subject, how: Pass = ALL_AT_ONCE) -> None:
-        """Brings these hosts ("all", "master", "masters", "workers" or a name) to these states.
+    def converge(self, who: Who, *subjects: Subject, how: Pass = ALL_AT_ONCE) -> None:
+        """Brings these hosts, a group or one by its name, to these states.
 
-        A host that fails is set aside. Stop where it is the master, on which the rest depends, or where the pass
-        was a rolling one.
+        A host that fails is set aside. Stop where it is the master that speaks for the cluster, on which the rest
+        depends, or where the pass was a rolling one.
         """
         self.converged = True
         hosts = self.look(who, alone=how.alone)
@@ -88,31 +100,38 @@ class Engine:
         finally:
             self.failures[:], self.report.quiet, self.patient = before
 
-    def look(self, who: str, *besides: str, alone: bool = False) -> list[Host]:
+    def look(self, who: Who, *besides: str, alone: bool = False) -> list[Host]:
         """Looks at these hosts as a converge would, and at these parts besides. Those that answered.
 
-        The master, which speaks for the cluster, is looked at too; `alone`: where it does not answer, it is `unheard`.
+        The masters are looked at too, since one of them speaks for the cluster. One that does not answer has failed;
+        where it is not among these hosts and another speaks, or where this is for hosts `alone`, it is `unheard`.
         """
+        if who is Group.SPEAKER:  # it is known once they have been looked at
+            self._first_look(self._masters_to_hear(), [], (), alone)
         hosts = self.chosen(who)
-        masters = self._going([self.cluster.master])
-        if alone:
-            self._hear([host for host in masters if host not in hosts])
-        unlooked = {
-            host.name: host for host in (*([] if alone else masters), *hosts) if not self.cluster.looked_at(host)
-        }
-        more = {host.name: besides for host in hosts}
-        self._each(list(unlooked.values()), lambda host: self.cluster.look(host, besides=more.get(host.name, ())))
-        # Whose a change is that goes on, the master tells: it has to be looked at by then.
-        self._each(self._going(unlooked.values()), self._wait_for_orphan)
+        self._first_look([host for host in self._masters_to_hear() if host not in hosts], hosts, besides, alone)
         self._each(self._going(hosts), lambda host: self.cluster.look(host, besides, since=0))
         return self._going(hosts)
 
-    def _hear(self, hosts: list[Host]) -> None:
-        """Looks at hosts whose silence is no failure, and notes those that do not answer."""
-        with self.only_looking():
-            before = len(self.failures)
-            self._each([host for host in hosts if not self.cluster.looked_at(host)], self.cluster.look)
-            self.unheard = self.failures[before:]
+    def _first_look(self, masters: list[Host], hosts: list[Host], besides: tuple[str, ...], alone: bool) -> None:
+        more, failed = {host.name: besides for host in hosts}, len(self.failures)
+        unlooked = [host for host in (*masters, *hosts) if not self.cluster.looked_at(host)]
+        self._each(unlooked, lambda host: self.cluster.look(host, besides=more.get(host.name, ())))
+        self._excuse({host.name for host in masters}, failed, alone)
+        # Whose a change is that goes on, the master tells: it has to be looked at by then.
+        seen = [host for host in self._going(unlooked) if self.cluster.looked_at(host)]
+        self._each([host for host in seen if host in hosts or not alone], self._wait_for_orphan)
+
+    def _masters_to_hear(self) -> list[Host]:
+        known = {failure.host for failure in self.unheard}
+        return [host for host in self._going(self.cluster.masters) if host.name not in known]
+
+    def _excuse(self, masters: set[str], failed: int, alone: bool) -> None:
+        """Masters that only were to speak for the cluster have not failed where another speaks, or none has to."""
+        away = [failure for failure in self.failures[failed:] if failure.host in masters]
+        if alone or self._masters():
+            self.unheard += away
+            self.failures[:] = [failure for failure in self.failures if failure not in away]
 
     def lock(self, hosts: list[Host], *besides: str) -> None:
         """Takes the locks of these hosts and of the masters, or Busy; then looks at all of them anew."""
@@ -147,33 +166,32 @@ class Engine:
 
     def strangers(self) -> list[str]:
         """The cluster's nodes that hosts.yml does not know."""
-        live = self.cluster.facts(self.cluster.master).cluster
+        live = self.cluster.facts(self.cluster.speaker).cluster
         known = {host.name for host in self.cluster.inventory.hosts}
         known |= {facts.node.name for facts in self.cluster.all_facts().values() if facts.node}
         return [name for name in (live.nodes if live else ()) if name not in known]
 
-    def silent_control_planes(self) -> dict[str, str]:
-        """Masters whose API server gives no answer though it may have served, and why."""
-        found = {host.name: self.cluster.facts(host) for host in self._masters()}
-        return {
-            name: facts.cluster.silent
-            for name, facts in found.items()
-            if facts.cluster and facts.cluster.silent and not (facts.local.init_begun or facts.local.tear_down_begun)
-        }
+    def silence(self) -> str | None:
+        """Why a control plane that may have served says nothing; None where it does, or where it is ours, half made."""
+        if not self.cluster.looked_at(self.cluster.speaker):
+            return None
+        facts = self.cluster.facts(self.cluster.speaker)
+        if facts.local.init_begun or facts.local.tear_down_begun:
+            return None
+        if not facts.cluster:
+            return "etcd has data there, and there is no admin.conf to ask with" if facts.local.etcd_data else None
+        return facts.cluster.silent and f"its API server gives no answer: {facts.cluster.silent}"
 
-    def chosen(self, who: str) -> list[Host]:
+    def chosen(self, who: Who) -> list[Host]:
         """The hosts that are meant, those set aside not among them. KubefabError for a name that is none."""
-        master = self.cluster.master.name
-        groups: dict[str, Callable[[Host], bool]] = {
-            "all": lambda host: True,
-            "master": lambda host: host.name == master,
-            "masters": lambda host: host.wanted.role == "master",
-            "workers": lambda host: host.name != master,
+        groups: dict[Who, list[Host]] = {
+            Group.ALL: list(self.cluster.hosts.values()),
+            Group.FOUNDER: [self.cluster.founder],
+            Group.SPEAKER: [self.cluster.speaker],
+            Group.MASTERS: self.cluster.masters,
+            Group.WORKERS: [host for host in self.cluster.hosts.values() if host.wanted.role == "worker"],
         }
-        if who not in groups:
-            self.cluster.require(who)
-        meant = groups.get(who, lambda host: host.name == who)
-        return self._going(filter(meant, self.cluster.hosts.values()))
+        return self._going(groups[who] if isinstance(who, Group) else [self.cluster.require(who)])
 
     def round_trips(self) -> str:
         return ", ".join(f"{name} {host.link.trips}" for name, host in self.cluster.hosts.items())
@@ -358,7 +376,7 @@ class Engine:
 
     def _masters(self) -> list[Host]:
         """Those that answer."""
-        return [host for host in [self.cluster.master] if self.cluster.looked_at(host) and self._answers(host)]
+        return [host for host in self.cluster.masters if self.cluster.looked_at(host) and self._answers(host)]
 
     def _look_anew(self, host: Host, since: float, besides: tuple[str, ...] = ()) -> None:
         """What was found before the lock was ours may have been changed by whoever had it."""
@@ -370,10 +388,10 @@ class Engine:
 
     def _ask_cluster(self, since: float | None = None) -> None:
         """Brings up to date what is known of the cluster. HostError where nobody can speak for it any more."""
-        master = self.cluster.master
-        if not self._answers(master):
-            raise HostError("it does not answer", host=master.name)
-        self.cluster.look(master, ("node", "cluster"), since)
+        masters = self._masters()
+        if not masters:
+            raise HostError("it does not answer", host=self.cluster.speaker.name)
+        self.cluster.ask(masters, since)
 
     def _look_again(self, host: Host, step: Step, since: float) -> None:
         """The parts of the look that this step is about, and the master's word where it is the cluster's."""
@@ -437,10 +455,10 @@ class Engine:
         )
         return polling(look)
 
-    def _stop_without_master(self, who: str) -> None:
+    def _stop_without_master(self, who: Who) -> None:
         """A failed worker hides no other; without its master nothing of a cluster can go on."""
-        if who in ("all", "master") and not self._going([self.cluster.master]):
-            raise Stop(f"{self.cluster.master.name} is the master: without it the rest cannot go on")
+        if who in (Group.ALL, Group.FOUNDER, Group.SPEAKER) and not self._going([self.cluster.speaker]):
+            raise Stop(f"{self.cluster.speaker.name} is the master: without it the rest cannot go on")
 
 
 def _sign(gap: str) -> str:

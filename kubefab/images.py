@@ -43,7 +43,7 @@ def needed(cluster: Cluster, addons: Addons, inventory: Inventory | None = None)
 def _of_kubernetes(cluster: Cluster, inventory: Inventory) -> list[str]:
     """Said by kubeadm: that of a host, the one that made the bundle, or one that a host fetches for it."""
     version = inventory.cluster.kubernetes
-    documents = kubeadm.init_documents(inventory, inventory.master)
+    documents = kubeadm.init_documents(inventory, inventory.founder)
     for name, facts in cluster.all_facts().items():
         if facts.packages.deb("kubeadm").version.startswith(f"{version}-"):
             return cluster.hosts[name].ask("list-images.sh", payload=documents).split()

@@ -16,7 +16,7 @@ from invoke import Context, Exit
 from kubefab import kubeconfig, report
 from kubefab.addons import ADDONS, Addon
 from kubefab.addons.addon import ADMIN, Page
-from kubefab.converge import Engine, Pass, Stop
+from kubefab.converge import Engine, Group, Pass, Stop, Who
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
 from kubefab.facts import Facts
@@ -40,17 +40,18 @@ class Port(int):
 
 
 ANY_PORT = Port(0)
+ALL, FOUNDER, SPEAKER, MASTERS, WORKERS = Group
 
 
-def converge(c: Context, who: str, *subjects: Subject, **how: Any) -> None:
+def converge(c: Context, who: Who, *subjects: Subject, **how: Any) -> None:
     """Brings hosts to the states of these subjects: see Engine.converge."""
     engine_of(c).converge(who, *subjects, **how)
 
 
-def destroy(c: Context, who: str, *subjects: Subject, yes: bool, unheard: bool) -> None:
+def destroy(c: Context, who: Who, *subjects: Subject, yes: bool, unheard: bool) -> None:
     """Brings hosts to states in which something is lost: told first, and asked for."""
     run = engine_of(c)
-    how = Pass(alone=unheard or who != "all")  # a host alone may have lost its master long ago
+    how = Pass(alone=unheard or who is not Group.ALL)  # a host alone may have lost its master long ago
     hosts = run.look(who, "leftovers", alone=how.alone)
     if not (run.dry or unheard):
         _refuse_unheard(run)
@@ -63,13 +64,13 @@ def destroy(c: Context, who: str, *subjects: Subject, yes: bool, unheard: bool) 
 def _refuse_unheard(run: Engine) -> None:
     """What does not answer may hold what nobody has listed: a whole cluster, say."""
     silent = [str(failure) for failure in (*run.failures, *run.unheard) if failure.title == ANSWERS]
-    silent += [f"{host}: its API server gives no answer: {why}" for host, why in run.silent_control_planes().items()]
+    silent += [f"{run.cluster.speaker.name}: {why}" for why in [run.silence()] if why]
     if silent:
         raise KubefabError(_UNHEARD.format("\n  ".join(silent)))
 
 
 def _lose(
-    run: Engine, who: str, hosts: list[Host], subjects: Sequence[Subject], parts: Sequence[str], yes: bool
+    run: Engine, who: Who, hosts: list[Host], subjects: Sequence[Subject], parts: Sequence[str], yes: bool
 ) -> None:
     """Lists what will be lost, and asks; what has grown while somebody thought about it is asked for again."""
     told: set[tuple[str, str]] = set()
@@ -85,13 +86,13 @@ def _lose(
         run.look_again(hosts, *parts)
 
 
-def _refuse(run: Engine, who: str, hosts: list[Host], subjects: Sequence[Subject]) -> None:
+def _refuse(run: Engine, who: Who, hosts: list[Host], subjects: Sequence[Subject]) -> None:
     """Before anybody is asked: where one host may not be changed, none is."""
     failed = len(run.failures)
     run.complain(hosts, *subjects)
     if run.failures[failed:]:
         raise Stop("nothing was changed")
-    if who == "all" and (strangers := run.strangers()):
+    if who is Group.ALL and (strangers := run.strangers()):
         raise KubefabError(_STRANGERS.format(", ".join(strangers), run.cluster.inventory.path))
 
 
@@ -108,7 +109,7 @@ def admit(c: Context, shown: Callable[[Inventory], Addon], hold: bool, port: int
     if run.dry or page is None:
         return
     run.let_go()
-    master = run.cluster.master
+    master = run.cluster.speaker
     if not run.cluster.release.mints_logins:
         print(_LOGIN_BY_HAND.format(page.namespace, ADMIN))
     elif sys.stdout.isatty():
@@ -137,14 +138,14 @@ def remove(c: Context, name: str, subject: Callable[[str], Subject], yes: bool) 
     run = engine_of(c)
     _check_removable(name, run.cluster.inventory)
     parts = ("volumes", "ceph")
-    hosts = run.look("master", *parts)
+    hosts = run.look(Group.SPEAKER, *parts)
     if not run.dry and run.losses(hosts, subject(name)):
         run.lock(hosts, *parts)
-        _lose(run, "master", hosts, [subject(name)], parts, yes)
-    run.converge("master", subject(name))
+        _lose(run, Group.SPEAKER, hosts, [subject(name)], parts, yes)
+    run.converge(Group.SPEAKER, subject(name))
 
 
-def _away(run: Engine, who: str, *parts: str) -> list[str]:
+def _away(run: Engine, who: Who, *parts: str) -> list[str]:
     """Why those do not answer that do not, after a look at all."""
     with run.only_looking():
         run.look(who, *parts)
@@ -155,13 +156,13 @@ def show_status(c: Context, *health: Subject, as_json: bool) -> None:
     """The nodes and what is wrong with them. Exit with 1 where anything is."""
     run = engine_of(c)
     with run.only_looking():
-        hosts = run.look("all")
+        hosts = run.look(Group.ALL)
         away = list(map(str, run.failures))
         problems = list(away)
         changes = [(host.name, change) for host in hosts for change in run.cluster.facts(host).change.changes]
         problems += [f"{name}: a change is going on: {change.title}" for name, change in changes]
         problems += _of_cluster(run, hosts, health)
-    live = run.cluster.facts(run.cluster.master).cluster
+    live = run.cluster.facts(run.cluster.speaker).cluster
     print((report.status_json if as_json else report.status_table)(run.cluster.inventory, live, problems))
     if away and not as_json:
         print("what to do about it: inv preflight")
@@ -170,7 +171,7 @@ def show_status(c: Context, *health: Subject, as_json: bool) -> None:
 
 
 def _of_cluster(run: Engine, hosts: list[Host], health: Sequence[Subject]) -> list[str]:
-    master = run.cluster.master
+    master = run.cluster.speaker
     if not run.cluster.looked_at(master):
         return [f"the cluster cannot be asked: {master.name} does not answer"]
     return [f"{host}: {title}: {gap}" for host, title, gap in run.gaps(hosts, *health)]
@@ -189,8 +190,10 @@ def show_explained(c: Context, as_json: bool) -> None:
 
 def _of_master(run: Engine, without_cluster: str, *parts: str) -> Facts:
     """What the master knows of its cluster. KubefabError where it does not answer, or has none."""
-    away = _away(run, "master", *parts)
-    facts = run.cluster.facts(run.cluster.master)
+    away = _away(run, Group.SPEAKER, *parts)
+    if not run.cluster.looked_at(run.cluster.speaker):
+        raise KubefabError("\n".join(away))
+    facts = run.cluster.facts(run.cluster.speaker)
     if not facts.cluster:
         raise KubefabError("\n".join(away) or without_cluster)
     return facts
@@ -216,14 +219,14 @@ def preload(c: Context, who: Sequence[str], addons: "Addons", image: str, file: 
         else:
             wanted = [images.full_name(image)] if image else _needed(run, addons)
             subject = given(images.Stock(run.cluster, Path(folder)), wanted)
-        for name in who or ("all",):
+        for name in who or (Group.ALL,):
             run.converge(name, subject)
 
 
 def _needed(run: Engine, addons: "Addons") -> list[str]:
     from kubefab import images
 
-    away = _away(run, "all")
+    away = _away(run, Group.ALL)
     try:
         return images.needed(run.cluster, addons)
     except KubefabError as error:
@@ -238,7 +241,7 @@ def save_kubeconfig(c: Context, output: str, force: bool) -> None:
     if run.dry:
         print(f"would write {path}")
         return
-    master = run.cluster.master
+    master = run.cluster.speaker
     text = master.ask("print-kubeconfig.sh", secret=True)
     kubeconfig.save(kubeconfig.reachable_at(text, f"https://{master.wanted.address}:{API_PORT}"), path, force)
     print(f"kubectl --kubeconfig {path} get nodes")

@@ -36,6 +36,13 @@ def many_hosts(workers: int) -> str:
     return HOSTS.replace("  client: {address: 10.250.0.11, role: worker}\n", "".join(lines))
 
 
+def three_masters() -> Inventory:
+    """What hosts.yml cannot say yet, and all that knows of a master has to bear."""
+    one, worker = inventory().hosts
+    masters = [one.model_copy(update={"name": f"m{n}", "address": one.address + n}) for n in range(1, 4)]
+    return inventory().model_copy(update={"hosts": (*masters, worker)})
+
+
 @dataclass
 class World:
     """What is true on a fake host, by part of the look; what was asked and done there."""
@@ -114,16 +121,19 @@ class Clock:
         self.on_sleep()
 
 
-def cluster(text: str = HOSTS, healthz: str = "ok", clock: Callable[[], float] = time.monotonic) -> Cluster:
+def cluster(
+    wanted: str | Inventory = HOSTS, healthz: str = "ok", clock: Callable[[], float] = time.monotonic
+) -> Cluster:
     """A cluster of fake hosts, not looked at yet."""
-    made = Cluster(inventory(text), Unwritten(), lambda host, ca: healthz if ca else "", clock)
+    wanted = inventory(wanted) if isinstance(wanted, str) else wanted
+    made = Cluster(wanted, Unwritten(), lambda host, ca: healthz if ca else "", clock)
     made.hosts = {name: FakeHost(host.wanted, host.link, host.log) for name, host in made.hosts.items()}
     return made
 
 
-def looked(worlds: Mapping[str, Mapping[str, str]], text: str = HOSTS) -> Cluster:
+def looked(worlds: Mapping[str, Mapping[str, str]], wanted: str | Inventory = HOSTS) -> Cluster:
     """A cluster of fake hosts, each with these parts of a look."""
-    made = cluster(text)
+    made = cluster(wanted)
     for name, parts in worlds.items():
         world(made, name).parts.update(parts)
         made.look(made.hosts[name])

@@ -5,8 +5,9 @@ from typing import Any
 
 from invoke import Config, Context
 
-from kubefab.converge import Engine
+from kubefab.converge import Engine, Who
 from kubefab.host import Host
+from kubefab.inventory import Inventory
 from kubefab.report import Report
 from kubefab.step import MISSING, Close, Gap, Step, Subject
 from tests.fakes import HOSTS, Clock, World, cluster, world
@@ -15,21 +16,21 @@ ADMIN = "admin_ca QUJD\nadmin_server https://lab.kubefab.internal:6443"
 
 
 class Run:
-    def __init__(self, text: str = HOSTS, *, dry: bool = False) -> None:
+    def __init__(self, wanted: str | Inventory = HOSTS, *, dry: bool = False) -> None:
         self.clock = Clock()
-        self.cluster = cluster(text, clock=self.clock.now)
+        self.cluster = cluster(wanted, clock=self.clock.now)
         self.engine = Engine(self.cluster, Report(self.cluster.hosts), dry, patient=not dry, sleep=self.clock.sleep)
         self.context = Context(Config(overrides={"run": {"dry": dry}}))
 
     def __call__(self, name: str) -> World:
         return world(self.cluster, name)
 
-    def converge(self, who: str, *steps: Step) -> None:
+    def converge(self, who: Who, *steps: Step) -> None:
         self.engine.converge(who, each(*steps))
 
-    def put_cluster(self, *names: str) -> None:
-        """The master has a cluster of these nodes."""
-        self("manager").parts.update(node=ADMIN, cluster=nodes(*names))
+    def put_cluster(self, *names: str, on: str = "manager") -> None:
+        """This master has a cluster of these nodes."""
+        self(on).parts.update(node=ADMIN, cluster=nodes(*names))
 
     @property
     def ran(self) -> list[str]:

@@ -100,7 +100,7 @@ class Master(Link):
 @pytest.fixture
 def master(monkeypatch: pytest.MonkeyPatch) -> Master:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    return Master(inventory().master, Sudo())
+    return Master(inventory().founder, Sudo())
 
 
 def healthz(master: Master, folder: Path, ca: str = CA) -> str:

@@ -92,20 +92,20 @@ def test_manifests_come_out_of_the_bundle_and_are_still_pinned(file: Path) -> No
 
 def test_without_a_bundle_there_is_no_step_of_it() -> None:
     made = cluster()
-    assert steps.steps(made, made.master) + steps.images_loaded(made, made.master) == []
+    assert steps.steps(made, made.founder) + steps.images_loaded(made, made.founder) == []
     assert inventory().bundle is None
 
 
 def test_the_bundle_comes_before_what_is_installed_and_its_images_after(file: Path) -> None:
     made = cluster(bundled(file))
-    titles = [one.title for one in runtime.steps(made, made.master)]
+    titles = [one.title for one in runtime.steps(made, made.founder)]
     assert titles.index("the bundle is here") < titles.index("apt asks the bundle") < titles.index("apt is free")
     assert titles[-1] == "the bundle's images are here"
 
 
 def test_with_a_bundle_nobody_asks_for_a_repositorys_key(file: Path) -> None:
     made = cluster(bundled(file))
-    assert not any("key" in one.title for one in packages.steps(made, made.master))
+    assert not any("key" in one.title for one in packages.steps(made, made.founder))
 
 
 @pytest.mark.parametrize(
@@ -118,19 +118,19 @@ def test_with_a_bundle_nobody_asks_for_a_repositorys_key(file: Path) -> None:
 )
 def test_a_bundle_for_other_machines_is_refused(file: Path, facts: Facts, gap: str | None) -> None:
     made = cluster(bundled(file))
-    refusal = step(steps.steps(made, made.master), "the bundle is for this machine")
+    refusal = step(steps.steps(made, made.founder), "the bundle is for this machine")
     assert (refusal.gap(facts), refusal.close) == (gap, None)
 
 
 def test_a_bundle_for_another_release_is_refused(file: Path) -> None:
     made = cluster(bundled(file).replace("1.37.2", "1.37.1"))
-    refusal = step(steps.steps(made, made.master), "the bundle is for this machine")
+    refusal = step(steps.steps(made, made.founder), "the bundle is for this machine")
     assert refusal.gap(HERE) == "it is for 1.37.2, here is 1.37.1"
 
 
 def test_a_bundle_without_what_hosts_yml_names_is_refused(file: Path) -> None:
     made = cluster(bundled(file))
-    refusal = step(steps.steps(made, made.master), "the bundle has all that hosts.yml names")
+    refusal = step(steps.steps(made, made.founder), "the bundle has all that hosts.yml names")
     flannel = next(iter(network.manifests(made.inventory)))
     assert (refusal.gap(HERE), refusal.close) == (f"without {flannel}", None)
     assert steps.lacking(bundle.opened(file), [URL])(HERE) is None
@@ -138,7 +138,7 @@ def test_a_bundle_without_what_hosts_yml_names_is_refused(file: Path) -> None:
 
 def test_a_bundle_is_known_by_its_checksums(file: Path) -> None:
     made = cluster(bundled(file))
-    here = step(steps.steps(made, made.master), "the bundle is here")
+    here = step(steps.steps(made, made.founder), "the bundle is here")
     sums = bundle.opened(file).sums
     found = [here.gap(known(digests=files)) for files in ({}, {steps.MARK: "0"}, {steps.MARK: sums})]
     assert found == [MISSING, "another one", None]
@@ -180,11 +180,11 @@ def test_a_bundle_with_another_byte_in_it_takes_no_place(file: Path) -> None:
 
 def test_a_bundle_that_is_there_is_not_made_again(file: Path) -> None:
     made = cluster()
-    (gathered,) = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {})(made, made.master)
+    (gathered,) = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {})(made, made.founder)
     assert gathered.gap(HERE) is None
-    (more,) = steps.gathered(str(file), lambda _: [], lambda _: ["r/flannel:1"], lambda _: {})(made, made.master)
+    (more,) = steps.gathered(str(file), lambda _: [], lambda _: ["r/flannel:1"], lambda _: {})(made, made.founder)
     assert more.gap(HERE) == "without r/flannel:1"
-    (other,) = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {f"{URL}2": ""})(made, made.master)
+    (other,) = steps.gathered(str(file), lambda _: [], lambda _: [], lambda _: {f"{URL}2": ""})(made, made.founder)
     assert other.gap(HERE) == f"without {URL}2"
     assert gathered.gap(known(os="debian", os_version="12", arch="x86_64")) == "it is for debian 13, here is debian 12"
 
@@ -192,7 +192,7 @@ def test_a_bundle_that_is_there_is_not_made_again(file: Path) -> None:
 def test_no_other_file_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     made = cluster()
-    (gathered,) = steps.gathered(str(tmp_path / "mine"), lambda _: [], lambda _: [], lambda _: {})(made, made.master)
+    (gathered,) = steps.gathered(str(tmp_path / "mine"), lambda _: [], lambda _: [], lambda _: {})(made, made.founder)
     with pytest.raises(KubefabError, match="found no bundle"):
         gathered.gap(HERE)
 
@@ -217,10 +217,10 @@ def test_all_that_was_gathered_is_in_it(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(carry, "fetch_folder", fetch_folder)
     monkeypatch.setattr(downloads, "published", lambda inventory, url, sha256: b"kind: X\n")
     output = tmp_path / "it.bundle"
-    (gathered,) = steps.gathered(str(output), packages.bundled, lambda _: [], lambda _: {URL: "0"})(made, made.master)
+    (gathered,) = steps.gathered(str(output), packages.bundled, lambda _: [], lambda _: {URL: "0"})(made, made.founder)
     assert gathered.gap(HERE) == MISSING
     assert gathered.close
-    gathered.close(made.master)
+    gathered.close(made.founder)
     assert gathered.gap(HERE) is None
     assert asked == [f"move-images.sh containerd save {image}"]
     assert bundle.read(output, bundle.place(URL)) == b"kind: X\n"
@@ -232,11 +232,11 @@ def test_all_that_was_gathered_is_in_it(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     made = cluster()
     (gathered,) = steps.gathered(f"{tmp_path}/no/it.bundle", lambda _: [], lambda _: [], lambda _: {})(
-        made, made.master
+        made, made.founder
     )
     assert gathered.close
     with pytest.raises(HostError, match="No such file or directory") as error:
-        gathered.close(made.master)
+        gathered.close(made.founder)
     assert "is the folder there" in error.value.hint
 
 
@@ -269,13 +269,13 @@ def of_docker(tmp_path: Path, **about: object) -> Path:
 
 def test_docker_runs_before_it_is_given_the_bundles_images(tmp_path: Path) -> None:
     made = cluster(f"{DOCKER}bundle: {of_docker(tmp_path)}\n")
-    titles = [one.title for one in runtime.steps(made, made.master)]
+    titles = [one.title for one in runtime.steps(made, made.founder)]
     order = ("apt asks the bundle", "Docker Engine is installed", "cri-dockerd 0.3.24 is installed", "docker runs")
     assert [title for title in titles if title in order] == list(order)
     assert titles[-2:] == ["a CRI socket answers", "the bundle's images are here"]
-    loaded = runtime.steps(made, made.master)[-1]
+    loaded = runtime.steps(made, made.founder)[-1]
     assert loaded.close
-    loaded.close(made.master)
+    loaded.close(made.founder)
     files = "/var/lib/kubefab-bundle/images/proxy.tar.gz /var/lib/kubefab-bundle/images/etcd.tar.gz"
     assert world(made, "manager").ran == [f"move-images.sh docker load {files}"]
 
@@ -283,9 +283,9 @@ def test_docker_runs_before_it_is_given_the_bundles_images(tmp_path: Path) -> No
 def test_cri_dockerd_comes_out_of_the_bundle(tmp_path: Path) -> None:
     file = of_docker(tmp_path)
     made = looked({"manager": {"system": "arch x86_64"}}, f"{DOCKER}bundle: {file}\n")
-    close = step(runtime.steps(made, made.master), "cri-dockerd 0.3.24 is installed").close
+    close = step(runtime.steps(made, made.founder), "cri-dockerd 0.3.24 is installed").close
     assert close
-    close(made.master)
+    close(made.founder)
     _, asked, pinned = world(made, "manager").ran[-1].split()
     place = "github.com/Mirantis/cri-dockerd/releases/download/v0.3.24/cri-dockerd-0.3.24.amd64.tgz"
     assert asked == f"copy:/var/lib/kubefab-bundle/files/{place}"
@@ -294,7 +294,7 @@ def test_cri_dockerd_comes_out_of_the_bundle(tmp_path: Path) -> None:
 
 def test_a_bundle_with_another_cri_dockerd_is_refused(tmp_path: Path) -> None:
     made = cluster(f"{DOCKER}bundle: {of_docker(tmp_path)}\n")
-    gap = step(steps.steps(made, made.master), "the bundle has all that hosts.yml names").gap(HERE)
+    gap = step(steps.steps(made, made.founder), "the bundle has all that hosts.yml names").gap(HERE)
     assert gap
     assert "without https://github.com/Mirantis/cri-dockerd/releases/download/v0.3.24/" in gap
 
@@ -302,10 +302,10 @@ def test_a_bundle_with_another_cri_dockerd_is_refused(tmp_path: Path) -> None:
 def test_before_cri_dockerd_the_steps_are_the_same_without_it(tmp_path: Path) -> None:
     file = of_docker(tmp_path, kubernetes="1.20.2")
     made = cluster(f"{GUIDES}bundle: {file}\n")  # no mirror has to have its packages
-    titles = [one.title for one in runtime.steps(made, made.master)]
+    titles = [one.title for one in runtime.steps(made, made.founder)]
     assert not [title for title in titles if "cri-dock" in title]
     assert titles[-3:] == ["docker runs", "a CRI socket answers", "the bundle's images are here"]
-    assert step(steps.steps(made, made.master), "the bundle is for this machine").gap(HERE) is None
+    assert step(steps.steps(made, made.founder), "the bundle is for this machine").gap(HERE) is None
 
 
 def test_images_that_came_from_a_mirror_are_in_the_bundle_by_their_own_names(
@@ -322,7 +322,7 @@ def test_images_that_came_from_a_mirror_are_in_the_bundle_by_their_own_names(
         return "digest"
 
     monkeypatch.setattr(carry, "fetch", fetch)
-    found = steps.gathered_images(made, made.master, lambda _: [], tmp_path)
+    found = steps.gathered_images(made, made.founder, lambda _: [], tmp_path)
     assert found == {own: "images/r_kube-proxy_v1.tar.gz"}
     assert asked == [f"move-images.sh docker save {mirrored} {own}"]
 

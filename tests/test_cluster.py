@@ -20,7 +20,7 @@ EMPTY = 'answer {"items": []}'
 
 def test_a_second_look_within_one_moment_is_shared() -> None:
     made = fakes.cluster()
-    host, found = made.master, world(made, "manager")
+    host, found = made.founder, world(made, "manager")
     asked = made.clock()
     made.look(host, since=asked)
     made.look(host, since=asked)
@@ -29,8 +29,8 @@ def test_a_second_look_within_one_moment_is_shared() -> None:
 
 def test_a_look_that_began_before_it_was_asked_for_is_not_shared() -> None:
     made = fakes.cluster()
-    made.look(made.master)
-    made.look(made.master)
+    made.look(made.founder)
+    made.look(made.founder)
     assert len(world(made, "manager").looks) == 2
 
 
@@ -45,9 +45,9 @@ def test_all_who_wait_for_a_look_in_flight_share_the_next() -> None:
 
     found.on_look = look
     with ThreadPoolExecutor(9) as pool:
-        first = pool.submit(made.look, made.master)
+        first = pool.submit(made.look, made.founder)
         in_flight.wait(30)
-        asked = [pool.submit(made.look, made.master, None, made.clock()) for _ in range(8)]
+        asked = [pool.submit(made.look, made.founder, None, made.clock()) for _ in range(8)]
         asked_for.set()
         [one.result() for one in (first, *asked)]
     assert len(found.looks) == 2
@@ -93,8 +93,8 @@ def test_an_answer_that_is_the_same_again_is_not_parsed_again(monkeypatch: pytes
     """A cluster of 200 nodes answers with megabytes, once a second while it is waited for."""
     made = looked({"manager": {"cluster": EMPTY}, "client": {}})
     monkeypatch.setattr("kubefab.facts.parse_cluster", lambda text: pytest.fail("parsed again"))
-    made.look(made.master)
-    made.look(made.master, ("node",))
+    made.look(made.founder)
+    made.look(made.founder, ("node",))
     assert made.facts(made.hosts["client"]).cluster is not None
 
 
@@ -104,7 +104,7 @@ def test_the_others_are_facts_of_a_host_too() -> None:
     assert (client.name, client.others["manager"].system.hostname) == ("client", "one")
     assert list(client.everyone) == ["client", "manager"]
     world(made, "manager").parts["system"] = "hostname other"
-    made.look(made.master, ("system",))
+    made.look(made.founder, ("system",))
     assert made.facts(made.hosts["client"]).others["manager"].system.hostname == "other"
     assert client.others["manager"].system.hostname == "one"
 
@@ -134,9 +134,9 @@ def test_the_health_check_believes_the_clusters_own_authority() -> None:
     made, asked = fakes.cluster(), []
     made._healthz = lambda host, ca: asked.append((host.name, ca)) or "ok"  # type: ignore[func-returns-value]
     world(made, "manager").parts = {"node": "admin_ca QUJD", "cluster": EMPTY}
-    made.look(made.master)
-    made.look(made.master, ("api",))  # the authority is that of the look before
-    made.look(made.master, ("node", "cluster"))
+    made.look(made.founder)
+    made.look(made.founder, ("api",))  # the authority is that of the look before
+    made.look(made.founder, ("node", "cluster"))
     assert asked == [("manager", "QUJD"), ("manager", "QUJD")]
 
 
@@ -144,8 +144,8 @@ def test_without_a_cluster_the_way_to_its_health_is_tried_all_the_same() -> None
     asked: list[str] = []
     made = fakes.cluster()
     made._healthz = lambda host, ca: asked.append(ca) or FORBIDDEN  # type: ignore[func-returns-value]
-    made.look(made.master)
-    assert (asked, made.facts(made.master).api.healthz) == ([""], FORBIDDEN)
+    made.look(made.founder)
+    assert (asked, made.facts(made.founder).api.healthz) == ([""], FORBIDDEN)
 
 
 def test_hosts_not_looked_at_have_no_facts() -> None:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from kubefab.cluster import PARTS, Cluster
-from kubefab.converge import Engine, Pass, Stop
+from kubefab.converge import Engine, Pass, Stop, Who
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.report import Report
+from kubefab.runbook import ALL, FOUNDER, MASTERS, SPEAKER, WORKERS
 from kubefab.step import MISSING, Close, Step, on_cluster
 from tests.fakes import HOSTS, cluster, many_hosts, world
 from tests.runs import Run, each, lost, nodes, put, wants
@@ -24,7 +25,7 @@ def test_what_is_already_so_is_not_changed_and_takes_no_lock() -> None:
     run = Run()
     for name in ("manager", "client"):
         run(name).parts["files"] = "file a 0\n"
-    run.converge("all", wants("a"))
+    run.converge(ALL, wants("a"))
     assert [run(name).ran + run(name).locks for name in ("manager", "client")] == [[], []]
     assert [len(run(name).looks) for name in ("manager", "client")] == [1, 1]
 
@@ -44,9 +45,9 @@ def test_a_change_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_second_task_of_the_same_run_looks_no_more() -> None:
     run = Run()
-    run.converge("all", wants("a"))
+    run.converge(ALL, wants("a"))
     before = len(run("client").looks)
-    run.converge("all", wants("a"))
+    run.converge(ALL, wants("a"))
     assert len(run("client").looks) == before
 
 
@@ -120,7 +121,7 @@ def test_a_dry_run_changes_nothing_and_prints_what_it_would(capsys: pytest.Captu
 def test_one_bad_host_hides_no_other() -> None:
     run = Run(many_hosts(3))
     run("client2").on_look = refuse("cannot be reached")
-    run.converge("all", wants("a"))
+    run.converge(ALL, wants("a"))
     assert run.failures == {"client2": "it answers: cannot be reached"}
     assert [run(name).ran for name in ("manager", "client1", "client2", "client3")] == [
         ["put a"],
@@ -128,7 +129,7 @@ def test_one_bad_host_hides_no_other() -> None:
         [],
         ["put a"],
     ]
-    run.converge("all", wants("b"))
+    run.converge(ALL, wants("b"))
     assert run("client2").ran == []
     assert run("client3").ran == ["put a", "put b"]
 
@@ -142,7 +143,7 @@ def test_whatever_goes_wrong_on_one_host_is_its_own_failure(error: Exception) ->
 
     run = Run(many_hosts(2))
     run("client2").on_look = fail
-    run.converge("all", wants("a"))
+    run.converge(ALL, wants("a"))
     assert list(run.failures) == ["client2"]
     assert "kubefab did not expect this: " + type(error).__name__ in run.failures["client2"]
     assert [run(name).ran for name in ("manager", "client1")] == [["put a"], ["put a"]]
@@ -165,7 +166,7 @@ def test_a_master_that_is_lost_fails_itself_once_and_not_its_workers() -> None:
         raise HostError("the connection was lost", host="manager")
 
     run = Run(many_hosts(3))
-    run.converge("workers", wants("a", close=lost))
+    run.converge(WORKERS, wants("a", close=lost))
     assert run.failures["manager"] == "it answers: cannot be reached"
     assert [failure.host for failure in run.engine.failures].count("manager") == 1
     assert run.failures["client2"] == "a: the connection was lost"
@@ -176,7 +177,7 @@ def test_a_master_that_answers_again_is_no_failure() -> None:
         raise HostError("the connection was lost", host="manager")
 
     run = Run()
-    run.converge("workers", wants("a", close=blip))
+    run.converge(WORKERS, wants("a", close=blip))
     assert list(run.failures) == ["client"]
 
 
@@ -192,7 +193,7 @@ def test_nobody_waits_behind_those_who_wait_for_the_master() -> None:
         waiting = Step("ready", lambda facts: None if there.wait(5) else MISSING, None, within=300, parts=())
         return [applied if host.name == "manager" else waiting]
 
-    run.engine.converge("all", steps)
+    run.engine.converge(ALL, steps)
     assert run.failures == {}
 
 
@@ -207,7 +208,7 @@ def test_a_rolling_pass_begins_no_host_after_a_failure() -> None:
         return [wants("a", close=close.get(host.name, put("a")))]
 
     with pytest.raises(Stop, match="client2 failed: no other host is begun after it"):
-        run.engine.converge("workers", steps, how=Pass(at_once=1, rolling=True))
+        run.engine.converge(WORKERS, steps, how=Pass(at_once=1, rolling=True))
     assert run.ran == ["put a"]
 
 
@@ -222,7 +223,7 @@ def test_all_complaints_are_told_at_once_before_any_change() -> None:
     run = Run()
     complaints = [Step(f"no {letter}", lambda facts: "it is", None) for letter in "xyz"]
     with pytest.raises(Stop):
-        run.converge("all", wants("a"), *complaints)
+        run.converge(ALL, wants("a"), *complaints)
     told = sorted((failure.host, failure.title) for failure in run.engine.failures)
     assert told == [(host, f"no {letter}") for host in ("client", "manager") for letter in "xyz"]
     assert run("manager").ran + run("client").ran + run("manager").locks == []
@@ -236,7 +237,7 @@ def test_a_failed_master_stops_what_needs_it_but_not_its_own_workers() -> None:
 
     run = Run()
     with pytest.raises(Stop, match="manager is the master"):
-        run.converge("all", wants("a", close=fail_on_master))
+        run.converge(ALL, wants("a", close=fail_on_master))
     assert run.failures == {"manager": "a: no"}
     assert run("client").ran == ["put a"]
 
@@ -244,7 +245,7 @@ def test_a_failed_master_stops_what_needs_it_but_not_its_own_workers() -> None:
 def test_a_failed_worker_stops_nothing() -> None:
     run = Run()
     run("client").on_look = refuse("no")
-    run.converge("all", wants("a"))
+    run.converge(ALL, wants("a"))
     assert run("manager").ran == ["put a"]
 
 
@@ -350,7 +351,7 @@ def test_the_lock_of_another_run_ends_everything_and_names_its_holder() -> None:
     run = Run()
     run("manager").held_by = "eve@desk, process 7, since 12:00:00"
     with pytest.raises(KubefabError, match="another run is under way: eve@desk, process 7"):
-        run.converge("all", wants("a"))
+        run.converge(ALL, wants("a"))
     assert run("manager").ran + run("client").ran == []
 
 
@@ -358,7 +359,7 @@ def test_a_host_that_another_run_has_is_left_alone_and_what_comes_next_waits() -
     run = Run(many_hosts(2))
     run("client2").held_by = "eve@desk, process 7"
     with pytest.raises(Stop, match="waits for that run's end"):
-        run.converge("all", wants("a"))
+        run.converge(ALL, wants("a"))
     assert "another run is under way: eve@desk, process 7" in run.failures["client2"]
     assert [run(name).ran for name in ("manager", "client1", "client2")] == [["put a"], ["put a"], []]
 
@@ -368,7 +369,7 @@ def test_a_host_in_which_nothing_was_missing_is_looked_at_again_once_the_lock_is
     run = Run()
     run("manager").parts["files"] = "file a 0\n"
     run("manager").on_lock = lambda: run("manager").parts.update(files="")
-    run.converge("all", wants("a"))
+    run.converge(ALL, wants("a"))
     assert [run(name).ran for name in ("manager", "client")] == [["put a"], ["put a"]]
 
 
@@ -393,8 +394,8 @@ def test_nothing_more_is_changed_once_the_lock_is_lost() -> None:
 
 def test_the_lock_is_taken_once_and_held_to_the_end() -> None:
     run = Run(many_hosts(5))
-    run.converge("all", wants("a"))
-    run.converge("workers", wants("b"))
+    run.converge(ALL, wants("a"))
+    run.converge(WORKERS, wants("b"))
     assert len(run("manager").locks) == 1
     assert len(run("client1").locks) == 1  # what it changes there is one more reason to keep others off
 
@@ -411,7 +412,7 @@ def test_no_more_hosts_than_asked_for_are_worked_on_at_once() -> None:
         put("a")(host)
 
     run = Run(many_hosts(6))
-    run.engine.converge("workers", each(wants("a", close=count)), how=Pass(at_once=2))
+    run.engine.converge(WORKERS, each(wants("a", close=count)), how=Pass(at_once=2))
     assert run.failures == {}
     assert max(most) == 2
 
@@ -429,7 +430,7 @@ def test_thirty_joins_share_the_masters_look() -> None:
         all_sleep.wait()
 
     engine = Engine(made, Report(made.hosts), sleep=sleep)
-    engine.converge("workers", each(Step("it is a node", no_client, None, within=300, touches="cluster", parts=())))
+    engine.converge(WORKERS, each(Step("it is a node", no_client, None, within=300, touches="cluster", parts=())))
     assert engine.failures == []
     assert len(master.looks) == 8
 
@@ -468,7 +469,7 @@ def test_silence_passes_no_guard_of_a_later_change() -> None:
 
 def test_what_is_missing_can_be_told_without_a_change() -> None:
     run = Run()
-    hosts = run.engine.look("all")
+    hosts = run.engine.look(ALL)
     gone = run.engine.gaps(hosts, each(wants("a")))
     assert sorted(gone) == [("client", "a", "missing"), ("manager", "a", "missing")]
 
@@ -482,7 +483,7 @@ def test_more_parts_come_with_the_first_look() -> None:
 
 def test_more_parts_can_be_looked_at_without_the_others_again() -> None:
     run = Run()
-    run.engine.look("all")
+    run.engine.look(ALL)
     run.engine.look("client", "leftovers")
     assert run("client").looks == [PARTS, ("leftovers",)]
 
@@ -490,7 +491,7 @@ def test_more_parts_can_be_looked_at_without_the_others_again() -> None:
 def test_nodes_that_hosts_yml_does_not_know_are_strangers() -> None:
     run = Run()
     run("manager").parts["cluster"] = nodes("manager", "client", "eve")
-    run.engine.look("all")
+    run.engine.look(ALL)
     assert run.engine.strangers() == ["eve"]
 
 
@@ -499,16 +500,29 @@ def test_a_node_of_ours_under_another_name_is_no_stranger() -> None:
     run = Run()
     run("manager").parts["cluster"] = "answer " + json.dumps({"items": [item]})
     run("client").parts["system"] = "machine_id abc"
-    run.engine.look("all")
+    run.engine.look(ALL)
     assert run.engine.strangers() == []
 
 
 @pytest.mark.parametrize(
     ("who", "names"),
-    [("all", ["manager", "client"]), ("master", ["manager"]), ("workers", ["client"]), ("client", ["client"])],
+    [
+        (ALL, ["manager", "client"]),
+        (FOUNDER, ["manager"]),
+        (SPEAKER, ["manager"]),
+        (MASTERS, ["manager"]),
+        (WORKERS, ["client"]),
+        ("client", ["client"]),
+    ],
 )
-def test_hosts_are_chosen_by_role_or_name(who: str, names: list[str]) -> None:
+def test_hosts_are_chosen_by_group_or_name(who: Who, names: list[str]) -> None:
     assert [host.name for host in Run().engine.chosen(who)] == names
+
+
+@pytest.mark.parametrize("name", ["all", "master", "masters", "workers", "founder", "speaker", "ALL"])
+def test_no_group_is_meant_by_a_name(name: str) -> None:
+    with pytest.raises(KubefabError, match="found no host"):
+        Run().converge(name, wants("a"))
 
 
 def test_a_name_that_is_no_host_is_refused() -> None:
@@ -518,7 +532,7 @@ def test_a_name_that_is_no_host_is_refused() -> None:
 
 def test_a_host_known_to_be_away_is_left_out_and_cannot_be_asked_for() -> None:
     run = Run(HOSTS + "  away: {address: 10.250.0.12, role: worker, absent: true}\n")
-    run.converge("all", wants("a"))
+    run.converge(ALL, wants("a"))
     with pytest.raises(KubefabError, match="away is marked `absent: true`"):
         run.converge("away", wants("a"))
 

@@ -13,6 +13,7 @@ from invoke.parser import ParserContext
 from kubefab import executor, runbook
 from kubefab.errors import HostError, KubefabError
 from kubefab.report import Failure
+from kubefab.runbook import ALL
 from tests.runs import Run
 
 ROOT = Path(__file__).parent.parent
@@ -105,14 +106,14 @@ def test_failures_are_told_though_the_log_cannot_be_written(run: Run, monkeypatc
 
 
 def test_a_run_that_went_well_names_the_next_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    execute(run, lambda: runbook.converge(run.context, "all"))
+    execute(run, lambda: runbook.converge(run.context, ALL))
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("nothing to do (")
     assert second.startswith("next: inv cluster.status")
 
 
 def test_a_dry_run_names_no_next_command(dry: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    execute(dry, lambda: runbook.converge(dry.context, "all"))
+    execute(dry, lambda: runbook.converge(dry.context, ALL))
     assert "next:" not in capsys.readouterr().out
 
 

@@ -62,7 +62,7 @@ def test_where_no_host_has_this_kubeadm_one_fetches_it(monkeypatch: pytest.Monke
 def test_a_kubeadm_is_fetched_by_way_of_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "repository_key", lambda inventory: b"keyring")
     made = cluster(f"{HOSTS}proxy: http://10.0.0.1:3128\n")
-    made.look(made.master)
+    made.look(made.founder)
     world(made, "manager").answers["list-images.sh"] = A
     images.needed(made, lambda _: [])
     (fetched,) = world(made, "manager").ran

@@ -70,12 +70,12 @@ def test_what_the_file_does_not_say_has_a_default() -> None:
 
 def test_hosts_keep_the_order_of_the_file() -> None:
     assert [host.name for host in good().hosts] == ["manager", "client", "away"]
-    assert good().master.address == IPv4Address("10.250.0.10")
+    assert good().founder.address == IPv4Address("10.250.0.10")
     assert [host.name for host in good().workers] == ["client", "away"]
 
 
 def test_a_hosts_own_ssh_settings_win_over_those_of_all() -> None:
-    assert good().master.ssh.jump == "admin@gate:2222"
+    assert good().founder.ssh.jump == "admin@gate:2222"
     assert (good().host("client").ssh.port, good().host("client").ssh.user) == (2222, "root")
 
 
@@ -88,7 +88,7 @@ def test_null_takes_a_setting_of_all_hosts_away() -> None:
 )
 def test_a_key_is_beside_the_file_or_at_home(written: str, meant: Path) -> None:
     text = GOOD.replace("keys/id", written)
-    assert parse(text, Path("/etc/lab/hosts.yml")).master.ssh.key == meant
+    assert parse(text, Path("/etc/lab/hosts.yml")).founder.ssh.key == meant
 
 
 def test_a_mirror_of_a_url_ends_in_a_slash_and_one_of_a_registry_does_not() -> None:
@@ -106,7 +106,7 @@ def test_a_patch_release_not_seen_yet_is_fine() -> None:
 
 def test_an_alias_stands_for_what_it_names() -> None:
     text = GOOD.replace("ssh: {user", "ssh: &way {user").replace("role: master", "role: master, ssh: *way")
-    assert parse(text, HOSTS).master.ssh.user == "root"
+    assert parse(text, HOSTS).founder.ssh.user == "root"
 
 
 def test_a_date_in_an_overlay_stays_text() -> None:

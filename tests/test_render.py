@@ -52,7 +52,7 @@ TOKEN, DISCOVERY = "abcdef.0123456789abcdef", "/run/kubefab/discovery.conf"
 
 def init(hosts: str) -> str:
     found = inventory(hosts)
-    return kubeadm.init_documents(found, found.master)
+    return kubeadm.init_documents(found, found.founder)
 
 
 def join(hosts: str) -> str:
@@ -281,14 +281,14 @@ def test_a_join_carries_its_token_and_the_file_that_says_whom_to_trust() -> None
 def test_overlays_are_left_as_they_are_in_the_inventory() -> None:
     found = inventory(OVERLAID)
     before = repr(found.cluster.kubeadm)
-    kubeadm.init_documents(found, found.master)
+    kubeadm.init_documents(found, found.founder)
     assert repr(found.cluster.kubeadm) == before
 
 
 @pytest.mark.parametrize(("version", "patched"), [("1.30.0", False), ("1.31.0", True)])
 def test_coredns_is_patched_by_kubeadm_where_it_can_be(version: str, patched: bool) -> None:
     wanted = inventory(HOSTS.replace("1.37.2", version))
-    assert ("directory: /run/p" in kubeadm.dns_documents(wanted, wanted.master, "/run/p")) is patched
+    assert ("directory: /run/p" in kubeadm.dns_documents(wanted, wanted.founder, "/run/p")) is patched
 
 
 OLD_MIRROR = (

@@ -16,6 +16,7 @@ from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ADDON
 from kubefab.host import Host
 from kubefab.report import Failure
+from kubefab.runbook import ALL
 from kubefab.step import Step
 from kubefab.steps import addons, health, removal, reset
 from tests.runs import ADMIN, Run
@@ -49,7 +50,7 @@ def in_place(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_without_a_terminal_nothing_is_lost_without_yes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run("client").parts["leftovers"] = LEFT
     with pytest.raises(KubefabError, match="without a terminal it wants --yes"):
-        runbook.destroy(run.context, "all", reset.steps, yes=False, unheard=False)
+        runbook.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
     assert capsys.readouterr().out == "client  - /etc/kubernetes\n"
     assert run.ran == []
 
@@ -60,7 +61,7 @@ def test_what_is_no_yes_loses_nothing(run: Run, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
     monkeypatch.setattr("builtins.input", lambda question: answer)
     with pytest.raises(KubefabError, match="nothing was changed"):
-        runbook.destroy(run.context, "all", reset.steps, yes=False, unheard=False)
+        runbook.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
     assert run.ran == []
 
 
@@ -72,7 +73,7 @@ def test_the_end_of_input_is_no_yes(run: Run, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
     monkeypatch.setattr("builtins.input", end)
     with pytest.raises(KubefabError, match="nothing was changed"):
-        runbook.destroy(run.context, "all", reset.steps, yes=False, unheard=False)
+        runbook.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
     assert run.ran == []
 
 
@@ -93,13 +94,13 @@ def test_yes_in_advance_asks_nobody_and_still_lists_what_dies(run: Run, capsys: 
 
 
 def test_where_nothing_is_left_nobody_is_asked(run: Run) -> None:
-    runbook.destroy(run.context, "all", reset.steps, yes=False, unheard=False)
+    runbook.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
     assert run.ran == []
 
 
 def test_a_dry_reset_asks_nobody_and_loses_nothing(dry: Run, capsys: pytest.CaptureFixture[str]) -> None:
     dry("client").parts["leftovers"] = LEFT
-    runbook.destroy(dry.context, "all", reset.steps, yes=False, unheard=False)
+    runbook.destroy(dry.context, ALL, reset.steps, yes=False, unheard=False)
     assert dry.ran == []
     assert "client   ~ nothing of Kubernetes is left  (now: /etc/kubernetes)" in capsys.readouterr().out
 
@@ -107,7 +108,7 @@ def test_a_dry_reset_asks_nobody_and_loses_nothing(dry: Run, capsys: pytest.Capt
 def test_nodes_that_hosts_yml_does_not_know_stop_a_reset(run: Run) -> None:
     run.put_cluster("manager", "client", "eve")
     with pytest.raises(KubefabError, match=r"has nodes that hosts\.yml does not know: eve"):
-        runbook.destroy(run.context, "all", reset.steps, yes=True, unheard=False)
+        runbook.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
     assert run.ran == []
 
 
@@ -139,9 +140,9 @@ def test_a_reset_leaves_nothing_out_unless_told_to(run: Run, gone: str) -> None:
     put_leftovers(run, "manager", "client")
     run(gone).on_look = away
     with pytest.raises(KubefabError, match=rf"{gone}: it is long gone\n.*nothing was changed.*--unheard"):
-        runbook.destroy(run.context, "all", reset.steps, yes=True, unheard=False)
+        runbook.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
     assert run.ran == []
-    runbook.destroy(run.context, "all", reset.steps, yes=True, unheard=True)
+    runbook.destroy(run.context, ALL, reset.steps, yes=True, unheard=True)
     assert run.ran == [TORN_DOWN]
     assert run.failures == {gone: "it answers: it is long gone"}
 
@@ -149,23 +150,23 @@ def test_a_reset_leaves_nothing_out_unless_told_to(run: Run, gone: str) -> None:
 def test_a_silent_control_plane_that_served_is_lost_only_by_its_own_word(run: Run) -> None:
     run("manager").parts.update(node=ADMIN, cluster="silent refused", leftovers=LEFT)
     with pytest.raises(KubefabError, match=r"manager: its API server gives no answer: refused\n.*--unheard"):
-        runbook.destroy(run.context, "all", reset.steps, yes=True, unheard=False)
+        runbook.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
     assert run.ran == []
-    runbook.destroy(run.context, "all", reset.steps, yes=True, unheard=True)
+    runbook.destroy(run.context, ALL, reset.steps, yes=True, unheard=True)
     assert TORN_DOWN in run.ran
 
 
 def test_a_silent_control_plane_that_we_left_half_made_has_nothing_to_say(run: Run) -> None:
     put_leftovers(run, "manager")
     run("manager").parts.update(node=f"{ADMIN}\ninit_begun 1795377600", cluster="silent refused")
-    runbook.destroy(run.context, "all", reset.steps, yes=True, unheard=False)
+    runbook.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
     assert TORN_DOWN in run.ran
 
 
 def test_what_dies_is_listed_under_the_locks(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run("client").parts["leftovers"] = LEFT
     run("client").on_lock = lambda: run("client").parts.update(leftovers=f"{LEFT}\ndirectory /var/lib/etcd")
-    runbook.destroy(run.context, "all", reset.steps, yes=True, unheard=False)
+    runbook.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
     assert capsys.readouterr().out.startswith("client  - /etc/kubernetes, /var/lib/etcd\n")
     assert [len(run(name).locks) for name in ("manager", "client")] == [1, 1]
 
@@ -182,7 +183,7 @@ def test_what_has_grown_while_somebody_thought_is_asked_for_again(run: Run, monk
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
     monkeypatch.setattr("builtins.input", answer)
     with pytest.raises(KubefabError, match="nothing was changed"):
-        runbook.destroy(run.context, "all", reset.steps, yes=False, unheard=False)
+        runbook.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
     assert (len(asked), run.ran) == (2, [])
 
 
@@ -195,7 +196,7 @@ def test_a_stranger_that_comes_while_somebody_thinks_stops_a_reset(run: Run, mon
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
     monkeypatch.setattr("builtins.input", answer)
     with pytest.raises(KubefabError, match=r"does not know: eve"):
-        runbook.destroy(run.context, "all", reset.steps, yes=False, unheard=False)
+        runbook.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
     assert run.ran == []
 
 
@@ -217,7 +218,7 @@ def test_what_may_not_be_changed_on_one_host_stops_a_reset_before_anybody_is_ask
 
     run("client").parts["leftovers"] = LEFT
     with pytest.raises(Stop):
-        runbook.destroy(run.context, "all", reset.steps, refused, yes=False, unheard=False)
+        runbook.destroy(run.context, ALL, reset.steps, refused, yes=False, unheard=False)
     assert run.ran == []
     assert run.failures["client"] == "nothing is mounted below it: /var/lib/etcd/backup"
 

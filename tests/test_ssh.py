@@ -16,7 +16,7 @@ import paramiko
 import pytest
 
 from kubefab import ssh
-from kubefab.converge import Engine
+from kubefab.converge import Engine, Group
 from kubefab.errors import HostError, KubefabError, UnknownHostKey
 from kubefab.host import Host
 from kubefab.report import Report
@@ -124,7 +124,7 @@ def test_after_ctrl_c_no_host_is_changed_any_more(server: Sshd) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs in the background ignores it
     try:
         with pytest.raises(KeyboardInterrupt):
-            engine.converge("all", lambda cluster, host: steps)
+            engine.converge(Group.ALL, lambda cluster, host: steps)
     finally:
         engine.report.close()
         signal.signal(signal.SIGINT, before)

@@ -20,7 +20,7 @@ def changes_of(step: Step) -> tuple[list[str], dict[str, str]]:
     """What the step's change runs on a host, and the standard input of each script."""
     made = cluster()
     assert step.close
-    step.close(made.master)
+    step.close(made.founder)
     return world(made, "manager").ran, world(made, "manager").payloads
 
 

@@ -17,7 +17,7 @@ class Lost(Link):
     """A link of which each connection is good for one channel: socket pairs take the place of SSH."""
 
     def __init__(self) -> None:
-        super().__init__(cluster().master.wanted, cluster().master.link.sudo)
+        super().__init__(cluster().founder.wanted, cluster().founder.link.sudo)
         self.opened = 0
         self.asked: list[tuple[str, int]] = []
         self.away = False

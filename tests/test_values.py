@@ -101,7 +101,7 @@ def good(runtime: str) -> Inventory:
 def documents(found: Inventory) -> None:
     """They are YAML, dumped as such, whatever they hold."""
     for text in (
-        kubeadm.init_documents(found, found.master),
+        kubeadm.init_documents(found, found.founder),
         kubeadm.join_documents(found, found.workers[0], "t", "d"),
     ):
         assert all(isinstance(one, dict) for one in yaml.safe_load_all(text))

@@ -119,7 +119,8 @@ class Facts:
     @property
     def unfinished(self) -> bool:
         """Whether kubeadm init did not end where the cluster's word comes from: it counts for no other host."""
-        return bool(self.cluster and self.others.get(self.cluster.speaker, self).local.init_begun)
+        speaker = self.everyone.get(self.cluster.speaker) if self.cluster else None
+        return bool(speaker and speaker.local.init_begun)
 
     @property
     def everyone(self) -> dict[str, "Facts"]:

@@ -245,8 +245,8 @@ class Inventory(_Strict):
         return releases.release(self.cluster.kubernetes)
 
     @property
-    def master(self) -> Host:
-        """The first master."""
+    def founder(self) -> Host:
+        """The first master: it makes the cluster, and the cluster's name leads to it."""
         return next(host for host in self.hosts if host.role == "master")
 
     @property

@@ -22,7 +22,7 @@ APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     """Those that hosts.yml names, on the first master, which applies them."""
     named = [ADDONS[name] for name in cluster.inventory.addons if name != ROOK.name]  # it wants more: steps/rook.py
-    return deployed(cluster, *named) if named and host.name == cluster.master.name else []
+    return deployed(cluster, *named) if named and host.name == cluster.speaker.name else []
 
 
 def dashboard(cluster: Cluster, _: Host) -> list[Step]:

@@ -26,17 +26,15 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _unique("hostname", "hostnamectl set-hostname NAME"),
         _unique("machine_id", NEW_ID),
         complaint("no other Node has its machine-id", cloned, NEW_ID),
-        complaint(
-            "clocks agree", clock_apart(cluster.master.name), "switch time synchronisation on: timedatectl set-ntp true"
-        ),
+        complaint("clocks agree", clock_apart(cluster.speaker.name), _CLOCKS),
         complaint("the kubelet is not newer than the master", newer_kubelet, OLDER_HINT.format(wanted)),
         complaint("its kubelet is of hosts.yml's release", other_release(wanted), by_hand(host.name, wanted)),
         as_wanted(cluster),
-        *when(host.name == cluster.master.name, complaint("sshd lets the API server be asked", forbidden, _FORBIDDEN)),
+        *when(host.name == cluster.speaker.name, complaint("sshd lets the API server be asked", forbidden, _FORBIDDEN)),
         complaint(
             "the cluster has a pod subnet", no_pod_subnet, _NO_POD_SUBNET.format(cluster.inventory.cluster.pod_subnet)
         ),
-        *when(host.name == cluster.master.name, has_kube_proxy(cluster)),
+        *when(host.name == cluster.speaker.name, has_kube_proxy(cluster)),
         complaint("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
         *when(
             by_docker(cluster.inventory),
@@ -188,15 +186,15 @@ def exchanged(inventory: Inventory) -> Gap:
 
 def leftovers(inventory: Inventory) -> Gap:
     """Of a node of another cluster, of a control plane without its admin.conf."""
-    master = inventory.master.name
+    masters = {host.name for host in inventory.hosts if host.role == "master"}
 
     def gap(facts: Facts) -> str | None:
-        if master not in facts.everyone:
+        if not masters <= set(facts.everyone):
             return None  # whose node it is cannot be told
         live = facts.cluster
         if exchanged(inventory)(facts):
             return None  # what is there is a cluster that runs
-        if facts.name == master and (facts.local.init_begun or facts.local.admin_ca):
+        if facts.name in masters and (facts.local.init_begun or facts.local.admin_ca):
             return None  # what was broken off is taken up again, and a control plane is its own
         if facts.local.kubelet_ca and (live is None or facts.local.kubelet_ca != live.ca):
             other = f"not of this one ({live.ca})" if live else "and there is none here"
@@ -233,6 +231,7 @@ _NO_POD_SUBNET = (
     "/etc/kubernetes/manifests/kube-controller-manager.yaml: --allocate-node-cidrs=true --cluster-cidr={0}; "
     "or, if it may be lost: `inv cluster.reset`"
 )
+_CLOCKS = "switch time synchronisation on: timedatectl set-ntp true"
 _EXCHANGED = (
     "are addresses or roles exchanged in hosts.yml? Only if not, and if that cluster may be lost: "
     "`inv restart --host NAME`"

@@ -1,21 +1,26 @@
 """The control plane on the master, made by kubeadm from rendered documents."""
 
+from collections.abc import Sequence
+
 from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, LocalNode, Unit, clock_time
 from kubefab.host import Host
-from kubefab.step import MISSING, Step, complaint, script, service
+from kubefab.step import MISSING, Gap, Step, complaint, script, service
 from kubefab.steps import registration, reset
 from kubefab.steps.health import api_server
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    if host.name != cluster.master.name:
+    if host.name != cluster.founder.name:
         return []
+    masters = [one.name for one in cluster.masters]
     socket = runtimes.cri_socket(cluster.inventory)
     documents = kubeadm.init_documents(cluster.inventory, host.wanted)
     return [
+        complaint("every master was looked at", unheard(masters), _UNHEARD_HINT),
+        complaint("no other host has a control plane", another, _ANOTHER_HINT),
         *reset.unfinished(cluster, host),
         Step("the kubelet of a broken-off init runs", idle, script("restart-service.sh", "kubelet"), within=20),
         complaint("what was broken off serves nobody", serving, _SERVES_HINT),
@@ -51,6 +56,22 @@ def no_kubeconfig(facts: Facts) -> str | None:
     """Somebody's own that leads to this cluster is left as it is."""
     found = facts.local.kubeconfig
     return None if found in ("same", "works") else found or MISSING
+
+
+def unheard(masters: Sequence[str]) -> Gap:
+    """A cluster is founded on everybody's word alone: a master that says nothing may have one."""
+
+    def gap(facts: Facts) -> str | None:
+        away = [name for name in masters if name not in facts.everyone]
+        return f"{', '.join(away)} was not: it may have a cluster" if away and not facts.local.admin_ca else None
+
+    return gap
+
+
+def another(facts: Facts) -> str | None:
+    """A second cluster beside one that lives is nobody's wish."""
+    found = [name for name, other in facts.others.items() if other.local.admin_ca]
+    return f"{', '.join(found)} has /etc/kubernetes/admin.conf" if found and not facts.local.admin_ca else None
 
 
 def idle(facts: Facts) -> str | None:
@@ -93,6 +114,11 @@ def broken_off(facts: Facts) -> str | None:
 
 
 LONG = 3600  # seconds after which a control plane may hold what is neither node nor workload
+_UNHEARD_HINT = "run the same command again once it answers, or take it out of hosts.yml"
+_ANOTHER_HINT = (
+    "are addresses or roles swapped in hosts.yml? If not, and that control plane may be lost: "
+    "`inv restart --host NAME`, then the same command again"
+)
 _SERVES_HINT = (
     "if it may go: `inv cluster.reset`; if it is to stay, on the master: rm /var/lib/kubefab/init; "
     "see what it says: journalctl -u kubelet; ls /var/log/containers"

@@ -12,10 +12,9 @@ ON_EVERY_NODE = (DAEMON_SET, KUBE_PROXY)
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    master = host.name == cluster.master.name
-    workloads = (*ON_EVERY_NODE, COREDNS) if master else ()
+    workloads = (*ON_EVERY_NODE, COREDNS) if host.name == cluster.speaker.name else ()
     return [
-        *when(master, api_server()),
+        *when(host.wanted.role == "master", api_server()),
         *ready(cluster, host),
         *(wait(f"{name} is rolled out", not_rolled_out(name), see(name)) for name in workloads),
     ]
@@ -49,7 +48,7 @@ def has(name: str, hint: str) -> Step:
 
 
 def has_kube_proxy(cluster: Cluster) -> Step:
-    pods, address = cluster.inventory.cluster.pod_subnet, cluster.master.wanted.address
+    pods, address = cluster.inventory.cluster.pod_subnet, cluster.speaker.wanted.address
     return has(KUBE_PROXY, _KUBE_PROXY.format(pods, address))
 
 

@@ -30,7 +30,7 @@ MADE = ("cni", "flannel", "docker", "veth", "br-", "kube-", "virbr", "podman")
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    if host.name != cluster.master.name:
+    if host.name != cluster.speaker.name:
         return []
     return [*flannel_applied(cluster, host), *cluster_dns(cluster.inventory, host)]
 
@@ -53,7 +53,7 @@ def flannel_applied(cluster: Cluster, _: Host) -> list[Step]:
         arguments = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
         marked = wanted(cluster.facts(host))
         text = edited(manifest, subnet, marked, lambda image: mirrors.image(image, inventory))
-        cluster.master.during(APPLIED).change("kubectl.sh", *arguments, payload=text)
+        cluster.speaker.during(APPLIED).change("kubectl.sh", *arguments, payload=text)
 
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:

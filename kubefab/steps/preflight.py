@@ -12,4 +12,4 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 def as_wanted(cluster: Cluster, host: Host) -> list[Step]:
     """Told once, for all of the cluster."""
-    return [agreement.as_wanted(cluster)] if host.name == cluster.master.name else []
+    return [agreement.as_wanted(cluster)] if host.name == cluster.speaker.name else []

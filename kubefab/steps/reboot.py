@@ -12,7 +12,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         Step("it is a node", no_node, None, hint="`inv cluster.up` makes it one"),
         *when(
-            host.name == cluster.master.name,
+            host.name == cluster.speaker.name,
             health.has_kube_proxy(cluster),
             health.has(DAEMON_SET, "`inv install-flannel`"),
         ),

@@ -53,7 +53,7 @@ def marked(cluster: Cluster, host: Host) -> Step:
         assert node  # the gap has seen it
         for what, keys in (*when(taints, ("taint", _taints(release))), ("label", _labels(release))):
             words = (what, "node", node.name, *keys, "--overwrite")
-            cluster.master.during(host.title).change("kubectl.sh", *words, about=f"{what} {node.name}")
+            cluster.speaker.during(host.title).change("kubectl.sh", *words, about=f"{what} {node.name}")
 
     return Step("its Node is marked as a master's", unmarked, close, touches="cluster", parts=())
 

@@ -29,8 +29,8 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         Step(
             "the control plane has its name",
-            other_endpoint(kubeadm.endpoint(cluster.inventory), str(cluster.master.wanted.address)),
-            script("set-endpoint.sh", kubeadm.endpoint(cluster.inventory), str(cluster.master.wanted.address)),
+            other_endpoint(kubeadm.endpoint(cluster.inventory), str(cluster.founder.wanted.address)),
+            script("set-endpoint.sh", kubeadm.endpoint(cluster.inventory), str(cluster.founder.wanted.address)),
             parts=("system",),
         ),
     ]

@@ -138,7 +138,7 @@ def join(cluster: Cluster, host: Host) -> None:
 
     kubeadm's discovery by token alone polls every 5 s for a signature that is there some 6 s after init.
     """
-    master = cluster.master.during(f"{host.name} may join")
+    master = cluster.speaker.during(f"{host.name} may join")
     token, ca = master.ask("mint-token.sh", host.name, secret=True).split()
     live = cluster.facts(host).cluster
     assert live
@@ -154,7 +154,7 @@ def join(cluster: Cluster, host: Host) -> None:
 
 
 def delete_tokens(cluster: Cluster, name: str) -> None:
-    cluster.master.during(f"{name} has joined").change("delete-tokens.sh", name, about=f"tokens {name}")
+    cluster.speaker.during(f"{name} has joined").change("delete-tokens.sh", name, about=f"tokens {name}")
 
 
 def _where_there_is_one(gap: Gap) -> Gap:

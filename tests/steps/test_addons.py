@@ -23,7 +23,7 @@ API = "v1beta1.metrics.k8s.io"
 
 def steps(hosts: str = NAMED) -> list[Step]:
     made = cluster(hosts)
-    return addons.steps(made, made.master)
+    return addons.steps(made, made.founder)
 
 
 def live(mark: str | None = None, apis: dict[str, str] | None = None, taint: str = "") -> Facts:
@@ -79,9 +79,9 @@ def test_what_carries_the_mark_is_applied_after_all_the_rest(monkeypatch: pytest
     payloads: list[str] = []
     monkeypatch.setattr(downloads, "kept", lambda url, sha256: (CAPTURED / "metrics-server.yml").read_bytes())
     made = cluster(NAMED)
-    close = step(addons.steps(made, made.master), "metrics-server is applied").close
+    close = step(addons.steps(made, made.founder), "metrics-server is applied").close
     assert close
-    close(made.master)
+    close(made.founder)
     assert [line.split()[:3] for line in world(made, "manager").ran] == [["kubectl.sh", "apply", "--server-side"]] * 2
     payloads.append(world(made, "manager").payloads["kubectl.sh"])
     assert [one["kind"] for one in json.loads(payloads[-1])["items"]] == ["Deployment"]
@@ -93,9 +93,9 @@ def test_docker_is_asked_for_its_images_at_the_mirror_of_their_registry(monkeypa
     hosts = NAMED.replace(", local-path@0.0.30", "") + "mirrors: {registry.k8s.io: http://10.0.0.1:5000}\n"
     for runtime, registry in (("docker", "10.0.0.1:5000"), ("containerd", "registry.k8s.io")):
         made = cluster(hosts.replace("1.37.2\n", f"1.37.2\n  runtime: {runtime}\n"))
-        close = step(addons.steps(made, made.master), "metrics-server is applied").close
+        close = step(addons.steps(made, made.founder), "metrics-server is applied").close
         assert close
-        close(made.master)
+        close(made.founder)
         image = f"{registry}/metrics-server/metrics-server:v0.9.0"
         assert f'"image": "{image}"' in world(made, "manager").payloads["kubectl.sh"]
         assert image in addons.all_images(made.inventory)

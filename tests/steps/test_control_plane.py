@@ -39,7 +39,7 @@ HALF = known("manager", init_begun=BEGUN, clock=BEGUN + 60, etcd_data=True, clus
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
     made = cluster()
-    assert step(control_plane.steps(made, made.master), title).gap(facts) == gap
+    assert step(control_plane.steps(made, made.founder), title).gap(facts) == gap
 
 
 YET = "kubeadm init did not finish, yet it has"
@@ -62,7 +62,7 @@ YET = "kubeadm init did not finish, yet it has"
 def test_only_a_control_plane_that_served_nobody_is_taken_back(facts: Facts, serves: str | None) -> None:
     """Where somebody may use it there is a complaint, and nothing that could be done is left to do."""
     made = cluster()
-    steps = control_plane.steps(made, made.master)
+    steps = control_plane.steps(made, made.founder)
     assert step(steps, SERVES).gap(facts) == serves
     assert step(steps, CLEANED).gap(facts) == (None if serves else CUT)
     assert steps.index(step(steps, IDLE)) < steps.index(step(steps, SERVES)) < steps.index(step(steps, CLEANED))
@@ -78,7 +78,7 @@ def test_only_a_control_plane_that_served_nobody_is_taken_back(facts: Facts, ser
 )
 def test_a_silent_control_plane_that_may_have_served_is_waited_for_and_never_taken_back(facts: Facts) -> None:
     made = cluster()
-    steps = control_plane.steps(made, made.master)
+    steps = control_plane.steps(made, made.founder)
     for title in (SERVES, CLEANED):
         with pytest.raises(Silent):
             step(steps, title).gap(facts)
@@ -92,20 +92,20 @@ def test_without_a_marker_nothing_is_taken_back_whatever_it_looks_like() -> None
     made = cluster()
     for facts in (SILENT, ALONE, BOTH, None):
         found = with_(HALF, init_begun=0, admin_ca="aaa", cluster=facts)
-        for one in control_plane.steps(made, made.master):
+        for one in control_plane.steps(made, made.founder):
             assert one.title not in (SERVES, CLEANED, IDLE) or one.gap(found) is None
 
 
 @pytest.mark.parametrize("facts", [WELL, with_(WELL, cluster=ALONE)])
 def test_a_control_plane_that_serves_is_left_alone(facts: Facts) -> None:
     made = cluster()
-    assert [one.title for one in control_plane.steps(made, made.master) if one.gap(facts)] == []
+    assert [one.title for one in control_plane.steps(made, made.founder) if one.gap(facts)] == []
 
 
 def test_a_kubelet_that_was_stopped_is_started_before_the_api_server_is_waited_for() -> None:
     made = cluster()
     dead = with_(WELL, cluster=ClusterFacts(silent="refused"), units={"kubelet": Unit("inactive", "enabled")})
-    steps = control_plane.steps(made, made.master)
+    steps = control_plane.steps(made, made.founder)
     kubelet = step(steps, "kubelet runs")
     assert kubelet.gap(dead) == "inactive"
     assert steps.index(kubelet) + 1 == steps.index(step(steps, "the API server is well"))
@@ -116,27 +116,27 @@ def test_one_made_by_hand_is_taken_over_as_it_is() -> None:
     by_hand = with_(
         WELL, cluster=replace(ALONE, nodes={"other-name": replace(MANAGER, name="other-name")}), kubeconfig=""
     )
-    gaps = {one.title: gap for one in control_plane.steps(made, made.master) if (gap := one.gap(by_hand))}
+    gaps = {one.title: gap for one in control_plane.steps(made, made.founder) if (gap := one.gap(by_hand))}
     assert gaps == {"kubectl works for whoever logs in": MISSING}
 
 
 def test_what_was_broken_off_is_taken_back_as_what_nobody_was_asked_about() -> None:
     made = cluster()
-    close = step(control_plane.steps(made, made.master), CLEANED).close
+    close = step(control_plane.steps(made, made.founder), CLEANED).close
     assert close
-    close(made.master)
+    close(made.founder)
     assert world(made, "manager").ran == ["tear-down.sh unix:///run/containerd/containerd.sock unasked"]
 
 
 def test_kubeadm_reads_the_rendered_documents() -> None:
     made = cluster()
-    close = step(control_plane.steps(made, made.master), "the control plane is there").close
+    close = step(control_plane.steps(made, made.founder), "the control plane is there").close
     assert close
-    close(made.master)
+    close(made.founder)
     assert "kind: ClusterConfiguration" in world(made, "manager").payloads["init.sh"]
 
 
 def test_the_api_server_is_given_time() -> None:
     made = cluster()
-    well = step(control_plane.steps(made, made.master), "the API server is well")
+    well = step(control_plane.steps(made, made.founder), "the API server is well")
     assert (well.close, well.within, well.touches) == (None, 300, "cluster")

@@ -87,7 +87,7 @@ def test_the_file_is_known_by_what_it_says(text: str, told: str | None) -> None:
 )
 def test_what_cannot_be_merged_is_refused_before_any_change(text: str, told: str | None) -> None:
     made = cluster(TEXT)
-    complaint = step(agreement.steps(made, made.master), "what Docker is told agrees with Kubernetes")
+    complaint = step(agreement.steps(made, made.founder), "what Docker is told agrees with Kubernetes")
     gap = complaint.gap(known(**said(text)))
     assert (complaint.close, gap) == (None, None) if told is None else told in (gap or "")
 
@@ -100,7 +100,7 @@ def test_what_is_put_is_theirs_and_ours() -> None:
     made = looked({"manager": {"files": files_look(json.dumps(THEIRS))}}, TEXT)
     close = docker.configured(made).close
     assert close
-    close(made.master)
+    close(made.founder)
     mode, path, data = world(made, "manager").payloads["put-files.sh"].split()
     assert (mode, path, json.loads(b64decode(data))) == ("0644", DOCKER_CONFIG, docker.merged(THEIRS, OURS))
     assert b"Written by kubefab" in b64decode(data)  # so that it is not kept as somebody else's
@@ -111,7 +111,7 @@ def test_what_is_no_json_is_never_written_over() -> None:
     close = docker.configured(made).close
     assert close
     with pytest.raises(HostError, match="no JSON"):
-        close(made.master)
+        close(made.founder)
 
 
 def test_whose_containers_stop_with_docker_is_said_before_it_is_restarted() -> None:

@@ -172,7 +172,7 @@ def parts_read(name: str, gap: Gap) -> set[str]:
 
 def parts_looked_at_again(made: Cluster, host: Host, step: Step) -> set[str]:
     own = set(step.parts) if step.parts is not None else {*PARTS, "disks", "leftovers"}
-    speaker = {"node"} if host is made.master else set()
+    speaker = {"node"} if host is made.founder else set()
     return own | speaker | GIVEN if step.touches == "cluster" else own
 
 

@@ -65,12 +65,12 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
 )
 def test_what_is_not_well_is_named(facts: Facts, title: str, gap: str | None) -> None:
     made = cluster()
-    assert step(health.steps(made, made.master), title).gap(facts) == gap
+    assert step(health.steps(made, made.founder), title).gap(facts) == gap
 
 
 def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
     made = cluster()
-    assert {one.title for one in health.steps(made, made.master)} == {
+    assert {one.title for one in health.steps(made, made.founder)} == {
         API,
         READY,
         BOOT,
@@ -84,7 +84,7 @@ def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
 
 def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
     made = cluster()
-    for one in (one for one in health.steps(made, made.master) if one.title != PRESSED):
+    for one in (one for one in health.steps(made, made.founder) if one.title != PRESSED):
         assert (one.close, one.within, one.touches) == (None, 300, "cluster")
 
 
@@ -103,7 +103,7 @@ def test_a_cluster_without_kube_proxy_is_told_and_not_waited_for(facts: Facts, g
     one = health.has_kube_proxy(made)
     assert (one.gap(facts), one.close, one.within) == (gap, None, 0)
     assert "--pod-network-cidr 10.244.0.0/16 --apiserver-advertise-address 10.250.0.10" in one.hint
-    for steps in (preflight.steps(made, made.master), reboot.steps(made, made.master)):
+    for steps in (preflight.steps(made, made.founder), reboot.steps(made, made.founder)):
         assert step(steps, one.title).gap(facts) == gap
 
 

@@ -31,7 +31,7 @@ def facts(annotations: Mapping[str, str] | None) -> Facts:
 
 def gap(found: Facts, hosts: str = HOSTS) -> str | None:
     made = cluster(hosts)
-    return step(network.steps(made, made.master), "flannel is applied").gap(found)
+    return step(network.steps(made, made.founder), "flannel is applied").gap(found)
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ def test_the_pinned_manifest_is_applied_by_the_server(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(downloads, "pinned", pinned)
     made = looked({"manager": {}}, f"{HOSTS}mirrors: {{https://raw.githubusercontent.com/: http://near/raw/}}\n")
-    close = step(network.steps(made, made.master), "flannel is applied").close
+    close = step(network.steps(made, made.founder), "flannel is applied").close
     assert close
-    close(made.master)
+    close(made.founder)
     url = f"http://near/raw/flannel-io/flannel/v{FLANNEL.version}/Documentation/kube-flannel.yml"
     assert asked == [(url, FLANNEL.sha256)]
     assert world(made, "manager").ran == [
@@ -149,7 +149,7 @@ def test_the_pinned_manifest_is_applied_by_the_server(monkeypatch: pytest.Monkey
 def dns(workloads: dict[str, Workload]) -> list[str | None]:
     made = looked({})
     live = known(cluster=ClusterFacts(workloads=workloads))
-    return [step(network.steps(made, made.master), title).gap(live) for title in (ANSWERS, DNS)]
+    return [step(network.steps(made, made.founder), title).gap(live) for title in (ANSWERS, DNS)]
 
 
 @pytest.mark.parametrize(
@@ -167,10 +167,10 @@ def test_dns_comes_when_a_pod_can_have_a_network(workloads: dict[str, Workload],
 
 def test_dns_is_applied_from_kubeadms_documents() -> None:
     made = looked({})
-    close = step(network.steps(made, made.master), DNS).close
+    close = step(network.steps(made, made.founder), DNS).close
     assert close
-    close(made.master)
-    documents = kubeadm.dns_documents(made.inventory, made.master.wanted, network.DNS_PATCHES)
+    close(made.founder)
+    documents = kubeadm.dns_documents(made.inventory, made.founder.wanted, network.DNS_PATCHES)
     assert world(made, "manager").payloads == {"apply-dns.sh": documents}
 
 

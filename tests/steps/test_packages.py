@@ -104,13 +104,13 @@ def test_the_repositorys_key_is_known_by_its_fingerprint_and_no_other_is_beside_
 ) -> None:
     made = cluster(MIRRORED.replace("A" * 40, SIGNER))
     found = known(digests={render.KEYRING: "0"}, contents={render.KEYRING: b64encode(keyring).decode()})
-    gap = step(packages.steps(made, made.master), "the repository's key is there").gap(found)
+    gap = step(packages.steps(made, made.founder), "the repository's key is there").gap(found)
     assert gap == (f"{render.KEYRING} holds {told}" if told else None)
 
 
 def test_the_key_is_there_before_the_source_that_names_it() -> None:
     made = cluster()
-    titles = [one.title for one in packages.steps(made, made.master)]
+    titles = [one.title for one in packages.steps(made, made.founder)]
     assert titles.index("the repository's key is there") < titles.index("the repository and the version are pinned")
 
 
@@ -146,16 +146,16 @@ def test_the_key_is_that_of_whoever_is_asked(
     monkeypatch: pytest.MonkeyPatch, hosts: str, url: str, fingerprint: str
 ) -> None:
     asked, made = fetched(monkeypatch), cluster(hosts)
-    packages.put_key(made.inventory)(made.master)
+    packages.put_key(made.inventory)(made.founder)
     assert asked == [(url, fingerprint)]
     assert world(made, "manager").payloads["put-files.sh"] == f"0644 {render.KEYRING} a2V5cmluZw==\n"
 
 
 def test_the_key_is_fetched_with_every_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, made = fetched(monkeypatch), cluster()
-    close = step(packages.steps(made, made.master), INSTALLED).close
+    close = step(packages.steps(made, made.founder), INSTALLED).close
     assert close
-    close(made.master)
+    close(made.founder)
     assert len(asked) == 1
     assert world(made, "manager").ran == ["put-files.sh", "install-kubernetes.sh 1.37.2"]
 
@@ -166,9 +166,9 @@ def test_a_key_that_is_not_to_be_had_installs_nothing(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(downloads, "key", fail)
     made = cluster()
-    close: Any = step(packages.steps(made, made.master), INSTALLED).close
+    close: Any = step(packages.steps(made, made.founder), INSTALLED).close
     with pytest.raises(HostError):
-        close(made.master)
+        close(made.founder)
     assert world(made, "manager").ran == []
 
 
@@ -193,5 +193,5 @@ def test_images_come_from_the_repository_that_kubeadm_is_told() -> None:
 
 def test_with_a_bundle_nobody_is_asked_for_images() -> None:
     made = cluster(f"{HOSTS}bundle: home.bundle\n")
-    titles = [step.title for step in packages.steps(made, made.master)]
+    titles = [step.title for step in packages.steps(made, made.founder)]
     assert "images are here, or on their way" not in titles

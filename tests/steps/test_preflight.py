@@ -74,7 +74,7 @@ def test_a_node_that_runs_gives_no_reason_to_complain(name: str) -> None:
 
 def test_only_the_user_can_change_any_of_it() -> None:
     made = looked_at()
-    assert all(one.close is None and not one.within for one in preflight.steps(made, made.master))
+    assert all(one.close is None and not one.within for one in preflight.steps(made, made.founder))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_a_node_keeps_its_runtime(socket: str, gap: str | None) -> None:
 def test_the_cure_for_newer_packages_works_across_minors_where_there_is_no_node() -> None:
     """apt knows the repository of one minor alone, and the older one has to be written first."""
     made = looked_at(HOSTS.replace("1.37.2", "1.36.5"))
-    hint = step(preflight.steps(made, made.master), "no newer Kubernetes is installed").hint
+    hint = step(preflight.steps(made, made.founder), "no newer Kubernetes is installed").hint
     assert "apt-get remove --allow-change-held-packages kubelet kubeadm kubectl" in hint
     assert hint.endswith(
         "apt-get install --allow-downgrades --allow-change-held-packages "
@@ -277,7 +277,7 @@ def test_a_worker_is_complained_of(found: dict[str, Any], title: str, gap: str) 
 def test_the_cure_for_another_pod_network_is_one_that_takes_it_away() -> None:
     """`inv restart` takes flannel's own files, and nobody else's."""
     made = looked_at()
-    assert "mv FILE" in step(preflight.steps(made, made.master), "no other pod network is there").hint
+    assert "mv FILE" in step(preflight.steps(made, made.founder), "no other pod network is there").hint
 
 
 def test_a_status_tells_once_what_the_cluster_is_not() -> None:

@@ -28,18 +28,18 @@ RUNS = {"containerd": Unit("active", "enabled", since=100)}
 )
 def test_the_hosts_know_the_proxy_of_hosts_yml_and_no_other(text: str, files: dict[str, str], gap: str | None) -> None:
     made = cluster(text)
-    (only,) = proxy.steps(made, made.master)
+    (only,) = proxy.steps(made, made.founder)
     assert only.gap(known(digests=files)) == gap
 
 
 def test_the_proxy_is_known_before_anything_is_fetched() -> None:
     made = cluster(PROXIED)
-    assert runtime.steps(made, made.master)[0].title == "the proxy is known"
+    assert runtime.steps(made, made.founder)[0].title == "the proxy is known"
 
 
 def test_a_runtime_older_than_its_proxy_is_started_again() -> None:
     made = cluster(PROXIED)
-    runs = step(runtime.steps(made, made.master), "containerd runs")
+    runs = step(runtime.steps(made, made.founder), "containerd runs")
     assert runs.gap(known(units=RUNS, mtimes={render.PROXY: 101})) == "runs with an older configuration"
 
 

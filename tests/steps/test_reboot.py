@@ -13,7 +13,7 @@ RUNS = Unit("active", "enabled", since=1)
 
 def test_a_machine_that_is_no_node_is_no_matter_of_a_reboot() -> None:
     made = cluster()
-    node = step(reboot.steps(made, made.master), "it is a node")
+    node = step(reboot.steps(made, made.founder), "it is a node")
     assert node.gap(known()) == "it has no /etc/kubernetes/kubelet.conf"
     assert (node.close, node.hint) == (None, "`inv cluster.up` makes it one")
     assert node.gap(known(kubelet_ca="aaa")) is None
@@ -32,20 +32,20 @@ def test_a_machine_that_is_no_node_is_no_matter_of_a_reboot() -> None:
 )
 def test_what_the_guide_cures_by_hand_is_named(facts: Facts, title: str, gap: str | None) -> None:
     made = cluster()
-    assert step(reboot.steps(made, made.master), title).gap(facts) == gap
+    assert step(reboot.steps(made, made.founder), title).gap(facts) == gap
 
 
 def test_nothing_is_installed() -> None:
     made = cluster()
-    assert not [one.title for one in reboot.steps(made, made.master) if "install" in one.title]
+    assert not [one.title for one in reboot.steps(made, made.founder) if "install" in one.title]
 
 
 def test_nothing_is_taken_away_and_no_network_is_waited_for_that_is_not_there() -> None:
     made = cluster()
-    steps = reboot.steps(made, made.master)
+    steps = reboot.steps(made, made.founder)
     for one in steps:
         if one.close:
-            one.close(made.master)
+            one.close(made.founder)
     assert not [ran for ran in world(made, "manager").ran if "tear-down" in ran or "join" in ran]
     there = known(cluster=ClusterFacts())
     assert step(steps, f"the cluster has {DAEMON_SET}").gap(there) == "its DaemonSet is not there"

@@ -36,7 +36,7 @@ NODE = known(
 def steps() -> list[Step]:
     made = cluster()
     host = made.hosts["client"]
-    return [*registration.registered(host), registration.marked(made, made.master), *registration.pod_network()]
+    return [*registration.registered(host), registration.marked(made, made.founder), *registration.pod_network()]
 
 
 def seen_as(**changed: object) -> Facts:
@@ -122,9 +122,9 @@ OFF = "node.kubernetes.io/exclude-from-external-load-balancers="
 )
 def test_a_master_gets_its_taint_back_and_at_last_its_label(hosts: str, ran: list[str]) -> None:
     made = looked({"manager": {"system": "machine_id abc", "cluster": f'answer {{"items": [{ITEM}]}}'}}, hosts)
-    close = registration.marked(made, made.master).close
+    close = registration.marked(made, made.founder).close
     assert close
-    close(made.master)
+    close(made.founder)
     *taint, label = ran
     assert world(made, "manager").ran == [
         *(f"kubectl.sh {one}" for one in taint),

@@ -16,7 +16,7 @@ def live(mark: str | None = None) -> Facts:
 
 def going(name: str) -> list[Step]:
     made = cluster()
-    return removal.steps(name)(made, made.master)
+    return removal.steps(name)(made, made.founder)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_a_volume_of_no_class_is_no_addons() -> None:
 
 def test_a_ceph_cluster_goes_before_its_operator() -> None:
     made = cluster()
-    first = removal.steps("rook")(made, made.master)[0]
+    first = removal.steps("rook")(made, made.founder)[0]
     assert first.gap(known()) is None
     assert first.gap(known(applied=Ceph("1"))) == "a Ceph cluster; its data stay on its disks and below /var/lib/rook"
     assert first.close
-    first.close(made.master)
+    first.close(made.founder)
     assert world(made, "manager").ran[0].endswith("--namespace rook-ceph cephblockpools,cephclusters --all")

@@ -69,21 +69,21 @@ def test_what_is_left_is_named(found: dict[str, Any], title: str, gap: str | Non
 def test_a_clean_host_has_nothing_left() -> None:
     made = cluster()
     clean = known(cni=("87-podman.conflist",))
-    assert {one.title: gap for one in reset.steps(made, made.master) if (gap := one.gap(clean))} == {}
+    assert {one.title: gap for one in reset.steps(made, made.founder) if (gap := one.gap(clean))} == {}
 
 
 def test_none_of_it_needs_a_living_cluster() -> None:
     made, dead = cluster(), known(cluster=ClusterFacts(silent="refused"))
-    assert {one.title: gap for one in reset.steps(made, made.master) if (gap := one.gap(dead))} == {}
+    assert {one.title: gap for one in reset.steps(made, made.founder) if (gap := one.gap(dead))} == {}
 
 
 def test_the_kubeconfig_goes_while_it_can_be_told_whose_it_is() -> None:
     made = cluster()
     world(made, "manager").parts["system"] = "endpoint lab.kubefab.internal 10.250.0.10"
-    made.look(made.master)
-    for one in reset.steps(made, made.master):
+    made.look(made.founder)
+    for one in reset.steps(made, made.founder):
         if one.close:
-            one.close(made.master)
+            one.close(made.founder)
     assert world(made, "manager").ran == [
         "take-kubeconfig.sh",
         "tear-down.sh unix:///run/containerd/containerd.sock",
@@ -137,7 +137,7 @@ def test_a_reset_that_was_broken_off_is_ended_by_up_where_no_node_is_left(
 ) -> None:
     """Its complaint comes first: a node is only ever taken away by who asks for that."""
     made = cluster()
-    steps = reset.unfinished(made, made.master)
+    steps = reset.unfinished(made, made.founder)
     assert [(one.title, one.gap(known(**found)), bool(one.close)) for one in steps] == [
         (HALF, half, False),
         (FURTHER, further, True),

@@ -27,7 +27,7 @@ def of(host: str, hosts: str = DISKS, ceph: str = "", disks: str = "") -> list[S
 def test_up_does_it_only_where_hosts_yml_names_it() -> None:
     for text, named in ((DISKS, False), (NAMED, True)):
         made = cluster(text)
-        assert bool(rook.steps(made, made.master)) == named
+        assert bool(rook.steps(made, made.founder)) == named
         assert rook.steps(made, made.hosts["client"]) == []
 
 
@@ -53,13 +53,13 @@ def test_a_look_asks_for_disks_only_where_hosts_yml_names_some() -> None:
 )
 def test_a_disk_with_anything_on_it_is_never_given_to_ceph(disks: str, ceph: str, told: str | None) -> None:
     made = looked({"manager": {"ceph": ceph}, "client": {"disks": disks}}, DISKS)
-    check = step(rook.deployed(made, made.master), "the disks for Ceph are raw and empty")
-    assert check.gap(made.facts(made.master)) == told
+    check = step(rook.deployed(made, made.founder), "the disks for Ceph are raw and empty")
+    assert check.gap(made.facts(made.founder)) == told
 
 
 def test_a_disk_of_a_host_that_did_not_answer_is_not_given_away_unseen() -> None:
     made = looked({"manager": {}}, DISKS)
-    told = step(rook.deployed(made, made.master), "the disks for Ceph are raw and empty").gap(known())
+    told = step(rook.deployed(made, made.founder), "the disks for Ceph are raw and empty").gap(known())
     assert told == "client /dev/sdb: not looked at, client /dev/sdc: not looked at"
 
 
@@ -78,7 +78,9 @@ def test_a_node_that_has_disks_has_to_take_pods(taint: str, told: str | None) ->
     }
     live = "answer " + json.dumps({"items": [node]})
     made = looked({"manager": {"cluster": live}, "client": {"system": "machine_id abc"}}, DISKS)
-    assert step(rook.deployed(made, made.master), "the nodes with disks take pods").gap(made.facts(made.master)) == told
+    assert (
+        step(rook.deployed(made, made.founder), "the nodes with disks take pods").gap(made.facts(made.founder)) == told
+    )
 
 
 @pytest.mark.parametrize(("nodes", "used"), [(1, CEPH.cluster_test), (2, CEPH.cluster_test), (3, CEPH.cluster)])

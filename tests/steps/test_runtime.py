@@ -41,13 +41,13 @@ CONFIG = "/etc/containerd/config.toml"
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
     made = cluster()
-    assert step(runtime.steps(made, made.master), title).gap(facts) == gap
+    assert step(runtime.steps(made, made.founder), title).gap(facts) == gap
 
 
 def test_a_runtime_that_is_well_misses_nothing() -> None:
     well = known(digests=TEXTS, debs=INSTALLED, units=RUNS, cri="ok")
     made = cluster()
-    assert [one.title for one in runtime.steps(made, made.master) if one.gap(well)] == []
+    assert [one.title for one in runtime.steps(made, made.founder) if one.gap(well)] == []
 
 
 DOCKER = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n")
@@ -84,17 +84,17 @@ DOCKER_WELL = known(
 )
 def test_what_docker_misses_is_named(facts: Facts, title: str, gap: str | None) -> None:
     made = cluster(DOCKER)
-    assert step(runtime.steps(made, made.master), title).gap(facts) == gap
+    assert step(runtime.steps(made, made.founder), title).gap(facts) == gap
 
 
 def test_docker_that_is_well_misses_nothing() -> None:
     made = cluster(DOCKER)
-    assert [one.title for one in runtime.steps(made, made.master) if one.gap(DOCKER_WELL)] == []
+    assert [one.title for one in runtime.steps(made, made.founder) if one.gap(DOCKER_WELL)] == []
 
 
 def test_before_the_kubelet_there_is_no_dockershim_but_docker() -> None:
     made = cluster(OLD)
-    steps = runtime.steps(made, made.master)
+    steps = runtime.steps(made, made.founder)
     assert not [one.title for one in steps if "cri-docker" in one.title]
     assert step(steps, "a CRI socket answers").gap(known(docker="ok")) is None
 
@@ -111,22 +111,22 @@ def test_cri_dockerd_comes_by_its_sum(arch: str, told: str, url: str, digest: st
     mirror = "mirrors: {https://github.com/Mirantis/cri-dockerd/releases/download/: http://near/}\n" if told else ""
     made = looked({"manager": {"system": f"arch {arch}"}}, DOCKER.replace("docker\n", f"docker\n{told}") + mirror)
     version = "0.4.0" if told else "0.3.24"
-    close = step(runtime.steps(made, made.master), f"cri-dockerd {version} is installed").close
+    close = step(runtime.steps(made, made.founder), f"cri-dockerd {version} is installed").close
     assert close
-    close(made.master)
+    close(made.founder)
     name, asked, pinned = world(made, "manager").ran[-1].split()
     assert (name, asked.startswith(url), pinned.startswith(digest)) == ("install-cri-dockerd.sh", True, True)
 
 
 def test_the_configuration_comes_before_the_package_that_starts_the_service() -> None:
     made = cluster()
-    titles = [one.title for one in runtime.steps(made, made.master)]
+    titles = [one.title for one in runtime.steps(made, made.founder)]
     assert titles.index("containerd is configured") < titles.index("containerd is installed")
 
 
 def test_a_busy_apt_and_a_socket_are_waited_for() -> None:
     made = cluster()
-    steps = runtime.steps(made, made.master)
+    steps = runtime.steps(made, made.founder)
     assert (step(steps, "apt is free").close, step(steps, "apt is free").within) == (None, 900)
     assert (step(steps, "a CRI socket answers").close, step(steps, "a CRI socket answers").within) == (None, 30)
 
@@ -142,4 +142,4 @@ def test_images_by_plain_http_are_warned_of_once_for_all_hosts(kind: str, title:
 
 def test_without_such_mirrors_there_is_nothing_to_warn_of() -> None:
     made = cluster()
-    assert step(runtime.steps(made, made.master), "containerd is configured").warning == ""
+    assert step(runtime.steps(made, made.founder), "containerd is configured").warning == ""

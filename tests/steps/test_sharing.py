@@ -92,6 +92,6 @@ def test_what_pods_can_live_with_is_no_complaint(facts: Facts) -> None:
 
 def test_the_file_that_keeps_networkd_away_is_told() -> None:
     made = cluster()
-    hint = sharing.steps(made, made.master)[-1].hint
+    hint = sharing.steps(made, made.founder)[-1].hint
     assert "/etc/systemd/network/00-kubernetes.network" in hint
     assert "Unmanaged=yes" in hint

@@ -63,7 +63,7 @@ def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> 
 
 def test_a_machine_that_is_well_misses_nothing() -> None:
     made = cluster()
-    assert {one.title: gap for one in system.steps(made, made.master) if (gap := one.gap(WELL))} == {}
+    assert {one.title: gap for one in system.steps(made, made.founder) if (gap := one.gap(WELL))} == {}
 
 
 def test_each_state_has_its_change() -> None:
@@ -84,4 +84,4 @@ def test_each_state_has_its_change() -> None:
 def test_swap_that_the_kubelet_is_told_to_bear_stays(told: str, there: bool) -> None:
     text = HOSTS.replace("1.37.2\n", f"1.37.2\n  kubeadm: {{KubeletConfiguration: {{{told}}}}}\n")
     made = cluster(text)
-    assert ("swap is off" in [one.title for one in system.steps(made, made.master)]) == there
+    assert ("swap is off" in [one.title for one in system.steps(made, made.founder)]) == there

@@ -38,14 +38,14 @@ def test_a_master_takes_ordinary_pods_without_kubeadms_taints(facts: Facts, gap:
 
 def test_only_masters_that_hosts_yml_calls_schedulable_are_untainted_by_up() -> None:
     plain, told = cluster(), cluster(SCHEDULABLE)
-    assert wanted.steps(plain, plain.master) == []
-    assert [one.title for one in wanted.steps(told, told.master)] == ["it is a master", "it takes ordinary pods"]
+    assert wanted.steps(plain, plain.founder) == []
+    assert [one.title for one in wanted.steps(told, told.founder)] == ["it is a master", "it takes ordinary pods"]
     assert wanted.steps(told, told.hosts["client"]) == []
 
 
 def test_asked_for_directly_it_always_acts() -> None:
     made = cluster()
-    assert [one.title for one in wanted.untainted(made, made.master)][1:] == ["it takes ordinary pods"]
+    assert [one.title for one in wanted.untainted(made, made.founder)][1:] == ["it takes ordinary pods"]
 
 
 def test_only_the_taints_that_are_there_are_taken_away() -> None:
@@ -57,25 +57,25 @@ def test_only_the_taints_that_are_there_are_taken_away() -> None:
         "status": {"nodeInfo": {"machineID": "abc"}},
     }
     made = looked({"manager": {"system": "machine_id abc", "cluster": "answer " + json.dumps({"items": [item]})}})
-    close = wanted.untainted(made, made.master)[-1].close
+    close = wanted.untainted(made, made.founder)[-1].close
     assert close
-    close(made.master)
+    close(made.founder)
     assert world(made, "manager").ran == [f"kubectl.sh taint node m {MASTER}- {CONTROL_PLANE}-"]
 
 
 def test_a_master_that_is_no_node_is_an_error_for_people() -> None:
     made = looked({"manager": {}})
-    close = wanted.untainted(made, made.master)[-1].close
+    close = wanted.untainted(made, made.founder)[-1].close
     assert close
     with pytest.raises(HostError, match="it is not a node yet"):
-        close(made.master)
+        close(made.founder)
 
 
 @pytest.mark.parametrize("subject", [wanted.untainted, wanted.tainted_again])
 def test_a_worker_that_is_named_is_told_to_be_none_of_those(subject: Subject) -> None:
     made = cluster()
     assert step(subject(made, made.hosts["client"]), "it is a master").gap(known()) is not None
-    assert step(subject(made, made.master), "it is a master").gap(known()) is None
+    assert step(subject(made, made.founder), "it is a master").gap(known()) is None
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,10 @@ def test_a_worker_that_is_named_is_told_to_be_none_of_those(subject: Subject) ->
 )
 def test_a_master_is_tainted_as_kubeadm_of_its_minor_does(release: str, facts: Facts, gap: str | None) -> None:
     made = cluster(HOSTS.replace("1.37.2", release))
-    assert step(wanted.tainted_again(made, made.master), "it takes no ordinary pods").gap(facts) == gap
+    assert step(wanted.tainted_again(made, made.founder), "it takes no ordinary pods").gap(facts) == gap
 
 
 def test_what_up_would_undo_is_told_and_not_done() -> None:
     made = cluster(SCHEDULABLE)
-    told = step(wanted.tainted_again(made, made.master), "hosts.yml does not say otherwise").gap(known())
+    told = step(wanted.tainted_again(made, made.founder), "hosts.yml does not say otherwise").gap(known())
     assert told == "`schedulable: true`, so that `up` would undo it"
