@@ -2,8 +2,7 @@
 # The cluster's DNS, as kubeadm would have applied it in init. usage: apply-dns.sh PATCHES    standard input: kubeadm's
 # documents; PATCHES: the folder where they say that a patch lies, where this kubeadm takes one
 set -eu
-# The login's own proxy would stand between us and the API server.
-unset HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
+. "${0%/*}/shared/unproxied.sh"
 umask 077
 documents=$(mktemp /run/kubefab/dns.XXXXXX)
 trap 'rm -rf "$documents" "$1"' EXIT

@@ -2,11 +2,7 @@
 # Installs the Kubernetes packages at one version and holds them there.
 # usage: install-kubernetes.sh VERSION
 set -eu
-export DEBIAN_FRONTEND=noninteractive
-# Where a bundle is the one source, apt is to ask no other.
-if grep -qs /var/lib/kubefab-bundle /etc/apt/sources.list.d/kubernetes.list; then
-    export APT_CONFIG=/var/lib/kubefab-bundle/apt.conf
-fi
+. "${0%/*}/shared/apt.sh"
 apt() { apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
 install() {
     apt install --no-install-recommends --allow-change-held-packages \

@@ -2,11 +2,7 @@
 # Installs Debian packages, as named: "containerd", "kubelet=1.37.2-*"; "docker-cli?" where apt knows of it.
 # Refreshes the lists where they turn out to be missing or out of date.
 set -eu
-export DEBIAN_FRONTEND=noninteractive
-# Where a bundle is the one source, apt is to ask no other.
-if grep -qs /var/lib/kubefab-bundle /etc/apt/sources.list.d/kubernetes.list; then
-    export APT_CONFIG=/var/lib/kubefab-bundle/apt.conf
-fi
+. "${0%/*}/shared/apt.sh"
 install() {
     for name; do
         shift

@@ -5,14 +5,8 @@
 # The marker is there from before kubeadm changes anything until right after its success, so that one left behind
 # means that the join itself did not finish. What kubeadm's preflight finds was there before us.
 set -eu
-# kubeadm would hand the login's own proxy on to the control plane; hosts.yml's alone is meant.
-unset HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
-if [ -r /etc/default/kubefab-proxy ]; then
-    set -a
-    # shellcheck source=/dev/null
-    . /etc/default/kubefab-proxy
-    set +a
-fi
+. "${0%/*}/shared/unproxied.sh"
+. "${0%/*}/shared/proxied.sh"
 umask 077
 document=$1.yaml
 trap 'rm -f "$1" "$document"' EXIT

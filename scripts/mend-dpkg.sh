@@ -1,11 +1,7 @@
 #!/bin/sh
 # Finishes what a broken-off apt or dpkg left half done.
 set -eu
-export DEBIAN_FRONTEND=noninteractive
-# Where a bundle is the one source, apt is to ask no other.
-if grep -qs /var/lib/kubefab-bundle /etc/apt/sources.list.d/kubernetes.list; then
-    export APT_CONFIG=/var/lib/kubefab-bundle/apt.conf
-fi
+. "${0%/*}/shared/apt.sh"
 fix() {
     apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@" --fix-broken install </dev/null
 }

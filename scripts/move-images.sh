@@ -5,12 +5,7 @@
 set -eu
 runtime=$1 verb=$2
 shift 2
-if [ -r /etc/default/kubefab-proxy ]; then
-    set -a
-    # shellcheck source=/dev/null
-    . /etc/default/kubefab-proxy
-    set +a
-fi
+. "${0%/*}/shared/proxied.sh"
 if [ "$verb" = take ]; then
     trap 'rm -f "$1"' EXIT
     echo "$2  $1" | sha256sum --check --quiet

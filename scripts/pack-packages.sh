@@ -2,11 +2,8 @@
 # Prints a tar of an apt repository: these packages, and all that they need on a machine that has nothing yet.
 # usage: pack-packages.sh NAME…    as apt knows them: "containerd", "kubelet=1.37.2-*"; "docker-cli?" if it does
 set -eu
-export LC_ALL=C DEBIAN_FRONTEND=noninteractive
-# Where a bundle is the one source, apt is to ask no other.
-if grep -qs /var/lib/kubefab-bundle /etc/apt/sources.list.d/kubernetes.list; then
-    export APT_CONFIG=/var/lib/kubefab-bundle/apt.conf
-fi
+export LC_ALL=C
+. "${0%/*}/shared/apt.sh"
 folder=$(mktemp -d /var/tmp/kubefab-packages.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/partial"

@@ -6,7 +6,6 @@
 # usage: tear-down.sh SOCKET [unasked]    the CRI's; unasked: only what a kubeadm init or join of kubefab's has made
 # that did not finish, and nothing where no marker tells of one
 set -eu
-# shellcheck source=/dev/null
 . "${0%/*}/shared/made.sh"
 
 remove() { # remove PATH…: with all that is in it

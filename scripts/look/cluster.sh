@@ -14,10 +14,8 @@ argument kube-controller-manager cluster-cidr
 # Until kubeadm init has ended, admin.conf's own user may be forbidden everything.
 conf=admin.conf
 [ ! -e /var/lib/kubefab/init ] || [ ! -e /etc/kubernetes/super-admin.conf ] || conf=super-admin.conf
-# Its discovery cache goes below /run: a look leaves nothing in anybody's home.
-if answer=$(kubectl --kubeconfig "/etc/kubernetes/$conf" --cache-dir /run/kubefab/kubectl \
-    --request-timeout 5s get nodes,daemonsets.apps,deployments.apps,apiservices.apiregistration.k8s.io \
-    --all-namespaces -o json 2>&1); then
+if answer=$(as_admin --kubeconfig "/etc/kubernetes/$conf" --request-timeout 5s get \
+    nodes,daemonsets.apps,deployments.apps,apiservices.apiregistration.k8s.io --all-namespaces -o json 2>&1); then
     printf 'answer %s\n' "$(printf '%s' "$answer" | tr '\n' ' ')"
 else
     printf 'silent %s\n' "${answer##*

@@ -35,9 +35,7 @@ for file in /etc/kubernetes/manifests/*.yaml; do
     done <"$file"
 done
 
-ask() {
-    kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubefab/kubectl --request-timeout 5s "$@"
-}
+ask() { as_admin --request-timeout 5s "$@"; }
 ask --namespace kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o jsonpath='{range .items[*]}token {.data.token-id} {.data.expiration} {.data.description}{"\n"}{end}' &&
     fact "tokens_told yes"
 info=$(ask --namespace kube-public get configmap cluster-info --ignore-not-found -o jsonpath='{.data.kubeconfig}') &&

@@ -1,6 +1,5 @@
 # shellcheck shell=sh
 # What a reset takes away and the other parts do not show; what of others it leaves, and what forbids it.
-# shellcheck source=/dev/null
 . "${0%/*}/shared/made.sh"
 count() { # count FUNCTION: how many there are; one of which the runtime does not tell is none of these
     if found=$("$1" 2>&1); then

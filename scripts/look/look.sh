@@ -15,8 +15,7 @@ untold() { # untold WHY: the part that calls it ends here, and counts as not loo
     fact "untold $1"
     exit 0
 }
-# The login's own proxy would stand between kubectl and the API server.
-unset HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy
+. "${0%/*}/shared/admin.sh"
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 mark=${mark:+$mark }
 tell() { # tell PART: all that a part says, in one piece; its end alone says that nothing is missing

@@ -1,0 +1,7 @@
+# shellcheck shell=sh
+# By way of the proxy that hosts.yml names.
+if [ -r /etc/default/kubefab-proxy ]; then
+    set -a
+    . /etc/default/kubefab-proxy
+    set +a
+fi
