@@ -77,7 +77,8 @@ class Executor(invoke.Executor):
         finally:
             if _made:
                 _made.close()
-                _made.cluster.log.write_line(f"round trips: {_made.round_trips()}")
+                if _made.cluster.log.written:
+                    _made.cluster.log.write_line(f"round trips: {_made.round_trips()}")
 
     def _tell(self, run: Engine, ended: Exit | None, names: list[str]) -> None:
         """What has happened, in the end. Exit with 1 where a host failed."""

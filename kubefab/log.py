@@ -3,11 +3,14 @@
 import os
 import threading
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 from kubefab.errors import KubefabError
 from kubefab.ssh import Answer
+
+KEPT = 50  # runs whose logs stay
 
 
 class Log:
@@ -23,11 +26,25 @@ class Log:
         status = f"exit status {answer.status} after {time.time() - answer.began:.2f} s"
         self.write_line(f"{began} {host}: {title}\n$ {command}\n{said.rstrip()}\n{status}\n")
 
+    @property
+    def written(self) -> bool:
+        """Whether there was anything to tell: a run that only looks leaves no log."""
+        return self.path.exists()
+
     def write_line(self, line: str) -> None:
+        """KubefabError where it cannot be written."""
         try:
             with self._writing:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not self.written:
+                    self._forget()
                 with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
                     file.write(f"{line}\n")
         except OSError as error:
             raise KubefabError(f"the log cannot be written: {error}; XDG_STATE_HOME may name another folder") from error
+
+    def _forget(self) -> None:
+        """The oldest logs go; each begins with its time."""
+        for old in sorted(self.path.parent.glob("*.log"))[: -KEPT + 1]:
+            with suppress(OSError):
+                old.unlink()

@@ -12,6 +12,7 @@ from invoke.parser import ParserContext
 
 from kubefab import executor, runbook
 from kubefab.errors import HostError, KubefabError
+from kubefab.log import Log
 from kubefab.report import Failure
 from kubefab.runbook import ALL
 from tests.runs import Run
@@ -100,9 +101,18 @@ def test_failures_are_told_though_the_log_cannot_be_written(run: Run, monkeypatc
         run.engine.failures.append(Failure("client", "swap is off", HostError("no")))
 
     monkeypatch.setattr(run.cluster.log, "write_line", full)
+    monkeypatch.setattr(Log, "written", True)
     with pytest.raises(Exit, match="the log cannot be written") as ended:
         execute(run, fail)
     assert "client: FAILED: swap is off" in str(ended.value.message)
+
+
+def test_a_run_that_only_looked_writes_no_log_and_needs_no_place_for_one(run: Run, tmp_path: Path) -> None:
+    readonly = tmp_path / "file"
+    readonly.touch()
+    run.cluster.log = Log(readonly / "below a file nothing can be made")
+    execute(run, lambda: runbook.converge(run.context, ALL))
+    assert list(tmp_path.iterdir()) == [readonly]
 
 
 def test_a_run_that_went_well_names_the_next_command(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,31 +1,28 @@
-"""What the log keeps, and for whom."""
+"""The log of a run: for its owner alone, there only where something was told, and not kept for ever."""
 
 import stat
 from pathlib import Path
 
-import pytest
-
-from kubefab.errors import KubefabError
-from kubefab.log import Log
-from kubefab.ssh import Answer
+from kubefab.log import KEPT, Log
 
 
-def test_the_log_is_for_its_owners_eyes(tmp_path: Path) -> None:
-    log = Log(tmp_path / "state" / "kubefab")
-    log.write("client", "swap is off", "scripts/swap-off.sh", Answer(0, "words", "", 0), "words")
-    assert stat.S_IMODE(log.path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(log.path.parent.stat().st_mode) == 0o700
-    lines = log.path.read_text().splitlines()
-    assert lines[0].endswith(" client: swap is off")
-    assert lines[1:3] == ["$ scripts/swap-off.sh", "words"]
-    assert lines[3].startswith("exit status 0 after ")
+def test_a_run_that_has_told_nothing_leaves_no_log(tmp_path: Path) -> None:
+    log = Log(tmp_path / "kubefab")
+    assert (log.written, list(tmp_path.iterdir())) == (False, [])
+    log.write_line("one")
+    assert (log.written, log.path.read_text()) == (True, "one\n")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (log.path, log.path.parent)] == [0o600, 0o700]
 
 
-def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
-    (tmp_path / "state").write_text("a file where a folder should be")
-    with pytest.raises(KubefabError, match=r"the log cannot be written: .*Not a directory.*XDG_STATE_HOME"):
-        Log(tmp_path / "state" / "kubefab").write_line("round trips: 2")
-
-
-def test_a_run_that_changes_nothing_leaves_no_log(tmp_path: Path) -> None:
-    assert not Log(tmp_path / "state").path.parent.exists()
+def test_the_logs_of_the_newest_runs_stay(tmp_path: Path) -> None:
+    for number in range(KEPT + 10):
+        (tmp_path / f"2026-01-01T00-00-{number:03}-1.log").touch()
+    (tmp_path / "mine.txt").touch()
+    log = Log(tmp_path)
+    log.write_line("one")
+    log.write_line("two")
+    kept = sorted(path.name for path in tmp_path.glob("*.log"))
+    assert len(kept) == KEPT
+    assert log.path.name in kept
+    assert kept[0] == "2026-01-01T00-00-011-1.log"
+    assert (tmp_path / "mine.txt").exists()
