@@ -117,6 +117,7 @@ MASTER = known(
         "kubefab-images": Unit("inactive", "", 0, "success"),
     },
     cri="ok",
+    mirrored=("quay.io",),
     images=("registry.k8s.io/kube-proxy:v1.37.2", "ghcr.io/flannel-io/flannel:v0.28.10"),
     ports={22: "sshd", 6443: "kube-apiserver", 10250: "kubelet", 8472: ""},
     admin_ca=facts.fingerprint("LS0tLS1CRUdJTi0tYQ=="),

@@ -741,3 +741,13 @@ def test_static_pods_have_their_image() -> None:
 @sandbox.needed
 def test_where_kubernetes_is_not_there_is_nothing_to_explain() -> None:
     assert look("", "explain") == {"explain": ""}
+
+
+@sandbox.needed
+def test_which_registries_we_have_asked_elsewhere_is_told() -> None:
+    folder = "/etc/containerd/certs.d"
+    ours = sandbox.file(
+        f"{folder}/quay.io/hosts.toml", "# Written by kubefab from hosts.yml's mirrors.\nserver = 'x'\n"
+    )
+    theirs = sandbox.file(f"{folder}/ghcr.io/hosts.toml", "server = 'x'\n")
+    assert found(ours + theirs, "runtime").runtime.mirrored == ("quay.io",)

@@ -590,3 +590,16 @@ def test_a_configuration_from_the_future_is_of_now_before_its_service_starts_ane
     assert int(future) <= int(now)
     assert int(past) < int(now) - 100_000_000
     assert called == "systemctl restart x"
+
+
+@sandbox.needed
+def test_mirrors_that_hosts_yml_names_no_more_are_forgotten_and_nobody_elses() -> None:
+    folder = "/etc/containerd/certs.d"
+    ours, theirs = "# Written by kubefab from hosts.yml's mirrors.\n", "server = 'https://x'\n"
+    texts = {"quay.io": ours, "ghcr.io": ours, "mine.example.org": theirs}
+    made = "".join(sandbox.file(f"{folder}/{name}/hosts.toml", text) for name, text in texts.items())
+    kept = f"touch {folder}/ghcr.io/ca.crt\nmkdir {folder}/empty\n"
+    left = sandbox.run(
+        f"{made}{kept}{sandbox.script('forget-mirrors.sh', 'quay.io')}\ncd {folder}; find . -type f | sort"
+    )
+    assert left.splitlines() == ["./ghcr.io/ca.crt", "./mine.example.org/hosts.toml", "./quay.io/hosts.toml"]

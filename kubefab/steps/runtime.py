@@ -19,6 +19,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     # Configured before the package, which starts the service: so it starts once, and as it should.
     installed = [
         _told_once(files("containerd is configured", render.containerd(inventory)), cluster, host),
+        no_old_mirrors(inventory),
         packages("containerd is installed", CONTAINERD, no_containerd),
     ]
     if runtimes.by_docker(inventory):
@@ -32,6 +33,16 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     sources = [*proxy.steps(cluster, host), *bundle.steps(cluster, host)]
     loaded = bundle.images_loaded(cluster, host)
     return [*sources, *package_manager(), *installed, *running(cluster, host), *loaded]
+
+
+def no_old_mirrors(inventory: Inventory) -> Step:
+    """What hosts.yml once said would still be asked, and nobody else."""
+    wanted = mirrors.registries(inventory)
+
+    def others(facts: Facts) -> str | None:
+        return ", ".join(registry for registry in facts.runtime.mirrored if registry not in wanted) or None
+
+    return Step("mirrors are hosts.yml's alone", others, script("forget-mirrors.sh", *wanted), parts=("runtime",))
 
 
 def _told_once(step: Step, cluster: Cluster, host: Host) -> Step:

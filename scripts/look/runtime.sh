@@ -9,6 +9,13 @@ if [ -S /run/containerd/containerd.sock ]; then
         fact "image $image"
     done
 fi
+for file in /etc/containerd/certs.d/*/hosts.toml; do
+    [ -r "$file" ] || continue
+    line=
+    IFS= read -r line <"$file"
+    folder=${file%/*}
+    case $line in '# Written by kubefab'*) fact "mirrored ${folder##*/}" ;; esac
+done
 # A socket of systemd's would start what it belongs to.
 if [ -S /run/docker.sock ] && systemctl is-active --quiet docker; then
     if images=$(timeout 5 docker images --format '{{.Repository}}:{{.Tag}}' 2>&1); then

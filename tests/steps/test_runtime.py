@@ -143,3 +143,13 @@ def test_images_by_plain_http_are_warned_of_once_for_all_hosts(kind: str, title:
 def test_without_such_mirrors_there_is_nothing_to_warn_of() -> None:
     made = cluster()
     assert step(runtime.steps(made, made.founder), "containerd is configured").warning == ""
+
+
+def test_a_mirror_that_hosts_yml_names_no_more_is_asked_no_more() -> None:
+    made = cluster(HOSTS + "mirrors: {quay.io: http://near}\n")
+    one = step(runtime.steps(made, made.founder), "mirrors are hosts.yml's alone")
+    assert one.gap(known(mirrored=("quay.io", "ghcr.io"))) == "ghcr.io"
+    assert one.gap(known(mirrored=("quay.io",))) is None
+    assert one.close
+    one.close(made.founder)
+    assert world(made, "manager").ran == ["forget-mirrors.sh quay.io"]
