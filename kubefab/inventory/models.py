@@ -28,14 +28,8 @@ JUMP = rf"^({USER}@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[1-9][0-9]{{0,4}})?$"
 KINDS = tuple(f"{kind}Configuration" for kind in ("Init", "Cluster", "Kubelet", "KubeProxy", "Join"))
 ARGUMENTS = ("extraArgs", "kubeletExtraArgs")
 SANS = "certSANs"
-GROUPS = (
-    "all",
-    "master",
-    "masters",
-    "workers",
-    "founder",
-    "speaker",
-)  # whom tasks are for: nobody could mean a host of such a name
+# Whom tasks are for: nobody could mean a host of such a name.
+GROUPS = ("all", "master", "masters", "workers", "founder", "speaker")
 CLOSED: dict[str, Any] = {"additionalProperties": False}
 # The pod network is an add-on that every cluster has; the others come with a version of one's own, or without.
 NETWORK = "flannel"

@@ -3,7 +3,7 @@
 from packaging.version import Version
 
 from kubefab.cluster import Cluster
-from kubefab.facts import Facts
+from kubefab.facts import ClusterFacts, Facts
 from kubefab.facts.api import FORBIDDEN
 from kubefab.host import Host
 from kubefab.inventory import Inventory
@@ -92,16 +92,31 @@ def newer_kubelet(facts: Facts) -> str | None:
 
 
 def other_release(wanted: str) -> Gap:
-    """A node is never upgraded in place, with its pods on it: an upgrade begun by hand is ended by hand."""
+    """A node is never upgraded in place, with its pods on it: an upgrade begun by hand is ended by hand.
+
+    Until it is, nobody joins: his kubelet would be newer than some API server.
+    """
 
     def gap(facts: Facts) -> str | None:
         live = facts.cluster
-        if not live or facts.unfinished or live.version != wanted or facts.local.kubelet_ca != live.ca:
+        if not live or facts.unfinished or live.version != wanted:
             return None
+        if not facts.trusted:
+            return _older_masters(live, wanted)
         found = _kubelet(facts)
         return f"kubelet {found}; the cluster and hosts.yml have {wanted}" if found < Version(wanted) else None
 
     return gap
+
+
+def _older_masters(live: ClusterFacts, wanted: str) -> str | None:
+    masters = [node for node in live.nodes.values() if {"control-plane", "master"} & set(node.roles)]
+    older = [
+        f"{node.name} is still of {node.version}"
+        for node in masters
+        if Version("0") < upstream(node.version) < Version(wanted)
+    ]
+    return ", ".join(older) or None
 
 
 def _kubelet(facts: Facts) -> Version:

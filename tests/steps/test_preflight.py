@@ -124,6 +124,11 @@ def test_only_the_user_can_change_any_of_it() -> None:
             "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)",
         ),
         (
+            {"cluster": replace(LIVE, nodes={"b": Node("b", version="1.36.3", roles=("control-plane",))})},
+            "its kubelet is of hosts.yml's release",
+            "b is still of 1.36.3",
+        ),
+        (
             {"cluster": replace(LIVE, pod_subnet="")},
             "the cluster has a pod subnet",
             "its controller manager has no --cluster-cidr",
