@@ -5,11 +5,12 @@ import shlex
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import paramiko
@@ -291,9 +292,23 @@ def _load(transport: paramiko.Transport) -> str:
     return ""
 
 
-def _transport(found: list[hostkeys.Known], *args: Any, **kwargs: Any) -> paramiko.Transport:
+class Transport(paramiko.Transport):
+    """One that remembers what the other end offers, by sshd_config's words: paramiko forgets it where it is no use."""
+
+    offers: Mapping[str, list[str]] = MappingProxyType({})
+
+    def _parse_kex_init(self, message: paramiko.Message) -> None:
+        offered = paramiko.Message(message.get_remainder())
+        offered.get_bytes(16)  # RFC 4253, 7.1: a cookie, then lists
+        self.offers = {
+            word: offered.get_list() for word in ("KexAlgorithms", "HostKeyAlgorithms", "", "Ciphers", "", "MACs")
+        }
+        super()._parse_kex_init(message)  # type: ignore[misc]
+
+
+def _transport(found: list[hostkeys.Known], *args: Any, **kwargs: Any) -> Transport:
     """Asks for a key of the kinds that are known of this host."""
-    transport = paramiko.Transport(*args, **kwargs)
+    transport = Transport(*args, **kwargs)
     options = transport.get_security_options()
     options.key_types = hostkeys.preferred(found, options.key_types)
     return transport
@@ -344,17 +359,21 @@ def _not_open(error: Exception, connection: Connection, way: Way, ssh: inventory
 
 
 def _nothing_in_common(error: Exception, connection: Connection) -> HostError:
-    """sshd's words for what paramiko can do: the user's own ssh may well get in."""
-    options = connection.client.get_transport().get_security_options()
-    lists = {
-        "cipher": ("Ciphers", options.ciphers),
-        "kex": ("KexAlgorithms", options.kex),
-        "host key": ("HostKeyAlgorithms", options.key_types),
-        "macs": ("MACs", options.digests),
+    """Whatever the user's own ssh can do: sshd's words for what paramiko can."""
+    transport = connection.client.get_transport()
+    can = transport.get_security_options()
+    by_word = {
+        "Ciphers": can.ciphers,
+        "KexAlgorithms": can.kex,
+        "HostKeyAlgorithms": can.key_types,
+        "MACs": can.digests,
     }
-    word, can = next((told for word, told in lists.items() if word in str(error)), ("Compression", ("none",)))
-    hint = f"let {word} in its sshd_config have one of: {', '.join(can)}"
-    return HostError(f"its sshd has no {word} that paramiko can use", hint=hint)
+    for word, usable in by_word.items():
+        offered = transport.offers.get(word, [])
+        if not set(offered) & set(usable):
+            what = f"its sshd has no {word} that paramiko can use, only {', '.join(offered)}"
+            return HostError(what, hint=f"let {word} in its sshd_config have one of: {', '.join(usable)}")
+    return HostError(f"its sshd and paramiko do not understand each other: {error}")
 
 
 def _to_be_let_in(error: Exception, way: Way, ssh: inventory.Ssh) -> str:
