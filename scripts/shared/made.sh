@@ -18,7 +18,7 @@ names() {
     printf '/etc/kubernetes/%s\n' admin.conf super-admin.conf kubelet.conf bootstrap-kubelet.conf \
         controller-manager.conf scheduler.conf tmp
     printf '/etc/kubernetes/manifests/%s.yaml\n' etcd kube-apiserver kube-controller-manager kube-scheduler
-    printf '/var/lib/kubelet/%s\n' config.yaml instance-config.yaml kubeadm-flags.env pki pods plugins \
+    printf '/var/lib/kubelet/%s\n' config.yaml instance-config.yaml kubeadm-flags.env pki pods pods-api plugins \
         plugins_registry plugin-containers device-plugins pod-resources checkpoints image_manager \
         cpu_manager_state memory_manager_state dra_manager_state allocated_pods_state actuated_pods_state \
         pod_status_manager_state graceful_node_shutdown_state
@@ -30,9 +30,10 @@ names() {
         apiserver-etcd-client.key etcd/ca.crt etcd/ca.key etcd/server.crt etcd/server.key etcd/peer.crt \
         etcd/peer.key etcd/healthcheck-client.crt etcd/healthcheck-client.key
 }
+# `.kubelet-keep` is the kubelet's package's.
 entries() {
     find /etc/kubernetes/ /etc/kubernetes/manifests/ /etc/kubernetes/pki/ /etc/kubernetes/pki/etcd/ \
-        /var/lib/kubelet/ /var/lib/etcd/ -mindepth 1 -maxdepth 1 ! -name lost+found \
+        /var/lib/kubelet/ /var/lib/etcd/ -mindepth 1 -maxdepth 1 ! -name lost+found ! -name .kubelet-keep \
         ! -name '*[[:cntrl:]]*' 2>/dev/null |
         grep -vxE '/etc/kubernetes/(manifests|pki|pki/etcd)' | sort
 }
