@@ -194,6 +194,24 @@ def test_a_run_says_in_a_pipe_what_it_waits_for(orphans: Orphans) -> None:
     assert objects("nodes")
 
 
+def test_a_control_plane_with_a_marker_left_is_heard_and_never_taken_back(cluster: Kubefab) -> None:
+    """As somebody leaves it who has ended a broken-off init by hand; and its API server is down at that moment."""
+    uid = cluster_uid()
+    on(
+        MASTER,
+        "mkdir -p /var/lib/kubefab; date +%s >/var/lib/kubefab/init; systemctl stop kubelet; pkill kube-apiserver",
+    )
+    try:
+        said = cluster("cluster.up").badly().stderr
+    finally:
+        on(MASTER, "rm /var/lib/kubefab/init")
+    assert f"the node {WORKER}" in said
+    assert "inv cluster.reset" in said
+    cluster("cluster.up").well()
+    assert cluster_uid() == uid
+    assert ready_nodes() == set(PAIR)
+
+
 # --- destroying
 
 

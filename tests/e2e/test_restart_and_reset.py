@@ -150,6 +150,19 @@ def test_after_a_restart_up_joins_the_host_again(restarted: Restarted, inv: Kube
     assert firewall() == restarted.firewall
 
 
+def test_a_mount_below_what_would_go_is_named_and_nothing_is_taken_away(cluster: Kubefab) -> None:
+    disk = "/var/lib/etcd/backup"
+    on(MASTER, f"mkdir -p {disk} /srv/nas; mount --bind /srv/nas {disk}; touch {disk}/precious")
+    try:
+        with untouched(*PAIR):
+            said = cluster("cluster.reset", "--yes").badly().said
+    finally:
+        on(MASTER, f"umount {disk}; rmdir {disk}")
+    assert f"{disk} is a mount" in said
+    assert on(MASTER, "ls /srv/nas").split() == ["precious"]
+    assert ready_nodes() == set(PAIR)
+
+
 # --- all hosts
 
 
