@@ -14,6 +14,7 @@ from kubefab.log import Log
 from kubefab.questions import Questions
 from kubefab.releases import Release
 from kubefab.ssh import Link, Network
+from kubefab.step import when
 from kubefab.sudo import Sudo
 
 # A change that still goes on is looked for first: what it is about to change is looked at after it.
@@ -151,9 +152,9 @@ class Cluster:
         ceph = any(one.disks for one in self.inventory.hosts)
         return (
             *PARTS,
-            *(["disks"] if host.wanted.disks else []),
-            *(["cluster", "api"] if master else []),
-            *(["ceph"] if master and ceph else []),
+            *when(host.wanted.disks, "disks"),
+            *when(master, "cluster", "api"),
+            *when(master and ceph, "ceph"),
         )
 
     def _learn(self, host: Host, found: Mapping[str, str]) -> None:

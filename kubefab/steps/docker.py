@@ -10,7 +10,7 @@ from kubefab.errors import HostError
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap, Step
+from kubefab.step import MISSING, Gap, Step, when
 
 Document = dict[str, Any]
 REGISTRIES = "kubefab.registries="  # a label of ours: what we added to the lists of registries
@@ -32,7 +32,7 @@ def configured(cluster: Cluster) -> Step:
 def ours(inventory: Inventory) -> Document:
     wanted: Document = json.loads(render.docker(inventory)[render.DOCKER_CONFIG])
     registries = ",".join(wanted["registry-mirrors"] + wanted["insecure-registries"])
-    return {**wanted, "labels": [*wanted["labels"], *([REGISTRIES + registries] if registries else [])]}
+    return {**wanted, "labels": [*wanted["labels"], *when(registries, REGISTRIES + registries)]}
 
 
 def found(facts: Facts) -> Document | None:

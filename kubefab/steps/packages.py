@@ -57,7 +57,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             parts=("services",),
         ),
         files("the shell completes kubectl and kubeadm", render.completion()),
-        *([] if inventory.bundle else [images_on_their_way(inventory, host)]),  # a bundle has them, and nobody is asked
+        *when(not inventory.bundle, images_on_their_way(inventory, host)),  # a bundle has them, and nobody is asked
     ]
 
 
