@@ -13,6 +13,7 @@ from functools import partial
 import tenacity
 
 from kubefab.cluster import Cluster
+from kubefab.crashes import CrashWatch
 from kubefab.errors import Busy, HostError, KubefabError, NotAsked, Silent
 from kubefab.facts import clock_time
 from kubefab.host import Host, busy
@@ -22,6 +23,7 @@ from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
 
 ORPHAN_SECONDS = 1800  # an apt on a slow line may take that long
 ANSWER_SECONDS = 60
+LONGEST = 10  # times the time of a wait, however much moves meanwhile
 HOST_PAUSE, CLUSTER_PAUSE = 0.3, 1.0  # seconds between looks while a state comes true
 
 
@@ -406,18 +408,24 @@ class Engine:
         What another host's wait has found out since it was last `asked` will do: a look costs the master a kubectl.
         """
 
+        def progress() -> int:
+            return step.progress(self.cluster.facts(host)) if step.progress else 0
+
+        watch = CrashWatch(step.workload, self.cluster.clock)
+
         def look() -> str | None:
             nonlocal asked
             self._look_again(host, step, asked)
             asked = self.cluster.clock()
             if gap := self._gap(host, step):
                 self.report.running(host.name, step.title, gap)
+                watch.look(self.cluster.speaker)
             return gap
 
         gap = self._gap(host, step)
         if gap and step.within:
             pause = CLUSTER_PAUSE if step.touches == "cluster" else HOST_PAUSE
-            gap = self._poll(look, tenacity.retry_if_result(bool), step.within, pause)
+            gap = self._poll(look, tenacity.retry_if_result(bool), step.within, pause, progress)
         if gap:
             raise HostError(f"still: {gap}", hint=step.hint)
 
@@ -442,13 +450,27 @@ class Engine:
         return self._poll(look, tenacity.retry_if_exception_type(Silent), ANSWER_SECONDS, CLUSTER_PAUSE)
 
     def _poll(
-        self, look: Callable[[], str | None], retry: tenacity.retry_base, within: float, pause: float
+        self,
+        look: Callable[[], str | None],
+        retry: tenacity.retry_base,
+        within: float,
+        pause: float,
+        progress: Callable[[], int] = lambda: 0,
     ) -> str | None:
-        """Looks again and again; what the last look within the time said, or raised."""
-        began = self.cluster.clock()
+        """Looks again and again, until nothing has moved for this time; what the last look said, or raised."""
+        began = moved = self.cluster.clock()
+        most = progress()
+
+        def over(_: tenacity.RetryCallState) -> bool:
+            nonlocal moved, most
+            now, done = self.cluster.clock(), progress()
+            if done > most:
+                moved, most = now, done
+            return now - moved >= within or now - began >= LONGEST * within
+
         polling = tenacity.Retrying(
             retry=retry,
-            stop=lambda _: self.cluster.clock() - began >= within,
+            stop=over,
             wait=tenacity.wait_fixed(pause),
             sleep=self.sleep,
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),

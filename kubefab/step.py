@@ -33,7 +33,9 @@ class Step:
     gap: Gap  # None: it holds. Else what is there instead: "/swap.img, 2048 MiB"
     close: Close | None  # the one change, never retried; None: only the user, or time (`within`), can
     hint: str = ""  # what the user can do when it does not come true
-    within: float = 0  # seconds the state may take to come true after the change
+    within: float = 0  # seconds without progress that the state may take to come true after the change
+    progress: Callable[[Facts], int] | None = None  # a count of what is done so far; None: `within` is all the time
+    workload: str = ""  # "namespace/name" of what is waited for: a crash loop of it ends the wait
     touches: Literal["host", "cluster"] = "host"
     warning: str = ""  # what the user should know before the change is made
     parts: tuple[str, ...] | None = None  # of the host's look, to take again as the proof; None: all of it
@@ -55,6 +57,11 @@ def on_cluster(gap: Callable[[ClusterFacts, Facts], str | None]) -> Gap:
         return gap(facts.cluster, facts)
 
     return wrapped
+
+
+def cluster_progress(facts: Facts) -> int:
+    """What is done so far in the cluster: 0 while it is silent."""
+    return facts.cluster.done if facts.cluster else 0
 
 
 def complaint(title: str, gap: Gap, hint: str = "") -> Step:

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -269,6 +270,48 @@ def test_a_state_that_does_not_come_true_in_its_time_is_a_failure_that_names_wha
     run.converge("client", Step("a", lambda facts: "activating", NOTHING, within=6, parts=("files",)))
     assert run.failures == {"client": "a: still: activating"}
     assert 5 < sum(run.clock.slept) < 7
+
+
+def test_a_wait_goes_on_as_long_as_something_moves() -> None:
+    """A slow machine is not a broken one."""
+    run, done = Run(), [0]
+    run.clock.on_sleep = lambda: done.append(len(run.clock.slept) // 4)  # every fourth look finds more
+    step = Step("a", lambda facts: None if done[-1] == 5 else "not yet", None, within=6, touches="cluster", parts=())
+    run.converge("client", replace(step, progress=lambda facts: done[-1]))
+    assert (run.failures, len(run.clock.slept)) == ({}, 20)
+
+
+@pytest.mark.parametrize("moves", [lambda n: n % 2, lambda n: -n])
+def test_what_comes_and_goes_moves_nothing(moves: Callable[[int], int]) -> None:
+    run = Run()
+    step = Step("a", lambda facts: "not yet", None, within=6, touches="cluster", parts=())
+    run.converge("client", replace(step, progress=lambda facts: moves(len(run.clock.slept))))
+    assert run.failures == {"client": "a: still: not yet"}
+    assert len(run.clock.slept) < 9
+
+
+def test_no_wait_is_longer_than_ten_times_its_time() -> None:
+    run = Run()
+    step = Step("a", lambda facts: "not yet", None, within=6, touches="cluster", parts=())
+    run.converge("client", replace(step, progress=lambda facts: len(run.clock.slept)))
+    assert run.failures == {"client": "a: still: not yet"}
+    assert 59 <= sum(run.clock.slept) <= 61
+
+
+def test_a_crash_loop_of_what_is_waited_for_ends_the_wait_at_once() -> None:
+    run, restarted = Run(), [0]
+
+    def crash() -> None:
+        restarted.append(len(run.clock.slept) // 15)
+        run("manager").answers["kubectl.sh"] = f"coredns-7d-x  <none>  <none>  coredns  {restarted[-1]}\n"
+
+    run.clock.on_sleep = crash
+    step = Step("a", lambda facts: "0 of 2 pods answer", None, "see why", within=300, touches="cluster", parts=())
+    run.converge("client", replace(step, workload="kube-system/coredns"))
+    told = "kube-system/coredns-7d-x is in a crash loop: container coredns, restarted 3 times"
+    assert run.failures == {"client": f"a: {told}"}
+    assert run.engine.failures[0].error.hint == "see why"
+    assert len(run.clock.slept) < 60
 
 
 def test_a_state_of_the_cluster_is_asked_for_once_a_second() -> None:

@@ -171,12 +171,13 @@ LIVE = ClusterFacts(
             1,
             FLANNEL,
             {"deprecated.daemonset.template.generation": "1", "kubefab.internal/flannel": "0.28.10 10.244.0.0/16"},
+            current=True,
         ),
         # Its controller has not seen the newest generation yet: what it counts is of the one before.
         "kube-system/kube-proxy": Workload(
             2, 0, ("registry.k8s.io/kube-proxy:v1.37.2",), {"deprecated.daemonset.template.generation": "2"}
         ),
-        "kube-system/coredns": Workload(2, 2, ("registry.k8s.io/coredns/coredns:v1.13.1",)),
+        "kube-system/coredns": Workload(2, 2, ("registry.k8s.io/coredns/coredns:v1.13.1",), current=True),
     },
 )
 

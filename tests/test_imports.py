@@ -99,9 +99,10 @@ ALLOWED = {
         "step",
         "sudo",
     },
+    "crashes": {"errors", "host"},
     "locks": {"errors", "host", "lock"},
     "report": {"errors", "facts", "inventory"},
-    "converge": {"cluster", "errors", "facts", "host", "locks", "report", "step"},
+    "converge": {"cluster", "crashes", "errors", "facts", "host", "locks", "report", "step"},
     "executor": {"api", "cluster", "converge", "errors", "inventory", "log", "report"},
     "runbook": {
         "addons",

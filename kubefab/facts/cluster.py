@@ -48,6 +48,7 @@ class Workload:
     ready: int = 0
     images: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=nothing)
+    current: bool = False  # whether these numbers are about what was applied last
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,12 @@ class ClusterFacts:
     @property
     def ready_nodes(self) -> int:
         return sum(node.ready for node in self.nodes.values())
+
+    @property
+    def done(self) -> int:
+        """What has come true here, as a count: it grows while a cluster comes up, however slowly."""
+        workloads = self.workloads.values()
+        return self.ready_nodes + len(self.nodes) + sum(one.ready + one.current for one in workloads)
 
     @property
     def addons(self) -> dict[str, str]:
@@ -190,6 +197,7 @@ def _workload(item: Mapping[str, Any]) -> Workload:
     made = Workload(
         wanted=status.get("desiredNumberScheduled", 1) if daemons else item["spec"].get("replicas", 1),
         ready=min(updated, ready) if current else 0,
+        current=current,
         images=tuple(dict.fromkeys(container["image"] for container in containers)),
         annotations=item["metadata"].get("annotations", {}),
     )

@@ -14,7 +14,7 @@ from kubefab.images import full_name
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, on_cluster
 from kubefab.steps import network
-from kubefab.steps.health import not_rolled_out, see, wait
+from kubefab.steps.health import rolled_out, wait
 
 APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
 
@@ -59,7 +59,7 @@ def applied(cluster: Cluster, addon: Addon, warning: str) -> Step:
 
 def answering(addon: Addon) -> list[Step]:
     served = [wait(f"{api} is served", not_served(api), _SEE_API + api) for api in addon.apis]
-    return [wait(f"{addon.workload} is rolled out", not_rolled_out(addon.workload), see(addon.workload)), *served]
+    return [rolled_out(addon.workload), *served]
 
 
 def chosen(addon: Addon, inventory: Inventory) -> Version:

@@ -1,9 +1,11 @@
 """The one long wait: every node Ready, and all that a cluster needs rolled out."""
 
+from dataclasses import replace
+
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
-from kubefab.step import Gap, Step, complaint, on_cluster, when
+from kubefab.step import Gap, Step, cluster_progress, complaint, on_cluster, when
 from kubefab.steps.network import COREDNS, DAEMON_SET
 
 SECONDS = 300
@@ -16,7 +18,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         *when(host.wanted.role == "master", api_server()),
         *ready(cluster, host),
-        *(wait(f"{name} is rolled out", not_rolled_out(name), see(name)) for name in workloads),
+        *map(rolled_out, workloads),
     ]
 
 
@@ -100,8 +102,13 @@ def not_rolled_out(name: str) -> Gap:
     return gap
 
 
+def rolled_out(name: str) -> Step:
+    return replace(wait(f"{name} is rolled out", not_rolled_out(name), see(name)), workload=name)
+
+
 def wait(title: str, gap: Gap, hint: str, parts: tuple[str, ...] = ()) -> Step:
-    return Step(title, gap, None, hint, within=SECONDS, touches="cluster", parts=parts)
+    """A slow cluster is no broken one: as long as something comes true in it, it is waited for."""
+    return Step(title, gap, None, hint, within=SECONDS, progress=cluster_progress, touches="cluster", parts=parts)
 
 
 _KUBE_PROXY = (

@@ -11,7 +11,7 @@ from kubefab.facts import ClusterFacts, Facts, Workload
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.releases import release
-from kubefab.step import MISSING, Step, on_cluster, script
+from kubefab.step import MISSING, Step, cluster_progress, on_cluster, script
 
 # The file at the tag, not the release's asset of the same name: their selectors differ, and are immutable.
 MANIFEST = "https://raw.githubusercontent.com/flannel-io/flannel/v{}/Documentation/kube-flannel.yml"
@@ -79,7 +79,17 @@ def cluster_dns(inventory: Inventory, host: Host) -> list[Step]:
         return f"{answering} of {ready} pods answer" if no_dns(facts) and answering < ready else None
 
     return [
-        Step("flannel answers", no_network, None, _SEE, within=300, touches="cluster", parts=()),
+        Step(
+            "flannel answers",
+            no_network,
+            None,
+            _SEE,
+            within=300,
+            progress=cluster_progress,
+            workload=DAEMON_SET,
+            touches="cluster",
+            parts=(),
+        ),
         Step(
             "CoreDNS is applied",
             no_dns,

@@ -1,5 +1,7 @@
 """Rook, and the Ceph cluster that its operator makes of the disks in hosts.yml."""
 
+from dataclasses import replace
+
 from kubefab import downloads
 from kubefab.addons.addon import Manifest, Version
 from kubefab.addons.rook import CEPHS, NAMESPACE, ROOK, cluster_documents, cluster_mark, name_of
@@ -7,7 +9,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import EMPTY, Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap, Step
+from kubefab.step import MISSING, Gap, Step, cluster_progress
 from kubefab.steps import addons
 
 WORD_SECONDS = 90  # until the operator has said anything of its cluster
@@ -39,7 +41,7 @@ def deployed(cluster: Cluster, host: Host) -> list[Step]:
             parts=("ceph",),
         ),
         _wait("rook's operator takes care of it", no_word, WORD_SECONDS),
-        _wait("the Ceph cluster is Ready, and healthy", not_ready, READY_SECONDS),
+        replace(_wait("the Ceph cluster is Ready, and healthy", not_ready, READY_SECONDS), progress=cluster_progress),
     ]
 
 

@@ -1,0 +1,76 @@
+"""Crash loops of what is waited for: told at once, and not when the time of the wait is over."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from kubefab.errors import HostError
+from kubefab.host import Host
+
+LOOP = 3  # restarts of one container while it is waited for
+TAIL = 8  # lines of what it said last
+EVERY = 10.0  # seconds between looks; what comes true before the first is never asked
+_STATUSES = ("initContainerStatuses", "containerStatuses")
+# kubectl joins what there are several of by commas, and says <none> of what there is none of.
+COLUMNS = "custom-columns=POD:.metadata.name," + ",".join(
+    f"NAMES:.status.{one}[*].name,COUNTS:.status.{one}[*].restartCount" for one in _STATUSES
+)
+
+
+class Container(NamedTuple):
+    pod: str
+    name: str
+
+
+class CrashWatch:
+    """Counts the restarts of a workload's containers from its first look on: those of before are history."""
+
+    def __init__(self, workload: str, clock: Callable[[], float]) -> None:
+        """`workload`: "namespace/name", or "" for nothing to look at."""
+        self.namespace, _, self.name = workload.partition("/")
+        self._clock = clock
+        self._next = clock() + EVERY
+        self._before: Mapping[Container, int] | None = None
+
+    def look(self, master: Host) -> None:
+        """Now and then. HostError, with what it said last, for a container in a crash loop; silence is no news."""
+        if self.name and self._clock() >= self._next:
+            self._next = self._clock() + EVERY
+            self._compare(master)
+
+    def _compare(self, master: Host) -> None:
+        found = self._found(master)
+        if self._before is None:
+            self._before = found
+        if not found or self._before is None:
+            return
+        for one, count in found.items():
+            if count - self._before.get(one, 0) >= LOOP:
+                what = f"{self.namespace}/{one.pod} is in a crash loop: container {one.name}, restarted {count} times"
+                raise HostError(what, self._last_words(master, one))
+
+    def _found(self, master: Host) -> Mapping[Container, int] | None:
+        try:
+            said = self._kubectl(master, "get", "pods", "--no-headers", "--output", COLUMNS)
+        except HostError:
+            return None
+        return {one: count for one, count in restarts(said).items() if one.pod.startswith(f"{self.name}-")}
+
+    def _last_words(self, master: Host, one: Container) -> str:
+        try:
+            return self._kubectl(master, "logs", one.pod, "--container", one.name, "--previous", f"--tail={TAIL}")
+        except HostError as error:
+            return error.lines
+
+    def _kubectl(self, master: Host, *words: str) -> str:
+        return master.ask("kubectl.sh", *words, "--namespace", self.namespace)
+
+
+def restarts(said: str) -> dict[Container, int]:
+    """How often each container was restarted, from kubectl's lines; what is no such line is passed over."""
+    found = {}
+    for line in said.split("\n"):
+        pod, *columns = line.split() or [""]
+        for names, counts in zip(columns[::2], columns[1::2], strict=False):
+            pairs = zip(names.split(","), counts.split(","), strict=False)
+            found.update({Container(pod, name): int(count) for name, count in pairs if count.isdecimal()})
+    return found

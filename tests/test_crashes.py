@@ -1,0 +1,99 @@
+"""Crash loops of what is waited for, from what kubectl says of its pods."""
+
+import pytest
+
+from kubefab.crashes import EVERY, Container, CrashWatch, restarts
+from kubefab.errors import HostError
+from tests.fakes import Clock, FakeHost, cluster, world
+
+# As kubectl 1.37 prints it: pod, its init containers and their restarts, its containers and theirs.
+FLANNEL = """\
+kube-flannel-ds-2x4bq   install-cni-plugin,install-cni   0,0   kube-flannel   1
+kube-flannel-ds-new     <none>                           <none>   <none>         <none>
+"""
+
+
+class Watched:
+    """A watch of flannel, and a master that says how often its container was restarted."""
+
+    def __init__(self) -> None:
+        self.clock, self.cluster = Clock(), cluster()
+        self.master = self.cluster.founder
+        self.watch = CrashWatch("kube-flannel/kube-flannel-ds", self.clock.now)
+
+    def look(self, said: str | int) -> None:
+        line = f"kube-flannel-ds-2x4bq a,b 0,0 kube-flannel {said}\n" if isinstance(said, int) else said
+        world(self.cluster, "manager").answers["kubectl.sh"] = line
+        self.clock.ahead += EVERY
+        self.watch.look(self.master)
+
+    @property
+    def ran(self) -> list[str]:
+        return world(self.cluster, "manager").ran
+
+
+def test_restarts_are_counted_by_container() -> None:
+    assert restarts(FLANNEL) == {
+        Container("kube-flannel-ds-2x4bq", "install-cni-plugin"): 0,
+        Container("kube-flannel-ds-2x4bq", "install-cni"): 0,
+        Container("kube-flannel-ds-2x4bq", "kube-flannel"): 1,
+    }
+
+
+@pytest.mark.parametrize("said", ["", "\n", "No resources found in kube-flannel namespace.", "Warning: x y z", "a b"])
+def test_what_are_no_pods_is_passed_over(said: str) -> None:
+    assert restarts(said) == {}
+
+
+def test_three_restarts_are_a_crash_loop_with_its_last_lines() -> None:
+    watched = Watched()
+    for count in (0, 1, 2):
+        watched.look(count)
+    with pytest.raises(HostError, match=r"kube-flannel-ds-2x4bq is in a crash loop: container kube-flannel, rest.* 3"):
+        watched.look(3)
+    assert watched.ran[-1] == (
+        "kubectl.sh logs kube-flannel-ds-2x4bq --container kube-flannel --previous --tail=8 --namespace kube-flannel"
+    )
+
+
+def test_restarts_of_before_are_history() -> None:
+    watched = Watched()
+    for count in (7, 8, 9):
+        watched.look(count)
+    with pytest.raises(HostError, match="restarted 10 times"):
+        watched.look(10)
+
+
+def test_a_pod_that_came_since_counts_from_nothing() -> None:
+    watched = Watched()
+    watched.look("")
+    with pytest.raises(HostError, match="crash loop"):
+        watched.look(3)
+
+
+def test_pods_of_others_are_not_waited_for() -> None:
+    watched = Watched()
+    for count in (0, 9):
+        watched.look(f"other-2x4bq <none> <none> other {count}")
+
+
+def test_what_comes_true_soon_is_never_asked_about() -> None:
+    watched = Watched()
+    watched.watch.look(watched.master)
+    assert watched.ran == []
+    CrashWatch("", watched.clock.now).look(watched.master)
+    assert watched.ran == []
+
+
+def test_a_master_that_does_not_say_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(*_: object, **__: object) -> str:
+        raise HostError("scripts/kubectl.sh ended with exit status 1")
+
+    watched = Watched()
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeHost, "ask", silent)
+        watched.look(0)
+    for count in (9, 11):
+        watched.look(count)
+    with pytest.raises(HostError, match="restarted 12 times"):
+        watched.look(12)
