@@ -153,7 +153,7 @@ class Cluster:
         return (
             *PARTS,
             *when(host.wanted.disks, "disks"),
-            *when(master, "cluster", "api"),
+            *when(master, "cluster", "api", "addons"),
             *when(master and ceph, "ceph"),
         )
 

@@ -14,6 +14,12 @@ PACKAGES = (
 MODULES = ("overlay", "br_netfilter")
 SYSCTLS = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables", "net.ipv4.ip_forward")
 
+KINDS = (  # of what add-ons are made, as far as every cluster knows them
+    *("Namespace", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"),
+    *("ConfigMap", "Secret", "Service", "Deployment", "DaemonSet", "StorageClass"),
+    *("APIService", "CustomResourceDefinition"),
+)
+
 
 @dataclass(frozen=True)
 class Questions:
@@ -24,9 +30,10 @@ class Questions:
     packages: tuple[str, ...] = PACKAGES
     modules: tuple[str, ...] = MODULES
     sysctls: tuple[str, ...] = SYSCTLS
+    kinds: tuple[str, ...] = KINDS
 
     def __post_init__(self) -> None:
-        for name in (*self.paths, *self.units, *self.packages, *self.modules, *self.sysctls):
+        for name in (name for one in fields(self) for name in getattr(self, one.name)):
             if not re.fullmatch(r"[A-Za-z0-9_/][A-Za-z0-9_@.:/+-]*", name):
                 raise ValueError(f"a look cannot ask of {name!r}")
 

@@ -13,6 +13,7 @@ import pytest
 from kubefab import facts, framing
 from kubefab.errors import HostError, NotAsked
 from kubefab.facts import (
+    AddonObject,
     AptSource,
     Ceph,
     Change,
@@ -156,8 +157,12 @@ MASTER = known(
     changes=(Change("the control plane is there", 1795377600),),
     states={"/dev/sdb": "empty", "/dev/sda": "partitions"},
     rbd=True,
-    applied=Ceph("1.20.6 cluster-test manager=/dev/sdb", "Ready", "HEALTH_OK", "Cluster created successfully"),
-    persistent=(Volume("default/data", "local-path"),),
+    clusters=(Ceph("1.20.6 cluster-test manager=/dev/sdb", "Ready", "HEALTH_OK", "Cluster created successfully"),),
+    pools=("CephBlockPool replicapool",),
+    ceph_told=True,
+    addon_objects=(AddonObject("metrics-server", "service/metrics-server"),),
+    addons_told=True,
+    persistent=(Volume("default/data", "local-path", "rook-ceph.rbd.csi.ceph.com"),),
     volumes_told=True,
 )
 LIVE = ClusterFacts(

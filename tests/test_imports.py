@@ -44,7 +44,7 @@ TALKING = {
 ALLOWED = {
     "errors": set(),
     "releases": set(),
-    "addons": {"addons", "facts"},
+    "addons": {"addons", "facts", "questions"},
     "inventory": {"addons", "errors", "inventory", "located", "releases"},
     "located": {"errors"},
     "facts": {"errors", "facts", "questions"},

@@ -751,3 +751,59 @@ def test_which_registries_we_have_asked_elsewhere_is_told() -> None:
     )
     theirs = sandbox.file(f"{folder}/ghcr.io/hosts.toml", "server = 'x'\n")
     assert found(ours + theirs, "runtime").runtime.mirrored == ("quay.io",)
+
+
+ADDONS = r"""stub kubectl "cat /mnt/table; exit 0"
+cat >/mnt/table <<'END'
+              namespace/local-path-storage   Active   3d   local-path
+
+kube-system   serviceaccount/metrics-server   0   3d   metrics-server
+
+kube-system   deployment.apps/metrics-server   1/1   1   1   3d   metrics-server
+clusterrole.rbac.authorization.k8s.io/system:metrics-server   2026-11-22T19:58:20Z   metrics-server
+END
+"""
+
+
+@sandbox.needed
+def test_each_object_of_an_addon_is_told_by_its_label() -> None:
+    this = found(ADMIN + ADDONS, "addons").addons
+    assert this.of("local-path") == ["namespace/local-path-storage"]
+    assert this.of("metrics-server") == [
+        "serviceaccount/metrics-server",
+        "deployment.apps/metrics-server",
+        "clusterrole.rbac.authorization.k8s.io/system:metrics-server",
+    ]
+    assert this.addons_told
+
+
+@sandbox.needed
+@pytest.mark.parametrize("part", ["addons", "volumes", "ceph"])
+def test_silence_is_not_taken_for_an_answer(part: str) -> None:
+    """Not by a look either: it then says nothing of what was told, and kubectl may have said half of it."""
+    refused = "stub kubectl 'echo The connection to the server was refused >&2; exit 1'\n"
+    assert "_told" not in look(ADMIN + refused, part)[part]
+    assert look(ADMIN + "stub kubectl :\n", part)[part].endswith("_told yes")
+
+
+@sandbox.needed
+def test_ceph_clusters_and_what_keeps_data_in_them_are_told() -> None:
+    kubectl = r"""stub kubectl 'case "$*" in
+        *cephclusters*) echo "ceph 1.20.6 x|Ready|HEALTH_OK|well"; echo "ceph |Ready||" ;;
+        *cephblockpools*) echo "ceph_pool CephBlockPool a" ;;
+        *) echo "error: the server doesn\'t have a resource type" >&2; exit 1 ;;
+    esac'
+""".replace(r"\'", "'\\''")
+    this = found(ADMIN + kubectl, "ceph").ceph
+    assert ([one.mark for one in this.clusters], this.pools, this.ceph_told) == (
+        ["1.20.6 x", ""],
+        ("CephBlockPool a",),
+        True,
+    )
+
+
+@sandbox.needed
+def test_where_there_is_no_such_kind_there_is_no_ceph_cluster() -> None:
+    none = "stub kubectl 'echo error: the server \"doesn'\\''t\" have a resource type >&2; exit 1'\n"
+    this = found(ADMIN + none, "ceph").ceph
+    assert (this.clusters, this.pools, this.ceph_told) == ((), (), True)

@@ -264,6 +264,7 @@ def test_what_is_no_addon_is_told_with_those_that_are(run: Run) -> None:
 
 def test_an_addon_that_is_not_there_needs_no_removal(run: Run) -> None:
     run("manager").parts.update(node=ADMIN, cluster='answer {"items": []}', volumes="volumes_told yes")
+    run("manager").parts["addons"] = "addons_told yes"
     runbook.remove(run.context, "metrics-server", removal.steps, yes=False)
     assert run.ran == []
 

@@ -1,11 +1,14 @@
 """What an add-on is."""
 
 import copy
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from kubefab.facts import ADDON
+from kubefab.facts import ADDON, OBJECTS
+from kubefab.questions import KINDS
 
 Document = dict[str, Any]
 Edit = Callable[[Document], Iterable[Document]]
@@ -65,7 +68,9 @@ class Addon:
     edit: Edit = lambda document: (document,)
     extra: tuple[Document, ...] = ()  # what upstream leaves to the reader
     apis: tuple[str, ...] = ()  # APIServices that must be available, too
-    storage_class: str = ""  # while it has volumes, the add-on is not removed
+    # While there are volumes of this class, or kept by one of these CSI drivers, the add-on is not removed.
+    storage_class: str = ""
+    drivers: tuple[str, ...] = ()
     page: Page | None = None
 
     def version(self, minor: str, wanted: str = "") -> Version | None:
@@ -78,19 +83,33 @@ class Addon:
     def mark(self, version: Version) -> str:
         return f"{self.name} {version.version}"
 
+    @property
+    def edition(self) -> str:
+        """What of kubefab's own code the objects are made by: it changes where they may."""
+        sources = (Path(__file__).with_name(f"{self.name.replace('-', '_')}.py"), Path(__file__))
+        return hashlib.sha256(b"".join(one.read_bytes() for one in sources)).hexdigest()[:12]
+
     def documents(self, texts: Iterable[str], mark: str) -> list[Document]:
-        """What is applied, the marked workload last: once it is there, all of it is."""
+        """What is applied, the marked workload last: once it is there, all of it was."""
         found = [document for text in texts for document in parsed(text)]
         edited = [*(made for document in found for made in self.edit(document)), *copy.deepcopy(self.extra)]
         marked = [document for document in edited if self._is_workload(document)]
+        counted = {_label(document, self.name) for document in edited if document["kind"] in KINDS}
         for document in marked:
-            document["metadata"].setdefault("annotations", {})[ADDON] = mark
+            document["metadata"].setdefault("annotations", {}).update({ADDON: mark, OBJECTS: str(len(counted))})
         return [document for document in edited if document not in marked] + marked
 
     def _is_workload(self, document: Document) -> bool:
         about = document["metadata"]
         named = f"{about.get('namespace')}/{about['name']}" == self.workload
         return named and document["kind"] in ("Deployment", "DaemonSet")
+
+
+def _label(document: Document, addon: str) -> tuple[str, str, str]:
+    """Names the object, once it has the label."""
+    about = document["metadata"]
+    about.setdefault("labels", {})[ADDON] = addon
+    return document["kind"], about.get("namespace", ""), about["name"]
 
 
 def parsed(text: str) -> list[Document]:

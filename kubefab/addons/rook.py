@@ -133,4 +133,5 @@ ROOK = Addon(
     ),
     workload=OPERATOR,
     edit=edit,
+    drivers=tuple(f"{NAMESPACE}.{kind}.csi.ceph.com" for kind in ("rbd", "cephfs", "nfs")),
 )

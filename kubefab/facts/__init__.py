@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from kubefab.errors import NotAsked
+from kubefab.facts.addons import AddonObject, Labelled
 from kubefab.facts.api import Api
 from kubefab.facts.ceph import CEPH, Ceph, Rook
 from kubefab.facts.change import Change, Work
-from kubefab.facts.cluster import ADDON, ClusterFacts, Node, Workload, parse_cluster
+from kubefab.facts.cluster import ADDON, OBJECTS, ClusterFacts, Node, Workload, parse_cluster
 from kubefab.facts.disks import CEPHS, EMPTY, Disks
 from kubefab.facts.explain import Explained
 from kubefab.facts.files import Files
@@ -28,7 +29,9 @@ __all__ = [
     "CEPH",
     "CEPHS",
     "EMPTY",
+    "OBJECTS",
     "PARTS",
+    "AddonObject",
     "AptSource",
     "Ceph",
     "Change",
@@ -77,6 +80,7 @@ class Facts:
     cluster: ClusterFacts | None = None
     others: Mapping[str, "Facts"] = field(default_factory=nothing)  # all that were looked at, by name; they have none
 
+    addons = Told(Labelled)
     api = Told(Api)
     ceph = Told(Rook)
     change = Told(Work)

@@ -1,8 +1,8 @@
 """rook's Ceph cluster, as a master tells of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from kubefab.facts.part import Part
+from kubefab.facts.part import Part, each
 
 CEPH = "kubefab.internal/ceph"  # annotates rook's Ceph cluster: what of hosts.yml it was made of
 
@@ -28,4 +28,6 @@ class Ceph:
 
 @dataclass(frozen=True)
 class Rook(Part):
-    applied: Ceph | None = field(default=None, metadata={"line": "ceph"})
+    clusters: tuple[Ceph, ...] = each("ceph")
+    pools: tuple[str, ...] = each("ceph_pool")  # and file systems and object stores: kind and name
+    ceph_told: bool = False  # whether the API server has said of all of them which there are

@@ -8,7 +8,9 @@ from typing import Any, get_origin, get_type_hints
 
 from kubefab.facts.part import not_understood, nothing
 
-ADDON = "kubefab.internal/addon"  # annotates the workload of an add-on that is applied last: NAME VERSION
+# It annotates the workload of an add-on that is applied last: NAME VERSION EDITION; and it labels all of its objects.
+ADDON = "kubefab.internal/addon"
+OBJECTS = "kubefab.internal/objects"  # annotates the same workload: how many objects have that label
 # What kubectl says where somebody has answered, or nobody was asked; the first that fits.
 REFUSALS = {
     "Unauthorized": "the API server does not know whom admin.conf is for (see: kubeadm certs check-expiration)",

@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass
 
-from kubefab.facts.part import Part, each, words
+from kubefab.facts.part import Part, each
 
 
 @dataclass(frozen=True)
 class Volume:
-    """A PersistentVolume: whose it is, "namespace/name", and its storage class."""
+    """A PersistentVolume: whose it is, "namespace/name", its storage class, and the CSI driver that keeps it."""
 
     claim: str
     storage_class: str = ""
+    driver: str = ""
 
     @classmethod
     def read(cls, said: str) -> "Volume":
-        return cls(*words(said, 2))
+        claim, storage_class, driver = said.split("|", 2)
+        return cls(claim, storage_class, driver)
 
 
 @dataclass(frozen=True)

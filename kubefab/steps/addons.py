@@ -8,7 +8,8 @@ from kubefab.addons import ADDONS, DASHBOARDS, Addon, Version
 from kubefab.addons.addon import Document
 from kubefab.addons.rook import ROOK
 from kubefab.cluster import Cluster
-from kubefab.facts import ADDON, ClusterFacts, Facts, Node
+from kubefab.errors import Silent
+from kubefab.facts import ADDON, OBJECTS, ClusterFacts, Facts, Node, Workload
 from kubefab.host import Host
 from kubefab.images import full_name
 from kubefab.inventory import Inventory
@@ -52,7 +53,7 @@ def applied(cluster: Cluster, addon: Addon, warning: str) -> Step:
         lambda host: apply(host, addon, version, cluster.inventory),
         hint="see the full log for what the API server said of each object",
         touches="cluster",
-        parts=(),
+        parts=("addons",),
         warning="; ".join(filter(None, warnings)),
     )
 
@@ -90,9 +91,9 @@ def apply(host: Host, addon: Addon, version: Version, inventory: Inventory) -> N
 
 
 def mark(addon: Addon, version: Version, inventory: Inventory) -> str:
-    """What an add-on was made of: its version, and the registries that its images were renamed to."""
+    """What an add-on was made of: its version, how, and the registries that its images were renamed to."""
     elsewhere = [f"{registry}={mirror}" for registry, mirror in mirrors.renamed(inventory).items()]
-    return " ".join((addon.mark(version), *elsewhere))
+    return " ".join((addon.mark(version), addon.edition, *elsewhere))
 
 
 def documents_of(addon: Addon, version: Version, inventory: Inventory) -> list[Document]:
@@ -163,12 +164,28 @@ def dumped(documents: list[Document]) -> str:
 
 def not_applied(addon: Addon, wanted: str) -> Gap:
     @on_cluster
-    def gap(live: ClusterFacts, _: Facts) -> str | None:
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
         workload = live.workloads.get(addon.workload)
-        found = workload.annotations.get(ADDON, "one that was applied by hand") if workload else MISSING
-        return None if found == wanted else found
+        if not workload:
+            return MISSING
+        found = workload.annotations.get(ADDON, "one that was applied by hand")
+        return incomplete(addon.name, workload, facts) if found == wanted else found
 
     return gap
+
+
+def incomplete(name: str, workload: Workload, facts: Facts) -> str | None:
+    """What was applied may have been deleted again."""
+    there, applied = len(objects(name, facts)), workload.annotations.get(OBJECTS, "")
+    whole = applied.isdigit() and there >= int(applied)
+    return None if whole else f"{there} of its {applied or 'uncounted'} objects are there"
+
+
+def objects(name: str, facts: Facts) -> list[str]:
+    """What there is of an add-on, each by its kind and name. Silent where the API server has not said."""
+    if not facts.addons.addons_told:
+        raise Silent("the API server does not say what there is of the add-ons")
+    return facts.addons.of(name)
 
 
 def no_room(facts: Facts) -> str | None:

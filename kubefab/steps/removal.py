@@ -1,12 +1,13 @@
 """An add-on that is to go, with all that it serves."""
 
 from kubefab.addons import ADDONS, Addon
+from kubefab.addons.addon import Document
 from kubefab.addons.rook import NAMESPACE, ROOK
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts import ClusterFacts, Facts, Volume
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, on_cluster, when
-from kubefab.steps import addons
+from kubefab.steps import addons, rook
 
 DELETE = ("delete", "--ignore-not-found", "--timeout=120s")
 
@@ -21,26 +22,40 @@ def steps(name: str) -> Subject:
             found = live.addons.get(name, "") if live else ""
             version = addon.version(cluster.release.minor, found) or addons.chosen(addon, cluster.inventory)
             documents = addon.documents(addons.fetched(version, cluster.inventory), addon.mark(version))
-            host.change("kubectl.sh", *DELETE, "-f", "-", payload=addons.dumped(documents[::-1]))
+            for part in in_turn(documents):
+                host.change("kubectl.sh", *DELETE, "-f", "-", payload=addons.dumped(part))
 
         return [
-            *when(addon is ROOK, *_without_ceph()),
+            *when(
+                addon is ROOK, Step("no Ceph cluster is somebody else's", rook.strange, None, _OTHERS, parts=("ceph",))
+            ),
             Step(f"nothing is kept by {name}", in_use(addon), None, _IN_USE, parts=("volumes",)),
-            Step(f"{name} is not there", there(name), delete, touches="cluster", parts=()),
+            *when(addon is ROOK, without_ceph()),
+            Step(f"{name} is not there", there(name), delete, touches="cluster", parts=("addons",)),
         ]
 
     return subject
 
 
-def _without_ceph() -> list[Step]:
-    return [Step("there is no Ceph cluster", kept_by_ceph, delete_ceph, _DATA, touches="cluster", parts=("ceph",))]
+def without_ceph() -> Step:
+    title = "there is no Ceph cluster"
+    return Step(title, kept_by_ceph, delete_ceph, _DATA, touches="cluster", parts=("ceph",))
+
+
+def in_turn(documents: list[Document]) -> list[list[Document]]:
+    """What carries the mark, once all that it may have to take leave of is gone; and last the Namespace it is in."""
+    spaces = [one for one in documents if one["kind"] == "Namespace"]
+    others = [one for one in documents[:-1] if one not in spaces]
+    return [part for part in (others[::-1], documents[-1:], spaces) if part]
 
 
 def there(name: str) -> Gap:
     @on_cluster
-    def gap(live: ClusterFacts, _: Facts) -> str | None:
-        version = live.addons.get(name)
-        return f"{name} {version}, with all that it serves" if version else None
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        if version := live.addons.get(name):
+            return f"{name} {version}, with all that it serves"
+        left = addons.objects(name, facts)
+        return f"what is left of it: {', '.join(left)}" if left else None
 
     return gap
 
@@ -49,22 +64,28 @@ def in_use(addon: Addon) -> Gap:
     def gap(facts: Facts) -> str | None:
         if facts.cluster and not facts.volumes.volumes_told:
             return "the API server does not tell which volumes there are"
-        if not addon.storage_class:
-            return None
-        kept = [volume.claim for volume in facts.volumes.persistent if volume.storage_class == addon.storage_class]
+        kept = [volume.claim for volume in facts.volumes.persistent if _keeps(addon, volume)]
         return f"volumes of these claims: {', '.join(kept)}" if kept else None
 
     return gap
 
 
+def _keeps(addon: Addon, volume: Volume) -> bool:
+    return volume.driver in addon.drivers or (addon.storage_class != "" and volume.storage_class == addon.storage_class)
+
+
 def kept_by_ceph(facts: Facts) -> str | None:
-    return "a Ceph cluster; its data stay on its disks and below /var/lib/rook" if facts.ceph.applied else None
+    if not rook.told(facts) and not facts.ceph.pools:
+        return None
+    return f"a Ceph cluster, and all data in {', '.join(facts.ceph.pools) or 'it, which has no pool'}"
 
 
 def delete_ceph(host: Host) -> None:
-    """Before its operator, which has to take leave of it."""
-    host.change("kubectl.sh", *DELETE, "--namespace", NAMESPACE, "cephblockpools,cephclusters", "--all")
+    """Before its operator, which has to take leave of it; and what is in it first: nobody can take its end back."""
+    for kinds in ("cephblockpools,cephfilesystems,cephobjectstores", "cephclusters"):
+        host.change("kubectl.sh", *DELETE, "--namespace", NAMESPACE, kinds, "--all")
 
 
 _IN_USE = "delete the claims first, and their data with them: kubectl delete pvc NAME -n NAMESPACE"
-_DATA = f"see why: kubectl -n {NAMESPACE} describe cephclusters"
+_OTHERS = "kubefab leaves it alone: without rook nobody takes care of it; take it away first, with its data"
+_DATA = f"see why: kubectl -n {NAMESPACE} describe cephclusters,cephblockpools,cephfilesystems,cephobjectstores"

@@ -6,7 +6,8 @@ from kubefab import downloads
 from kubefab.addons.addon import Manifest, Version
 from kubefab.addons.rook import CEPHS, NAMESPACE, ROOK, cluster_documents, cluster_mark, name_of
 from kubefab.cluster import Cluster
-from kubefab.facts import EMPTY, Facts
+from kubefab.errors import Silent
+from kubefab.facts import EMPTY, Ceph, Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, cluster_progress
@@ -53,6 +54,19 @@ def disks_of(inventory: Inventory) -> dict[str, tuple[str, ...]]:
     return {host.name: host.disks for host in inventory.hosts if host.disks and not host.absent}
 
 
+def told(facts: Facts) -> tuple[Ceph, ...]:
+    """The Ceph clusters that there are. Silent where the API server has not said: that is never "none"."""
+    if facts.cluster and not facts.ceph.ceph_told:
+        raise Silent("the API server does not say whether there is a Ceph cluster")
+    return facts.ceph.clusters
+
+
+def applied(facts: Facts) -> Ceph | None:
+    """Ours, or else any. Silent as above."""
+    found = told(facts)
+    return next((one for one in found if one.mark), next(iter(found), None))
+
+
 def _version(inventory: Inventory) -> Version:
     return addons.chosen(ROOK, inventory)
 
@@ -60,7 +74,8 @@ def _version(inventory: Inventory) -> Version:
 def _used(inventory: Inventory, facts: Facts) -> Manifest:
     """What it was made of stays, however many nodes there are by now: the two are two clusters, by name."""
     ceph = CEPHS[_version(inventory).version]
-    live, made = facts.cluster, facts.ceph.applied.mark.split() if facts.ceph.applied else []
+    live, found = facts.cluster, applied(facts)
+    made = found.mark.split() if found else []
     if len(made) > 1:
         return ceph.cluster if made[1] == name_of(ceph.cluster) else ceph.cluster_test
     return ceph.manifest(len(addons.taking_pods(live)) if live else 0)
@@ -82,11 +97,12 @@ def not_raw(inventory: Inventory) -> Gap:
     """Asked until they are Ceph's own: then they carry its signature."""
 
     def gap(facts: Facts) -> str | None:
+        given = applied(facts) or Ceph("")
         found = {
             f"{name} {disk}": _state(facts.everyone.get(name), disk)
             for name, disks in disks_of(inventory).items()
             for disk in disks
-            if not (facts.ceph.applied and disk in facts.ceph.applied.disks(name))
+            if disk not in given.disks(name)
         }
         return ", ".join(f"{disk}: {state}" for disk, state in found.items() if state != EMPTY) or None
 
@@ -121,24 +137,25 @@ def without_rbd(cluster: Cluster) -> str:
 
 def other_ceph(inventory: Inventory) -> Gap:
     def gap(facts: Facts) -> str | None:
-        found = facts.ceph.applied
+        found = applied(facts)
         return MISSING if not found else None if found.mark == _mark(inventory, facts) else found.mark
 
     return gap
 
 
 def strange(facts: Facts) -> str | None:
-    return "one that was applied by hand" if facts.ceph.applied and not facts.ceph.applied.mark else None
+    return None if all(one.mark for one in told(facts)) else "one that was applied by hand"
 
 
 def no_word(facts: Facts) -> str | None:
-    if facts.ceph.applied and facts.ceph.applied.phase:
+    found = applied(facts)
+    if found and found.phase:
         return None
     return "its operator has not said a word of it: neither a phase nor a message"
 
 
 def not_ready(facts: Facts) -> str | None:
-    found = facts.ceph.applied
+    found = applied(facts)
     if not found or found.phase != "Ready":
         return f"{found.phase or 'no phase'}: {found.message}" if found else "it is not there"
     return None if found.health in HEALTHY else found.health or "no word of its health"

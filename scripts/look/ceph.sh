@@ -1,5 +1,14 @@
 # shellcheck shell=sh
-# rook's Ceph cluster: what of hosts.yml it was made of, and what its operator says of it.
+# rook's Ceph clusters: what of hosts.yml each was made of, and what its operator says of it; and where data are kept.
 [ -e /etc/kubernetes/admin.conf ] || exit 0
-kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubefab/kubectl --request-timeout 5s \
-    get cephclusters.ceph.rook.io --all-namespaces -o 'jsonpath={range .items[*]}ceph {.metadata.annotations.kubefab\.internal/ceph}|{.status.phase}|{.status.ceph.health}|{.status.message}{"\n"}{end}'
+ask() { # ask KINDS JSONPATH: of every namespace; there are none where there is no such kind
+    said=$(as_admin --request-timeout 5s get "$1" --all-namespaces -o "jsonpath={range .items[*]}$2{\"\n\"}{end}" 2>&1) ||
+        case $said in *"doesn't have a resource type"*) said= ;; *) return 1 ;; esac
+    printf '%s\n' "$said"
+}
+mark='{.metadata.annotations.kubefab\.internal/ceph}'
+ask cephclusters.ceph.rook.io "ceph $mark|{.status.phase}|{.status.ceph.health}|{.status.message}" || exit 0
+for kind in cephblockpools cephfilesystems cephobjectstores; do
+    ask "$kind.ceph.rook.io" 'ceph_pool {.kind} {.metadata.name}' || exit 0
+done
+fact "ceph_told yes"

@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kubefab import downloads
 from kubefab.addons import ADDONS, addon
 from kubefab.addons.rook import CEPHS
-from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
+from kubefab.errors import Silent
+from kubefab.facts import ADDON, OBJECTS, AddonObject, ClusterFacts, Facts, Node, Workload
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import MISSING, NO_CLUSTER, Step
 from kubefab.steps import addons, network
@@ -26,11 +28,18 @@ def steps(hosts: str = NAMED) -> list[Step]:
     return addons.steps(made, made.founder)
 
 
-def live(mark: str | None = None, apis: dict[str, str] | None = None, taint: str = "") -> Facts:
-    workload = Workload(1, 1, annotations={} if mark is None else {ADDON: mark})
+EDITION = ADDONS["metrics-server"].edition
+THERE = (AddonObject("metrics-server", "service/metrics-server"), AddonObject("metrics-server", "deployment.apps/x"))
+
+
+def live(
+    mark: str | None = None, apis: dict[str, str] | None = None, taint: str = "", objects: str = "2", **said: Any
+) -> Facts:
+    workload = Workload(1, 1, annotations={} if mark is None else {ADDON: mark, OBJECTS: objects})
     taints = {taint: "NoSchedule"} if taint else {}
     nodes = {"manager": Node("manager", taints={CONTROL_PLANE: "NoSchedule"}), "client": Node("client", taints=taints)}
-    return known(cluster=ClusterFacts(nodes=nodes, workloads={SERVER: workload}, apis=apis or {}))
+    there = ClusterFacts(nodes=nodes, workloads={SERVER: workload}, apis=apis or {})
+    return known(cluster=there, **{"addon_objects": THERE, "addons_told": True, **said})
 
 
 def test_those_that_hosts_yml_names_are_states_of_the_master_alone() -> None:
@@ -46,13 +55,23 @@ def test_those_that_hosts_yml_names_are_states_of_the_master_alone() -> None:
     [
         (known(), NO_CLUSTER),
         (known(cluster=ClusterFacts()), MISSING),
-        (live("metrics-server 0.9.0"), None),
+        (live(f"metrics-server 0.9.0 {EDITION}"), None),
+        (live(f"metrics-server 0.9.0 {EDITION}", addon_objects=THERE[1:]), "1 of its 2 objects are there"),
+        (live(f"metrics-server 0.9.0 {EDITION}", objects=""), "2 of its uncounted objects are there"),
+        (live(f"metrics-server 0.9.0 {EDITION}", objects="1"), None),  # of another version there may have been more
+        (live("metrics-server 0.9.0 0123456789ab"), "metrics-server 0.9.0 0123456789ab"),
         (live(), "one that was applied by hand"),
         (live("metrics-server 0.8.0"), "metrics-server 0.8.0"),
     ],
 )
 def test_one_look_tells_whether_all_of_it_is_applied(found: Facts, told: str | None) -> None:
     assert step(steps(), "metrics-server is applied").gap(found) == told
+
+
+def test_what_the_api_server_does_not_say_is_not_taken_for_deleted() -> None:
+    found = live(f"metrics-server 0.9.0 {EDITION}", addon_objects=(), addons_told=False)
+    with pytest.raises(Silent):
+        step(steps(), "metrics-server is applied").gap(found)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +122,8 @@ def test_docker_is_asked_for_its_images_at_the_mirror_of_their_registry(monkeypa
 
 def test_another_mirror_is_another_addon_to_docker_alone() -> None:
     for runtime, marked in (
-        ("docker", "local-path 0.0.37 docker.io=10.0.0.1:5000"),
-        ("containerd", "local-path 0.0.37"),
+        ("docker", f"local-path 0.0.37 {ADDONS['local-path'].edition} docker.io=10.0.0.1:5000"),
+        ("containerd", f"local-path 0.0.37 {ADDONS['local-path'].edition}"),
     ):
         hosts = HOSTS.replace("1.37.2\n", f"1.37.2\n  runtime: {runtime}\n  addons: [flannel, local-path]\n")
         made = cluster(hosts + "mirrors: {docker.io: http://10.0.0.1:5000}\n")

@@ -1,17 +1,26 @@
 """Add-ons that are to go."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from kubefab.facts import ADDON, Ceph, ClusterFacts, Facts, Volume, Workload
+from kubefab import downloads
+from kubefab.errors import Silent
+from kubefab.facts import ADDON, AddonObject, Ceph, ClusterFacts, Facts, Volume, Workload
 from kubefab.step import Step
 from kubefab.steps import removal
 from tests.facts import known
 from tests.fakes import cluster, step, world
 
+CAPTURED = Path(__file__).parent.parent / "captured"
 
-def live(mark: str | None = None) -> Facts:
+
+def live(mark: str | None = None, left: tuple[str, ...] = (), told: bool = True) -> Facts:
     annotations = {} if mark is None else {ADDON: mark}
-    return known(cluster=ClusterFacts(workloads={"kube-system/metrics-server": Workload(annotations=annotations)}))
+    there = ClusterFacts(workloads={"kube-system/metrics-server": Workload(annotations=annotations)})
+    objects = tuple(AddonObject("metrics-server", name) for name in left)
+    return known(cluster=there, addon_objects=objects, addons_told=told)
 
 
 def going(name: str) -> list[Step]:
@@ -33,10 +42,31 @@ def test_storage_that_keeps_volumes_is_not_removed(found: Facts, told: str | Non
     assert step(going("local-path"), "nothing is kept by local-path").gap(found) == told
 
 
-def test_an_addon_is_gone_when_its_mark_is() -> None:
+def test_an_addon_is_gone_when_all_of_it_is() -> None:
     gone = step(going("metrics-server"), "metrics-server is not there")
     assert gone.gap(live("metrics-server 0.9.0")) == "metrics-server 0.9.0, with all that it serves"
+    assert gone.gap(live(left=("service/x", "clusterrole.y/z"))) == "what is left of it: service/x, clusterrole.y/z"
     assert gone.gap(live()) is None
+    with pytest.raises(Silent):
+        gone.gap(live(told=False))
+
+
+def test_what_carries_the_mark_goes_after_all_that_it_takes_leave_of() -> None:
+    kinds = ("Namespace", "CustomResourceDefinition", "ClusterRoleBinding", "Deployment")
+    documents = [{"kind": kind, "metadata": {"name": "x"}} for kind in kinds]
+    turns = [[one["kind"] for one in part] for part in removal.in_turn(documents)]
+    assert turns == [["ClusterRoleBinding", "CustomResourceDefinition"], ["Deployment"], ["Namespace"]]
+
+
+def test_an_addon_is_deleted_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "kept", lambda url, sha256: (CAPTURED / "metrics-server.yml").read_bytes())
+    made = cluster()
+    close = step(removal.steps("metrics-server")(made, made.founder), "metrics-server is not there").close
+    assert close
+    close(made.founder)
+    assert [line.split()[:2] for line in world(made, "manager").ran] == [["kubectl.sh", "delete"]] * 2
+    (last,) = json.loads(world(made, "manager").payloads["kubectl.sh"])["items"]
+    assert last["kind"] == "Deployment"
 
 
 def test_a_volume_of_no_class_is_no_addons() -> None:
@@ -44,11 +74,60 @@ def test_a_volume_of_no_class_is_no_addons() -> None:
     assert step(going("headlamp"), "nothing is kept by headlamp").gap(found) is None
 
 
-def test_a_ceph_cluster_goes_before_its_operator() -> None:
+MARKED = Ceph("1.20.6 cluster-test client=/dev/sdb")
+NO_CEPH = "there is no Ceph cluster"
+
+
+def ceph(*clusters: Ceph, pools: tuple[str, ...] = (), told: bool = True, volumes: tuple[Volume, ...] = ()) -> Facts:
+    there = ClusterFacts()
+    return known(cluster=there, clusters=clusters, pools=pools, ceph_told=told, persistent=volumes, volumes_told=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (known(), None),
+        (ceph(), None),
+        (ceph(MARKED), "a Ceph cluster, and all data in it, which has no pool"),
+        (
+            ceph(MARKED, pools=("CephBlockPool a", "CephFilesystem b")),
+            "and all data in CephBlockPool a, CephFilesystem b",
+        ),
+        (ceph(pools=("CephBlockPool a",)), "all data in CephBlockPool a"),
+    ],
+)
+def test_what_dies_with_a_ceph_cluster_is_said_as_it_is(found: Facts, told: str | None) -> None:
+    gap = step(going("rook"), NO_CEPH).gap(found)
+    assert gap is None if told is None else told in (gap or "")
+
+
+def test_where_the_api_server_does_not_say_there_may_be_a_ceph_cluster() -> None:
+    for title in (NO_CEPH, "no Ceph cluster is somebody else's"):
+        with pytest.raises(Silent, match="whether there is a Ceph cluster"):
+            step(going("rook"), title).gap(ceph(told=False))
+
+
+def test_a_ceph_cluster_of_somebody_elses_is_told_and_left_alone() -> None:
+    theirs = step(going("rook"), "no Ceph cluster is somebody else's")
+    assert (theirs.gap(ceph(MARKED, Ceph(""))), theirs.close) == ("one that was applied by hand", None)
+    assert theirs.gap(ceph(MARKED)) is None
+
+
+def test_volumes_that_rook_keeps_are_asked_for_before_anything_of_it_goes() -> None:
+    kept = Volume("default/data", "a-class-of-their-own", "rook-ceph.rbd.csi.ceph.com")
+    titles = [one.title for one in going("rook")]
+    assert titles.index("nothing is kept by rook") < titles.index(NO_CEPH)
+    gap = step(going("rook"), "nothing is kept by rook").gap(ceph(MARKED, volumes=(kept,)))
+    assert gap == "volumes of these claims: default/data"
+    assert step(going("local-path"), "nothing is kept by local-path").gap(ceph(volumes=(kept,))) is None
+
+
+def test_a_ceph_cluster_goes_after_its_pools_and_before_its_operator() -> None:
     made = cluster()
-    first = removal.steps("rook")(made, made.founder)[0]
-    assert first.gap(known()) is None
-    assert first.gap(known(applied=Ceph("1"))) == "a Ceph cluster; its data stay on its disks and below /var/lib/rook"
-    assert first.close
-    first.close(made.founder)
-    assert world(made, "manager").ran[0].endswith("--namespace rook-ceph cephblockpools,cephclusters --all")
+    close = step(removal.steps("rook")(made, made.founder), NO_CEPH).close
+    assert close
+    close(made.founder)
+    assert [line.rpartition("--namespace rook-ceph ")[2] for line in world(made, "manager").ran] == [
+        "cephblockpools,cephfilesystems,cephobjectstores --all",
+        "cephclusters --all",
+    ]

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from kubefab.addons.rook import CEPHS, cluster_mark
-from kubefab.facts import Ceph
+from kubefab.errors import Silent
+from kubefab.facts import Ceph, ClusterFacts
 from kubefab.releases import CONTROL_PLANE
 from kubefab.step import MISSING, Step
 from kubefab.steps import rook
@@ -20,7 +21,7 @@ READY = "the Ceph cluster is Ready, and healthy"
 
 
 def of(host: str, hosts: str = DISKS, ceph: str = "", disks: str = "") -> list[Step]:
-    made = looked({"manager": {"ceph": ceph}, "client": {"disks": disks}}, hosts)
+    made = looked({"manager": {"ceph": f"{ceph}\nceph_told yes"}, "client": {"disks": disks}}, hosts)
     return rook.deployed(made, made.hosts[host])
 
 
@@ -52,7 +53,7 @@ def test_a_look_asks_for_disks_only_where_hosts_yml_names_some() -> None:
     ],
 )
 def test_a_disk_with_anything_on_it_is_never_given_to_ceph(disks: str, ceph: str, told: str | None) -> None:
-    made = looked({"manager": {"ceph": ceph}, "client": {"disks": disks}}, DISKS)
+    made = looked({"manager": {"ceph": f"{ceph}\nceph_told yes"}, "client": {"disks": disks}}, DISKS)
     check = step(rook.deployed(made, made.founder), "the disks for Ceph are raw and empty")
     assert check.gap(made.facts(made.founder)) == told
 
@@ -99,28 +100,36 @@ def test_the_mark_tells_of_what_the_ceph_cluster_was_made() -> None:
     [(None, MISSING), (Ceph(MARK), None), (Ceph("1 x"), "1 x")],
 )
 def test_a_ceph_cluster_of_other_disks_is_applied_anew(ceph: Ceph | None, told: str | None) -> None:
-    assert step(of("manager"), "the Ceph cluster is applied").gap(known(applied=ceph)) == told
+    assert step(of("manager"), "the Ceph cluster is applied").gap(known(clusters=(ceph,) if ceph else ())) == told
 
 
 def test_a_ceph_cluster_that_was_applied_by_hand_is_left_alone() -> None:
     other = step(of("manager"), "no other Ceph cluster is there")
-    assert other.gap(known(applied=Ceph(""))) == "one that was applied by hand"
-    assert other.gap(known(applied=Ceph(MARK))) is None
+    assert other.gap(known(clusters=(Ceph(""),))) == "one that was applied by hand"
+    assert other.gap(known(clusters=(Ceph(MARK),))) is None
     assert other.gap(known()) is None
+
+
+def test_where_the_api_server_does_not_say_nothing_is_applied_over_what_may_be_there() -> None:
+    silent = known(cluster=ClusterFacts())
+    for title in ("no other Ceph cluster is there", "the Ceph cluster is applied"):
+        with pytest.raises(Silent):
+            step(of("manager"), title).gap(silent)
 
 
 def test_a_ceph_cluster_stays_what_it_was_made_of_when_nodes_come() -> None:
     made = MARK.replace("cluster-test", "cluster")
     found = step(of("manager", ceph=f"ceph {made}|Ready|HEALTH_OK|"), "the Ceph cluster is applied")
-    assert found.gap(known(applied=Ceph(made))) is None
+    assert found.gap(known(clusters=(Ceph(made),))) is None
 
 
 def test_an_operator_without_a_word_is_told_in_bounded_time() -> None:
     silent = step(of("manager"), "rook's operator takes care of it")
     assert (
-        silent.gap(known(applied=Ceph(MARK))) == "its operator has not said a word of it: neither a phase nor a message"
+        silent.gap(known(clusters=(Ceph(MARK),)))
+        == "its operator has not said a word of it: neither a phase nor a message"
     )
-    assert silent.gap(known(applied=Ceph(MARK, "Progressing"))) is None
+    assert silent.gap(known(clusters=(Ceph(MARK, "Progressing"),))) is None
     assert 0 < silent.within <= 120
 
 
@@ -135,7 +144,7 @@ def test_an_operator_without_a_word_is_told_in_bounded_time() -> None:
     ],
 )
 def test_it_is_ready_with_its_health(ceph: Ceph, told: str | None) -> None:
-    assert step(of("manager"), READY).gap(known(applied=ceph)) == told
+    assert step(of("manager"), READY).gap(known(clusters=(ceph,) if ceph else ())) == told
 
 
 def test_what_is_not_as_documented_is_a_warning() -> None:
