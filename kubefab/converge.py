@@ -225,6 +225,7 @@ class Engine:
             try:
                 list(pool.map(guarded, hosts))
             except BaseException:
+                self.report.close()
                 self.cluster.close()  # what the other threads wait for will not be waited for
                 raise
 

@@ -111,15 +111,22 @@ class Report:
     def _remind(self) -> None:
         """Tells of what says nothing itself: a change that hangs, say."""
         with self._telling:
-            if self._reminder is None or not self._reminder.is_alive():
+            if self._reminder is None:
                 self._over.clear()
                 self._reminder = threading.Thread(target=self._reminding, daemon=True)
                 self._reminder.start()
 
     def _reminding(self) -> None:
-        while not self._over.wait(TICK):
+        while self._goes_on():
             for host in list(self._running):
                 self._tell_wait(host, AGAIN)
+
+    def _goes_on(self) -> bool:
+        over = self._over.wait(TICK)
+        with self._telling:
+            if over or not self._running:
+                self._reminder = None
+            return self._reminder is not None
 
     def came_true(self, host: str, title: str, sign: str) -> None:
         """The step at which this host was holds now."""
