@@ -30,7 +30,7 @@ def save(text: str, path: Path, force: bool) -> None:
         if path.exists() and not force and _authority(path.read_text()) != _authority(text):
             raise KubefabError(f"{path} is not of this cluster; --force writes over it")
         _write(path, text)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise KubefabError(f"{path}: {reason(error)}") from error
 
 

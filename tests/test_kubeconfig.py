@@ -78,6 +78,12 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, path: str) -> Non
         kubeconfig.save(admin(), tmp_path / path, force=False)
 
 
+@pytest.mark.parametrize("force", [True, False])
+def test_a_path_without_a_name_is_told(force: bool) -> None:
+    with pytest.raises(KubefabError, match="/: "):
+        kubeconfig.save(admin(), Path("/"), force)
+
+
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     (tmp_path / "config").write_bytes(b"\xff\xfe")
     with pytest.raises(KubefabError, match=str(tmp_path)):

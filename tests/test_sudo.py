@@ -2,6 +2,7 @@
 
 import os
 import pty
+import signal
 import sys
 import termios
 
@@ -143,6 +144,7 @@ def at_a_terminal(program: str) -> tuple[int, int]:
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.pop(SUDO_PASSWORD, None)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a shell starts in the background ignores it
         os.execv(sys.executable, [sys.executable, "-c", program])
     return pid, terminal
 
