@@ -79,12 +79,12 @@ ODDITIES = {
         ("cilium_vxlan", "ip link delete cilium_vxlan"),
     ),
     "a network of its own within the pod subnet": Oddity(
-        "ip link add e2e0 type dummy; ip addr add 10.244.77.1/24 dev e2e0; ip link set e2e0 up",
+        "ip link add e2e0 type bridge; ip addr add 10.244.77.1/24 dev e2e0; ip link set e2e0 up",
         "ip link delete e2e0",
         ("10.244.77.", "e2e0"),
     ),
     "its address on two interfaces": Oddity(
-        f"ip link add e2e1 type dummy; ip addr add {address(WORKER)}/32 dev e2e1; ip link set e2e1 up",
+        f"ip link add e2e1 type bridge; ip addr add {address(WORKER)}/32 dev e2e1; ip link set e2e1 up",
         "ip link delete e2e1",
         ("e2e1",),
     ),
@@ -100,8 +100,8 @@ ODDITIES = {
     ),
 }
 LEFT = (
-    "apt-get -qq install -y nftables >&2; nft add table ip kube-proxy; nft add table ip mine; "
-    "ip link add kube-ipvs0 type dummy"
+    "apt-get -qq install -y nftables >&2 2>&1; nft add table ip kube-proxy; nft add table ip mine; "
+    "ip link add kube-ipvs0 type bridge"
 )
 
 
@@ -327,7 +327,7 @@ def test_ciphers_that_kubefab_does_not_speak_are_named(cluster: Kubefab, tmp_pat
     assert "chacha20-poly1305@openssh.com" in said
 
 
-LOG_IN_AS = 'Please login as the user \\"debian\\" rather than the user \\"root\\".'
+LOG_IN_AS = 'Please login as the user "debian" rather than the user "root".'
 
 
 def test_a_cloud_image_that_wants_another_user_is_quoted(cluster: Kubefab, tmp_path: Path) -> None:
