@@ -98,8 +98,13 @@ class Restarted:
     asked: Done
     firewall: str
     done: Done
+    kept: str
     firewall_after: str
     again: Done
+
+
+POLICY, POD_OF_MINE = "/etc/kubernetes/audit-policy.yaml", "/etc/kubernetes/manifests/mine.yaml"
+KEPT = f"/var/lib/kubefab-kept{POD_OF_MINE}"
 
 
 def firewall() -> str:
@@ -110,11 +115,13 @@ def firewall() -> str:
 
 @pytest.fixture(scope="module")
 def restarted(busy: Kubefab) -> Restarted:
+    on(WORKER, f"echo policy >{POLICY}; echo '# mine' >{POD_OF_MINE}")
     with untouched(*PAIR):
         asked = busy("restart", "--host", WORKER, stdin="yes\n")
     before = firewall()
     done = busy("restart", "--host", WORKER, "--yes")
-    return Restarted(asked, before, done, firewall(), busy("restart", "--host", WORKER, "--yes"))
+    kept = on(WORKER, f"cat {POLICY} {KEPT}; rm -r /etc/kubernetes {KEPT}")
+    return Restarted(asked, before, done, kept, firewall(), busy("restart", "--host", WORKER, "--yes"))
 
 
 def test_restart_without_a_terminal_lists_what_would_be_lost_and_refuses(restarted: Restarted) -> None:
@@ -126,6 +133,12 @@ def test_restart_without_a_terminal_lists_what_would_be_lost_and_refuses(restart
 
 def test_restart_of_one_host_ends_well(restarted: Restarted) -> None:
     assert not re.search(rf"^{MASTER} ", restarted.done.well().stdout, re.MULTILINE)
+
+
+def test_restart_names_and_keeps_what_is_somebody_elses(restarted: Restarted) -> None:
+    assert f"stays: {POLICY}" in restarted.asked.stdout
+    assert re.search(f"set aside below /var/lib/kubefab-kept: .*{POD_OF_MINE}", restarted.asked.stdout)
+    assert restarted.kept == "policy\n# mine\n"
 
 
 @pytest.mark.parametrize("kind", NOTHING)
@@ -263,8 +276,10 @@ class Silent:
     """What is done while the master is off, and while only its API server is down."""
 
     off: Done
+    off_unheard: Done
     alone: Done
     api_down: Done
+    api_down_unheard: Done
     clean: dict[tuple[str, str], str]
 
 
@@ -273,22 +288,33 @@ def silent(inv: Kubefab) -> Silent:
     mended(inv)
     cut_power(MASTER)
     try:
-        off = inv("cluster.reset", "--yes")
+        with untouched(WORKER):
+            off = inv("cluster.reset", "--yes")
+        off_unheard = inv("cluster.reset", "--yes", "--unheard")
         clean = {("off", kind): found(WORKER, kind) for kind in NOTHING}
         on(WORKER, "mkdir -p /etc/kubernetes/manifests && touch /etc/kubernetes/manifests/left.yaml")
-        alone = inv("restart", "--host", WORKER, "--yes")
+        alone = inv("restart", "--host", WORKER, "--yes", "--unheard")
         clean |= {("alone", kind): found(WORKER, kind) for kind in NOTHING}
     finally:
         power_on()
     on(MASTER, "rm /etc/kubernetes/manifests/kube-apiserver.yaml")
     eventually(lambda: attempt(MASTER, "ss -Hltn | grep ':6443 '").returncode, 60)
-    api_down = inv("cluster.reset", "--yes")
+    with untouched(MASTER):
+        api_down = inv("cluster.reset", "--yes")
+    api_down_unheard = inv("cluster.reset", "--yes", "--unheard")
     clean |= {("api down", kind): found(MASTER, kind) for kind in NOTHING}
-    return Silent(off, alone, api_down, clean)
+    return Silent(off, off_unheard, alone, api_down, api_down_unheard, clean)
+
+
+def test_a_reset_without_the_word_of_the_master_or_its_api_server_is_refused(silent: Silent) -> None:
+    for done in (silent.off, silent.api_down):
+        said = done.badly().stderr
+        assert MASTER in said
+        assert "--unheard" in said
 
 
 def test_a_reset_with_the_master_off_cleans_the_rest_and_names_it(silent: Silent) -> None:
-    said = silent.off.badly().stderr
+    said = silent.off_unheard.badly().stderr
     assert re.findall(r"^(\S+): FAILED:", said, re.MULTILINE) == [MASTER], said
     assert address(MASTER) in said
 
@@ -298,7 +324,7 @@ def test_a_worker_is_restarted_while_its_master_is_off(silent: Silent) -> None:
 
 
 def test_a_reset_with_the_api_server_down_ends_well(silent: Silent) -> None:
-    silent.api_down.well()
+    silent.api_down_unheard.well()
 
 
 @pytest.mark.parametrize("when", ["off", "alone", "api down"])
