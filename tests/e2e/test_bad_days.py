@@ -345,4 +345,4 @@ def test_a_lock_whose_holder_is_silent_is_free_again_and_the_holder_changes_noth
     eventually(lambda: not inv("install-docker", hosts=silent.hosts).status, 120, 5)
     with untouched(SPARE):
         silent.run.is_told(signal.SIGCONT)
-        assert "the lock was lost" in silent.run.ends(60).badly().stderr
+        assert f"the lock on {SPARE} was lost" in silent.run.ends(60).badly().stderr

@@ -340,7 +340,6 @@ def test_a_cloud_image_that_wants_another_user_is_quoted(cluster: Kubefab, tmp_p
     with another_sshd(MASTER, tmp_path, forced) as says:
         said = cluster("preflight", hosts=hosts_file(tmp_path / "hosts.yml", *PAIR, **says)).badly().stderr
     assert 'Please login as the user "debian"' in said
-    assert "user:" in said
 
 
 def test_a_jump_host_that_refuses_is_named(cluster: Kubefab, tmp_path: Path) -> None:
