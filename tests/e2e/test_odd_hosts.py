@@ -131,7 +131,7 @@ def told(inv: Kubefab) -> Told:
     with ExitStack() as oddities:
         for one in ODDITIES.values():
             oddities.enter_context(odd(WORKER, one.make, one.undo))
-        with untouched(*PAIR):
+        with untouched(WORKER):
             oddly = inv("cluster.up")
     with odd(WORKER, COPIED.make, COPIED.undo):
         copied = inv("cluster.up")
