@@ -11,3 +11,4 @@ install || {
     apt-get -q -o DPkg::Lock::Timeout=600 update
     install
 }
+apt-mark hold kubernetes-cni # installing it took it off

@@ -374,6 +374,7 @@ def test_plugins_that_are_gone_come_back_at_the_version_that_dpkg_knows() -> Non
     stub = "stub dpkg-query 'echo 1.8.0-1.1'\n"
     calls = sandbox.run(f"{stub}{sandbox.script('mend-plugins.sh')}\ncat /mnt/calls").splitlines()
     assert calls[1].endswith("install --reinstall --allow-change-held-packages kubernetes-cni=1.8.0-1.1")
+    assert calls[-1] == "apt-mark hold kubernetes-cni"
 
 
 @sandbox.needed
