@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from kubefab.errors import NotAsked
@@ -96,7 +97,7 @@ class Facts:
     system = Told(System)
     volumes = Told(Volumes)
 
-    @property
+    @cached_property  # every other host's gaps ask for it, too
     def node(self) -> Node | None:
         """The Node that this very machine is: of its name, or of another where it was made by hand."""
         nodes = self.cluster.nodes if self.cluster else {}
