@@ -36,6 +36,20 @@ def test_all_pass_shellcheck() -> None:
     assert ended.stdout + ended.stderr == ""
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "unset HTTP_PROXY",
+        ". /etc/default/kubefab-proxy",
+        "APT_CONFIG=/var/lib/kubefab-bundle",
+        "kubectl --kubeconfig /etc/kubernetes/admin.conf",
+        "as_admin --request-timeout",
+    ],
+)
+def test_what_several_scripts_share_stands_once(line: str) -> None:
+    assert len([path for path in ALL if line in path.read_text()]) == 1
+
+
 @pytest.mark.parametrize("path", ALL, **ids)  # type: ignore[arg-type]
 def test_each_is_posix_sh(path: Path) -> None:
     assert path.read_text().splitlines()[0] in ("#!/bin/sh", "# shellcheck shell=sh") or path.name == "change.sh"

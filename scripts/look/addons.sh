@@ -2,7 +2,7 @@
 # shellcheck disable=SC2154  # KINDS: see look.sh
 # What the API server has of the add-ons, by their label: kind and name of each object, and nothing of what is in it.
 [ -e /etc/kubernetes/admin.conf ] || exit 0
-said=$(as_admin --request-timeout 5s get "$(echo "$KINDS" | tr ' ' ,)" --all-namespaces --no-headers \
+said=$(ask_api get "$(echo "$KINDS" | tr ' ' ,)" --all-namespaces --no-headers \
     --selector kubefab.internal/addon --label-columns kubefab.internal/addon) || exit 0
 # Ahead of the name, in a column of its own or not at all, is the namespace.
 printf '%s\n' "$said" | awk '{ for (i = 1; i < NF; i++) if ($i ~ /\//) { print "addon_object", $NF, $i; break } }'

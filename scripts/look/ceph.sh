@@ -2,9 +2,10 @@
 # rook's Ceph clusters: what of hosts.yml each was made of, and what its operator says of it; and where data are kept.
 [ -e /etc/kubernetes/admin.conf ] || exit 0
 ask() { # ask KINDS JSONPATH: of every namespace; there are none where there is no such kind
-    said=$(as_admin --request-timeout 5s get "$1" --all-namespaces -o "jsonpath={range .items[*]}$2{\"\n\"}{end}" 2>&1) ||
+    said=$(ask_api get "$1" --all-namespaces -o "jsonpath={range .items[*]}$2{\"\n\"}{end}" 2>&1) ||
         case $said in *"doesn't have a resource type"*) said= ;; *) return 1 ;; esac
-    printf '%s\n' "$said"
+    # What an operator has to say may have several lines.
+    printf '%s\n' "$said" | sed -n "/^${2%% *} /p"
 }
 mark='{.metadata.annotations.kubefab\.internal/ceph}'
 ask cephclusters.ceph.rook.io "ceph $mark|{.status.phase}|{.status.ceph.health}|{.status.message}" || exit 0

@@ -14,7 +14,7 @@ argument kube-controller-manager cluster-cidr
 # Until kubeadm init has ended, admin.conf's own user may be forbidden everything.
 conf=admin.conf
 [ ! -e /var/lib/kubefab/init ] || [ ! -e /etc/kubernetes/super-admin.conf ] || conf=super-admin.conf
-if answer=$(as_admin --kubeconfig "/etc/kubernetes/$conf" --request-timeout 5s get \
+if answer=$(ask_api --kubeconfig "/etc/kubernetes/$conf" get \
     nodes,daemonsets.apps,deployments.apps,apiservices.apiregistration.k8s.io --all-namespaces -o json 2>&1); then
     printf 'answer %s\n' "$(printf '%s' "$answer" | tr '\n' ' ')"
 else

@@ -35,10 +35,9 @@ for file in /etc/kubernetes/manifests/*.yaml; do
     done <"$file"
 done
 
-ask() { as_admin --request-timeout 5s "$@"; }
-ask --namespace kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o jsonpath='{range .items[*]}token {.data.token-id} {.data.expiration} {.data.description}{"\n"}{end}' &&
+ask_api --namespace kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o jsonpath='{range .items[*]}token {.data.token-id} {.data.expiration} {.data.description}{"\n"}{end}' &&
     fact "tokens_told yes"
-info=$(ask --namespace kube-public get configmap cluster-info --ignore-not-found -o jsonpath='{.data.kubeconfig}') &&
+info=$(ask_api --namespace kube-public get configmap cluster-info --ignore-not-found -o jsonpath='{.data.kubeconfig}') &&
     fact "info_told yes"
 printf '%s\n' "$info" | while read -r name value; do
     case $name in

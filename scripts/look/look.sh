@@ -16,6 +16,7 @@ untold() { # untold WHY: the part that calls it ends here, and counts as not loo
     exit 0
 }
 . "${0%/*}/shared/admin.sh"
+ask_api() { as_admin --request-timeout 5s "$@"; } # ask_api ARG…: kubectl, for no longer than a look may wait
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 mark=${mark:+$mark }
 tell() { # tell PART: all that a part says, in one piece; its end alone says that nothing is missing
