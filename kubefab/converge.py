@@ -251,7 +251,7 @@ class Engine:
 
     def _set_aside(self, host: Host, title: str, error: HostError) -> None:
         failure = Failure(host.name, title, error)
-        if failure.elsewhere:
+        if failure.elsewhere and error.host in self.cluster.hosts:
             self._check(self.cluster.hosts[error.host])
         self.failures.append(failure)
         self.report.stopped(host.name, f"{title}: {failure.what}")
@@ -347,7 +347,7 @@ class Engine:
         if step.close:
             self._warn(host, step)
             self.report.running(host.name, step.title, gap)
-            self._locks.check([*self._masters(), host])
+            self._locks.check([*self.cluster.masters, host])
             step.close(host.during(step.title, partial(self.report.running, host.name, step.title)))
         asked = self.cluster.clock()
         if step.close:

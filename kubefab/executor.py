@@ -12,7 +12,8 @@ from invoke import Context, Exit
 
 from kubefab import report
 from kubefab.converge import Engine
-from kubefab.errors import KubefabError, reason
+from kubefab.errors import HostError, KubefabError, reason
+from kubefab.report import Failure
 
 HOSTS = "INV_HOSTS"
 _made: Engine | None = None  # the one engine of this run, once a task has asked for it
@@ -58,7 +59,7 @@ class Executor(invoke.Executor):
         try:
             results = self._execute_and_close(*tasks)
         except KubefabError as error:
-            ended = Exit(report.plain(str(error)), code=1)
+            ended = Exit(_told(error, tasks[-1].name), code=1)
         except BrokenPipeError:
             raise
         except OSError as error:  # of this computer: no room in /tmp, say
@@ -90,6 +91,13 @@ class Executor(invoke.Executor):
             print(run.report.summary(run.planned))
             if not run.dry and (following := NEXT.get(names[-1])):
                 print(following)
+
+
+def _told(error: KubefabError, task: str) -> str:
+    """What ended the run; of a host that was talked to, with the last lines it said."""
+    if isinstance(error, HostError) and error.host and _made:
+        return report.failures([Failure(error.host, task, error)], _made.cluster.log.path)
+    return report.plain(str(error))
 
 
 NEXT = {

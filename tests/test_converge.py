@@ -435,6 +435,19 @@ def test_nothing_more_is_changed_once_the_lock_is_lost() -> None:
     assert run("client").ran == ["put a"]
 
 
+def test_a_lock_that_is_lost_with_its_master_stops_the_others_too() -> None:
+    def lose(host: Host) -> None:
+        put("a")(host)
+        lost(run("manager"))
+        run("manager").on_look = refuse("cannot be reached")
+
+    run = Run()
+    steps = wants("a", close=lose), Step("b", lambda facts: None, None, touches="cluster"), wants("c")
+    with pytest.raises(KubefabError, match="the lock on manager was lost"):
+        run.converge("client", *steps)
+    assert run("client").ran == ["put a"]
+
+
 def test_the_lock_is_taken_once_and_held_to_the_end() -> None:
     run = Run(many_hosts(5))
     run.converge(ALL, wants("a"))

@@ -61,6 +61,19 @@ def test_an_error_for_people_is_no_traceback(run: Run) -> None:
     assert ended.value.code == 1
 
 
+def test_a_host_that_ends_a_run_is_told_with_what_it_said(run: Run) -> None:
+    def fail() -> None:
+        used(run)
+        raise HostError("scripts/print-kubeconfig.sh ended with exit status 1", "no room", "make some", host="manager")
+
+    with pytest.raises(Exit) as ended:
+        execute(run, fail)
+    assert ended.value.message == (
+        "\nmanager: FAILED: cluster.up\n  scripts/print-kubeconfig.sh ended with exit status 1\n    no room\n"
+        "  what to do: make some"
+    )
+
+
 def test_an_interruption_says_what_goes_on(run: Run) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
