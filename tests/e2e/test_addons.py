@@ -65,6 +65,14 @@ def test_a_second_up_changes_nothing(named: Path, inv: Kubefab) -> None:
     assert trips.split() == [f"{MASTER}", "2,", f"{WORKER}", "1"]
 
 
+def test_an_object_that_somebody_deleted_is_applied_again(named: Path, inv: Kubefab) -> None:
+    binding = "clusterrolebinding/metrics-server:system:auth-delegator"
+    kubectl("delete", binding)
+    assert "~ metrics-server is applied" in inv("cluster.up", hosts=named).well().stdout
+    assert kubectl("get", binding, "-o", "name").strip()
+    assert "nothing to do" in inv("cluster.up", hosts=named).well().stdout
+
+
 def test_kubectl_top_answers(named: Path) -> None:
     told = eventually(lambda: kubectl("top", "nodes", "--no-headers"), seconds=90, pause=2)
     assert {line.split()[0] for line in told.splitlines()} == {MASTER, WORKER}

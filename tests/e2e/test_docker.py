@@ -62,6 +62,10 @@ def docker_hosts(path: Path, documents: Words, *names: str) -> Path:
     return hosts_file(path, *(names or PAIR), cluster=cluster, mirrors=MIRROR)
 
 
+DAEMON = "/etc/docker/daemon.json"
+THEIRS = {"data-root": "/var/lib/docker/mine", "shutdown-timeout": 20}  # of somebody who was there before
+
+
 @pytest.fixture(scope="module")
 def story(inv: Kubefab) -> Iterator[Story]:
     """On machines as new; the first time with a key in hosts.yml that kubeadm does not know."""
@@ -69,6 +73,7 @@ def story(inv: Kubefab) -> Iterator[Story]:
     hosts = docker_hosts(inv.state / "docker.yml", GUIDES)
     typo = inv("init-master", hosts=docker_hosts(inv.state / "typo.yml", {"apiServer": {"extraArg": {"v": 2}}}))
     made = true_on(MASTER, "ls /etc/kubernetes/pki /var/lib/etcd /etc/kubernetes/manifests/* /var/lib/kubefab")
+    on(WORKER, f"mkdir -p /etc/docker; echo '{json.dumps(THEIRS)}' >{DAEMON}")
     yield Story(hosts, typo, made, inv("cluster.up", hosts=hosts))
     fresh(*PAIR)
 
@@ -92,6 +97,12 @@ def test_docker_is_set_up_as_the_guide_has_it(story: Story) -> None:
         assert (info["CgroupDriver"], info["LoggingDriver"], info["Driver"]) == ("systemd", "json-file", "overlay2")
         pause = on(host, "docker ps --quiet --filter name=k8s_POD | head -n 1").strip()
         assert "max-size:100m" in on(host, f"docker inspect --format '{{{{.HostConfig.LogConfig}}}}' {pause}")
+
+
+def test_what_somebody_told_docker_before_is_still_told(story: Story) -> None:
+    assert on(WORKER, "docker info --format '{{.DockerRootDir}}'").strip() == THEIRS["data-root"]
+    assert json.loads(on(WORKER, f"cat {DAEMON}")).items() >= THEIRS.items()
+    assert json.loads(on(WORKER, f"cat {DAEMON}.before-kubefab")) == THEIRS
 
 
 def test_the_guides_arguments_arrive_in_the_static_pods(story: Story) -> None:
