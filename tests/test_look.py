@@ -520,6 +520,12 @@ def test_docker_and_what_is_between_it_and_the_kubelet(said: str, answers: str) 
 
 
 @sandbox.needed
+def test_containers_of_others_in_docker_are_named() -> None:
+    stub = """stub docker '[ "$1" = images ] || printf "web\\nk8s_POD_x\\nmy k8s_\\n"'\n"""
+    assert found(f"{DOCKER}{stub}", "runtime").runtime.docker_others == ("web", "my k8s_")
+
+
+@sandbox.needed
 def test_docker_that_is_stopped_is_not_started_by_a_look() -> None:
     assert found(f"{DOCKER}stub systemctl 'exit 3'\nstub docker 'echo bad'\n", "runtime", "leftovers") == known()
 
