@@ -126,8 +126,7 @@ class Wire:
         try:
             if self.gateway:
                 self.gateway.transport()
-            with self.network.opening:
-                _open(self.connection, self.way, self.ssh)
+            _open(self.connection, self.way, self.ssh, self.network.opening)
         except HostError as error:
             error.what = f"{self.title}{error.what}"
             self._failed = (time.monotonic(), error) if self.title else None
@@ -217,7 +216,8 @@ class Link:
 
     def _begun(self, transport: paramiko.Transport, command: str, seconds: float | None) -> paramiko.Channel:
         self.trips += 1
-        channel = transport.open_session(timeout=CONNECT_SECONDS)
+        # A busy machine is not a lost one; and a channel that was given up would come all the same, and stay.
+        channel = transport.open_session(timeout=BUSY_SECONDS)
         channel.settimeout(seconds)
         channel.exec_command(command)
         return channel
@@ -322,7 +322,11 @@ def _proxy(command: str) -> str | None:
 _FAILED = (OSError, EOFError, paramiko.SSHException, ValueError)
 
 
-def _open(connection: Connection, way: Way, ssh: inventory.Ssh) -> None:
+def _open(connection: Connection, way: Way, ssh: inventory.Ssh, opening: threading.Semaphore) -> None:
+    def once() -> None:
+        with opening:
+            connection.open()
+
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: _passing(error, connection)),
         stop=tenacity.stop_after_attempt(3),
@@ -330,7 +334,7 @@ def _open(connection: Connection, way: Way, ssh: inventory.Ssh) -> None:
         reraise=True,
     )
     try:
-        attempts(connection.open)
+        attempts(once)
     except _FAILED as error:
         raise _not_open(error, connection, way, ssh) from error
     transport = connection.transport

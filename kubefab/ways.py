@@ -195,10 +195,17 @@ def _without_ssh(words: tuple[str, ...]) -> Said:
     """As with an empty ~/.ssh/config: there is no second parser for it."""
     _say_that_there_is_no_ssh()
     told = dict(zip(words[:-1:2], words[1::2], strict=False))
-    default = {"-l": ("user", getuser()), "-p": ("port", "22"), "-J": ("proxyjump", "none")}
+    default = {"-l": ("user", _user()), "-p": ("port", "22"), "-J": ("proxyjump", "none")}
     found = {word: (told.get(option, value),) for option, (word, value) in default.items()}
     known_hosts = {"userknownhostsfile": (DEFAULT_KNOWN_HOSTS,)}
     return {**found, **known_hosts, "identityfile": (told["-i"],) if "-i" in told else DEFAULT_KEYS}
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a container's user need not be in /etc/passwd
+        return "root"
 
 
 @cache
