@@ -83,7 +83,10 @@ elif [ ! -e /var/lib/kubefab/init ] && [ ! -e /var/lib/kubefab/join ]; then
     exit 1
 fi
 
-systemctl stop kubelet 2>/dev/null || true
+if ! systemctl stop kubelet 2>/dev/null && systemctl is-active --quiet kubelet; then
+    echo "the kubelet cannot be stopped: it would make again what goes" >&2
+    exit 1
+fi
 # Where it is down its containers run on, and nobody else knows them.
 case $1 in
     *containerd*) systemctl start containerd ;;
@@ -111,8 +114,8 @@ fi
 remove_own .
 rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed
 rm -f /var/lib/kubefab/init /var/lib/kubefab/join
-for folder in /etc/kubernetes/manifests /etc/kubernetes/pki/etcd /etc/kubernetes/pki /etc/kubernetes /var/lib/kubelet \
-    /var/lib/etcd /var/lib/cni /run/flannel /var/lib/rook; do
+for folder in /etc/kubernetes/tmp /etc/kubernetes/manifests /etc/kubernetes/pki/etcd /etc/kubernetes/pki /etc/kubernetes \
+    /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/rook; do
     rmdir "$folder" 2>/dev/null || true # it may be a disk of its own, or hold what is somebody else's
 done
 rm -f "$mark"

@@ -132,6 +132,18 @@ def test_a_mount_below_what_is_to_go_is_refused_by_name_before_anything_is_touch
     assert f"{place} is a mount" in said
 
 
+K3S_SHIM = (
+    "exec -a '/usr/bin/containerd-shim-runc-v2 -namespace k8s.io -id 1 -address /run/k3s/containerd.sock' sleep 9"
+)
+
+
+@sandbox.needed
+def test_where_pods_of_k3s_run_on_nothing_is_taken_away() -> None:
+    """It was stopped, and its pods are where they were."""
+    said = refused(f'{A_MASTER}bash -c "{K3S_SHIM}" &\nsleep 0.5\n{FILES} >/mnt/before\n')
+    assert "containers of k3s or RKE2 run" in said
+
+
 @sandbox.needed
 def test_where_k3s_runs_nothing_is_taken_away() -> None:
     k3s = "stub systemctl 'case $1 in list-units) echo k3s-agent.service loaded active running It;; esac'\n"
@@ -198,6 +210,14 @@ done
     assert sandbox.run(f"{A_MASTER}stub kubeadm '{RESET}'\n{kept}{CUT_OFF}{machine}{again}") == ""
 
 
+@sandbox.needed
+def test_a_kubelet_that_does_not_stop_is_an_error_and_nothing_is_taken_away() -> None:
+    stub = "stub systemctl '[ $1 != stop ]'\n"
+    said = sandbox.run(f"{A_MASTER}{stub}! {sandbox.script('tear-down.sh', SOCKET_URL)} 2>&1\n{FILES}").splitlines()
+    assert said[0] == "the kubelet cannot be stopped: it would make again what goes"
+    assert set(said[1:]) >= {*OURS, *SET_ASIDE}
+
+
 # --- tear-down.sh, unasked: only what an init or a join of ours has begun
 
 
@@ -214,7 +234,7 @@ def test_unasked_nothing_goes_where_no_marker_tells_of_it() -> None:
 @sandbox.needed
 def test_unasked_only_goes_what_kubeadm_made_and_all_else_stays_where_it_is() -> None:
     ended = sandbox.run(f"{A_MASTER}{UNASKED} >/mnt/said\n{FILES}; grep kubeadm /mnt/calls || true")
-    more = ("/var/lib/cni/networks/x", "/var/lib/rook/mon-a/data", "/run/flannel/subnet.env")
+    more = (OURS[3], "/var/lib/cni/networks/x", "/var/lib/rook/mon-a/data", "/run/flannel/subnet.env")
     cni = ("/etc/cni/net.d/10-flannel.conflist",)
     assert ended.splitlines() == sorted((*THEIR_FILES, *SET_ASIDE, *more, *cni))
 
@@ -250,10 +270,12 @@ def test_a_containerd_that_does_not_tell_its_containers_is_an_error() -> None:
 
 @sandbox.needed
 def test_only_the_shims_of_this_machines_own_containerd_are_killed() -> None:
-    """k3s has another address; those in kind's nodes have ours, in a pid namespace of their own."""
+    """A second one has another address; those in kind's nodes have ours, in a pid namespace of their own."""
     shim = "exec -a '/usr/bin/containerd-shim-runc-v2 -namespace k8s.io -id 1 -address {}' sleep 60"
-    ours, k3s = (shim.format(f"/run/{name}containerd/containerd.sock") for name in ("", "k3s/"))
-    start = f'bash -c "{ours}" &\nbash -c "{k3s}" &\nunshare --pid --fork --mount-proc bash -c "{ours}" &\nsleep 0.5\n'
+    ours, other = (shim.format(f"/run/{name}containerd/containerd.sock") for name in ("", "other/"))
+    start = (
+        f'bash -c "{ours}" &\nbash -c "{other}" &\nunshare --pid --fork --mount-proc bash -c "{ours}" &\nsleep 0.5\n'
+    )
     left = "pgrep -fc '^/usr/bin/containerd-shim'; pkill -KILL -f '^/usr/bin/containerd-shim' || true"
     assert tear_down(start, left) == "2\n"
 

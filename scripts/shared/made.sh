@@ -16,7 +16,7 @@ is_copied_pki() { ! is_control_plane && [ -n "$(find /etc/kubernetes/pki/ -name 
 # Sources: kubeadm's constants.go and certlist.go, the kubelet's kubelet_getters.go and the *_state of its managers.
 names() {
     printf '/etc/kubernetes/%s\n' admin.conf super-admin.conf kubelet.conf bootstrap-kubelet.conf \
-        controller-manager.conf scheduler.conf tmp
+        controller-manager.conf scheduler.conf
     printf '/etc/kubernetes/manifests/%s.yaml\n' etcd kube-apiserver kube-controller-manager kube-scheduler
     printf '/var/lib/kubelet/%s\n' config.yaml instance-config.yaml kubeadm-flags.env pki pods pods-api plugins \
         plugins_registry plugin-containers device-plugins pod-resources checkpoints image_manager \
@@ -35,7 +35,7 @@ entries() {
     find /etc/kubernetes/ /etc/kubernetes/manifests/ /etc/kubernetes/pki/ /etc/kubernetes/pki/etcd/ \
         /var/lib/kubelet/ /var/lib/etcd/ -mindepth 1 -maxdepth 1 ! -name lost+found ! -name .kubelet-keep \
         ! -name '*[[:cntrl:]]*' 2>/dev/null |
-        grep -vxE '/etc/kubernetes/(manifests|pki|pki/etcd)' | sort
+        grep -vxE '/etc/kubernetes/(manifests|pki|pki/etcd|tmp)' | sort
 }
 own() { entries | grep -xF -e "$(names)" || true; }
 foreign() { entries | grep -vxF -e "$(names)" || true; }
@@ -44,8 +44,10 @@ to_set_aside() {
     pki=$(! is_copied_pki || echo '|/etc/kubernetes/pki')
     foreign | grep -E "^(/etc/kubernetes/manifests|/var/lib/kubelet|/var/lib/etcd$pki)/" || true
 }
-# The state of the pod network and of rook, all of it.
-state() { find /var/lib/cni/ /run/flannel/ /var/lib/rook/ -mindepth 1 -maxdepth 1 2>/dev/null || true; }
+# What has been gathered since: of the pod network, of rook, and kubeadm's own copies. All of it, whatever its name.
+state() {
+    find /var/lib/cni/ /run/flannel/ /var/lib/rook/ /etc/kubernetes/tmp/ -mindepth 1 -maxdepth 1 2>/dev/null || true
+}
 
 mounts() { cut -d ' ' -f 5 /proc/self/mountinfo | while read -r path; do printf '%b\n' "$path"; done; }
 kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true; }
@@ -55,6 +57,7 @@ in_the_way() {
         grep -vE '^/var/lib/kubelet/(pods|plugins)/' | sed 's/.*/& is a mount, and would be emptied with what it is in/'
     systemctl list-units --plain --no-legend --state=active 'k3s*.service' 'rke2-*.service' 2>/dev/null |
         while read -r unit _; do echo "$unit runs, whose pods are below /var/lib/kubelet too"; done
+    ! ours ' -address /run/k3s/' >/dev/null || echo "containers of k3s or RKE2 run, which are below /var/lib/kubelet too"
 }
 
 # The CRI's alone have this label; what others run in the same namespace by hand has not.
@@ -63,9 +66,9 @@ in_containerd() { ctr --connect-timeout 5s -n k8s.io containers ls -q 'labels."i
 in_docker() { docker ps --all --quiet --filter name=^/k8s_; }
 runs_containerd() { [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; }
 runs_docker() { [ -S /run/docker.sock ] && systemctl is-active --quiet docker; }
-# k3s' have another address, and those inside of kind's nodes are in a pid namespace of their own.
+# Those inside of kind's and k3d's nodes are in pid namespaces of their own.
+ours() { pgrep --ns $$ --nslist pid -f -- "$1"; }
 shims() {
-    pgrep --ns $$ --nslist pid -f \
-        '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io .*-address /run/containerd/containerd.sock( |$)' || true
+    ours '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io .*-address /run/containerd/containerd.sock( |$)' || true
 }
 tables() { ! command -v nft >/dev/null || nft list tables | sed -n 's/^table \(ip6\{0,1\} kube-proxy\)$/\1/p'; }
