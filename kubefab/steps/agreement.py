@@ -17,6 +17,7 @@ from kubefab.steps.worker import own_name
 
 SKEW_SECONDS = 30  # beyond it, certificates and tokens are "not yet valid": kubernetes/kubeadm#240
 NEW_ID = "on the one that is newer: rm /etc/machine-id && systemd-machine-id-setup && reboot"
+CONTROL_PLANE = ("etcd.yaml", *(f"kube-{name}.yaml" for name in ("apiserver", "controller-manager", "scheduler")))
 RESTART = "if it may be lost: `inv restart --host {}`"
 
 
@@ -220,7 +221,8 @@ def leftovers(inventory: Inventory) -> Gap:
 
 
 def _control_plane_parts(facts: Facts) -> str | None:
-    parts = [f"/etc/kubernetes/manifests/{one}" for one in facts.local.manifests]
+    """Static pods of the user's own are none of it."""
+    parts = [f"/etc/kubernetes/manifests/{one}" for one in facts.local.manifests if one in CONTROL_PLANE]
     parts += ["/var/lib/etcd"] if facts.local.etcd_data else []
     return ", ".join(parts) or None
 

@@ -66,7 +66,11 @@ def test_a_machine_that_is_well_gives_no_reason_to_complain(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["manager", "client"])
 def test_a_node_that_runs_gives_no_reason_to_complain(name: str) -> None:
-    mine = {"admin_ca": "aaa", "etcd_data": True, "manifests": ("etcd.yaml",)} if name == "manager" else {}
+    mine = (
+        {"admin_ca": "aaa", "etcd_data": True, "manifests": ("etcd.yaml",)}
+        if name == "manager"
+        else {"manifests": ("my-own.yaml",)}
+    )
     node: dict[str, Any] = {"kubelet_ca": "aaa", "cni": ("10-flannel.conflist",), "ports": FREE_PORTS, **mine}
     assert complaints(name, with_(WELL, cluster=LIVE, **node)) == {}
     assert complaints(name, with_(WELL, cluster=SILENT, **node)) == {}
