@@ -28,6 +28,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("no join of somebody else's is begun", others_join, RESTART.format(name)),
         *reset.unfinished(cluster, host),
         Step("a join that was broken off had its time", still_joining, script("finish-join.sh"), parts=("node",)),
+        Step("no machine of before is Ready under its name", still_ready(name), None, within=120, touches="cluster"),
         Step(
             "no join is left broken off",
             broken_off,
@@ -35,7 +36,6 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             touches="cluster",
         ),
         *registration.registered(host),
-        Step("no machine of before is Ready under its name", still_ready(name), None, within=120, touches="cluster"),
         Step(
             "it is a node",
             no_node,
