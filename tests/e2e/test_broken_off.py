@@ -216,6 +216,8 @@ def test_a_control_plane_with_a_marker_left_is_heard_and_never_taken_back(cluste
 
 
 def test_a_killed_reset_is_done_again(cluster: Kubefab) -> None:
+    for host in PAIR:
+        on(host, f"mkdir -p $(dirname {POLICY}); echo mine >{POLICY}")
     with cluster.started("cluster.reset", "--yes") as run:
         catch(run, MASTER, "pgrep -f '^kubeadm reset'")
         run.is_killed()
@@ -223,9 +225,8 @@ def test_a_killed_reset_is_done_again(cluster: Kubefab) -> None:
         kill_change(host)
     cluster("cluster.reset", "--yes").well()
     for host in PAIR:
-        assert (
-            on(host, "ls -A /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib/cni 2>/dev/null | grep -v :; true")
-            == ""
-        )
+        left = "find /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib/cni -type f 2>/dev/null; true"
+        assert on(host, left).split() == [POLICY]
+        on(host, f"rm -r $(dirname {POLICY})")
         assert on(host, "ctr -n k8s.io containers ls -q") == ""
     assert "nothing to do" in cluster("cluster.reset", "--yes").well().stdout
