@@ -54,17 +54,20 @@ class Network:
 
     def __init__(self) -> None:
         self.opening = threading.Semaphore(OPENING)
-        self._jumps: dict[tuple[inventory.Ssh, tuple[str, ...]], Wire] = {}
+        self._jumps: dict[tuple[str, inventory.Ssh], Wire] = {}
         self._finding = threading.Lock()
 
     def jump(self, ssh: inventory.Ssh, jumps: tuple[str, ...]) -> "Wire":
-        """The one connection to a jump host, for all behind it: sshd bears few that have not logged in yet."""
+        """The one connection to a jump host, for all behind it: sshd bears few that have not logged in yet.
+
+        Of what hosts.yml says of a host behind it, the key and the known host keys are for the jump host as well.
+        """
+        shared = inventory.Ssh(key=ssh.key, known_hosts=ssh.known_hosts, jump=",".join(jumps[:-1]) or None)
         with self._finding:
-            key = ssh, jumps
-            if key not in self._jumps:
-                before = ssh.model_copy(update={"jump": ",".join(jumps[:-1]) or None})
-                self._jumps[key] = Wire(lambda: ways.hop(ssh, jumps), before, self, f"jump host {jumps[-1]}: ")
-            return self._jumps[key]
+            if (jumps[-1], shared) not in self._jumps:
+                title = f"jump host {jumps[-1]}: "
+                self._jumps[jumps[-1], shared] = Wire(lambda: ways.hop(shared, jumps), shared, self, title)
+            return self._jumps[jumps[-1], shared]
 
     def close(self) -> None:
         for wire in self._jumps.values():

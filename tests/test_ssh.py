@@ -187,8 +187,8 @@ def test_whoever_has_no_key_is_told_how_to_make_one(
 # --- by way of others
 
 
-def behind(server: Sshd, jump: str, network: Network) -> Link:
-    wanted = server.host()
+def behind(server: Sshd, jump: str, network: Network, user: str = "root") -> Link:
+    wanted = server.host(user)
     return Link(wanted.model_copy(update={"ssh": wanted.ssh.model_copy(update={"jump": jump})}), Sudo(), network)
 
 
@@ -206,9 +206,10 @@ def test_twenty_hosts_behind_a_jump_host_that_bears_two_are_all_reached(
     """They share one connection to it: its MaxStartups counts those that have not logged in yet."""
     monkeypatch.setattr(ssh, "BANNER_SECONDS", 60)  # all of them are threads of this one Python
     bastion.startups = 2
+    server.stub("sudo", 'shift 2; exec "$@"')
     server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
     network = Network()
-    links = [behind(server, f"root@{ADDRESS}:{bastion.port}", network) for _ in range(20)]
+    links = [behind(server, f"root@{ADDRESS}:{bastion.port}", network, f"user{n}") for n in range(20)]
     with ThreadPoolExecutor(20) as pool:
         said = list(pool.map(lambda link: link.execute("echo well", b"", 10).output, links))
     assert said == ["well\n"] * 20
