@@ -29,9 +29,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("no other Node has its machine-id", cloned, NEW_ID),
         complaint("clocks agree", clock_apart(cluster.speaker.name), _CLOCKS),
         complaint("the kubelet is not newer than the master", newer_kubelet, OLDER_HINT.format(wanted)),
-        complaint("its kubelet is of hosts.yml's release", other_release(wanted), by_hand(host.name, wanted)),
+        complaint("the kubelet has the version in hosts.yml", other_release(wanted), by_hand(host.name, wanted)),
         as_wanted(cluster),
-        *when(host.name == cluster.speaker.name, complaint("sshd lets the API server be asked", forbidden, _FORBIDDEN)),
+        *when(
+            host.name == cluster.speaker.name,
+            complaint("sshd allows forwarding to the API server", forbidden, _FORBIDDEN),
+        ),
         complaint(
             "the cluster has a pod subnet", no_pod_subnet, _NO_POD_SUBNET.format(cluster.inventory.cluster.pod_subnet)
         ),

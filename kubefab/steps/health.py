@@ -28,7 +28,7 @@ def ready(_: Cluster, host: Host) -> list[Step]:
     return [
         wait("it is Ready", not_ready, hint),
         wait("its pods are of this boot", still_as_before, see(DAEMON_SET), parts=("node",)),
-        complaint("its Node is under no pressure", pressed, f"make room on {host.name}: df -h; kubectl describe node"),
+        complaint("the Node reports no pressure", pressed, f"make room on {host.name}: df -h; kubectl describe node"),
     ]
 
 

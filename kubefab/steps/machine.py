@@ -35,9 +35,15 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("a kernel that Kubernetes knows", old_kernel),
         complaint("cgroups that this kubelet takes", cgroups(cluster), _CGROUP_HINT),
         complaint("ip, mount and pgrep are there", lacking, "apt-get install iproute2 mount procps"),
-        complaint("no other file names the packages' repository", named_twice(cluster.inventory), _TWICE),
-        complaint("the packages' programs come first", shadowed, "move them away on the host: mv FILE /root/"),
-        complaint("nothing undoes the kernel's settings at boot", undone_at_boot, "take the line out of that file"),
+        complaint("one apt source alone names the Kubernetes repository", named_twice(cluster.inventory), _TWICE),
+        complaint(
+            "no other kubeadm, kubelet or ctr comes first in PATH",
+            shadowed,
+            "move them away on the host: mv FILE /root/",
+        ),
+        complaint(
+            "no later sysctl file overrides the kernel settings", undone_at_boot, "take the line out of that file"
+        ),
         complaint("it has a machine-id", lambda facts: None if facts.system.machine_id else NO_ID, _ID_HINT),
         complaint("the address is its own", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"),
         complaint("the ports are free", taken_ports(ports)),

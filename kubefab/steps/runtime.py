@@ -42,7 +42,7 @@ def no_old_mirrors(inventory: Inventory) -> Step:
     def others(facts: Facts) -> str | None:
         return ", ".join(registry for registry in facts.runtime.mirrored if registry not in wanted) or None
 
-    return Step("mirrors are hosts.yml's alone", others, script("forget-mirrors.sh", *wanted), parts=("runtime",))
+    return Step("no registry has an outdated mirror", others, script("forget-mirrors.sh", *wanted), parts=("runtime",))
 
 
 def _told_once(step: Step, cluster: Cluster, host: Host) -> Step:

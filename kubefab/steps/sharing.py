@@ -21,9 +21,9 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     wanted = cluster.inventory.cluster
     subnets = {"pod_subnet": wanted.pod_subnet, "service_subnet": wanted.service_subnet}
     return [
-        complaint("no other pod network is there", other_network, _OTHER_NETWORK),
-        complaint("no network of the host is within the cluster's", within(subnets), _WITHIN),
-        complaint("its address is on one interface", on_several(str(host.wanted.address)), _ON_SEVERAL),
+        complaint("no other pod network is present", other_network, _OTHER_NETWORK),
+        complaint("host networks and cluster subnets do not overlap", within(subnets), _WITHIN),
+        complaint("the node's address is on one interface only", on_several(str(host.wanted.address)), _ON_SEVERAL),
         complaint("UDP 8472 is free for flannel", taken_port, "take it away on the host, or stop who holds it"),
         complaint("systemd-networkd leaves the pods' links alone", taken_over, _TAKEN_OVER),
     ]

@@ -171,6 +171,7 @@ BORNE = (
     ("rm -rf /opt/cni", "true"),
     (f"mkdir -p /etc/kubernetes; echo mine >{POLICY}", f"rm {POLICY}"),
     (f"echo net.ipv4.ip_forward=0 >{LATER}", f"rm {LATER}"),
+    ("hostname Client_1", f"hostname {WORKER}"),
     (f"echo '{FSTAB}' >>/etc/fstab", "sed -i /e2e-swap/d /etc/fstab"),
     (
         # One shell: without its address nobody comes in.
@@ -204,6 +205,7 @@ class Borne:
     fstab: str
     forwards: str
     announced: str
+    nodes: tuple[str, ...]
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +230,7 @@ def borne(inv: Kubefab, told: Told) -> Iterator[Borne]:
             on(WORKER, "cat /etc/fstab"),
             on(WORKER, "systemctl restart systemd-sysctl; cat /proc/sys/net/ipv4/ip_forward"),
             announced(),
+            tuple(nodes()),
         )
 
 
@@ -254,6 +257,12 @@ def test_a_users_own_file_stays_where_it_is_as_its_host_joins(borne: Borne) -> N
 
 def test_a_setting_of_somebody_elses_does_not_win_at_boot(borne: Borne) -> None:
     assert borne.forwards == "1\n"
+
+
+def test_a_hostname_in_capitals_is_the_nodes_name_in_hosts_yml(borne: Borne) -> None:
+    borne.up.well()
+    assert WORKER in borne.nodes
+    assert not [name for name in borne.nodes if "_" in name]
 
 
 def test_swap_that_the_kubelet_is_to_bear_is_left_on(borne: Borne) -> None:

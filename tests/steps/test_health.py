@@ -8,7 +8,7 @@ from kubefab.steps import health, preflight, reboot
 from tests.facts import known, with_
 from tests.fakes import cluster, step
 
-PRESSED = "its Node is under no pressure"
+PRESSED = "the Node reports no pressure"
 API, READY, BOOT, FLANNEL, PROXY, COREDNS = (
     "the API server is well",
     "it is Ready",

@@ -103,13 +103,13 @@ def test_only_the_user_can_change_any_of_it() -> None:
         ({"lacks": ("ip", "pgrep")}, "ip, mount and pgrep are there", "ip, pgrep"),
         (
             {"shadowing": ("/usr/local/bin/ctr", "/usr/local/sbin/kubeadm")},
-            "the packages' programs come first",
+            "no other kubeadm, kubelet or ctr comes first in PATH",
             "/usr/local/bin/ctr is in the way of /usr/bin/ctr, "
             "/usr/local/sbin/kubeadm is in the way of /usr/bin/kubeadm",
         ),
         (
             {"sysctl_later": ("/etc/sysctl.d/zz.conf net/ipv4/conf/all/forwarding=0",)},
-            "nothing undoes the kernel's settings at boot",
+            "no later sysctl file overrides the kernel settings",
             "/etc/sysctl.d/zz.conf net/ipv4/conf/all/forwarding=0",
         ),
         (
@@ -119,17 +119,17 @@ def test_only_the_user_can_change_any_of_it() -> None:
         ),
         (
             {"apt_sources": (AptSource("/etc/apt/sources.list.d/k8s.sources", URL, "/etc/apt/keyrings/mine.asc"),)},
-            "no other file names the packages' repository",
+            "one apt source alone names the Kubernetes repository",
             f"/etc/apt/sources.list.d/k8s.sources names {URL}, believed by /etc/apt/keyrings/mine.asc",
         ),
         (
             {"healthz": "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)"},
-            "sshd lets the API server be asked",
+            "sshd allows forwarding to the API server",
             "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)",
         ),
         (
             {"cluster": replace(LIVE, nodes={"b": Node("b", version="1.36.3", roles=("control-plane",))})},
-            "its kubelet is of hosts.yml's release",
+            "the kubelet has the version in hosts.yml",
             "b is still of 1.36.3",
         ),
         (
@@ -141,12 +141,12 @@ def test_only_the_user_can_change_any_of_it() -> None:
         ({"clock": -31}, "clocks agree", "31 s behind this computer"),
         (
             {"cluster": LIVE, "kubelet_ca": "aaa", "debs": {"kubelet": Package("hi", "1.36.3-1.1")}},
-            "its kubelet is of hosts.yml's release",
+            "the kubelet has the version in hosts.yml",
             "kubelet 1.36.3; the cluster and hosts.yml have 1.37.2",
         ),
         (
             {"cluster": SILENT, "kubelet_ca": "aaa", "debs": {"kubelet": Package("hi", "1.37.1-1.1")}},
-            "its kubelet is of hosts.yml's release",
+            "the kubelet has the version in hosts.yml",
             "kubelet 1.37.1; the cluster and hosts.yml have 1.37.2",
         ),
         (
@@ -155,7 +155,7 @@ def test_only_the_user_can_change_any_of_it() -> None:
                 "cluster": replace(LIVE, nodes={"manager": Node("manager", "abc", "1.36.3", "10.250.0.10")}),
                 "debs": {"kubelet": Package("hi", "1.37.2-1.1")},
             },
-            "its kubelet is of hosts.yml's release",
+            "the kubelet has the version in hosts.yml",
             "kubelet 1.36.3; the cluster and hosts.yml have 1.37.2",
         ),
         ({"addresses": {"10.0.2.15": "eth0"}}, "the address is its own", "10.250.0.10 is none of 10.0.2.15"),
@@ -203,7 +203,7 @@ def test_only_the_user_can_change_any_of_it() -> None:
             "nothing is left of another cluster",
             "a node of the cluster with the CA bbb, and there is none here",
         ),
-        ({"cni": ("05-cilium.conflist",)}, "no other pod network is there", "/etc/cni/net.d/05-cilium.conflist"),
+        ({"cni": ("05-cilium.conflist",)}, "no other pod network is present", "/etc/cni/net.d/05-cilium.conflist"),
     ],
 )
 def test_a_master_is_complained_of(found: dict[str, Any], title: str, gap: str | None) -> None:
@@ -274,7 +274,7 @@ def test_a_kubelet_newer_than_its_master_is_refused() -> None:
         ),
         (
             {"cni": ("10-calico.conflist", "10-flannel.conflist")},
-            "no other pod network is there",
+            "no other pod network is present",
             "/etc/cni/net.d/10-calico.conflist",
         ),
     ],
@@ -286,7 +286,7 @@ def test_a_worker_is_complained_of(found: dict[str, Any], title: str, gap: str) 
 def test_the_cure_for_another_pod_network_is_one_that_takes_it_away() -> None:
     """`inv restart` takes flannel's own files, and nobody else's."""
     made = looked_at()
-    assert "mv FILE" in step(preflight.steps(made, made.founder), "no other pod network is there").hint
+    assert "mv FILE" in step(preflight.steps(made, made.founder), "no other pod network is present").hint
 
 
 def test_a_status_tells_once_what_the_cluster_is_not() -> None:

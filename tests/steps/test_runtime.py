@@ -147,7 +147,7 @@ def test_without_such_mirrors_there_is_nothing_to_warn_of() -> None:
 
 def test_a_mirror_that_hosts_yml_names_no_more_is_asked_no_more() -> None:
     made = cluster(HOSTS + "mirrors: {quay.io: http://near}\n")
-    one = step(runtime.steps(made, made.founder), "mirrors are hosts.yml's alone")
+    one = step(runtime.steps(made, made.founder), "no registry has an outdated mirror")
     assert one.gap(known(mirrored=("quay.io", "ghcr.io"))) == "ghcr.io"
     assert one.gap(known(mirrored=("quay.io",))) is None
     assert one.close

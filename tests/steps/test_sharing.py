@@ -11,9 +11,9 @@ from kubefab.steps import sharing
 from tests.facts import known
 from tests.fakes import cluster
 
-NETWORK = "no other pod network is there"
-WITHIN = "no network of the host is within the cluster's"
-ADDRESS = "its address is on one interface"
+NETWORK = "no other pod network is present"
+WITHIN = "host networks and cluster subnets do not overlap"
+ADDRESS = "the node's address is on one interface only"
 PORT = "UDP 8472 is free for flannel"
 NETWORKD = "systemd-networkd leaves the pods' links alone"
 READY = ClusterFacts(nodes={"client": Node("client", machine_id="abc", ready=True)})
