@@ -20,7 +20,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Loc = tuple[str | int, ...]  # where a value stands: ("hosts", "client", "address")
 Values = Mapping[Loc, Any]
-Problem = tuple[Loc, str, str]  # where, what was found, what is allowed
+Problem = tuple[Loc, str]  # where, and what is wrong there
 
 
 def compose(text: str, path: Path) -> Node:
@@ -68,11 +68,11 @@ class Tree:
             loc = loc[:-1]
         return loc
 
-    def complain(self, loc: Loc, found: str, allowed: str, line: int = 0) -> None:
+    def complain(self, loc: Loc, said: str, line: int = 0) -> None:
         parts = (f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in loc)
         place = f"{''.join(parts)[1:]}: " if loc else ""
         line = line or self.places[self.nearest(loc)][0]
-        self.problems.append((line, f"{place}found {found}; allowed: {allowed}"))
+        self.problems.append((line, f"{place}{said}"))
 
     def valid(self, wrong: Iterable[Loc]) -> Values:
         """All values by their place, None for those that are wrong or within what is."""
@@ -101,9 +101,9 @@ class Tree:
             name = str(key.value) if isinstance(key, ScalarNode) else words(key)
             place, line = (*loc, name), key.start_mark.line + 1
             if key.tag != f"{TAG}str":
-                self.complain(place, f"{words(key)} as a key", "text, in quotes", line)
+                self.complain(place, f"a key has to be text, and this is {words(key)}: put it in quotes", line)
             if name in values:
-                self.complain(place, f"it again, after line {self.places[place][0]}", "every key once", line)
+                self.complain(place, f"this key is in line {self.places[place][0]} already", line)
             else:
                 values[name] = self.read(value, place, line)
         return values

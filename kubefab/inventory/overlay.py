@@ -10,52 +10,52 @@ from collections.abc import Iterator
 from kubefab.inventory.models import LABEL, REGISTRY
 from kubefab.located import Loc, Problem, Values, shown
 
-# One who wrote these here would have half a cluster of each.
+# Setting them here too would split the truth between two places.
 TOLD_ELSEWHERE = {
     "ClusterConfiguration": {
-        "kubernetesVersion": "`cluster.kubernetes` says it",
-        "clusterName": "`cluster.name` says it",
-        "controlPlaneEndpoint": "it is the name that every host has in /etc/hosts",
-        "certificatesDir": "joins and resets look in /etc/kubernetes/pki",
-        "networking.podSubnet": "`cluster.pod_subnet` says it",
-        "networking.serviceSubnet": "`cluster.service_subnet` says it",
-        "etcd.local.dataDir": "looks and resets know /var/lib/etcd",
-        "etcd.external": "etcd runs on the master, where a reset finds it",
-        "dns.disabled": "CoreDNS is applied, and waited for",
-        "proxy.disabled": "kube-proxy is waited for on every node",
-        "apiServer.extraArgs.secure-port": "it is 6443 everywhere",
-        "apiServer.extraArgs.service-cluster-ip-range": "`cluster.service_subnet` says it",
-        "controllerManager.extraArgs.cluster-cidr": "`cluster.pod_subnet` says it",
-        "controllerManager.extraArgs.service-cluster-ip-range": "`cluster.service_subnet` says it",
-        "controllerManager.extraArgs.allocate-node-cidrs": "flannel wants a network for each node",
+        "kubernetesVersion": "set it with `cluster.kubernetes`",
+        "clusterName": "set it with `cluster.name`",
+        "controlPlaneEndpoint": "kubefab gives the control plane a name in every host's /etc/hosts",
+        "certificatesDir": "kubefab expects certificates in /etc/kubernetes/pki",
+        "networking.podSubnet": "set it with `cluster.pod_subnet`",
+        "networking.serviceSubnet": "set it with `cluster.service_subnet`",
+        "etcd.local.dataDir": "kubefab expects etcd's data in /var/lib/etcd",
+        "etcd.external": "kubefab's clusters have etcd on the master",
+        "dns.disabled": "kubefab applies CoreDNS, and waits for it",
+        "proxy.disabled": "kubefab waits for kube-proxy on every node",
+        "apiServer.extraArgs.secure-port": "the port is always 6443",
+        "apiServer.extraArgs.service-cluster-ip-range": "set it with `cluster.service_subnet`",
+        "controllerManager.extraArgs.cluster-cidr": "set it with `cluster.pod_subnet`",
+        "controllerManager.extraArgs.service-cluster-ip-range": "set it with `cluster.service_subnet`",
+        "controllerManager.extraArgs.allocate-node-cidrs": "flannel needs a network for each node",
     },
     "InitConfiguration": {
-        "localAPIEndpoint.bindPort": "it is 6443 everywhere",
-        "skipPhases": "kubefab says which are skipped, and waits for what the others make",
-        "dryRun": "`inv --dry` is a dry run",
+        "localAPIEndpoint.bindPort": "the port is always 6443",
+        "skipPhases": "kubefab decides which phases are skipped, and waits for what the others make",
+        "dryRun": "`inv --dry` makes a dry run",
     },
     "JoinConfiguration": {
-        "discovery": "each join gets a token of its own, and the CA by SSH",
-        "caCertPath": "it is /etc/kubernetes/pki/ca.crt everywhere",
-        "controlPlane": "the `role` under `hosts` says it",
-        "skipPhases": "kubefab waits for what they make",
-        "dryRun": "`inv --dry` is a dry run",
+        "discovery": "kubefab makes a token for each join, and brings the CA by SSH",
+        "caCertPath": "kubefab expects it in /etc/kubernetes/pki",
+        "controlPlane": "set it with `role` under `hosts`",
+        "skipPhases": "kubefab waits for what these phases make",
+        "dryRun": "`inv --dry` makes a dry run",
     },
     "KubeletConfiguration": {
-        "cgroupDriver": "it is systemd's, as the runtime is told",
-        "containerRuntimeEndpoint": "`cluster.runtime` says it",
-        "staticPodPath": "looks and resets know /etc/kubernetes/manifests",
-        "port": "it is 10250 everywhere",
+        "cgroupDriver": "kubefab configures the runtime for systemd's cgroups",
+        "containerRuntimeEndpoint": "set it with `cluster.runtime`",
+        "staticPodPath": "kubefab expects manifests in /etc/kubernetes/manifests",
+        "port": "the port is always 10250",
     },
-    "KubeProxyConfiguration": {"clusterCIDR": "`cluster.pod_subnet` says it"},
+    "KubeProxyConfiguration": {"clusterCIDR": "set it with `cluster.pod_subnet`"},
 }
 _OF_NODES = {
-    "nodeRegistration.name": "the name under `hosts` says it",
-    "nodeRegistration.criSocket": "`cluster.runtime` says it",
-    "nodeRegistration.kubeletExtraArgs.hostname-override": "the name under `hosts` says it",
-    "nodeRegistration.kubeletExtraArgs.container-runtime-endpoint": "`cluster.runtime` says it",
-    "nodeRegistration.kubeletExtraArgs.cgroup-driver": "it is systemd's, as the runtime is told",
-    "nodeRegistration.kubeletExtraArgs.root-dir": "looks and resets know /var/lib/kubelet",
+    "nodeRegistration.name": "the name under `hosts` is the node's",
+    "nodeRegistration.criSocket": "set it with `cluster.runtime`",
+    "nodeRegistration.kubeletExtraArgs.hostname-override": "the name under `hosts` is the node's",
+    "nodeRegistration.kubeletExtraArgs.container-runtime-endpoint": "set it with `cluster.runtime`",
+    "nodeRegistration.kubeletExtraArgs.cgroup-driver": "kubefab configures the runtime for systemd's cgroups",
+    "nodeRegistration.kubeletExtraArgs.root-dir": "kubefab expects the kubelet's files in /var/lib/kubelet",
 }
 TOLD_ELSEWHERE["InitConfiguration"] |= _OF_NODES
 TOLD_ELSEWHERE["JoinConfiguration"] |= _OF_NODES
@@ -74,11 +74,11 @@ def contradictions(values: Values) -> Iterator[Problem]:
     for kind, fields in TOLD_ELSEWHERE.items():
         for field, told in fields.items():
             for place in _places(values, _place(f"{kind}.{field}")):
-                yield place, "it", f"none here: {told}"
+                yield place, f"not here: {told}"
     for field, (pattern, allowed) in USED.items():
         value = values.get(_place(field))
         if value is not None and not (isinstance(value, str) and re.fullmatch(pattern, value)):
-            yield _place(field), f"'{shown(value)}'", allowed
+            yield _place(field), f"found '{shown(value)}'; allowed: {allowed}"
 
 
 def _place(field: str) -> Loc:

@@ -31,28 +31,28 @@ def _same_addresses(values: Values) -> Iterator[Problem]:
     first: dict[str, str] = {}
     for name, address in _of_hosts(values, "address").items():
         if first.setdefault(address, name) != name:
-            yield ("hosts", name, "address"), f"'{address}', as for {first[address]}", "one of its own"
+            yield ("hosts", name, "address"), f"'{address}' is the address of {first[address]}, too"
 
 
 def _roles(values: Values) -> Iterator[Problem]:
     roles = _of_hosts(values, "role")
     masters = [name for name, role in roles.items() if role == "master"]
     if len(masters) > 1:
-        yield ("hosts", masters[1], "role"), f"{len(masters)} masters: {', '.join(masters)}", "for now one"
+        yield ("hosts", masters[1], "role"), f"for now a cluster has one master, and here are {', '.join(masters)}"
     if roles and not masters and len(roles) == len(values[("hosts",)] or ()):
-        yield ("hosts",), "no master", "one host with role: master"
+        yield ("hosts",), "no host has role: master"
     for name in _of_hosts(values, "schedulable"):
         if roles.get(name) == "worker":
-            yield ("hosts", name, "schedulable"), "it on a worker", "only on a master"
+            yield ("hosts", name, "schedulable"), f"only a master can have this, and {name} is a worker"
     for name, absent in _of_hosts(values, "absent").items():
         if absent and roles.get(name) == "master":
-            yield ("hosts", name, "absent"), "it on a master", "only on a worker"
+            yield ("hosts", name, "absent"), f"only a worker can have this, and {name} is a master"
 
 
 def _names(values: Values) -> Iterator[Problem]:
     for name in values.get(("hosts",)) or ():
         if name in GROUPS:
-            yield ("hosts", name), f"'{name}', which is a group of hosts", "another name"
+            yield ("hosts", name), f"'{name}' means a group of hosts: choose another name"
 
 
 def _networks(values: Values) -> Iterator[Problem]:
@@ -63,14 +63,17 @@ def _networks(values: Values) -> Iterator[Problem]:
         if text and widest <= IPv4Network(text).prefixlen <= narrowest:
             networks[field] = IPv4Network(text)
         elif text:
-            yield ("cluster", field), f"'{text}'", str(info.description)
+            yield ("cluster", field), f"found '{text}'; allowed: {info.description}"
     pods, services = networks.get("pod_subnet"), networks.get("service_subnet")
     if pods and services and pods.overlaps(services):
-        yield ("cluster", "pod_subnet"), f"'{pods}', over service_subnet '{services}'", "networks apart"
+        yield ("cluster", "pod_subnet"), f"'{pods}' overlaps service_subnet '{services}'"
     for name, address in _of_hosts(values, "address").items():
         for field, network in networks.items():
             if IPv4Address(address) in network:
-                yield ("hosts", name, "address"), f"'{address}', within {field} '{network}'", "one outside it"
+                yield (
+                    ("hosts", name, "address"),
+                    f"'{address}' is within {field} '{network}': one of them has to change",
+                )
 
 
 def _addons(values: Values) -> Iterator[Problem]:
@@ -79,9 +82,9 @@ def _addons(values: Values) -> Iterator[Problem]:
         return
     names = [name.partition("@")[0] for name in named]
     if NETWORK not in names:
-        yield ("cluster", "addons"), f"no {NETWORK}", "it among them: without a pod network no node becomes Ready"
+        yield ("cluster", "addons"), f"{NETWORK} is missing: without a pod network no node becomes Ready"
     if twice := [name for name in names if names.count(name) > 1]:
-        yield ("cluster", "addons"), f"{twice[0]} twice", "each once"
+        yield ("cluster", "addons"), f"{twice[0]} is named twice"
     version = str(values.get(("cluster", "kubernetes")) or "")
     for name in named if releases.known(version) else ():
         if addon := ADDONS.get(name.partition("@")[0]):
@@ -92,14 +95,14 @@ def _reach(addon: Addon, wanted: str, minor: str) -> Iterator[Problem]:
     found = addon.version(minor, wanted)
     if found is None or not found.reaches(minor):
         pinned = " or ".join(f"{one.version} with {one.minors}" for one in addon.versions)
-        yield ("cluster", "addons"), f"{addon.name} with Kubernetes {minor}", pinned
+        yield ("cluster", "addons"), f"{addon.name} is not known to run on Kubernetes {minor}; allowed: {pinned}"
 
 
 def _packages(values: Values) -> Iterator[Problem]:
     for loc, value in values.items():
         packages = re.search(r"//(pkgs\.k8s|apt\.kubernetes)\.io/", str(loc[1:2]))
         if loc[:1] == ("mirrors",) and packages and str(value).startswith("file:"):
-            yield loc, f"'{shown(value)}'", "for packages a URL that the hosts themselves can ask"
+            yield loc, f"'{shown(value)}' is on this computer: packages need a URL that the hosts can reach"
 
 
 def _registries(values: Values) -> Iterator[Problem]:
@@ -107,16 +110,16 @@ def _registries(values: Values) -> Iterator[Problem]:
         if loc[:1] != ("mirrors",) or "://" in str(loc[1:2]):
             continue
         if loc[2:] == ("key",) and value:
-            yield loc, "it for a registry", "only for a URL"
+            yield loc, "only a URL can have a key, and this is a registry"
         if loc[2:] in ((), ("url",)) and isinstance(value, str) and re.search("^file:|//[^/]+/.", value):
-            yield loc, f"'{shown(value)}'", "for a registry a URL without a path"
+            yield loc, f"'{shown(value)}' has a path: a registry's mirror is a URL without one"
 
 
 def _runtime(values: Values) -> Iterator[Problem]:
     version = values.get(("cluster", "kubernetes"))
     runtime = values.get(("cluster", "runtime"), Cluster.model_fields["runtime"].default)
     if version and runtime and runtime not in (allowed := releases.release(version).runtimes):
-        yield ("cluster", "runtime"), f"'{runtime}' for Kubernetes {version}", ", ".join(allowed)
+        yield ("cluster", "runtime"), f"Kubernetes {version} does not run on {runtime}; allowed: {', '.join(allowed)}"
 
 
 def _repository(values: Values) -> Iterator[Problem]:
@@ -126,5 +129,5 @@ def _repository(values: Values) -> Iterator[Problem]:
     urls = [repository.url for repository in releases.release(version).repositories]
     mirrors = [str(loc[1]) for loc in values if loc[:1] == ("mirrors",) and loc[1:]]
     if not any(url.startswith(mirror) for url in urls for mirror in mirrors):
-        allowed = f"one that mirrors has a repository for, at {' or '.join(urls)}: both have none of it any more"
-        yield ("cluster", "kubernetes"), f"'{version}'", allowed
+        wanted = f"`mirrors` needs an entry for {' or '.join(urls)}"
+        yield ("cluster", "kubernetes"), f"'{version}' is published nowhere any more: {wanted}"
