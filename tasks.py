@@ -2,6 +2,7 @@
 
 from invoke import Collection, Context, task
 
+from kubefab.losing import destroy, remove
 from kubefab.runbook import (
     ALL,
     ANY_PORT,
@@ -11,10 +12,8 @@ from kubefab.runbook import (
     WORKERS,
     admit,
     converge,
-    destroy,
     list_images,
     preload,
-    remove,
     save_kubeconfig,
     show_explained,
     show_status,

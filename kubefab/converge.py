@@ -7,10 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from functools import partial
-
-import tenacity
 
 from kubefab.cluster import Cluster
 from kubefab.crashes import CrashWatch
@@ -18,41 +15,18 @@ from kubefab.errors import Busy, HostError, KubefabError, NotAsked, Silent
 from kubefab.facts import clock_time
 from kubefab.host import Host, busy
 from kubefab.locks import Locks
+from kubefab.passes import ALL_AT_ONCE, ONE_BY_ONE, Group, Pass, Who
 from kubefab.report import ANSWERS, Failure, Report
 from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
+from kubefab.waiting import Waiting
 
 ORPHAN_SECONDS = 1800  # an apt on a slow line may take that long
 ANSWER_SECONDS = 60
-LONGEST = 10  # times the time of a wait, however much moves meanwhile
 HOST_PAUSE, CLUSTER_PAUSE = 0.3, 1.0  # seconds between looks while a state comes true
 
 
 class Stop(KubefabError):
     """What is left cannot go on without the host that failed."""
-
-
-class Group(Enum):
-    """Hosts that the runbook means together. Who runs it names hosts, and never one of these."""
-
-    ALL = auto()
-    FOUNDER = auto()  # the master that makes the cluster
-    SPEAKER = auto()  # the master by whose word the cluster is known, and by way of which it is changed
-    MASTERS = auto()
-    WORKERS = auto()
-
-
-@dataclass(frozen=True)
-class Pass:
-    """How a list of states is brought to several hosts: to all of them at once, unless it says otherwise."""
-
-    at_once: int | None = None  # how many hosts are worked on at one time; None: all, for they mostly wait
-    rolling: bool = False  # no new host after a failure of this pass
-    alone: bool = False  # it concerns no cluster: a master that does not answer is no reason to stop
-
-
-Who = Group | str
-ALL_AT_ONCE = Pass()
-ONE_BY_ONE = Pass(at_once=1)
 
 
 @dataclass
@@ -165,24 +139,6 @@ class Engine:
             for step in self._steps(host, subjects)
             if (gap := self._gap(host, step))
         ]
-
-    def strangers(self) -> list[str]:
-        """The cluster's nodes that hosts.yml does not know."""
-        live = self.cluster.facts(self.cluster.speaker).cluster
-        known = {host.name for host in self.cluster.inventory.hosts}
-        known |= {facts.node.name for facts in self.cluster.all_facts().values() if facts.node}
-        return [name for name in (live.nodes if live else ()) if name not in known]
-
-    def silence(self) -> str | None:
-        """Why a control plane that may have served says nothing; None where it does, or where it is ours, half made."""
-        if not self.cluster.looked_at(self.cluster.speaker):
-            return None
-        facts = self.cluster.facts(self.cluster.speaker)
-        if facts.local.init_begun or facts.local.tear_down_begun:
-            return None
-        if not facts.cluster:
-            return "etcd has data there, and there is no admin.conf to ask with" if facts.local.etcd_data else None
-        return facts.cluster.silent and f"its API server gives no answer: {facts.cluster.silent}"
 
     def chosen(self, who: Who) -> list[Host]:
         """The hosts that are meant, those set aside not among them. KubefabError for a name that is none."""
@@ -426,7 +382,7 @@ class Engine:
         gap = self._gap(host, step)
         if gap and step.within:
             pause = CLUSTER_PAUSE if step.touches == "cluster" else HOST_PAUSE
-            gap = self._poll(look, tenacity.retry_if_result(bool), step.within, pause, progress)
+            gap = self._waiting(step.within, pause, progress).until_none(look)
         if gap:
             raise HostError(f"still: {gap}", hint=step.hint)
 
@@ -448,35 +404,10 @@ class Engine:
             return step.gap(self.cluster.facts(host))
         except Silent as error:
             self.report.running(host.name, "the API server answers", error.what)
-        return self._poll(look, tenacity.retry_if_exception_type(Silent), ANSWER_SECONDS, CLUSTER_PAUSE)
+        return self._waiting(ANSWER_SECONDS, CLUSTER_PAUSE).until_told(look)
 
-    def _poll(
-        self,
-        look: Callable[[], str | None],
-        retry: tenacity.retry_base,
-        within: float,
-        pause: float,
-        progress: Callable[[], int] = lambda: 0,
-    ) -> str | None:
-        """Looks again and again, until nothing has moved for this time; what the last look said, or raised."""
-        began = moved = self.cluster.clock()
-        most = progress()
-
-        def over(_: tenacity.RetryCallState) -> bool:
-            nonlocal moved, most
-            now, done = self.cluster.clock(), progress()
-            if done > most:
-                moved, most = now, done
-            return now - moved >= within or now - began >= LONGEST * within
-
-        polling = tenacity.Retrying(
-            retry=retry,
-            stop=over,
-            wait=tenacity.wait_fixed(pause),
-            sleep=self.sleep,
-            retry_error_callback=lambda state: state.outcome and state.outcome.result(),
-        )
-        return polling(look)
+    def _waiting(self, within: float, pause: float, progress: Callable[[], int] = lambda: 0) -> Waiting:
+        return Waiting(self.cluster.clock, self.sleep, within, pause, progress)
 
     def _stop_without_master(self, who: Who) -> None:
         """A failed worker hides no other; without its master nothing of a cluster can go on."""

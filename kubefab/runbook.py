@@ -1,6 +1,5 @@
 """What the tasks of the runbook do, and how they talk with people."""
 
-import re
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -14,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from invoke import Context, Exit
 
 from kubefab import kubeconfig, report
-from kubefab.addons import ADDONS, Addon
+from kubefab.addons import Addon
 from kubefab.addons.addon import ADMIN, Page
-from kubefab.converge import Engine, Group, Pass, Stop, Who
+from kubefab.converge import Engine
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import API_PORT
-from kubefab.report import ANSWERS
+from kubefab.passes import Group, Who
 from kubefab.step import Subject
 
 if TYPE_CHECKING:
@@ -46,60 +45,6 @@ ALL, FOUNDER, SPEAKER, MASTERS, WORKERS = Group
 def converge(c: Context, who: Who, *subjects: Subject, **how: Any) -> None:
     """Brings hosts to the states of these subjects: see Engine.converge."""
     engine_of(c).converge(who, *subjects, **how)
-
-
-def destroy(c: Context, who: Who, *subjects: Subject, yes: bool, unheard: bool) -> None:
-    """Brings hosts to states in which something is lost: told first, and asked for."""
-    run = engine_of(c)
-    how = Pass(alone=unheard or who is not Group.ALL)  # a host alone may have lost its master long ago
-    hosts = run.look(who, "leftovers", alone=how.alone)
-    if not (run.dry or unheard):
-        _refuse_unheard(run)
-    if not run.dry and run.losses(hosts, *subjects):
-        run.lock(hosts, "leftovers")
-        _lose(run, who, hosts, subjects, ("leftovers",), yes)
-    run.converge(who, *subjects, how=how)
-
-
-def _refuse_unheard(run: Engine) -> None:
-    """What does not answer may hold what nobody has listed: a whole cluster, say."""
-    silent = [str(failure) for failure in (*run.failures, *run.unheard) if failure.title == ANSWERS]
-    silent += [f"{run.cluster.speaker.name}: {why}" for why in [run.silence()] if why]
-    if silent:
-        raise KubefabError(_UNHEARD.format("\n  ".join(silent)))
-
-
-def _lose(
-    run: Engine, who: Who, hosts: list[Host], subjects: Sequence[Subject], parts: Sequence[str], yes: bool
-) -> None:
-    """Lists what will be lost, and asks; what has grown while somebody thought about it is asked for again."""
-    told: set[tuple[str, str]] = set()
-    while True:
-        _refuse(run, who, hosts, subjects)
-        grown = [loss for loss in run.losses(hosts, *subjects) if not _kinds(loss) <= told]
-        if not grown:
-            return
-        _ask(grown, yes)
-        told = told.union(*map(_kinds, grown))
-        if yes:
-            return
-        run.look_again(hosts, *parts)
-
-
-def _refuse(run: Engine, who: Who, hosts: list[Host], subjects: Sequence[Subject]) -> None:
-    """Before anybody is asked: where one host may not be changed, none is."""
-    failed = len(run.failures)
-    run.complain(hosts, *subjects)
-    if run.failures[failed:]:
-        raise Stop("nothing was changed")
-    if who is Group.ALL and (strangers := run.strangers()):
-        raise KubefabError(_STRANGERS.format(", ".join(strangers), run.cluster.inventory.path))
-
-
-def _kinds(loss: tuple[str, str, str]) -> set[tuple[str, str]]:
-    """What is lost on a host, without how many there are: containers come and go."""
-    host, _, gap = loss
-    return {(host, re.sub(r"^\d+ ", "", one)) for one in gap.split(", ")}
 
 
 def admit(c: Context, shown: Callable[[Inventory], Addon], hold: bool, port: int) -> None:
@@ -131,18 +76,6 @@ def _hold(master: Host, page: Page, port: int) -> None:
     with tunnel.held(master.link, (address, page.port), port) as local, suppress(KeyboardInterrupt):
         print(f"{page.scheme}://localhost:{local}/ until Ctrl-C", flush=True)
         threading.Event().wait()
-
-
-def remove(c: Context, name: str, subject: Callable[[str], Subject], yes: bool) -> None:
-    """Takes an add-on away: what goes with it is told first, and asked for."""
-    run = engine_of(c)
-    _check_removable(name, run.cluster.inventory)
-    parts = ("volumes", "ceph")
-    hosts = run.look(Group.SPEAKER, *parts)
-    if not run.dry and run.losses(hosts, subject(name)):
-        run.lock(hosts, *parts)
-        _lose(run, Group.SPEAKER, hosts, [subject(name)], parts, yes)
-    run.converge(Group.SPEAKER, subject(name))
 
 
 def _away(run: Engine, who: Who, *parts: str) -> list[str]:
@@ -247,32 +180,6 @@ def save_kubeconfig(c: Context, output: str, force: bool) -> None:
     print(f"kubectl --kubeconfig {path} get nodes")
 
 
-def _check_removable(name: str, wanted: Inventory) -> None:
-    if name not in ADDONS:
-        raise KubefabError(f"found no add-on {name!r} that can be removed; allowed: {', '.join(ADDONS)}")
-    if name in wanted.addons:
-        raise KubefabError(f"{wanted.path} names {name}, so that `up` would bring it back: take it out there first")
-
-
-def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:
-    """Lists what will be lost, and goes on only for a yes."""
-    for host, _, gap in losses:
-        print(report.plain(f"{host}  - {gap}"))
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise KubefabError("this would all be lost; without a terminal it wants --yes")
-    with suppress(EOFError):
-        if input("All of this will be lost. Go on? [y/N] ").strip().lower() in ("y", "yes"):
-            return
-    raise KubefabError("nothing was changed")
-
-
-_STRANGERS = "the cluster has nodes that {1} does not know: {0}; write them into it, or take them out of the cluster"
-_UNHEARD = (
-    "what is lost there cannot be told:\n  {}\n"
-    "nothing was changed; to go on without their word, and lose what they may have: --unheard"
-)
 _LOGIN_BY_HAND = (
     "this Kubernetes mints no token of an hour; to log in with one that never ends, on the master: "
     "kubectl -n {} describe secret {}"

@@ -1,10 +1,13 @@
 """One invocation, without invoke: an engine over fake hosts, its clock, and what it did."""
 
+import io
 import json
 from typing import Any
 
+import pytest
 from invoke import Config, Context
 
+from kubefab import executor
 from kubefab.converge import Engine, Who
 from kubefab.host import Host
 from kubefab.inventory import Inventory
@@ -39,6 +42,13 @@ class Run:
     @property
     def failures(self) -> dict[str, str]:
         return {failure.host: f"{failure.title}: {failure.error.what}" for failure in self.engine.failures}
+
+
+def in_place(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Its engine is the one that hosts.yml would have made; nobody is at a terminal."""
+    monkeypatch.setattr(executor, "_made", run.engine)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    return run
 
 
 def each(*steps: Step) -> Subject:

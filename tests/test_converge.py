@@ -1,6 +1,5 @@
 """The engine, on hosts that answer from memory."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
@@ -542,22 +541,6 @@ def test_more_parts_can_be_looked_at_without_the_others_again() -> None:
     run.engine.look(ALL)
     run.engine.look("client", "leftovers")
     assert run("client").looks == [PARTS, ("leftovers",)]
-
-
-def test_nodes_that_hosts_yml_does_not_know_are_strangers() -> None:
-    run = Run()
-    run("manager").parts["cluster"] = nodes("manager", "client", "eve")
-    run.engine.look(ALL)
-    assert run.engine.strangers() == ["eve"]
-
-
-def test_a_node_of_ours_under_another_name_is_no_stranger() -> None:
-    item = {"kind": "Node", "metadata": {"name": "other"}, "status": {"nodeInfo": {"machineID": "abc"}}}
-    run = Run()
-    run("manager").parts["cluster"] = "answer " + json.dumps({"items": [item]})
-    run("client").parts["system"] = "machine_id abc"
-    run.engine.look(ALL)
-    assert run.engine.strangers() == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,267 @@
+"""What is heard, locked, listed and asked before anything is lost."""
+
+import json
+
+import pytest
+
+from kubefab import losing
+from kubefab.cluster import Cluster
+from kubefab.converge import Stop
+from kubefab.errors import HostError, KubefabError
+from kubefab.facts import ADDON
+from kubefab.host import Host
+from kubefab.runbook import ALL
+from kubefab.step import Step
+from kubefab.steps import removal, reset
+from tests.runs import ADMIN, Run, in_place, nodes
+
+LEFT = "directory /etc/kubernetes"
+TORN_DOWN = "tear-down.sh unix:///run/containerd/containerd.sock"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    return in_place(Run(), monkeypatch)
+
+
+@pytest.fixture
+def dry(monkeypatch: pytest.MonkeyPatch) -> Run:
+    return in_place(Run(dry=True), monkeypatch)
+
+
+def test_without_a_terminal_nothing_is_lost_without_yes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("client").parts["leftovers"] = LEFT
+    with pytest.raises(KubefabError, match="without a terminal it wants --yes"):
+        losing.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
+    assert capsys.readouterr().out == "client  - /etc/kubernetes\n"
+    assert run.ran == []
+
+
+@pytest.mark.parametrize("answer", ["", "n", "maybe"])
+def test_what_is_no_yes_loses_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    run("client").parts["leftovers"] = LEFT
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    with pytest.raises(KubefabError, match="nothing was changed"):
+        losing.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
+    assert run.ran == []
+
+
+def test_the_end_of_input_is_no_yes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(question: str) -> str:
+        raise EOFError
+
+    run("client").parts["leftovers"] = LEFT
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", end)
+    with pytest.raises(KubefabError, match="nothing was changed"):
+        losing.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
+    assert run.ran == []
+
+
+@pytest.mark.parametrize("answer", ["y", " YES "])
+def test_a_yes_at_the_terminal_is_enough(run: Run, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    run("client").parts["leftovers"] = LEFT
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", lambda question: answer)
+    losing.destroy(run.context, "client", reset.steps, yes=False, unheard=False)
+    assert run.ran == [TORN_DOWN]
+
+
+def test_yes_in_advance_asks_nobody_and_still_lists_what_dies(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("client").parts["leftovers"] = LEFT
+    losing.destroy(run.context, "client", reset.steps, yes=True, unheard=False)
+    assert run.ran == [TORN_DOWN]
+    assert capsys.readouterr().out.startswith("client  - /etc/kubernetes\n")
+
+
+def test_where_nothing_is_left_nobody_is_asked(run: Run) -> None:
+    losing.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
+    assert run.ran == []
+
+
+def test_a_dry_reset_asks_nobody_and_loses_nothing(dry: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    dry("client").parts["leftovers"] = LEFT
+    losing.destroy(dry.context, ALL, reset.steps, yes=False, unheard=False)
+    assert dry.ran == []
+    assert "client   ~ nothing of Kubernetes is left  (now: /etc/kubernetes)" in capsys.readouterr().out
+
+
+def test_nodes_that_hosts_yml_does_not_know_stop_a_reset(run: Run) -> None:
+    run.put_cluster("manager", "client", "eve")
+    with pytest.raises(KubefabError, match=r"has nodes that hosts\.yml does not know: eve"):
+        losing.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
+    assert run.ran == []
+
+
+def away() -> None:
+    raise HostError("it is long gone")
+
+
+def put_leftovers(run: Run, *names: str) -> None:
+    """What a tear-down takes away."""
+    for name in names:
+        run(name).parts["leftovers"] = LEFT
+        run(name).on_change = run(name).parts.clear
+
+
+def test_one_host_is_cleaned_without_its_master_for_those_who_say_so(run: Run) -> None:
+    run("manager").on_look = away
+    put_leftovers(run, "client")
+    with pytest.raises(KubefabError, match=r"manager: it is long gone\n.*--unheard"):
+        losing.destroy(run.context, "client", reset.steps, yes=True, unheard=False)
+    assert run.ran + run("client").locks == []
+    losing.destroy(run.context, "client", reset.steps, yes=True, unheard=True)
+    assert run.ran == [TORN_DOWN]
+    assert (run("manager").locks, len(run("client").locks)) == ([], 1)
+    assert run.failures == {}
+
+
+@pytest.mark.parametrize("gone", ["manager", "client"])
+def test_a_reset_leaves_nothing_out_unless_told_to(run: Run, gone: str) -> None:
+    put_leftovers(run, "manager", "client")
+    run(gone).on_look = away
+    with pytest.raises(KubefabError, match=rf"{gone}: it is long gone\n.*nothing was changed.*--unheard"):
+        losing.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
+    assert run.ran == []
+    losing.destroy(run.context, ALL, reset.steps, yes=True, unheard=True)
+    assert run.ran == [TORN_DOWN]
+    assert run.failures == {gone: "it answers: it is long gone"}
+
+
+def test_a_silent_control_plane_that_served_is_lost_only_by_its_own_word(run: Run) -> None:
+    run("manager").parts.update(node=ADMIN, cluster="silent refused", leftovers=LEFT)
+    with pytest.raises(KubefabError, match=r"manager: its API server gives no answer: refused\n.*--unheard"):
+        losing.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
+    assert run.ran == []
+    losing.destroy(run.context, ALL, reset.steps, yes=True, unheard=True)
+    assert TORN_DOWN in run.ran
+
+
+def test_a_silent_control_plane_that_we_left_half_made_has_nothing_to_say(run: Run) -> None:
+    put_leftovers(run, "manager")
+    run("manager").parts.update(node=f"{ADMIN}\ninit_begun 1795377600", cluster="silent refused")
+    losing.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
+    assert TORN_DOWN in run.ran
+
+
+def test_what_dies_is_listed_under_the_locks(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("client").parts["leftovers"] = LEFT
+    run("client").on_lock = lambda: run("client").parts.update(leftovers=f"{LEFT}\ndirectory /var/lib/etcd")
+    losing.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
+    assert capsys.readouterr().out.startswith("client  - /etc/kubernetes, /var/lib/etcd\n")
+    assert [len(run(name).locks) for name in ("manager", "client")] == [1, 1]
+
+
+def test_what_has_grown_while_somebody_thought_is_asked_for_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        run("client").parts["leftovers"] = f"{LEFT}\ndirectory /var/lib/etcd"
+        return "y" if len(asked) == 1 else "n"
+
+    run("client").parts["leftovers"] = LEFT
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", answer)
+    with pytest.raises(KubefabError, match="nothing was changed"):
+        losing.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
+    assert (len(asked), run.ran) == (2, [])
+
+
+def test_a_stranger_that_comes_while_somebody_thinks_stops_a_reset(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(question: str) -> str:
+        run.put_cluster("manager", "eve")
+        return "y"
+
+    run("manager").parts["leftovers"] = LEFT
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", answer)
+    with pytest.raises(KubefabError, match=r"does not know: eve"):
+        losing.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
+    assert run.ran == []
+
+
+def test_more_of_the_same_is_not_asked_for_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(question: str) -> str:
+        run("client").parts["leftovers"] = "containers 5"
+        return "y"
+
+    run("client").parts["leftovers"] = "containers 4"
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", answer)
+    losing.destroy(run.context, "client", reset.steps, yes=False, unheard=False)
+    assert run.ran == [TORN_DOWN]
+
+
+def test_what_may_not_be_changed_on_one_host_stops_a_reset_before_anybody_is_asked(run: Run) -> None:
+    def refused(cluster: Cluster, host: Host) -> list[Step]:
+        return [Step("nothing is mounted below it", lambda facts: "/var/lib/etcd/backup", None)]
+
+    run("client").parts["leftovers"] = LEFT
+    with pytest.raises(Stop):
+        losing.destroy(run.context, ALL, reset.steps, refused, yes=False, unheard=False)
+    assert run.ran == []
+    assert run.failures["client"] == "nothing is mounted below it: /var/lib/etcd/backup"
+
+
+def test_a_restart_of_one_worker_and_a_run_on_all_exclude_each_other(run: Run) -> None:
+    run("client").parts["leftovers"] = LEFT
+    run("manager").held_by = "eve@desk, process 7"  # `up` takes its master's first of all
+    with pytest.raises(KubefabError, match="another run is under way: eve@desk, process 7"):
+        losing.destroy(run.context, "client", reset.steps, yes=True, unheard=False)
+    assert run.ran == []
+
+
+def test_nodes_that_hosts_yml_does_not_know_are_strangers() -> None:
+    run = Run()
+    run("manager").parts["cluster"] = nodes("manager", "client", "eve")
+    run.engine.look(ALL)
+    assert losing.strangers(run.cluster) == ["eve"]
+
+
+def test_a_node_of_ours_under_another_name_is_no_stranger() -> None:
+    item = {"kind": "Node", "metadata": {"name": "other"}, "status": {"nodeInfo": {"machineID": "abc"}}}
+    run = Run()
+    run("manager").parts["cluster"] = "answer " + json.dumps({"items": [item]})
+    run("client").parts["system"] = "machine_id abc"
+    run.engine.look(ALL)
+    assert losing.strangers(run.cluster) == []
+
+
+# --- add-ons
+
+
+def put_metrics_server(run: Run) -> None:
+    item = {
+        "kind": "Deployment",
+        "metadata": {
+            "namespace": "kube-system",
+            "name": "metrics-server",
+            "annotations": {ADDON: "metrics-server 0.9.0"},
+        },
+        "spec": {"template": {"spec": {"containers": []}}},
+    }
+    run("manager").parts.update(
+        node=ADMIN, cluster="answer " + json.dumps({"items": [item]}), volumes="volumes_told yes"
+    )
+
+
+def test_an_addon_is_not_removed_without_yes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    put_metrics_server(run)
+    with pytest.raises(KubefabError, match="without a terminal it wants --yes"):
+        losing.remove(run.context, "metrics-server", removal.steps, yes=False)
+    assert capsys.readouterr().out == "manager  - metrics-server 0.9.0, with all that it serves\n"
+    assert run.ran == []
+
+
+def test_what_is_no_addon_is_told_with_those_that_are(run: Run) -> None:
+    with pytest.raises(KubefabError, match=r"found no add-on 'flannel'.*allowed: metrics-server"):
+        losing.remove(run.context, "flannel", removal.steps, yes=True)
+
+
+def test_an_addon_that_is_not_there_needs_no_removal(run: Run) -> None:
+    run("manager").parts.update(node=ADMIN, cluster='answer {"items": []}', volumes="volumes_told yes")
+    run("manager").parts["addons"] = "addons_told yes"
+    losing.remove(run.context, "metrics-server", removal.steps, yes=False)
+    assert run.ran == []
