@@ -238,6 +238,7 @@ class Engine:
                 self._prove(host, step, self.cluster.clock())
             except HostError as error:
                 raise HostError(f"a change of an earlier run goes on: {gap()}", hint=_ORPHAN_HINT) from error
+            self.report.waited(host.name)
             self.cluster.look(host)
 
     def _stop_for_another_run(self, host: Host) -> None:
@@ -404,7 +405,9 @@ class Engine:
             return step.gap(self.cluster.facts(host))
         except Silent as error:
             self.report.running(host.name, "the API server answers", error.what)
-        return self._waiting(ANSWER_SECONDS, CLUSTER_PAUSE).until_told(look)
+        gap = self._waiting(ANSWER_SECONDS, CLUSTER_PAUSE).until_told(look)
+        self.report.waited(host.name)
+        return gap
 
     def _waiting(self, within: float, pause: float, progress: Callable[[], int] = lambda: 0) -> Waiting:
         return Waiting(self.cluster.clock, self.sleep, within, pause, progress)

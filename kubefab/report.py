@@ -137,6 +137,10 @@ class Report:
         if sign != "·" or seconds >= WORTH_TELLING:
             self.say(host, sign, f"{title}  {seconds:.1f} s")
 
+    def waited(self, host: str) -> None:
+        """What this host waited for is over, and was no step of its own."""
+        self._running.pop(host, None)
+
     def stopped(self, host: str, title: str) -> None:
         """The step at which this host was will not come true in this run."""
         self._running.pop(host, None)

@@ -341,6 +341,20 @@ def test_a_change_of_an_earlier_run_is_waited_for_and_then_looked_at() -> None:
     assert (run.failures, run("client").ran) == ({}, [])
 
 
+def test_what_is_waited_for_no_more_is_told_no_more() -> None:
+    run = Run()
+    run("client").parts["change"] = "change 1795377600 swap is off"
+    run("manager").parts["cluster"] = "silent refused"
+
+    def ends() -> None:
+        run("client").parts.clear()
+        run("manager").parts.update(cluster=nodes("manager", "client"))
+
+    run.clock.on_sleep = ends
+    run.converge("client", Step("no Node is stale", no_client, NOTHING, touches="cluster"))
+    assert (run.failures, run.engine.report._running) == ({}, {})
+
+
 def test_a_change_of_an_earlier_run_that_never_ends_is_told_by_its_title() -> None:
     run = Run()
     run("client").parts["change"] = "change 1795377600 swap is off"
