@@ -13,9 +13,10 @@ from kubefab.inventory import Inventory
 from kubefab.log import Log
 from kubefab.questions import Questions
 from kubefab.releases import Release
-from kubefab.ssh import Link, Network
+from kubefab.ssh import Link
 from kubefab.step import when
 from kubefab.sudo import Sudo
+from kubefab.wires import Network
 
 # A change that still goes on is looked for first: what it is about to change is looked at after it.
 PARTS = ("change", "system", "files", "packages", "services", "runtime", "network", "node")

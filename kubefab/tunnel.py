@@ -12,7 +12,8 @@ import paramiko
 
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts.api import FORBIDDEN
-from kubefab.ssh import CONNECT_SECONDS, PROHIBITED, Link
+from kubefab.ssh import Link
+from kubefab.wires import CONNECT_SECONDS, PROHIBITED
 
 Address = tuple[str, int]
 

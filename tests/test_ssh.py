@@ -4,28 +4,23 @@ import re
 import shlex
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import paramiko
 import pytest
 
 from kubefab import ssh
 from kubefab.converge import Engine, Group
-from kubefab.errors import HostError, KubefabError, UnknownHostKey
+from kubefab.errors import HostError, KubefabError
 from kubefab.host import Host
 from kubefab.report import Report
-from kubefab.ssh import Link, Network
+from kubefab.ssh import Link
 from kubefab.step import Step
 from kubefab.sudo import Sudo
-from tests import fakes, sshd
-from tests.sshd import ADDRESS, HOST_KEY, OTHER_KEY, Sshd
+from tests import fakes
+from tests.sshd import Sshd
 
 
 def test_a_program_travels_as_standard_input_and_its_arguments_as_words(host: Host, server: Sshd) -> None:
@@ -136,170 +131,3 @@ def test_a_host_that_says_nothing_is_not_waited_for_for_ever(host: Host) -> None
     with pytest.raises(HostError, match="said nothing for 0 s") as told:
         host.link.execute("sleep 1", b"", seconds=0.05)
     assert re.fullmatch(r"is the host overloaded\? its load of the last minute: [\d.]+", told.value.hint)
-
-
-def test_a_host_that_is_not_there_is_told_by_its_address(server: Sshd, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    wanted = server.host()
-    away = Link(wanted.model_copy(update={"ssh": wanted.ssh.model_copy(update={"port": port})}), Sudo())
-    with pytest.raises(HostError, match=f"cannot be reached at 127.0.0.1:{port}: Connection refused") as told:
-        away.transport()
-    assert "absent: true" in told.value.hint
-
-
-def test_a_user_who_is_not_let_in_is_told_how_to_try_by_hand(server: Sshd, tmp_path: Path) -> None:
-    OTHER_KEY.write_private_key_file(str(tmp_path / "key"))
-    with pytest.raises(HostError, match="does not let root in") as told:
-        Link(server.host(), Sudo()).transport()
-    words = f"-i {tmp_path}/key -o UserKnownHostsFile={server.known_hosts}"
-    assert told.value.hint == f"try the same by hand: ssh -o BatchMode=yes -p {server.port} {words} root@127.0.0.1"
-
-
-def with_key(server: Sshd, key: Path | None) -> Link:
-    wanted = server.host()
-    return Link(wanted.model_copy(update={"ssh": wanted.ssh.model_copy(update={"key": key})}), Sudo())
-
-
-def test_a_key_that_is_not_there_is_told(server: Sshd, tmp_path: Path) -> None:
-    with pytest.raises(HostError, match=r"`ssh\.key` in hosts\.yml names a file that is not there: .*/none$"):
-        with_key(server, tmp_path / "none").transport()
-
-
-def test_a_key_with_a_passphrase_is_for_the_agent(server: Sshd, tmp_path: Path) -> None:
-    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(tmp_path / "locked")]
-    subprocess.run(words, check=True)
-    with pytest.raises(HostError, match="does not let root in") as told:
-        with_key(server, tmp_path / "locked").transport()
-    assert told.value.hint == f"unlock it for all of them: ssh-add {tmp_path}/locked"
-
-
-def test_whoever_has_no_key_is_told_how_to_make_one(
-    server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(HostError, match="does not let root in") as told:
-        with_key(server, None).transport()
-    hint = f"make one and take it there: ssh-keygen -t ed25519, then ssh-copy-id -p {server.port} root@127.0.0.1"
-    assert told.value.hint == hint
-
-
-# --- by way of others
-
-
-def behind(server: Sshd, jump: str, network: Network, user: str = "root") -> Link:
-    wanted = server.host(user)
-    return Link(wanted.model_copy(update={"ssh": wanted.ssh.model_copy(update={"jump": jump})}), Sudo(), network)
-
-
-@pytest.fixture
-def bastion(tmp_path: Path) -> Iterator[Sshd]:
-    """Another server, known like the first."""
-    (tmp_path / "bastion").mkdir()
-    with sshd.running(tmp_path / "bastion") as running:
-        yield running
-
-
-def test_twenty_hosts_behind_a_jump_host_that_bears_two_are_all_reached(
-    server: Sshd, bastion: Sshd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They share one connection to it: its MaxStartups counts those that have not logged in yet."""
-    monkeypatch.setattr(ssh, "BANNER_SECONDS", 60)  # all of them are threads of this one Python
-    bastion.startups = 2
-    server.stub("sudo", 'shift 2; exec "$@"')
-    server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
-    network = Network()
-    links = [behind(server, f"root@{ADDRESS}:{bastion.port}", network, f"user{n}") for n in range(20)]
-    with ThreadPoolExecutor(20) as pool:
-        said = list(pool.map(lambda link: link.execute("echo well", b"", 10).output, links))
-    assert said == ["well\n"] * 20
-    assert bastion.logins == 1
-
-
-def test_a_jump_host_that_lets_nobody_in_is_told_as_that(server: Sshd, bastion: Sshd) -> None:
-    server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
-    bastion.keys = []
-    with pytest.raises(HostError) as told:
-        behind(server, f"nobody@{ADDRESS}:{bastion.port}", Network()).transport()
-    assert told.value.what.startswith(f"jump host nobody@{ADDRESS}:{bastion.port}: does not let nobody in: ")
-    assert f"nobody@{ADDRESS}" in told.value.hint
-
-
-def test_a_jump_host_whose_key_is_not_known_is_told_as_that(server: Sshd, bastion: Sshd) -> None:
-    with pytest.raises(UnknownHostKey, match=f"jump host {ADDRESS}:{bastion.port}: its SSH key is not known") as told:
-        behind(server, f"{ADDRESS}:{bastion.port}", Network()).transport()
-    assert told.value.lines.startswith(f"[{ADDRESS}]:{bastion.port} ")
-
-
-def test_a_jump_host_that_is_away_is_asked_by_the_first_alone(server: Sshd, bastion: Sshd) -> None:
-    network = Network()
-    for _ in range(3):
-        with pytest.raises(HostError, match=r"jump host .*: its SSH key is not known"):
-            behind(server, f"{ADDRESS}:{bastion.port}", network).transport()
-    assert bastion.connections == 1
-
-
-def test_a_host_that_the_jump_host_does_not_reach_is_told_by_both(server: Sshd, bastion: Sshd) -> None:
-    server.know(HOST_KEY, f"[{ADDRESS}]:{bastion.port}")
-    bastion.forwards = False
-    way = f"cannot be reached at {ADDRESS}:{server.port} by way of root@{ADDRESS}:{bastion.port}: sshd forbids TCP"
-    with pytest.raises(HostError, match=way):
-        behind(server, f"root@{ADDRESS}:{bastion.port}", Network()).transport()
-
-
-def test_the_jump_hosts_connection_is_watched_like_any_other(server: Sshd, bastion: Sshd) -> None:
-    server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
-    link = behind(server, f"root@{ADDRESS}:{bastion.port}", Network())
-    link.transport()
-    assert link.wire.gateway
-    connection = link.wire.gateway.transport().sock
-    assert isinstance(connection, socket.socket)
-    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
-
-
-def test_a_proxy_command_is_run_by_a_shell(server: Sshd) -> None:
-    relay = server.folder / "relay.py"
-    relay.write_text(RELAY)
-    (server.folder / ".ssh").mkdir()
-    config = f"Host {ADDRESS}\n  ProxyCommand {sys.executable} {relay} %h %p 2>/dev/null\n"
-    (server.folder / ".ssh" / "config").write_text(config)
-    link = Link(server.host(), Sudo())
-    assert link.execute("echo well", b"", 10).output == "well\n"
-    assert not isinstance(link.transport().sock, socket.socket)
-    link.close()
-
-
-RELAY = """
-import os, select, socket, sys
-far = socket.create_connection((sys.argv[1], int(sys.argv[2])))
-while True:
-    for one in select.select([0, far], [], [])[0]:
-        said = os.read(0, 65536) if one == 0 else far.recv(65536)
-        if not said:
-            sys.exit()
-        far.sendall(said) if one == 0 else os.write(1, said)
-"""
-
-
-def test_an_sshd_with_other_ciphers_than_paramikos_is_told_by_their_names(
-    server: Sshd, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def transport(*args: Any, **kwargs: Any) -> ssh.Transport:
-        made = ssh.Transport(*args[1:], **kwargs)
-        made.get_security_options().ciphers = ("aes128-ctr",)
-        return made
-
-    server.ciphers = ("aes256-gcm@openssh.com", "aes256-ctr")
-    monkeypatch.setattr(ssh, "_transport", transport)
-    with pytest.raises(HostError) as told:
-        Link(server.host(), Sudo()).transport()
-    assert told.value.what == "its sshd has no Ciphers that paramiko can use, only aes256-gcm@openssh.com, aes256-ctr"
-    assert told.value.hint == "let Ciphers in its sshd_config have one of: aes128-ctr"
-
-
-def test_keys_that_a_client_does_not_like_end_no_server(server: Sshd) -> None:
-    server.know(None)
-    with pytest.raises(UnknownHostKey):
-        Link(server.host(), Sudo()).transport()
-    server.know(HOST_KEY)
-    assert isinstance(Link(server.host(), Sudo()).transport(), paramiko.Transport)
