@@ -95,12 +95,19 @@ class Sudo:
         self._given_up.set()
 
 
+def _terminal() -> int:
+    try:
+        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    except OSError:  # a terminal that is nobody's controlling one: a container's
+        return os.dup(0)
+
+
 def typed(prompt: str, given_up: threading.Event) -> str:
     """A line from the terminal, unseen. KubefabError at its end, or as soon as it is given up.
 
     getpass waits in a read that nothing ends: Ctrl-C, which Python gives to the main thread, would do nothing.
     """
-    terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+    terminal = _terminal()
     before = termios.tcgetattr(terminal)
     try:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, [*before[:3], before[3] & ~termios.ECHO, *before[4:]])

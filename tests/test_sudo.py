@@ -165,6 +165,22 @@ def test_the_sudo_password_is_asked_for_once_and_not_shown() -> None:
     os.waitpid(pid, 0)
 
 
+def test_a_terminal_that_controls_nobody_will_do() -> None:
+    """As in a container that is given one without a session."""
+    program = """
+import fcntl, signal, termios
+from kubefab.sudo import Sudo
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+fcntl.ioctl(0, termios.TIOCNOTTY)
+print(Sudo().password() + "!")
+"""
+    pid, terminal = at_a_terminal(program)
+    said_until(terminal, "sudo password: ")
+    os.write(terminal, b"right\n")
+    said_until(terminal, "right!")
+    os.waitpid(pid, 0)
+
+
 def test_the_end_of_input_is_no_sudo_password() -> None:
     pid, terminal = at_a_terminal("from kubefab.sudo import Sudo; Sudo().password()")
     said_until(terminal, "sudo password: ")
