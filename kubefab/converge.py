@@ -246,7 +246,7 @@ class Engine:
         for place in (*self._masters(), host):
             run = self.cluster.looked_at(place) and self.cluster.facts(place).change.run
             if run and not self._locks.holds(place):
-                raise KubefabError(busy(run.title, run.since, place.name))
+                raise Busy(busy(run.title, run.since, place.name))
 
     def _complain(self, host: Host, subjects: Iterable[Subject]) -> None:
         """All that only the user can change, at once, before any change."""

@@ -180,7 +180,7 @@ class Report:
         from rich.text import Text
 
         view = Table.grid(padding=(0, 1))
-        for host, now in sorted(self._running.items()):
+        for host, now in sorted(dict(self._running).items()):  # others go on meanwhile
             since = f"{time.monotonic() - now.began:.0f} s"
             detail = plain(f"{since}  {_first_line(now.detail)}")
             view.add_row(Spinner("dots"), host, plain(now.title), Text(detail, style="dim"))
