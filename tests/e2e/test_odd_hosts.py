@@ -169,6 +169,8 @@ SECOND = "172.31.9.11/24"
 # What is borne: what makes the worker so, and what undoes it.
 BORNE = (
     ("rm -rf /opt/cni", "true"),
+    # hostname(1) would not. What the node is called, hosts.yml says.
+    ("printf Client_1 >/proc/sys/kernel/hostname", "hostname $(cat /etc/hostname)"),
     (f"mkdir -p /etc/kubernetes; echo mine >{POLICY}", f"rm {POLICY}"),
     (f"echo net.ipv4.ip_forward=0 >{LATER}", f"rm {LATER}"),
     ("hostname Client_1", f"hostname {WORKER}"),
@@ -245,6 +247,11 @@ def test_a_greeting_at_login_spoils_no_answer(borne: Borne) -> None:
     assert json.loads(borne.status.well().stdout)["healthy"] is True
     assert not [line for line in borne.images.well().stdout.splitlines() if ":" not in line or "/" not in line]
     borne.kubeconfig.well()
+
+
+def test_a_host_whose_name_is_no_nodes_joins_under_the_one_of_hosts_yml(borne: Borne) -> None:
+    borne.up.well()
+    assert WORKER in nodes()
 
 
 def test_plugins_that_somebody_deleted_are_installed_again(borne: Borne) -> None:
