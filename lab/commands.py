@@ -23,11 +23,11 @@ def up(machines: int, stack: str, everything: bool) -> None:
     show(report, lab.status(), ("machines", "services"))
 
 
-def fresh(host: str | None, stack: str) -> None:
+def fresh(hosts: Sequence[str], stack: str) -> None:
     known_stack(stack)
     report = Report()
     with lock.held(report.say):
-        lab.fresh(report, host, stack)
+        lab.fresh(report, hosts, stack)
     report.say("as new")
 
 

@@ -82,11 +82,11 @@ def make(report: Report, names: Sequence[str], stack: str) -> None:
         machines.at_once(lambda name: machines.create(name, machines.image(stack)), names)
 
 
-def fresh(report: Report, host: str | None, stack: str) -> None:
+def fresh(report: Report, hosts: Sequence[str], stack: str) -> None:
     """The same machines, as new."""
     prepare(report, stack)
     found = machines.existing()
-    names = [known(found, host)] if host else list(found)
+    names = [known(found, host) for host in dict.fromkeys(hosts)] or list(found)
     if not names:
         raise LabError("There is no machine to make anew; inv lab.up makes some.")
     serve(report)

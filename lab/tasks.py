@@ -30,8 +30,10 @@ def up(c: Context, machines: int = 2, stack: str = "", everything: bool = False)
     do("up", machines, stack, everything)
 
 
-@task(auto_shortflags=False, help={"host": "this one only", "stack": STACK})
-def fresh(c: Context, host: str | None = None, stack: str = "") -> None:
+@task(
+    auto_shortflags=False, iterable=["host"], help={"host": "this one only, or once more for another", "stack": STACK}
+)
+def fresh(c: Context, host: list[str], stack: str = "") -> None:
     """The same machines as new."""
     do("fresh", host, stack)
 

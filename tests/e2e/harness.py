@@ -286,7 +286,8 @@ def fresh(*hosts: str, stack: str = "") -> None:
     """Machines as new."""
     for host in hosts:
         _hang_up(host)
-        lab("lab.fresh", "--host", host, *(["--stack", stack] if stack else []))
+    named = [word for host in hosts for word in ("--host", host)]
+    lab("lab.fresh", *named, *(["--stack", stack] if stack else []))
 
 
 def reboot(host: str) -> None:
