@@ -35,9 +35,16 @@ def make(dry: bool) -> Engine:
     # Needed as soon as there is a cluster, and imported while the hosts are still being reached.
     threading.Thread(target=import_module, args=("requests",), daemon=True).start()
     wanted = inventory.load(Path(os.environ.get(HOSTS, "hosts.yml")))
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    cluster = Cluster(wanted, Log(state / "kubefab"), api.healthz)
+    cluster = Cluster(wanted, Log(_state() / "kubefab"), api.healthz)
     return Engine(cluster, report.Report(cluster.hosts), dry, patient=not dry)
+
+
+def _state() -> Path:
+    """The folder that logs are kept below. KubefabError for a user without a home, as a container may have one."""
+    try:
+        return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    except RuntimeError:
+        raise KubefabError("this user has no home: set HOME, or XDG_STATE_HOME to a folder for the logs") from None
 
 
 class Executor(invoke.Executor):

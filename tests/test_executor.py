@@ -140,6 +140,14 @@ def test_a_dry_run_names_no_next_command(dry: Run, capsys: pytest.CaptureFixture
     assert "next:" not in capsys.readouterr().out
 
 
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    with pytest.raises(KubefabError, match="this user has no home: set HOME"):
+        executor.make(dry=True)
+
+
 def test_no_room_on_this_computer_is_told_as_that(run: Run) -> None:
     def full() -> None:
         raise OSError(28, "No space left on device", "/tmp/x")
