@@ -1,7 +1,7 @@
 """As whom to log in: the keys that ssh would try, in its order, of files and of an agent."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -53,11 +53,12 @@ class Identities(AuthStrategy):
         named = [public for path in (*self.way.keys, *self.way.certificates) if (public := _public(path))]
         for offered in sorted(agents, key=lambda key: key.asbytes() not in named):
             if offered.asbytes() in named or not self.way.only_these:
+                yield from _certified(offered, self.way.certificates)
                 yield offered
         held = {key.asbytes() for key in agents}
         for path in self.way.keys:
             if _public(path) not in held and (key := self._private(path)):
-                yield from self._certified(path, key)
+                yield from _certified(key, (*self.way.certificates, Path(f"{path}-cert.pub")))
                 yield key
 
     def _private(self, path: Path) -> paramiko.PKey | None:
@@ -74,14 +75,6 @@ class Identities(AuthStrategy):
                 continue
         self.unusable.append(_why_unusable(path))
         return None
-
-    def _certified(self, path: Path, key: paramiko.PKey) -> Iterator[paramiko.PKey]:
-        """The same key with each certificate that is about it."""
-        for certificate in (*self.way.certificates, Path(f"{path}-cert.pub")):
-            with suppress(paramiko.SSHException, OSError, ValueError):
-                bearing = type(key).from_private_key_file(str(path))
-                bearing.load_certificate(str(certificate))
-                yield bearing
 
     def authenticate(self, transport: paramiko.Transport) -> object:  # type: ignore[override]
         """Tries them one by one. NotLetIn where none is taken, or where a key is not enough."""
@@ -109,6 +102,23 @@ class Identities(AuthStrategy):
 
 
 NO_KEY = "there is no key here"
+
+
+def _certified(key: paramiko.PKey, certificates: Iterable[Path]) -> Iterator[paramiko.PKey]:
+    """The same key, bearing each certificate that is about it: whatever is offered in vain costs one of few tries."""
+    if "-cert-" in key.get_name():  # as an agent has it
+        return
+    for certificate in dict.fromkeys(certificates):
+        with suppress(paramiko.SSHException, OSError, ValueError, IndexError):
+            key.load_certificate(str(certificate))
+            if key.public_blob and _numbers(key.asbytes()) in key.public_blob.key_blob:
+                yield key
+        key.public_blob = None
+
+
+def _numbers(blob: bytes) -> bytes:
+    """What follows the kind: a certificate has the same, between a nonce and what it certifies (PROTOCOL.certkeys)."""
+    return blob[4 + int.from_bytes(blob[:4], "big") :]
 
 
 def _public(path: Path) -> bytes:

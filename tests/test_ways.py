@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import paramiko
@@ -12,6 +12,7 @@ import pytest
 
 from kubefab import ways
 from kubefab.errors import HostError
+from kubefab.identities import Identities
 from kubefab.inventory import Ssh
 from kubefab.ssh import Link
 from kubefab.sudo import Sudo
@@ -248,6 +249,28 @@ def test_of_an_agent_with_many_keys_the_named_one_alone_is_offered(server: Sshd,
         link = by_config(server, f"IdentityAgent {socket}\nIdentitiesOnly yes\nIdentityFile {named}\n")
         assert lets_in(link)
     assert server.offered == 1
+
+
+def made(folder: Path, name: str) -> Path:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    return folder / name
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_key_is_offered_with_the_certificate_that_is_about_it_first(server: Sshd, folder: Path, held: bool) -> None:
+    """Whether the key is in a file or in an agent; a certificate about another key is not offered."""
+    authority, mine, other = (made(folder, name) for name in ("authority", "mine", "other"))
+    for key in (mine, other):
+        subprocess.run(["ssh-keygen", "-q", "-s", authority, "-I", "test", "-n", "root", f"{key}.pub"], check=True)
+        Path(f"{key}-cert.pub").rename(f"{key}.certified")  # or ssh-add would take it along
+    with ExitStack() as stack:
+        socket = stack.enter_context(agent(folder, other)) if held else ""
+        if held:
+            subprocess.run(["ssh-add", "-q", mine], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True)
+        certificates = (Path(f"{other}.certified"), Path(f"{mine}.certified"))
+        way = Way("h", 22, "root", "h", (), "", (mine,), certificates, True, str(socket))
+        kinds = [key.public_blob.key_type if key.public_blob else key.get_name() for key in Identities(way)._keys()]
+    assert kinds == ["ssh-ed25519-cert-v01@openssh.com", "ssh-ed25519"]
 
 
 def test_a_key_that_is_let_in_and_has_to_do_more_is_told(server: Sshd, folder: Path) -> None:
