@@ -1,5 +1,6 @@
 """As whom to log in: the keys that ssh would try, in its order, of files and of an agent."""
 
+import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -63,7 +64,7 @@ class Identities(AuthStrategy):
 
     def _private(self, path: Path) -> paramiko.PKey | None:
         """None where ssh would pass it over as well, or paramiko has to."""
-        if not path.is_file() or path.suffix == ".pub":
+        if not os.path.isfile(path) or path.suffix == ".pub":
             return None
         for kind in KINDS:
             try:

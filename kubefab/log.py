@@ -29,7 +29,7 @@ class Log:
     @property
     def written(self) -> bool:
         """Whether there was anything to tell: a run that only looks leaves no log."""
-        return self.path.exists()
+        return os.path.exists(self.path)
 
     def write_line(self, line: str) -> None:
         """KubefabError where it cannot be written."""

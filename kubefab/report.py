@@ -1,6 +1,7 @@
 """What happened -> lines for a pipe, a live view for a terminal, a table at the end, JSON."""
 
 import json
+import os
 import sys
 import threading
 import time
@@ -194,7 +195,7 @@ def failures(found: Sequence[Failure], log: Path) -> str:
     waiting = [failure for failure in found if failure.elsewhere and failure.error.host in away]
     blocks = [_unknown_keys(strangers)] if strangers else []
     blocks += [_block(failure, waiting) for failure in found if failure not in (*strangers, *waiting)]
-    return plain("\n".join((*blocks, *([f"full log: {log}"] if log.exists() else []))))
+    return plain("\n".join((*blocks, *([f"full log: {log}"] if os.path.exists(log) else []))))
 
 
 def _block(failure: Failure, waiting: Sequence[Failure]) -> str:
@@ -217,7 +218,7 @@ def _unknown_keys(found: Sequence[Failure]) -> str:
 
 
 def _accepting(file: Path, keys: Iterable[str]) -> str:
-    folder = "" if file.parent.exists() else f"mkdir -p -m 700 {quote(str(file.parent))}\n"
+    folder = "" if os.path.exists(file.parent) else f"mkdir -p -m 700 {quote(str(file.parent))}\n"
     return "\n".join((f"{folder}cat >>{quote(str(file))} <<END", *keys, "END"))
 
 

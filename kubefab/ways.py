@@ -48,8 +48,8 @@ class Way:
 
 def way(ssh: Ssh, target: str) -> Way:
     """The way to a host of hosts.yml. HostError where ssh's own files cannot be understood, or a key is not there."""
-    if ssh.key and not ssh.key.exists():
-        raise HostError(f"`ssh.key` in hosts.yml names a file that is not there: {ssh.key}")
+    if ssh.key and not os.access(ssh.key, os.R_OK):
+        raise HostError(f"`ssh.key` in hosts.yml names a file that is not there, or not for you to read: {ssh.key}")
     told = [("-l", ssh.user), ("-p", ssh.port), ("-i", ssh.key), ("-J", ssh.jump)]
     words = tuple(str(word) for option, value in told if value for word in (option, value))
     return _chosen(_way(_asked((*words, target)), target), ssh)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 STATE = Path("/var/lib/kubefab-lab")
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubefab-lab"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "kubefab-lab"
 LOGS = STATE / "logs"
 KEY = STATE / "ssh/id_ed25519"
 KNOWN_HOSTS = STATE / "ssh/known_hosts"

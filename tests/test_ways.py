@@ -227,7 +227,10 @@ def public(folder: Path, key: paramiko.PKey) -> Path:
 
 def test_keys_that_are_not_there_or_not_readable_are_passed_over(server: Sshd, folder: Path) -> None:
     (folder / "spoilt").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n")
-    lines = "".join(f"IdentityFile {file}\n" for file in (folder / "none", folder / "spoilt", server.folder / "key"))
+    lines = "".join(
+        f"IdentityFile {file}\n"
+        for file in (folder / "none", folder / ("x" * 300), folder / "spoilt", server.folder / "key")
+    )
     assert lets_in(by_config(server, lines))
 
 

@@ -43,9 +43,11 @@ def with_key(server: Sshd, key: Path | None) -> Link:
     return Link(wanted.model_copy(update={"ssh": wanted.ssh.model_copy(update={"key": key})}), Sudo())
 
 
-def test_a_key_that_is_not_there_is_told(server: Sshd, tmp_path: Path) -> None:
-    with pytest.raises(HostError, match=r"`ssh\.key` in hosts\.yml names a file that is not there: .*/none$"):
-        with_key(server, tmp_path / "none").transport()
+@pytest.mark.parametrize("name", ["none", "x" * 300])
+def test_a_key_that_is_not_there_is_told(server: Sshd, tmp_path: Path, name: str) -> None:
+    """Also where to look for it fails: a folder that is not for everybody, a name that is too long."""
+    with pytest.raises(HostError, match=rf"names a file that is not there, or not for you to read: .*/{name}$"):
+        with_key(server, tmp_path / name).transport()
 
 
 def test_a_key_with_a_passphrase_is_for_the_agent(server: Sshd, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The bundle of hosts.yml on a host: its packages as the one apt repository, its images in the runtime."""
 
 from collections.abc import Callable, Iterable, Mapping
-from os.path import expanduser
+from os.path import exists, expanduser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -58,7 +58,7 @@ def gathered(
         mine = cluster.inventory
 
         def gap(facts: Facts) -> str | None:
-            if not path.exists():
+            if not exists(path):
                 return MISSING
             there = bundle.opened(path)
             without = [f"without {image}" for image in addons(mirrors.unmirrored(mine)) if image not in there.images]
