@@ -88,9 +88,12 @@ class FakeHost(Host):
         if self.world.held_by:
             raise Busy(f"another run is under way: {self.world.held_by}")
         self.world.locks.append(holder)
-        self.world.lock = Lock()
+        self.world.lock, self.world.held_by = Lock(), holder
         self.world.on_lock()
-        yield self.world.lock
+        try:
+            yield self.world.lock
+        finally:
+            self.world.held_by = ""
 
 
 class Unwritten(Log):

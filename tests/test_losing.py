@@ -7,13 +7,14 @@ import pytest
 from kubefab import losing
 from kubefab.cluster import Cluster
 from kubefab.converge import Stop
-from kubefab.errors import HostError, KubefabError
+from kubefab.errors import Busy, HostError, KubefabError
 from kubefab.facts import ADDON
 from kubefab.host import Host
+from kubefab.passes import ONE_BY_ONE
 from kubefab.runbook import ALL
 from kubefab.step import Step
 from kubefab.steps import removal, reset
-from tests.runs import ADMIN, Run, in_place, nodes
+from tests.runs import ADMIN, Run, each, in_place, put, wants
 
 LEFT = "directory /etc/kubernetes"
 TORN_DOWN = "tear-down.sh unix:///run/containerd/containerd.sock"
@@ -205,28 +206,58 @@ def test_what_may_not_be_changed_on_one_host_stops_a_reset_before_anybody_is_ask
     assert run.failures["client"] == "nothing is mounted below it: /var/lib/etcd/backup"
 
 
-def test_a_restart_of_one_worker_and_a_run_on_all_exclude_each_other(run: Run) -> None:
+def beside(run: Run) -> Run:
+    """Another run on the same machines."""
+    other = Run()
+    for host in other.cluster.hosts.values():
+        vars(host)["world"] = run(host.name)
+    return other
+
+
+def test_a_restart_of_one_worker_does_not_cut_into_a_run_on_all(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, refused = in_place(beside(run), monkeypatch), list[str]()
+
+    def restart(host: Host) -> None:
+        with pytest.raises(Busy) as busy:
+            losing.destroy(other.context, "client", reset.steps, yes=True, unheard=False)
+        refused.append(str(busy.value))
+        put("a")(host)
+
     run("client").parts["leftovers"] = LEFT
-    run("manager").held_by = "eve@desk, process 7"  # `up` takes its master's first of all
-    with pytest.raises(KubefabError, match="another run is under way: eve@desk, process 7"):
-        losing.destroy(run.context, "client", reset.steps, yes=True, unheard=False)
-    assert run.ran == []
+    run.engine.converge(ALL, each(wants("a", close=restart)), how=ONE_BY_ONE)
+    assert len(refused) == 2
+    assert all("another run is under way" in told for told in refused)
+    assert run.ran == ["put a", "put a"]
 
 
-def test_nodes_that_hosts_yml_does_not_know_are_strangers() -> None:
-    run = Run()
-    run("manager").parts["cluster"] = nodes("manager", "client", "eve")
-    run.engine.look(ALL)
-    assert losing.strangers(run.cluster) == ["eve"]
+def test_a_run_on_all_does_not_cut_into_a_restart_of_one_worker(run: Run) -> None:
+    def up() -> None:
+        with pytest.raises(Busy, match="another run is under way"):
+            beside(run).engine.converge(ALL, each(wants("a")))
+        run("client").parts.clear()
+
+    run("client").parts["leftovers"] = LEFT
+    run("client").on_change = up
+    losing.destroy(run.context, "client", reset.steps, yes=True, unheard=False)
+    assert run.ran == [TORN_DOWN]
 
 
-def test_a_node_of_ours_under_another_name_is_no_stranger() -> None:
-    item = {"kind": "Node", "metadata": {"name": "other"}, "status": {"nodeInfo": {"machineID": "abc"}}}
-    run = Run()
-    run("manager").parts["cluster"] = "answer " + json.dumps({"items": [item]})
-    run("client").parts["system"] = "machine_id abc"
-    run.engine.look(ALL)
-    assert losing.strangers(run.cluster) == []
+def test_a_restart_without_its_master_does_not_cut_into_a_run_that_changes_the_worker(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The master's lock cannot be seen then: the worker's own is what both want."""
+    other = in_place(beside(run), monkeypatch)
+
+    def restart(host: Host) -> None:
+        run("manager").on_look = away
+        with pytest.raises(Busy):
+            losing.destroy(other.context, "client", reset.steps, yes=True, unheard=True)
+        run("manager").on_look = lambda: None
+        put("a")(host)
+
+    run("client").parts["leftovers"] = LEFT
+    run.converge("client", wants("a", close=restart))
+    assert run.ran == ["put a"]
 
 
 # --- add-ons
