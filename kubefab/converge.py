@@ -399,6 +399,8 @@ class Engine:
 
         def look() -> str | None:
             self._ask_cluster()
+            if step.parts:  # what the API server was asked by them, too
+                self.cluster.look(host, step.parts)
             return step.gap(self.cluster.facts(host))
 
         try:

@@ -15,6 +15,7 @@ from kubefab.host import Host
 from kubefab.report import Report
 from kubefab.runbook import ALL, FOUNDER, MASTERS, SPEAKER, WORKERS
 from kubefab.step import MISSING, Close, Step, on_cluster
+from kubefab.steps.objects import objects
 from tests.fakes import HOSTS, cluster, many_hosts, world
 from tests.runs import Run, each, lost, nodes, put, wants
 
@@ -514,6 +515,17 @@ def test_silence_of_the_api_server_is_no_reason_for_a_change() -> None:
     run("manager").parts["cluster"] = "silent refused"
     run.clock.on_sleep = lambda: run("manager").parts.update(cluster=nodes("manager", "client"))
     run.converge("client", Step("no Node is stale", no_client, lambda host: pytest.fail("changed"), touches="cluster"))
+    assert (run.failures, len(run.clock.slept)) == ({}, 1)
+
+
+def test_what_a_part_of_the_look_was_not_told_is_asked_again_before_a_change() -> None:
+    run = Run()
+    run("manager").parts.update(cluster=nodes("manager"), addons="")
+    run.clock.on_sleep = lambda: run("manager").parts.update(addons="addons_told yes")
+    run.converge(
+        "manager",
+        Step("it has none", lambda facts: ", ".join(objects("x", facts)) or None, lambda host: None, parts=("addons",)),
+    )
     assert (run.failures, len(run.clock.slept)) == ({}, 1)
 
 

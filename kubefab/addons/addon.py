@@ -94,9 +94,9 @@ class Addon:
         found = [document for text in texts for document in parsed(text)]
         edited = [*(made for document in found for made in self.edit(document)), *copy.deepcopy(self.extra)]
         marked = [document for document in edited if self._is_workload(document)]
-        counted = {_label(document, self.name) for document in edited if document["kind"] in KINDS}
+        count = labelled(edited, self.name)
         for document in marked:
-            document["metadata"].setdefault("annotations", {}).update({ADDON: mark, OBJECTS: str(len(counted))})
+            document["metadata"].setdefault("annotations", {}).update({ADDON: mark, OBJECTS: str(count)})
         return [document for document in edited if document not in marked] + marked
 
     def _is_workload(self, document: Document) -> bool:
@@ -105,11 +105,15 @@ class Addon:
         return named and document["kind"] in ("Deployment", "DaemonSet")
 
 
-def _label(document: Document, addon: str) -> tuple[str, str, str]:
-    """Names the object, once it has the label."""
-    about = document["metadata"]
-    about.setdefault("labels", {})[ADDON] = addon
-    return document["kind"], about.get("namespace", ""), about["name"]
+def labelled(documents: Iterable[Document], addon: str) -> int:
+    """Gives objects the label that a look counts them by, and tells how many have it."""
+    names = set()
+    for document in documents:
+        if document["kind"] in KINDS:
+            about = document["metadata"]
+            about.setdefault("labels", {})[ADDON] = addon
+            names.add((document["kind"], about.get("namespace"), about["name"]))
+    return len(names)
 
 
 def parsed(text: str) -> list[Document]:

@@ -8,14 +8,14 @@ from kubefab.addons import ADDONS, DASHBOARDS, Addon, Version
 from kubefab.addons.addon import Document
 from kubefab.addons.rook import ROOK
 from kubefab.cluster import Cluster
-from kubefab.errors import Silent
-from kubefab.facts import ADDON, OBJECTS, ClusterFacts, Facts, Node, Workload
+from kubefab.facts import ADDON, ClusterFacts, Facts, Node
 from kubefab.host import Host
 from kubefab.images import full_name
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, on_cluster
 from kubefab.steps import network
 from kubefab.steps.health import rolled_out, wait
+from kubefab.steps.objects import incomplete
 
 APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
 
@@ -172,20 +172,6 @@ def not_applied(addon: Addon, wanted: str) -> Gap:
         return incomplete(addon.name, workload, facts) if found == wanted else found
 
     return gap
-
-
-def incomplete(name: str, workload: Workload, facts: Facts) -> str | None:
-    """What was applied may have been deleted again."""
-    there, applied = len(objects(name, facts)), workload.annotations.get(OBJECTS, "")
-    whole = applied.isdigit() and there >= int(applied)
-    return None if whole else f"{there} of its {applied or 'uncounted'} objects are there"
-
-
-def objects(name: str, facts: Facts) -> list[str]:
-    """What there is of an add-on, each by its kind and name. Silent where the API server has not said."""
-    if not facts.addons.addons_told:
-        raise Silent("the API server does not say what there is of the add-ons")
-    return facts.addons.of(name)
 
 
 def no_room(facts: Facts) -> str | None:

@@ -6,12 +6,14 @@ from collections.abc import Callable
 import yaml
 
 from kubefab import downloads, kubeadm, mirrors
+from kubefab.addons.addon import labelled
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts, Workload
+from kubefab.facts import OBJECTS, ClusterFacts, Facts, Workload
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.releases import release
-from kubefab.step import MISSING, Step, cluster_progress, on_cluster, script
+from kubefab.step import MISSING, Step, cluster_progress, on_cluster, script, when
+from kubefab.steps.objects import incomplete
 
 # The file at the tag, not the release's asset of the same name: their selectors differ, and are immutable.
 MANIFEST = "https://raw.githubusercontent.com/flannel-io/flannel/v{}/Documentation/kube-flannel.yml"
@@ -19,6 +21,7 @@ IMAGES = ("ghcr.io/flannel-io/flannel:v{}", "ghcr.io/flannel-io/flannel-cni-plug
 REGISTRY = "ghcr.io"
 DAEMON_SET = "kube-flannel/kube-flannel-ds"
 ANNOTATION = "kubefab.internal/flannel"
+FLANNEL = "flannel"
 COREDNS = "kube-system/coredns"
 APPLIED = "flannel is applied"
 DNS_PATCHES = "/run/kubefab/patches"
@@ -35,9 +38,9 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [*flannel_applied(cluster, host), *cluster_dns(cluster.inventory, host)]
 
 
-def flannel_applied(cluster: Cluster, _: Host) -> list[Step]:
+def flannel_applied(cluster: Cluster, host: Host) -> list[Step]:
     """Applied by the master, whoever needs it: a machine that joins may be the first with several addresses."""
-    inventory = cluster.inventory
+    inventory, asked = cluster.inventory, when(host.name == cluster.speaker.name, "addons")
     flannel = cluster.release.flannel
     subnet = str(inventory.cluster.pod_subnet)
     everyone = tuple(str(host.address) for host in inventory.hosts)
@@ -58,9 +61,11 @@ def flannel_applied(cluster: Cluster, _: Host) -> list[Step]:
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
         found = applied(live)
-        return None if found == wanted(facts) else found or MISSING
+        if found != wanted(facts):
+            return found or MISSING
+        return incomplete(FLANNEL, live.workloads[DAEMON_SET], facts) if asked else None
 
-    return [Step(APPLIED, gap, apply, hint=_HINT, touches="cluster", parts=())]
+    return [Step(APPLIED, gap, apply, hint=_HINT, touches="cluster", parts=asked)]
 
 
 def cluster_dns(inventory: Inventory, host: Host) -> list[Step]:
@@ -132,12 +137,13 @@ def several(facts: Facts) -> bool:
 def edited(manifest: str, subnet: str, marked: str, named: Callable[[str], str]) -> str:
     """flannel's manifest with our pod subnet, names of images and mark in it, and a probe that sees it soon."""
     documents = [document for document in yaml.safe_load_all(manifest) if document]
+    count = labelled(documents, FLANNEL)
     for document in documents:
         if document["kind"] == "ConfigMap":
             network = {**json.loads(document["data"]["net-conf.json"]), "Network": subnet}
             document["data"]["net-conf.json"] = json.dumps(network, indent=2)
         if document["kind"] == "DaemonSet":
-            document["metadata"].setdefault("annotations", {})[ANNOTATION] = marked
+            document["metadata"].setdefault("annotations", {}).update({ANNOTATION: marked, OBJECTS: str(count)})
             pod = document["spec"]["template"]["spec"]
             for container in (*pod["initContainers"], *pod["containers"]):
                 container["image"] = named(container["image"])

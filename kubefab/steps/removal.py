@@ -8,6 +8,7 @@ from kubefab.facts import ClusterFacts, Facts, Volume
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, on_cluster, when
 from kubefab.steps import addons, rook
+from kubefab.steps.objects import objects
 
 DELETE = ("delete", "--ignore-not-found", "--timeout=120s")
 
@@ -54,7 +55,7 @@ def there(name: str) -> Gap:
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
         if version := live.addons.get(name):
             return f"{name} {version}, with all that it serves"
-        left = addons.objects(name, facts)
+        left = objects(name, facts)
         return f"what is left of it: {', '.join(left)}" if left else None
 
     return gap

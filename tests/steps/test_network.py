@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from kubefab import downloads, kubeadm
-from kubefab.facts import ClusterFacts, Facts, Workload
+from kubefab.facts import ADDON, OBJECTS, AddonObject, ClusterFacts, Facts, Workload
 from kubefab.releases import release
 from kubefab.step import MISSING, NO_CLUSTER
 from kubefab.steps import network
@@ -24,9 +24,12 @@ MARK = f"{FLANNEL.version} {SUBNET}"
 WITH_INTERFACES = f"{MARK} --iface=10.250.0.10 --iface=10.250.0.11"
 
 
-def facts(annotations: Mapping[str, str] | None) -> Facts:
-    daemons = {} if annotations is None else {network.DAEMON_SET: Workload(annotations=annotations)}
-    return known(cluster=ClusterFacts(workloads=daemons))
+def facts(annotations: Mapping[str, str] | None, objects: int = 1) -> Facts:
+    daemons = {}
+    if annotations is not None:
+        daemons[network.DAEMON_SET] = Workload(annotations={OBJECTS: "1", **annotations})
+    there = tuple(AddonObject("flannel", f"serviceaccount/{number}") for number in range(objects))
+    return known(cluster=ClusterFacts(workloads=daemons), addon_objects=there, addons_told=True)
 
 
 def gap(found: Facts, hosts: str = HOSTS) -> str | None:
@@ -40,6 +43,7 @@ def gap(found: Facts, hosts: str = HOSTS) -> str | None:
         (known(), NO_CLUSTER),
         (facts(None), MISSING),
         (facts({network.ANNOTATION: MARK}), None),
+        (facts({network.ANNOTATION: MARK}, objects=0), "0 of its 1 objects are there"),
         (facts({}), "one that was applied by hand"),
         (facts({network.ANNOTATION: "0.27.0 10.244.0.0/16"}), "0.27.0 10.244.0.0/16"),
         (facts({network.ANNOTATION: f"{FLANNEL.version} 10.0.0.0/8"}), f"{FLANNEL.version} 10.0.0.0/8"),
@@ -104,7 +108,8 @@ def test_the_pod_subnet_is_ours_and_all_else_in_the_manifest_is_flannels() -> No
     found = json.loads(ours["ConfigMap"]["data"].pop("net-conf.json"))
     assert found == {"Network": "10.0.0.0/8", "EnableNFTables": False, "Backend": {"Type": "vxlan"}}
     theirs["ConfigMap"]["data"].pop("net-conf.json")
-    assert ours["DaemonSet"]["metadata"].pop("annotations") == {network.ANNOTATION: MARK}
+    assert ours["DaemonSet"]["metadata"].pop("annotations") == {network.ANNOTATION: MARK, OBJECTS: "3"}
+    assert {one["metadata"]["labels"].pop(ADDON) for one in ours.values()} == {"flannel"}
     container(theirs)["readinessProbe"].update(initialDelaySeconds=0, periodSeconds=2)
     assert ours == theirs
 

@@ -1,0 +1,18 @@
+"""What the API server has of an add-on, object by object: somebody may have deleted one of them."""
+
+from kubefab.errors import Silent
+from kubefab.facts import OBJECTS, Facts, Workload
+
+
+def incomplete(name: str, workload: Workload, facts: Facts) -> str | None:
+    """How many are gone, by the count that the marked workload carries."""
+    there, applied = len(objects(name, facts)), workload.annotations.get(OBJECTS, "")
+    whole = applied.isdigit() and there >= int(applied)
+    return None if whole else f"{there} of its {applied or 'uncounted'} objects are there"
+
+
+def objects(name: str, facts: Facts) -> list[str]:
+    """What there is of an add-on, each by its kind and name. Silent where the API server has not said."""
+    if not facts.addons.addons_told:
+        raise Silent("the API server does not say what there is of the add-ons")
+    return facts.addons.of(name)
