@@ -4,6 +4,7 @@ look-fresh.txt is a machine of the lab; the others have the same form, with some
 """
 
 import json
+from dataclasses import replace
 from functools import cache
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -421,3 +422,27 @@ def test_what_presses_a_node_is_told_by_name() -> None:
     live = parse_cluster("answer " + json.dumps({"items": [item]}))
     assert live
     assert live.nodes["client"].pressures == ("DiskPressure",)
+
+
+def test_what_is_done_in_a_cluster_is_counted_while_it_comes_up() -> None:
+    """A wait goes on as long as this grows; a pod that only comes and goes is not in it."""
+    node = Node("client")
+    stages = [
+        ClusterFacts(),
+        ClusterFacts(nodes={"client": node}),
+        ClusterFacts(nodes={"client": replace(node, images=3)}),
+        ClusterFacts(nodes={"client": replace(node, images=3, ready=True)}),
+        ClusterFacts(nodes={"client": replace(node, images=3, ready=True, announced=True)}),
+        ClusterFacts(nodes={"client": replace(node, images=4, ready=True, announced=True)}),
+    ]
+    grown = [*stages, replace(stages[-1], workloads={"a/b": Workload(wanted=5, current=True)})]
+    grown += [replace(stages[-1], workloads={"a/b": Workload(wanted=5, ready=2, current=True)})]
+    counts = [facts.done for facts in grown]
+    assert counts == sorted(set(counts))
+
+
+def test_a_nodes_images_are_counted() -> None:
+    item = {"kind": "Node", "metadata": {"name": "x"}, "status": {"images": [{"names": ["a"]}, {"names": ["b"]}]}}
+    live = parse_cluster("answer " + json.dumps({"items": [item]}))
+    assert live
+    assert live.nodes["x"].images == 2

@@ -40,6 +40,7 @@ class Node:
     taints: Mapping[str, str] = field(default_factory=nothing)  # key -> effect
     pod_cidr: str = ""
     announced: bool = False  # whether its flannel has told the others' how to reach it
+    images: int = 0  # that are there; its kubelet tells of fifty
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class ClusterFacts:
     @property
     def done(self) -> int:
         """What has come true here, as a count: it grows while a cluster comes up, however slowly."""
-        workloads = self.workloads.values()
-        return self.ready_nodes + len(self.nodes) + sum(one.ready + one.current for one in workloads)
+        nodes = sum(1 + one.ready + one.announced + one.images for one in self.nodes.values())
+        return nodes + sum(one.ready + one.current for one in self.workloads.values())
 
     @property
     def addons(self) -> dict[str, str]:
@@ -178,6 +179,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         taints={taint["key"]: taint.get("effect", "") for taint in item.get("spec", {}).get("taints", ())},
         pod_cidr=item.get("spec", {}).get("podCIDR", ""),
         announced=FLANNEL in item["metadata"].get("annotations", {}),
+        images=len(status.get("images") or ()),
     )
     _check(made)
     return made
