@@ -292,7 +292,7 @@ def silent(inv: Kubefab) -> Silent:
             off = inv("cluster.reset", "--yes")
         off_unheard = inv("cluster.reset", "--yes", "--unheard")
         clean = {("off", kind): found(WORKER, kind) for kind in NOTHING}
-        on(WORKER, "mkdir -p /etc/kubernetes/manifests && touch /etc/kubernetes/manifests/left.yaml")
+        on(WORKER, "mkdir -p /etc/kubernetes/manifests && touch /etc/kubernetes/manifests/kube-scheduler.yaml")
         alone = inv("restart", "--host", WORKER, "--yes", "--unheard")
         clean |= {("alone", kind): found(WORKER, kind) for kind in NOTHING}
     finally:
