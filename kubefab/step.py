@@ -64,6 +64,11 @@ def cluster_progress(facts: Facts) -> int:
     return facts.cluster.done if facts.cluster else 0
 
 
+def where_there_is_one(gap: Gap) -> Gap:
+    """Of a cluster that is not there yet nothing can be amiss."""
+    return lambda facts: None if (found := gap(facts)) == NO_CLUSTER else found
+
+
 def complaint(title: str, gap: Gap, hint: str = "") -> Step:
     """A state that only the user can bring about."""
     return Step(title, gap, close=None, hint=hint)

@@ -6,7 +6,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, Unit
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER, Release
-from kubefab.step import Gap, Step, on_cluster, script, when
+from kubefab.step import Gap, Step, on_cluster, script, when, where_there_is_one
 from kubefab.steps.network import DAEMON_SET
 
 START_SECONDS = 30
@@ -24,11 +24,13 @@ def registered(host: Host) -> list[Step]:
     ]
 
 
+@where_there_is_one
 @on_cluster
 def deleted(_: ClusterFacts, facts: Facts) -> str | None:
     return "none, though its kubelet.conf is of this cluster" if facts.trusted and not facts.node else None
 
 
+@where_there_is_one
 @on_cluster
 def still_telling(_: ClusterFacts, facts: Facts) -> str | None:
     """kubeadm join ends a moment before the Node is there: right after it nobody has deleted one."""
@@ -37,6 +39,7 @@ def still_telling(_: ClusterFacts, facts: Facts) -> str | None:
     return "it has only just started" if facts.trusted and not facts.node and young else None
 
 
+@where_there_is_one
 @on_cluster
 def of_another_id(_: ClusterFacts, facts: Facts) -> str | None:
     """Its kubelet reads the machine-id once: somebody changed it since."""
@@ -58,6 +61,7 @@ def marked(cluster: Cluster, host: Host) -> Step:
     return Step("its Node is marked as a master's", unmarked, close, touches="cluster", parts=())
 
 
+@where_there_is_one
 @on_cluster
 def unmarked(_: ClusterFacts, facts: Facts) -> str | None:
     if not facts.node or {f"node-role.kubernetes.io/{role}" for role in facts.node.roles} & {CONTROL_PLANE, MASTER}:
@@ -91,6 +95,7 @@ def pod_network() -> list[Step]:
 def _flannels(gap: Gap) -> Gap:
     """Of other networks nothing is known."""
 
+    @where_there_is_one
     @on_cluster
     def flannels(live: ClusterFacts, facts: Facts) -> str | None:
         return gap(facts) if facts.node and DAEMON_SET in live.workloads else None

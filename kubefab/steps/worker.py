@@ -8,7 +8,7 @@ from kubefab.cluster import Cluster
 from kubefab.errors import HostError
 from kubefab.facts import ClusterFacts, Facts, clock_time
 from kubefab.host import Host
-from kubefab.step import MISSING, NO_CLUSTER, Gap, Step, complaint, on_cluster, script, service
+from kubefab.step import MISSING, Gap, Step, complaint, on_cluster, script, service, where_there_is_one
 from kubefab.steps import registration, reset
 
 DISCOVERY = "/run/kubefab/discovery.conf"
@@ -78,6 +78,7 @@ def name_taken(host: Host) -> Gap:
 
     name, address = host.name, str(host.wanted.address)
 
+    @where_there_is_one
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
         node = live.nodes.get(name)
@@ -85,7 +86,7 @@ def name_taken(host: Host) -> Gap:
             return None
         return f"the node {name} is at {node.address}, and Ready" if node.address != address else None
 
-    return _where_there_is_one(gap)
+    return gap
 
 
 def others_join(facts: Facts) -> str | None:
@@ -100,8 +101,9 @@ def still_joining(facts: Facts) -> str | None:
     return _begun(local.join_begun) if local.join_begun and local.token_left and not local.kubelet_ca else None
 
 
+@where_there_is_one
 @on_cluster
-def _broken_off(_: ClusterFacts, facts: Facts) -> str | None:
+def broken_off(_: ClusterFacts, facts: Facts) -> str | None:
     if not facts.local.join_begun or facts.local.kubelet_ca or (facts.node and facts.node.ready):
         return None
     return _begun(facts.local.join_begun)
@@ -110,12 +112,13 @@ def _broken_off(_: ClusterFacts, facts: Facts) -> str | None:
 def still_ready(name: str) -> Gap:
     """Installed anew within the minute that the cluster takes to notice: kubeadm would refuse to join over its Node."""
 
+    @where_there_is_one
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
         node = live.nodes.get(name)
         return "it is, still" if node and node.ready and not facts.local.kubelet_ca else None
 
-    return _where_there_is_one(gap)
+    return gap
 
 
 @on_cluster
@@ -157,11 +160,5 @@ def delete_tokens(cluster: Cluster, name: str) -> None:
     cluster.speaker.during(f"{name} has joined").change("delete-tokens.sh", name, about=f"tokens {name}")
 
 
-def _where_there_is_one(gap: Gap) -> Gap:
-    """Nothing can be in the way of a cluster that is not there yet."""
-    return lambda facts: None if (found := gap(facts)) == NO_CLUSTER else found
-
-
-broken_off = _where_there_is_one(_broken_off)
 RESTART = "if it may be lost: `inv restart --host {}`"
 _UP = "`inv cluster.up` makes the cluster"

@@ -6,7 +6,7 @@ import pytest
 
 from kubefab.facts import ClusterFacts, Facts, Node, Unit, Workload
 from kubefab.releases import CONTROL_PLANE, MASTER
-from kubefab.step import NO_CLUSTER, Step
+from kubefab.step import Step
 from kubefab.steps import registration
 from kubefab.steps.network import DAEMON_SET
 from tests.facts import known, with_
@@ -57,7 +57,7 @@ def started(seconds: int) -> Facts:
         (with_(NODE, cluster=replace(LIVE, nodes={})), ITS_NODE, "none, though its kubelet.conf is of this cluster"),
         (with_(NODE, cluster=replace(LIVE, nodes={}), kubelet_ca="other"), ITS_NODE, None),
         (with_(NODE, cluster=replace(LIVE, nodes={}), kubelet_ca=""), ITS_NODE, None),
-        (with_(NODE, cluster=None), ITS_NODE, NO_CLUSTER),
+        *((with_(NODE, cluster=None), title, None) for title in (TELLING, ITS_NODE, ITS_ID, MARKED, FLANNEL, BRIDGE)),
         (NODE, ITS_ID, None),
         (started(29), TELLING, "it has only just started"),
         (started(31), TELLING, None),
