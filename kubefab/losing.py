@@ -29,7 +29,7 @@ def destroy(c: Context, who: Who, *subjects: Subject, yes: bool, unheard: bool) 
         _refuse_unheard(run)
     if not run.dry and run.losses(hosts, *subjects):
         run.lock(hosts, "leftovers")
-        _lose(run, who, hosts, subjects, ("leftovers",), yes)
+        _lose(run, who, hosts, subjects, ("leftovers",), yes, unheard)
     run.converge(who, *subjects, how=how)
 
 
@@ -41,7 +41,7 @@ def remove(c: Context, name: str, subject: Callable[[str], Subject], yes: bool) 
     hosts = run.look(Group.SPEAKER, *parts)
     if not run.dry and run.losses(hosts, subject(name)):
         run.lock(hosts, *parts)
-        _lose(run, Group.SPEAKER, hosts, [subject(name)], parts, yes)
+        _lose(run, Group.SPEAKER, hosts, [subject(name)], parts, yes, unheard=False)
     run.converge(Group.SPEAKER, subject(name))
 
 
@@ -54,11 +54,19 @@ def _refuse_unheard(run: Engine) -> None:
 
 
 def _lose(
-    run: Engine, who: Who, hosts: list[Host], subjects: Sequence[Subject], parts: Sequence[str], yes: bool
+    run: Engine,
+    who: Who,
+    hosts: list[Host],
+    subjects: Sequence[Subject],
+    parts: Sequence[str],
+    yes: bool,
+    unheard: bool,
 ) -> None:
     """Lists what will be lost, and asks; what has grown while somebody thought about it is asked for again."""
     told: set[tuple[str, str]] = set()
     while True:
+        if not unheard:
+            _refuse_unheard(run)
         _refuse(run, who, hosts, subjects)
         grown = [loss for loss in run.losses(hosts, *subjects) if not _kinds(loss) <= told]
         if not grown:

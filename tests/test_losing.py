@@ -183,6 +183,19 @@ def test_a_stranger_that_comes_while_somebody_thinks_stops_a_reset(run: Run, mon
     assert run.ran == []
 
 
+def test_a_host_that_goes_away_while_somebody_thinks_stops_a_reset(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(question: str) -> str:
+        run("manager").on_look = away
+        return "y"
+
+    put_leftovers(run, "manager", "client")
+    monkeypatch.setattr("sys.stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", answer)
+    with pytest.raises(KubefabError, match=r"manager: it is long gone\n.*--unheard"):
+        losing.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
+    assert run.ran == []
+
+
 def test_more_of_the_same_is_not_asked_for_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(question: str) -> str:
         run("client").parts["leftovers"] = "containers 5"
