@@ -1,11 +1,13 @@
 """The scripts around kubeadm: init, join, tear-down, images. kubeadm and its like are stubs."""
 
 import json
+import shlex
 import sys
 from base64 import b64encode
 
 import pytest
 
+from kubefab.programs import script_text
 from tests import sandbox
 
 SOCKET_URL = "unix:///run/containerd/containerd.sock"
@@ -142,6 +144,13 @@ def test_where_pods_of_k3s_run_on_nothing_is_taken_away() -> None:
     """It was stopped, and its pods are where they were."""
     said = refused(f'{A_MASTER}bash -c "{K3S_SHIM}" &\nsleep 0.5\n{FILES} >/mnt/before\n')
     assert "containers of k3s or RKE2 run" in said
+
+
+@sandbox.needed
+def test_the_change_itself_is_no_pod_of_k3s() -> None:
+    """All of its text is in its command line."""
+    change = shlex.join(["sh", "-c", script_text("tear-down.sh"), "kubefab", SOCKET_URL])
+    assert sandbox.run(f"{A_MASTER}{change}\n{FILES}").splitlines()[-len(KEPT) :] == KEPT
 
 
 @sandbox.needed
