@@ -61,8 +61,6 @@ def pod_says() -> str:
 def test_a_second_up_changes_nothing(named: Path, inv: Kubefab) -> None:
     with untouched(MASTER, WORKER):
         assert "nothing to do" in inv("cluster.up", hosts=named).well().stdout
-    trips = inv.logs()[-1].read_text().rpartition("round trips: ")[2]
-    assert trips.split() == [f"{MASTER}", "2,", f"{WORKER}", "1"]
 
 
 def test_an_object_that_somebody_deleted_is_applied_again(named: Path, inv: Kubefab) -> None:
