@@ -69,8 +69,7 @@ def not_ready(_: ClusterFacts, facts: Facts) -> str | None:
     return facts.node.trouble + (_NO_NETWORK if "NetworkPluginNotReady" in facts.node.trouble else "")
 
 
-@on_cluster
-def pressed(_: ClusterFacts, facts: Facts) -> str | None:
+def pressed(facts: Facts) -> str | None:
     """Nothing that waits for its pods would come true, and nothing would say why."""
     return ", ".join(facts.node.pressures) or None if facts.node else None
 

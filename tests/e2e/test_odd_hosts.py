@@ -173,7 +173,6 @@ BORNE = (
     ("printf Client_1 >/proc/sys/kernel/hostname", "hostname $(cat /etc/hostname)"),
     (f"mkdir -p /etc/kubernetes; echo mine >{POLICY}", f"rm {POLICY}"),
     (f"echo net.ipv4.ip_forward=0 >{LATER}", f"rm {LATER}"),
-    ("hostname Client_1", f"hostname {WORKER}"),
     (f"echo '{FSTAB}' >>/etc/fstab", "sed -i /e2e-swap/d /etc/fstab"),
     (
         # One shell: without its address nobody comes in.

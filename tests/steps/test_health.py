@@ -113,4 +113,5 @@ def test_a_disk_fuller_than_the_kubelet_bears_is_told_at_once() -> None:
     told = step(health.steps(made, made.hosts["client"]), PRESSED)
     assert told.gap(found) == "DiskPressure, PIDPressure"
     assert (told.within, told.gap(live(True))) == (0, None)
+    assert told.gap(known()) is None  # a plan of what is to come
     assert "client" in told.hint
