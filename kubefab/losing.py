@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from invoke import Context
 
@@ -22,70 +23,72 @@ from kubefab.step import Subject
 
 def destroy(c: Context, who: Who, *subjects: Subject, yes: bool, unheard: bool) -> None:
     """Brings hosts to states in which something is lost: told first, and asked for."""
-    run = engine_of(c)
-    how = Pass(alone=unheard or who is not Group.ALL)  # a host alone may have lost its master long ago
-    hosts = run.look(who, "leftovers", alone=how.alone)
-    if not (run.dry or unheard):
-        _refuse_unheard(run)
-    if not run.dry and run.losses(hosts, *subjects):
-        run.lock(hosts, "leftovers")
-        _lose(run, who, hosts, subjects, ("leftovers",), yes, unheard)
-    run.converge(who, *subjects, how=how)
+    Losing(engine_of(c), who, subjects, ("leftovers",), yes, unheard).bring_about()
 
 
 def remove(c: Context, name: str, subject: Callable[[str], Subject], yes: bool) -> None:
     """Takes an add-on away: what goes with it is told first, and asked for."""
     run = engine_of(c)
     _check_removable(name, run.cluster.inventory)
-    parts = ("volumes", "ceph")
-    hosts = run.look(Group.SPEAKER, *parts)
-    if not run.dry and run.losses(hosts, subject(name)):
-        run.lock(hosts, *parts)
-        _lose(run, Group.SPEAKER, hosts, [subject(name)], parts, yes, unheard=False)
-    run.converge(Group.SPEAKER, subject(name))
+    Losing(run, Group.SPEAKER, [subject(name)], ("volumes", "ceph"), yes).bring_about()
 
 
-def _refuse_unheard(run: Engine) -> None:
-    """What does not answer may hold what nobody has listed: a whole cluster, say."""
-    silent = [str(failure) for failure in (*run.failures, *run.unheard) if failure.title == ANSWERS]
-    silent += [f"{run.cluster.speaker.name}: {why}" for why in [silence(run.cluster)] if why]
-    if silent:
-        raise KubefabError(_UNHEARD.format("\n  ".join(silent)))
+@dataclass(frozen=True)
+class Losing:
+    """States of these hosts in which something is lost."""
 
+    run: Engine
+    who: Who
+    subjects: Sequence[Subject]
+    parts: tuple[str, ...]  # of the look, that tell of what may be lost
+    yes: bool  # nobody is asked
+    unheard: bool = False  # nor is anybody heard who does not answer
 
-def _lose(
-    run: Engine,
-    who: Who,
-    hosts: list[Host],
-    subjects: Sequence[Subject],
-    parts: Sequence[str],
-    yes: bool,
-    unheard: bool,
-) -> None:
-    """Lists what will be lost, and asks; what has grown while somebody thought about it is asked for again."""
-    told: set[tuple[str, str]] = set()
-    while True:
-        if not unheard:
-            _refuse_unheard(run)
-        _refuse(run, who, hosts, subjects)
-        grown = [loss for loss in run.losses(hosts, *subjects) if not _kinds(loss) <= told]
-        if not grown:
+    def bring_about(self) -> None:
+        """KubefabError where somebody is not heard, or does not agree; nothing was changed then."""
+        # A host alone may have lost its master long ago.
+        how = Pass(alone=self.unheard or isinstance(self.who, str))
+        hosts = self.run.look(self.who, *self.parts, alone=how.alone)
+        if not self.run.dry:
+            self._hear()
+            if self.run.losses(hosts, *self.subjects):
+                self.run.lock(hosts, *self.parts)
+                self._agree(hosts)
+        self.run.converge(self.who, *self.subjects, how=how)
+
+    def _agree(self, hosts: list[Host]) -> None:
+        """Lists what will be lost, and asks; what has grown while somebody thought about it is asked for again."""
+        told: set[tuple[str, str]] = set()
+        while True:
+            self._hear()
+            self._refuse(hosts)
+            grown = [loss for loss in self.run.losses(hosts, *self.subjects) if not _kinds(loss) <= told]
+            if not grown:
+                return
+            _ask(grown, self.yes)
+            told = told.union(*map(_kinds, grown))
+            if self.yes:
+                return
+            self.run.look_again(hosts, *self.parts)
+
+    def _hear(self) -> None:
+        """What does not answer may hold what nobody has listed: a whole cluster, say."""
+        if self.unheard or self.who is Group.SPEAKER:  # whose gaps wait for its word themselves
             return
-        _ask(grown, yes)
-        told = told.union(*map(_kinds, grown))
-        if yes:
-            return
-        run.look_again(hosts, *parts)
+        failures = [*self.run.failures, *self.run.unheard]
+        silent = [str(failure) for failure in failures if failure.title == ANSWERS]
+        silent += [f"{self.run.cluster.speaker.name}: {why}" for why in [silence(self.run.cluster)] if why]
+        if silent:
+            raise KubefabError(_UNHEARD.format("\n  ".join(silent)))
 
-
-def _refuse(run: Engine, who: Who, hosts: list[Host], subjects: Sequence[Subject]) -> None:
-    """Before anybody is asked: where one host may not be changed, none is."""
-    failed = len(run.failures)
-    run.complain(hosts, *subjects)
-    if run.failures[failed:]:
-        raise Stop("nothing was changed")
-    if who is Group.ALL and (unknown := strangers(run.cluster)):
-        raise KubefabError(_STRANGERS.format(", ".join(unknown), run.cluster.inventory.path))
+    def _refuse(self, hosts: list[Host]) -> None:
+        """Before anybody is asked: where one host may not be changed, none is."""
+        failed = len(self.run.failures)
+        self.run.complain(hosts, *self.subjects)
+        if self.run.failures[failed:]:
+            raise Stop("nothing was changed")
+        if self.who is Group.ALL and (unknown := strangers(self.run.cluster)):
+            raise KubefabError(_STRANGERS.format(", ".join(unknown), self.run.cluster.inventory.path))
 
 
 def _kinds(loss: tuple[str, str, str]) -> set[tuple[str, str]]:
