@@ -4,6 +4,8 @@ import os
 import pwd
 import re
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -50,9 +52,8 @@ def way(ssh: Ssh, target: str) -> Way:
     """The way to a host of hosts.yml. HostError where ssh's own files cannot be understood, or a key is not there."""
     if ssh.key and not os.access(ssh.key, os.R_OK):
         raise HostError(f"`ssh.key` in hosts.yml names a file that is not there, or not for you to read: {ssh.key}")
-    told = [("-l", ssh.user), ("-p", ssh.port), ("-i", ssh.key), ("-J", ssh.jump)]
-    words = tuple(str(word) for option, value in told if value for word in (option, value))
-    return _chosen(_way(_asked((*words, target)), target), ssh)
+    told = {"-l": ssh.user, "-p": ssh.port, "-i": ssh.key, "-J": ssh.jump}
+    return _chosen(_way(_asked(told, target), target), ssh)
 
 
 def hop(ssh: Ssh, jumps: tuple[str, ...]) -> Way:
@@ -60,9 +61,8 @@ def hop(ssh: Ssh, jumps: tuple[str, ...]) -> Way:
     if len(jumps) > HOPS:
         raise HostError(f"more than {HOPS} jump hosts in a row: {', '.join(jumps)}")
     user, host, port = _parted(jumps[-1])
-    told = [("-l", user), ("-p", port), ("-i", ssh.key), ("-J", ",".join(jumps[:-1]))]
-    words = tuple(str(word) for option, value in told if value for word in (option, value))
-    return _chosen(_way(_asked((*words, host)), host), ssh)
+    told = {"-l": user, "-p": port, "-i": ssh.key, "-J": ",".join(jumps[:-1])}
+    return _chosen(_way(_asked(told, host), host), ssh)
 
 
 def _chosen(way: Way, ssh: Ssh) -> Way:
@@ -93,22 +93,26 @@ def _way(said: Said, target: str) -> Way:
 
     host, port, user = one("hostname", target), one("port", "22"), one("user")
     alias = one("hostkeyalias")
-    tokens = {"%": "%", "h": host, "n": target, "p": port, "r": user, "k": alias or target, "d": _home()}
+    tokens = {"h": host, "n": target, "p": port, "r": user, "k": alias or target, **_tokens()}
     jumps = tuple(map(_plain, filter(None, one("proxyjump").split(","))))
-    files = _files(f"{one('userknownhostsfile')} {one('globalknownhostsfile')}", tokens)
     return Way(
-        host,
-        int(port),
-        user,
-        alias or (host if port == "22" else f"[{host}]:{port}"),
-        jumps,
-        "" if jumps else _expanded(one("proxycommand"), tokens),
-        tuple(_path(path, tokens) for path in said.get("identityfile", ()) if path != "none"),
-        tuple(_path(path, tokens) for path in said.get("certificatefile", ()) if path != "none"),
-        one("identitiesonly") == "yes",
-        _agent(said.get("identityagent", ("SSH_AUTH_SOCK",))[0], tokens),
-        files,
+        host=host,
+        port=int(port),
+        user=user,
+        name=alias or (host if port == "22" else f"[{host}]:{port}"),
+        jumps=jumps,
+        command="" if jumps else _expanded(one("proxycommand"), tokens),
+        keys=tuple(_path(path, tokens) for path in said.get("identityfile", ()) if path != "none"),
+        certificates=tuple(_path(path, tokens) for path in said.get("certificatefile", ()) if path != "none"),
+        only_these=one("identitiesonly") == "yes",
+        agent=_agent(said.get("identityagent", ("SSH_AUTH_SOCK",))[0], tokens),
+        known_hosts=_files(f"{one('userknownhostsfile')} {one('globalknownhostsfile')}", tokens),
     )
+
+
+def _tokens() -> Mapping[str, str]:
+    """Those of ssh_config's that say something of this computer."""
+    return {"%": "%", "d": _home(), "u": _user(), "i": str(os.getuid()), "l": socket.gethostname()}
 
 
 def _agent(said: str, tokens: Mapping[str, str]) -> str:
@@ -154,31 +158,29 @@ def _passwd() -> str:
         return _home()
 
 
-def _asked(words: tuple[str, ...]) -> Said:
+def _asked(told: Mapping[str, object], target: str) -> Said:
     """What ssh says that it would do. HostError in its own words where it cannot tell."""
+    if not shutil.which("ssh"):
+        return _without_ssh(told)
+    words = [str(word) for option, value in told.items() if value for word in (option, value)]
+    by_hand = f"try the same by hand: {shlex.join(['ssh', '-G', *words, target])}"
     try:
         with NamedTemporaryFile("w") as file:
-            command = ["ssh", *_config(file), "-T", "-G", *words]
+            command = ["ssh", *_config(file), "-T", "-G", *words, "--", target]
             ended = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=SECONDS
             )
-    except FileNotFoundError:
-        return _without_ssh(words)
     except subprocess.TimeoutExpired as error:
-        raise HostError(f"ssh does not say within {SECONDS} s how it would get there", hint=_by_hand(words)) from error
+        raise HostError(f"ssh does not say within {SECONDS} s how it would get there", hint=by_hand) from error
     except OSError as error:
         raise HostError(f"ssh cannot be asked how it would get there: {error.strerror or error}") from error
     if ended.returncode != 0:
-        raise HostError("ssh cannot tell how it would get there", ended.stderr, _by_hand(words))
+        raise HostError("ssh cannot tell how it would get there", ended.stderr, by_hand)
     found: dict[str, tuple[str, ...]] = {}
     for line in ended.stdout.splitlines():
         word, _, value = line.partition(" ")
         found[word] = (*found.get(word, ()), value)
     return found
-
-
-def _by_hand(words: tuple[str, ...]) -> str:
-    return f"try the same by hand: {shlex.join(['ssh', '-G', *words])}"
 
 
 def _config(file: IO[str]) -> list[str]:
@@ -191,14 +193,16 @@ def _config(file: IO[str]) -> list[str]:
     return ["-F", file.name]
 
 
-def _without_ssh(words: tuple[str, ...]) -> Said:
+def _without_ssh(told: Mapping[str, object]) -> Said:
     """As with an empty ~/.ssh/config: there is no second parser for it."""
     _say_that_there_is_no_ssh()
-    told = dict(zip(words[:-1:2], words[1::2], strict=False))
-    default = {"-l": ("user", _user()), "-p": ("port", "22"), "-J": ("proxyjump", "none")}
-    found = {word: (told.get(option, value),) for option, (word, value) in default.items()}
-    known_hosts = {"userknownhostsfile": (DEFAULT_KNOWN_HOSTS,)}
-    return {**found, **known_hosts, "identityfile": (told["-i"],) if "-i" in told else DEFAULT_KEYS}
+    return {
+        "user": (str(told["-l"] or _user()),),
+        "port": (str(told["-p"] or 22),),
+        "proxyjump": (str(told["-J"] or "none"),),
+        "identityfile": (str(told["-i"]),) if told["-i"] else DEFAULT_KEYS,
+        "userknownhostsfile": (DEFAULT_KNOWN_HOSTS,),
+    }
 
 
 def _user() -> str:

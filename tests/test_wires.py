@@ -90,14 +90,21 @@ def test_twenty_hosts_behind_a_jump_host_that_bears_two_are_all_reached(
     """They share one connection to it: its MaxStartups counts those that have not logged in yet."""
     monkeypatch.setattr(wires, "BANNER_SECONDS", 60)  # all of them are threads of this one Python
     bastion.startups = 2
-    server.stub("sudo", 'shift 2; exec "$@"')
     server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
     network = Network()
-    links = [behind(server, f"root@{ADDRESS}:{bastion.port}", network, f"user{n}") for n in range(20)]
+    links = [behind(server, f"root@{ADDRESS}:{bastion.port}", network) for _ in range(20)]
     with ThreadPoolExecutor(20) as pool:
         said = list(pool.map(lambda link: link.execute("echo well", b"", 10).output, links))
     assert said == ["well\n"] * 20
     assert bastion.logins == 1
+
+
+def test_hosts_with_users_of_their_own_share_it_as_well(server: Sshd, bastion: Sshd) -> None:
+    server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
+    network = Network()
+    for user in ("ann", "eve"):
+        behind(server, f"root@{ADDRESS}:{bastion.port}", network, user).wire.transport()
+    assert (bastion.logins, server.logins) == (1, 2)
 
 
 def test_a_jump_host_that_lets_nobody_in_is_told_as_that(server: Sshd, bastion: Sshd) -> None:
