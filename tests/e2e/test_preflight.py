@@ -33,7 +33,7 @@ def bad(inv: Kubefab) -> dict[str, Done]:
     for port in PORTS:
         on(SPARE, f"systemd-run --quiet --collect --unit=e2e-port-{port} socat TCP-LISTEN:{port},fork -")
         wait_on(SPARE, f"ss -Hltn | grep -q :{port}", 10)
-    on(SPARE, "mkdir -p /etc/kubernetes/manifests; touch /etc/kubernetes/manifests/old.yaml")
+    on(SPARE, "mkdir -p /etc/kubernetes/manifests; touch /etc/kubernetes/manifests/etcd.yaml")
     with untouched(SPARE):
         said = {task: inv(task, hosts=hosts) for task in TASKS}
     fresh(SPARE)
@@ -42,7 +42,7 @@ def bad(inv: Kubefab) -> dict[str, Done]:
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(
-    "words", ["6443 is held by socat", "10250 is held by socat", "/etc/kubernetes/manifests/old.yaml"]
+    "words", ["6443 is held by socat", "10250 is held by socat", "/etc/kubernetes/manifests/etcd.yaml"]
 )
 def test_all_that_only_the_owner_can_change_is_told_at_once(bad: dict[str, Done], task: str, words: str) -> None:
     assert words in bad[task].badly().stderr
