@@ -102,7 +102,8 @@ def other_key(inventory: Inventory) -> Gap:
 
 def no_plugins(facts: Facts) -> str | None:
     """What kubernetes-cni brought and somebody removed; a package that is not installed is the step's before."""
-    lacking = [name for name in PLUGINS if name not in facts.packages.plugins]
+    installed = facts.packages.deb("kubernetes-cni").installed
+    lacking = [name for name in PLUGINS if installed and name not in facts.packages.plugins]
     return f"without {', '.join(lacking)}" if lacking else None
 
 

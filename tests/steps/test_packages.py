@@ -73,9 +73,10 @@ MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/
         ),
         # A node's kubelet fetches what it lacks: where it cannot, that is no change that each run makes anew.
         (known(units={"kubefab-images": Unit("failed")}, kubelet_ca="ca"), ON_THEIR_WAY, None),
-        (known(), PLUGINS, "without bridge, host-local, loopback, portmap"),
-        (known(plugins=("bridge", "dhcp", "host-local", "loopback")), PLUGINS, "without portmap"),
-        (known(plugins=packages.PLUGINS), PLUGINS, None),
+        (known(), PLUGINS, None),
+        (known(debs=HELD), PLUGINS, "without bridge, host-local, loopback, portmap"),
+        (known(debs=HELD, plugins=("bridge", "dhcp", "host-local", "loopback")), PLUGINS, "without portmap"),
+        (known(debs=HELD, plugins=packages.PLUGINS), PLUGINS, None),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
