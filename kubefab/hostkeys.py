@@ -99,7 +99,7 @@ def check(name: str, key: paramiko.PKey, files: tuple[Path, ...]) -> None:
             f"its SSH key is revoked: {kind} {key.fingerprint}, by {revoked[0].where}",
             hint="give the host another key, or find out who answers in its place",
         )
-    if any(not one.marker for one in (*same, *_without_port(name, text, files))):
+    if any(not one.marker for one in same):
         return
     if others := [one for one in found if not one.marker]:
         others.sort(key=lambda one: one.kind != kind)
@@ -108,12 +108,6 @@ def check(name: str, key: paramiko.PKey, files: tuple[Path, ...]) -> None:
     if authorities := [one for one in found if one.marker == "@cert-authority"]:
         what = f"{what} itself, only an authority ({authorities[0].where}), which paramiko cannot follow"
     raise UnknownHostKey(f"{what}: {kind} {key.fingerprint}", lines=f"{name} {kind} {text}", hint=str(files[0]))
-
-
-def _without_port(name: str, text: str, files: tuple[Path, ...]) -> list[Known]:
-    """ssh believes a key that it knows of the same host at the usual port."""
-    host = name[1:].rpartition("]:")[0] if name.startswith("[") else ""
-    return [one for one in known(host, files) if one.key == text] if host else []
 
 
 def _changed(name: str, key: paramiko.PKey, other: Known) -> HostError:

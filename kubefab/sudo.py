@@ -15,11 +15,9 @@ from kubefab.ssh import Link
 SUDO_PASSWORD = "KUBEFAB_SUDO_PASSWORD"  # noqa: S105  the name of an environment variable
 SUDO_SECONDS = 60
 ASKS = re.compile("password|authentication is required")  # what sudo says, and what sudo-rs does
-UNREAD = "kubefab: the password was left unread"
+UNREAD = 97  # exit status
 # A sudo that reads no password would leave it to be run by the shell: what comes next has to be the mark.
-_AFTER_PASSWORD = (
-    'IFS= read -r word; mark=$1; shift; if [ "$word" = "$mark" ]; then exec "$@"; fi; ' + f"echo {UNREAD} >&2; exit 97"
-)
+_AFTER_PASSWORD = f'IFS= read -r word; [ "$word" = "$1" ] && shift && exec "$@"; exit {UNREAD}'
 
 
 class Sudo:
@@ -55,7 +53,7 @@ class Sudo:
         frame = Frame()
         command, stdin = self._with(self.password(), Frame.command(), frame.program(""), frame)
         answer = link.converse(transport, command, stdin, SUDO_SECONDS)
-        if UNREAD in answer.errors:
+        if answer.status == UNREAD:
             hint = f"let sudo ask {link.user} for a password for every command there, or for none"
             raise HostError("sudo asks for a password, and does not read it", hint=hint)
         if not frame.began(answer.output):
