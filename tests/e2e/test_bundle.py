@@ -129,6 +129,13 @@ def test_addons_work_out_of_the_bundle_and_no_image_is_ever_pulled(story: Story)
     assert objects("events", "-A", "--field-selector=reason=Pulling") == []
 
 
+def test_no_publisher_is_asked_for_an_image(story: Story) -> None:
+    config = on(MASTER, "cat /etc/containerd/config.toml")
+    assert 'config_path = "/etc/containerd/certs.d:/etc/containerd/kubefab-bundle.d"' in config
+    pull = "ctr -n k8s.io images pull --hosts-dir /etc/containerd/kubefab-bundle.d docker.io/library/nobody:1"
+    assert "the-bundle-of-hosts.yml-is-the-only-source" in on(MASTER, f"{pull} 2>&1 || true")
+
+
 def test_a_bundle_without_an_addon_is_refused_before_any_change(story: Story, inv: Kubefab) -> None:
     document = yaml.safe_load(story.hosts.read_text())
     document["cluster"]["addons"].append("rook")
