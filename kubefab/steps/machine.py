@@ -35,15 +35,9 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("a kernel that Kubernetes knows", old_kernel),
         complaint("cgroups that this kubelet takes", cgroups(cluster), _CGROUP_HINT),
         complaint("ip, mount and pgrep are there", lacking, "apt-get install iproute2 mount procps"),
-        complaint("one apt source alone names the Kubernetes repository", named_twice(cluster.inventory), _TWICE),
-        complaint(
-            "no other kubeadm, kubelet or ctr comes first in PATH",
-            shadowed,
-            "move them away on the host: mv FILE /root/",
-        ),
-        complaint(
-            "no later sysctl file overrides the kernel settings", undone_at_boot, "take the line out of that file"
-        ),
+        *when(not cluster.inventory.bundle, complaint(_ONE_SOURCE, named_twice(cluster.inventory), _TWICE)),
+        complaint("no other kubeadm, kubelet or ctr comes first in PATH", shadowed, _AWAY),
+        complaint("no later sysctl file overrides the kernel settings", undone_at_boot, "take the line out of it"),
         complaint("it has a machine-id", lambda facts: None if facts.system.machine_id else NO_ID, _ID_HINT),
         complaint("the address is its own", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"),
         complaint("the ports are free", taken_ports(ports)),
@@ -126,11 +120,8 @@ def disk_space(inventory: Inventory) -> Gap:
             return None  # a node's kubelet tells of it
         if free < DISK_MIB:
             return f"{free} MiB ({DISK_MIB} or more)"
-        return (
-            f"{free} of {total} MiB ({share} % or more: else the kubelet evicts)"
-            if free * 100 < total * share
-            else None
-        )
+        scarce = free * 100 < total * share
+        return f"{free} of {total} MiB ({share} % or more: else the kubelet evicts)" if scarce else None
 
     return gap
 
@@ -204,4 +195,6 @@ _CGROUP_HINT = (
     "boot with systemd.unified_cgroup_hierarchy=1, or set failCgroupV1: false under KubeletConfiguration and "
     "ignorePreflightErrors: [SystemVerification] under InitConfiguration and JoinConfiguration in hosts.yml"
 )
+_ONE_SOURCE = "one apt source alone names the Kubernetes repository"
+_AWAY = "move them away on the host: mv FILE /root/"
 _TWICE = "take it out of that file: with two keyrings for one repository every apt-get fails"
