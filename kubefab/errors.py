@@ -44,8 +44,12 @@ class Silent(HostError):
     """The cluster's API server gives no answer: nothing may be concluded from what it does not say."""
 
 
+@dataclass
 class UnknownHostKey(HostError):
-    """A host whose SSH key is in no known_hosts file; `lines` is the line that would accept it."""
+    """A host whose SSH key is in no known_hosts file."""
+
+    accepting: str = ""  # the line that would accept it
+    file: str = ""  # where that line belongs
 
 
 class NotAsked(HostError):

@@ -107,7 +107,7 @@ def check(name: str, key: paramiko.PKey, files: tuple[Path, ...]) -> None:
     what = "its SSH key is not known"
     if authorities := [one for one in found if one.marker == "@cert-authority"]:
         what = f"{what} itself, only an authority ({authorities[0].where}), which paramiko cannot follow"
-    raise UnknownHostKey(f"{what}: {kind} {key.fingerprint}", lines=f"{name} {kind} {text}", hint=str(files[0]))
+    raise UnknownHostKey(f"{what}: {kind} {key.fingerprint}", accepting=f"{name} {kind} {text}", file=str(files[0]))
 
 
 def _changed(name: str, key: paramiko.PKey, other: Known) -> HostError:

@@ -210,9 +210,10 @@ def _block(failure: Failure, waiting: Sequence[Failure]) -> str:
 def _unknown_keys(found: Sequence[Failure]) -> str:
     """One error for all hosts, and one command that accepts just the keys that were seen."""
     seen = "\n".join(f"  {failure}" for failure in found)
+    errors = [failure.error for failure in found if isinstance(failure.error, UnknownHostKey)]
     lines: dict[str, dict[str, None]] = {}  # by known_hosts file; a jump host's key is seen by many
-    for failure in found:
-        lines.setdefault(failure.error.hint, {})[failure.error.lines] = None
+    for error in errors:
+        lines.setdefault(error.file, {})[error.accepting] = None
     accept = "\n".join(_accepting(Path(file), keys) for file, keys in lines.items())
     return f"\nunknown SSH keys:\n{seen}\nIf the machines' own consoles show the same, accept them:\n\n{accept}\n"
 

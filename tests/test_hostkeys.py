@@ -18,9 +18,9 @@ def test_a_key_that_nobody_knows_is_refused_with_the_line_that_would_accept_it(s
         Link(server.host(), Sudo()).transport()
     error = refused.value
     assert error.what == f"its SSH key is not known: {HOST_KEY.get_name()} {HOST_KEY.fingerprint}"
-    assert error.lines == f"[127.0.0.1]:{server.port} {HOST_KEY.get_name()} {HOST_KEY.get_base64()}"
-    assert error.hint == str(server.known_hosts)
-    server.known_hosts.write_text(f"{error.lines}\n")
+    assert error.accepting == f"[127.0.0.1]:{server.port} {HOST_KEY.get_name()} {HOST_KEY.get_base64()}"
+    assert error.file == str(server.known_hosts)
+    server.known_hosts.write_text(f"{error.accepting}\n")
     Link(server.host(), Sudo()).transport()
 
 
@@ -119,7 +119,7 @@ def test_a_host_that_an_authority_alone_vouches_for_is_told_as_that(server: Sshd
         UnknownHostKey, match=f"not known itself, only an authority \\({server.known_hosts}:1\\)"
     ) as told:
         reached(server, AUTHORITY.replace("127.*", f"[{ADDRESS}]:*"))
-    reached(server, told.value.lines)
+    reached(server, told.value.accepting)
 
 
 def test_another_key_of_its_own_is_no_harm(server: Sshd) -> None:

@@ -68,7 +68,7 @@ def test_every_failure_has_its_block() -> None:
 def unknown(name: str, file: Path) -> Failure:
     line = f"{name} ssh-ed25519 KEY-OF-{name}"
     what = f"its SSH key is not known: ssh-ed25519 SHA256:{name}"
-    return Failure(name, "it answers", UnknownHostKey(what, line, str(file)))
+    return Failure(name, "it answers", UnknownHostKey(what, accepting=line, file=str(file)))
 
 
 def test_unknown_keys_of_all_hosts_are_one_message_with_one_command(tmp_path: Path) -> None:
@@ -92,7 +92,10 @@ def test_the_command_that_accepts_keys_works_wherever_the_file_is(tmp_path: Path
 
 def test_a_key_behind_a_jump_host_is_accepted_once() -> None:
     same = "gate ssh-ed25519 KEY"
-    found = [Failure(name, "it answers", UnknownHostKey("unknown", same, "/k")) for name in ("manager", "client")]
+    found = [
+        Failure(name, "it answers", UnknownHostKey("unknown", accepting=same, file="/k"))
+        for name in ("manager", "client")
+    ]
     assert report.failures(found, NO_LOG).count(same) == 1
 
 

@@ -119,7 +119,7 @@ def test_a_jump_host_that_lets_nobody_in_is_told_as_that(server: Sshd, bastion: 
 def test_a_jump_host_whose_key_is_not_known_is_told_as_that(server: Sshd, bastion: Sshd) -> None:
     with pytest.raises(UnknownHostKey, match=f"jump host {ADDRESS}:{bastion.port}: its SSH key is not known") as told:
         behind(server, f"{ADDRESS}:{bastion.port}", Network()).transport()
-    assert told.value.lines.startswith(f"[{ADDRESS}]:{bastion.port} ")
+    assert told.value.accepting.startswith(f"[{ADDRESS}]:{bastion.port} ")
 
 
 def test_a_jump_host_that_is_away_is_asked_by_the_first_alone(server: Sshd, bastion: Sshd) -> None:
