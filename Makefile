@@ -48,6 +48,9 @@ tools:
 bench: lab ## kubefab beside the same by hand and beside Ansible (ARGS='--runs 5 --write')
 	@$(BIN)/python -m bench.run $(ARGS)
 
+sentences: $(MADE) ## Every title, error, hint and line of help, in one list to read
+	@$(BIN)/python -m tests.sentences
+
 lock: $(MADE) ## The newest versions that pyproject.toml allows, locked with their hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --group dev $(LOCKED) --output-file requirements.lock

@@ -40,7 +40,7 @@ from lab.tasks import ns as lab
 
 @task
 def preflight(c: Context) -> None:
-    """Look at every host, and tell all that only you can change."""
+    """Check every host and list everything that only you can fix."""
     converge(c, ALL, checks.steps)
 
 
@@ -52,7 +52,7 @@ def install_docker(c: Context) -> None:
 
 @task(pre=[install_docker])
 def install_kubeadm(c: Context) -> None:
-    """Install kubeadm, kubelet and kubectl at one version, on machines made fit for them."""
+    """Prepare the hosts and install kubeadm, kubelet and kubectl at one version."""
     converge(c, ALL, system.steps, packages.steps)
 
 
@@ -64,28 +64,28 @@ def init_master(c: Context) -> None:
 
 @task(pre=[init_master])
 def install_flannel(c: Context) -> None:
-    """Give the pods their network."""
+    """Install flannel, the pod network."""
     converge(c, SPEAKER, network.steps)
 
 
-A_MASTER = "a master of hosts.yml; all of them where none is named"
+A_MASTER = "a master in hosts.yml (default: all masters)"
 
 
 @task(pre=[init_master], auto_shortflags=False, help={"host": A_MASTER})
 def untaint(c: Context, host: str = "") -> None:
-    """Let masters take ordinary pods too."""
+    """Let ordinary pods run on masters."""
     converge(c, host or MASTERS, wanted.untainted)
 
 
 @task(pre=[init_master], auto_shortflags=False, help={"host": A_MASTER})
 def taint(c: Context, host: str = "") -> None:
-    """Keep ordinary pods off masters again, as kubeadm made them."""
+    """Keep ordinary pods off masters again (kubeadm's default)."""
     converge(c, host or MASTERS, wanted.tainted_again)
 
 
 @task(pre=[install_flannel])
 def join_worker(c: Context) -> None:
-    """Join every worker of hosts.yml."""
+    """Join every worker in hosts.yml."""
     converge(c, WORKERS, worker.steps)
 
 
@@ -99,27 +99,27 @@ def up(c: Context) -> None:
     converge(c, ALL, health.steps, addons.steps, rook_steps.steps)
 
 
-@task(positional=[], auto_shortflags=False, help={"host": "a worker of hosts.yml"})
+@task(positional=[], auto_shortflags=False, help={"host": "a worker in hosts.yml"})
 def join(c: Context, host: str = "") -> None:
-    """Add one machine of hosts.yml to the cluster, touching no other but the master."""
+    """Add one host in hosts.yml to the cluster; besides it only the master changes."""
     converge(c, host, checks.steps, worker.invited)
     converge(c, host, runtime.steps, system.steps, packages.steps, network.flannel_applied, worker.steps, health.steps)
 
 
-OPEN = "hold a tunnel to it and print its URL, until Ctrl-C"
-PORT = "a port of localhost, for --open; 0: any that is free"
+OPEN = "open a tunnel and print the URL; Ctrl-C ends it"
+PORT = "the local port for --open (default: any free port)"
 
 
 @task(pre=[join_worker], auto_shortflags=False, help={"open": OPEN, "port": PORT})
 def dashboard(c: Context, open: bool = False, port: int = ANY_PORT) -> None:
-    """Deploy the dashboard, and mint a token of an hour for it."""
+    """Deploy the dashboard and create a one-hour login token."""
     converge(c, SPEAKER, addons.dashboard)
     admit(c, addons.addon_shown, open, port)
 
 
 @task(pre=[join_worker])
 def rook(c: Context) -> None:
-    """Give the cluster Ceph's storage, from the disks that hosts.yml names."""
+    """Set up Ceph storage on the disks listed in hosts.yml."""
     converge(c, ALL, rook_steps.deployed)
 
 
@@ -130,30 +130,30 @@ def fix_reboot(c: Context) -> None:
     converge(c, ALL, health.steps)
 
 
-HOST = "a host of hosts.yml; all of them where none is named"
-WIPE = "also take everything from the disks that hosts.yml gives to rook"
-YES = "do not ask; needed where there is no terminal"
+HOST = "a host in hosts.yml (default: all hosts)"
+WIPE = "also wipe the disks that hosts.yml gives to rook"
+YES = "do not ask for confirmation (needed without a terminal)"
 UNHEARD = "go on without the word of hosts and API servers that do not answer, whatever they hold"
 
 
 @task(auto_shortflags=False, help={"host": HOST, "yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})
 def restart(c: Context, host: str = "", yes: bool = False, unheard: bool = False, wipe_disks: bool = False) -> None:
-    """Take Kubernetes away from hosts: as clean as before kubeadm, for a new start."""
+    """Remove Kubernetes from hosts, so that they are as before kubeadm."""
     destroy(c, host or ALL, reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
 
 
 @task(name="reset", auto_shortflags=False, help={"yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})
 def reset_all(c: Context, yes: bool = False, unheard: bool = False, wipe_disks: bool = False) -> None:
-    """Take the cluster away from all of its hosts."""
+    """Remove the cluster from all hosts."""
     destroy(c, ALL, reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
 
 
-JSON = "one JSON object, and nothing else, on standard output"
+JSON = "print one JSON object and nothing else"
 
 
-@task(auto_shortflags=False, help={"name": "an add-on that hosts.yml does not name any more", "yes": YES})
+@task(auto_shortflags=False, help={"name": "an add-on that is no longer in hosts.yml", "yes": YES})
 def addon_remove(c: Context, name: str, yes: bool = False) -> None:
-    """Take an add-on out of the cluster, with all that it serves."""
+    """Remove an add-on and everything it provides."""
     remove(c, name, removal.steps, yes)
 
 
@@ -169,7 +169,7 @@ def explain(c: Context, json: bool = False) -> None:
     show_explained(c, json)
 
 
-@task(help={"output": "the file to write", "force": "write over the kubeconfig of another cluster"})
+@task(help={"output": "the file to write", "force": "overwrite another cluster's kubeconfig"})
 def kubeconfig(c: Context, output: str, force: bool = False) -> None:
     """Fetch the admin's kubeconfig, for kubectl on this computer."""
     save_kubeconfig(c, output, force)
@@ -177,36 +177,36 @@ def kubeconfig(c: Context, output: str, force: bool = False) -> None:
 
 @task(name="list")
 def list_all(c: Context) -> None:
-    """List the images that a cluster of this hosts.yml needs, as its own kubeadm names them."""
+    """List the images that this cluster needs, by the names that kubeadm uses."""
     list_images(c, addons.all_images)
 
 
 PRELOAD = {
-    "host": "a host of hosts.yml, and once more for another; all of them where none is named",
-    "image": "this one alone, by its name",
-    "from_": "the images in this file, as docker save and ctr export write it",
+    "host": "a host in hosts.yml; repeat it for more (default: all hosts)",
+    "image": "only this image",
+    "from_": "a file of images, made by docker save or ctr export",
 }
 
 
 @task(name="preload", iterable=["host"], auto_shortflags=False, help=PRELOAD)
 def preload_images(c: Context, host: list[str], image: str = "", from_: str = "") -> None:
-    """Bring images onto hosts that cannot pull them, from one that can, or from a file."""
+    """Copy images to hosts that cannot pull them, from one that can or from a file."""
     preload(c, host, addons.all_images, image, from_)
 
 
-BUILDER = "a host of hosts.yml with a way to the internet, the only one to be changed; the master where none is named"
+BUILDER = "a host with internet access; only this host changes; the master where none is named"
 
 
 @task(positional=[], auto_shortflags=False, help={"host": BUILDER, "output": "the file to write"})
 def make(c: Context, output: str, host: str = "") -> None:
-    """Put all that such a cluster needs into one file, for hosts without internet."""
+    """Collect everything that the cluster needs in one file, for hosts without internet."""
     contents = bundle.gathered(output, packages.bundled, addons.all_images, addons.all_manifests)
     converge(c, host or FOUNDER, checks.steps, runtime.steps, packages.steps, contents)
 
 
 @task
 def use(c: Context) -> None:
-    """Bring the bundle that hosts.yml names onto every host, as `cluster.up` would."""
+    """Copy the bundle named in hosts.yml to every host, as `cluster.up` does."""
     converge(c, ALL, checks.steps, bundle.named, bundle.steps)
 
 

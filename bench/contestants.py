@@ -61,7 +61,7 @@ class Contestant:
 
 
 class Kubefab(Contestant):
-    name, init, join = "kubefab", "the control plane is there", "it is a node"
+    name, init, join = "kubefab", "the control plane exists", "the host is a node"
 
     def up(self, stage: Stage) -> Race:
         total, lines = race.run([INV, "cluster.up"], stage.new_log(self.name), stage.env)

@@ -22,10 +22,10 @@ def wanted() -> Inventory:
 
 def race(init: float, total: float) -> Race:
     spans = (
-        Span("the control plane is there", init, init + 10),
+        Span("the control plane exists", init, init + 10),
         Span("kubeadm init", init, init + 10),
-        Span("it is a node", init + 11, init + 14),
-        Span("it is a node", init + 12, init + 15),
+        Span("the host is a node", init + 11, init + 14),
+        Span("the host is a node", init + 12, init + 15),
         Span("kubeadm join", init + 11, init + 15),
     )
     return Race(total, spans, ())
@@ -44,18 +44,18 @@ def test_kubefab_says_what_has_come_true_and_how_long_it_took() -> None:
     lines = [
         (8.0, "manager  + Kubernetes 1.37.2 is installed and held  3.5 s"),
         (8.5, "client   ~ swap is off  0.5 s"),
-        (9.0, "client   · it is Ready  1.0 s"),
+        (9.0, "client   · the node is Ready  1.0 s"),
         (9.1, "done in 9.0 s; changes: manager 1"),
     ]
     assert proven(lines) == (
         Span("Kubernetes 1.37.2 is installed and held", 4.5, 8.0),
         Span("swap is off", 8.0, 8.5),
-        Span("it is Ready", 8.0, 9.0),
+        Span("the node is Ready", 8.0, 9.0),
     )
 
 
 def test_joins_side_by_side_last_from_the_first_begin_to_the_last_end() -> None:
-    assert race(8, 40).seconds("it is a node") == 4
+    assert race(8, 40).seconds("the host is a node") == 4
 
 
 def test_a_phase_that_was_never_told_ends_the_comparison() -> None:
@@ -119,9 +119,9 @@ def test_the_report_compares_medians() -> None:
 
 
 def test_steps_are_listed_by_their_slowest_host() -> None:
-    spans = (Span("it is a node", 0, 3), Span("it is a node", 0, 5), Span("swap is off", 0, 4))
+    spans = (Span("the host is a node", 0, 3), Span("the host is a node", 0, 5), Span("swap is off", 0, 4))
     assert run.longest(run.Score(KUBEFAB, [Race(10, spans, ())]))[2:] == [
-        "| it is a node | 5.0 s |",
+        "| the host is a node | 5.0 s |",
         "| swap is off | 4.0 s |",
     ]
 

@@ -202,8 +202,8 @@ class Engine:
         """A fault of kubefab's own, in words; all that can be known of it is in the log."""
         with suppress(KubefabError):  # a log that cannot be written hides no failure
             self.cluster.log.write_line(f"{host.name}: {title}\n{''.join(traceback.format_exception(error))}")
-        what = f"kubefab did not expect this: {type(error).__name__}: {error}"
-        return HostError(what, hint=f"please report it, with what the log says: {self.cluster.log.path}")
+        what = f"unexpected error in kubefab: {type(error).__name__}: {error}"
+        return HostError(what, hint=f"please report it with the log: {self.cluster.log.path}")
 
     def _set_aside(self, host: Host, title: str, error: HostError) -> None:
         failure = Failure(host.name, title, error)
@@ -280,7 +280,7 @@ class Engine:
             self._each(old, lambda host: self._look_anew(host, since))
             self._each(self._going(old), lambda host: self._bring(host, subjects), how)
         if self._busy:
-            raise Stop("what comes next waits for that run's end")
+            raise Stop("the rest waits for that run: run the same command again after it")
 
     def _bring(self, host: Host, subjects: Sequence[Subject]) -> None:
         """Step by step; from the first one anew once the locks are ours: what held before may not hold any more."""

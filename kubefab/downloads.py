@@ -117,7 +117,7 @@ def key(url: str, fingerprint: str) -> bytes:
     if fingerprint not in found:
         raise HostError(
             f"{url}: its key is {', '.join(found) or 'none'}, pinned is {fingerprint}",
-            hint="a mirror that signs by itself wants `key: FINGERPRINT` in hosts.yml",
+            hint="a mirror with its own signature needs `key: FINGERPRINT` in hosts.yml",
         )
     return found[fingerprint]
 
@@ -174,4 +174,4 @@ def _packet(data: bytes) -> tuple[int, bytes, bytes]:
     return tag, data[start : start + size], data[start + size :]
 
 
-_HINT = "is it reachable from here? `mirrors:` in hosts.yml says what to ask instead"
+_HINT = "is it reachable from here? `mirrors:` in hosts.yml can name another source"

@@ -115,4 +115,7 @@ NEXT = {
     "cluster.reset": "next: inv cluster.up",
     "restart": "next: inv cluster.up",
 }
-_INTERRUPTED = "\ninterrupted: what was begun on the hosts goes on there; the same command waits for it and goes on"
+_INTERRUPTED = (
+    "\ninterrupted: changes that have begun on the hosts go on there; run the same command again to wait for them "
+    "and continue"
+)

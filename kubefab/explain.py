@@ -23,19 +23,19 @@ UNCUT = 1000  # columns, where no terminal would fold a line
 PKI = "/etc/kubernetes/pki"
 SERVES = {
     "admin.conf": "kubectl, as the cluster's administrator",
-    "super-admin.conf": "kubectl, past RBAC, should that lock everybody out",
+    "super-admin.conf": "kubectl without RBAC, in case RBAC locks everybody out",
     "controller-manager.conf": "kube-controller-manager",
     "scheduler.conf": "kube-scheduler",
     "kubelet.conf": "this machine's kubelet",
     "bootstrap-kubelet.conf": "a kubelet that joins, until it has a certificate of its own",
 }
 CHAPTERS = {
-    "certificates": "whom everybody believes; made by kubeadm init, in {pki}",
-    "confs": "who may speak with the API server, and as whom",
+    "certificates": "what every component trusts; made by kubeadm init, in {pki}",
+    "confs": "who may use the API server, and as whom",
     "static_pods": "what the kubelet runs without an API server: the control plane itself",
-    "tokens": "with which a machine may ask for a certificate and join",
-    "cluster_info": "what a machine that joins may read before it is known",
-    "addons": "what runs in the cluster for all of it",
+    "tokens": "lets a machine ask for a certificate and join",
+    "cluster_info": "what a joining machine may read before it is known",
+    "addons": "what runs for the whole cluster",
     "taints": "which pods a node turns away",
 }
 TOLD_BY_THE_API_SERVER = ("tokens", "cluster_info", "addons", "taints")
@@ -213,7 +213,7 @@ def _tokens(branch: "Tree", told: Iterable[Mapping[str, Any]]) -> None:
     for one in told:
         _line(branch, f"{one['id']}.(its secret is not shown)", one["description"], _ends(one) or "never ends")
     if not told:
-        _line(branch, "none", "each join is given one of its own, for a quarter of an hour")
+        _line(branch, "none", "each join gets one of its own, valid for 15 minutes")
 
 
 def _cluster_info(branch: "Tree", told: Mapping[str, Any]) -> None:

@@ -131,7 +131,7 @@ def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise KubefabError("this would all be lost; without a terminal it wants --yes")
+        raise KubefabError("all of this would be lost; without a terminal, --yes is needed")
     with suppress(EOFError):
         if input("All of this will be lost. Go on? [y/N] ").strip().lower() in ("y", "yes"):
             return
@@ -140,6 +140,6 @@ def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:
 
 _STRANGERS = "the cluster has nodes that {1} does not know: {0}; write them into it, or take them out of the cluster"
 _UNHEARD = (
-    "what is lost there cannot be told:\n  {}\n"
-    "nothing was changed; to go on without their word, and lose what they may have: --unheard"
+    "kubefab cannot tell what would be lost there:\n  {}\n"
+    "nothing was changed; to go on anyway, and lose whatever is there, add --unheard"
 )

@@ -109,7 +109,7 @@ def runtime(inventory: Inventory) -> dict[str, str]:
 
 
 def kernel() -> dict[str, str]:
-    """What the kernel is told at every boot, after 99-sysctl.conf: the last file in order wins."""
+    """What kernel settings persist across reboots, after 99-sysctl.conf: the last file in order wins."""
     return {
         "/etc/modules-load.d/kubernetes.conf": file("etc/modules-load.d/kubernetes.conf", modules=MODULES),
         "/etc/sysctl.d/99-zz-kubernetes.conf": file("etc/sysctl.d/99-zz-kubernetes.conf", sysctl=SYSCTL),

@@ -265,7 +265,7 @@ def status_table(wanted: Inventory, live: ClusterFacts | None, problems: list[st
 
 
 def _addon(name: str, version: str, wanted: Inventory) -> str:
-    told = "" if name in wanted.addons else f", not in {wanted.path}; away with it: inv addon.remove --name {name}"
+    told = "" if name in wanted.addons else f", not in {wanted.path}; to remove it: inv addon.remove --name {name}"
     return f"add-on {name} {version}{told}\n"
 
 

@@ -59,9 +59,9 @@ def admit(c: Context, shown: Callable[[Inventory], Addon], hold: bool, port: int
         print(_LOGIN_BY_HAND.format(page.namespace, ADMIN))
     elif sys.stdout.isatty():
         token = master.ask("mint-login.sh", page.namespace, ADMIN, secret=True).strip()
-        print(f"log in with this token, for an hour the cluster's admin:\n{token}")
+        print(f"log in with this token (cluster admin, valid for one hour):\n{token}")
     else:
-        print("a token to log in with is printed to a terminal alone")
+        print("the login token is printed only to a terminal")
     if hold:
         _hold(master, page, port)
 
@@ -143,7 +143,7 @@ def preload(c: Context, who: Sequence[str], addons: "Addons", image: str, file: 
     from kubefab.steps.images import from_file, given
 
     if image and file:
-        raise KubefabError("--image and --from are two ways; one of them, or none, is meant")
+        raise KubefabError("use --image or --from, not both")
     run = engine_of(c)
     with TemporaryDirectory(prefix="kubefab-") as folder:
         if file:
@@ -181,7 +181,7 @@ def save_kubeconfig(c: Context, output: str, force: bool) -> None:
 
 
 _LOGIN_BY_HAND = (
-    "this Kubernetes mints no token of an hour; to log in with one that never ends, on the master: "
+    "this Kubernetes cannot issue a one-hour token; for a permanent one, on the master: "
     "kubectl -n {} describe secret {}"
 )
 _NO_KUBECONFIG = "there is no cluster to fetch a kubeconfig from; `inv cluster.up` makes one"

@@ -54,7 +54,7 @@ class Link:
         """The open transport, on which sudo is known to work. HostError where there is none to be had."""
         with self._preparing:
             if self._over:
-                raise KubefabError("the run was broken off")  # which is no fault of this host
+                raise KubefabError("the run was interrupted")  # which is no fault of this host
             transport = self.wire.transport()
             if transport is not self._prepared:
                 try:
@@ -65,7 +65,7 @@ class Link:
                 self._prepared = transport
             if self._over:
                 self.wire.close()
-                raise KubefabError("the run was broken off")
+                raise KubefabError("the run was interrupted")
             return transport
 
     def execute(
@@ -166,7 +166,7 @@ def taken(channel: paramiko.Channel, data: bytes) -> bool:
 
 
 def _lost(error: object, killed: bool = False) -> HostError:
-    hint = "what was begun there goes on by itself; run the same command again to go on from there"
+    hint = "a change that has begun there goes on by itself; run the same command again to continue"
     if killed:
         return HostError("what ran there was killed from outside", str(error), "has it run out of memory?")
     return HostError("the connection was lost", str(error), hint)

@@ -30,7 +30,7 @@ class Sudo:
         self._with_password: set[str] = set()
 
     def prepare(self, link: Link, transport: paramiko.Transport) -> None:
-        """Finds out whether this host's sudo wants a password, and whether ours is right.
+        """Finds out whether this host's sudo needs a password, and whether ours is right.
 
         It is asked about the very command that is used later: sudo's rules go by commands. HostError where
         there is no becoming root.
@@ -66,7 +66,7 @@ class Sudo:
         with self._asking:
             if self._password is None:
                 if not os.isatty(0):
-                    raise HostError("sudo wants a password", hint=f"give it in {SUDO_PASSWORD}")
+                    raise HostError("sudo needs a password", hint=f"give it in {SUDO_PASSWORD}")
                 self._password = typed("sudo password: ", self._given_up)
             return self._password
 
@@ -112,12 +112,12 @@ def typed(prompt: str, given_up: threading.Event) -> str:
         os.write(terminal, prompt.encode())
         while not select.select([terminal], [], [], 0.1)[0]:
             if given_up.is_set():
-                raise KubefabError("the run was broken off")
+                raise KubefabError("the run was interrupted")
         line = os.read(terminal, 4096).decode(errors="surrogateescape")
     finally:
         termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
         os.write(terminal, b"\n")
         os.close(terminal)
     if not line:
-        raise KubefabError("sudo wants a password, and none was given")
+        raise KubefabError("sudo needs a password, and none was given")
     return line.rstrip("\n")

@@ -83,7 +83,7 @@ def test_no_part_breaks_the_parser_or_another_part(name: str, data: st.DataObjec
         understood, told = False, error.what
     else:
         understood, told = True, ""
-    assert understood or f"its look cannot be understood: {name}: " in told
+    assert understood or f"the answer to a look cannot be understood: {name}: " in told
 
 
 @quickly

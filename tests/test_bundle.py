@@ -99,8 +99,10 @@ def test_without_a_bundle_there_is_no_step_of_it() -> None:
 def test_the_bundle_comes_before_what_is_installed_and_its_images_after(file: Path) -> None:
     made = cluster(bundled(file))
     titles = [one.title for one in runtime.steps(made, made.founder)]
-    assert titles.index("the bundle is here") < titles.index("apt asks the bundle") < titles.index("apt is free")
-    assert titles[-1] == "the bundle's images are here"
+    assert (
+        titles.index("the bundle is unpacked") < titles.index("apt uses the bundle") < titles.index("apt is not locked")
+    )
+    assert titles[-1] == "the bundle's images are loaded"
 
 
 def test_with_a_bundle_nobody_asks_for_a_repositorys_key(file: Path) -> None:
@@ -138,7 +140,7 @@ def test_a_bundle_without_what_hosts_yml_names_is_refused(file: Path) -> None:
 
 def test_a_bundle_is_known_by_its_checksums(file: Path) -> None:
     made = cluster(bundled(file))
-    here = step(steps.steps(made, made.founder), "the bundle is here")
+    here = step(steps.steps(made, made.founder), "the bundle is unpacked")
     sums = bundle.opened(file).sums
     found = [here.gap(known(digests=files)) for files in ({}, {steps.MARK: "0"}, {steps.MARK: sums})]
     assert found == [MISSING, "another one", None]
@@ -270,9 +272,9 @@ def of_docker(tmp_path: Path, **about: object) -> Path:
 def test_docker_runs_before_it_is_given_the_bundles_images(tmp_path: Path) -> None:
     made = cluster(f"{DOCKER}bundle: {of_docker(tmp_path)}\n")
     titles = [one.title for one in runtime.steps(made, made.founder)]
-    order = ("apt asks the bundle", "Docker Engine is installed", "cri-dockerd 0.3.24 is installed", "docker runs")
+    order = ("apt uses the bundle", "Docker Engine is installed", "cri-dockerd 0.3.24 is installed", "docker runs")
     assert [title for title in titles if title in order] == list(order)
-    assert titles[-2:] == ["a CRI socket answers", "the bundle's images are here"]
+    assert titles[-2:] == ["the container runtime answers", "the bundle's images are loaded"]
     loaded = runtime.steps(made, made.founder)[-1]
     assert loaded.close
     loaded.close(made.founder)
@@ -304,7 +306,7 @@ def test_before_cri_dockerd_the_steps_are_the_same_without_it(tmp_path: Path) ->
     made = cluster(f"{GUIDES}bundle: {file}\n")  # no mirror has to have its packages
     titles = [one.title for one in runtime.steps(made, made.founder)]
     assert not [title for title in titles if "cri-dock" in title]
-    assert titles[-3:] == ["docker runs", "a CRI socket answers", "the bundle's images are here"]
+    assert titles[-3:] == ["docker runs", "the container runtime answers", "the bundle's images are loaded"]
     assert step(steps.steps(made, made.founder), "the bundle is for this machine").gap(HERE) is None
 
 

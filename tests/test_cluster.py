@@ -83,7 +83,9 @@ def test_a_partial_look_keeps_what_it_did_not_ask_for() -> None:
 def test_what_one_host_says_strangely_is_told_of_that_host() -> None:
     made = looked({"client": {"system": "hostname client"}})
     world(made, "client").parts["files"] = "mtime /etc/hosts ?"
-    with pytest.raises(HostError, match=r"its look cannot be understood: files: mtime /etc/hosts \?") as raised:
+    with pytest.raises(
+        HostError, match=r"the answer to a look cannot be understood: files: mtime /etc/hosts \?"
+    ) as raised:
         made.look(made.hosts["client"])
     assert raised.value.host == "client"
     assert made.facts(made.hosts["client"]).system.hostname == "client"

@@ -146,7 +146,7 @@ def test_whatever_goes_wrong_on_one_host_is_its_own_failure(error: Exception) ->
     run("client2").on_look = fail
     run.converge(ALL, wants("a"))
     assert list(run.failures) == ["client2"]
-    assert "kubefab did not expect this: " + type(error).__name__ in run.failures["client2"]
+    assert "unexpected error in kubefab: " + type(error).__name__ in run.failures["client2"]
     assert [run(name).ran for name in ("manager", "client1")] == [["put a"], ["put a"]]
     assert "Traceback" in str(vars(run.cluster.log)["lines"])
 
@@ -157,7 +157,7 @@ def test_a_fault_in_a_step_is_told_by_its_title_and_stops_that_host_alone() -> N
 
     run = Run()
     run.converge("client", wants("a"), Step("b", fault, NOTHING), wants("c"))
-    assert run.failures == {"client": "b: kubefab did not expect this: TypeError: unsupported"}
+    assert run.failures == {"client": "b: unexpected error in kubefab: TypeError: unsupported"}
     assert run("client").ran == ["put a"]
 
 
@@ -368,7 +368,7 @@ def test_a_change_of_an_earlier_run_that_never_ends_is_told_by_its_title() -> No
 
 def test_whose_a_change_is_that_goes_on_is_asked_of_a_master_that_answers_last() -> None:
     run, seen = Run(), threading.Event()
-    run("client").parts["change"] = "change 1795377600 it is a node"
+    run("client").parts["change"] = "change 1795377600 the host is a node"
     run("client").on_look = seen.set
     run("manager").parts["change"] = "run 1795377600 eve@desk, process 7"
 
@@ -400,7 +400,9 @@ def test_what_the_cluster_was_before_the_lock_is_asked_again_too() -> None:
     run = Run()
     run("manager").parts["cluster"] = nodes("manager")
     run("manager").on_lock = lambda: run("manager").parts.update(cluster=nodes("manager", "client"))
-    run.converge("client", Step("it is a node", no_client, lambda host: pytest.fail("changed"), touches="cluster"))
+    run.converge(
+        "client", Step("the host is a node", no_client, lambda host: pytest.fail("changed"), touches="cluster")
+    )
     assert run.failures == {}
 
 
@@ -415,7 +417,7 @@ def test_the_lock_of_another_run_ends_everything_and_names_its_holder() -> None:
 def test_a_host_that_another_run_has_is_left_alone_and_what_comes_next_waits() -> None:
     run = Run(many_hosts(2))
     run("client2").held_by = "eve@desk, process 7"
-    with pytest.raises(Stop, match="waits for that run's end"):
+    with pytest.raises(Stop, match="the rest waits for that run"):
         run.converge(ALL, wants("a"))
     assert "another run is under way: eve@desk, process 7" in run.failures["client2"]
     assert [run(name).ran for name in ("manager", "client1", "client2")] == [["put a"], ["put a"], []]
@@ -500,7 +502,7 @@ def test_thirty_joins_share_the_masters_look() -> None:
         all_sleep.wait()
 
     engine = Engine(made, Report(made.hosts), sleep=sleep)
-    engine.converge(WORKERS, each(Step("it is a node", no_client, None, within=300, touches="cluster", parts=())))
+    engine.converge(WORKERS, each(Step("the host is a node", no_client, None, within=300, touches="cluster", parts=())))
     assert engine.failures == []
     assert len(master.looks) == 8
 
@@ -538,14 +540,14 @@ def test_silence_that_lasts_is_an_error_by_its_own_name() -> None:
 
 
 def test_silence_passes_no_guard_of_a_later_change() -> None:
-    guard = Step("its name is nobody else's", lambda facts: no_client(facts) and "taken", None)
+    guard = Step("no other machine uses this node name", lambda facts: no_client(facts) and "taken", None)
     changed = wants("a")
     run = Run()
     run("manager").parts["cluster"] = "silent refused"
     run.clock.on_sleep = lambda: run("manager").parts.update(cluster=nodes("manager"))
     run.converge("client", guard, changed)
     assert run("client").ran == []
-    assert run.failures == {"client": "its name is nobody else's: still: taken"}
+    assert run.failures == {"client": "no other machine uses this node name: still: taken"}
 
 
 def test_what_is_missing_can_be_told_without_a_change() -> None:
@@ -610,4 +612,4 @@ def test_a_change_is_not_made_for_what_could_not_be_looked_at() -> None:
         "kubelet runs", lambda facts: facts.services.unit("kubelet").active, lambda host: pytest.fail("changed")
     )
     run.converge("client", stopped)
-    assert "does not tell of 'services': systemctl: Failed to connect to bus" in run.failures["client"]
+    assert "has no answer for 'services': systemctl: Failed to connect to bus" in run.failures["client"]

@@ -78,7 +78,7 @@ def test_an_interruption_says_what_goes_on(run: Run) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(Exit, match="the same command waits for it and goes on") as ended:
+    with pytest.raises(Exit, match="run the same command again to wait for them") as ended:
         execute(run, interrupt)
     assert ended.value.code == 130
 

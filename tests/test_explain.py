@@ -173,7 +173,7 @@ def test_a_token_that_somebody_made_by_hand_is_told(end: str, said: str) -> None
 
 
 def test_without_tokens_it_says_how_machines_join() -> None:
-    assert any("each join is given one of its own" in one for one in tree(tokens={}))
+    assert any("each join gets one of its own" in one for one in tree(tokens={}))
 
 
 def test_a_cluster_info_that_trusts_another_authority_is_told() -> None:

@@ -265,14 +265,14 @@ def test_what_was_not_looked_at_is_never_none() -> None:
     this = Facts("client", parse({"system": "swap /swap.img, 2048 MiB"}))
     assert this.system.swap == ("/swap.img, 2048 MiB",)
     for part in ("leftovers", "volumes", "ceph", "disks", "local"):
-        with pytest.raises(NotAsked, match="its look does not tell of"):
+        with pytest.raises(NotAsked, match="the look has no answer for"):
             getattr(this, part)
 
 
 def test_what_could_not_be_looked_at_says_why() -> None:
     """A busy machine whose systemd does not answer has its services all the same."""
     this = Facts("client", parse({"services": "untold systemctl: Failed to connect to bus"}))
-    with pytest.raises(NotAsked, match="its look does not tell of 'services': systemctl: Failed to connect to bus"):
+    with pytest.raises(NotAsked, match="the look has no answer for 'services': systemctl: Failed to connect to bus"):
         this.services  # noqa: B018
 
 
@@ -293,7 +293,7 @@ def test_what_could_not_be_looked_at_says_why() -> None:
     ],
 )
 def test_what_cannot_be_understood_is_told_with_its_line(part: str, line: str) -> None:
-    with pytest.raises(HostError, match=f"its look cannot be understood: {part}: ") as raised:
+    with pytest.raises(HostError, match=f"the answer to a look cannot be understood: {part}: ") as raised:
         parse({part: line}), parse_cluster(line)
     if part not in ("services", "cluster"):
         assert line[:100] in raised.value.what

@@ -251,7 +251,7 @@ def test_each_host_is_given_what_it_lacks(carried: list[str], tmp_path: Path) ->
 def test_a_file_is_given_whole(carried: list[str], tmp_path: Path) -> None:
     made = looked({"client": {}})
     there, step = from_file(tmp_path / "x.tar.gz", [A], "digest")(made, made.hosts["client"])
-    assert (there.title, there.gap(known())) == ("a container runtime is there", MISSING)
+    assert (there.title, there.gap(known())) == ("a container runtime runs", MISSING)
     assert step.close
     step.close(made.hosts["client"])
     assert carried == ["to client: x.tar.gz as /var/lib/kubefab-images/digest.tar"]

@@ -32,7 +32,7 @@ def dry(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_without_a_terminal_nothing_is_lost_without_yes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run("client").parts["leftovers"] = LEFT
-    with pytest.raises(KubefabError, match="without a terminal it wants --yes"):
+    with pytest.raises(KubefabError, match="without a terminal, --yes is needed"):
         losing.destroy(run.context, ALL, reset.steps, yes=False, unheard=False)
     assert capsys.readouterr().out == "client  - /etc/kubernetes\n"
     assert run.ran == []
@@ -293,7 +293,7 @@ def put_metrics_server(run: Run) -> None:
 
 def test_an_addon_is_not_removed_without_yes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     put_metrics_server(run)
-    with pytest.raises(KubefabError, match="without a terminal it wants --yes"):
+    with pytest.raises(KubefabError, match="without a terminal, --yes is needed"):
         losing.remove(run.context, "metrics-server", removal.steps, yes=False)
     assert capsys.readouterr().out == "manager  - metrics-server 0.9.0, with all that it serves\n"
     assert run.ran == []

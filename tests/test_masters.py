@@ -48,7 +48,7 @@ def who(made: Cluster, subject: Subject, title: str) -> set[str]:
 def test_where_no_host_has_a_control_plane_the_first_master_founds_the_cluster(run: Run) -> None:
     assert run.engine.chosen(FOUNDER) == [run.cluster.hosts["m1"]]
     made = looked(served(), three_masters())
-    assert who(made, control_plane.steps, "the control plane is there") == {"m1"}
+    assert who(made, control_plane.steps, "the control plane exists") == {"m1"}
 
 
 @pytest.mark.parametrize("other", ["m3", "client"])
@@ -151,7 +151,9 @@ def test_a_wait_goes_on_by_another_masters_word(run: Run) -> None:
         run("m2").parts["cluster"] = nodes(*M, "client")
 
     run.clock.on_sleep = falls
-    run.engine.converge(WORKERS, each(Step("it is a node", no_client, None, within=300, touches="cluster", parts=())))
+    run.engine.converge(
+        WORKERS, each(Step("the host is a node", no_client, None, within=300, touches="cluster", parts=()))
+    )
     assert run.failures == {}
 
 
@@ -189,7 +191,7 @@ def test_what_changes_the_cluster_goes_by_way_of_the_speaker() -> None:
 
 def test_the_clusters_name_leads_to_its_founder_whoever_speaks() -> None:
     made = looked(served(*M, silent=("m1",)), three_masters())
-    named = step(system.steps(made, made.hosts["client"]), "the control plane has its name")
+    named = step(system.steps(made, made.hosts["client"]), "/etc/hosts has the control plane's name")
     assert named.close
     named.close(made.hosts["client"])
     assert str(made.hosts["m1"].wanted.address) in world(made, "client").ran[0]
@@ -200,7 +202,7 @@ def test_the_clusters_name_leads_to_its_founder_whoever_speaks() -> None:
 
 def test_every_masters_api_server_is_asked_for_its_health() -> None:
     made = looked(served(*M), three_masters())
-    assert who(made, health.steps, "the API server is well") == set(M)
+    assert who(made, health.steps, "the API server is healthy") == set(M)
 
 
 def test_nothing_of_a_masters_own_is_left_of_another_cluster() -> None:

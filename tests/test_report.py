@@ -41,9 +41,9 @@ def test_the_error_at_the_end_says_host_step_command_last_lines_hint_and_log(tmp
     log.touch()
     words = "".join(f"line {number}\n" for number in range(1, 21))
     error = HostError("scripts/join.sh ended with exit status 1", words, "see journalctl -u kubelet")
-    assert report.failures([Failure("client", "it is a node", error)], log) == (
+    assert report.failures([Failure("client", "the host is a node", error)], log) == (
         "\n"
-        "client: FAILED: it is a node\n"
+        "client: FAILED: the host is a node\n"
         "  scripts/join.sh ended with exit status 1\n"
         + "".join(f"    line {number}\n" for number in range(13, 21))
         + "  what to do: see journalctl -u kubelet\n"
@@ -132,11 +132,11 @@ def test_a_failure_elsewhere_names_the_host_that_was_talked_to() -> None:
 
 def test_what_waits_for_a_host_that_is_gone_is_told_in_that_hosts_one_block() -> None:
     lost = HostError("the connection was lost", host="manager")
-    found = [Failure(name, "it is Ready", lost) for name in ("client", "client2")]
+    found = [Failure(name, "the node is Ready", lost) for name in ("client", "client2")]
     told = report.failures([Failure("manager", ANSWERS, HostError("cannot be reached")), *found], NO_LOG)
     assert told == (
         "\nmanager: FAILED: it answers\n  cannot be reached\n"
-        "  what waits for it: client (it is Ready), client2 (it is Ready)"
+        "  what waits for it: client (the node is Ready), client2 (the node is Ready)"
     )
 
 
@@ -156,24 +156,24 @@ def test_in_a_pipe_what_says_nothing_is_told_again_and_again(
 def test_in_a_pipe_a_long_wait_is_told_once_in_half_a_minute(
     two: Report, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two.running("client", "the API server is well", "/healthz: [+]etcd ok")
+    two.running("client", "the API server is healthy", "/healthz: [+]etcd ok")
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(report, "LONG", 0.0)
     for _ in range(3):
-        two.running("client", "the API server is well", "/healthz: [+]etcd ok\nmore")
-    assert capsys.readouterr().out == "client   · waiting: the API server is well: /healthz: [+]etcd ok\n"
+        two.running("client", "the API server is healthy", "/healthz: [+]etcd ok\nmore")
+    assert capsys.readouterr().out == "client   · waiting: the API server is healthy: /healthz: [+]etcd ok\n"
 
 
 def test_what_changed_is_counted_and_what_was_waited_for_is_not(two: Report) -> None:
     two.came_true("client", "swap is off", "~")
-    two.came_true("client", "it is a node", "+")
-    two.came_true("manager", "it is Ready", "·")
+    two.came_true("client", "the host is a node", "+")
+    two.came_true("manager", "the node is Ready", "·")
     assert two.summary(None).startswith("done in ")
     assert two.summary(None).endswith(" s; changes: client 2")
 
 
 def test_nothing_changed_is_nothing_to_do(two: Report) -> None:
-    two.came_true("manager", "it is Ready", "·")
+    two.came_true("manager", "the node is Ready", "·")
     assert two.summary(None).startswith("nothing to do (")
 
 
@@ -198,12 +198,12 @@ def test_in_a_terminal_the_running_steps_are_shown_live(monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.stdout", screen := Terminal())
     shown = Report(["client", "manager"])
     shown.running("client", "swap is off [now]", "/swap[0].img, 2048 MiB")
-    shown.running("manager", "the API server is well", "/healthz: [+]etcd ok\nmore")
+    shown.running("manager", "the API server is healthy", "/healthz: [+]etcd ok\nmore")
     shown.came_true("client", "swap is off [now]", "~")
     shown.close()
     seen = screen.getvalue()
     assert "client   ~ swap is off [now]" in seen
-    assert "the API server is well" in seen
+    assert "the API server is healthy" in seen
     assert "/healthz: [+]etcd ok" in seen
     assert "more" not in seen
     assert "[dim]" not in seen
@@ -237,12 +237,12 @@ def test_in_a_terminal_the_end_is_a_table(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_status_is_one_json_object() -> None:
-    found = json.loads(report.status_json(inventory(), LIVE, ["client: it is Ready: [stopped]"]))
+    found = json.loads(report.status_json(inventory(), LIVE, ["client: the node is Ready: [stopped]"]))
     assert found == {
         "cluster": "lab",
         "healthy": False,
         "version": "1.37.2",
-        "problems": ["client: it is Ready: [stopped]"],
+        "problems": ["client: the node is Ready: [stopped]"],
         "nodes": [
             {
                 "name": "manager",
@@ -268,13 +268,13 @@ def test_a_healthy_cluster_says_so() -> None:
 
 
 def test_the_status_for_people_is_a_table_and_a_verdict() -> None:
-    lines = report.status_table(inventory(), LIVE, ["client: it is Ready: [stopped]"]).splitlines()
+    lines = report.status_table(inventory(), LIVE, ["client: the node is Ready: [stopped]"]).splitlines()
     assert [line.split() for line in lines] == [
         ["node", "role", "ready", "version", "address"],
         ["manager", "control-plane", "yes", "1.37.2", "10.250.0.10"],
         ["client", "worker", "no", "1.37.1", "10.250.0.11"],
         ["lab:", "not", "well:"],
-        ["client:", "it", "is", "Ready:", "[stopped]"],
+        ["client:", "the", "node", "is", "Ready:", "[stopped]"],
     ]
 
 
@@ -288,7 +288,7 @@ def test_without_a_cluster_there_is_no_table() -> None:
 def test_the_status_names_addons_and_those_that_hosts_yml_does_not() -> None:
     marked = Workload(annotations={ADDON: "metrics-server 0.9.0"})
     live = replace(LIVE, workloads={"kube-system/metrics-server": marked})
-    told = "add-on metrics-server 0.9.0, not in hosts.yml; away with it: inv addon.remove --name metrics-server"
+    told = "add-on metrics-server 0.9.0, not in hosts.yml; to remove it: inv addon.remove --name metrics-server"
     assert told in report.status_table(inventory(), live, []).splitlines()
     named = inventory(HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, metrics-server]\n"))
     assert "add-on metrics-server 0.9.0" in report.status_table(named, live, []).splitlines()

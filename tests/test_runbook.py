@@ -35,7 +35,7 @@ def dry(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_a_pipe_is_given_no_token(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     runbook.admit(run.context, addons.addon_shown, hold=False, port=0)
-    assert capsys.readouterr().out == "a token to log in with is printed to a terminal alone\n"
+    assert capsys.readouterr().out == "the login token is printed only to a terminal\n"
     assert run.ran == []
 
 
@@ -71,7 +71,7 @@ def status(run: Run, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def test_the_status_is_one_object_and_nothing_else(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     found = status(run, capsys)
     assert found["healthy"] is False
-    assert "client: it is Ready: there is no cluster yet" in found["problems"]
+    assert "client: the node is Ready: there is no cluster yet" in found["problems"]
 
 
 def test_a_host_that_does_not_answer_is_a_problem_like_others(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

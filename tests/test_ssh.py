@@ -91,7 +91,7 @@ def test_a_machine_that_stays_busy_is_told_as_that(host: Host, monkeypatch: pyte
 def test_a_link_that_was_closed_opens_no_more(host: Host) -> None:
     host.link.execute("true", b"")
     host.link.close()
-    with pytest.raises(KubefabError, match="the run was broken off"):
+    with pytest.raises(KubefabError, match="the run was interrupted"):
         host.link.execute("true", b"")
 
 
@@ -112,7 +112,7 @@ def test_after_ctrl_c_no_host_is_changed_any_more(server: Sshd) -> None:
         closed.wait(5)
 
     steps = [
-        Step("it is Ready", lambda facts: None if closed.is_set() else "not yet", None, within=300),
+        Step("the node is Ready", lambda facts: None if closed.is_set() else "not yet", None, within=300),
         Step("swap is off", lambda facts: "on", lambda host: changed.append(host.name)),
     ]
     cluster.close = close  # type: ignore[method-assign]

@@ -134,7 +134,7 @@ def test_a_sudo_password_that_nobody_can_be_asked_for_is_named_by_its_variable(
 ) -> None:
     monkeypatch.setattr("os.isatty", lambda stream: False)
     server.stub("sudo", SUDO_WITH_PASSWORD)
-    with pytest.raises(HostError, match="sudo wants a password") as told:
+    with pytest.raises(HostError, match="sudo needs a password") as told:
         of_user(server).link.transport()
     assert SUDO_PASSWORD in told.value.hint
 
@@ -185,7 +185,7 @@ def test_the_end_of_input_is_no_sudo_password() -> None:
     pid, terminal = at_a_terminal("from kubefab.sudo import Sudo; Sudo().password()")
     said_until(terminal, "sudo password: ")
     os.write(terminal, b"\x04")
-    said_until(terminal, "sudo wants a password, and none was given")
+    said_until(terminal, "sudo needs a password, and none was given")
     os.waitpid(pid, 0)
 
 

@@ -69,7 +69,7 @@ class Told(Generic[P]):
         if isinstance(found, self.kind):
             return found
         why = f": {found.why}" if isinstance(found, Untold) else ""
-        raise NotAsked(f"its look does not tell of {part!r}{why}", hint=_AGAIN)
+        raise NotAsked(f"the look has no answer for {part!r}{why}", hint=_AGAIN)
 
 
 @dataclass(frozen=True)
@@ -154,4 +154,4 @@ def clock_time(moment: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(moment))
 
 
-_AGAIN = "run the same command again; if it says the same, this is a fault of kubefab"
+_AGAIN = "run the same command again; if it says the same, this is a bug in kubefab"

@@ -57,7 +57,7 @@ class Untold(Part):
 
 
 def not_understood(part: str, line: str) -> HostError:
-    return HostError(f"its look cannot be understood: {part}: {line[:200]}", hint=_HINT)
+    return HostError(f"the answer to a look cannot be understood: {part}: {line[:200]}", hint=_HINT)
 
 
 def words(text: str, at_most: int) -> list[str]:
@@ -126,4 +126,4 @@ def _convert(kind: Any) -> Convert:
     return _CONVERT.get(kind) or kind.read
 
 
-_HINT = "log in and look what is strange there; if nothing is, this is a fault of kubefab"
+_HINT = "log in and see what is unusual there; if nothing is, this is a bug in kubefab"

@@ -18,7 +18,7 @@ from kubefab.steps.worker import own_name
 SKEW_SECONDS = 30  # beyond it, certificates and tokens are "not yet valid": kubernetes/kubeadm#240
 NEW_ID = "on the one that is newer: rm /etc/machine-id && systemd-machine-id-setup && reboot"
 CONTROL_PLANE = ("etcd.yaml", *(f"kube-{name}.yaml" for name in ("apiserver", "controller-manager", "scheduler")))
-RESTART = "if it may be lost: `inv restart --host {}`"
+RESTART = "if you can lose it: `inv restart --host {}`"
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -42,10 +42,10 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
         *when(
             by_docker(cluster.inventory),
-            complaint("what Docker is told agrees with Kubernetes", docker.contradicts, docker.HINT),
+            complaint("Docker's configuration agrees with Kubernetes", docker.contradicts, docker.HINT),
         ),
         *when(host.wanted.role != "master", own_name(host)),
-        complaint("its control plane is the master of hosts.yml", exchanged(cluster.inventory), _EXCHANGED),
+        complaint("the host's cluster is the one in hosts.yml", exchanged(cluster.inventory), _EXCHANGED),
         complaint("nothing is left of another cluster", leftovers(cluster.inventory), RESTART.format(host.name)),
     ]
 
@@ -158,7 +158,7 @@ def unlike_live(cluster: Cluster) -> Gap:
         different = [
             f"the {what} is {is_} there and {should} in hosts.yml: put `{key}: {is_}` back ({otherwise})"
             for what, key, is_, should, otherwise in (
-                ("version", "kubernetes", live.version, wanted.kubernetes, "an upgrade is not yet a task"),
+                ("version", "kubernetes", live.version, wanted.kubernetes, "there is no upgrade task yet"),
                 ("pod subnet", "pod_subnet", live.pod_subnet, str(wanted.pod_subnet), _ANOTHER),
                 ("service subnet", "service_subnet", live.service_subnet, str(wanted.service_subnet), _ANOTHER),
                 ("cluster's name", "name", _our_name(live.endpoint), wanted.name, _ANOTHER),
@@ -249,12 +249,11 @@ _FORBIDDEN = (
 _NO_POD_SUBNET = (
     "on the master: kubectl -n kube-system edit configmap kubeadm-config (networking: podSubnet: {0}), and in "
     "/etc/kubernetes/manifests/kube-controller-manager.yaml: --allocate-node-cidrs=true --cluster-cidr={0}; "
-    "or, if it may be lost: `inv cluster.reset`"
+    "or, if you can lose it: `inv cluster.reset`"
 )
 _CLOCKS = "switch time synchronisation on: timedatectl set-ntp true"
 _EXCHANGED = (
-    "are addresses or roles exchanged in hosts.yml? Only if not, and if that cluster may be lost: "
-    "`inv restart --host NAME`"
+    "are addresses or roles swapped in hosts.yml? If not, and you can lose that cluster: `inv restart --host NAME`"
 )
-_ANOTHER = "another one wants `inv cluster.reset`"
+_ANOTHER = "another one needs `inv cluster.reset` first"
 _RUNTIME_HINT = "put the former `runtime:` back; or, for another one: `inv cluster.reset`, then `inv cluster.up`"

@@ -35,8 +35,8 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         Step("the bundle is for this machine", made_for_others(made, inventory), None, _HINT),
         Step("the bundle has all that hosts.yml names", lacking(made, pinned), None, _HINT),
-        Step("the bundle is here", other_bundle(made), bring, parts=("files",)),
-        files("apt asks the bundle", render.apt(inventory)),
+        Step("the bundle is unpacked", other_bundle(made), bring, parts=("files",)),
+        files("apt uses the bundle", render.apt(inventory)),
     ]
 
 
@@ -122,7 +122,7 @@ def images_loaded(cluster: Cluster, host: Host) -> list[Step]:
     mine = images.for_host(host, list(made.images))
     paths = [f"{BUNDLE}/{made.images[image]}" for image in mine]
     load = script("move-images.sh", made.runtime, "load", *paths)
-    return [Step("the bundle's images are here", images.lacking(cluster.inventory, mine), load, parts=("runtime",))]
+    return [Step("the bundle's images are loaded", images.lacking(cluster.inventory, mine), load, parts=("runtime",))]
 
 
 def made_for_others(made: Bundle, inventory: Inventory) -> Gap:

@@ -22,17 +22,17 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("every master was looked at", unheard(masters), _UNHEARD_HINT),
         complaint("no other host has a control plane", another, _ANOTHER_HINT),
         *reset.unfinished(cluster, host),
-        Step("the kubelet of a broken-off init runs", idle, script("restart-service.sh", "kubelet"), within=20),
-        complaint("what was broken off serves nobody", serving, _SERVES_HINT),
+        Step("the kubelet of the interrupted init runs", idle, script("restart-service.sh", "kubelet"), within=20),
+        complaint("the interrupted kubeadm init has no users", serving, _SERVES_HINT),
         Step(
-            "no kubeadm init is left broken off",
+            "no interrupted kubeadm init is left",
             broken_off,
             script("tear-down.sh", socket, "unasked"),
             _SERVES_HINT,
             touches="cluster",
         ),
         Step(
-            "the control plane is there",
+            "the control plane exists",
             lambda facts: None if facts.local.admin_ca else MISSING,
             script("init.sh", cluster.release.checks[0], payload=documents),
             hint="run the same command again: what was left half done is cleaned first",
@@ -41,7 +41,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         service("kubelet"),  # without it there is no API server to wait for
         api_server(),
         Step(
-            "kubectl works for whoever logs in",
+            "kubectl works for the login user",
             no_kubeconfig,
             script("put-kubeconfig.sh"),
             parts=("node",),
@@ -94,7 +94,7 @@ def serving(facts: Facts) -> str | None:
     found = [*(f"the node {name}" for name in live.nodes if name != facts.name), *_workloads(live)]
     if facts.system.clock - local.init_begun > LONG:
         found.append("all that was made since, for that is more than an hour ago")
-    return f"kubeadm init did not finish, yet it has {', '.join(found)}" if found else None
+    return f"kubeadm init did not finish, but the cluster has {', '.join(found)}" if found else None
 
 
 def _may_hold_data(local: LocalNode) -> bool:
@@ -116,10 +116,10 @@ def broken_off(facts: Facts) -> str | None:
 LONG = 3600  # seconds after which a control plane may hold what is neither node nor workload
 _UNHEARD_HINT = "run the same command again once it answers, or take it out of hosts.yml"
 _ANOTHER_HINT = (
-    "are addresses or roles swapped in hosts.yml? If not, and that control plane may be lost: "
+    "are addresses or roles swapped in hosts.yml? If not, and you can lose that control plane: "
     "`inv restart --host NAME`, then the same command again"
 )
 _SERVES_HINT = (
-    "if it may go: `inv cluster.reset`; if it is to stay, on the master: rm /var/lib/kubefab/init; "
+    "to delete this cluster: `inv cluster.reset`; to keep it, on the master: rm /var/lib/kubefab/init; "
     "see what it says: journalctl -u kubelet; ls /var/log/containers"
 )

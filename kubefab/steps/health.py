@@ -26,15 +26,15 @@ def ready(_: Cluster, host: Host) -> list[Step]:
     """First of all hosts: what is rolled out on every node counts those that are Ready."""
     hint = f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}"
     return [
-        wait("it is Ready", not_ready, hint),
-        wait("its pods are of this boot", still_as_before, see(DAEMON_SET), parts=("node",)),
+        wait("the node is Ready", not_ready, hint),
+        wait("pod status is newer than the last boot", still_as_before, see(DAEMON_SET), parts=("node",)),
         complaint("the Node reports no pressure", pressed, f"make room on {host.name}: df -h; kubectl describe node"),
     ]
 
 
 def api_server() -> Step:
     hint = "see what it says, on the master: journalctl -u kubelet; ls /var/log/containers"
-    return wait("the API server is well", unhealthy, hint, parts=("api",))
+    return wait("the API server is healthy", unhealthy, hint, parts=("api",))
 
 
 def has(name: str, hint: str) -> Step:
@@ -63,7 +63,7 @@ def unhealthy(_: ClusterFacts, facts: Facts) -> str | None:
 @on_cluster
 def not_ready(_: ClusterFacts, facts: Facts) -> str | None:
     if not facts.node:
-        return "it is not a node yet"
+        return "the host is not a node yet"
     if facts.node.ready:
         return None
     return facts.node.trouble + (_NO_NETWORK if "NetworkPluginNotReady" in facts.node.trouble else "")

@@ -40,6 +40,6 @@ def from_file(file: Path, names: list[str], sha256: str) -> Subject:
 
 def _steps(cluster: Cluster, names: list[str], close: Close) -> list[Step]:
     return [
-        Step("a container runtime is there", silent_cri(cluster.inventory), None, "`inv install-docker` installs it"),
-        Step("the images are here", images.lacking(cluster.inventory, names), close, parts=("runtime",)),
+        Step("a container runtime runs", silent_cri(cluster.inventory), None, "`inv install-docker` installs it"),
+        Step("the images are present", images.lacking(cluster.inventory, names), close, parts=("runtime",)),
     ]

@@ -33,7 +33,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         # Before the source that names it: without its key, a source breaks every apt-get update.
         *when(
             not inventory.bundle,
-            Step("the repository's key is there", other_key(inventory), put_key(inventory), parts=("files",)),
+            Step("the repository key is installed", other_key(inventory), put_key(inventory), parts=("files",)),
         ),
         files("the repository and the version are pinned", render.apt(inventory)),
         Step(
@@ -44,7 +44,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             parts=("packages", "services"),
         ),
         Step(
-            "the plugins of the pods' network are there",
+            "the CNI plugins are installed",
             no_plugins,
             script("mend-plugins.sh"),
             hint="see what is in /opt/cni/bin, and: apt-cache policy kubernetes-cni",
@@ -56,14 +56,14 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             script("enable-service.sh", "kubelet"),
             parts=("services",),
         ),
-        files("the shell completes kubectl and kubeadm", render.completion()),
+        files("shell completion knows kubectl and kubeadm", render.completion()),
         *when(not inventory.bundle, images_on_their_way(inventory, host)),  # a bundle has them, and nobody is asked
     ]
 
 
 def images_on_their_way(inventory: Inventory, host: Host) -> Step:
     return Step(
-        "images are here, or on their way",
+        "images are present or being pulled",
         no_images(inventory, images(inventory, host)),
         script("fetch-images.sh", *fetched(inventory, host)),
         hint="see why, on the host: journalctl -u kubefab-images",

@@ -11,7 +11,7 @@ from kubefab.step import Step, files
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     texts = render.proxy(cluster.inventory)
-    known = files("the proxy is known", texts)
+    known = files("the proxy is configured", texts)
     if cluster.inventory.proxy:
         return [known]
 
@@ -19,4 +19,4 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         """Files that were never there need not be there empty."""
         return known.gap(facts) if any(path in facts.files.digests for path in texts) else None
 
-    return [replace(known, title="no earlier proxy is left", gap=gap)]
+    return [replace(known, title="no earlier proxy setting is left", gap=gap)]

@@ -10,7 +10,7 @@ from kubefab.steps.network import DAEMON_SET
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
-        Step("it is a node", no_node, None, hint="`inv cluster.up` makes it one"),
+        Step("the host has joined a cluster", no_node, None, hint="`inv cluster.up` makes it one"),
         *when(
             host.name == cluster.speaker.name,
             health.has_kube_proxy(cluster),

@@ -16,18 +16,18 @@ OFF_BALANCERS = "node.kubernetes.io/exclude-from-external-load-balancers"
 def registered(host: Host) -> list[Step]:
     """A kubelet tells the cluster of its machine at its own start alone: kubernetes/kubernetes#71398."""
     close = script("restart-service.sh", "kubelet")
-    hint = f"see what its kubelet says: journalctl -u kubelet, on {host.name}; or, if it may be lost: `inv restart`"
+    hint = f"see what its kubelet says: journalctl -u kubelet, on {host.name}; or, if you can lose it: `inv restart`"
     return [
-        Step("its kubelet had the time to tell of it", still_telling, None, hint, within=60, touches="cluster"),
-        Step("the cluster has its Node", deleted, close, hint, within=60, touches="cluster", warning=_LOST),
-        Step("its Node is this machine's", of_another_id, close, hint, within=60, touches="cluster"),
+        Step("the kubelet had time to register", still_telling, None, hint, within=60, touches="cluster"),
+        Step("the cluster has a Node for this host", deleted, close, hint, within=60, touches="cluster", warning=_LOST),
+        Step("the Node belongs to this machine", of_another_id, close, hint, within=60, touches="cluster"),
     ]
 
 
 @where_there_is_one
 @on_cluster
 def deleted(_: ClusterFacts, facts: Facts) -> str | None:
-    return "none, though its kubelet.conf is of this cluster" if facts.trusted and not facts.node else None
+    return "none, although kubelet.conf belongs to this cluster" if facts.trusted and not facts.node else None
 
 
 @where_there_is_one
@@ -58,7 +58,7 @@ def marked(cluster: Cluster, host: Host) -> Step:
             words = (what, "node", node.name, *keys, "--overwrite")
             cluster.speaker.during(host.title).change("kubectl.sh", *words, about=f"{what} {node.name}")
 
-    return Step("its Node is marked as a master's", unmarked, close, touches="cluster", parts=())
+    return Step("the Node has a master's label and taint", unmarked, close, touches="cluster", parts=())
 
 
 @where_there_is_one
@@ -81,13 +81,13 @@ def pod_network() -> list[Step]:
     """Where a Node was made anew, what flannel and the bridge have may be of the old one."""
     return [
         Step(
-            "its flannel has told of this Node",
+            "flannel knows this Node",
             _flannels(stale_flannel),
             script("restart-flannel.sh"),
             touches="cluster",
         ),
         Step(
-            "its bridge is in its pods' subnet", _flannels(stale_bridge), script("remake-bridge.sh"), touches="cluster"
+            "cni0 is in the node's pod subnet", _flannels(stale_bridge), script("remake-bridge.sh"), touches="cluster"
         ),
     ]
 
@@ -124,4 +124,4 @@ def _outside(address: str, facts: Facts, what: str) -> str | None:
     return f"{what} {address}, and its Node {subnet}"
 
 
-_LOST = "its Node was deleted: labels and taints that others gave it are lost, and have to be given again"
+_LOST = "the Node was deleted: labels and taints set by others are lost; set them again"

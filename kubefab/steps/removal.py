@@ -28,7 +28,7 @@ def steps(name: str) -> Subject:
 
         return [
             *when(
-                addon is ROOK, Step("no Ceph cluster is somebody else's", rook.strange, None, _OTHERS, parts=("ceph",))
+                addon is ROOK, Step("no Ceph cluster of others exists", rook.strange, None, _OTHERS, parts=("ceph",))
             ),
             Step(f"nothing is kept by {name}", in_use(addon), None, _IN_USE, parts=("volumes",)),
             *when(addon is ROOK, without_ceph()),

@@ -20,7 +20,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             host.change("set-endpoint.sh", name)
 
     return [
-        complaint("nothing of others is in the way", in_the_way, _IN_THE_WAY),
+        complaint("nothing else is in the way", in_the_way, _IN_THE_WAY),
         # While admin.conf is still there to tell that it is this cluster's.
         Step("~/.kube/config is not this cluster's", kubeconfig, script("take-kubeconfig.sh"), parts=("node",)),
         Step(
@@ -31,7 +31,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             within=30,
             parts=parts,
         ),
-        Step("no control plane has a name here", named, forget_names, parts=("system",)),
+        Step("/etc/hosts has no control plane's name", named, forget_names, parts=("system",)),
     ]
 
 
@@ -40,7 +40,7 @@ def wipeable(wipe: bool) -> Subject:
 
     def subject(_: Cluster, host: Host) -> list[Step]:
         named = host.wanted.disks if wipe else ()
-        checked = Step("its disks are Ceph's, or empty", foreign(named), None, _FOREIGN, parts=("disks",))
+        checked = Step("the disks are Ceph's or empty", foreign(named), None, _FOREIGN, parts=("disks",))
         return [checked] if named else []
 
     return subject
@@ -51,7 +51,7 @@ def unfinished(cluster: Cluster, host: Host) -> list[Step]:
     tear_down = script("tear-down.sh", runtimes.cri_socket(cluster.inventory))
     return [
         complaint("no reset has left a node", half_torn_down, _HALF.format(host.name)),
-        Step("no reset is left broken off", torn_down_further, tear_down, _HALF.format(host.name)),
+        Step("no interrupted reset is left", torn_down_further, tear_down, _HALF.format(host.name)),
     ]
 
 
@@ -71,7 +71,7 @@ def disks(wipe: bool) -> Subject:
 
     def subject(_: Cluster, host: Host) -> list[Step]:
         named = host.wanted.disks if wipe else ()
-        wiped = Step("its disks are empty", written(named), script("wipe-disks.sh", *named), _DISKS, parts=("disks",))
+        wiped = Step("the disks are empty", written(named), script("wipe-disks.sh", *named), _DISKS, parts=("disks",))
         return [wiped] if named else []
 
     return subject
@@ -105,7 +105,7 @@ def leftovers(facts: Facts) -> str | None:
     found = [
         *when(local.admin_ca or local.etcd_data, "a control plane, with all that its etcd holds"),
         *when(local.kubelet_ca, "a node"),
-        *when(local.tear_down_begun, "what a reset that was broken off has left"),
+        *when(local.tear_down_begun, "what an interrupted reset left"),
         *when(left.containers, f"{left.containers} containers"),
         *when(left.containers_untold, f"containers that cannot be counted ({left.containers_untold})"),
         *when(left.shims, f"{left.shims} processes of containers"),

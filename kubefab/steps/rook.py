@@ -27,7 +27,7 @@ def deployed(cluster: Cluster, host: Host) -> list[Step]:
     if host.name != cluster.speaker.name:
         return []
     return [
-        Step("there are disks for it", no_disks(cluster.inventory), None, _NO_DISKS, parts=()),
+        Step("hosts.yml names disks for Ceph", no_disks(cluster.inventory), None, _NO_DISKS, parts=()),
         # Of the master, too, since it is the master that gives them away.
         Step("the disks for Ceph are raw and empty", not_raw(cluster.inventory), None, _NOT_RAW, parts=()),
         Step("the nodes with disks take pods", off_limits(cluster.inventory), None, _UNTAINT, parts=()),
@@ -41,7 +41,7 @@ def deployed(cluster: Cluster, host: Host) -> list[Step]:
             touches="cluster",
             parts=("ceph",),
         ),
-        _wait("rook's operator takes care of it", no_word, WORD_SECONDS),
+        _wait("rook's operator works on the Ceph cluster", no_word, WORD_SECONDS),
         replace(_wait("the Ceph cluster is Ready, and healthy", not_ready, READY_SECONDS), progress=cluster_progress),
     ]
 

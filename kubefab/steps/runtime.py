@@ -70,7 +70,7 @@ def cri_dockerd(cluster: Cluster) -> list[Step]:
             f"cri-dockerd {version} is installed",
             lambda facts: None if facts.runtime.cri_dockerd == version else facts.runtime.cri_dockerd or MISSING,
             install,
-            hint="`mirrors:` in hosts.yml says what to ask instead, `cri_dockerd:` which version of what sha256",
+            hint="`mirrors:` in hosts.yml can name another source, `cri_dockerd:` which version of what sha256",
             parts=("runtime",),
         ),
         files("cri-dockerd is configured", render.cri_dockerd(inventory)),
@@ -88,15 +88,25 @@ def running(cluster: Cluster, host: Host) -> list[Step]:
     if runtimes.through_cri_dockerd(inventory):
         services.append(service("cri-docker", reads=[render.CRI_DOCKERD_UNIT]))
     hint = f"see what it says: journalctl -u {services[-1].title.partition(' ')[0]}"
-    return [*services, Step("a CRI socket answers", silent_cri(inventory), None, hint, within=30, parts=("runtime",))]
+    return [
+        *services,
+        Step("the container runtime answers", silent_cri(inventory), None, hint, within=30, parts=("runtime",)),
+    ]
 
 
 def package_manager() -> list[Step]:
     """What every installation wants: nobody else at it, and nothing left half done."""
     return [
-        Step("apt is free", lambda facts: facts.packages.apt_lock or None, None, _LOCK_HINT, 900, parts=("packages",)),
         Step(
-            "dpkg is in order",
+            "apt is not locked",
+            lambda facts: facts.packages.apt_lock or None,
+            None,
+            _LOCK_HINT,
+            900,
+            parts=("packages",),
+        ),
+        Step(
+            "dpkg has no half-installed packages",
             lambda facts: ", ".join(facts.packages.dpkg_broken) or None,
             script("mend-dpkg.sh"),
             hint="see what it says: dpkg --audit",

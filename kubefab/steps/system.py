@@ -13,22 +13,22 @@ from kubefab.step import MISSING, Gap, Step, files, script, when
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         *when(not kubeadm.bears_swap(cluster.inventory), swap_is_off()),
-        files("the kernel is told at every boot", render.kernel()),
+        files("kernel settings persist across reboots", render.kernel()),
         Step(
-            "kernel modules are there",
+            "kernel modules are loaded",
             missing_modules,
             script("load-modules.sh", *MODULES),
             hint="install the kernel's modules: apt-get install linux-image-$(dpkg --print-architecture)",
             parts=("system",),
         ),
         Step(
-            "the kernel obeys",
+            "kernel settings are in effect",
             unlike(render.SYSCTL),
             script("apply-sysctl.sh"),
             parts=("system",),
         ),
         Step(
-            "the control plane has its name",
+            "/etc/hosts has the control plane's name",
             other_endpoint(kubeadm.endpoint(cluster.inventory), str(cluster.founder.wanted.address)),
             script("set-endpoint.sh", kubeadm.endpoint(cluster.inventory), str(cluster.founder.wanted.address)),
             parts=("system",),

@@ -20,7 +20,7 @@ def untainted(cluster: Cluster, host: Host) -> list[Step]:
         keys = [f"{key}-" for key in node.taints if key in (CONTROL_PLANE, MASTER)]
         host.change("kubectl.sh", "taint", "node", node.name, *keys)
 
-    return [_a_master(host), Step("it takes ordinary pods", tainted, close, touches="cluster", parts=())]
+    return [_a_master(host), Step("the master takes ordinary pods", tainted, close, touches="cluster", parts=())]
 
 
 def tainted_again(cluster: Cluster, host: Host) -> list[Step]:
@@ -34,14 +34,14 @@ def tainted_again(cluster: Cluster, host: Host) -> list[Step]:
     otherwise = "`schedulable: true`, so that `up` would undo it" if host.wanted.schedulable else None
     return [
         _a_master(host),
-        Step("hosts.yml does not say otherwise", lambda _: otherwise, None, "take it out there first", parts=()),
-        Step("it takes no ordinary pods", lacking(keys), close, touches="cluster", parts=()),
+        Step("hosts.yml agrees", lambda _: otherwise, None, "take it out there first", parts=()),
+        Step("the master takes no ordinary pods", lacking(keys), close, touches="cluster", parts=()),
     ]
 
 
 def node_of(cluster: Cluster, host: Host) -> Node:
     if not (node := cluster.facts(host).node):
-        raise HostError("it is not a node yet", hint="`inv cluster.up` makes it one")
+        raise HostError("the host is not a node yet", hint="`inv cluster.up` makes it one")
     return node
 
 
@@ -49,7 +49,7 @@ def lacking(keys: tuple[str, ...]) -> Gap:
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
         if not facts.node:
-            return "it is not a node yet"
+            return "the host is not a node yet"
         missing = [key for key in keys if key not in facts.node.taints]
         return f"without {', '.join(missing)}" if missing else None
 
@@ -59,7 +59,7 @@ def lacking(keys: tuple[str, ...]) -> Gap:
 @on_cluster
 def tainted(_: ClusterFacts, facts: Facts) -> str | None:
     if not facts.node:
-        return "it is not a node yet"
+        return "the host is not a node yet"
     return ", ".join(key for key in facts.node.taints if key in (CONTROL_PLANE, MASTER)) or None
 
 

@@ -78,7 +78,7 @@ def down(inv: Kubefab, three: Path) -> Down:
 
 
 def test_a_worker_that_is_off_hides_no_other(down: Down) -> None:
-    assert re.search(rf"^{SPARE}\s+\S it is a node", down.up.badly().stdout, re.MULTILINE), down.up.stdout
+    assert re.search(rf"^{SPARE}\s+\S the host is a node", down.up.badly().stdout, re.MULTILINE), down.up.stdout
     assert SPARE in down.ready
 
 

@@ -92,14 +92,14 @@ def test_a_run_waits_for_the_apt_of_a_killed_one(orphans: Orphans) -> None:
 def test_a_run_waits_for_the_kubeadm_init_of_a_killed_one(orphans: Orphans) -> None:
     said = next(line for line in orphans.init.splitlines() if WAITS in line)
     assert said.startswith(MASTER)
-    assert "the control plane is there" in said
+    assert "the control plane exists" in said
     assert "broken off" not in orphans.init, "what was still being made was taken for broken off"
 
 
 def test_a_run_waits_for_the_kubeadm_join_of_a_killed_one(orphans: Orphans) -> None:
     said = next(line for line in orphans.join.splitlines() if WAITS in line)
     assert said.startswith(WORKER)
-    assert "it is a node" in said
+    assert "the host is a node" in said
     assert "broken off" not in orphans.join
 
 
@@ -159,11 +159,11 @@ def deaths(inv: Kubefab) -> Deaths:
 
 def test_a_killed_apt_is_mended(deaths: Deaths) -> None:
     assert "containerd" in deaths.audit or "runc" in deaths.audit, "dpkg was not broken"
-    assert "dpkg is in order" in deaths.apt
+    assert "dpkg has no half-installed packages" in deaths.apt
 
 
 def test_a_killed_kubeadm_init_is_cleaned_and_done_again(deaths: Deaths) -> None:
-    assert "no kubeadm init is left broken off" in deaths.init
+    assert "no interrupted kubeadm init is left" in deaths.init
 
 
 def test_a_run_ends_with_one_message_when_the_master_loses_its_power(deaths: Deaths) -> None:
@@ -173,7 +173,7 @@ def test_a_run_ends_with_one_message_when_the_master_loses_its_power(deaths: Dea
 
 
 def test_a_kubeadm_init_in_a_power_cut_is_cleaned_and_done_again(deaths: Deaths) -> None:
-    assert "no kubeadm init is left broken off" in deaths.power_cut
+    assert "no interrupted kubeadm init is left" in deaths.power_cut
 
 
 def test_a_killed_kubeadm_join_ends_well_after_all(deaths: Deaths, inv: Kubefab) -> None:

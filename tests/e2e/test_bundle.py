@@ -115,7 +115,7 @@ def test_packages_came_out_of_the_bundle(story: Story, host: str) -> None:
 
 
 def test_a_broken_off_apt_is_mended_out_of_the_bundle(story: Story) -> None:
-    (told,) = [line for line in story.up.stdout.splitlines() if "dpkg is in order" in line]
+    (told,) = [line for line in story.up.stdout.splitlines() if "dpkg has no half-installed packages" in line]
     assert told.startswith(WORKER)
     assert on(WORKER, "dpkg --audit") == ""
 

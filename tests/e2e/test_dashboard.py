@@ -132,7 +132,7 @@ def test_a_token_of_an_hour_is_printed_to_a_terminal(dashboard: Kubefab) -> None
 def test_a_pipe_gets_no_token(dashboard: Kubefab) -> None:
     done = dashboard("dashboard").well()
     assert not TOKEN.search(done.said)
-    assert "to a terminal alone" in done.stdout
+    assert "only to a terminal" in done.stdout
 
 
 def test_it_does_not_run_on_the_master(dashboard: Kubefab) -> None:

@@ -10,12 +10,15 @@ from .harness import MASTER, WORKER, Done, Kubefab, coredns_answers, eventually,
 PAIR = (MASTER, WORKER)
 # state -> what makes it untrue on the worker, and what then has to be true there again
 DRIFT = {
-    "the kernel obeys": ("sysctl -qw net.ipv4.ip_forward=0", "[ $(cat /proc/sys/net/ipv4/ip_forward) = 1 ]"),
-    "the kernel is told at every boot": (
+    "kernel settings are in effect": (
+        "sysctl -qw net.ipv4.ip_forward=0",
+        "[ $(cat /proc/sys/net/ipv4/ip_forward) = 1 ]",
+    ),
+    "kernel settings persist across reboots": (
         "echo net.ipv4.ip_forward = 0 >/etc/sysctl.d/99-zz-kubernetes.conf",
         "grep -q 'ip_forward *= *1' /etc/sysctl.d/99-zz-kubernetes.conf",
     ),
-    "the control plane has its name": (
+    "/etc/hosts has the control plane's name": (
         "sed -i /kubefab.internal/d /etc/hosts",
         "grep -q kubefab.internal /etc/hosts",
     ),
@@ -27,11 +30,11 @@ DRIFT = {
         "rm /etc/apt/preferences.d/kubernetes",
         "apt-cache policy kubelet | grep -q 'Candidate: 1.37.2-'",
     ),
-    "the repository's key is there": (
+    "the repository key is installed": (
         "rm /etc/apt/keyrings/kubernetes-apt-keyring.gpg",
         "gpg --batch --show-keys /etc/apt/keyrings/kubernetes-apt-keyring.gpg",
     ),
-    "the shell completes kubectl and kubeadm": (
+    "shell completion knows kubectl and kubeadm": (
         "rm /etc/bash_completion.d/kubernetes",
         "[ -s /etc/bash_completion.d/kubernetes ]",
     ),

@@ -68,8 +68,8 @@ def test_a_dry_run_prints_what_it_would_do_on_every_host(story: Story) -> None:
         planned = [line for line in lines if re.match(rf"{host}\s+[+~] ", line)]
         assert any("Kubernetes" in line for line in planned), story.dry.stdout
         assert any("containerd is installed" in line for line in planned), story.dry.stdout
-    assert re.search(rf"^{MASTER}\s+\+ the control plane is there", story.dry.stdout, re.MULTILINE)
-    assert re.search(rf"^{WORKER}\s+\+ it is a node", story.dry.stdout, re.MULTILINE)
+    assert re.search(rf"^{MASTER}\s+\+ the control plane exists", story.dry.stdout, re.MULTILINE)
+    assert re.search(rf"^{WORKER}\s+\+ the host is a node", story.dry.stdout, re.MULTILINE)
     assert "nothing to do" not in story.dry.stdout
 
 

@@ -166,7 +166,7 @@ def test_another_pod_subnet_than_the_clusters_is_refused(story: Story, guide: Ku
 def test_kubectl_without_a_kubeconfig_is_cured_by_the_task_that_makes_one(story: Story, guide: Kubefab) -> None:
     on(MASTER, "rm /root/.kube/config")
     assert "localhost:8080 was refused" in attempt(MASTER, "kubectl get nodes").stderr
-    assert "kubectl works for whoever logs in" in guide("init-master").well().stdout
+    assert "kubectl works for the login user" in guide("init-master").well().stdout
     assert MASTER in on(MASTER, "kubectl get nodes")
 
 

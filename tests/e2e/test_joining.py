@@ -61,7 +61,7 @@ def joined(inv: Kubefab, three: Path) -> Iterator[Joined]:
 
 def test_a_dry_join_plans_it_for_this_machine_alone(joined: Joined) -> None:
     lines = joined.dry.well().stdout.splitlines()
-    assert any("it is a node" in line for line in lines)
+    assert any("the host is a node" in line for line in lines)
     assert not any(line.startswith((f"{WORKER} ", f"{MASTER} ")) for line in lines), joined.dry.stdout
 
 

@@ -84,7 +84,7 @@ def test_what_rooks_operators_start_is_listed_too(inv: Kubefab, three: Path, lis
 def test_a_machine_that_cannot_pull_gets_all_it_needs_from_one_that_has_it(inv: Kubefab, three: Path) -> None:
     assert images(SPARE) == set()
     done = inv("images.preload", "--host", SPARE, hosts=three).well()
-    assert "the images are here" in done.stdout
+    assert "the images are present" in done.stdout
     found = images(SPARE)
     assert any("kube-proxy" in one for one in found)
     assert not any("etcd" in one for one in found)  # a worker runs none

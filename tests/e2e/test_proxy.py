@@ -136,7 +136,7 @@ def test_a_proxy_that_hosts_yml_no_longer_names_is_forgotten(story: Story, inv: 
     assert story.proxy.url in environment_of_containerd()
     plain = hosts_file(inv.state / "plain.yml", SPARE)
     said = inv("install-docker", hosts=plain).well().stdout
-    assert "no earlier proxy is left" in said
+    assert "no earlier proxy setting is left" in said
     assert "PROXY" not in environment_of_containerd()
     assert not true_on(SPARE, "apt-config dump | grep -i 'acquire::http::proxy'")
     assert "nothing to do" in inv("install-docker", hosts=plain).well().stdout

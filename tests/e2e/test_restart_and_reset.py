@@ -248,8 +248,8 @@ def test_a_second_reset_has_nothing_to_do(reset: Reset) -> None:
 
 def test_after_a_reset_the_plan_is_to_make_a_cluster_again(reset: Reset) -> None:
     planned = reset.dry_up.well().stdout
-    assert re.search(rf"^{MASTER}\s+\+ the control plane is there", planned, re.MULTILINE)
-    assert re.search(rf"^{WORKER}\s+\+ it is a node", planned, re.MULTILINE)
+    assert re.search(rf"^{MASTER}\s+\+ the control plane exists", planned, re.MULTILINE)
+    assert re.search(rf"^{WORKER}\s+\+ the host is a node", planned, re.MULTILINE)
     assert "is installed" not in planned
 
 

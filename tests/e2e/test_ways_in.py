@@ -57,7 +57,7 @@ SEEN = f"systemctl stop e2e-watch; tr '\\0' ' ' <{ARGUMENTS}; rm {ARGUMENTS}"
 
 @pytest.fixture(scope="module")
 def by_password(inv: Kubefab) -> ByPassword:
-    """A cluster from machines as new, with a user whose sudo wants a password; every command line is written down."""
+    """A cluster from machines as new, with a user whose sudo needs a password; every command line is written down."""
     fresh(*PAIR)
     hosts = as_user(inv, "sudopass")
     for host in PAIR:

@@ -71,7 +71,7 @@ def test_a_worker_whose_node_was_deleted_comes_back_as_it_is(cluster: Kubefab) -
     eventually(lambda: kubectl("get", "node", "before", "-o", "jsonpath={.spec.podCIDR}"))
     said = cluster("cluster.up").well().stdout
     kubectl("delete", "node", "before")
-    assert "labels and taints that others gave it are lost" in said
+    assert "labels and taints set by others are lost" in said
     assert ready_nodes() == PAIR
     assert uid(WORKER) != node
     assert eventually(lambda: of_its_own_network(WORKER))
@@ -190,7 +190,7 @@ def test_hosts_with_each_others_address_are_not_told_to_clean_anything(cluster: 
     with untouched(MASTER, WORKER):
         said = cluster("cluster.up", hosts=hosts).badly().stderr
     assert said.count(f"it is {WORKER} ({address(MASTER)})") == 2, said
-    assert "exchanged in hosts.yml?" in said
+    assert "swapped in hosts.yml?" in said
     assert f"inv restart --host {MASTER}" not in said
 
 

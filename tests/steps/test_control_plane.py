@@ -19,9 +19,9 @@ SILENT = ClusterFacts(silent="refused")
 RUNS = {"kubelet": Unit("active", "enabled")}
 WELL = known("manager", machine_id="abc", admin_ca="aaa", kubeconfig="same", cluster=BOTH, units=RUNS, healthz="ok")
 SERVES, CLEANED, IDLE = (
-    "what was broken off serves nobody",
-    "no kubeadm init is left broken off",
-    "the kubelet of a broken-off init runs",
+    "the interrupted kubeadm init has no users",
+    "no interrupted kubeadm init is left",
+    "the kubelet of the interrupted init runs",
 )
 CUT = f"begun at {clock_time(BEGUN)} and not finished"
 # Marked as begun a minute ago, with data of etcd's.
@@ -31,10 +31,10 @@ HALF = known("manager", init_begun=BEGUN, clock=BEGUN + 60, etcd_data=True, clus
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (known(), "the control plane is there", MISSING),
-        (known(), "kubectl works for whoever logs in", MISSING),
-        (known(kubeconfig="other"), "kubectl works for whoever logs in", "other"),
-        (known(kubeconfig="works"), "kubectl works for whoever logs in", None),
+        (known(), "the control plane exists", MISSING),
+        (known(), "kubectl works for the login user", MISSING),
+        (known(kubeconfig="other"), "kubectl works for the login user", "other"),
+        (known(kubeconfig="works"), "kubectl works for the login user", None),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
@@ -42,7 +42,7 @@ def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> 
     assert step(control_plane.steps(made, made.founder), title).gap(facts) == gap
 
 
-YET = "kubeadm init did not finish, yet it has"
+YET = "kubeadm init did not finish, but the cluster has"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_kubelet_that_was_stopped_is_started_before_the_api_server_is_waited_f
     steps = control_plane.steps(made, made.founder)
     kubelet = step(steps, "kubelet runs")
     assert kubelet.gap(dead) == "inactive"
-    assert steps.index(kubelet) + 1 == steps.index(step(steps, "the API server is well"))
+    assert steps.index(kubelet) + 1 == steps.index(step(steps, "the API server is healthy"))
 
 
 def test_one_made_by_hand_is_taken_over_as_it_is() -> None:
@@ -117,7 +117,7 @@ def test_one_made_by_hand_is_taken_over_as_it_is() -> None:
         WELL, cluster=replace(ALONE, nodes={"other-name": replace(MANAGER, name="other-name")}), kubeconfig=""
     )
     gaps = {one.title: gap for one in control_plane.steps(made, made.founder) if (gap := one.gap(by_hand))}
-    assert gaps == {"kubectl works for whoever logs in": MISSING}
+    assert gaps == {"kubectl works for the login user": MISSING}
 
 
 def test_what_was_broken_off_is_taken_back_as_what_nobody_was_asked_about() -> None:
@@ -130,7 +130,7 @@ def test_what_was_broken_off_is_taken_back_as_what_nobody_was_asked_about() -> N
 
 def test_kubeadm_reads_the_rendered_documents() -> None:
     made = cluster()
-    close = step(control_plane.steps(made, made.founder), "the control plane is there").close
+    close = step(control_plane.steps(made, made.founder), "the control plane exists").close
     assert close
     close(made.founder)
     assert "kind: ClusterConfiguration" in world(made, "manager").payloads["init.sh"]
@@ -138,5 +138,5 @@ def test_kubeadm_reads_the_rendered_documents() -> None:
 
 def test_the_api_server_is_given_time() -> None:
     made = cluster()
-    well = step(control_plane.steps(made, made.founder), "the API server is well")
+    well = step(control_plane.steps(made, made.founder), "the API server is healthy")
     assert (well.close, well.within, well.touches) == (None, 300, "cluster")

@@ -87,7 +87,7 @@ def test_the_file_is_known_by_what_it_says(text: str, told: str | None) -> None:
 )
 def test_what_cannot_be_merged_is_refused_before_any_change(text: str, told: str | None) -> None:
     made = cluster(TEXT)
-    complaint = step(agreement.steps(made, made.founder), "what Docker is told agrees with Kubernetes")
+    complaint = step(agreement.steps(made, made.founder), "Docker's configuration agrees with Kubernetes")
     gap = complaint.gap(known(**said(text)))
     assert (complaint.close, gap) == (None, None) if told is None else told in (gap or "")
 

@@ -10,9 +10,9 @@ from tests.fakes import cluster, step
 
 PRESSED = "the Node reports no pressure"
 API, READY, BOOT, FLANNEL, PROXY, COREDNS = (
-    "the API server is well",
-    "it is Ready",
-    "its pods are of this boot",
+    "the API server is healthy",
+    "the node is Ready",
+    "pod status is newer than the last boot",
     "kube-flannel/kube-flannel-ds is rolled out",
     "kube-system/kube-proxy is rolled out",
     "kube-system/coredns is rolled out",
@@ -40,7 +40,7 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
         ),
         (live(), API, None),
         (known(), READY, NO_CLUSTER),
-        (known(cluster=ClusterFacts()), READY, "it is not a node yet"),
+        (known(cluster=ClusterFacts()), READY, "the host is not a node yet"),
         (live(False), READY, "cni plugin not initialized"),
         (live(True), READY, None),
         (live(False), BOOT, None),  # the other wait says so

@@ -24,15 +24,15 @@ HELD = {
 INSTALLED = "Kubernetes 1.37.2 is installed and held"
 PROXY = "registry.k8s.io/kube-proxy:v1.37.2"
 IMAGES = (PROXY, *network.images(inventory()))
-PLUGINS = "the plugins of the pods' network are there"
-ON_THEIR_WAY = "images are here, or on their way"
+PLUGINS = "the CNI plugins are installed"
+ON_THEIR_WAY = "images are present or being pulled"
 MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/, key: {'A' * 40}}}\n"
 
 
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (known(), "the repository's key is there", MISSING),
+        (known(), "the repository key is installed", MISSING),
         (known(), "the repository and the version are pinned", MISSING),
         (
             known(digests={"/etc/apt/preferences.d/kubernetes": "0"}),
@@ -57,7 +57,7 @@ MIRRORED = f"{HOSTS}mirrors:\n  https://pkgs.k8s.io/: {{url: http://mirror/pkgs/
         (known(), "the kubelet starts at boot", MISSING),
         (known(units={"kubelet": Unit(enabled="disabled")}), "the kubelet starts at boot", "disabled"),
         (known(units={"kubelet": Unit("activating", "enabled")}), "the kubelet starts at boot", None),
-        (known(), "the shell completes kubectl and kubeadm", MISSING),
+        (known(), "shell completion knows kubectl and kubeadm", MISSING),
         (known(), ON_THEIR_WAY, MISSING),
         (known(images=IMAGES), ON_THEIR_WAY, None),
         (known(images=IMAGES[1:]), ON_THEIR_WAY, f"without {PROXY}"),
@@ -105,14 +105,14 @@ def test_the_repositorys_key_is_known_by_its_fingerprint_and_no_other_is_beside_
 ) -> None:
     made = cluster(MIRRORED.replace("A" * 40, SIGNER))
     found = known(digests={render.KEYRING: "0"}, contents={render.KEYRING: b64encode(keyring).decode()})
-    gap = step(packages.steps(made, made.founder), "the repository's key is there").gap(found)
+    gap = step(packages.steps(made, made.founder), "the repository key is installed").gap(found)
     assert gap == (f"{render.KEYRING} holds {told}" if told else None)
 
 
 def test_the_key_is_there_before_the_source_that_names_it() -> None:
     made = cluster()
     titles = [one.title for one in packages.steps(made, made.founder)]
-    assert titles.index("the repository's key is there") < titles.index("the repository and the version are pinned")
+    assert titles.index("the repository key is installed") < titles.index("the repository and the version are pinned")
 
 
 def fetched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
@@ -195,4 +195,4 @@ def test_images_come_from_the_repository_that_kubeadm_is_told() -> None:
 def test_with_a_bundle_nobody_is_asked_for_images() -> None:
     made = cluster(f"{HOSTS}bundle: home.bundle\n")
     titles = [step.title for step in packages.steps(made, made.founder)]
-    assert "images are here, or on their way" not in titles
+    assert "images are present or being pulled" not in titles

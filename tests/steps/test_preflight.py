@@ -40,7 +40,7 @@ LIVE = ClusterFacts(
 )
 SILENT = replace(LIVE, silent="refused", nodes={})
 FREE_PORTS = dict.fromkeys((6443, 2379, 2380, 10250, 10257, 10259), "kubelet")
-ANOTHER = "(another one wants `inv cluster.reset`)"
+ANOTHER = "(another one needs `inv cluster.reset` first)"
 
 
 def looked_at(text: str = HOSTS) -> Cluster:
@@ -86,21 +86,21 @@ def test_only_the_user_can_change_any_of_it() -> None:
     [
         (
             {"os": "fedora", "os_version": "43"},
-            "Debian or Ubuntu of a known release",
+            "the system is a known Debian or Ubuntu",
             "fedora 43 (known: debian 12, 13; ubuntu 22.04, 24.04, 26.04)",
         ),
-        ({"os_version": "11"}, "Debian or Ubuntu of a known release", None),
-        ({"os": "ubuntu", "os_version": "20.04"}, "Debian or Ubuntu of a known release", None),
-        ({"arch": "armv7l"}, "x86-64 or arm64", "armv7l (known: x86_64, aarch64)"),
-        ({"cpus": 1}, "enough CPUs", "1 CPU (2 or more on a master)"),
-        ({"memory_mib": 1699}, "enough memory", "1699 MiB (1700 or more on a master)"),
-        ({"disk_mib": 2047}, "disk space", "2047 MiB (2048 or more)"),
-        ({"kernel": "3.2.0-4-amd64"}, "a kernel that Kubernetes knows", "3.2.0-4-amd64 (3.10 or newer)"),
-        ({"kernel": "odd"}, "a kernel that Kubernetes knows", "odd (3.10 or newer)"),
-        ({"cgroups": "tmpfs"}, "cgroups that this kubelet takes", "version 1, which Kubernetes 1.37 refuses"),
-        ({"cgroups": ""}, "cgroups that this kubelet takes", "/sys/fs/cgroup is not there"),
-        ({"cgroups": "sysfs"}, "cgroups that this kubelet takes", "/sys/fs/cgroup is sysfs"),
-        ({"lacks": ("ip", "pgrep")}, "ip, mount and pgrep are there", "ip, pgrep"),
+        ({"os_version": "11"}, "the system is a known Debian or Ubuntu", None),
+        ({"os": "ubuntu", "os_version": "20.04"}, "the system is a known Debian or Ubuntu", None),
+        ({"arch": "armv7l"}, "the processor is x86-64 or arm64", "armv7l (known: x86_64, aarch64)"),
+        ({"cpus": 1}, "there are enough CPUs", "1 CPU (2 or more on a master)"),
+        ({"memory_mib": 1699}, "there is enough memory", "1699 MiB (1700 or more on a master)"),
+        ({"disk_mib": 2047}, "disk space is sufficient", "2047 MiB (2048 or more)"),
+        ({"kernel": "3.2.0-4-amd64"}, "the kernel is new enough", "3.2.0-4-amd64 (3.10 or newer)"),
+        ({"kernel": "odd"}, "the kernel is new enough", "odd (3.10 or newer)"),
+        ({"cgroups": "tmpfs"}, "the kubelet accepts the cgroup version", "version 1, which Kubernetes 1.37 refuses"),
+        ({"cgroups": ""}, "the kubelet accepts the cgroup version", "/sys/fs/cgroup is not there"),
+        ({"cgroups": "sysfs"}, "the kubelet accepts the cgroup version", "/sys/fs/cgroup is sysfs"),
+        ({"lacks": ("ip", "pgrep")}, "ip, mount and pgrep are installed", "ip, pgrep"),
         (
             {"shadowing": ("/usr/local/bin/ctr", "/usr/local/sbin/kubeadm")},
             "no other kubeadm, kubelet or ctr comes first in PATH",
@@ -114,7 +114,7 @@ def test_only_the_user_can_change_any_of_it() -> None:
         ),
         (
             {"disk_mib": 5120, "disk_total_mib": 61440},
-            "disk space",
+            "disk space is sufficient",
             "5120 of 61440 MiB (15 % or more: else the kubelet evicts)",
         ),
         (
@@ -158,7 +158,11 @@ def test_only_the_user_can_change_any_of_it() -> None:
             "the kubelet has the version in hosts.yml",
             "kubelet 1.36.3; the cluster and hosts.yml have 1.37.2",
         ),
-        ({"addresses": {"10.0.2.15": "eth0"}}, "the address is its own", "10.250.0.10 is none of 10.0.2.15"),
+        (
+            {"addresses": {"10.0.2.15": "eth0"}},
+            "the host has the address of hosts.yml",
+            "10.250.0.10 is none of 10.0.2.15",
+        ),
         (
             {"ports": {6443: "nginx", 2379: "", 10250: "kubelet"}},
             "the ports are free",
@@ -178,7 +182,7 @@ def test_only_the_user_can_change_any_of_it() -> None:
             {"cluster": replace(LIVE, version="1.36.0"), "admin_ca": "aaa", "machine_id": "new"},
             "the cluster is what hosts.yml says",
             "the version is 1.36.0 there and 1.37.2 in hosts.yml: put `kubernetes: 1.36.0` back "
-            "(an upgrade is not yet a task)",
+            "(there is no upgrade task yet)",
         ),
         (
             {"cluster": replace(SILENT, pod_subnet="10.0.0.0/16", service_subnet="10.1.0.0/16"), "admin_ca": "aaa"},
@@ -301,7 +305,7 @@ def test_hosts_with_each_others_address_are_not_told_to_clean_anything() -> None
     for name in ("manager", "client"):
         local = made.facts(made.hosts[name]).local
         found = with_(WELL, kubelet_ca=local.kubelet_ca, admin_ca=local.admin_ca)
-        told = {"its control plane is the master of hosts.yml": "it is client (10.250.0.11)"}
+        told = {"the host's cluster is the one in hosts.yml": "it is client (10.250.0.11)"}
         assert complaints(name, found, made) == told
 
 
@@ -390,7 +394,9 @@ def test_a_clone_is_known_by_the_clusters_own_nodes(facts: Facts, gap: str | Non
 
 
 def test_a_machine_without_an_id_is_told_before_anything_is_changed() -> None:
-    assert complaints("client", with_(WELL, machine_id=""))["it has a machine-id"].startswith("/etc/machine-id is")
+    assert complaints("client", with_(WELL, machine_id=""))["the host has a machine-id"].startswith(
+        "/etc/machine-id is"
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_the_hosts_know_the_proxy_of_hosts_yml_and_no_other(text: str, files: di
 
 def test_the_proxy_is_known_before_anything_is_fetched() -> None:
     made = cluster(PROXIED)
-    assert runtime.steps(made, made.founder)[0].title == "the proxy is known"
+    assert runtime.steps(made, made.founder)[0].title == "the proxy is configured"
 
 
 def test_a_runtime_older_than_its_proxy_is_started_again() -> None:

@@ -13,7 +13,7 @@ RUNS = Unit("active", "enabled", since=1)
 
 def test_a_machine_that_is_no_node_is_no_matter_of_a_reboot() -> None:
     made = cluster()
-    node = step(reboot.steps(made, made.founder), "it is a node")
+    node = step(reboot.steps(made, made.founder), "the host has joined a cluster")
     assert node.gap(known()) == "it has no /etc/kubernetes/kubelet.conf"
     assert (node.close, node.hint) == (None, "`inv cluster.up` makes it one")
     assert node.gap(known(kubelet_ca="aaa")) is None
@@ -23,9 +23,9 @@ def test_a_machine_that_is_no_node_is_no_matter_of_a_reboot() -> None:
     ("facts", "title", "gap"),
     [
         (known(swap=("/swap.img, 2048 MiB",)), "swap is off", "/swap.img, 2048 MiB"),
-        (known(), "kernel modules are there", "overlay, br_netfilter"),
+        (known(), "kernel modules are loaded", "overlay, br_netfilter"),
         (known(units={"containerd": Unit("failed", "enabled")}), "containerd runs", "failed"),
-        (known(), "a CRI socket answers", "missing"),
+        (known(), "the container runtime answers", "missing"),
         (known(units={"kubelet": Unit("activating", "enabled")}), "kubelet runs", "activating"),
         (known(units={"kubelet": RUNS}), "kubelet runs", None),
     ],

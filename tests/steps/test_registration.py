@@ -13,12 +13,12 @@ from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, looked, step, world
 
 TELLING, ITS_NODE, ITS_ID, MARKED, FLANNEL, BRIDGE = (
-    "its kubelet had the time to tell of it",
-    "the cluster has its Node",
-    "its Node is this machine's",
-    "its Node is marked as a master's",
-    "its flannel has told of this Node",
-    "its bridge is in its pods' subnet",
+    "the kubelet had time to register",
+    "the cluster has a Node for this host",
+    "the Node belongs to this machine",
+    "the Node has a master's label and taint",
+    "flannel knows this Node",
+    "cni0 is in the node's pod subnet",
 )
 CLIENT = Node("client", "abc", address="10.250.0.11", ready=True, pod_cidr="10.244.1.0/24", announced=True)
 LIVE = ClusterFacts(ca="aaa", nodes={"client": CLIENT}, workloads={DAEMON_SET: Workload()})
@@ -54,7 +54,7 @@ def started(seconds: int) -> Facts:
     ("facts", "title", "gap"),
     [
         (NODE, ITS_NODE, None),
-        (with_(NODE, cluster=replace(LIVE, nodes={})), ITS_NODE, "none, though its kubelet.conf is of this cluster"),
+        (with_(NODE, cluster=replace(LIVE, nodes={})), ITS_NODE, "none, although kubelet.conf belongs to this cluster"),
         (with_(NODE, cluster=replace(LIVE, nodes={}), kubelet_ca="other"), ITS_NODE, None),
         (with_(NODE, cluster=replace(LIVE, nodes={}), kubelet_ca=""), ITS_NODE, None),
         *((with_(NODE, cluster=None), title, None) for title in (TELLING, ITS_NODE, ITS_ID, MARKED, FLANNEL, BRIDGE)),

@@ -102,13 +102,13 @@ def test_what_dies_with_a_ceph_cluster_is_said_as_it_is(found: Facts, told: str 
 
 
 def test_where_the_api_server_does_not_say_there_may_be_a_ceph_cluster() -> None:
-    for title in (NO_CEPH, "no Ceph cluster is somebody else's"):
+    for title in (NO_CEPH, "no Ceph cluster of others exists"):
         with pytest.raises(Silent, match="whether there is a Ceph cluster"):
             step(going("rook"), title).gap(ceph(told=False))
 
 
 def test_a_ceph_cluster_of_somebody_elses_is_told_and_left_alone() -> None:
-    theirs = step(going("rook"), "no Ceph cluster is somebody else's")
+    theirs = step(going("rook"), "no Ceph cluster of others exists")
     assert (theirs.gap(ceph(MARKED, Ceph(""))), theirs.close) == ("one that was applied by hand", None)
     assert theirs.gap(ceph(MARKED)) is None
 

@@ -11,9 +11,9 @@ from tests.fakes import HOSTS, cluster, step, world
 
 LEFT, IN_THE_WAY, KUBECONFIG, NAME = (
     "nothing of Kubernetes is left",
-    "nothing of others is in the way",
+    "nothing else is in the way",
     "~/.kube/config is not this cluster's",
-    "no control plane has a name here",
+    "/etc/hosts has no control plane's name",
 )
 
 
@@ -38,7 +38,7 @@ LEFT, IN_THE_WAY, KUBECONFIG, NAME = (
             "a control plane, with all that its etcd holds, a node, cni0",
         ),
         ({"etcd_data": True}, LEFT, "a control plane, with all that its etcd holds"),
-        ({"tear_down_begun": 1}, LEFT, "what a reset that was broken off has left"),
+        ({"tear_down_begun": 1}, LEFT, "what an interrupted reset left"),
         ({"containers_untold": "no answer"}, LEFT, "containers that cannot be counted (no answer)"),
         ({"tables": ("ip kube-proxy", "kube-ipvs0")}, LEFT, "ip kube-proxy (kube-proxy's), kube-ipvs0 (kube-proxy's)"),
         ({"foreign": ("/etc/kubernetes/enc",), "set_aside": ("/var/lib/kubelet/config.json",)}, LEFT, None),
@@ -118,7 +118,7 @@ def test_no_disk_is_wiped_unasked() -> None:
     assert reset.wipeable(False)(made, made.hosts["client"]) == reset.disks(False)(made, made.hosts["client"]) == []
 
 
-HALF, FURTHER = "no reset has left a node", "no reset is left broken off"
+HALF, FURTHER = "no reset has left a node", "no interrupted reset is left"
 BEGUN = f"one was begun at {clock_time(1)} and not finished"
 
 

@@ -65,8 +65,10 @@ def test_a_disk_of_a_host_that_did_not_answer_is_not_given_away_unseen() -> None
 
 
 def test_no_disk_at_all_is_told() -> None:
-    assert step(of("manager", HOSTS), "there are disks for it").gap(known()) == "no host of hosts.yml has `disks:`"
-    assert step(of("manager"), "there are disks for it").gap(known()) is None
+    assert (
+        step(of("manager", HOSTS), "hosts.yml names disks for Ceph").gap(known()) == "no host of hosts.yml has `disks:`"
+    )
+    assert step(of("manager"), "hosts.yml names disks for Ceph").gap(known()) is None
 
 
 @pytest.mark.parametrize(("taint", "told"), [(CONTROL_PLANE, "kubeadm's taint is on client"), ("gpu", None)])
@@ -124,7 +126,7 @@ def test_a_ceph_cluster_stays_what_it_was_made_of_when_nodes_come() -> None:
 
 
 def test_an_operator_without_a_word_is_told_in_bounded_time() -> None:
-    silent = step(of("manager"), "rook's operator takes care of it")
+    silent = step(of("manager"), "rook's operator works on the Ceph cluster")
     assert (
         silent.gap(known(clusters=(Ceph(MARK),)))
         == "its operator has not said a word of it: neither a phase nor a message"

@@ -21,8 +21,8 @@ CONFIG = "/etc/containerd/config.toml"
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
-        (known(apt_lock="unattended-upgr (process 7)"), "apt is free", "unattended-upgr (process 7)"),
-        (known(dpkg_broken=("kubelet", "containerd")), "dpkg is in order", "kubelet, containerd"),
+        (known(apt_lock="unattended-upgr (process 7)"), "apt is not locked", "unattended-upgr (process 7)"),
+        (known(dpkg_broken=("kubelet", "containerd")), "dpkg has no half-installed packages", "kubelet, containerd"),
         (known(), "containerd is configured", MISSING),
         (known(digests={CONFIG: "0"}), "containerd is configured", f"{CONFIG} differs"),
         (known(), "containerd is installed", MISSING),
@@ -35,8 +35,8 @@ CONFIG = "/etc/containerd/config.toml"
             "containerd runs",
             None,
         ),
-        (known(), "a CRI socket answers", MISSING),
-        (known(cri="error"), "a CRI socket answers", "error"),
+        (known(), "the container runtime answers", MISSING),
+        (known(cri="error"), "the container runtime answers", "error"),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
@@ -77,9 +77,9 @@ DOCKER_WELL = known(
         (known(), "cri-dockerd is configured", MISSING),
         (known(units=DOCKER_RUNS, mtimes={DAEMON: 101}), "docker runs", "runs with an older configuration"),
         (known(units=DOCKER_RUNS, mtimes={UNIT: 101}), "cri-docker runs", "runs with an older configuration"),
-        (known(docker_cri="ok", cri="ok"), "a CRI socket answers", MISSING),
-        (known(docker="refused", cri="ok"), "a CRI socket answers", "refused"),
-        (known(docker="ok", docker_cri="no answer", cri="ok"), "a CRI socket answers", "no answer"),
+        (known(docker_cri="ok", cri="ok"), "the container runtime answers", MISSING),
+        (known(docker="refused", cri="ok"), "the container runtime answers", "refused"),
+        (known(docker="ok", docker_cri="no answer", cri="ok"), "the container runtime answers", "no answer"),
     ],
 )
 def test_what_docker_misses_is_named(facts: Facts, title: str, gap: str | None) -> None:
@@ -96,7 +96,7 @@ def test_before_the_kubelet_there_is_no_dockershim_but_docker() -> None:
     made = cluster(OLD)
     steps = runtime.steps(made, made.founder)
     assert not [one.title for one in steps if "cri-docker" in one.title]
-    assert step(steps, "a CRI socket answers").gap(known(docker="ok")) is None
+    assert step(steps, "the container runtime answers").gap(known(docker="ok")) is None
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,11 @@ def test_the_configuration_comes_before_the_package_that_starts_the_service() ->
 def test_a_busy_apt_and_a_socket_are_waited_for() -> None:
     made = cluster()
     steps = runtime.steps(made, made.founder)
-    assert (step(steps, "apt is free").close, step(steps, "apt is free").within) == (None, 900)
-    assert (step(steps, "a CRI socket answers").close, step(steps, "a CRI socket answers").within) == (None, 30)
+    assert (step(steps, "apt is not locked").close, step(steps, "apt is not locked").within) == (None, 900)
+    assert (
+        step(steps, "the container runtime answers").close,
+        step(steps, "the container runtime answers").within,
+    ) == (None, 30)
 
 
 @pytest.mark.parametrize(("kind", "title"), [("containerd", "containerd"), ("docker", "Docker")])

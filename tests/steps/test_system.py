@@ -28,32 +28,36 @@ WELL = known(
             "/dev/zram0, 64 MiB; /swap.img in /etc/fstab",
         ),
         (known(), "swap is off", None),
-        (known(), "the kernel is told at every boot", MISSING),
+        (known(), "kernel settings persist across reboots", MISSING),
         (
             known(digests={**WELL.files.digests, "/etc/sysctl.d/99-zz-kubernetes.conf": "0"}),
-            "the kernel is told at every boot",
+            "kernel settings persist across reboots",
             "/etc/sysctl.d/99-zz-kubernetes.conf differs",
         ),
-        (known(), "kernel modules are there", "overlay, br_netfilter"),
-        (known(modules=("overlay",)), "kernel modules are there", "br_netfilter"),
+        (known(), "kernel modules are loaded", "overlay, br_netfilter"),
+        (known(modules=("overlay",)), "kernel modules are loaded", "br_netfilter"),
         (
             known(sysctl={**render.SYSCTL, "net.ipv4.ip_forward": "0"}),
-            "the kernel obeys",
+            "kernel settings are in effect",
             "net.ipv4.ip_forward = 0",
         ),
         (
             known(sysctl={"net.ipv4.ip_forward": "1", "net.bridge.bridge-nf-call-iptables": ""}),
-            "the kernel obeys",
+            "kernel settings are in effect",
             "net.bridge.bridge-nf-call-iptables = missing, net.bridge.bridge-nf-call-ip6tables = missing",
         ),
-        (known(), "the control plane has its name", MISSING),
-        (known(endpoints={NAME: "10.0.0.1"}), "the control plane has its name", "10.0.0.1"),
+        (known(), "/etc/hosts has the control plane's name", MISSING),
+        (known(endpoints={NAME: "10.0.0.1"}), "/etc/hosts has the control plane's name", "10.0.0.1"),
         (
             known(cluster=ClusterFacts(endpoint="https://10.250.0.10:6443")),  # made by hand
-            "the control plane has its name",
+            "/etc/hosts has the control plane's name",
             None,
         ),
-        (known(cluster=ClusterFacts(endpoint=f"https://{NAME}:6443")), "the control plane has its name", MISSING),
+        (
+            known(cluster=ClusterFacts(endpoint=f"https://{NAME}:6443")),
+            "/etc/hosts has the control plane's name",
+            MISSING,
+        ),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:

@@ -25,7 +25,7 @@ def node(*taints: str) -> Facts:
     ("facts", "gap"),
     [
         (known(), NO_CLUSTER),
-        (known(cluster=ClusterFacts()), "it is not a node yet"),
+        (known(cluster=ClusterFacts()), "the host is not a node yet"),
         (node(), None),
         (node("node.kubernetes.io/not-ready", "mine"), None),
         (node(CONTROL_PLANE, "mine"), CONTROL_PLANE),
@@ -39,13 +39,16 @@ def test_a_master_takes_ordinary_pods_without_kubeadms_taints(facts: Facts, gap:
 def test_only_masters_that_hosts_yml_calls_schedulable_are_untainted_by_up() -> None:
     plain, told = cluster(), cluster(SCHEDULABLE)
     assert wanted.steps(plain, plain.founder) == []
-    assert [one.title for one in wanted.steps(told, told.founder)] == ["it is a master", "it takes ordinary pods"]
+    assert [one.title for one in wanted.steps(told, told.founder)] == [
+        "it is a master",
+        "the master takes ordinary pods",
+    ]
     assert wanted.steps(told, told.hosts["client"]) == []
 
 
 def test_asked_for_directly_it_always_acts() -> None:
     made = cluster()
-    assert [one.title for one in wanted.untainted(made, made.founder)][1:] == ["it takes ordinary pods"]
+    assert [one.title for one in wanted.untainted(made, made.founder)][1:] == ["the master takes ordinary pods"]
 
 
 def test_only_the_taints_that_are_there_are_taken_away() -> None:
@@ -67,7 +70,7 @@ def test_a_master_that_is_no_node_is_an_error_for_people() -> None:
     made = looked({"manager": {}})
     close = wanted.untainted(made, made.founder)[-1].close
     assert close
-    with pytest.raises(HostError, match="it is not a node yet"):
+    with pytest.raises(HostError, match="the host is not a node yet"):
         close(made.founder)
 
 
@@ -84,15 +87,15 @@ def test_a_worker_that_is_named_is_told_to_be_none_of_those(subject: Subject) ->
         ("1.37.2", node(CONTROL_PLANE), None),
         ("1.37.2", node(MASTER), f"without {CONTROL_PLANE}"),
         ("1.24.0", node(CONTROL_PLANE), f"without {MASTER}"),
-        ("1.37.2", known(cluster=ClusterFacts()), "it is not a node yet"),
+        ("1.37.2", known(cluster=ClusterFacts()), "the host is not a node yet"),
     ],
 )
 def test_a_master_is_tainted_as_kubeadm_of_its_minor_does(release: str, facts: Facts, gap: str | None) -> None:
     made = cluster(HOSTS.replace("1.37.2", release))
-    assert step(wanted.tainted_again(made, made.founder), "it takes no ordinary pods").gap(facts) == gap
+    assert step(wanted.tainted_again(made, made.founder), "the master takes no ordinary pods").gap(facts) == gap
 
 
 def test_what_up_would_undo_is_told_and_not_done() -> None:
     made = cluster(SCHEDULABLE)
-    told = step(wanted.tainted_again(made, made.founder), "hosts.yml does not say otherwise").gap(known())
+    told = step(wanted.tainted_again(made, made.founder), "hosts.yml agrees").gap(known())
     assert told == "`schedulable: true`, so that `up` would undo it"

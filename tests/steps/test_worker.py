@@ -14,13 +14,13 @@ from tests.facts import known, with_
 from tests.fakes import FakeHost, cluster, looked, step, world
 
 NAME_TAKEN, OTHERS, WAITED, BROKEN, BEFORE, JOINED, TOKEN_LEFT = (
-    "its name is nobody else's",
-    "no join of somebody else's is begun",
-    "a join that was broken off had its time",
-    "no join is left broken off",
-    "no machine of before is Ready under its name",
-    "it is a node",
-    "no token of its join is left",
+    "no other machine uses this node name",
+    "no join by other means is in progress",
+    "an interrupted join had time to finish",
+    "no interrupted join is left",
+    "no earlier machine is Ready under this name",
+    "the host is a node",
+    "the join token is gone",
 )
 BEGUN = f"begun at {clock_time(1)} and not finished"
 
@@ -58,7 +58,7 @@ NEW = with_(NODE, machine_id="new", kubelet_ca="", cluster=EMPTY)
         (with_(NEW, token_left=True), WAITED, None),  # not begun: there was not even a marker
         (NEW, BROKEN, None),
         (with_(NEW, join_begun=1), BROKEN, BEGUN),
-        (with_(NODE, kubelet_ca="", join_begun=1), BROKEN, None),  # it is Ready
+        (with_(NODE, kubelet_ca="", join_begun=1), BROKEN, None),  # the node is Ready
         (with_(NODE, join_begun=1, cluster=EMPTY), BROKEN, None),  # its kubelet has joined
         (with_(NEW, kubelet_ca="aaa"), BROKEN, None),  # its Node was deleted
         (with_(NEW, token_left=True, pki_left=True), BROKEN, None),
@@ -75,8 +75,8 @@ NEW = with_(NODE, machine_id="new", kubelet_ca="", cluster=EMPTY)
         (with_(NODE, machine_id=""), JOINED, None),
         (UNFINISHED, JOINED, NO_CLUSTER),
         (NODE, TOKEN_LEFT, None),
-        (with_(NODE, token_left=True), TOKEN_LEFT, "what a broken-off join left"),
-        (with_(NODE, join_begun=1), TOKEN_LEFT, "what a broken-off join left"),
+        (with_(NODE, token_left=True), TOKEN_LEFT, "left by an interrupted join"),
+        (with_(NODE, join_begun=1), TOKEN_LEFT, "left by an interrupted join"),
         (NEW, "kubelet runs", "inactive"),
     ],
 )
@@ -115,7 +115,7 @@ def test_nothing_is_in_the_way_of_a_cluster_that_is_not_there(title: str) -> Non
     assert step(worker.steps(made, made.hosts["client"]), title).gap(found) is None
 
 
-@pytest.mark.parametrize("title", [NAME_TAKEN, BROKEN, BEFORE, JOINED, "the cluster has its Node"])
+@pytest.mark.parametrize("title", [NAME_TAKEN, BROKEN, BEFORE, JOINED, "the cluster has a Node for this host"])
 def test_a_silent_cluster_is_no_word_about_a_node(title: str) -> None:
     made = cluster()
     gap = step(worker.steps(made, made.hosts["client"]), title).gap
