@@ -14,5 +14,5 @@ def incomplete(name: str, workload: Workload, facts: Facts) -> str | None:
 def objects(name: str, facts: Facts) -> list[str]:
     """What there is of an add-on, each by its kind and name. Silent where the API server has not said."""
     if not facts.addons.addons_told:
-        raise Silent("the API server does not say what there is of the add-ons")
+        raise Silent("the API server does not list the add-ons' objects")
     return facts.addons.of(name)

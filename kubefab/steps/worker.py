@@ -25,19 +25,19 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
     return [
         own_name(host),
-        complaint("no join of somebody else's is begun", others_join, RESTART.format(name)),
+        complaint("no join by other means is in progress", others_join, RESTART.format(name)),
         *reset.unfinished(cluster, host),
-        Step("a join that was broken off had its time", still_joining, script("finish-join.sh"), parts=("node",)),
-        Step("no machine of before is Ready under its name", still_ready(name), None, within=120, touches="cluster"),
+        Step("an interrupted join had time to finish", still_joining, script("finish-join.sh"), parts=("node",)),
+        Step("no earlier machine is Ready under this name", still_ready(name), None, within=120, touches="cluster"),
         Step(
-            "no join is left broken off",
+            "no interrupted join is left",
             broken_off,
             script("tear-down.sh", runtimes.cri_socket(cluster.inventory), "unasked"),
             touches="cluster",
         ),
         *registration.registered(host),
         Step(
-            "it is a node",
+            "the host is a node",
             no_node,
             lambda host: join(cluster, host),
             hint=f"see what its kubelet says: journalctl -u kubelet, on {name}",
@@ -45,7 +45,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             touches="cluster",
         ),
         *registration.pod_network(),
-        Step("no token of its join is left", token_left, forget_token, touches="cluster", parts=("node",)),
+        Step("the join token is gone", token_left, forget_token, touches="cluster", parts=("node",)),
         service("kubelet"),
     ]
 
@@ -55,12 +55,12 @@ def invited(cluster: Cluster, host: Host) -> list[Step]:
     role = host.wanted.role
     return [
         Step(
-            "it is a worker in hosts.yml",
+            "hosts.yml calls the host a worker",
             lambda _: None if role == "worker" else f"it is a {role}",
             None,
             _UP,
         ),
-        Step("there is a cluster to join", no_cluster, None, _UP),
+        Step("a cluster to join exists", no_cluster, None, _UP),
     ]
 
 
@@ -70,7 +70,9 @@ def no_cluster(_: ClusterFacts, __: Facts) -> str | None:
 
 
 def own_name(host: Host) -> Step:
-    return Step("its name is nobody else's", name_taken(host), None, "give the new machine another name in hosts.yml")
+    return Step(
+        "no other machine uses this node name", name_taken(host), None, "give the new machine another name in hosts.yml"
+    )
 
 
 def name_taken(host: Host) -> Gap:
@@ -129,7 +131,7 @@ def no_node(_: ClusterFacts, facts: Facts) -> str | None:
 @on_cluster
 def token_left(_: ClusterFacts, facts: Facts) -> str | None:
     """kubeadm cleans up after a join, unless it was killed and the kubelet finished alone."""
-    return "what a broken-off join left" if facts.local.token_left or facts.local.join_begun else None
+    return "left by an interrupted join" if facts.local.token_left or facts.local.join_begun else None
 
 
 def _begun(since: float) -> str:
@@ -160,5 +162,5 @@ def delete_tokens(cluster: Cluster, name: str) -> None:
     cluster.speaker.during(f"{name} has joined").change("delete-tokens.sh", name, about=f"tokens {name}")
 
 
-RESTART = "if it may be lost: `inv restart --host {}`"
+RESTART = "if you can lose it: `inv restart --host {}`"
 _UP = "`inv cluster.up` makes the cluster"
