@@ -28,18 +28,20 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     wanted = cluster.inventory.cluster.kubernetes
     ports = (*MASTER_PORTS, *cluster.release.ports) if master else WORKER_PORTS
     return [
-        complaint("Debian or Ubuntu of a known release", known_release),
-        complaint("x86-64 or arm64", lambda facts: _not_among(ARCHITECTURES, facts.system.arch)),
+        complaint("the system is a known Debian or Ubuntu", known_release),
+        complaint("the processor is x86-64 or arm64", lambda facts: _not_among(ARCHITECTURES, facts.system.arch)),
         *when(master, *_master_size()),
-        complaint("disk space", disk_space(cluster.inventory), "make room below /var/lib"),
-        complaint("a kernel that Kubernetes knows", old_kernel),
-        complaint("cgroups that this kubelet takes", cgroups(cluster), _CGROUP_HINT),
-        complaint("ip, mount and pgrep are there", lacking, "apt-get install iproute2 mount procps"),
+        complaint("disk space is sufficient", disk_space(cluster.inventory), "make room below /var/lib"),
+        complaint("the kernel is new enough", old_kernel),
+        complaint("the kubelet accepts the cgroup version", cgroups(cluster), _CGROUP_HINT),
+        complaint("ip, mount and pgrep are installed", lacking, "apt-get install iproute2 mount procps"),
         *when(not cluster.inventory.bundle, complaint(_ONE_SOURCE, named_twice(cluster.inventory), _TWICE)),
         complaint("no other kubeadm, kubelet or ctr comes first in PATH", shadowed, _AWAY),
         complaint("no later sysctl file overrides the kernel settings", undone_at_boot, "take the line out of it"),
-        complaint("it has a machine-id", lambda facts: None if facts.system.machine_id else NO_ID, _ID_HINT),
-        complaint("the address is its own", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"),
+        complaint("the host has a machine-id", lambda facts: None if facts.system.machine_id else NO_ID, _ID_HINT),
+        complaint(
+            "the host has the address of hosts.yml", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"
+        ),
         complaint("the ports are free", taken_ports(ports)),
         complaint("no newer Kubernetes is installed", newer_packages(wanted), _NEWER_HINT.format(wanted)),
     ]
@@ -174,7 +176,7 @@ def _master_size() -> tuple[Step, ...]:
         enough = facts.system.memory_mib >= MASTER_MIB
         return None if enough else f"{facts.system.memory_mib} MiB ({MASTER_MIB} or more on a master)"
 
-    return complaint("enough CPUs", cpus), complaint("enough memory", memory)
+    return complaint("there are enough CPUs", cpus), complaint("there is enough memory", memory)
 
 
 def _not_among(allowed: tuple[str, ...], found: str) -> str | None:
@@ -187,8 +189,8 @@ OLDER_HINT = (
 )
 # The repository that is on the host is that of the newer minor: what is no node yet can begin anew.
 _NEWER_HINT = (
-    "where it is no node yet, on the host: apt-get remove --allow-change-held-packages kubelet kubeadm kubectl, "
-    f"then the same command again; where it is one, {OLDER_HINT}"
+    "if the host is not a node yet, run there: apt-get remove --allow-change-held-packages kubelet kubeadm kubectl, "
+    f"then the same command again; if it is one: {OLDER_HINT}"
 )
 _ID_HINT = "systemd-machine-id-setup; where its kubelet has one of D-Bus's already: cp /var/lib/dbus/machine-id /etc/"
 _CGROUP_HINT = (
