@@ -445,6 +445,11 @@ def ready_nodes(master: str = MASTER) -> set[str]:
     return {name for name, node in nodes(master).items() if is_ready(node)}
 
 
+def logins(host: str) -> str:
+    """Who was let in by sshd, not counting this very question."""
+    return on(host, "journalctl -u ssh --no-pager -o cat | grep Accepted; true")
+
+
 def machine_id(host: str) -> str:
     return on(host, "cat /etc/machine-id").strip()
 

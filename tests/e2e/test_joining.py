@@ -17,6 +17,7 @@ from .harness import (
     fresh,
     hosts_file,
     kubectl,
+    logins,
     machine_id,
     mended,
     nodes,
@@ -37,11 +38,6 @@ class Joined:
     done: Done
     logins: str
     again: Done
-
-
-def logins(host: str) -> str:
-    """Who was let in by sshd, not counting this very question."""
-    return on(host, "journalctl -u ssh --no-pager -o cat | grep Accepted; true")
 
 
 @pytest.fixture(scope="module")
