@@ -50,9 +50,9 @@ def cluster(inv: Kubefab) -> Kubefab:
     return mended(inv)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def no_secret_in_any_log(inv: Kubefab) -> Iterator[None]:
-    """Looked at when all is done."""
+    """Looked at after each suite: the oldest logs are forgotten."""
     yield
     for log in inv.logs():
         no_secrets(log.read_text())

@@ -21,7 +21,6 @@ from .harness import (
     machine_id,
     mended,
     nodes,
-    on,
     power_on,
     ready_nodes,
     untouched,
