@@ -51,7 +51,7 @@ class ByPassword:
 
 # Every command line of the machine, as any of its users could see them.
 ARGUMENTS = "/root/arguments"
-WATCH = f"while sleep 0.02; do cat /proc/[0-9]*/cmdline; done >{ARGUMENTS} 2>/dev/null"
+WATCH = f"while sleep 0.1; do cat /proc/[0-9]*/cmdline; done >{ARGUMENTS} 2>/dev/null"
 SEEN = f"systemctl stop e2e-watch; tr '\\0' ' ' <{ARGUMENTS}; rm {ARGUMENTS}"
 
 
