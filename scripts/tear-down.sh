@@ -81,6 +81,9 @@ if [ -n "$asked" ]; then
 elif [ ! -e /var/lib/kubefab/init ] && [ ! -e /var/lib/kubefab/join ]; then
     echo "no init and no join of kubefab's is left unfinished here: nothing was changed" >&2
     exit 1
+elif [ ! -e /var/lib/kubefab/init ]; then
+    # shellcheck disable=SC2034  # shared/made.sh goes by it
+    joined=yes
 fi
 
 if ! systemctl stop kubelet 2>/dev/null && systemctl is-active --quiet kubelet; then

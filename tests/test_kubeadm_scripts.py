@@ -258,6 +258,18 @@ def test_unasked_only_goes_what_kubeadm_made_and_all_else_stays_where_it_is() ->
     assert ended.splitlines() == LEFT_UNASKED
 
 
+@sandbox.needed
+def test_unasked_a_join_takes_back_what_makes_a_worker_and_nobodys_etcd() -> None:
+    """Its machine may have an etcd, an admin.conf, keys and static pods of somebody's own."""
+    joined = "rm /var/lib/kubefab/init\ndate +%s >/var/lib/kubefab/join\n"
+    gone = {
+        *(path for path in OURS if path.startswith(("/var/lib/kubelet/", "/var/lib/kubefab/", "/run/kubefab/"))),
+        "/etc/kubernetes/kubelet.conf",
+    }
+    left = sorted({*OURS, *THEIR_FILES, *SET_ASIDE} - gone)
+    assert sandbox.run(f"{A_MASTER}{joined}{UNASKED} >/mnt/said\n{FILES}").splitlines() == left
+
+
 # --- tear-down.sh: containers, links, tables
 
 

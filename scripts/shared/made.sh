@@ -10,21 +10,26 @@ is_control_plane() {
     return 1
 }
 
+# Where $joined is set a join of kubefab's made all that is meant, and it makes workers: etcd's data, say, are others'.
+may_be_control_plane() { [ -z "${joined:-}" ] && is_control_plane; }
+
 # A worker's pki has the CA's certificate alone: with a key beside it, it is a copy, and perhaps the only one.
-is_copied_pki() { ! is_control_plane && [ -n "$(find /etc/kubernetes/pki/ -name '*.key' 2>/dev/null)" ]; }
+is_copied_pki() { ! may_be_control_plane && [ -n "$(find /etc/kubernetes/pki/ -name '*.key' 2>/dev/null)" ]; }
 
 # Sources: kubeadm's constants.go and certlist.go, the kubelet's kubelet_getters.go and the *_state of its managers.
 names() {
-    printf '/etc/kubernetes/%s\n' admin.conf super-admin.conf kubelet.conf bootstrap-kubelet.conf \
-        controller-manager.conf scheduler.conf
-    printf '/etc/kubernetes/manifests/%s.yaml\n' etcd kube-apiserver kube-controller-manager kube-scheduler
+    printf '/etc/kubernetes/%s\n' kubelet.conf bootstrap-kubelet.conf
+    [ -n "${joined:-}" ] || {
+        printf '/etc/kubernetes/%s\n' admin.conf super-admin.conf controller-manager.conf scheduler.conf
+        printf '/etc/kubernetes/manifests/%s.yaml\n' etcd kube-apiserver kube-controller-manager kube-scheduler
+        echo /var/lib/etcd/member
+    }
     printf '/var/lib/kubelet/%s\n' config.yaml instance-config.yaml kubeadm-flags.env pki pods pods-api plugins \
         plugins_registry plugin-containers device-plugins pod-resources checkpoints image_manager \
         cpu_manager_state memory_manager_state dra_manager_state allocated_pods_state actuated_pods_state \
         pod_status_manager_state graceful_node_shutdown_state
-    echo /var/lib/etcd/member
     is_copied_pki || echo /etc/kubernetes/pki/ca.crt
-    ! is_control_plane || printf '/etc/kubernetes/pki/%s\n' ca.key sa.key sa.pub front-proxy-ca.crt \
+    ! may_be_control_plane || printf '/etc/kubernetes/pki/%s\n' ca.key sa.key sa.pub front-proxy-ca.crt \
         front-proxy-ca.key front-proxy-client.crt front-proxy-client.key apiserver.crt apiserver.key \
         apiserver-kubelet-client.crt apiserver-kubelet-client.key apiserver-etcd-client.crt \
         apiserver-etcd-client.key etcd/ca.crt etcd/ca.key etcd/server.crt etcd/server.key etcd/peer.crt \
