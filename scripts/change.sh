@@ -34,7 +34,7 @@ main() {
     teller=$!
     status=0
     wait $change || status=$?
-    kill $teller
+    kill $teller 2>/dev/null || true # it may have ended, for want of a process
     cat "$file.log"
     exit "$status"
 }

@@ -49,6 +49,23 @@ def test_a_change_is_told_while_it_goes_on_and_no_longer() -> None:
 
 
 @sandbox.needed
+def test_two_looks_at_one_time_are_neither_a_change_nor_a_run() -> None:
+    """Each tries the locks for a moment, with what their last holders left in them."""
+    files = sandbox.file("/run/kubefab/change", "1 |swap is off\n") + sandbox.file("/run/kubefab/run", "1 me@desk\n")
+    look = sandbox.file("/mnt/look", look_program(Questions()))
+    slow = sandbox.file("/mnt/slow", re.sub("(flock .*) true;", r"\1 sleep 1;", look_program(Questions())))
+    said = sandbox.run(f"{files}{look}{slow}sh /mnt/slow change >/mnt/said &\nsleep 0.3\nsh /mnt/look change")
+    assert [line.split()[0] for line in said.splitlines()] == ["==", "end"]
+
+
+@sandbox.needed
+def test_a_change_that_succeeded_has_though_whoever_tells_of_it_is_gone() -> None:
+    """For want of memory, say."""
+    program = "kill -KILL $(ps -o pid= --ppid $PPID | grep -vw $$); sleep 0.2; echo done"
+    assert change(program)[-2:] == ["done", "status 0"]
+
+
+@sandbox.needed
 def test_every_change_that_goes_on_is_told_with_what_it_is_about() -> None:
     look = sandbox.file("/mnt/look", look_program(Questions()))
     drain = sent("sleep 0.1; sh /mnt/look change", title="a", about="drain client")
