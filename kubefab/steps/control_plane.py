@@ -92,8 +92,9 @@ def serving(facts: Facts) -> str | None:
     if live.silent:
         raise Silent(f"it may have served, and the API server gives no answer: {live.silent}")
     found = [*(f"the node {name}" for name in live.nodes if name != facts.name), *_workloads(live)]
-    if facts.system.clock - local.init_begun > LONG:
-        found.append("all that was made since, for that is more than an hour ago")
+    if not 0 <= (since := facts.system.clock - local.init_begun) <= LONG:
+        why = "that is more than an hour ago" if since > 0 else "its clock was set back after it"
+        found.append(f"all that was made since, for {why}")
     return f"kubeadm init did not finish, but the cluster has {', '.join(found)}" if found else None
 
 

@@ -57,6 +57,7 @@ YET = "kubeadm init did not finish, but the cluster has"
         (with_(HALF, cluster=replace(ALONE, workloads={"kube-system/coredns": Workload()})), None),
         (with_(HALF, cluster=replace(ALONE, workloads={"default/shop": Workload()})), f"{YET} default/shop"),
         (with_(HALF, clock=BEGUN + 3601), f"{YET} all that was made since, for that is more than an hour ago"),
+        (with_(HALF, clock=BEGUN - 60), f"{YET} all that was made since, for its clock was set back after it"),
     ],
 )
 def test_only_a_control_plane_that_served_nobody_is_taken_back(facts: Facts, serves: str | None) -> None:
