@@ -173,6 +173,9 @@ def _lost(error: object, killed: bool = False) -> HostError:
 
 
 def _too_busy(error: object) -> HostError:
+    if isinstance(error, paramiko.ChannelException):  # an answer, and at once: it is not busy
+        hint = f"let MaxSessions in its sshd_config be 10, as it is by default: kubefab uses up to {CHANNELS + 1}"
+        return HostError(f"its sshd opens no further session: tried for {BUSY_SECONDS:.0f} s", str(error), hint)
     what = f"is too busy to take a command: tried for {BUSY_SECONDS:.0f} s"
     return HostError(what, str(error), "is the host overloaded? nothing was begun there; run the same command again")
 

@@ -88,6 +88,21 @@ def test_a_machine_that_stays_busy_is_told_as_that(host: Host, monkeypatch: pyte
         host.link.execute("true", b"")
 
 
+def test_an_sshd_that_opens_too_few_sessions_is_told_by_its_own_word(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock takes one for all of a run: where MaxSessions is 1, nothing else is ever begun."""
+
+    def opened(timeout: float) -> paramiko.Channel:
+        raise paramiko.ChannelException(2, "Connect failed")
+
+    monkeypatch.setattr(ssh, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(host.link.transport(), "open_session", opened)
+    with pytest.raises(HostError, match="its sshd opens no further session: tried for 0 s") as told:
+        host.link.execute("true", b"")
+    assert "MaxSessions" in told.value.hint
+
+
 def test_a_link_that_was_closed_opens_no_more(host: Host) -> None:
     host.link.execute("true", b"")
     host.link.close()
