@@ -112,7 +112,9 @@ def _way(said: Said, target: str) -> Way:
 
 def _tokens() -> Mapping[str, str]:
     """Those of ssh_config's that say something of this computer."""
-    return {"%": "%", "d": _home(), "u": _user(), "i": str(os.getuid()), "l": socket.gethostname()}
+    here = socket.gethostname()
+    of_here = {"l": here, "L": here.partition(".")[0]}
+    return {"%": "%", "d": _home(), "u": _user(), "i": str(os.getuid()), **of_here}
 
 
 def _agent(said: str, tokens: Mapping[str, str]) -> str:
@@ -168,7 +170,13 @@ def _asked(told: Mapping[str, object], target: str) -> Said:
         with NamedTemporaryFile("w") as file:
             command = ["ssh", *_config(file), "-T", "-G", *words, "--", target]
             ended = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=SECONDS
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="surrogateescape",  # as Python names files
+                check=False,
+                timeout=SECONDS,
             )
     except subprocess.TimeoutExpired as error:
         raise HostError(f"ssh does not say within {SECONDS} s how it would get there", hint=by_hand) from error
@@ -177,7 +185,7 @@ def _asked(told: Mapping[str, object], target: str) -> Said:
     if ended.returncode != 0:
         raise HostError("ssh cannot tell how it would get there", ended.stderr, by_hand)
     found: dict[str, tuple[str, ...]] = {}
-    for line in ended.stdout.splitlines():
+    for line in ended.stdout.split("\n"):
         word, _, value = line.partition(" ")
         found[word] = (*found.get(word, ()), value)
     return found

@@ -130,6 +130,12 @@ def test_keys_and_certificates_are_found_by_tokens_and_home(home: Path, monkeypa
     assert (found.certificates, found.only_these) == ((home / ".ssh/eve-cert.pub",), True)
 
 
+def test_a_key_may_be_named_after_this_computer_or_in_no_utf_8(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "desk.example.org")
+    (home / ".ssh/config").write_bytes(b"IdentityFile ~/.ssh/%L\nIdentityFile ~/.ssh/schl\xfcssel\n")
+    assert ways.way(Ssh(), TARGET).keys == (home / ".ssh/desk", home / ".ssh/schl\udcfcssel")
+
+
 @pytest.mark.parametrize(
     ("said", "found"),
     [
