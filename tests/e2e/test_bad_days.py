@@ -120,7 +120,7 @@ def silent(inv: Kubefab, down: Down) -> Iterator[Silent]:
     """A run on the third machine, which has its lock, and of which nothing is heard any more."""
     fresh(SPARE)
     hosts = hosts_file(inv.state / "silent.yml", SPARE, cluster={"name": "other"})
-    with inv.started("install-docker", hosts=hosts) as run:
+    with inv.started("install-kubeadm", hosts=hosts) as run:
         freeze(run, SPARE, DPKG)
         run.is_told(signal.SIGSTOP)
         thaw(SPARE, DPKG)
@@ -130,7 +130,7 @@ def silent(inv: Kubefab, down: Down) -> Iterator[Silent]:
 
 def test_a_holder_that_is_silent_has_the_lock_for_some_time(silent: Silent, inv: Kubefab) -> None:
     """The tests that follow let that time pass."""
-    assert f"process {silent.run.process.pid}" in inv("install-docker", hosts=silent.hosts).badly().stderr
+    assert f"process {silent.run.process.pid}" in inv("install-kubeadm", hosts=silent.hosts).badly().stderr
 
 
 # --- whom to believe
@@ -342,7 +342,8 @@ def test_a_run_that_is_interrupted_by_its_user_says_what_happens_now(cluster: Ku
 def test_a_lock_whose_holder_is_silent_is_free_again_and_the_holder_changes_nothing_more(
     silent: Silent, inv: Kubefab
 ) -> None:
-    eventually(lambda: not inv("install-docker", hosts=silent.hosts).status, 120, 5)
+    eventually(lambda: not inv("install-kubeadm", hosts=silent.hosts).status, 120, 5)
+    on(SPARE, "apt-mark unhold kubelet")  # so that there is something to change again
     with untouched(SPARE):
         silent.run.is_told(signal.SIGCONT)
         assert f"the lock on {SPARE} was lost" in silent.run.ends(60).badly().stderr
