@@ -603,6 +603,9 @@ esac'
         ("CA mine\n", "default  Active", 0, "works"),
         ("CA mine\n", 'namespaces "default" is forbidden: (Forbidden)', 1, "works"),  # whoever it is was let in
         ("CA mine\n", "You must be logged in to the server (Unauthorized)", 1, "other"),
+        ("CA mine\n", "Unable to connect: x509: certificate has expired", 1, "other"),
+        ("CA mine\n", "Unable to connect to the server: net/http: TLS handshake timeout", 1, "works"),  # nobody said no
+        ("CA mine\n", "getting credentials: exec: executable kubelogin not found", 1, "works"),
         ("OTHER cert\n", "default  Active", 0, "other"),
         ("", "default  Active", 0, "other"),
     ],
@@ -612,6 +615,13 @@ def test_a_kubeconfig_that_works_for_this_cluster_is_told_apart(mine: str, said:
         "/etc/kubernetes/admin.conf", "CA cert"
     )
     assert found(before + sandbox.file("/root/.kube/config", mine), "node").local.kubeconfig == told
+
+
+@sandbox.needed
+def test_a_kubeconfig_whose_login_waits_for_somebody_holds_up_no_look() -> None:
+    said = sandbox.file("/mnt/said", "(Unauthorized)") + sandbox.file("/root/.kube/config", "CA mine")
+    before = f"{KUBECTL}{said}echo 1 >/mnt/status\nstub timeout 'exit 124'\n"
+    assert found(before + sandbox.file("/etc/kubernetes/admin.conf", "CA cert"), "node").local.kubeconfig == "works"
 
 
 @sandbox.needed

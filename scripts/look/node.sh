@@ -64,14 +64,16 @@ leads_to() { # leads_to KUBECONFIG: the CA of its cluster, and the certificate o
     kubectl --kubeconfig "$1" config view --raw --flatten --minify -o \
         'jsonpath={.clusters[0].cluster.certificate-authority-data} {.users[0].user.client-certificate-data}'
 }
-works() { # somebody's own may have more contexts, or a namespace: does it lead to this cluster, and is it let in there?
+# Somebody's own may have more contexts, or a namespace: does it lead to this cluster, and is it not refused there?
+# Where nobody says so, as an API server that is busy or a login that waits for a person, it is left as it is.
+works() {
     [ -e /etc/kubernetes/admin.conf ] || return 1
     ours=$(leads_to /etc/kubernetes/admin.conf)
     theirs=$(leads_to "$config")
     [ -n "$theirs" ] && [ "${ours% *}" = "${theirs% *}" ] || return 1
     [ "$ours" != "$theirs" ] || return 0
-    said=$(kubectl --kubeconfig "$config" --cache-dir /run/kubefab/kubectl --request-timeout 5s get namespace default 2>&1) ||
-        case $said in *Forbidden*) ;; *) return 1 ;; esac
+    said=$(timeout 10 kubectl --kubeconfig "$config" --cache-dir /run/kubefab/kubectl --request-timeout 5s \
+        get namespace default 2>&1) || case $said in *Unauthorized* | *certificate*) return 1 ;; esac
 }
 if cmp -s /etc/kubernetes/admin.conf "$config"; then
     fact "kubeconfig same"
