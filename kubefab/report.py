@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
@@ -118,9 +119,10 @@ class Report:
                 self._reminder.start()
 
     def _reminding(self) -> None:
-        while self._goes_on():
-            for host in list(self._running):
-                self._tell_wait(host, AGAIN)
+        with suppress(OSError):  # nobody reads on: who changes something will be told
+            while self._goes_on():
+                for host in list(self._running):
+                    self._tell_wait(host, AGAIN)
 
     def _goes_on(self) -> bool:
         over = self._over.wait(TICK)

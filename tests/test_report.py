@@ -153,6 +153,24 @@ def test_in_a_pipe_what_says_nothing_is_told_again_and_again(
     assert lines[1] == "client   · waiting for 0 s: swap is off: /swap.img"
 
 
+def test_where_nobody_reads_on_a_reminder_ends_without_a_word(two: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind `| head`: Python would print its traceback."""
+    ended: list[object] = []
+
+    def hung_up(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(report, "AGAIN", 0.01)
+    monkeypatch.setattr(report, "TICK", 0.01)
+    monkeypatch.setattr(threading, "excepthook", ended.append)
+    monkeypatch.setattr("builtins.print", hung_up)
+    two.running("client", "swap is off", "/swap.img")
+    reminder = two._reminder
+    assert reminder
+    reminder.join(5)
+    assert (reminder.is_alive(), ended) == (False, [])
+
+
 def test_in_a_pipe_a_long_wait_is_told_once_in_half_a_minute(
     two: Report, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
