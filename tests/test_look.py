@@ -823,3 +823,16 @@ def test_where_there_is_no_such_kind_there_is_no_ceph_cluster() -> None:
     none = "stub kubectl 'echo error: the server \"doesn'\\''t\" have a resource type >&2; exit 1'\n"
     this = found(ADMIN + none, "ceph").ceph
     assert (this.clusters, this.pools, this.ceph_told) == ((), (), True)
+
+
+@sandbox.needed
+def test_a_kind_that_was_removed_is_not_there_though_kubectl_remembers_it() -> None:
+    """For hours: what it knows of kinds is below its --cache-dir."""
+    kubectl = r"""stub kubectl 'case "$*" in
+        *"--cache-dir /dev/null"*) echo "error: the server doesn\'t have a resource type" >&2 ;;
+        *) echo "Error from server (NotFound): the server could not find the requested resource" >&2 ;;
+    esac
+    exit 1'
+""".replace(r"\'", "'\\''")
+    this = found(ADMIN + kubectl, "ceph").ceph
+    assert (this.clusters, this.pools, this.ceph_told) == ((), (), True)
