@@ -148,7 +148,7 @@ def test_what_was_loaded_is_where_the_kubelet_looks(inv: Kubefab, three: Path) -
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--image", "x", "--from", "y"), "one of them"),
+        (("--image", "x", "--from", "y"), "not both"),
         (("--from", "/nonexistent.tar"), "/nonexistent.tar: No such file"),
         (("--from", "README.md"), "images that docker save or ctr export wrote"),
         (("--host", "nobody"), "found no host 'nobody'"),
