@@ -9,6 +9,7 @@ import pytest
 from kubefab.host import Host
 from kubefab.sudo import SUDO_PASSWORD
 from tests import sshd
+from tests.runs import Run, in_place
 from tests.sshd import Sshd
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -49,3 +50,15 @@ def host(server: Sshd) -> Iterator[Host]:
     """That server as a host where we are root."""
     with sshd.connected(server) as connected:
         yield connected
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """One invocation over fake hosts."""
+    return in_place(Run(), monkeypatch)
+
+
+@pytest.fixture
+def dry(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same, as a dry run."""
+    return in_place(Run(dry=True), monkeypatch)

@@ -20,16 +20,6 @@ LEFT = "directory /etc/kubernetes"
 TORN_DOWN = "tear-down.sh unix:///run/containerd/containerd.sock"
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    return in_place(Run(), monkeypatch)
-
-
-@pytest.fixture
-def dry(monkeypatch: pytest.MonkeyPatch) -> Run:
-    return in_place(Run(dry=True), monkeypatch)
-
-
 def test_without_a_terminal_nothing_is_lost_without_yes(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     run("client").parts["leftovers"] = LEFT
     with pytest.raises(KubefabError, match="without a terminal, --yes is needed"):

@@ -14,20 +14,10 @@ from kubefab.cluster import Cluster
 from kubefab.errors import HostError, KubefabError
 from kubefab.report import Failure
 from kubefab.steps import addons, health
-from tests.runs import Run, in_place
+from tests.runs import Run
 
 CA = "QUJD"
 KUBECONFIG = f"clusters:\n- cluster: {{server: https://lab.kubefab.internal:6443, certificate-authority-data: {CA}}}\n"
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    return in_place(Run(), monkeypatch)
-
-
-@pytest.fixture
-def dry(monkeypatch: pytest.MonkeyPatch) -> Run:
-    return in_place(Run(dry=True), monkeypatch)
 
 
 # --- what lets in
