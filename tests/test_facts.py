@@ -256,6 +256,13 @@ def test_what_kubectl_warns_of_beside_its_answer_ends_nothing() -> None:
     assert live == ClusterFacts(version="1.37.2")
 
 
+def test_a_warning_in_braces_is_no_answer() -> None:
+    """As Go prints a structure, ahead of what kubectl prints."""
+    listed = '{     "apiVersion": "v1",     "items": [],     "kind": "List" }'
+    live = parse_cluster(f"version 1.37.2\nanswer E1122 memcache.go:287] &errors.StatusError{{Code:503}} {listed}")
+    assert live == ClusterFacts(version="1.37.2")
+
+
 def test_an_answer_that_is_none_is_silence() -> None:
     live = parse_cluster("version 1.37.2\nanswer Warning: {")
     assert live == ClusterFacts(version="1.37.2", silent="kubectl said 'Warning: {'")

@@ -1,6 +1,7 @@
 """The cluster, as the host that speaks for it tells it."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +21,7 @@ REFUSALS = {
     "not found": "kubectl is not there (`inv install-kubeadm` installs it)",
 }
 _NO_ANSWER = "the API server gives no answer"
+_LIST = re.compile(r'\{\s*"apiVersion"')  # how kubectl's JSON begins
 ROLE = "node-role.kubernetes.io/"
 FLANNEL = "flannel.alpha.coreos.com/public-ip"  # flanneld annotates its Node with it, once, at its start
 
@@ -129,8 +131,9 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
 def _answer(found: Mapping[str, str]) -> tuple[list[Any], str]:
     """The objects that kubectl printed, its warnings around them passed over; or why there are none."""
     answer = found.get("answer", "")
+    begin = _LIST.search(answer) or re.search("{", answer)  # a warning may have braces, too
     try:
-        return json.JSONDecoder().raw_decode(answer[answer.index("{") :])[0]["items"], ""
+        return json.JSONDecoder().raw_decode(answer[begin.start() if begin else 0 :])[0]["items"], ""
     except (ValueError, KeyError, RecursionError):
         return [], found.get("silent") or f"kubectl said {answer[:200]!r}"
 
