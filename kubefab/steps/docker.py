@@ -7,7 +7,7 @@ from typing import Any
 from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError
-from kubefab.facts import Facts
+from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, when
@@ -23,7 +23,8 @@ def configured(cluster: Cluster) -> Step:
         theirs = found(cluster.facts(host))
         if theirs is None:
             raise HostError(f"{render.DOCKER_CONFIG} {NO_JSON}", hint=HINT)
-        text = json.dumps(merged(theirs, ours(cluster.inventory)), indent=2) + "\n"
+        before = there(cluster.facts(host).packages)
+        text = json.dumps(merged(theirs, ours(cluster.inventory), before), indent=2) + "\n"
         host.change("put-files.sh", payload=f"0644 {render.DOCKER_CONFIG} {b64encode(text.encode()).decode()}\n")
 
     return Step("Docker is configured", unlike(ours(cluster.inventory)), put, HINT, parts=("files",))
@@ -45,10 +46,27 @@ def found(facts: Facts) -> Document | None:
     return said if isinstance(said, dict) else None
 
 
-def merged(theirs: Document, ours: Document) -> Document:
-    """Lists are joined; of all else what is there stays. What an earlier run added to lists, and none wants, goes."""
-    before = _without_ours(theirs)
-    return before | {key: _joined(before[key], value) if key in before else value for key, value in ours.items()}
+def there(found: Packages) -> bool:
+    """Whether Docker Engine is installed: Debian's, or Docker's own, whichever somebody chose."""
+    return any(found.deb(name).installed for name in ("docker.io", "docker-ce"))
+
+
+def merged(theirs: Document, ours: Document, there: bool = False) -> Document:
+    """Lists are joined; of all else what is there stays. What an earlier run added to lists, and none wants, goes.
+
+    `there`: Docker was installed before its file was ours.
+    """
+    before, fitting = _without_ours(theirs), _fitting(theirs, ours, there)
+    return before | {key: _joined(before[key], value) if key in before else value for key, value in fitting.items()}
+
+
+def _fitting(theirs: Document, ours: Document, there: bool) -> Document:
+    """Without options of another log driver, which would keep dockerd from starting; and without a storage driver for
+    a Docker that was there before: under another one than its own all its images and containers are out of sight."""
+    marked = any(str(label).startswith(OURS) for label in _list(theirs, "labels"))
+    other_log = theirs.get("log-driver", ours["log-driver"]) != ours["log-driver"]
+    unfit = (*when(other_log, "log-opts"), *when(there or marked, "storage-driver"))
+    return {key: value for key, value in ours.items() if key not in unfit}
 
 
 def _joined(theirs: Any, ours: Any) -> Any:
@@ -77,7 +95,7 @@ def unlike(ours: Document) -> Gap:
         theirs = found(facts)
         if theirs is None:
             return f"{render.DOCKER_CONFIG} {NO_JSON}"
-        wanted = merged(theirs, ours)
+        wanted = merged(theirs, ours, there(facts.packages))
         other = [key for key in wanted if theirs.get(key) != wanted[key]]
         return f"{render.DOCKER_CONFIG} wants another {', '.join(other)}" if other else None
 

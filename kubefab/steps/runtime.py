@@ -122,9 +122,7 @@ def no_containerd(found: Packages) -> str | None:
 
 
 def no_docker(found: Packages) -> str | None:
-    """Debian's, or Docker's own, whichever somebody chose."""
-    there = any(found.deb(name).installed for name in ("docker.io", "docker-ce"))
-    return None if there else MISSING
+    return None if docker.there(found) else MISSING
 
 
 def silent_cri(inventory: Inventory) -> Gap:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from kubefab.errors import HostError
+from kubefab.facts import Package
 from kubefab.render import DOCKER_CONFIG
 from kubefab.step import MISSING, Step
 from kubefab.steps import agreement, docker, runtime
-from tests.facts import known
+from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, inventory, looked, step, world
 
 TEXT = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n")
@@ -45,6 +46,28 @@ def test_what_somebody_wrote_stays_and_ours_is_added() -> None:
     assert merged["insecure-registries"] == ["hub.example.org"]
     assert merged["storage-driver"] == "overlay2"
     assert merged["labels"][0] == "rack=7"
+
+
+def test_options_of_our_log_driver_are_none_of_another_ones() -> None:
+    """With one that it does not know for its driver dockerd does not start: nobody's containers do."""
+    assert "log-opts" not in docker.merged({"log-driver": "journald"}, OURS)
+    assert docker.merged({"log-driver": "syslog", "log-opts": {"tag": "x"}}, OURS)["log-opts"] == {"tag": "x"}
+    assert docker.merged({"log-opts": {"max-file": "3"}}, OURS)["log-opts"] == {"max-size": "100m", "max-file": "3"}
+
+
+@pytest.mark.parametrize("text", ["", "{}", json.dumps({"data-root": "/srv"})])
+def test_a_docker_that_was_there_before_goes_on_storing_as_it_does(text: str) -> None:
+    """Newer ones have another default than overlay2: under it all images and containers would be out of sight."""
+    files = files_look(text) if text else ""
+    made = looked({"manager": {"files": files, "packages": "package docker-ce ii  5:29.0.0-1"}}, TEXT)
+    close = docker.configured(made).close
+    assert close
+    close(made.founder)
+    put = b64decode(world(made, "manager").payloads["put-files.sh"].split()[2])
+    assert "storage-driver" not in json.loads(put)
+    after = known(**said(put.decode()), debs={"docker-ce": Package("ii", "5:29.0.0-1")})
+    assert configured().gap(after) is None
+    assert configured().gap(with_(after, debs={})) is None  # of what dpkg says later nothing depends
 
 
 @pytest.mark.parametrize("theirs", [{}, THEIRS, OURS, WITH_MIRROR], ids=["none", "theirs", "ours", "with a mirror"])
