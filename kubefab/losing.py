@@ -138,7 +138,7 @@ def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:
     raise KubefabError("nothing was changed")
 
 
-_STRANGERS = "the cluster has nodes that {1} does not know: {0}; write them into it, or take them out of the cluster"
+_STRANGERS = "the cluster has nodes that {1} does not know: {0}; add them to it, or remove them from the cluster"
 _UNHEARD = (
     "kubefab cannot tell what would be lost there:\n  {}\n"
     "nothing was changed; to go on anyway, and lose whatever is there, add --unheard"

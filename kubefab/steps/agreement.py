@@ -26,7 +26,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         _unique("hostname", "hostnamectl set-hostname NAME"),
         _unique("machine_id", NEW_ID),
-        complaint("no other Node has its machine-id", cloned, NEW_ID),
+        complaint("no other Node has this machine-id", cloned, NEW_ID),
         complaint("clocks agree", clock_apart(cluster.speaker.name), _CLOCKS),
         complaint("the kubelet is not newer than the master", newer_kubelet, OLDER_HINT.format(wanted)),
         complaint("the kubelet has the version in hosts.yml", other_release(wanted), by_hand(host.name, wanted)),
@@ -55,7 +55,9 @@ def as_wanted(cluster: Cluster) -> Step:
 
 
 def _unique(what: str, hint: str) -> Step:
-    return complaint(f"the {what.replace('_', '-')} is its own", lambda facts: same_elsewhere(facts, what), hint)
+    return complaint(
+        f"no other host has this {what.replace('_', '-')}", lambda facts: same_elsewhere(facts, what), hint
+    )
 
 
 def same_elsewhere(facts: Facts, what: str) -> str | None:
@@ -139,7 +141,7 @@ def no_pod_subnet(facts: Facts) -> str | None:
     """A cluster that was made by hand without one gives its nodes no networks, and flannel would never come up."""
     live = facts.cluster
     without = live and live.version and not live.pod_subnet and not facts.unfinished
-    return "its controller manager has no --cluster-cidr" if without else None
+    return "the controller manager has no --cluster-cidr" if without else None
 
 
 def forbidden(facts: Facts) -> str | None:
@@ -243,7 +245,7 @@ _BY_HAND = (
     "kubectl uncordon {name}"
 )
 _FORBIDDEN = (
-    "in its sshd_config, for the user of hosts.yml at least: AllowTcpForwarding yes (or local), PermitOpen "
+    "in the host's sshd_config, at least for the user in hosts.yml: AllowTcpForwarding yes (or local), PermitOpen "
     "localhost:6443; then: systemctl reload ssh"
 )
 _NO_POD_SUBNET = (

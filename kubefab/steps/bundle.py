@@ -41,8 +41,10 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def named(cluster: Cluster, host: Host) -> list[Step]:
-    gap = None if cluster.inventory.bundle else "it names none"
-    return [Step("hosts.yml names a bundle", lambda _: gap, None, "bundle: FILE, as `inv bundle.make` wrote it")]
+    gap = None if cluster.inventory.bundle else "hosts.yml names no bundle"
+    return [
+        Step("hosts.yml names a bundle", lambda _: gap, None, "add `bundle: FILE`, a file made by `inv bundle.make`")
+    ]
 
 
 def gathered(

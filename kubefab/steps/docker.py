@@ -37,7 +37,7 @@ def ours(inventory: Inventory) -> Document:
 
 
 def found(facts: Facts) -> Document | None:
-    """What the file says; None where that is no JSON object."""
+    """What the file says; None where that is not a JSON object."""
     text = b64decode(facts.files.contents.get(render.DOCKER_CONFIG, ""))
     try:
         said = json.loads(text or b"{}")
@@ -119,5 +119,5 @@ def restarts(facts: Facts | None) -> str:
 
 
 _LISTS = ("registry-mirrors", "insecure-registries")
-NO_JSON = "is no JSON object"
+NO_JSON = "is not a JSON object"
 HINT = f"kubefab adds to it and takes nothing away: put {render.DOCKER_CONFIG} in order on the host"

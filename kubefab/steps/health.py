@@ -44,7 +44,7 @@ def has(name: str, hint: str) -> Step:
         live = facts.cluster
         if live is None or facts.unfinished or live.silent or name in live.workloads:
             return None
-        return "its DaemonSet is not there"
+        return "its DaemonSet is missing"
 
     return complaint(f"the cluster has {name}", gap, hint)
 
@@ -112,7 +112,7 @@ def wait(title: str, gap: Gap, hint: str, parts: tuple[str, ...] = ()) -> Step:
 
 _KUBE_PROXY = (
     "on the master: kubeadm init phase addon kube-proxy --pod-network-cidr {} --apiserver-advertise-address {}; "
-    "a network that does its work cannot be one of kubefab's clusters"
+    "kubefab does not support a network that replaces kube-proxy"
 )
 _NO_NETWORK = ": without a pod network, or until it is up there (`inv install-flannel`)"
 

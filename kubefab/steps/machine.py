@@ -192,7 +192,9 @@ _NEWER_HINT = (
     "if the host is not a node yet, run there: apt-get remove --allow-change-held-packages kubelet kubeadm kubectl, "
     f"then the same command again; if it is one: {OLDER_HINT}"
 )
-_ID_HINT = "systemd-machine-id-setup; where its kubelet has one of D-Bus's already: cp /var/lib/dbus/machine-id /etc/"
+_ID_HINT = (
+    "run systemd-machine-id-setup on the host; if its kubelet already uses D-Bus's: cp /var/lib/dbus/machine-id /etc/"
+)
 _CGROUP_HINT = (
     "boot with systemd.unified_cgroup_hierarchy=1, or set failCgroupV1: false under KubeletConfiguration and "
     "ignorePreflightErrors: [SystemVerification] under InitConfiguration and JoinConfiguration in hosts.yml"

@@ -23,4 +23,4 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def no_node(facts: Facts) -> str | None:
-    return None if facts.local.kubelet_ca else "it has no /etc/kubernetes/kubelet.conf"
+    return None if facts.local.kubelet_ca else "/etc/kubernetes/kubelet.conf is missing"

@@ -36,7 +36,7 @@ def still_telling(_: ClusterFacts, facts: Facts) -> str | None:
     """kubeadm join ends a moment before the Node is there: right after it nobody has deleted one."""
     kubelet = facts.services.units.get("kubelet", Unit())
     young = kubelet.active == "active" and facts.system.clock - kubelet.since < START_SECONDS
-    return "it has only just started" if facts.trusted and not facts.node and young else None
+    return "the kubelet has only just started" if facts.trusted and not facts.node and young else None
 
 
 @where_there_is_one
@@ -44,7 +44,7 @@ def still_telling(_: ClusterFacts, facts: Facts) -> str | None:
 def of_another_id(_: ClusterFacts, facts: Facts) -> str | None:
     """Its kubelet reads the machine-id once: somebody changed it since."""
     told, mine = facts.node.machine_id if facts.node else "", facts.system.machine_id
-    return f"it still tells of machine {told}" if facts.trusted and told and mine and told != mine else None
+    return f"the Node still has the machine-id {told}" if facts.trusted and told and mine and told != mine else None
 
 
 def marked(cluster: Cluster, host: Host) -> Step:
@@ -66,7 +66,7 @@ def marked(cluster: Cluster, host: Host) -> Step:
 def unmarked(_: ClusterFacts, facts: Facts) -> str | None:
     if not facts.node or {f"node-role.kubernetes.io/{role}" for role in facts.node.roles} & {CONTROL_PLANE, MASTER}:
         return None
-    return "it has no label of one"
+    return "the master's label is missing"
 
 
 def _taints(release: Release) -> list[str]:

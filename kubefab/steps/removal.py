@@ -30,7 +30,7 @@ def steps(name: str) -> Subject:
             *when(
                 addon is ROOK, Step("no Ceph cluster of others exists", rook.strange, None, _OTHERS, parts=("ceph",))
             ),
-            Step(f"nothing is kept by {name}", in_use(addon), None, _IN_USE, parts=("volumes",)),
+            Step(f"no volume needs {name}", in_use(addon), None, _IN_USE, parts=("volumes",)),
             *when(addon is ROOK, without_ceph()),
             Step(f"{name} is not there", there(name), delete, touches="cluster", parts=("addons",)),
         ]
@@ -39,7 +39,7 @@ def steps(name: str) -> Subject:
 
 
 def without_ceph() -> Step:
-    title = "there is no Ceph cluster"
+    title = "no Ceph cluster is left"
     return Step(title, kept_by_ceph, delete_ceph, _DATA, touches="cluster", parts=("ceph",))
 
 
@@ -64,7 +64,7 @@ def there(name: str) -> Gap:
 def in_use(addon: Addon) -> Gap:
     def gap(facts: Facts) -> str | None:
         if facts.cluster and not facts.volumes.volumes_told:
-            return "the API server does not tell which volumes there are"
+            return "the API server does not list the volumes"
         kept = [volume.claim for volume in facts.volumes.persistent if _keeps(addon, volume)]
         return f"volumes of these claims: {', '.join(kept)}" if kept else None
 
@@ -88,5 +88,5 @@ def delete_ceph(host: Host) -> None:
 
 
 _IN_USE = "delete the claims first, and their data with them: kubectl delete pvc NAME -n NAMESPACE"
-_OTHERS = "kubefab leaves it alone: without rook nobody takes care of it; take it away first, with its data"
+_OTHERS = "kubefab leaves it alone, and without rook nobody manages it: remove it first, with its data"
 _DATA = f"see why: kubectl -n {NAMESPACE} describe cephclusters,cephblockpools,cephfilesystems,cephobjectstores"

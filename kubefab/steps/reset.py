@@ -50,7 +50,7 @@ def unfinished(cluster: Cluster, host: Host) -> list[Step]:
     """A reset that was asked for and broken off. `up` ends it only where there is nobody's node any more."""
     tear_down = script("tear-down.sh", runtimes.cri_socket(cluster.inventory))
     return [
-        complaint("no reset has left a node", half_torn_down, _HALF.format(host.name)),
+        complaint("no interrupted reset left a node here", half_torn_down, _HALF.format(host.name)),
         Step("no interrupted reset is left", torn_down_further, tear_down, _HALF.format(host.name)),
     ]
 
@@ -144,5 +144,7 @@ def named(facts: Facts) -> str | None:
 _FOREIGN = "kubefab wipes only what is Ceph's; where nothing on it is needed, on the host: wipefs --all DISK"
 _DISKS = "what still uses it? on the host: lsblk; after a reboot nothing of Ceph does"
 _HALF = "`inv restart --host {0}` ends it; if it is to stay as it is, on {0}: rm /var/lib/kubefab/tear-down"
-_IN_THE_WAY = "unmount it, or stop it, where it may be missing for a while; what is below would be lost with the rest"
+_IN_THE_WAY = (
+    "unmount or stop it for a while, then run the same command again: what is below would be lost with the rest"
+)
 _HINT = "if something of it comes back or stays, reboot the host and run the same command again"

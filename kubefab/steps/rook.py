@@ -151,21 +151,21 @@ def no_word(facts: Facts) -> str | None:
     found = applied(facts)
     if found and found.phase:
         return None
-    return "its operator has not said a word of it: neither a phase nor a message"
+    return "rook's operator reports neither a phase nor a message"
 
 
 def not_ready(facts: Facts) -> str | None:
     found = applied(facts)
     if not found or found.phase != "Ready":
         return f"{found.phase or 'no phase'}: {found.message}" if found else "it is not there"
-    return None if found.health in HEALTHY else found.health or "no word of its health"
+    return None if found.health in HEALTHY else found.health or "its health is not reported"
 
 
 _SEE = f"see why, on the master: kubectl -n {NAMESPACE} logs deploy/rook-ceph-operator; kubectl -n {NAMESPACE} get pods"
-_NO_DISKS = "name raw, empty ones, at the hosts that have them: disks: [/dev/sdb]"
+_NO_DISKS = "name raw, empty disks at the hosts that have them: disks: [/dev/sdb]"
 _UNTAINT = "`inv untaint --host NAME` lets a master take pods"
-_STRANGE = "kubefab leaves it alone; take rook out of hosts.yml, or that cluster away, with its data"
+_STRANGE = "kubefab leaves it alone: take rook out of hosts.yml, or remove that cluster with its data"
 _NOT_RAW = (
-    "name another one; or where nothing on it is needed: `inv restart --host NAME --wipe-disks` wipes what is Ceph's, "
+    "name another disk; or, if nothing on it is needed: `inv restart --host NAME --wipe-disks` wipes what is Ceph's, "
     "`wipefs --all DISK` on the host all else"
 )

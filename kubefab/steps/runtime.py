@@ -70,7 +70,7 @@ def cri_dockerd(cluster: Cluster) -> list[Step]:
             f"cri-dockerd {version} is installed",
             lambda facts: None if facts.runtime.cri_dockerd == version else facts.runtime.cri_dockerd or MISSING,
             install,
-            hint="`mirrors:` in hosts.yml can name another source, `cri_dockerd:` which version of what sha256",
+            hint="`mirrors:` in hosts.yml can name another source, `cri_dockerd:` another version and its sha256",
             parts=("runtime",),
         ),
         files("cri-dockerd is configured", render.cri_dockerd(inventory)),
@@ -136,5 +136,5 @@ def silent_cri(inventory: Inventory) -> Gap:
     return gap
 
 
-_BY_HTTP = "images of {} come by plain http: whoever is on the way can give others (docs/hosts.md, `mirrors`)"
+_BY_HTTP = "images of {} come over plain http: anybody on the way can replace them (docs/hosts.md, `mirrors`)"
 _LOCK_HINT = "wait for it to end, or stop it, then run the same command again"

@@ -24,7 +24,9 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("no other pod network is present", other_network, _OTHER_NETWORK),
         complaint("host networks and cluster subnets do not overlap", within(subnets), _WITHIN),
         complaint("the node's address is on one interface only", on_several(str(host.wanted.address)), _ON_SEVERAL),
-        complaint("UDP 8472 is free for flannel", taken_port, "take it away on the host, or stop who holds it"),
+        complaint(
+            "UDP 8472 is free for flannel", taken_port, "remove the link, or stop the program that holds the port"
+        ),
         complaint("systemd-networkd leaves the pods' links alone", taken_over, _TAKEN_OVER),
     ]
 
@@ -38,7 +40,7 @@ def other_network(facts: Facts) -> str | None:
     # Without a file of its own, yet Ready: a network that keeps it elsewhere.
     by_another = facts.node and facts.node.ready and CONFLIST not in facts.local.cni
     without = facts.cluster and DAEMON_SET not in facts.cluster.workloads
-    return "its Node is Ready, and the cluster has no flannel" if by_another and without else None
+    return "the Node is Ready, but the cluster has no flannel" if by_another and without else None
 
 
 def within(subnets: dict[str, IPv4Network]) -> Gap:
@@ -76,9 +78,9 @@ def taken_over(facts: Facts) -> str | None:
     return f"{', '.join(files)} would be for {', '.join(found)}" if found else None
 
 
-_OTHER_NETWORK = "if no pod needs it any more, move it away on the host: mv FILE /root/; if one does, stay with it"
-_WITHIN = "other networks for `pod_subnet` or `service_subnet` in hosts.yml, or another one for that interface"
-_ON_SEVERAL = "take it from the other one: ip addr del ADDRESS dev INTERFACE; and see who gave it: networkctl list"
+_OTHER_NETWORK = "if no pod needs it any more: mv FILE /root/ on the host; else keep that network: kubefab's is flannel"
+_WITHIN = "choose another `pod_subnet` or `service_subnet` in hosts.yml, or another network for that interface"
+_ON_SEVERAL = "remove it from the other interface: ip addr del ADDRESS dev INTERFACE; networkctl list shows who set it"
 _TAKEN_OVER = (
     "on the host: printf '[Match]\\nName=cni0 flannel.1 veth*\\n[Link]\\nUnmanaged=yes\\n' "
     ">/etc/systemd/network/00-kubernetes.network; networkctl reload"

@@ -31,7 +31,7 @@ def tainted_again(cluster: Cluster, host: Host) -> list[Step]:
         taints = [f"{key}:NoSchedule" for key in keys]
         host.change("kubectl.sh", "taint", "node", node_of(cluster, host).name, *taints, "--overwrite")
 
-    otherwise = "`schedulable: true`, so that `up` would undo it" if host.wanted.schedulable else None
+    otherwise = "it says `schedulable: true`, so `up` would undo this" if host.wanted.schedulable else None
     return [
         _a_master(host),
         Step("hosts.yml agrees", lambda _: otherwise, None, "take it out there first", parts=()),
@@ -65,4 +65,4 @@ def tainted(_: ClusterFacts, facts: Facts) -> str | None:
 
 def _a_master(host: Host) -> Step:
     told = None if host.wanted.role == "master" else "a worker: kubeadm gives it no taint"
-    return Step("it is a master", lambda _: told, None, "name a master, or none for all of them", parts=())
+    return Step("the host is a master", lambda _: told, None, "name a master, or none for all of them", parts=())

@@ -56,7 +56,7 @@ def invited(cluster: Cluster, host: Host) -> list[Step]:
     return [
         Step(
             "hosts.yml calls the host a worker",
-            lambda _: None if role == "worker" else f"it is a {role}",
+            lambda _: None if role == "worker" else f"the host is a {role}",
             None,
             _UP,
         ),

@@ -171,7 +171,8 @@ def test_a_bundle_for_another_release_is_refused_before_any_change(story: Story,
 
 
 @pytest.mark.parametrize(
-    ("bundle", "told"), [("nowhere", "nowhere: No such file"), ("hosts.yml", "found no bundle"), ("", "it names none")]
+    ("bundle", "told"),
+    [("nowhere", "nowhere: No such file"), ("hosts.yml", "found no bundle"), ("", "hosts.yml names no bundle")],
 )
 def test_what_is_no_bundle_is_one_message(story: Story, inv: Kubefab, tmp_path: Path, bundle: str, told: str) -> None:
     document = yaml.safe_load(story.hosts.read_text())

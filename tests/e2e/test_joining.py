@@ -106,7 +106,7 @@ def test_a_machine_joins_while_another_worker_is_off(joined: Joined, inv: Kubefa
     ("host", "words"),
     [
         ("nobody", f"allowed: {MASTER}, {WORKER}, {SPARE}"),
-        (MASTER, "it is a master"),
+        (MASTER, "the host is a master"),
         (SPARE, "absent: true"),
     ],
     ids=["an unknown name", "the master", "an absent one"],

@@ -68,7 +68,7 @@ def test_a_cloned_machine_is_told(bad: dict[str, Done], cluster: Kubefab, three:
     """The third machine as a copy of the worker's disk."""
     with given_the_id(f"{machine_id(WORKER)}\n"), untouched(MASTER, WORKER, SPARE):
         said = cluster("cluster.up", hosts=three).badly().stderr
-    assert re.search(rf"{SPARE}: FAILED: the machine-id is its own\n.*{WORKER}", said), said
+    assert re.search(rf"{SPARE}: FAILED: no other host has this machine-id\n.*{WORKER}", said), said
 
 
 def test_an_unfit_host_hides_no_other(bad: dict[str, Done], cluster: Kubefab, three: Path) -> None:

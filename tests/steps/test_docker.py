@@ -89,8 +89,8 @@ def test_a_mirror_that_hosts_yml_names_no_more_goes_and_theirs_stays() -> None:
         (json.dumps(OURS, indent=8), None),  # its text is no matter, what it says is
         (json.dumps({**OURS, "data-root": "/srv"}), None),
         ("{}", f"{DOCKER_CONFIG} wants another labels, exec-opts"),
-        ("[]", f"{DOCKER_CONFIG} is no JSON object"),
-        ("{", f"{DOCKER_CONFIG} is no JSON object"),
+        ("[]", f"{DOCKER_CONFIG} is not a JSON object"),
+        ("{", f"{DOCKER_CONFIG} is not a JSON object"),
     ],
 )
 def test_the_file_is_known_by_what_it_says(text: str, told: str | None) -> None:
@@ -104,7 +104,7 @@ def test_the_file_is_known_by_what_it_says(text: str, told: str | None) -> None:
     [
         (json.dumps(THEIRS), None),
         ('{"exec-opts": ["native.cgroupdriver=cgroupfs"]}', "says native.cgroupdriver=cgroupfs, and the kubelet wants"),
-        ("not JSON", "is no JSON object"),
+        ("not JSON", "is not a JSON object"),
         ("", None),
     ],
 )
@@ -133,7 +133,7 @@ def test_what_is_no_json_is_never_written_over() -> None:
     made = looked({"manager": {"files": files_look("{")}}, TEXT)
     close = docker.configured(made).close
     assert close
-    with pytest.raises(HostError, match="no JSON"):
+    with pytest.raises(HostError, match="not a JSON object"):
         close(made.founder)
 
 

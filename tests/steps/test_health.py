@@ -92,7 +92,7 @@ def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
     ("facts", "gap"),
     [
         (live(True, proxy=Workload()), None),
-        (live(True), "its DaemonSet is not there"),
+        (live(True), "its DaemonSet is missing"),
         (known(), None),
         (with_(live(True), cluster=ClusterFacts(silent="refused")), None),
         (with_(live(True), init_begun=1), None),  # it comes last in kubeadm init

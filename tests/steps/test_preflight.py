@@ -135,7 +135,7 @@ def test_only_the_user_can_change_any_of_it() -> None:
         (
             {"cluster": replace(LIVE, pod_subnet="")},
             "the cluster has a pod subnet",
-            "its controller manager has no --cluster-cidr",
+            "the controller manager has no --cluster-cidr",
         ),
         ({"clock": 86400}, "clocks agree", "86400 s ahead of this computer"),
         ({"clock": -31}, "clocks agree", "31 s behind this computer"),
@@ -357,8 +357,8 @@ def test_cgroups_of_version_1_are_for_those_who_ask_for_them() -> None:
 @pytest.mark.parametrize(
     ("what", "title", "line"),
     [
-        ("hostname", "the hostname is its own", "hostname twin"),
-        ("machine_id", "the machine-id is its own", "machine_id 123"),
+        ("hostname", "no other host has this hostname", "hostname twin"),
+        ("machine_id", "no other host has this machine-id", "machine_id 123"),
     ],
 )
 def test_cloned_machines_are_told_from_each_other(what: str, title: str, line: str) -> None:
@@ -390,7 +390,7 @@ def test_a_clone_is_known_by_the_clusters_own_nodes(facts: Facts, gap: str | Non
     """As where one machine alone is to join: the one that it was made of is not looked at."""
     facts = with_(facts, others={name: replace(one, cluster=facts.cluster) for name, one in facts.others.items()})
     made = looked_at()
-    assert step(preflight.steps(made, made.hosts["client"]), "no other Node has its machine-id").gap(facts) == gap
+    assert step(preflight.steps(made, made.hosts["client"]), "no other Node has this machine-id").gap(facts) == gap
 
 
 def test_a_machine_without_an_id_is_told_before_anything_is_changed() -> None:

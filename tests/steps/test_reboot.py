@@ -14,7 +14,7 @@ RUNS = Unit("active", "enabled", since=1)
 def test_a_machine_that_is_no_node_is_no_matter_of_a_reboot() -> None:
     made = cluster()
     node = step(reboot.steps(made, made.founder), "the host has joined a cluster")
-    assert node.gap(known()) == "it has no /etc/kubernetes/kubelet.conf"
+    assert node.gap(known()) == "/etc/kubernetes/kubelet.conf is missing"
     assert (node.close, node.hint) == (None, "`inv cluster.up` makes it one")
     assert node.gap(known(kubelet_ca="aaa")) is None
 
@@ -48,6 +48,6 @@ def test_nothing_is_taken_away_and_no_network_is_waited_for_that_is_not_there() 
             one.close(made.founder)
     assert not [ran for ran in world(made, "manager").ran if "tear-down" in ran or "join" in ran]
     there = known(cluster=ClusterFacts())
-    assert step(steps, f"the cluster has {DAEMON_SET}").gap(there) == "its DaemonSet is not there"
+    assert step(steps, f"the cluster has {DAEMON_SET}").gap(there) == "its DaemonSet is missing"
     titles = [one.title for one in reboot.steps(made, made.hosts["client"])]
     assert not [title for title in titles if title.startswith("the cluster has")]

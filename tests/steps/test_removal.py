@@ -32,14 +32,14 @@ def going(name: str) -> list[Step]:
     ("found", "told"),
     [
         (known(), None),
-        (known(cluster=ClusterFacts()), "the API server does not tell which volumes there are"),
+        (known(cluster=ClusterFacts()), "the API server does not list the volumes"),
         (known(cluster=ClusterFacts(), volumes_told=True), None),
         (known(persistent=(Volume("default/data", "local-path"),)), "volumes of these claims: default/data"),
         (known(persistent=(Volume("default/data", "other"),)), None),
     ],
 )
 def test_storage_that_keeps_volumes_is_not_removed(found: Facts, told: str | None) -> None:
-    assert step(going("local-path"), "nothing is kept by local-path").gap(found) == told
+    assert step(going("local-path"), "no volume needs local-path").gap(found) == told
 
 
 def test_an_addon_is_gone_when_all_of_it_is() -> None:
@@ -71,11 +71,11 @@ def test_an_addon_is_deleted_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_volume_of_no_class_is_no_addons() -> None:
     found = known(cluster=ClusterFacts(), persistent=(Volume("default/mine"),), volumes_told=True)
-    assert step(going("headlamp"), "nothing is kept by headlamp").gap(found) is None
+    assert step(going("headlamp"), "no volume needs headlamp").gap(found) is None
 
 
 MARKED = Ceph("1.20.6 cluster-test client=/dev/sdb")
-NO_CEPH = "there is no Ceph cluster"
+NO_CEPH = "no Ceph cluster is left"
 
 
 def ceph(*clusters: Ceph, pools: tuple[str, ...] = (), told: bool = True, volumes: tuple[Volume, ...] = ()) -> Facts:
@@ -116,10 +116,10 @@ def test_a_ceph_cluster_of_somebody_elses_is_told_and_left_alone() -> None:
 def test_volumes_that_rook_keeps_are_asked_for_before_anything_of_it_goes() -> None:
     kept = Volume("default/data", "a-class-of-their-own", "rook-ceph.rbd.csi.ceph.com")
     titles = [one.title for one in going("rook")]
-    assert titles.index("nothing is kept by rook") < titles.index(NO_CEPH)
-    gap = step(going("rook"), "nothing is kept by rook").gap(ceph(MARKED, volumes=(kept,)))
+    assert titles.index("no volume needs rook") < titles.index(NO_CEPH)
+    gap = step(going("rook"), "no volume needs rook").gap(ceph(MARKED, volumes=(kept,)))
     assert gap == "volumes of these claims: default/data"
-    assert step(going("local-path"), "nothing is kept by local-path").gap(ceph(volumes=(kept,))) is None
+    assert step(going("local-path"), "no volume needs local-path").gap(ceph(volumes=(kept,))) is None
 
 
 def test_a_ceph_cluster_goes_after_its_pools_and_before_its_operator() -> None:

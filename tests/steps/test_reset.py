@@ -118,7 +118,7 @@ def test_no_disk_is_wiped_unasked() -> None:
     assert reset.wipeable(False)(made, made.hosts["client"]) == reset.disks(False)(made, made.hosts["client"]) == []
 
 
-HALF, FURTHER = "no reset has left a node", "no interrupted reset is left"
+HALF, FURTHER = "no interrupted reset left a node here", "no interrupted reset is left"
 BEGUN = f"one was begun at {clock_time(1)} and not finished"
 
 

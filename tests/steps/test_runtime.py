@@ -139,7 +139,7 @@ def test_images_by_plain_http_are_warned_of_once_for_all_hosts(kind: str, title:
     mirrors = "mirrors: {quay.io: http://near, ghcr.io: https://far, docker.io: http://near}\n"
     made = cluster(HOSTS.replace("1.37.2", f"1.37.2\n  runtime: {kind}") + mirrors)
     warned = [step(runtime.steps(made, host), f"{title} is configured").warning for host in made.hosts.values()]
-    assert "images of quay.io, docker.io come by plain http" in warned[0]
+    assert "images of quay.io, docker.io come over plain http" in warned[0]
     assert warned[1:] == [""]
 
 

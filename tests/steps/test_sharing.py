@@ -43,7 +43,7 @@ def complaints(facts: Facts) -> dict[str, str]:
         (
             known("client", machine_id="abc", cluster=READY),
             NETWORK,
-            "its Node is Ready, and the cluster has no flannel",
+            "the Node is Ready, but the cluster has no flannel",
         ),
         (
             known(routes=(route("10.244.77.0/24", "e2e0"), route("10.96.3.0/30", "tun0"))),

@@ -40,7 +40,7 @@ def test_only_masters_that_hosts_yml_calls_schedulable_are_untainted_by_up() -> 
     plain, told = cluster(), cluster(SCHEDULABLE)
     assert wanted.steps(plain, plain.founder) == []
     assert [one.title for one in wanted.steps(told, told.founder)] == [
-        "it is a master",
+        "the host is a master",
         "the master takes ordinary pods",
     ]
     assert wanted.steps(told, told.hosts["client"]) == []
@@ -77,8 +77,8 @@ def test_a_master_that_is_no_node_is_an_error_for_people() -> None:
 @pytest.mark.parametrize("subject", [wanted.untainted, wanted.tainted_again])
 def test_a_worker_that_is_named_is_told_to_be_none_of_those(subject: Subject) -> None:
     made = cluster()
-    assert step(subject(made, made.hosts["client"]), "it is a master").gap(known()) is not None
-    assert step(subject(made, made.founder), "it is a master").gap(known()) is None
+    assert step(subject(made, made.hosts["client"]), "the host is a master").gap(known()) is not None
+    assert step(subject(made, made.founder), "the host is a master").gap(known()) is None
 
 
 @pytest.mark.parametrize(
@@ -98,4 +98,4 @@ def test_a_master_is_tainted_as_kubeadm_of_its_minor_does(release: str, facts: F
 def test_what_up_would_undo_is_told_and_not_done() -> None:
     made = cluster(SCHEDULABLE)
     told = step(wanted.tainted_again(made, made.founder), "hosts.yml agrees").gap(known())
-    assert told == "`schedulable: true`, so that `up` would undo it"
+    assert told == "it says `schedulable: true`, so `up` would undo this"

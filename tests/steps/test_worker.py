@@ -197,7 +197,7 @@ def test_the_token_is_deleted_after_a_join_that_failed_too() -> None:
     [
         ("client", NEW, [None, None]),
         ("client", known(), [None, NO_CLUSTER]),
-        ("manager", NEW, ["it is a master", None]),
+        ("manager", NEW, ["the host is a master", None]),
     ],
 )
 def test_one_machine_alone_joins_a_cluster_that_is_there(name: str, facts: Facts, gaps: list[str | None]) -> None:
