@@ -2,13 +2,12 @@
 # Finishes what a broken-off apt or dpkg left half done.
 set -eu
 . "${0%/*}/shared/apt.sh"
-fix() {
-    apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@" --fix-broken install </dev/null
+fix() { # apt would take away what it finds no package for, and nobody was asked
+    apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold --no-remove --fix-broken install </dev/null
 }
-# What lacks another package is left to apt,
+# What lacks another package is left to apt.
 dpkg --force-confold --configure -a </dev/null || :
-# which would take away what it finds no package for, and so is to look for new lists before.
-fix --no-remove || {
+fix || {
     apt-get -q -o DPkg::Lock::Timeout=600 update || :
     fix
 }

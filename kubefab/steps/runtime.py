@@ -109,7 +109,7 @@ def package_manager() -> list[Step]:
             "dpkg has no half-installed packages",
             lambda facts: ", ".join(facts.packages.dpkg_broken) or None,
             script("mend-dpkg.sh"),
-            hint="see what it says: dpkg --audit",
+            hint="see what it says: dpkg --audit; kubefab removes no package: apt-get --fix-broken install may",
             parts=("packages", "services"),
         ),
     ]
