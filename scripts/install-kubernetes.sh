@@ -5,7 +5,7 @@ set -eu
 . "${0%/*}/shared/apt.sh"
 apt() { apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@" </dev/null; }
 install() {
-    apt install --no-install-recommends --allow-change-held-packages \
+    apt install --no-remove --no-install-recommends --allow-change-held-packages \
         "kubelet=$1-*" "kubeadm=$1-*" "kubectl=$1-*" kubernetes-cni bash-completion
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs Debian packages, as named: "containerd", "kubelet=1.37.2-*"; "docker-cli?" where apt knows of it.
-# Refreshes the lists where they turn out to be missing or out of date.
+# Refreshes the lists where they turn out to be missing or out of date. What others installed stays: where it is in the
+# way, apt says so.
 set -eu
 . "${0%/*}/shared/apt.sh"
 install() {
@@ -10,7 +11,7 @@ install() {
         set -- "$@" "${name%\?}"
     done
     apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
-        install --no-install-recommends --allow-change-held-packages "$@" </dev/null
+        install --no-remove --no-install-recommends --allow-change-held-packages "$@" </dev/null
 }
 # Without any list, as on a new machine, apt would only find out slowly.
 have_lists() { set -- /var/lib/apt/lists/*_Packages* && [ -e "$1" ]; }

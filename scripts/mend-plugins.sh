@@ -5,7 +5,7 @@ set -eu
 version=$(dpkg-query -W -f '${Version}' kubernetes-cni)
 install() {
     apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
-        install --reinstall --allow-change-held-packages "kubernetes-cni=$version" </dev/null
+        install --no-remove --reinstall --allow-change-held-packages "kubernetes-cni=$version" </dev/null
 }
 install || {
     apt-get -q -o DPkg::Lock::Timeout=600 update

@@ -336,7 +336,7 @@ def test_lists_are_refreshed_only_where_a_package_is_not_found() -> None:
         f"{sandbox.file('/var/lib/apt/lists/deb_Packages', '')}{sandbox.script('install-packages.sh', 'containerd')}"
     )
     (once,) = sandbox.run(f"{install}\ncat /mnt/calls").splitlines()
-    assert once.endswith("install --no-install-recommends --allow-change-held-packages containerd")
+    assert once.endswith("install --no-remove --no-install-recommends --allow-change-held-packages containerd")
     stub = (
         "stub apt-get '[ -e /mnt/updated ] || { case \"$*\" in *update) touch /mnt/updated ;; *) exit 100 ;; esac; }'\n"
     )
@@ -385,10 +385,20 @@ def test_what_lacks_another_package_is_finished_by_apt_with_new_lists_and_nothin
 
 
 @sandbox.needed
+@pytest.mark.parametrize("name", ["install-packages.sh", "install-kubernetes.sh", "mend-plugins.sh", "mend-dpkg.sh"])
+def test_no_installation_takes_a_package_away(name: str) -> None:
+    """Debian's docker.io would have apt remove Docker's own containerd.io, under whatever runs in it."""
+    stubs = "stub dpkg 'exit 0'\nstub dpkg-query 'echo 1'\nstub apt-cache 'echo x'\n"
+    calls = sandbox.run(f"{stubs}{sandbox.script(name, 'x')} >/dev/null\ngrep ' install' /mnt/calls").splitlines()
+    assert calls
+    assert all(" --no-remove " in call for call in calls)
+
+
+@sandbox.needed
 def test_plugins_that_are_gone_come_back_at_the_version_that_dpkg_knows() -> None:
     stub = "stub dpkg-query 'echo 1.8.0-1.1'\n"
     calls = sandbox.run(f"{stub}{sandbox.script('mend-plugins.sh')}\ncat /mnt/calls").splitlines()
-    assert calls[1].endswith("install --reinstall --allow-change-held-packages kubernetes-cni=1.8.0-1.1")
+    assert calls[1].endswith("install --no-remove --reinstall --allow-change-held-packages kubernetes-cni=1.8.0-1.1")
     assert calls[-1] == "apt-mark hold kubernetes-cni"
 
 
