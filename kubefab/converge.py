@@ -4,7 +4,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -179,8 +179,10 @@ class Engine:
 
         with ThreadPoolExecutor(how.at_once or max(1, len(hosts))) as pool:
             try:
-                list(pool.map(guarded, hosts))
+                for ended in as_completed([pool.submit(guarded, host) for host in hosts]):
+                    ended.result()
             except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
                 self.report.close()
                 self.cluster.close()  # what the other threads wait for will not be waited for
                 raise

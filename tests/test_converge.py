@@ -440,6 +440,27 @@ def test_a_subject_begins_anew_under_the_lock() -> None:
     assert run("client").ran == ["put a", "put b"]
 
 
+def test_what_ends_a_run_ends_it_though_another_host_waits() -> None:
+    """A lost lock, say: the first host in hosts.yml may wait for minutes."""
+    run, over = Run(), threading.Event()
+
+    def waits(host: Host) -> None:
+        if host.name == "client":
+            raise KubefabError("the lock on manager was lost")
+        assert over.wait(5)
+
+    closed = run.cluster.close
+
+    def close() -> None:
+        closed()
+        over.set()
+
+    run.cluster.close = close  # type: ignore[method-assign]
+    with pytest.raises(KubefabError, match="the lock on manager was lost"):
+        run.converge(ALL, wants("a", close=waits))
+    assert over.is_set()
+
+
 def test_nothing_more_is_changed_once_the_lock_is_lost() -> None:
     def lose(host: Host) -> None:
         put("a")(host)
