@@ -836,3 +836,17 @@ def test_a_kind_that_was_removed_is_not_there_though_kubectl_remembers_it() -> N
 """.replace(r"\'", "'\\''")
     this = found(ADMIN + kubectl, "ceph").ceph
     assert (this.clusters, this.pools, this.ceph_told) == ((), (), True)
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('version = 2\nroot = "/data/containerd"\n[grpc]\n', "/data/containerd"),
+        ("root='/data'  # the big disk\n", "/data"),
+        ('#root = "/data"\nstate = "/run/x"\n', ""),
+        ('[plugins]\nroot = "/data"\n', ""),
+    ],
+)
+def test_where_containerd_stores_is_told_as_its_file_says(text: str, told: str) -> None:
+    assert found(sandbox.file("/etc/containerd/config.toml", text), "runtime").runtime.containerd_root == told

@@ -17,6 +17,7 @@ from kubefab.steps.worker import own_name
 
 SKEW_SECONDS = 30  # beyond it, certificates and tokens are "not yet valid": kubernetes/kubeadm#240
 NEW_ID = "on the one that is newer: rm /etc/machine-id && systemd-machine-id-setup && reboot"
+CONTAINERD_ROOT = "/var/lib/containerd"
 CONTROL_PLANE = ("etcd.yaml", *(f"kube-{name}.yaml" for name in ("apiserver", "controller-manager", "scheduler")))
 RESTART = "if you can lose it: `inv restart --host {}`"
 
@@ -40,6 +41,10 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         *when(host.name == cluster.speaker.name, has_kube_proxy(cluster)),
         complaint("the runtime is what hosts.yml says", other_runtime(cluster.inventory), _RUNTIME_HINT),
+        *when(
+            not by_docker(cluster.inventory),
+            complaint("containerd keeps its place", stores_elsewhere, _ROOT_HINT),
+        ),
         *when(
             by_docker(cluster.inventory),
             complaint("Docker's configuration agrees with Kubernetes", docker.contradicts, docker.HINT),
@@ -184,6 +189,12 @@ def other_runtime(inventory: Inventory) -> Gap:
     return gap
 
 
+def stores_elsewhere(facts: Facts) -> str | None:
+    """Its file is written anew: what is there, a node's own pods too, would be out of its sight."""
+    root = facts.runtime.containerd_root
+    return f'/etc/containerd/config.toml says root = "{root}"' if root not in ("", CONTAINERD_ROOT) else None
+
+
 def plain(socket: str) -> str:
     """A socket's path, however it was written."""
     return socket.removeprefix("unix://").replace("/var/run/", "/run/")
@@ -258,4 +269,8 @@ _EXCHANGED = (
     "are addresses or roles swapped in hosts.yml? If not, and you can lose that cluster: `inv restart --host NAME`"
 )
 _ANOTHER = "another one needs `inv cluster.reset` first"
+_ROOT_HINT = (
+    "kubefab writes that file anew; move the line into one that is read too, /etc/containerd/conf.d/root.toml, after a "
+    "line `version = 2`"
+)
 _RUNTIME_HINT = "put the former `runtime:` back; or, for another one: `inv cluster.reset`, then `inv cluster.up`"

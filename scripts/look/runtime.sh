@@ -9,6 +9,18 @@ if [ -S /run/containerd/containerd.sock ]; then
         fact "image $image"
     done
 fi
+# Where it stores, if its file says so; ours does not. What stands in a table is a plugin's.
+if [ -r /etc/containerd/config.toml ]; then
+    while IFS='= 	' read -r key value; do
+        case $key in
+            \[*) break ;;
+            root)
+                value=${value#[\"\']}
+                fact "containerd_root ${value%%[\"\']*}"
+                ;;
+        esac
+    done </etc/containerd/config.toml
+fi
 for file in /etc/containerd/certs.d/*/hosts.toml; do
     [ -r "$file" ] || continue
     line=

@@ -8,7 +8,7 @@ import pytest
 from kubefab import render
 from kubefab.facts import Facts, Package, Unit
 from kubefab.step import MISSING, sha256
-from kubefab.steps import docker, runtime
+from kubefab.steps import agreement, docker, runtime
 from tests.facts import known
 from tests.fakes import HOSTS, cluster, inventory, looked, step, world
 
@@ -156,3 +156,22 @@ def test_a_mirror_that_hosts_yml_names_no_more_is_asked_no_more() -> None:
     assert one.close
     one.close(made.founder)
     assert world(made, "manager").ran == ["forget-mirrors.sh quay.io"]
+
+
+@pytest.mark.parametrize(
+    ("root", "told"),
+    [
+        ("", None),
+        ("/var/lib/containerd", None),  # as `containerd config default` has it
+        ("/data", '/etc/containerd/config.toml says root = "/data"'),
+    ],
+)
+def test_a_containerd_that_stores_elsewhere_is_told_before_it_would_lose_sight_of_it(
+    root: str, told: str | None
+) -> None:
+    """Its file is written anew: all that is there would be out of sight, others' containers too."""
+    made = cluster()
+    complaint = step(agreement.steps(made, made.founder), "containerd keeps its place")
+    assert (complaint.close, complaint.gap(known(containerd_root=root))) == (None, told)
+    by_docker = cluster(HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n"))
+    assert complaint.title not in [one.title for one in agreement.steps(by_docker, by_docker.founder)]
