@@ -672,6 +672,17 @@ def test_warnings_beside_an_answer_are_passed_over() -> None:
 
 
 @sandbox.needed
+def test_what_a_half_made_cluster_keeps_is_asked_for_before_it_may_be_taken_back() -> None:
+    kept = r"{\"kind\": \"StatefulSet\", \"metadata\": {\"namespace\": \"default\", \"name\": \"db\"}}"
+    kubectl = (
+        f'case "$*" in *statefulsets*) printf "{{\\"items\\": [{kept}]}}" ;; *) printf "{{\\"items\\": []}}" ;; esac'
+    )
+    half = f"{ADMIN}{MANIFESTS}mkdir -p /var/lib/kubefab; echo 1 >/var/lib/kubefab/init\nstub kubectl '{kubectl}'\n"
+    assert facts.parse_cluster(look(half, "cluster")["cluster"]) == replace(LIVE, kept=("StatefulSet default/db",))
+    assert cluster(kubectl) == LIVE
+
+
+@sandbox.needed
 def test_without_a_control_plane_there_is_no_cluster() -> None:
     assert facts.parse_cluster(look("", "cluster")["cluster"]) is None
 

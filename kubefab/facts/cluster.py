@@ -20,6 +20,7 @@ REFUSALS = {
     "Forbidden": "the API server forbids its own admin to look",
     "not found": "kubectl is not there (`inv install-kubeadm` installs it)",
 }
+_ALWAYS = ("Node", "DaemonSet", "Deployment", "APIService")  # the kinds that each look asks for
 _NO_ANSWER = "the API server gives no answer"
 _LIST = re.compile(r'\{\s*"apiVersion"')  # how kubectl's JSON begins
 ROLE = "node-role.kubernetes.io/"
@@ -70,6 +71,7 @@ class ClusterFacts:
     nodes: Mapping[str, Node] = field(default_factory=nothing)
     workloads: Mapping[str, Workload] = field(default_factory=nothing)
     apis: Mapping[str, str] = field(default_factory=nothing)  # APIService -> what is wrong with it, "" for nothing
+    kept: tuple[str, ...] = ()  # "Pod namespace/name" and its like: asked for while kubeadm init has not ended
 
     @property
     def unheard(self) -> str:
@@ -118,6 +120,7 @@ def _cluster(found: Mapping[str, str]) -> ClusterFacts:
         nodes={node.name: node for node in (_node(item) for item in items if item["kind"] == "Node")},
         workloads={_name(item): _workload(item) for item in items if item["kind"] in ("DaemonSet", "Deployment")},
         apis={_text(item["metadata"]["name"]): _api(item) for item in items if item["kind"] == "APIService"},
+        kept=tuple(f"{_text(item['kind'])} {_name(item)}" for item in items if item["kind"] not in _ALWAYS),
     )
 
 
@@ -161,7 +164,7 @@ def _types(kind: Any) -> dict[str, Any]:
 
 
 def _name(item: Mapping[str, Any]) -> str:
-    return f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+    return f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
 
 
 def _node(item: Mapping[str, Any]) -> Node:

@@ -105,7 +105,9 @@ def _may_hold_data(local: LocalNode) -> bool:
 
 
 def _workloads(live: ClusterFacts) -> list[str]:
-    return [name for name in live.workloads if not name.startswith("kube-system/")]
+    """What is not kubeadm's own: kube-system's is."""
+    found = [*live.workloads, *live.kept]
+    return [name for name in found if not name.rpartition(" ")[2].startswith("kube-system/")]
 
 
 def broken_off(facts: Facts) -> str | None:

@@ -12,10 +12,13 @@ done </etc/kubernetes/manifests/kube-apiserver.yaml
 argument kube-apiserver service-cluster-ip-range
 argument kube-controller-manager cluster-cidr
 # Until kubeadm init has ended, admin.conf's own user may be forbidden everything.
-conf=admin.conf
-[ ! -e /var/lib/kubefab/init ] || [ ! -e /etc/kubernetes/super-admin.conf ] || conf=super-admin.conf
-if answer=$(ask_api --kubeconfig "/etc/kubernetes/$conf" get \
-    nodes,daemonsets.apps,deployments.apps,apiservices.apiregistration.k8s.io --all-namespaces -o json 2>&1); then
+conf=admin.conf kinds=nodes,daemonsets.apps,deployments.apps,apiservices.apiregistration.k8s.io
+if [ -e /var/lib/kubefab/init ]; then
+    [ ! -e /etc/kubernetes/super-admin.conf ] || conf=super-admin.conf
+    # Before it may be taken back: whatever somebody runs or keeps in it.
+    kinds=$kinds,statefulsets.apps,jobs.batch,pods,persistentvolumeclaims,persistentvolumes
+fi
+if answer=$(ask_api --kubeconfig "/etc/kubernetes/$conf" get "$kinds" --all-namespaces -o json 2>&1); then
     printf 'answer %s\n' "$(printf '%s' "$answer" | tr '\n' ' ')"
 else
     printf 'silent %s\n' "${answer##*
