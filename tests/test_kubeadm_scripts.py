@@ -522,11 +522,14 @@ def test_a_flannel_that_is_restarted_counts_as_one_that_has_not_come_up() -> Non
 @sandbox.needed
 def test_with_the_bridge_go_the_pods_that_are_on_it_and_no_others() -> None:
     """The sandbox of a pod with a network of its own; not one that has the host's, nor anybody else's program."""
-    shim = "exec -a '/usr/bin/containerd-shim-runc-v2 -id 1' bash -c 'unshare --net pause 61 & pause 62 & wait'"
-    start = f'cp $(command -v sleep) /mnt/bin/pause\nbash -c "{shim}" &\nunshare --net pause 63 &\nsleep 0.5\n'
+    shim = "exec -a '/usr/bin/containerd-shim-runc-v2 -id 1 -address /run/{}containerd/containerd.sock' bash -c '{}'"
+    ours = shim.format("", "unshare --net pause 61 & pause 62 & wait")
+    k3s = shim.format("k3s/", "unshare --net pause 64 & wait")
+    start = "cp $(command -v sleep) /mnt/bin/pause\n" + "".join(f'bash -c "{one}" &\n' for one in (ours, k3s))
     left = "pgrep -xa pause | sort -k 3; pkill -x pause; grep '^ip ' /mnt/calls"
-    ended = sandbox.run(f"{start}{sandbox.script('remake-bridge.sh')}\nsleep 0.2\n{left}")
-    assert [line.split()[-1] for line in ended.splitlines()] == ["62", "63", "cni0"]
+    others = "unshare --net pause 63 &\nsleep 0.5\n"
+    ended = sandbox.run(f"{start}{others}{sandbox.script('remake-bridge.sh')}\nsleep 0.2\n{left}")
+    assert [line.split()[-1] for line in ended.splitlines()] == ["62", "63", "64", "cni0"]
 
 
 # --- tokens
