@@ -112,13 +112,14 @@ unmount
 remove_own ^/var/lib/
 if [ -n "$asked" ]; then
     state | while read -r path; do remove "$path"; done
+    find /var/lib/cni/ -depth -type d -empty -delete 2>/dev/null || true
     remove_network
 fi
 remove_own .
 rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed
 rm -f /var/lib/kubefab/init /var/lib/kubefab/join
 for folder in /etc/kubernetes/tmp /etc/kubernetes/manifests /etc/kubernetes/pki/etcd /etc/kubernetes/pki /etc/kubernetes \
-    /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /var/lib/rook; do
+    /var/lib/kubelet /var/lib/etcd /run/flannel /var/lib/rook; do
     rmdir "$folder" 2>/dev/null || true # it may be a disk of its own, or hold what is somebody else's
 done
 rm -f "$mark"

@@ -69,7 +69,8 @@ OURS = (
     "/var/lib/kubelet/config.yaml",
     "/var/lib/kubelet/pods/1/etc-hosts",
     "/var/lib/etcd/member/wal",
-    "/var/lib/cni/networks/x",
+    "/var/lib/cni/networks/cbr0/10.244.0.2",
+    "/var/lib/cni/results/cni-loopback-1-lo",
     "/var/lib/rook/mon-a/data",
     "/run/flannel/subnet.env",
     "/var/lib/kubefab/init",
@@ -82,6 +83,7 @@ THEIR_FILES = (
     "/etc/kubernetes/audit-policy.yaml",
     "/etc/kubernetes/enc/enc.yaml",
     "/etc/kubernetes/pki/sso-ca.crt",
+    "/var/lib/cni/networks/podman/10.88.0.2",
     "/var/lib/cnix/y",
     "/var/opt/z",
 )
@@ -192,7 +194,7 @@ done
 """
 
 
-NOT_OF_INIT = (OURS[3], "/var/lib/cni/networks/x", "/var/lib/rook/mon-a/data", "/run/flannel/subnet.env", OURS[14])
+NOT_OF_INIT = (OURS[3], *OURS[10:14], "/etc/cni/net.d/10-flannel.conflist")
 LEFT_UNASKED = sorted((*THEIR_FILES, *SET_ASIDE, *NOT_OF_INIT))
 
 

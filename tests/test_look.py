@@ -707,11 +707,16 @@ def test_what_a_reset_takes_away_is_seen() -> None:
 
 @sandbox.needed
 def test_what_is_left_of_others_is_told_and_not_as_something_to_take_away() -> None:
-    paths = ("/etc/kubernetes/enc/enc.yaml", "/etc/kubernetes/manifests/mine.yaml", "/var/lib/kubelet/config.json")
+    paths = (
+        "/etc/kubernetes/enc/enc.yaml",
+        "/etc/kubernetes/manifests/mine.yaml",
+        "/var/lib/kubelet/config.json",
+        "/var/lib/cni/networks/podman/10.88.0.2",
+    )
     links = "mount -t tmpfs links /sys/class/net\nmkdir /sys/class/net/cilium_vxlan\n"
     this = found(links + "".join(sandbox.file(path, "x") for path in paths), "leftovers").leftovers
     assert this.directories == ()
-    assert this.foreign == ("/etc/kubernetes/enc", "cilium_vxlan")
+    assert this.foreign == ("/etc/kubernetes/enc", "/var/lib/cni/networks/podman", "cilium_vxlan")
     assert this.set_aside == ("/etc/kubernetes/manifests/mine.yaml", "/var/lib/kubelet/config.json")
 
 

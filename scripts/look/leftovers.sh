@@ -19,12 +19,13 @@ tables | sed 's/^/table /'
 kubelets_mounts | sed 's/^/mount /'
 {
     own | sed 's|/[^/]*$||; s|^/etc/kubernetes/.*|/etc/kubernetes|'
-    state | sed 's|/[^/]*$||'
+    state | sed 's|^/var/lib/cni/.*|/var/lib/cni/|; s|/[^/]*$||'
     find /var/lib/kubefab/ -mindepth 1 | sed 's|.*|/var/lib/kubefab|'
 } | sort -u | sed 's/^/directory /'
 set_aside=$(to_set_aside)
 [ -z "$set_aside" ] || printf '%s\n' "$set_aside" | sed 's/^/set_aside /'
 foreign | grep -vxF -e "${set_aside:- }" | sed 's/^/foreign /'
+others_addresses | sed 's/^/foreign /'
 in_the_way | sed 's/^/in_the_way /'
 for link in /sys/class/net/*; do
     case ${link##*/} in

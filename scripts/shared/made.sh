@@ -49,10 +49,15 @@ to_set_aside() {
     pki=$(! is_copied_pki || echo '|/etc/kubernetes/pki')
     foreign | grep -E "^(/etc/kubernetes/manifests|/var/lib/kubelet|/var/lib/etcd$pki)/" || true
 }
-# What has been gathered since: of the pod network, of rook, and kubeadm's own copies. All of it, whatever its name.
+# What has been gathered since: of flannel, of rook, and kubeadm's own copies, all of it, whatever its name; and the pods'
+# addresses, whose network is cbr0 in flannel's own configuration: podman and nerdctl keep theirs beside them.
 state() {
-    find /var/lib/cni/ /run/flannel/ /var/lib/rook/ /etc/kubernetes/tmp/ -mindepth 1 -maxdepth 1 2>/dev/null || true
+    find /run/flannel/ /var/lib/rook/ /etc/kubernetes/tmp/ -mindepth 1 -maxdepth 1 2>/dev/null || true
+    addresses | grep -E "$pods_addresses" || true
 }
+addresses() { find /var/lib/cni/ ! -type d 2>/dev/null || true; }
+pods_addresses='^/var/lib/cni/(flannel/|networks/cbr0/|(cache/)?results/(cbr0|cni-loopback)-)'
+others_addresses() { addresses | grep -vE "$pods_addresses" | sed 's|/[^/]*$||' | sort -u; }
 
 mounts() { cut -d ' ' -f 5 /proc/self/mountinfo | while read -r path; do printf '%b\n' "$path"; done; }
 kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true; }
