@@ -197,7 +197,7 @@ def preload_images(c: Context, host: list[str], image: str = "", from_: str = ""
 BUILDER = "a host with internet access; only this host changes; the master where none is named"
 
 
-@task(positional=[], auto_shortflags=False, help={"host": BUILDER, "output": "the file to write"})
+@task(auto_shortflags=False, help={"host": BUILDER, "output": "the file to write"})
 def make(c: Context, output: str, host: str = "") -> None:
     """Collect everything that the cluster needs in one file, for hosts without internet."""
     contents = bundle.gathered(output, packages.bundled, addons.all_images, addons.all_manifests)

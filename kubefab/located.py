@@ -50,7 +50,8 @@ def _not_yaml(error: yaml.YAMLError, text: str) -> str:
         line, reason = end.line, str(error.problem)
         if start := error.context_mark:
             reason = f"{error.context} on line {start.line + 1}: {reason}"
-    return f"{line + 1}: not YAML: {reason}; allowed: YAML, indented with spaces"
+    tab = "; this line has a tab" if "\t" in "".join(text.split("\n")[line : line + 1]) else ""
+    return f"{line + 1}: not YAML: {reason}; allowed: YAML, indented with spaces{tab}"
 
 
 class Tree:

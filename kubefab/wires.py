@@ -190,7 +190,7 @@ def _not_open(error: Exception, connection: Connection, way: Way, ssh: inventory
         return _nothing_in_common(error, connection)
     by = f" by way of {way.jumps[-1]}" if way.jumps else " by its ProxyCommand" if way.command else ""
     what = f"cannot be reached at {way.host}:{way.port}{by}: {_reason(error)}"
-    return HostError(what, hint="is it on, and is sshd there? `absent: true` in hosts.yml leaves it out")
+    return HostError(what, hint="is it on, and is sshd there? `absent: true` in hosts.yml leaves out a worker")
 
 
 def _nothing_in_common(error: Exception, connection: Connection) -> HostError:

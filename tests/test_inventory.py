@@ -185,6 +185,7 @@ def test_the_reason_why_it_is_not_yaml_is_told() -> None:
         "hosts.yml:3: not YAML: while scanning a quoted scalar on line 2: found unexpected end of stream; "
         "allowed: YAML, indented with spaces"
     )
+    assert problems("cluster:\n\tname: lab").endswith("; allowed: YAML, indented with spaces; this line has a tab")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

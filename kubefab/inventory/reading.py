@@ -76,12 +76,17 @@ def schema() -> str:
 def _explained(error: ErrorDetails, tree: Tree) -> Problem:
     loc, kind = error["loc"], error["type"]
     if kind == "extra_forbidden":
-        known = one_of(loc[-1], _expected(loc[:-1])[0].model_fields) + _elsewhere(loc[-1])
+        known = one_of(loc[-1], _expected(loc[:-1])[0].model_fields) + (_elsewhere(loc[-1]) or _unspaced(loc[-1]))
         return loc, f"this key is not known; allowed: {known}"
     if loc[-1:] == ("[key]",) and kind.startswith("string_"):
         return loc[:-1], f"found '{shown(loc[-2])}'; allowed: {_expected(loc[:-1])[1]}"
     found = "nothing" if kind == "missing" else words(tree.places[tree.nearest(loc)][1])
     return loc, f"found {found}; allowed: {_allowed(error)}"
+
+
+def _unspaced(key: str | int) -> str:
+    """What `name:home` is: a key, to YAML."""
+    return "; a space belongs after ':'" if ":" in str(key) else ""
 
 
 def _elsewhere(key: str | int) -> str:
