@@ -14,7 +14,7 @@ SHARED = re.compile(r'^\. "\$\{0%/\*\}/(\S+)"$', re.MULTILINE)
 @cache
 def script_text(name: str) -> str:
     """A script, with what it shares with others (`. "${0%/*}/NAME"`) in its place: it travels alone."""
-    return SHARED.sub(lambda found: script_text(found[1]), (SCRIPTS / name).read_text())
+    return SHARED.sub(lambda found: script_text(found[1]), (SCRIPTS / name).read_text("utf-8"))
 
 
 def look_program(questions: Questions) -> str:

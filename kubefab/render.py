@@ -33,7 +33,7 @@ APT_PROXY = "/etc/apt/apt.conf.d/90kubefab-proxy"
 def file(path: str, **values: Any) -> str:
     """The text of files/PATH, or of the template files/PATH.j2 with these values."""
     plain = FILES / path
-    return plain.read_text() if plain.exists() else TEMPLATES.get_template(f"{path}.j2").render(values)
+    return plain.read_text("utf-8") if plain.exists() else TEMPLATES.get_template(f"{path}.j2").render(values)
 
 
 def docker(inventory: Inventory) -> dict[str, str]:
