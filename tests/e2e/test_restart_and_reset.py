@@ -115,7 +115,7 @@ def firewall() -> str:
 
 @pytest.fixture(scope="module")
 def restarted(busy: Kubefab) -> Restarted:
-    on(WORKER, f"echo policy >{POLICY}; echo '# mine' >{POD_OF_MINE}")
+    on(WORKER, f"mkdir -p /etc/kubernetes/manifests; echo policy >{POLICY}; echo '# mine' >{POD_OF_MINE}")
     with untouched(*PAIR):
         asked = busy("restart", "--host", WORKER, stdin="yes\n")
     before = firewall()
