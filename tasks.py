@@ -13,6 +13,7 @@ from kubefab.runbook import (
     admit,
     converge,
     list_images,
+    meant,
     preload,
     save_kubeconfig,
     show_explained,
@@ -72,15 +73,15 @@ A_MASTER = "a master in hosts.yml (default: all masters)"
 
 
 @task(pre=[init_master], auto_shortflags=False, help={"host": A_MASTER})
-def untaint(c: Context, host: str = "") -> None:
+def untaint(c: Context, host: str | None = None) -> None:
     """Let ordinary pods run on masters."""
-    converge(c, host or MASTERS, wanted.untainted)
+    converge(c, meant(host, MASTERS), wanted.untainted)
 
 
 @task(pre=[init_master], auto_shortflags=False, help={"host": A_MASTER})
-def taint(c: Context, host: str = "") -> None:
+def taint(c: Context, host: str | None = None) -> None:
     """Keep ordinary pods off masters again (kubeadm's default)."""
-    converge(c, host or MASTERS, wanted.tainted_again)
+    converge(c, meant(host, MASTERS), wanted.tainted_again)
 
 
 @task(pre=[install_flannel])
@@ -137,9 +138,13 @@ UNHEARD = "go on without the word of hosts and API servers that do not answer, w
 
 
 @task(auto_shortflags=False, help={"host": HOST, "yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})
-def restart(c: Context, host: str = "", yes: bool = False, unheard: bool = False, wipe_disks: bool = False) -> None:
+def restart(
+    c: Context, host: str | None = None, yes: bool = False, unheard: bool = False, wipe_disks: bool = False
+) -> None:
     """Remove Kubernetes from hosts, so that they are as before kubeadm."""
-    destroy(c, host or ALL, reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
+    destroy(
+        c, meant(host, ALL), reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard
+    )
 
 
 @task(name="reset", auto_shortflags=False, help={"yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})
@@ -198,10 +203,10 @@ BUILDER = "a host with internet access; only this host changes; the master where
 
 
 @task(auto_shortflags=False, help={"host": BUILDER, "output": "the file to write"})
-def make(c: Context, output: str, host: str = "") -> None:
+def make(c: Context, output: str, host: str | None = None) -> None:
     """Collect everything that the cluster needs in one file, for hosts without internet."""
     contents = bundle.gathered(output, packages.bundled, addons.all_images, addons.all_manifests)
-    converge(c, host or FOUNDER, checks.steps, runtime.steps, packages.steps, contents)
+    converge(c, meant(host, FOUNDER), checks.steps, runtime.steps, packages.steps, contents)
 
 
 @task

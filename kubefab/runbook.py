@@ -47,6 +47,11 @@ def converge(c: Context, who: Who, *subjects: Subject, **how: Any) -> None:
     engine_of(c).converge(who, *subjects, **how)
 
 
+def meant(host: str | None, unnamed: Group) -> Who:
+    """The host that was named. An empty name, as of a variable that is not set, is no word for all of them."""
+    return unnamed if host is None else host
+
+
 def admit(c: Context, shown: Callable[[Inventory], Addon], hold: bool, port: int) -> None:
     """Lets somebody into a dashboard: a token for a terminal, and a tunnel for as long as it is wanted."""
     run = engine_of(c)

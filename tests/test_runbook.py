@@ -11,13 +11,20 @@ from invoke import Exit
 
 from kubefab import downloads, releases, runbook
 from kubefab.cluster import Cluster
-from kubefab.errors import HostError, KubefabError
+from kubefab.errors import HostError, InventoryError, KubefabError
 from kubefab.report import Failure
 from kubefab.steps import addons, health
 from tests.runs import Run
 
 CA = "QUJD"
 KUBECONFIG = f"clusters:\n- cluster: {{server: https://lab.kubefab.internal:6443, certificate-authority-data: {CA}}}\n"
+
+
+def test_an_empty_name_is_not_all_hosts(run: Run) -> None:
+    """`inv restart --host "$HOST" --yes`, where that variable is not set."""
+    assert runbook.meant(None, runbook.ALL) is runbook.ALL
+    with pytest.raises(InventoryError, match="--host NAME is needed"):
+        runbook.converge(run.context, runbook.meant("", runbook.ALL), addons.steps)
 
 
 # --- what lets in
