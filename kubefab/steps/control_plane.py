@@ -48,7 +48,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         *registration.registered(host),
         registration.marked(cluster, host),
-        *registration.pod_network(),
+        *registration.pod_network(cluster),
     ]
 
 

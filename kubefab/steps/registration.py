@@ -1,5 +1,6 @@
 """The Node that a machine is: known to its cluster, marked as what it is, with the pod network that is its own."""
 
+import time
 from ipaddress import ip_address, ip_network
 
 from kubefab.cluster import Cluster
@@ -7,6 +8,7 @@ from kubefab.facts import ClusterFacts, Facts, Unit
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER, Release
 from kubefab.step import Gap, Step, on_cluster, script, when, where_there_is_one
+from kubefab.steps.health import KUBE_PROXY
 from kubefab.steps.network import DAEMON_SET
 
 START_SECONDS = 30
@@ -77,19 +79,28 @@ def _labels(release: Release) -> list[str]:
     return [f"{key}=" for key in dict.fromkeys((CONTROL_PLANE, *release.taints, OFF_BALANCERS))]
 
 
-def pod_network() -> list[Step]:
+def pod_network(cluster: Cluster) -> list[Step]:
     """Where a Node was made anew, what flannel and the bridge have may be of the old one."""
+
+    def close(host: Host) -> None:
+        host.change("restart-flannel.sh")
+        _count_anew(cluster, host)
+
     return [
-        Step(
-            "flannel knows this Node",
-            _flannels(stale_flannel),
-            script("restart-flannel.sh"),
-            touches="cluster",
-        ),
+        Step("flannel knows this Node", _flannels(stale_flannel), close, touches="cluster"),
         Step(
             "cni0 is in the node's pod subnet", _flannels(stale_bridge), script("remake-bridge.sh"), touches="cluster"
         ),
     ]
+
+
+def _count_anew(cluster: Cluster, host: Host) -> None:
+    """The controller of DaemonSets does not count a Node again that came back with its pod: any change makes it."""
+    live = cluster.facts(host).cluster
+    if live and KUBE_PROXY in live.workloads:
+        now = f"kubefab.internal/counted={time.time():.0f}"
+        words = ("annotate", "daemonset", "kube-proxy", "--namespace", "kube-system", now, "--overwrite")
+        cluster.speaker.during(host.title).change("kubectl.sh", *words, about=f"count {host.name}")
 
 
 def _flannels(gap: Gap) -> Gap:

@@ -44,7 +44,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             within=30,
             touches="cluster",
         ),
-        *registration.pod_network(),
+        *registration.pod_network(cluster),
         Step("the join token is gone", token_left, forget_token, touches="cluster", parts=("node",)),
         service("kubelet"),
     ]

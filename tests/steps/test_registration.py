@@ -36,7 +36,7 @@ NODE = known(
 def steps() -> list[Step]:
     made = cluster()
     host = made.hosts["client"]
-    return [*registration.registered(host), registration.marked(made, made.founder), *registration.pod_network()]
+    return [*registration.registered(host), registration.marked(made, made.founder), *registration.pod_network(made)]
 
 
 def seen_as(**changed: object) -> Facts:
@@ -130,3 +130,20 @@ def test_a_master_gets_its_taint_back_and_at_last_its_label(hosts: str, ran: lis
         *(f"kubectl.sh {one}" for one in taint),
         f"kubectl.sh label node manager {label} --overwrite",
     ]
+
+
+def test_a_node_that_came_back_with_its_pods_is_counted_anew() -> None:
+    """Seen on real machines: kube-proxy's DaemonSet went on wanting one pod of two, and `up` waited for the other."""
+    items = f'{ITEM}, {{"kind": "DaemonSet", "metadata": {{"namespace": "kube-system", "name": "kube-proxy"}}, {SPEC}}}'
+    made = looked({"manager": {"system": "machine_id abc", "cluster": f'answer {{"items": [{items}]}}'}}, HOSTS)
+    close = step(registration.pod_network(made), "flannel knows this Node").close
+    assert close
+    close(made.founder)
+    flannel, counted = world(made, "manager").ran
+    assert flannel == "restart-flannel.sh"
+    assert counted.startswith(
+        "kubectl.sh annotate daemonset kube-proxy --namespace kube-system kubefab.internal/counted="
+    )
+
+
+SPEC = '"spec": {"template": {"spec": {"containers": [{"image": "kube-proxy"}]}}}'
