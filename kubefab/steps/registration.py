@@ -83,8 +83,8 @@ def pod_network(cluster: Cluster) -> list[Step]:
     """Where a Node was made anew, what flannel and the bridge have may be of the old one."""
 
     def close(host: Host) -> None:
-        host.change("restart-flannel.sh")
         _count_anew(cluster, host)
+        host.change("restart-flannel.sh")  # last, since it closes the gap: a run broken off before it does both again
 
     return [
         Step("flannel knows this Node", _flannels(stale_flannel), close, touches="cluster"),

@@ -139,7 +139,7 @@ def test_a_node_that_came_back_with_its_pods_is_counted_anew() -> None:
     close = step(registration.pod_network(made), "flannel knows this Node").close
     assert close
     close(made.founder)
-    flannel, counted = world(made, "manager").ran
+    counted, flannel = world(made, "manager").ran  # what closes the gap comes last
     assert flannel == "restart-flannel.sh"
     assert counted.startswith(
         "kubectl.sh annotate daemonset kube-proxy --namespace kube-system kubefab.internal/counted="
