@@ -14,6 +14,14 @@ def of_machine(name: str, container: str) -> Iterator[Path]:
     yield from ROOT.glob(f"libpod_parent/libpod-{container}")
 
 
+def holds(container: str, pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether the process lives, and in that container: podman names its control groups after it."""
+    try:
+        return container in (proc / str(pid) / "cgroup").read_text()
+    except OSError:
+        return False
+
+
 def remove(group: Path) -> None:
     """The deepest first; one with a living process in it stays."""
     folders = sorted((path for path in group.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts))

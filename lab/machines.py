@@ -40,8 +40,8 @@ class Machine:
 
     @property
     def runs(self) -> bool:
-        """podman may not have noticed a power cut, and the process id may be someone else's by now."""
-        return self.pid > 0 and Path(f"/proc/{self.pid}/root{INSIDE}/installed").exists()
+        """podman may not have noticed a power cut, and the process id may be another machine's by now."""
+        return self.pid > 0 and cgroups.holds(self.container, self.pid)
 
     @property
     def lost(self) -> bool:

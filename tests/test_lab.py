@@ -326,6 +326,15 @@ def test_a_machine_whose_process_is_gone_is_lost_whatever_podman_says() -> None:
     assert not any(machine.runs for machine in found.values())
 
 
+def test_a_process_id_that_is_another_machines_by_now_is_no_sign_of_life(tmp_path: Path) -> None:
+    """As it was: a lab whose processes were ended, its second machine's id taken by one of the first's."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/cgroup").write_text("8:pids:/libpod_parent/libpod-c0ffee/init.scope\n0::/machine/libpod-c0ffee\n")
+    assert cgroups.holds("c0ffee", 7, tmp_path)
+    assert not cgroups.holds("decaf", 7, tmp_path)
+    assert not cgroups.holds("c0ffee", 8, tmp_path)
+
+
 def test_an_unknown_machine_is_named_with_those_there_are() -> None:
     with pytest.raises(settings.LabError, match=r"no machine nix\. There are: manager, client, client2"):
         whole.known(machines.parse(PODMAN_PS), "nix")
