@@ -10,7 +10,7 @@ MADE := $(VENV)/made-of-$(shell ($(PYTHON) --version; pwd; cat requirements.lock
 SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image/machine/usr/local/sbin/lab-init
 
 .DEFAULT_GOAL := help
-.PHONY: help up lab down check check-stock test tools bench lock
+.PHONY: help up lab down check check-stock test proof tools bench lock
 
 help: ## This list
 	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -29,14 +29,17 @@ check: $(MADE) ## Whatever needs no machine: style, types, unit tests
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	PATH=$(BIN):$$PATH shellcheck $(SHELL_FILES)
-	$(BIN)/pytest --ignore=tests/e2e
+	$(BIN)/pytest --ignore=tests/e2e --ignore=tests/proof
 
 check-stock: # make check on this computer's stock Python, where that is another one
 	@[ ! -x $(STOCK) ] || [ "$$($(STOCK) --version)" = "$$($(PYTHON) --version)" ] || \
 	    $(MAKE) check PYTHON=$(STOCK) VENV=.venv-stock
 
 test: check check-stock ## All of it: make check, then end to end on the lab's machines
-	@.ci/end-to-end.sh
+	@LAB_FROM=source .ci/end-to-end.sh
+
+proof: $(MADE) ## What is long, as far as its files have changed since (ARGS=--stale lists it)
+	@LAB_FROM=source $(BIN)/python -m tests.proof $(ARGS)
 
 # Some tests of scripts want these; where they are not to be had, those say NOT TRIED.
 TOOLS = strace lvm2 btrfs-progs

@@ -11,7 +11,7 @@ from lab import requirements
 from .harness import MASTER, SPARE, WORKER, Kubefab, hosts_file, mended, no_secrets, power_on
 
 # These begin with machines as new, and the last of them leaves the cluster that all others want: it is made once.
-FROM_FRESH = ("bundle", "docker", "guide_stack", "made_by_hand", "ways_in", "broken_off", "from_fresh")
+FROM_FRESH = ("bundle", "guide_stack", "made_by_hand", "ways_in", "broken_off", "from_fresh")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

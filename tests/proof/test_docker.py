@@ -13,8 +13,7 @@ import yaml
 from lab.packages import cri_dockerd
 from lab.services import WWW
 from lab.settings import CRI_DOCKERD, GATEWAY
-
-from .harness import (
+from tests.e2e.harness import (
     GUIDES,
     MASTER,
     SPARE,
@@ -36,6 +35,14 @@ from .harness import (
     reboot,
     true_on,
     untouched,
+)
+
+COVERS = (
+    "kubefab/steps/docker.py",
+    "kubefab/runtimes.py",
+    "kubefab/carry.py",
+    "files/etc/docker/*",
+    "scripts/*docker*",
 )
 
 PAIR = (MASTER, WORKER)

@@ -1,0 +1,1 @@
+"""What is long and rarely changed, proven on the lab's machines: `make proof`."""
