@@ -9,6 +9,9 @@ VENV_OK := $(PYTHON) -c 'import ensurepip, venv'
 MADE := $(VENV)/made-of-$(shell ($(PYTHON) --version; pwd; cat requirements.lock) | sha256sum | cut -c1-16)
 SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image/machine/usr/local/sbin/lab-init
 
+# Written by lab.up.
+LAB_HOSTS = /var/lib/kubefab-lab/hosts.yml
+
 .DEFAULT_GOAL := help
 .PHONY: help up lab down check check-stock test proof tools bench lock
 
@@ -16,7 +19,8 @@ help: ## This list
 	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 16
 
 up: lab ## A Kubernetes cluster on two real machines, made on this computer
-	@INV_HOSTS=hosts.yml $(BIN)/inv cluster.up
+	@INV_HOSTS=$(LAB_HOSTS) $(BIN)/inv cluster.up
+	@echo 'in your shell: . $(BIN)/activate; export INV_HOSTS=$(LAB_HOSTS)'
 
 lab: $(MADE) ## The two machines alone
 	@$(BIN)/inv lab.up
@@ -48,6 +52,7 @@ tools:
 	@dpkg --status $(TOOLS) >/dev/null 2>&1 || \
 	    { apt-get -q update && apt-get -qy --no-install-recommends install $(TOOLS); } || true
 
+bench: export LAB_FROM = source
 bench: lab ## kubefab beside the same by hand and beside Ansible (ARGS='--runs 5 --write')
 	@$(BIN)/python -m bench.run $(ARGS)
 

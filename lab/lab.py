@@ -9,6 +9,8 @@ from lab import (
     cgroups,
     components,
     computer,
+    hosts,
+    internet,
     machines,
     network,
     parts,
@@ -18,6 +20,7 @@ from lab import (
     stacks,
     ways_in,
 )
+from lab.origin import INTERNET, Origin, answered, settled, told
 from lab.report import Report
 from lab.settings import LOGS, STATE, LabError, address, machine_names
 
@@ -26,14 +29,24 @@ STILL_WORKS = (
 )
 
 
-def prepare(report: Report, stack: str, everything: bool = False) -> None:
-    """The packages, the parts, the network, the services: all that machines need of this computer."""
+def origin(stack: str, everything: bool) -> Origin:
+    """Where Kubernetes comes from. LabError for a LAB_FROM that says what cannot be."""
+    option = f"--stack {stack}" if stack else "--everything" if everything else ""
+    built = all(part.cached for part in stacks.parts(stack, everything))
+    found = settled(told(), hosts.origin(), option, built)
+    return found or answered(internet.ask(internet.questions(hosts.wanted())))
+
+
+def prepare(report: Report, stack: str, everything: bool = False) -> Origin:
+    """The packages, the parts, the key: all that machines need of this computer; and where Kubernetes comes from."""
     if lacking := requirements.missing():
         listed = "\n".join(f"  - {each}" for each in lacking)
         raise LabError(f"This computer cannot host the lab. It lacks:\n{listed}\n{STILL_WORKS}")
     powercut.tell_podman()
+    chosen = origin(stack, everything)
+    report.say(str(chosen))
     requirements.install(report.say, LOGS / "apt.log")
-    wanted = stacks.parts(stack, everything)
+    wanted = [machines.STACKS[stack]] if chosen.internet else stacks.parts(stack, everything)
     with report.live:
         made = parts.make_missing(wanted, report)
     parts.touch(wanted)
@@ -41,19 +54,21 @@ def prepare(report: Report, stack: str, everything: bool = False) -> None:
         parts.prune(wanted)
         components.forget_sources()
     ways_in.ensure_key()
+    return chosen
 
 
-def serve(report: Report) -> None:
+def serve(report: Report, chosen: Origin) -> None:
+    """The network, and what machines fetch by it where the internet has not to be asked."""
     computer.prepare()
     network.ensure()
-    if started := services.ensure():
+    if not chosen.internet and (started := services.ensure()):
         report.say(f"serving: {', '.join(started)}")
 
 
 def up(report: Report, count: int, stack: str, everything: bool) -> None:
     """What runs stays as it is; what has died is switched on again; what is missing is made."""
-    prepare(report, stack, everything)
-    serve(report)
+    chosen = prepare(report, stack, everything)
+    serve(report, chosen)
     names = machine_names(count)
     found = machines.existing()
     new = [name for name in names if name not in found]
@@ -61,6 +76,7 @@ def up(report: Report, count: int, stack: str, everything: bool) -> None:
     make(report, new, stack)
     revive(report, [found[name] for name in dead])
     machines.wait(names)
+    hosts.write(stack, machines.existing(), chosen.internet)
     if old := [name for name in names if name in found and found[name].image != machines.image(stack)]:
         option = f" --stack {stack}" if stack else ""
         report.say(f"made from another image, as new with inv lab.fresh{option}: {', '.join(old)}")
@@ -82,17 +98,18 @@ def make(report: Report, names: Sequence[str], stack: str) -> None:
         machines.at_once(lambda name: machines.create(name, machines.image(stack)), names)
 
 
-def fresh(report: Report, hosts: Sequence[str], stack: str) -> None:
+def fresh(report: Report, wanted: Sequence[str], stack: str) -> None:
     """The same machines, as new."""
-    prepare(report, stack)
+    chosen = prepare(report, stack)
     found = machines.existing()
-    names = [known(found, host) for host in dict.fromkeys(hosts)] or list(found)
+    names = [known(found, host) for host in dict.fromkeys(wanted)] or list(found)
     if not names:
         raise LabError("There is no machine to make anew; inv lab.up makes some.")
-    serve(report)
+    serve(report, chosen)
     machines.at_once(machines.destroy, [found[name] for name in names])
     make(report, names, stack)
     machines.wait(names)
+    hosts.write(stack, machines.existing(), chosen.internet)
 
 
 def known(found: dict[str, machines.Machine], host: str) -> str:
@@ -129,6 +146,7 @@ def status() -> dict[str, Any]:
     """What runs, where, and what is cached."""
     found = machines.existing() if shutil.which("podman") else {}
     alive = services.processes()
+    served = [] if hosts.origin() == INTERNET else services.services()
     return {
         "machines": [
             {"name": name, "address": address(name), "running": machine.runs} for name, machine in found.items()
@@ -139,7 +157,7 @@ def status() -> dict[str, Any]:
                 "address": service.address,
                 "running": services.pid_of(service, alive) is not None,
             }
-            for service in services.services()
+            for service in served
         ],
         "parts": [{"name": part.name, "cached": part.cached} for part in parts.everything(stacks.parts("guide", True))],
     }

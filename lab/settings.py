@@ -9,6 +9,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
 LOGS = STATE / "logs"
 KEY = STATE / "ssh/id_ed25519"
 KNOWN_HOSTS = STATE / "ssh/known_hosts"
+HOSTS = STATE / "hosts.yml"
 
 NETWORK = "kubefab-lab"
 SUBNET = "10.250.0.0/24"
