@@ -6,8 +6,8 @@ lacking=$(.venv/bin/python -c '
 from lab import requirements
 print("\n".join(f"  - {lack}" for lack in requirements.missing()))')
 if [ -z "$lacking" ]; then
-    .venv/bin/inv lab.up --everything
-    exec .venv/bin/pytest tests/e2e --durations=20 --durations-min=5
+    .venv/bin/inv lab.up
+    exec .venv/bin/pytest tests/e2e --durations=10 --durations-min=5
 fi
 cat <<END
 

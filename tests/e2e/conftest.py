@@ -8,26 +8,45 @@ import pytest
 
 from lab import requirements
 
-from .harness import MASTER, SPARE, WORKER, Kubefab, hosts_file, mended, no_secrets, power_on
+from . import summary
+from .harness import MASTER, MEASURED, SPARE, WORKER, Kubefab, hosts_file, mended, no_secrets, power_on
 
-# These begin with machines as new, and the last of them leaves the cluster that all others want: it is made once.
-FROM_FRESH = ("bundle", "guide_stack", "made_by_hand", "ways_in", "broken_off", "from_fresh")
+# What begins without a cluster, in an order in which the next needs least: after broken_off there are packages and no
+# cluster, as ways_in wants it; and from_fresh leaves the cluster that all others want.
+FIRST = ("guide_stack", "broken_off", "ways_in", "from_fresh")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever makes machines as new comes first."""
-    order = {f"test_{name}": place for place, name in enumerate(FROM_FRESH)}
+    """Whoever needs no cluster comes first."""
+    order = {f"test_{name}": place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
-@pytest.fixture(scope="session")
-def machines() -> None:
-    """Three of them, running; or none of these tests, where this computer cannot host them."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [one for kind in terminalreporter.stats.values() for one in kind if isinstance(one, pytest.TestReport)]
+    for title, lines in (
+        ("minutes of each suite", summary.suites((one.nodeid, one.duration) for one in reports)),
+        ("times that are wanted of kubefab", summary.times(MEASURED)),
+        ("skipped, and why", summary.skipped((one.nodeid, one.longrepr) for one in reports if one.skipped)),
+    ):
+        if lines:
+            terminalreporter.section(title)
+            terminalreporter.write_line("\n".join(lines))
+
+
+def hosted() -> None:
+    """None of these tests, where this computer cannot host the lab; in CI that is a failure."""
     if lacking := requirements.missing():
         reason = f"this computer cannot host the lab; it lacks: {'; '.join(lacking)}"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def machines() -> None:
+    """Three of them, running."""
+    hosted()
     power_on()
 
 
@@ -47,6 +66,12 @@ def three(inv: Kubefab) -> Path:
 @pytest.fixture
 def cluster(inv: Kubefab) -> Kubefab:
     """A cluster of a master and a worker, and all is well."""
+    return mended(inv)
+
+
+@pytest.fixture(scope="module")
+def well(inv: Kubefab) -> Kubefab:
+    """The same, for tests that change nothing: it is looked after once for all of a suite's."""
     return mended(inv)
 
 

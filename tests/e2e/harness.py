@@ -89,7 +89,7 @@ class Running:
     def said(self) -> str:
         return "".join((self._folder / name).read_text(errors="replace") for name in ("stdout", "stderr"))
 
-    def says(self, words: str, seconds: float = 20) -> bool:
+    def says(self, words: str, seconds: float = 120) -> bool:
         """Whether these words come while it is at work."""
         poll(lambda: words in self.said() or self.process.poll() is not None, seconds)
         return words in self.said()
@@ -276,10 +276,10 @@ def lab(*words: str) -> None:
     assert done.returncode == 0, f"inv {' '.join(words)}\n{done.stdout}{done.stderr}"
 
 
-def power_on() -> None:
+def power_on(*options: str) -> None:
     """All machines run; what runs already stays as it is."""
     names = machine_names(MOST_MACHINES)
-    lab("lab.up", "--everything", "--machines", str(max(names.index(name) for name in MACHINES) + 1))
+    lab("lab.up", *options, "--machines", str(max(names.index(name) for name in MACHINES) + 1))
 
 
 def fresh(*hosts: str, stack: str = "") -> None:
@@ -386,6 +386,14 @@ def mended(inv: Kubefab) -> Kubefab:
     return inv
 
 
+def without_cluster(inv: Kubefab) -> None:
+    """A master and a worker that have Kubernetes' packages, and nothing that was made with them."""
+    if inv("cluster.reset", "--yes").status:
+        power_on()
+        fresh(MASTER, WORKER)
+    inv("install-kubeadm").well()
+
+
 # --- what is there
 
 # Kubernetes, the kubelet and containerd go on writing below /var/lib and /run; nobody writes here of himself.
@@ -462,6 +470,15 @@ def cluster_uid(master: str = MASTER) -> str:
 def coredns_answers(master: str = MASTER) -> bool:
     status = objects("deployments", "-n", "kube-system", master=master)[0]["status"]
     return bool(status.get("availableReplicas") == status.get("replicas") == status.get("updatedReplicas"))
+
+
+MEASURED: list[tuple[str, float, float]] = []  # what, and the seconds that are wanted of it and that it took
+
+
+def in_time(what: str, wanted: float, done: Done) -> None:
+    """Told at the end of the run. A busy computer is no failure: three times what is wanted is one."""
+    MEASURED.append((what, wanted, done.seconds))
+    assert done.seconds < 3 * wanted, f"{what}: {done.seconds:.0f} s; {wanted:.0f} s are wanted"
 
 
 def mode(path: Path) -> int:

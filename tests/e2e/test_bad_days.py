@@ -1,12 +1,10 @@
-"""Hosts that are off, keys that are wrong, files that are garbage, and two people at once. Two minutes."""
+"""Keys that are wrong, files that are garbage, and two people at once."""
 
 import os
 import random
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,6 @@ from lab.settings import KNOWN_HOSTS
 
 from .harness import (
     CHANGE,
-    DPKG,
     INV,
     MASTER,
     ROOT,
@@ -24,18 +21,14 @@ from .harness import (
     WORKER,
     Done,
     Kubefab,
-    Running,
     address,
     catch,
-    cut_power,
     eventually,
     freeze,
-    fresh,
     hosts_file,
-    kubectl,
+    in_time,
     mended,
     on,
-    power_on,
     ready_nodes,
     thaw,
     true_on,
@@ -43,94 +36,6 @@ from .harness import (
 )
 
 PAIR = (MASTER, WORKER)
-
-
-# --- a worker that is off
-
-
-@dataclass(frozen=True)
-class Down:
-    up: Done
-    ready: set[str]
-    status: Done
-    absent: Done
-    absent_again: Done
-    back: Done
-
-
-@pytest.fixture(scope="module")
-def down(inv: Kubefab, three: Path) -> Down:
-    """One worker of two is off, and the other one is still to be joined; then it is there again."""
-    mended(inv)
-    fresh(SPARE)
-    without = hosts_file(inv.state / "absent.yml", MASTER, WORKER, SPARE, hosts={WORKER: {"absent": True}})
-    cut_power(WORKER)
-    try:
-        up = inv("cluster.up", hosts=three)
-        ready = ready_nodes()
-        status = inv("cluster.status", hosts=three)
-        absent, again = (inv("cluster.up", hosts=without) for _ in range(2))
-        power_on()
-        return Down(up, ready, status, absent, again, inv("cluster.up", hosts=three))
-    finally:
-        power_on()
-        kubectl("delete", "node", SPARE, "--ignore-not-found")
-
-
-def test_a_worker_that_is_off_hides_no_other(down: Down) -> None:
-    assert re.search(rf"^{SPARE}\s+\S the host is a node", down.up.badly().stdout, re.MULTILINE), down.up.stdout
-    assert SPARE in down.ready
-
-
-def test_one_error_names_the_host_that_is_off_and_what_to_do(down: Down) -> None:
-    said = down.up.stderr
-    assert re.findall(r"^(\S+): FAILED:", said, re.MULTILINE) == [WORKER], said
-    assert address(WORKER) in said
-    assert "absent: true" in said
-
-
-def test_a_worker_that_is_off_keeps_nobody_waiting(down: Down) -> None:
-    assert [round(done.seconds) for done in (down.up, down.absent, down.absent_again) if done.seconds > 60] == []
-
-
-def test_status_names_the_host_that_is_off(down: Down) -> None:
-    assert WORKER in down.status.badly().stdout
-
-
-def test_a_worker_marked_absent_is_left_out(down: Down) -> None:
-    assert WORKER not in down.absent.well().said
-    assert "nothing to do" in down.absent_again.well().stdout
-
-
-def test_a_worker_that_is_on_again_is_found_well(down: Down) -> None:
-    down.back.well()
-
-
-# --- a run that falls silent
-
-
-@dataclass(frozen=True)
-class Silent:
-    run: Running
-    hosts: Path
-
-
-@pytest.fixture(scope="module")
-def silent(inv: Kubefab, down: Down) -> Iterator[Silent]:
-    """A run on the third machine, which has its lock, and of which nothing is heard any more."""
-    fresh(SPARE)
-    hosts = hosts_file(inv.state / "silent.yml", SPARE, cluster={"name": "other"})
-    with inv.started("install-kubeadm", hosts=hosts) as run:
-        freeze(run, SPARE, DPKG)
-        run.is_told(signal.SIGSTOP)
-        thaw(SPARE, DPKG)
-        on(SPARE, f"timeout 60 flock {CHANGE} true")
-        yield Silent(run, hosts)
-
-
-def test_a_holder_that_is_silent_has_the_lock_for_some_time(silent: Silent, inv: Kubefab) -> None:
-    """The tests that follow let that time pass."""
-    assert f"process {silent.run.process.pid}" in inv("install-kubeadm", hosts=silent.hosts).badly().stderr
 
 
 # --- whom to believe
@@ -151,10 +56,10 @@ def hosts(tmp_path: Path) -> Path:
 
 
 def test_another_host_key_than_the_known_one_is_refused_and_its_place_named(
-    cluster: Kubefab, hosts: Path, tmp_path: Path
+    well: Kubefab, hosts: Path, tmp_path: Path
 ) -> None:
     file = known_hosts(tmp_path / "known_hosts", *PAIR, instead=WORKER)
-    done = cluster("cluster.up", hosts=hosts).badly()
+    done = well("cluster.up", hosts=hosts).badly()
     lines = [n for n, line in enumerate(file.read_text().splitlines(), 1) if line.startswith(address(WORKER))]
     assert any(f"{file}:{line}" in done.stderr for line in lines), done.stderr
     assert "SHA256:" in done.stderr
@@ -166,61 +71,61 @@ def test_another_host_key_than_the_known_one_is_refused_and_its_place_named(
 
 @pytest.mark.parametrize("there", [True, False], ids=["an empty file", "no file"])
 def test_unknown_keys_of_all_hosts_are_one_error_and_one_command_accepts_them(
-    cluster: Kubefab, hosts: Path, tmp_path: Path, there: bool
+    well: Kubefab, hosts: Path, tmp_path: Path, there: bool
 ) -> None:
     if there:
         (tmp_path / "known_hosts").write_text("")
-    said = cluster("cluster.up", hosts=hosts).badly().stderr
+    said = well("cluster.up", hosts=hosts).badly().stderr
     assert said.count("SHA256:") == 2, said
     assert all(address(host) in said for host in PAIR)
     command = said[said.index("cat >>") : said.index("END\n", said.index("<<END") + 5) + 4]
     subprocess.run(["sh", "-e"], input=command, text=True, check=True, capture_output=True, cwd=tmp_path)
-    assert "nothing to do" in cluster("cluster.up", hosts=hosts).well().stdout
+    assert "nothing to do" in well("cluster.up", hosts=hosts).well().stdout
     seen = [line.split()[1:3] for line in (tmp_path / "known_hosts").read_text().splitlines()]
     assert seen
     assert all(any(key == line.split()[1:3] for line in KNOWN_HOSTS.read_text().splitlines()) for key in seen)
 
 
-def test_a_key_that_opens_nothing_is_told(cluster: Kubefab, tmp_path: Path) -> None:
+def test_a_key_that_opens_nothing_is_told(well: Kubefab, tmp_path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
     hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"key": str(tmp_path / "key")})
-    said = cluster("cluster.up", hosts=hosts).badly().stderr
+    said = well("cluster.up", hosts=hosts).badly().stderr
     assert "does not let root in" in said
     assert address(MASTER) in said
 
 
-def test_a_key_that_is_not_there_is_told(cluster: Kubefab, tmp_path: Path) -> None:
+def test_a_key_that_is_not_there_is_told(well: Kubefab, tmp_path: Path) -> None:
     hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"key": str(tmp_path / "nowhere")})
-    assert str(tmp_path / "nowhere") in cluster("cluster.up", hosts=hosts).badly().stderr
+    assert str(tmp_path / "nowhere") in well("cluster.up", hosts=hosts).badly().stderr
 
 
-def test_a_port_that_nobody_listens_at_is_told(cluster: Kubefab, tmp_path: Path) -> None:
+def test_a_port_that_nobody_listens_at_is_told(well: Kubefab, tmp_path: Path) -> None:
     hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"port": 2222})
-    done = cluster("cluster.up", hosts=hosts).badly()
+    done = well("cluster.up", hosts=hosts).badly()
     assert f"{address(MASTER)}:2222" in done.stderr
-    assert done.seconds < 30
+    in_time("a port that nobody listens at is told", 10, done)
 
 
 # --- bad input
 
 
 @pytest.mark.parametrize("task", ["cluster.up", "preflight", "cluster.status"])
-def test_a_megabyte_of_garbage_on_stdin_disturbs_nobody(cluster: Kubefab, task: str) -> None:
+def test_a_megabyte_of_garbage_on_stdin_disturbs_nobody(well: Kubefab, task: str) -> None:
     garbage = random.Random(1).randbytes(1_000_000)
-    cluster(task, stdin=garbage).well()
+    well(task, stdin=garbage).well()
 
 
 @pytest.mark.parametrize("task", ["--dry cluster.reset", "cluster.status", "cluster.status --json"])
-def test_a_reader_that_goes_away_is_no_reason_for_a_traceback(cluster: Kubefab, task: str) -> None:
-    surroundings = {**os.environ, "INV_HOSTS": str(cluster.hosts), "XDG_STATE_HOME": str(cluster.state)}
+def test_a_reader_that_goes_away_is_no_reason_for_a_traceback(well: Kubefab, task: str) -> None:
+    surroundings = {**os.environ, "INV_HOSTS": str(well.hosts), "XDG_STATE_HOME": str(well.state)}
     words = ["sh", "-c", f"{INV} {task} | true"]
     done = subprocess.run(words, cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
 
 
-def test_garbage_is_no_yes(cluster: Kubefab) -> None:
+def test_garbage_is_no_yes(well: Kubefab) -> None:
     with untouched(*PAIR):
-        done = cluster("cluster.reset", stdin=b"y\n" * 500_000).badly()
+        done = well("cluster.reset", stdin=b"y\n" * 500_000).badly()
     assert "--yes" in done.stderr
 
 
@@ -260,7 +165,7 @@ def test_a_bad_hosts_file_is_one_message(inv: Kubefab, tmp_path: Path, kind: str
     assert len(done.stderr.splitlines()) < 12, done.stderr[:3000]
     assert len(done.stderr) < 3000
     assert done.stdout == ""
-    assert done.seconds < 20
+    in_time(f"{kind} for a hosts.yml is told", 10, done)
 
 
 # --- two at once
@@ -284,13 +189,10 @@ def busy(inv: Kubefab) -> Busy:
     with inv.started("cluster.up") as first:
         freeze(first, WORKER, "kubeadm join")
         with inv.started("cluster.up") as run:
-            with suppress(subprocess.TimeoutExpired):
-                run.process.wait(20)
-            run.is_killed()
             amid = run.ends()
         first.is_told(signal.SIGSTOP)
         thaw(WORKER, "kubeadm join")
-        on(WORKER, f"timeout 60 flock {CHANGE} true")
+        on(WORKER, f"timeout 300 flock {CHANGE} true")
         eventually(lambda: ready_nodes() == set(PAIR))
         with untouched(*PAIR):
             second = inv("restart", "--host", WORKER, "--yes")
@@ -331,19 +233,9 @@ def test_a_run_that_is_interrupted_by_its_user_says_what_happens_now(cluster: Ku
     with cluster.started("cluster.up") as run:
         catch(run, WORKER, "pgrep -f '^kubeadm join'")
         run.is_told(signal.SIGINT)
-        done = run.ends(30)
+        done = run.ends()
     assert done.status == 130
     assert "the same command" in done.said
     cluster("cluster.up").well()
     assert ready_nodes() == set(PAIR)
     assert not true_on(WORKER, "test -e /etc/kubernetes/bootstrap-kubelet.conf")
-
-
-def test_a_lock_whose_holder_is_silent_is_free_again_and_the_holder_changes_nothing_more(
-    silent: Silent, inv: Kubefab
-) -> None:
-    eventually(lambda: not inv("install-kubeadm", hosts=silent.hosts).status, 120, 5)
-    on(SPARE, "apt-mark unhold kubelet")  # so that there is something to change again
-    with untouched(SPARE):
-        silent.run.is_told(signal.SIGCONT)
-        assert f"the lock on {SPARE} was lost" in silent.run.ends(60).badly().stderr

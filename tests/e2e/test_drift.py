@@ -1,4 +1,4 @@
-"""What somebody changed by hand on machines that were well: put right, and nothing else. Half a minute."""
+"""What somebody changed by hand on machines that were well: put right, and nothing else."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a running cluster is made of, told as it is. Half a minute on a cluster that is well."""
+"""What a running cluster is made of, told as it is."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""From machines as new to a working cluster, and then nothing more to do. Two minutes."""
+"""From machines as new to a working cluster, and then nothing more to do."""
 
 import json
 import re
@@ -146,7 +146,7 @@ def pods(story: Story) -> Iterator[None]:
     for name, node in (("on-master", MASTER), ("on-worker", WORKER)):
         kubectl("apply", "-f", "-", stdin=POD.format(name=name, node=node, command=serve))
     kubectl("expose", "pod", "on-master", "--port=80", "--target-port=8000")
-    kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=90s")
+    kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=180s")
     yield
     kubectl("delete", "service/on-master", "pod/on-master", "pod/on-worker", "--ignore-not-found")
 

@@ -1,4 +1,4 @@
-"""What is told before anything is changed, all of it at once. Half a minute."""
+"""What is told before anything is changed, all of it at once."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def bad(inv: Kubefab) -> dict[str, Done]:
     on(SPARE, "mkdir -p /etc/kubernetes/manifests; touch /etc/kubernetes/manifests/etcd.yaml")
     with untouched(SPARE):
         said = {task: inv(task, hosts=hosts) for task in TASKS}
-    fresh(SPARE)
+    on(SPARE, "rm /etc/kubernetes/manifests/etcd.yaml; systemctl stop 'e2e-port-*'")
     return said
 
 
@@ -64,15 +64,15 @@ def given_the_id(machine: str) -> Iterator[None]:
         on(SPARE, "cat >/etc/machine-id", stdin=f"{kept}\n")
 
 
-def test_a_cloned_machine_is_told(bad: dict[str, Done], cluster: Kubefab, three: Path) -> None:
+def test_a_cloned_machine_is_told(bad: dict[str, Done], well: Kubefab, three: Path) -> None:
     """The third machine as a copy of the worker's disk."""
     with given_the_id(f"{machine_id(WORKER)}\n"), untouched(MASTER, WORKER, SPARE):
-        said = cluster("cluster.up", hosts=three).badly().stderr
+        said = well("cluster.up", hosts=three).badly().stderr
     assert re.search(rf"{SPARE}: FAILED: no other host has this machine-id\n.*{WORKER}", said), said
 
 
-def test_an_unfit_host_hides_no_other(bad: dict[str, Done], cluster: Kubefab, three: Path) -> None:
+def test_an_unfit_host_hides_no_other(bad: dict[str, Done], well: Kubefab, three: Path) -> None:
     with given_the_id(""):
-        done = cluster("cluster.up", hosts=three).badly()
+        done = well("cluster.up", hosts=three).badly()
     assert set(re.findall(r"^(\S+): FAILED:", done.stderr, re.MULTILINE)) == {SPARE}
     assert "/etc/machine-id is empty" in done.stderr

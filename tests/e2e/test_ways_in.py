@@ -1,4 +1,4 @@
-"""As a sudo user instead of root, with and without a password. Two minutes."""
+"""As a sudo user instead of root, whose sudo wants a password."""
 
 import os
 import pty
@@ -11,30 +11,28 @@ from pathlib import Path
 
 import pytest
 
-from lab.settings import KEY
-
 from .harness import (
     INV,
     MASTER,
-    OTHER_PORT,
     ROOT,
     TOKEN,
     WORKER,
     Done,
     Kubefab,
-    address,
-    another_sshd,
-    fresh,
     hosts_file,
-    mended,
     no_secrets,
     on,
     ready_nodes,
     untouched,
+    without_cluster,
 )
 
 PAIR = (MASTER, WORKER)
+
+
 PASSWORD = "Tr0ub4dor & 3 'quoted' $HOME"  # not to be mistaken for anything else in a log
+
+
 SUDO_PASSWORD = "KUBEFAB_SUDO_PASSWORD"
 
 
@@ -51,22 +49,24 @@ class ByPassword:
 
 # Every command line of the machine, as any of its users could see them.
 ARGUMENTS = "/root/arguments"
+
+
 WATCH = f"while sleep 0.1; do cat /proc/[0-9]*/cmdline; done >{ARGUMENTS} 2>/dev/null"
+
+
 SEEN = f"systemctl stop e2e-watch; tr '\\0' ' ' <{ARGUMENTS}; rm {ARGUMENTS}"
 
 
 @pytest.fixture(scope="module")
 def by_password(inv: Kubefab) -> ByPassword:
-    """A cluster from machines as new, with a user whose sudo needs a password; every command line is written down."""
-    fresh(*PAIR)
+    """A cluster made by a user whose sudo needs a password; every command line is written down."""
+    without_cluster(inv)
     hosts = as_user(inv, "sudopass")
     for host in PAIR:
         on(host, "chpasswd", stdin=f"sudopass:{PASSWORD}\n")
-    done = inv("install-kubeadm", hosts=hosts, env={SUDO_PASSWORD: PASSWORD})
     for host in PAIR:
         on(host, f"systemd-run --quiet --collect --unit=e2e-watch sh -c '{WATCH}'")
-    if not done.status:
-        done = inv("cluster.up", hosts=hosts, env={SUDO_PASSWORD: PASSWORD})
+    done = inv("cluster.up", hosts=hosts, env={SUDO_PASSWORD: PASSWORD})
     found = {host: on(host, SEEN) for host in PAIR}
     return ByPassword(hosts, done, found)
 
@@ -152,71 +152,7 @@ def in_a_terminal(inv: Kubefab, hosts: Path, task: str, answer: str) -> tuple[in
     return process.wait(10), said
 
 
-# --- without a password
-
-
-def test_a_user_whose_sudo_wants_none_takes_a_worker_out_and_in_again(inv: Kubefab) -> None:
-    mended(inv)
-    hosts = as_user(inv, "sudoer")
-    inv("restart", "--host", WORKER, "--yes", hosts=hosts).well()
-    assert on(WORKER, "ls -A /etc/kubernetes 2>/dev/null; true") == ""
-    inv("join-worker", hosts=hosts).well()
-    inv("cluster.up", hosts=hosts).well()
-    assert ready_nodes() == set(PAIR)
-    assert on(MASTER, "stat -c '%U %a' /home/sudoer/.kube/config").split() == ["sudoer", "600"]
-
-
-def test_the_root_user_and_a_sudo_user_find_the_same_cluster(inv: Kubefab) -> None:
-    mended(inv)
-    hosts = as_user(inv, "sudoer")
-    inv("cluster.up", hosts=hosts).well()
-    assert "nothing to do" in inv("cluster.up", hosts=hosts).well().stdout
-    assert inv("cluster.status", "--json", hosts=hosts).well().stdout == inv("cluster.status", "--json").well().stdout
-
-
-# --- by other doors
-
-
-def test_a_host_behind_another_is_reached_through_it(cluster: Kubefab, tmp_path: Path) -> None:
-    """And for the time it is reached through it alone."""
-    own = {"ssh": {"jump": f"root@{address(MASTER)}"}}
-    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, hosts={WORKER: own})
-    mark = on(WORKER, "date +%s").strip()
-    assert "nothing to do" in cluster("cluster.up", hosts=hosts).well().stdout
-    accepted = on(WORKER, f"journalctl -u ssh --since @{mark} -o cat | grep Accepted")
-    assert f"from {address(MASTER)} " in accepted
-
-
-def test_a_host_is_reached_at_a_port_of_its_own(cluster: Kubefab, tmp_path: Path) -> None:
-    with another_sshd(WORKER, tmp_path) as says:
-        hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, **says)
-        assert "nothing to do" in cluster("cluster.up", hosts=hosts).well().stdout
-
-
-def test_an_unknown_key_at_another_port_is_accepted_by_the_command_shown(cluster: Kubefab, tmp_path: Path) -> None:
-    with another_sshd(WORKER, tmp_path) as says:
-        hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, **says)
-        known = Path(says["ssh"]["known_hosts"])  # a key that is known at port 22 is believed, as by ssh
-        known.write_text("".join(line for line in known.open() if address(WORKER) not in line))
-        said = cluster("cluster.up", hosts=hosts).badly().stderr
-        command = said[said.index("cat >>") : said.index("END\n", said.index("<<END") + 5) + 4]
-        subprocess.run(["sh", "-e"], input=command, text=True, check=True)
-        assert "nothing to do" in cluster("cluster.up", hosts=hosts).well().stdout
-
-
-def test_what_hosts_yml_leaves_out_is_taken_from_the_users_ssh_config(cluster: Kubefab, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    (home / ".ssh").mkdir(parents=True)
-    hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh=dict.fromkeys(("user", "key", "known_hosts")))
-    with another_sshd(WORKER, tmp_path) as says:
-        (home / ".ssh/config").write_text(
-            f"Host {address(WORKER)}\n  Port {OTHER_PORT}\n"
-            f"Host 10.*\n  User root\n  IdentityFile {KEY}\n  UserKnownHostsFile {says['ssh']['known_hosts']}\n"
-        )
-        assert "nothing to do" in cluster("cluster.up", hosts=hosts, env={"HOME": home}).well().stdout
-
-
-def test_a_user_who_may_not_use_sudo_is_told(cluster: Kubefab, inv: Kubefab) -> None:
+def test_a_user_who_may_not_use_sudo_is_told(by_password: ByPassword, inv: Kubefab) -> None:
     for host in PAIR:
         on(host, "id nosudo >/dev/null 2>&1 || useradd -m nosudo; mkdir -p /home/nosudo/.ssh")
         on(host, "cp /root/.ssh/authorized_keys /home/nosudo/.ssh/ && chown -R nosudo: /home/nosudo/.ssh")

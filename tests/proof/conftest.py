@@ -1,5 +1,15 @@
 """The fixtures of the end-to-end tests; what they call `inv` and `cluster` is the same here."""
 
-from tests.e2e.conftest import cluster, inv, machines, no_secret_in_any_log, three
+import pytest
 
-__all__ = ["cluster", "inv", "machines", "no_secret_in_any_log", "three"]
+from tests.e2e.conftest import cluster, hosted, inv, no_secret_in_any_log, three, well
+from tests.e2e.harness import power_on
+
+__all__ = ["cluster", "inv", "no_secret_in_any_log", "three", "well"]
+
+
+@pytest.fixture(scope="session")
+def machines() -> None:
+    """As for the end-to-end tests; and the lab serves Docker's cri-dockerd and the add-ons as well."""
+    hosted()
+    power_on("--everything")

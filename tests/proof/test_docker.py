@@ -1,4 +1,4 @@
-"""Docker Engine, with cri-dockerd between it and the kubelet; and out of a bundle. Six minutes."""
+"""Docker Engine, with cri-dockerd between it and the kubelet; and out of a bundle."""
 
 import hashlib
 import json
@@ -124,7 +124,7 @@ def test_a_second_up_on_docker_changes_nothing(story: Story, inv: Kubefab) -> No
 def test_a_pod_on_docker_finds_names_by_the_clusters_dns(story: Story) -> None:
     words = ("run", "asker", f"--image={TOOLS}", "--restart=Never", "--command", "--", "sleep", "600")
     kubectl(*words)
-    kubectl("wait", "--for=condition=Ready", "pod/asker", "--timeout=60s")
+    kubectl("wait", "--for=condition=Ready", "pod/asker", "--timeout=180s")
     assert "10.96.0.1" in kubectl("exec", "asker", "--", "getent", "hosts", "kubernetes.default")
     kubectl("delete", "pod", "asker", "--now")
 

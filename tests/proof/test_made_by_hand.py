@@ -1,11 +1,11 @@
-"""A master that somebody made with kubeadm, without us. A minute and a half."""
+"""A master that somebody made with kubeadm, without us."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from .harness import (
+from tests.e2e.harness import (
     MASTER,
     WORKER,
     Done,
@@ -14,12 +14,19 @@ from .harness import (
     cluster_uid,
     coredns_answers,
     disk,
-    fresh,
     kubectl,
     on,
     ready_nodes,
     services,
     untouched,
+    without_cluster,
+)
+
+COVERS = (
+    "kubefab/kubeadm.py",
+    "kubefab/steps/agreement.py",
+    "kubefab/steps/control_plane.py",
+    "scripts/set-endpoint.sh",
 )
 
 PAIR = (MASTER, WORKER)
@@ -58,8 +65,7 @@ class TakenOver:
 
 @pytest.fixture(scope="module")
 def taken_over(inv: Kubefab) -> Iterator[TakenOver]:
-    fresh(*PAIR)
-    inv("install-kubeadm").well()
+    without_cluster(inv)
     init("")
     with untouched(*PAIR):
         without_subnet = inv("cluster.up")

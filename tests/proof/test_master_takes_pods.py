@@ -1,11 +1,13 @@
-"""Ordinary pods on the master: `untaint`, `taint`, and `schedulable: true`. A minute."""
+"""Ordinary pods on the master: `untaint`, `taint`, and `schedulable: true`."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .harness import MASTER, WORKER, Kubefab, hosts_file, kubectl, mended, nodes
+from tests.e2e.harness import MASTER, WORKER, Kubefab, hosts_file, kubectl, mended, nodes
+
+COVERS = ("kubefab/steps/control_plane.py",)
 
 POD = """\
 apiVersion: v1
@@ -32,7 +34,7 @@ def tainted(inv: Kubefab) -> Iterator[Kubefab]:
 
 def takes_a_pod() -> None:
     kubectl("apply", "-f", "-", stdin=POD.format(node=MASTER))
-    kubectl("wait", "--for=condition=Ready", "pod/ordinary", "--timeout=60s")
+    kubectl("wait", "--for=condition=Ready", "pod/ordinary", "--timeout=180s")
 
 
 def taints() -> list[str]:

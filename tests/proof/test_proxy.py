@@ -1,4 +1,4 @@
-"""A network that is left by a proxy alone, and proxy variables that nobody meant. Two minutes."""
+"""A network that is left by a proxy alone, and proxy variables that nobody meant."""
 
 import socket
 import threading
@@ -13,8 +13,9 @@ import requests
 import yaml
 
 from lab.settings import GATEWAY
+from tests.e2e.harness import SPARE, Done, Kubefab, address, fresh, hosts_file, on, ready_nodes, true_on
 
-from .harness import SPARE, Done, Kubefab, address, fresh, hosts_file, on, ready_nodes, true_on
+COVERS = ("kubefab/steps/proxy.py", "files/**/*proxy*")
 
 STRAY = f"http://{GATEWAY}:9"  # nobody is there
 

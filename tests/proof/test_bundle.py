@@ -1,4 +1,4 @@
-"""A cluster with add-ons out of one file, on machines that reach nothing else. Four minutes."""
+"""A cluster with add-ons out of one file, on machines that reach nothing else."""
 
 import tarfile
 from base64 import b64encode
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .harness import (
+from tests.e2e.harness import (
     MASTER,
     SPARE,
     WORKER,
@@ -27,6 +27,15 @@ from .harness import (
     servers_off,
     true_on,
     untouched,
+)
+
+COVERS = (
+    "kubefab/bundle.py",
+    "kubefab/steps/bundle.py",
+    "kubefab/carry.py",
+    "scripts/pack-packages.sh",
+    "scripts/use-bundle.sh",
+    "files/etc/containerd/kubefab-bundle.d/*",
 )
 
 PAIR = (MASTER, WORKER)
@@ -124,7 +133,7 @@ def test_addons_work_out_of_the_bundle_and_no_image_is_ever_pulled(story: Story)
     told = eventually(lambda: kubectl("top", "nodes", "--no-headers"), seconds=90, pause=2)
     assert {line.split()[0] for line in told.splitlines()} == set(PAIR)
     kubectl("apply", "-f", "-", stdin=STORED)
-    kubectl("wait", "--for=condition=Ready", "pod/writer", "--timeout=90s")  # another pod made its directory
+    kubectl("wait", "--for=condition=Ready", "pod/writer", "--timeout=180s")  # another pod made its directory
     assert "headlamp" in kubectl("get", "pods", "-A", "--field-selector=status.phase=Running", "-o", "name")
     assert objects("events", "-A", "--field-selector=reason=Pulling") == []
 

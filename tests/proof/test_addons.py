@@ -1,4 +1,4 @@
-"""Add-ons: those of hosts.yml, those taken out of it, and what they are good for. Two minutes."""
+"""Add-ons: those of hosts.yml, those taken out of it, and what they are good for."""
 
 from collections.abc import Iterator
 from json import loads
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .harness import MASTER, WORKER, Kubefab, eventually, hosts_file, kubectl, mended, untouched
+from tests.e2e.harness import MASTER, WORKER, Kubefab, eventually, hosts_file, kubectl, mended, untouched
+
+COVERS = ("kubefab/addons/*", "kubefab/steps/addons.py", "kubefab/steps/objects.py", "kubefab/facts/addons.py")
 
 WITH = ["flannel", "metrics-server", "local-path@0.0.30"]  # the newest that can be built in the lab
 STORED = """\
@@ -48,13 +50,13 @@ def named(inv: Kubefab) -> Iterator[Path]:
 
 def take_away(inv: Kubefab) -> None:
     kubectl("delete", "pod/writer", "pvc/data", "--ignore-not-found")
-    kubectl("wait", "--for=delete", "pv", "--all", "--timeout=60s")
+    kubectl("wait", "--for=delete", "pv", "--all", "--timeout=180s")
     for name in ("local-path", "metrics-server"):
         inv("addon.remove", "--name", name, "--yes").well()
 
 
 def pod_says() -> str:
-    kubectl("wait", "--for=condition=Ready", "pod/writer", "--timeout=90s")
+    kubectl("wait", "--for=condition=Ready", "pod/writer", "--timeout=180s")
     return kubectl("logs", "writer").strip()
 
 
