@@ -272,7 +272,11 @@ def wait_on(host: str, condition: str, seconds: int = 120) -> None:
 
 
 def lab(*words: str) -> None:
-    done = subprocess.run([INV, *words], cwd=ROOT, text=True, capture_output=True, stdin=-3, check=False)
+    """A task of the lab's, which builds what it serves where nobody has said otherwise."""
+    surroundings = {"LAB_FROM": "source", **os.environ}
+    done = subprocess.run(
+        [INV, *words], cwd=ROOT, env=surroundings, text=True, capture_output=True, stdin=-3, check=False
+    )
     assert done.returncode == 0, f"inv {' '.join(words)}\n{done.stdout}{done.stderr}"
 
 
