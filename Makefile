@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 STOCK := /usr/bin/python3
 VENV_OK := $(PYTHON) -c 'import ensurepip, venv'
 # The venv is made anew when its contents, its Python or its place would differ, and never otherwise.
-MADE := $(VENV)/made-of-$(shell ($(PYTHON) --version; pwd; cat requirements.lock) | sha256sum | cut -c1-16)
+MADE_OF := { $(PYTHON) --version; pwd; cat requirements.lock; } 2>&1 | sha256sum | cut -c1-16
+MADE := $(VENV)/made-of-$(shell $(MADE_OF))
 SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image/machine/usr/local/sbin/lab-init
 
 # Written by lab.up.
@@ -39,14 +40,14 @@ check-stock: # make check on this computer's stock Python, where that is another
 	@[ ! -x $(STOCK) ] || [ "$$($(STOCK) --version)" = "$$($(PYTHON) --version)" ] || \
 	    $(MAKE) check PYTHON=$(STOCK) VENV=.venv-stock
 
-test: check check-stock ## All of it: make check, then end to end on the lab's machines
+test: tools check check-stock ## All of it: make check, then end to end on the lab's machines
 	@LAB_FROM=source .ci/end-to-end.sh
 
 proof: $(MADE) ## What is long, as far as its files have changed since (ARGS=--stale lists it)
 	@LAB_FROM=source $(BIN)/python -m tests.proof $(ARGS)
 
 # Some tests of scripts want these; where they are not to be had, those say NOT TRIED.
-TOOLS = strace lvm2 btrfs-progs
+TOOLS = btrfs-progs lvm2 openssh-client procps strace
 tools:
 	@dpkg --status $(TOOLS) >/dev/null 2>&1 || echo 'installing Debian packages: $(TOOLS)'
 	@dpkg --status $(TOOLS) >/dev/null 2>&1 || \
@@ -66,11 +67,11 @@ lock: $(MADE) ## The newest versions that pyproject.toml allows, locked with the
 LOCKED = --upgrade --universal --generate-hashes --no-annotate --quiet --custom-compile-command 'make lock'
 
 $(MADE):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kubefab wants Python 3.11 or newer")'
 	@$(VENV_OK) 2>/dev/null || echo 'installing Debian packages: python3-venv'
 	@$(VENV_OK) 2>/dev/null || { apt-get -q update && apt-get -qy --no-install-recommends install python3-venv; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kubefab wants Python 3.11 or newer")'
 	@echo 'making $(VENV) from requirements.lock'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/pip install --quiet --require-hashes --no-deps --only-binary :all: -r requirements.lock
 	@$(BIN)/python -m compileall -q tasks.py kubefab lab  # not every computer lets Python write these as it goes
-	@touch $@
+	@touch $(VENV)/made-of-$$($(MADE_OF))  # of the Python that there is now
