@@ -1,5 +1,6 @@
 """invoke's executor: one engine for all tasks of a run, and one report at its end."""
 
+import io
 import os
 import sys
 import threading
@@ -34,9 +35,16 @@ def make(dry: bool) -> Engine:
 
     # Needed as soon as there is a cluster, and imported while the hosts are still being reached.
     threading.Thread(target=import_module, args=("requests",), daemon=True).start()
-    wanted = inventory.load(Path(os.environ.get(HOSTS, "hosts.yml")))
+    wanted = inventory.load(_hosts())
     cluster = Cluster(wanted, Log(_state() / "kubefab"), api.healthz)
     return Engine(cluster, report.Report(cluster.hosts), dry, patient=not dry)
+
+
+def _hosts() -> Path:
+    """The inventory's file. KubefabError where INV_HOSTS is there and names none: the usual file is not meant then."""
+    if not (name := os.environ.get(HOSTS, "hosts.yml")):
+        raise KubefabError(f"{HOSTS} is empty: let it name a file, or unset it, and hosts.yml is taken")
+    return Path(name)
 
 
 def _state() -> Path:
@@ -51,6 +59,8 @@ class Executor(invoke.Executor):
     """invoke's executor, with one error at the end for all hosts, and no traceback for anybody."""
 
     def execute(self, *tasks: Any) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # not every locale has the characters that hosts print
         try:
             return self._execute(*tasks)
         except KeyboardInterrupt:

@@ -126,13 +126,13 @@ def _public(path: Path) -> bytes:
     """The blob of a key, from the public one beside it or in its place; b"" where there is none."""
     public = path if path.suffix == ".pub" else Path(f"{path}.pub")
     with suppress(OSError, ValueError, IndexError, paramiko.SSHException):
-        return paramiko.pkey.PublicBlob.from_string(public.read_text()).key_blob
+        return paramiko.pkey.PublicBlob.from_string(public.read_text("utf-8", "replace")).key_blob
     return b""
 
 
 def _why_unusable(path: Path) -> str:
     with suppress(OSError, ValueError):
-        kind = Path(f"{path}.pub").read_text().partition(" ")[0]
+        kind = Path(f"{path}.pub").read_text("utf-8", "replace").partition(" ")[0]
         if kind.startswith("sk-"):
             return f"{path} is of a security key ({kind}), which paramiko cannot use"
     return f"{path} is no private key that paramiko can read"

@@ -27,7 +27,7 @@ def reachable_at(text: str, server: str) -> str:
 def save(text: str, path: Path, force: bool) -> None:
     """Writes it for its owner alone. KubefabError where another cluster's would be lost, or it cannot be."""
     try:
-        if path.exists() and not force and _authority(path.read_text()) != _authority(text):
+        if path.exists() and not force and _authority(path.read_text("utf-8")) != _authority(text):
             raise KubefabError(f"{path} is not of this cluster; --force writes over it")
         _write(path, text)
     except (OSError, ValueError) as error:
@@ -38,7 +38,7 @@ def _write(path: Path, text: str) -> None:
     """On the disk before it has its name: a power cut leaves the one before, or this one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

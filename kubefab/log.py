@@ -38,8 +38,8 @@ class Log:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if not self.written:
                     self._forget()
-                with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
-                    file.write(f"{line}\n")
+                with open(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+                    file.write(f"{line}\n".encode(errors="backslashreplace"))  # a file's name may be no UTF-8
         except OSError as error:
             raise KubefabError(f"the log cannot be written: {error}; XDG_STATE_HOME may name another folder") from error
 

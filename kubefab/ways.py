@@ -21,6 +21,7 @@ from kubefab.inventory import Ssh
 
 SECONDS = 20  # for `Match exec` and names that have to be looked up
 HOPS = 8
+OF_ALL_USERS = "/etc/ssh/ssh_config"
 DEFAULT_KEYS = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
 DEFAULT_KNOWN_HOSTS = "~/.ssh/known_hosts /etc/ssh/ssh_known_hosts"
 NOWHERE = ("none", "/dev/null")
@@ -167,14 +168,12 @@ def _asked(told: Mapping[str, object], target: str) -> Said:
     words = [str(word) for option, value in told.items() if value for word in (option, value)]
     by_hand = f"try the same by hand: {shlex.join(['ssh', '-G', *words, target])}"
     try:
-        with NamedTemporaryFile("w") as file:
+        with NamedTemporaryFile() as file:
             command = ["ssh", *_config(file), "-T", "-G", *words, "--", target]
             ended = subprocess.run(
                 command,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                encoding="utf-8",
-                errors="surrogateescape",  # as Python names files
                 check=False,
                 timeout=SECONDS,
             )
@@ -183,20 +182,20 @@ def _asked(told: Mapping[str, object], target: str) -> Said:
     except OSError as error:
         raise HostError(f"ssh cannot be asked how it would get there: {error.strerror or error}") from error
     if ended.returncode != 0:
-        raise HostError("ssh cannot tell how it would get there", ended.stderr, by_hand)
+        raise HostError("ssh cannot tell how it would get there", ended.stderr.decode(errors="replace"), by_hand)
     found: dict[str, tuple[str, ...]] = {}
-    for line in ended.stdout.split("\n"):
+    for line in os.fsdecode(ended.stdout).split("\n"):
         word, _, value = line.partition(" ")
         found[word] = (*found.get(word, ()), value)
     return found
 
 
-def _config(file: IO[str]) -> list[str]:
+def _config(file: IO[bytes]) -> list[str]:
     """Where HOME is another than the passwd entry's, the files that are meant, as one. (ssh may read it twice.)"""
     if _home() == _passwd():
         return []
-    for path in (f"{_home()}/.ssh/config", "/etc/ssh/ssh_config"):
-        file.write(f'Include "{path}"\n')
+    for path in (f"{_home()}/.ssh/config", OF_ALL_USERS):
+        file.write(os.fsencode(f'Include "{path}"\n'))
     file.flush()
     return ["-F", file.name]
 

@@ -1,5 +1,6 @@
 """The end of a run: one error for all hosts, no traceback for anybody, and what comes next."""
 
+import io
 import os
 import subprocess
 import sys
@@ -155,6 +156,20 @@ def test_no_room_on_this_computer_is_told_as_that(run: Run) -> None:
     with pytest.raises(Exit, match="/tmp/x: No space left on device") as ended:
         execute(run, full)
     assert ended.value.code == 1
+
+
+def test_what_a_locale_has_no_character_for_ends_no_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(said, encoding="ascii", write_through=True))
+    execute(run, lambda: print("· the node is Ready"))
+    assert said.getvalue() == b"? the node is Ready\n"
+
+
+def test_an_empty_name_of_a_hosts_yml_is_told_and_no_other_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of INV_HOSTS="$UNSET": what is in this folder's hosts.yml was not meant."""
+    monkeypatch.setenv(executor.HOSTS, "")
+    with pytest.raises(KubefabError, match="INV_HOSTS is empty: let it name a file, or unset it"):
+        executor.make(dry=True)
 
 
 def test_connections_are_closed_whatever_happens(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

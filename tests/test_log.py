@@ -14,6 +14,12 @@ def test_a_run_that_has_told_nothing_leaves_no_log(tmp_path: Path) -> None:
     assert [stat.S_IMODE(path.stat().st_mode) for path in (log.path, log.path.parent)] == [0o600, 0o700]
 
 
+def test_it_has_every_character_that_a_host_may_print_whatever_the_locale(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    log.write_line("schl\udcfcssel… done")
+    assert log.path.read_bytes() == "schl\\udcfcssel… done\n".encode()
+
+
 def test_the_logs_of_the_newest_runs_stay(tmp_path: Path) -> None:
     for number in range(KEPT + 10):
         (tmp_path / f"2026-01-01T00-00-{number:03}-1.log").touch()
