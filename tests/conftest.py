@@ -1,5 +1,6 @@
 """What the fast tests share: the golden files' switch, and no state left behind in anybody's home."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,8 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from kubefab.host import Host
-from kubefab.sudo import SUDO_PASSWORD
-from tests import sshd
+from tests import sandbox, sshd
 from tests.runs import Run, in_place
 from tests.sshd import Sshd
 
@@ -17,6 +17,20 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden anew: read the diff")
+
+
+@pytest.fixture(autouse=True)
+def of_nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home and an environment that are nobody's: those of who runs the tests count for nothing.
+
+    What a process has from its start on stays as it is: locale, time zone, umask, the folder for temporary files.
+    """
+    for name in os.environ:
+        if not name.startswith(("PYTEST_", "TMPDIR", "TZ")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", sandbox.PATH)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setattr("kubefab.ways.OF_ALL_USERS", "/nonexistent/ssh_config")
 
 
 @pytest.fixture
@@ -38,9 +52,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
     """An SSH server on this computer; nothing that its client tries again is waited for."""
     monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda seconds: None))  # and nobody else's sleep
     monkeypatch.setattr("kubefab.ssh.BUSY_PAUSE", 0.0)
-    monkeypatch.delenv(SUDO_PASSWORD, raising=False)
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))  # whatever is in the ~/.ssh of who runs the tests
+    monkeypatch.setenv("HOME", str(tmp_path))
     with sshd.running(tmp_path) as running:
         yield running
 

@@ -16,6 +16,8 @@ import pytest
 
 from kubefab.programs import SCRIPTS
 
+# Debian lets a user's PATH, and that of root by `su`, lack where mount and losetup are.
+PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
 # A caller that ignores hangups, as nohup makes it, would hand that down to every shell.
 _SIGNALS = ("env", "--default-signal")
 _NAMESPACES = ("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
@@ -64,9 +66,9 @@ def _ran(*command: str, text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*_NAMESPACES, *command],
         input=_SETUP + text,
-        env={**os.environ, **_VISIBLE},
+        env={"PATH": PATH, **_VISIBLE},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
         timeout=60,
     )

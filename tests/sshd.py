@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import socket
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from subprocess import PIPE
 from typing import Any
 
 import paramiko
+import pytest
 
 from kubefab import inventory
 from kubefab.host import Host
@@ -21,6 +23,7 @@ from kubefab.ssh import Link
 from kubefab.sudo import Sudo
 
 ADDRESS = "127.0.0.1"
+ssh_needed = pytest.mark.skipif(not shutil.which("ssh"), reason="NOT TRIED: there is no ssh here")
 HOST_KEY, OTHER_KEY, USER_KEY = (paramiko.ECDSAKey.generate() for _ in range(3))
 
 
@@ -164,6 +167,7 @@ def running(folder: Path) -> Iterator[Sshd]:
         sshd.know(HOST_KEY)
         threading.Thread(target=_serve, args=(listening, sshd), daemon=True).start()
         yield sshd
+        listening.shutdown(socket.SHUT_RDWR)  # which ends the thread: accept would never hear of close
 
 
 def _serve(listening: socket.socket, sshd: Sshd) -> None:

@@ -10,6 +10,7 @@ import pytest
 from kubefab.programs import script_text
 from tests import sandbox
 
+pytestmark = sandbox.program_needed("pgrep")  # which preflight asks of every host
 SOCKET_URL = "unix:///run/containerd/containerd.sock"
 
 # --- tear-down.sh

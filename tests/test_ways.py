@@ -1,7 +1,6 @@
 """How OpenSSH would reach a host, by its own word: `ssh -G` with a HOME of the test's own."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,10 +16,9 @@ from kubefab.inventory import Ssh
 from kubefab.ssh import Link
 from kubefab.sudo import Sudo
 from kubefab.ways import Way
-from tests.sshd import HOST_KEY, USER_KEY, Sshd
+from tests.sshd import HOST_KEY, USER_KEY, Sshd, ssh_needed
 
-needed = pytest.mark.skipif(not shutil.which("ssh"), reason="NOT TRIED: there is no ssh here")
-pytestmark = needed
+pytestmark = ssh_needed
 TARGET = "10.0.0.1"
 
 

@@ -1,7 +1,6 @@
 """Connections, straight and by way of others, against servers in threads."""
 
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from kubefab.ssh import Link
 from kubefab.sudo import Sudo
 from kubefab.wires import Network
 from tests import sshd
-from tests.sshd import ADDRESS, HOST_KEY, OTHER_KEY, Sshd
+from tests.sshd import ADDRESS, HOST_KEY, OTHER_KEY, Sshd, ssh_needed
 
 
 def test_a_host_that_is_not_there_is_told_by_its_address(server: Sshd, tmp_path: Path) -> None:
@@ -51,8 +50,7 @@ def test_a_key_that_is_not_there_is_told(server: Sshd, tmp_path: Path, name: str
 
 
 def test_a_key_with_a_passphrase_is_for_the_agent(server: Sshd, tmp_path: Path) -> None:
-    words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(tmp_path / "locked")]
-    subprocess.run(words, check=True)
+    OTHER_KEY.write_private_key_file(str(tmp_path / "locked"), "secret")
     with pytest.raises(HostError, match="does not let root in") as told:
         with_key(server, tmp_path / "locked").transport()
     assert told.value.hint == f"unlock it for all of them: ssh-add {tmp_path}/locked"
@@ -148,6 +146,7 @@ def test_the_jump_hosts_connection_is_watched_like_any_other(server: Sshd, basti
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
 
 
+@ssh_needed
 def test_a_proxy_command_is_run_by_a_shell(server: Sshd) -> None:
     relay = server.folder / "relay.py"
     relay.write_text(RELAY)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.e2e.conftest import cluster, hosted, inv, no_secret_in_any_log, three, well
+from tests.e2e.conftest import cluster, hosted, inv, no_secret_in_any_log, of_nobody, three, well
 from tests.e2e.harness import power_on
 
-__all__ = ["cluster", "inv", "no_secret_in_any_log", "three", "well"]
+__all__ = ["cluster", "inv", "no_secret_in_any_log", "of_nobody", "three", "well"]
 
 
 @pytest.fixture(scope="session")
