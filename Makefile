@@ -64,6 +64,7 @@ lock: $(MADE) ## The newest versions that pyproject.toml allows, locked with the
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --group dev $(LOCKED) --output-file requirements.lock
 	$(BIN)/uv pip compile bench/ansible.in --python-version 3.11 $(LOCKED) --output-file bench/ansible.lock
+	$(BIN)/uv pip compile lab/go.in $(LOCKED) --output-file lab/go.lock
 LOCKED = --upgrade --universal --generate-hashes --no-annotate --quiet --custom-compile-command 'make lock'
 
 $(MADE):

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from lab import toolchain
 from lab.parts import Job, Part
 from lab.settings import CACHE, CRI_DOCKERD, FLANNEL, HERE, KUBERNETES, LOCAL_PATH, METRICS_SERVER, ROOK, LabError
-from lab.toolchain import go
-
-CACHES = {"GOCACHE": str(CACHE / "go/build"), "GOMODCACHE": str(CACHE / "go/mod")}
 
 
 @dataclass(frozen=True)
@@ -108,13 +106,36 @@ COMPONENTS = [
 ]
 
 
+def settings() -> dict[str, str]:
+    """What decides what is built; how modules are reached is for the computer's own settings to say."""
+    return {
+        "GOROOT": str(toolchain.root()),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "GOFLAGS": "-modcacherw",
+        "GOCACHE": str(CACHE / "go/build"),
+        "GOMODCACHE": str(CACHE / "go/mod"),
+    }
+
+
+def go() -> Path:
+    return toolchain.root() / "bin/go"
+
+
 def build(component: Component, job: Job) -> None:
     """Go checks every module against go.sum, and keeps what is compiled if this is broken off."""
-    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {component.ldflags}"]
-    env = {**CACHES, "GOTOOLCHAIN": "local", "CGO_ENABLED": str(int(component.cgo)), "GOFLAGS": "-modcacherw"}
+    # The linker would drop what debuggers want (-s -w): not made at all, it saves a sixth of the compiler's work.
+    slim = ("-gcflags=all=-dwarf=false", f"-ldflags=-s -w {component.ldflags}")
+    flags = ("-mod=readonly", "-trimpath", "-buildvcs=false", *slim)
+    env = {**settings(), "CGO_ENABLED": str(int(component.cgo))}
     fetched = ("mod", "download")
     built = ("build", *flags, "-o", f"{job.out}/", component.package)
     job.run(go(), *(built if component.package else fetched), cwd=component.folder, **env)
+    keep(component, job)
+
+
+def keep(component: Component, job: Job) -> None:
+    """Each file that is wanted of a component, under its name."""
     for name, wanted in component.rename.items():
         (job.out / name).rename(job.out / wanted)
     for source, name in component.sources.items():
@@ -128,7 +149,7 @@ def source_file(component: Component, source: str) -> Path:
     done = subprocess.run(
         command,
         cwd=component.folder,
-        env={**os.environ, **CACHES},
+        env={**os.environ, **settings()},
         text=True,
         capture_output=True,
         check=False,
@@ -145,6 +166,7 @@ def part(component: Component) -> Part:
         pins=(component.folder, component.recipe),
         make=partial(build, component),
         seconds=component.seconds,
+        tools=(toolchain.PART,),
         compiles=True,
         gigabytes=component.gigabytes,
     )

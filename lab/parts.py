@@ -3,11 +3,9 @@
 import hashlib
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +15,6 @@ from lab.settings import CACHE, HERE, LOGS, LabError
 from lab.shell import run_logged
 
 UNFINISHED = CACHE / "unfinished"
-# Two compilations at once only take each other's processors.
-COMPILER = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,8 @@ class Part:
     make: Callable[[Job], None]
     seconds: int
     needs: "tuple[Part, ...]" = ()
+    tools: "tuple[Part, ...]" = ()
+    """What it is made with: another of these makes no other part."""
     compiles: bool = False
     gigabytes: float = 0.5
 
@@ -80,7 +78,7 @@ def make(part: Part, report: Report) -> None:
     out.mkdir(parents=True)
     LOGS.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    with COMPILER if part.compiles else nullcontext(), report.making(part.about, part.seconds):
+    with report.making(part.about, part.seconds):
         part.make(Job(out, log))
     os.sync()
     part.place.parent.mkdir(parents=True, exist_ok=True)
@@ -91,15 +89,24 @@ def everything(parts: Iterable[Part]) -> Iterator[Part]:
     """Each part once, after what it needs."""
     seen: set[str] = set()
     for part in parts:
-        for each in (*everything(part.needs), part):
+        for each in (*everything((*part.tools, *part.needs)), part):
             if each.name not in seen:
                 seen.add(each.name)
                 yield each
 
 
+def missing_of(parts: Iterable[Part]) -> list[Part]:
+    """What is to be made, each once, after what it needs; a part that is kept needs nothing more."""
+    found: dict[str, Part] = {}
+    for part in parts:
+        if not part.cached:
+            found |= {each.name: each for each in (*missing_of((*part.tools, *part.needs)), part)}
+    return list(found.values())
+
+
 def make_missing(parts: Sequence[Part], report: Report) -> list[Part]:
     """Make what is not cached, as much at once as the parts' needs allow."""
-    wanted = [part for part in everything(parts) if not part.cached]
+    wanted = missing_of(parts)
     if not wanted:
         return []
     check_space(wanted)
@@ -107,9 +114,11 @@ def make_missing(parts: Sequence[Part], report: Report) -> list[Part]:
     # Only a run that was broken off leaves anything here, and only one run is let in at a time.
     shutil.rmtree(UNFINISHED, ignore_errors=True)
     futures: dict[str, Future[None]] = {}
-    with ThreadPoolExecutor(len(wanted)) as pool:
+    # Two compilations at once only take each other's processors.
+    with ThreadPoolExecutor(1) as compiler, ThreadPoolExecutor(len(wanted)) as others:
         for part in wanted:
-            before = [futures[need.name] for need in everything(part.needs) if need.name in futures]
+            before = [futures[need.name] for need in (*part.tools, *part.needs) if need.name in futures]
+            pool = compiler if part.compiles else others
             futures[part.name] = pool.submit(make_after, before, part, report)
     failures = [error for future in futures.values() if (error := future.exception())]
     if failures:
@@ -143,13 +152,17 @@ def check_space(wanted: Sequence[Part]) -> None:
         raise LabError(f"{CACHE}: {needed:.0f} GB are wanted for what is to be built, {free:.0f} GB are free.")
 
 
+def kept(parts: Iterable[Part]) -> list[Part]:
+    return [part for part in everything(parts) if part.cached]
+
+
 def newest_first(folder: Path) -> list[Path]:
     return sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def prune(parts: Sequence[Part], keep: int = 2) -> None:
     """Forget parts of old pins; a few stay for other checkouts of the project."""
-    for part in everything(parts):
+    for part in kept(parts):
         for old in newest_first(part.place.parent)[keep:]:
             if old != part.place:
                 shutil.rmtree(old)
@@ -158,5 +171,5 @@ def prune(parts: Sequence[Part], keep: int = 2) -> None:
 def touch(parts: Sequence[Part]) -> None:
     """Used now: what is pruned is what nobody has used for longest."""
     now = time.time()
-    for part in everything(parts):
+    for part in kept(parts):
         os.utime(part.place, (now, now))

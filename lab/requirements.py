@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lab import stacks
-from lab.parts import everything, gigabytes
+from lab.parts import gigabytes, missing_of
 from lab.settings import CACHE, LabError
 from lab.shell import attempt, run, run_logged
 
@@ -21,7 +21,6 @@ PROGRAMS = {
     "iptables": "iptables",
     "ip": "iproute2",
     "gcc": "gcc",
-    "go": "golang-go",
 }
 # file -> the Debian package that brings it
 FILES = {
@@ -83,7 +82,7 @@ def lacking_memory() -> str | None:
 
 
 def lacking_disk() -> str | None:
-    wanted = gigabytes(part for part in everything(stacks.BASIC) if not part.cached) + 2
+    wanted = gigabytes(missing_of(stacks.BASIC)) + 2
     existing = next(path for path in (CACHE, *CACHE.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 1e9
     return None if free >= wanted else f"{wanted:.0f} GB of free space below {existing}: there are {free:.0f}"

