@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
@@ -102,8 +103,8 @@ def ask(asked: Sequence[Question], seconds: float = SECONDS) -> dict[str, str]:
 def silence(question: Question, seconds: float) -> str:
     try:
         answer = get(question.url, seconds)
-    except (OSError, ValueError) as error:  # ValueError: of a URL that a redirection led to
-        return reason(error)
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: of a URL that a redirection led to
+        return reason(error).strip()
     if not answer.url.startswith("https://"):
         return "it leads to a page without encryption"
     return "" if question.is_real(answer) else f"status {answer.status}, and not what is published there"

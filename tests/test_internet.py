@@ -33,6 +33,8 @@ class Server(BaseHTTPRequestHandler):
             "/lost": lambda: self.say(404, FILE),
             "/nowhere": lambda: self.say(302, b"", location="https://[/"),
             "/drips": self.drip,
+            "/babbles": self.babble,
+            "/short": lambda: self.say(200, b"what is", **{"Content-Length": "17"}),
             "/hangs": self.hang,
         }
         known[self.path]()
@@ -43,6 +45,9 @@ class Server(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def babble(self) -> None:
+        self.wfile.write(b"220 mail.example ESMTP\r\n")
 
     def hang(self) -> None:
         self.over.wait(60)
@@ -104,6 +109,8 @@ def test_what_is_published_is_an_answer_wherever_a_redirection_leads(server: str
         ("greeting", "status 200, and not what is published there"),
         ("lost", "status 404, and not what is published there"),
         ("nowhere", "Invalid IPv6 URL"),
+        ("babbles", "220 mail.example ESMTP"),
+        ("short", "status 200, and not what is published there"),
     ],
 )
 def test_a_greeting_is_no_answer_nor_is_an_error(server: str, path: str, says: str) -> None:
