@@ -305,7 +305,7 @@ class Engine:
             return False
         if step.close:
             self._warn(host, step)
-            self.report.running(host.name, step.title, gap)
+            self.report.running(host.name, step.title, "" if _sign(gap) == "+" else gap)
             self._locks.check([*self.cluster.masters, host])
             step.close(host.during(step.title, partial(self.report.running, host.name, step.title)))
         asked = self.cluster.clock()

@@ -101,7 +101,7 @@ class Executor(invoke.Executor):
     def _tell(self, run: Engine, ended: Exit | None, names: list[str]) -> None:
         """What has happened, in the end. Exit with 1 where a host failed."""
         if run.failures:
-            told = report.failures(run.failures, run.cluster.log.path)
+            told = report.painted(report.failures(run.failures, run.cluster.log.path), sys.stderr)
             also = ended.message if ended and ended.message else ""
             raise Exit("\n".join((told, also)) if also else told, code=1)
         if run.converged and not ended:
@@ -113,7 +113,8 @@ class Executor(invoke.Executor):
 def _told(error: KubefabError, task: str) -> str:
     """What ended the run; of a host that was talked to, with the last lines it said."""
     if isinstance(error, HostError) and error.host and _made:
-        return report.failures([Failure(error.host, task, error)], _made.cluster.log.path)
+        told = report.failures([Failure(error.host, task, error)], _made.cluster.log.path)
+        return report.painted(told, sys.stderr)
     return report.plain(str(error))
 
 

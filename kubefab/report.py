@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from kubefab.errors import HostError, UnknownHostKey
 from kubefab.facts import ClusterFacts
@@ -25,6 +25,13 @@ LONG = 2.0  # seconds after which a wait is told
 AGAIN = 30.0  # seconds after which it is told once more, and who is not told has to wonder
 TICK = 1.0  # seconds between looks at what has been told
 ANSWERS = "it answers"  # the title of the failure of a host that does not
+SIGNS = {"+": "green", "~": "yellow", "!": "bold red", "·": "dim"}
+VERDICTS = {
+    r"(?m)^\S+: FAILED: .*$": "bold red",
+    r"(?m)^  what to do:": "bold",
+    r"(?m)(?<=: )not well:$": "bold red",
+    r"(?m)(?<=: )all is well$": "green",
+}
 TAIL = 8  # lines of a command's output that the closing error shows; the log has all
 
 
@@ -81,12 +88,21 @@ class Report:
         """One line, for good."""
         if self.quiet:
             return
+        line = plain(f"{host:<{self.width}}  {sign} {text}")
         with self._writing:
-            line = plain(f"{host:<{self.width}}  {sign} {text}")
-            if self._live:
-                self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            if self._terminal:
+                self._show(line)
             else:
                 print(line, flush=True)
+
+    def _show(self, line: str) -> None:
+        """A line above what is live, its sign in colour."""
+        from rich.console import Console
+        from rich.text import Text
+
+        told = Text(line)
+        told.stylize(SIGNS.get(line[self.width + 2], ""), self.width + 2, self.width + 3)
+        (self._live.console if self._live else Console()).print(told, soft_wrap=True)
 
     def running(self, host: str, title: str, detail: str) -> None:
         """This host is now at this step. Where nobody watches live, a wait is told when it grows long."""
@@ -108,7 +124,7 @@ class Report:
                 return
             self._running[host] = replace(now, told=time.monotonic())
         waited = f" for {_since(now.began):.0f} s" if now.told else ""
-        self.say(host, "·", f"waiting{waited}: {now.title}: {_first_line(now.detail)}")
+        self.say(host, "·", ": ".join(filter(None, (f"waiting{waited}", now.title, _first_line(now.detail)))))
 
     def _remind(self) -> None:
         """Tells of what says nothing itself: a change that hangs, say."""
@@ -184,9 +200,9 @@ class Report:
 
         view = Table.grid(padding=(0, 1))
         for host, now in sorted(dict(self._running).items()):  # others go on meanwhile
-            since = f"{time.monotonic() - now.began:.0f} s"
-            detail = plain(f"{since}  {_first_line(now.detail)}")
-            view.add_row(Spinner("dots"), host, plain(now.title), Text(detail, style="dim"))
+            title = Text(plain(now.title), no_wrap=True, overflow="ellipsis")
+            detail = Text(plain(_first_line(now.detail)), style="dim", no_wrap=True, overflow="ellipsis")
+            view.add_row(Spinner("dots"), host, title, f"{_since(now.began):3.0f} s", detail)
         return view
 
 
@@ -197,7 +213,13 @@ def failures(found: Sequence[Failure], log: Path) -> str:
     waiting = [failure for failure in found if failure.elsewhere and failure.error.host in away]
     blocks = [_unknown_keys(strangers)] if strangers else []
     blocks += [_block(failure, waiting) for failure in found if failure not in (*strangers, *waiting)]
-    return plain("\n".join((*blocks, *([f"full log: {log}"] if os.path.exists(log) else []))))
+    return plain("\n".join((*blocks, *([f"full log: {_from_home(log)}"] if os.path.exists(log) else []))))
+
+
+def _from_home(path: Path) -> str:
+    with suppress(RuntimeError, ValueError):  # there is no home, or the path leads elsewhere
+        return f"~/{path.relative_to(Path.home())}"
+    return str(path)
 
 
 def _block(failure: Failure, waiting: Sequence[Failure]) -> str:
@@ -283,6 +305,22 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     console = Console(width=120)
     with console.capture() as captured:
         console.print(drawn)
+    return captured.get()
+
+
+def painted(text: str, stream: TextIO) -> str:
+    """The text with its verdicts in colour where a terminal shows it, and as it is for anybody else."""
+    if not stream.isatty():
+        return text
+    from rich.console import Console
+    from rich.text import Text
+
+    told = Text(text)
+    for words, style in VERDICTS.items():
+        told.highlight_regex(words, style)
+    console = Console(file=stream)
+    with console.capture() as captured:
+        console.print(told, soft_wrap=True, end="")
     return captured.get()
 
 

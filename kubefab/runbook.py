@@ -101,9 +101,10 @@ def show_status(c: Context, *health: Subject, as_json: bool) -> None:
         problems += [f"{name}: a change is going on: {change.title}" for name, change in changes]
         problems += _of_cluster(run, hosts, health)
     live = run.cluster.facts(run.cluster.speaker).cluster
-    print((report.status_json if as_json else report.status_table)(run.cluster.inventory, live, problems))
-    if away and not as_json:
-        print("what to do about it: inv preflight")
+    told = (report.status_json if as_json else report.status_table)(run.cluster.inventory, live, problems)
+    print(report.painted(told, sys.stdout))
+    if problems and not as_json:
+        print(f"what to do about it: {'inv preflight' if away else 'inv cluster.up'}")
     if problems:
         raise Exit(code=1)
 

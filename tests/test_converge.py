@@ -41,7 +41,7 @@ def test_a_change_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
         put("a")(host)
 
     run.converge("client", wants("a", close=close))
-    assert told == [("client", "a", MISSING), ("client", "a", "1 of 2 MB there")]
+    assert told == [("client", "a", ""), ("client", "a", "1 of 2 MB there")]
 
 
 def test_a_second_task_of_the_same_run_looks_no_more() -> None:

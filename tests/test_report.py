@@ -213,6 +213,7 @@ class Terminal(io.StringIO):
 
 def test_in_a_terminal_the_running_steps_are_shown_live(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr("sys.stdout", screen := Terminal())
     shown = Report(["client", "manager"])
     shown.running("client", "swap is off [now]", "/swap[0].img, 2048 MiB")
@@ -220,11 +221,48 @@ def test_in_a_terminal_the_running_steps_are_shown_live(monkeypatch: pytest.Monk
     shown.came_true("client", "swap is off [now]", "~")
     shown.close()
     seen = screen.getvalue()
-    assert "client   ~ swap is off [now]" in seen
+    assert "client   \x1b[33m~\x1b[0m swap is off [now]" in seen
     assert "the API server is healthy" in seen
     assert "/healthz: [+]etcd ok" in seen
     assert "more" not in seen
     assert "[dim]" not in seen
+
+
+def test_a_host_at_work_has_one_line_however_much_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout", screen := Terminal())
+    shown = Report(["client"])
+    shown.running("client", "the node is Ready", "the runtime's network is not ready: " + "word " * 50)
+    shown.close()
+    assert "the runtime's network" in screen.getvalue()
+    assert "…" in screen.getvalue()
+    assert screen.getvalue().count("\n") == 1
+
+
+def test_a_change_of_which_nothing_is_known_yet_is_told_by_its_title(
+    two: Report, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "LONG", 0.0)
+    two.running("client", "containerd is installed", "")
+    assert capsys.readouterr().out == "client   · waiting: containerd is installed\n"
+
+
+def test_verdicts_have_colours_in_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    error = report.failures([Failure("client", "swap is off", HostError("no", hint="a hint"))], NO_LOG)
+    assert report.painted(error, io.StringIO()) == error
+    painted = report.painted(error, Terminal())
+    assert "\x1b[1;31mclient: FAILED: swap is off\x1b[0m\n  no\n\x1b[1m  what to do:\x1b[0m a hint" in painted
+    assert "lab: \x1b[32mall is well\x1b[0m" in report.painted("lab: all is well", Terminal())
+
+
+def test_a_log_in_ones_home_is_named_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    log = tmp_path / "kubefab.log"
+    log.touch()
+    assert report.failures([], log) == "full log: ~/kubefab.log"
 
 
 def test_hosts_that_begin_at_once_share_one_live_view(monkeypatch: pytest.MonkeyPatch) -> None:

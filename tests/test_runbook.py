@@ -91,6 +91,12 @@ def test_people_are_told_what_says_more_of_a_host_that_does_not_answer(
     assert capsys.readouterr().out.endswith("\nwhat to do about it: inv preflight\n")
 
 
+def test_people_are_told_what_mends_a_cluster(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Exit):
+        runbook.show_status(run.context, health.steps, as_json=False)
+    assert capsys.readouterr().out.endswith("\nwhat to do about it: inv cluster.up\n")
+
+
 def test_of_a_cluster_whose_master_is_away_nothing_is_said(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
