@@ -1,11 +1,13 @@
 """invoke's executor: one engine for all tasks of a run, and one report at its end."""
 
+import atexit
 import io
 import os
 import sys
 import threading
 from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import invoke
@@ -66,8 +68,7 @@ class Executor(invoke.Executor):
         except KeyboardInterrupt:
             raise Exit(_INTERRUPTED, code=130) from None  # all that failed then did so for this reason
         except BrokenPipeError:
-            # Nobody reads on; Python would say so once more when it flushes at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _hang_up()
             raise Exit(code=141) from None
 
     def _execute(self, *tasks: Any) -> Any:
@@ -108,6 +109,32 @@ class Executor(invoke.Executor):
             print(run.report.summary(run.planned))
             if not run.dry and (following := NEXT.get(names[-1])):
                 print(following)
+
+
+def _hang_up() -> None:
+    """Nobody reads on; Python would say so once more when it flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """invoke's own lists, as `inv --list | head`, come by no executor."""
+    if issubclass(kind, BrokenPipeError):
+        _hang_up()
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+@atexit.register
+def _flush() -> None:
+    """What was printed into a buffer meets its reader only now."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _hang_up()
+
+
+sys.excepthook = _uncaught
 
 
 def _told(error: KubefabError, task: str) -> str:

@@ -197,3 +197,17 @@ def test_a_hosts_yml_that_is_not_there_is_an_error_for_people(tmp_path: Path) ->
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"{tmp_path}/none.yml: No such file or directory")
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_list_of_tasks_that_nobody_reads_to_its_end_is_no_traceback(
+    unbuffered: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`inv --list | head`."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    reader, writer = os.pipe()
+    os.close(reader)
+    inv = Path(sys.executable).with_name("inv")
+    done = subprocess.run([inv, "--list"], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.stderr == ""
