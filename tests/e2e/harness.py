@@ -332,7 +332,7 @@ def another_sshd(host: str, folder: Path, *options: str) -> Iterator[Words]:
     sshd = ["/usr/sbin/sshd", "-D", "-p", str(OTHER_PORT), *(word for one in options for word in ("-o", one))]
     on(host, f"systemd-run --quiet --collect --unit=e2e-sshd {shlex.join(sshd)}")
     try:
-        wait_on(host, f"ss -Hltn | grep -q :{OTHER_PORT}", 10)
+        wait_on(host, f"ss -Hltn | grep -q :{OTHER_PORT}")
         known = believed(folder, *keys_at(host, OTHER_PORT))
         yield {"ssh": {"known_hosts": known}, "hosts": {host: {"ssh": {"port": OTHER_PORT}}}}
     finally:
@@ -374,7 +374,7 @@ def poll(check: Callable[[], Got], seconds: float, pause: float = 0.1) -> Got | 
     return polling(check)
 
 
-def eventually(check: Callable[[], Got], seconds: float = 60, pause: float = 0.1) -> Got:
+def eventually(check: Callable[[], Got], seconds: float = 180, pause: float = 0.1) -> Got:
     """What the check returns as soon as that is something. The test fails with its last answer, or error."""
     got = poll(check, seconds, pause)
     assert got, f"not so within {seconds} s: {got}"
@@ -519,4 +519,4 @@ def kill_change(host: str) -> None:
     holders = f'for fd in /proc/[0-9]*/fd/*; do [ "$(readlink $fd)" != {CHANGE} ] || echo $fd; done'
     kill = f"{holders} | cut -d/ -f3 | sort -u | xargs -r kill -9"
     attempt(host, kill)  # one of them may have ended by itself
-    wait_on(host, f"flock -n {CHANGE} true", 10)
+    wait_on(host, f"flock -n {CHANGE} true")

@@ -15,6 +15,7 @@ from lab.settings import KNOWN_HOSTS
 from .harness import (
     CHANGE,
     INV,
+    LONGEST,
     MASTER,
     ROOT,
     SPARE,
@@ -119,7 +120,9 @@ def test_a_megabyte_of_garbage_on_stdin_disturbs_nobody(well: Kubefab, task: str
 def test_a_reader_that_goes_away_is_no_reason_for_a_traceback(well: Kubefab, task: str) -> None:
     surroundings = {**os.environ, "INV_HOSTS": str(well.hosts), "XDG_STATE_HOME": str(well.state)}
     words = ["sh", "-c", f"{INV} {task} | true"]
-    done = subprocess.run(words, cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        words, cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=LONGEST, check=False
+    )
     assert done.stderr == ""
 
 

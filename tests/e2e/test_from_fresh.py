@@ -311,7 +311,7 @@ def test_a_dry_run_then_has_nothing_to_do(story: Story, inv: Kubefab) -> None:
 def test_a_second_up_takes_no_lock(story: Story, inv: Kubefab) -> None:
     """Neither of its own, nor does it mind that another has it."""
     lock = f"{CHANGE.rpartition('/')[0]}/run"
-    on(MASTER, f"systemd-run --quiet --unit=e2e-lock flock {lock} sleep 60")
+    on(MASTER, f"systemd-run --quiet --unit=e2e-lock flock {lock} sleep 600")
     try:
         before = on(MASTER, f"stat -c '%y %z' {lock}")
         assert "nothing to do" in inv("cluster.up").well().stdout

@@ -32,7 +32,7 @@ def bad(inv: Kubefab) -> dict[str, Done]:
     hosts = hosts_file(inv.state / "bad.yml", SPARE, cluster={"name": "bad"})
     for port in PORTS:
         on(SPARE, f"systemd-run --quiet --collect --unit=e2e-port-{port} socat TCP-LISTEN:{port},fork -")
-        wait_on(SPARE, f"ss -Hltn | grep -q :{port}", 10)
+        wait_on(SPARE, f"ss -Hltn | grep -q :{port}")
     on(SPARE, "mkdir -p /etc/kubernetes/manifests; touch /etc/kubernetes/manifests/etcd.yaml")
     with untouched(SPARE):
         said = {task: inv(task, hosts=hosts) for task in TASKS}

@@ -74,7 +74,7 @@ def test_an_object_that_somebody_deleted_is_applied_again(named: Path, inv: Kube
 
 
 def test_kubectl_top_answers(named: Path) -> None:
-    told = eventually(lambda: kubectl("top", "nodes", "--no-headers"), seconds=90, pause=2)
+    told = eventually(lambda: kubectl("top", "nodes", "--no-headers"), pause=2)
     assert {line.split()[0] for line in told.splitlines()} == {MASTER, WORKER}
 
 

@@ -124,7 +124,7 @@ def test_a_holder_that_is_silent_has_the_lock_for_some_time(silent: Silent, inv:
 def test_a_lock_whose_holder_is_silent_is_free_again_and_the_holder_changes_nothing_more(
     silent: Silent, inv: Kubefab
 ) -> None:
-    eventually(lambda: not inv("install-kubeadm", hosts=silent.hosts).status, 120, 5)
+    eventually(lambda: not inv("install-kubeadm", hosts=silent.hosts).status, 300, 5)
     on(SPARE, "apt-mark unhold kubelet")  # so that there is something to change again
     with untouched(SPARE):
         silent.run.is_told(signal.SIGCONT)

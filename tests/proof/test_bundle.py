@@ -130,7 +130,7 @@ def test_a_broken_off_apt_is_mended_out_of_the_bundle(story: Story) -> None:
 
 
 def test_addons_work_out_of_the_bundle_and_no_image_is_ever_pulled(story: Story) -> None:
-    told = eventually(lambda: kubectl("top", "nodes", "--no-headers"), seconds=90, pause=2)
+    told = eventually(lambda: kubectl("top", "nodes", "--no-headers"), pause=2)
     assert {line.split()[0] for line in told.splitlines()} == set(PAIR)
     kubectl("apply", "-f", "-", stdin=STORED)
     kubectl("wait", "--for=condition=Ready", "pod/writer", "--timeout=180s")  # another pod made its directory

@@ -65,7 +65,7 @@ def shown(chromium: str, url: str, folder: Path) -> str:
     """The page as a browser has it in the end."""
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--ignore-certificate-errors", f"--user-data-dir={folder}"]
     words = [chromium, *flags, "--timeout=20000", "--dump-dom", url]
-    return subprocess.run(words, capture_output=True, text=True, timeout=90, check=False).stdout
+    return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False).stdout
 
 
 def in_a_terminal(inv: Kubefab, *words: str) -> str:

@@ -52,9 +52,9 @@ systemctl restart kubelet
 
 def test_a_disk_fuller_than_the_kubelet_bears_is_told(cluster: Kubefab) -> None:
     with odd(WORKER, FULL.format(KUBELET), f"mv /root/kubelet.yaml {KUBELET}; systemctl restart kubelet"):
-        eventually(lambda: pressed(WORKER), 60, 1)
+        eventually(lambda: pressed(WORKER), pause=1)
         assert re.search(f"{WORKER}.*DiskPressure", cluster("cluster.status").badly().stdout)
-    eventually(lambda: not pressed(WORKER), 60, 1)
+    eventually(lambda: not pressed(WORKER), pause=1)
 
 
 def pressed(host: str) -> bool:

@@ -43,7 +43,7 @@ def held(path: str) -> Iterator[str]:
     on(SPARE, f"systemd-run --quiet --collect --unit=e2e-apt perl /root/holder.pl {path}")
     try:
         pid = on(SPARE, "systemctl show -P MainPID e2e-apt").strip()
-        wait_on(SPARE, f"grep -q 'POSIX.* {pid} ' /proc/locks", 10)
+        wait_on(SPARE, f"grep -q 'POSIX.* {pid} ' /proc/locks")
         yield f"perl (process {pid})"
     finally:
         attempt(SPARE, "systemctl stop e2e-apt")

@@ -59,7 +59,7 @@ def silent(inv: Kubefab) -> Silent:
     finally:
         power_on()
     on(MASTER, "rm /etc/kubernetes/manifests/kube-apiserver.yaml")
-    eventually(lambda: attempt(MASTER, "ss -Hltn | grep ':6443 '").returncode, 60)
+    eventually(lambda: attempt(MASTER, "ss -Hltn | grep ':6443 '").returncode)
     with untouched(MASTER):
         api_down = inv("cluster.reset", "--yes")
     api_down_unheard = inv("cluster.reset", "--yes", "--unheard")
