@@ -40,6 +40,9 @@ def odd(host: str, make: str, undo: str) -> Iterator[None]:
         on(host, undo)
 
 
+# --- a worker that is out: what others left on it
+
+
 @dataclass(frozen=True)
 class Oddity:
     """What makes a worker odd, what undoes it, and the words that are to be told of it."""
@@ -161,6 +164,8 @@ def test_keys_that_somebody_copied_to_a_worker_are_kept(told: Told) -> None:
     assert COPIED.told[0] in told.copied.badly().stderr
     assert told.keys == "mine\n"
 
+
+# --- a worker that joins, odd as it is
 
 GREETING = (
     "echo 'Welcome to Debian'; echo held; echo '== system'; echo 'machine_id 0'; echo 'now 1'; "
@@ -291,6 +296,9 @@ def test_swap_that_the_kubelet_is_to_bear_is_left_on(borne: Borne) -> None:
 
 def test_flannel_announces_the_nodes_own_address_of_two(borne: Borne) -> None:
     assert borne.announced == address(WORKER)
+
+
+# --- a cluster that is there
 
 
 def test_a_kubeconfig_that_works_is_left_as_its_user_has_it(cluster: Kubefab) -> None:

@@ -38,6 +38,9 @@ COVERS = ("kubefab/lock.py", "kubefab/locks.py", "kubefab/wires.py", "scripts/lo
 PAIR = (MASTER, WORKER)
 
 
+# --- a worker that is off
+
+
 @dataclass(frozen=True)
 class Down:
     up: Done
@@ -95,6 +98,9 @@ def test_a_worker_marked_absent_is_left_out(down: Down) -> None:
 
 def test_a_worker_that_is_on_again_is_found_well(down: Down) -> None:
     down.back.well()
+
+
+# --- a run that falls silent
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,9 @@ COVERS = (
 PAIR = (MASTER, WORKER)
 
 
+# --- a node that is there
+
+
 def test_a_configuration_from_the_future_is_cured_once(cluster: Kubefab) -> None:
     on(WORKER, "touch -d '+2 hours' /etc/containerd/config.toml")
     cluster("cluster.up").well()
@@ -68,6 +71,9 @@ def test_without_procps_the_kernel_is_told_all_the_same(cluster: Kubefab) -> Non
         assert on(WORKER, "cat /proc/sys/net/ipv4/ip_forward") == "1\n"
 
 
+# --- an sshd that is odd
+
+
 def test_what_could_not_be_asked_of_the_health_is_told(cluster: Kubefab, tmp_path: Path) -> None:
     with another_sshd(MASTER, tmp_path, "AllowTcpForwarding=no") as says:
         done = cluster("cluster.status", hosts=hosts_file(tmp_path / "hosts.yml", *PAIR, **says))
@@ -96,6 +102,9 @@ def test_a_jump_host_that_refuses_is_named(cluster: Kubefab, tmp_path: Path) -> 
     hosts = hosts_file(tmp_path / "hosts.yml", *PAIR, ssh={"jump": f"nobody@{address(WORKER)}"})
     said = cluster("preflight", hosts=hosts).badly().stderr
     assert f"nobody@{address(WORKER)}" in said
+
+
+# --- an ssh configuration that is odd
 
 
 def home(folder: Path, *lines: str, **files: str) -> Words:

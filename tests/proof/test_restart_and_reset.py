@@ -32,6 +32,9 @@ COVERS = (
 PAIR = (MASTER, WORKER)
 
 
+# --- without a cluster that answers
+
+
 @dataclass(frozen=True)
 class Silent:
     """What is done while the master is off, and while only its API server is down."""
@@ -92,6 +95,9 @@ def test_a_reset_with_the_api_server_down_ends_well(silent: Silent) -> None:
 @pytest.mark.parametrize("kind", NOTHING)
 def test_nothing_of_this_kind_is_left_behind_then_either(silent: Silent, kind: str, when: str) -> None:
     assert silent.clean[when, kind] == ""
+
+
+# --- without a container runtime
 
 
 def test_a_worker_is_restarted_though_its_container_runtime_is_down(cluster: Kubefab) -> None:

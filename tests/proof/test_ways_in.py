@@ -23,6 +23,9 @@ COVERS = ("kubefab/sudo.py", "kubefab/ways.py", "kubefab/wires.py", "kubefab/hos
 PAIR = (MASTER, WORKER)
 
 
+# --- without a password
+
+
 def test_a_user_whose_sudo_wants_none_takes_a_worker_out_and_in_again(inv: Kubefab) -> None:
     mended(inv)
     hosts = as_user(inv, "sudoer")
@@ -40,6 +43,9 @@ def test_the_root_user_and_a_sudo_user_find_the_same_cluster(inv: Kubefab) -> No
     inv("cluster.up", hosts=hosts).well()
     assert "nothing to do" in inv("cluster.up", hosts=hosts).well().stdout
     assert inv("cluster.status", "--json", hosts=hosts).well().stdout == inv("cluster.status", "--json").well().stdout
+
+
+# --- by other doors
 
 
 def test_a_host_behind_another_is_reached_through_it(cluster: Kubefab, tmp_path: Path) -> None:

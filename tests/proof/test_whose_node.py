@@ -37,6 +37,9 @@ def test_a_worker_whose_kubelet_conf_was_taken_away_is_told_and_joins_after_what
     assert on(WORKER, "systemctl is-active kubelet").strip() == "active"
 
 
+# --- a worker of another cluster
+
+
 @dataclass(frozen=True)
 class Claimed:
     """Another cluster, whose hosts.yml names a worker of ours."""
