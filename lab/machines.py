@@ -73,7 +73,7 @@ def image(stack: str) -> str:
 def ensure_image(report: Report, stack: str) -> None:
     """podman's own storage has it, and none of older pins that no machine uses any more."""
     if attempt("podman", "image", "exists", image(stack)).returncode:
-        with report.making("the machines' image for podman", 11):
+        with report.making_alone("the machines' image for podman", 11):
             import_image(stack)
     for old in run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY).splitlines():
         if old not in map(image, STACKS):

@@ -5,11 +5,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from lab.forecast import Work, left
 from lab.report import Report, duration
 from lab.settings import CACHE, HERE, LOGS, LabError
 from lab.shell import run_logged
@@ -78,7 +79,7 @@ def make(part: Part, report: Report) -> None:
     out.mkdir(parents=True)
     LOGS.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)
-    with report.making(part.about, part.seconds):
+    with report.making(work(part)):
         part.make(Job(out, log))
     os.sync()
     part.place.parent.mkdir(parents=True, exist_ok=True)
@@ -96,9 +97,12 @@ def everything(parts: Iterable[Part]) -> Iterator[Part]:
 
 
 def missing_of(parts: Iterable[Part]) -> list[Part]:
-    """What is to be made, each once, after what it needs; a part that is kept needs nothing more."""
+    """What is to be made, each once, after what it needs; a part that is kept needs nothing more.
+
+    What is soon made comes first, since it tells how fast this computer is.
+    """
     found: dict[str, Part] = {}
-    for part in parts:
+    for part in sorted(parts, key=lambda part: part.seconds):
         if not part.cached:
             found |= {each.name: each for each in (*missing_of((*part.tools, *part.needs)), part)}
     return list(found.values())
@@ -111,6 +115,7 @@ def make_missing(parts: Sequence[Part], report: Report) -> list[Part]:
         return []
     check_space(wanted)
     report.say(announcement(wanted))
+    report.expect([work(part) for part in wanted])
     # Only a run that was broken off leaves anything here, and only one run is let in at a time.
     shutil.rmtree(UNFINISHED, ignore_errors=True)
     futures: dict[str, Future[None]] = {}
@@ -120,18 +125,25 @@ def make_missing(parts: Sequence[Part], report: Report) -> list[Part]:
             before = [futures[need.name] for need in (*part.tools, *part.needs) if need.name in futures]
             pool = compiler if part.compiles else others
             futures[part.name] = pool.submit(make_after, before, part, report)
+        while wait(futures.values(), timeout=60).not_done:
+            report.remind()
     failures = [error for future in futures.values() if (error := future.exception())]
     if failures:
         raise LabError("\n".join(dict.fromkeys(map(str, failures))))
     return wanted
 
 
+def work(part: Part) -> Work:
+    after = [need.name for need in (*part.tools, *part.needs)]
+    return Work(part.name, part.seconds, after, part.compiles, part.about)
+
+
 def announcement(wanted: Sequence[Part]) -> str:
-    """What is going to happen, and for how long; compilations go one after the other."""
-    seconds = max(sum(part.seconds for part in wanted if part.compiles), *(part.seconds for part in wanted))
+    """What is going to happen, and for how long."""
+    usually = duration(left([work(part) for part in wanted], running={}, done={}))
     free = shutil.disk_usage(CACHE).free / 1e9
     wants = f"wants {gigabytes(wanted):.0f} of {free:.0f} GB free in {CACHE} for a while"
-    return f"{len(wanted)} parts to make, once: usually {duration(seconds)} in all; {wants}"
+    return f"{len(wanted)} parts to make, once: usually {usually} in all; {wants}"
 
 
 def gigabytes(parts: Iterable[Part]) -> float:

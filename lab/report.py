@@ -1,11 +1,16 @@
 """What the lab says while it works."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+
+from lab.forecast import Work, left, pace
 
 
 def duration(seconds: float) -> str:
@@ -16,23 +21,84 @@ def duration(seconds: float) -> str:
 class Report:
     """Plain lines for everyone, and in a terminal what is going on right now below them."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        quiet = not self.console.is_terminal
-        self.live = Progress(*columns, console=self.console, transient=True, disable=quiet)
+    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.clock = clock
+        self.expect([])
+        self.spinner = Spinner("dots")
+        self.live = Live(get_renderable=self.view, console=self.console, transient=True)
 
     def say(self, line: str) -> None:
         self.console.print(line)
 
+    def expect(self, works: Sequence[Work]) -> None:
+        """All that is going to be made, each after what it needs: the time left is told by it."""
+        self.works = works
+        self.since = self.clock()
+        self.began: dict[str, float] = {}
+        self.took: dict[str, float] = {}
+
     @contextmanager
-    def making(self, about: str, usually: float) -> Iterator[None]:
-        """A line when it begins, how long it usually takes, a line when it is done."""
-        began = time.monotonic()
-        self.say(f"{about}: usually {duration(usually)}")
-        task = self.live.add_task(f"{about} (usually {duration(usually)})", total=None)
+    def making(self, work: Work) -> Iterator[None]:
+        """A line when it is done; where nothing is shown live one when it begins, too, and the time left."""
+        self.plainly(f"{work.about}: usually {duration(work.seconds)}")
+        self.began[work.name] = self.clock()
         try:
             yield
-            self.say(f"{about}: done in {duration(time.monotonic() - began)}")
+            self.took[work.name] = self.clock() - self.began[work.name]
         finally:
-            self.live.remove_task(task)
+            del self.began[work.name]
+        shown = self.console.is_terminal or len(self.took) == len(self.works)
+        self.say(f"{work.about}: done in {duration(self.took[work.name])}" + ("" if shown else f"; {self.left()}"))
+
+    @contextmanager
+    def making_alone(self, about: str, usually: float) -> Iterator[None]:
+        work = Work(about, usually, about=about)
+        self.expect([work])
+        with self.making(work):
+            yield
+
+    def plainly(self, line: str) -> None:
+        """What is shown live in a terminal anyway."""
+        if not self.console.is_terminal:
+            self.say(line)
+
+    def remind(self) -> None:
+        """That it goes on, and for how long."""
+        running = self.running()
+        self.plainly(f"{self.left()}: {', '.join(work.about for work in self.works if work.name in running)}")
+
+    def running(self) -> dict[str, float]:
+        """Seconds since each began that is being made; others begin and end while this is read."""
+        return {name: self.clock() - began for name, began in dict(self.began).items()}
+
+    def seconds_left(self) -> float:
+        return left(self.works, self.running(), dict(self.took))
+
+    def left(self) -> str:
+        return f"about {max(1, round(self.seconds_left() / 60))} min left in all"
+
+    def view(self) -> RenderableType:
+        """One bar for all of it, and below it each part that is being made."""
+        if not self.works:
+            return ""
+        return Group(self.bar(), self.rows())
+
+    def bar(self) -> Table:
+        spent = self.clock() - self.since
+        bar = ProgressBar(total=spent + self.seconds_left() or 1, completed=spent, width=30)
+        row = Table.grid(padding=(0, 1))
+        row.add_row(bar, f"{len(self.took)} of {len(self.works)} parts made, {self.left()}")
+        return row
+
+    def rows(self) -> Table:
+        running = self.running()
+        slowness = pace(self.works, running, dict(self.took))
+        table = Table.grid(padding=(0, 1))
+        table.add_column()
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for work in self.works:
+            if work.name in running:
+                times = f"{duration(running[work.name])} of about {duration(work.seconds * slowness)}"
+                table.add_row(self.spinner, f"{work.about}: {times}")
+        return table
