@@ -194,7 +194,7 @@ PRELOAD = {
 
 
 @task(name="preload", iterable=["host"], auto_shortflags=False, help=PRELOAD)
-def preload_images(c: Context, host: list[str], image: str = "", from_: str = "") -> None:
+def preload_images(c: Context, host: list[str], image: str | None = None, from_: str | None = None) -> None:
     """Copy images to hosts that cannot pull them, from one that can or from a file."""
     preload(c, host, addons.all_images, image, from_)
 

@@ -251,13 +251,19 @@ class Engine:
                 raise Busy(busy(run.title, run.since, place.name))
 
     def _complain(self, host: Host, subjects: Iterable[Subject]) -> None:
-        """All that only the user can change, at once, before any change."""
+        """All that only the user can change, at once, before any change; and, once, why something is not known."""
         steps = [step for step in self._steps(host, subjects) if step.close is None and not step.within]
-        facts = self.cluster.facts(host)
+        facts, untold = self.cluster.facts(host), dict[str, tuple[str, NotAsked]]()
         for step in steps:
-            with suppress(Silent):  # what an API server does not say now is asked again before the change
+            try:
                 if gap := step.gap(facts):
                     self._set_aside(host, step.title, HostError(gap, hint=step.hint))
+            except Silent:
+                pass  # what an API server does not say now is asked again before the change
+            except NotAsked as error:
+                untold.setdefault(error.what, (step.title, error))
+        for title, unknown in untold.values():
+            self._set_aside(host, title, unknown)
 
     def _steps(self, host: Host, subjects: Iterable[Subject]) -> list[Step]:
         return [step for subject in subjects for step in subject(self.cluster, host)]

@@ -17,7 +17,7 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap
 
-PULL_SECONDS = 900
+FETCH_SECONDS = 900  # for a kubeadm
 Addons = Callable[[Inventory], list[str]]
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 INCOMING = "/var/lib/kubefab-images"
@@ -72,7 +72,8 @@ def _by_a_fetched_kubeadm(cluster: Cluster, documents: str) -> list[str]:
     source = (version, repository.url, repository.suite, keyring, proxy)
     for name in cluster.all_facts():
         try:
-            return cluster.hosts[name].ask("list-images.sh", *source, payload=documents, seconds=PULL_SECONDS).split()
+            host = cluster.hosts[name]
+            return host.ask("list-images.sh", *source, payload=documents, seconds=FETCH_SECONDS).split()
         except HostError as error:
             errors.append(f"{name}: {_last_word(error)}")
     raise KubefabError("\n".join((_NO_KUBEADM.format(version), *errors, _ELSEWHERE)))
@@ -184,7 +185,7 @@ class Stock:
             asking.tell(f"{name} pulls {image}")
             try:
                 host = self._cluster.hosts[name].during(f"it pulls {image}")
-                host.ask("move-images.sh", self.runtime, "pull", image, seconds=PULL_SECONDS)
+                host.change("move-images.sh", self.runtime, "pull", image, about=f"pull {image}")
             except HostError as error:
                 errors.append(f"{name}: {_last_word(error)}")
             else:

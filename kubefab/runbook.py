@@ -143,14 +143,18 @@ def list_images(c: Context, addons: "Addons") -> None:
     print("\n".join(_needed(engine_of(c), addons)))
 
 
-def preload(c: Context, who: Sequence[str], addons: "Addons", image: str, file: str) -> None:
+def preload(c: Context, who: Sequence[str], addons: "Addons", image: str | None, file: str | None) -> None:
     """Images onto hosts: all that a cluster needs, one, or those in a file of this computer."""
     from kubefab import carry, images
     from kubefab.steps.images import from_file, given
 
-    if image and file:
+    if image is not None and file is not None:
         raise KubefabError("use --image or --from, not both")
+    if "" in (image, file):
+        raise KubefabError("--image and --from want a name; without them all images of the cluster are copied")
     run = engine_of(c)
+    for named in who:
+        run.cluster.require(named)  # before anybody is asked for anything
     with TemporaryDirectory(prefix="kubefab-") as folder:
         if file:
             path = Path(expanduser(file))

@@ -21,7 +21,8 @@ main() {
         echo "another change is under way here: $(cut -d '|' -f 2- "$file")"
         exit 75
     fi
-    echo "$(date +%s) $about|$title" >"$file"
+    # cat says why it cannot be written; the shell's own echo does not.
+    echo "$(date +%s) $about|$title" | cat >"$file"
     # All of its input is there before it starts: a pipe would break off with the caller, and leave it a part.
     (umask 077 && printf '%s' "$payload" | base64 -d >"$file.input")
     exec 8<"$file.input"

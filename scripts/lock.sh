@@ -4,6 +4,7 @@
 # usage: lock.sh HOLDER [SECONDS]    prints "held", then "heard" for each byte; or "busy SINCE HOLDER" of whoever has it
 main() {
     set -eu
+    exec 2>&1 # why there is no lock is the answer
     [ -d /run/kubefab ] || mkdir -m 0700 /run/kubefab
     exec 9>>/run/kubefab/run
     # A look that tries the lock has it for a moment.
@@ -11,7 +12,8 @@ main() {
         echo "busy $(cat /run/kubefab/run)"
         exit 0
     fi
-    echo "$(date +%s) $1" >/run/kubefab/run
+    # cat says why it cannot be written; the shell's own echo does not.
+    echo "$(date +%s) $1" | cat >/run/kubefab/run
     echo held
     while beat=$(timeout "${2:-90}" head -c 1) && [ -n "$beat" ]; do
         echo heard

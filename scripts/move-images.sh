@@ -19,10 +19,10 @@ packed() { # packed COMMAND…: its output, compressed; it fails where the comma
 }
 # -f passes on what is not compressed.
 case $runtime.$verb in
-    containerd.pull) ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1" >/dev/null ;;
+    containerd.pull) timeout 900 ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1" >/dev/null ;;
     containerd.save) packed ctr -n k8s.io images export - "$1" ;;
     containerd.load) for file; do gzip -dcf "$file" | ctr -n k8s.io images import -; done ;;
-    docker.pull) docker pull --quiet "$1" ;;
+    docker.pull) timeout 900 docker pull --quiet "$1" ;;
     docker.save)
         [ $# = 1 ] || docker tag "$1" "$2"
         packed docker save "${2-$1}"

@@ -2,7 +2,8 @@
 # Gives whoever came in over SSH the admin's kubeconfig. One for another cluster is kept beside it.
 set -eu
 user=${SUDO_USER:-root}
-home=$(getent passwd "$user" | cut -d: -f6)
+entry=$(getent passwd "$user")
+home=$(echo "$entry" | cut -d: -f6)
 umask 077
 mkdir -p "$home/.kube"
 if [ -e "$home/.kube/config" ]; then

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Takes away the ~/.kube/config of whoever came in over SSH.
 set -eu
-home=$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)
+entry=$(getent passwd "${SUDO_USER:-root}")
+home=$(echo "$entry" | cut -d: -f6)
 rm -f "$home/.kube/config"

@@ -50,20 +50,35 @@ unmount() {
     done
     [ -z "$(kubelets_mounts)" ] || { echo "still mounted:" "$(kubelets_mounts)" >&2; exit 1; }
 }
-# Only Kubernetes' own chains, and the rules that lead to them: the rest is somebody else's firewall.
+# Only Kubernetes' own chains, and the rules that lead to them: the rest is somebody else's firewall. By deletions alone,
+# since others, as fail2ban or Docker, may add rules between the two commands.
+deletions() { # of what iptables-save printed, for iptables-restore --noflush
+    awk -v ours='^(KUBE|FLANNEL|CNI)-' '
+        /^[*]/ { table = $0; leads = flushed = deleted = "" }
+        /^:/ && substr($1, 2) ~ ours { flushed = flushed "-F " substr($1, 2) "\n"; deleted = deleted "-X " substr($1, 2) "\n" }
+        /^-A / && $2 !~ ours && $(NF - 1) ~ /^-[jg]$/ && $NF ~ ours { leads = leads "-D" substr($0, 3) "\n" }
+        /^COMMIT/ && deleted { printf "%s\n%s%s%sCOMMIT\n", table, leads, flushed, deleted }'
+}
 remove_chains() {
     for family in iptables ip6tables; do
-        if command -v "$family-save" >/dev/null; then
-            "$family-save" | grep -vE -- '(^:|-A |-j )(KUBE|FLANNEL|CNI)-' | "$family-restore"
-        fi
+        rules=$(filter "$family-save")
+        found=$(printf '%s\n' "$rules" | deletions)
+        [ -z "$found" ] || printf '%s\n' "$found" | "$family-restore" --noflush --wait
     done
+}
+remove_virtual_servers() {
+    if command -v ipvsadm >/dev/null; then
+        virtual_servers | while read -r kind server; do ipvsadm -D "$kind" "$server"; done
+    fi
 }
 remove_network() {
     rm -f /etc/cni/net.d/*flannel* /etc/cni/net.d/.kubernetes-cni-keep
+    remove_virtual_servers
     for link in cni0 flannel.1 kube-ipvs0; do
         [ ! -e "/sys/class/net/$link" ] || ip link delete "$link"
     done
-    tables | while read -r family table; do nft delete table "$family" "$table"; done
+    found=$(tables)
+    [ -z "$found" ] || echo "$found" | while read -r family table; do nft delete table "$family" "$table"; done
     remove_chains
 }
 
@@ -86,7 +101,7 @@ elif [ ! -e /var/lib/kubefab/init ]; then
     joined=yes
 fi
 
-if ! systemctl stop kubelet 2>/dev/null && systemctl is-active --quiet kubelet; then
+if ! systemctl stop kubelet 2>/dev/null && ! is_stopped kubelet; then
     echo "the kubelet cannot be stopped: it would make again what goes" >&2
     exit 1
 fi

@@ -24,7 +24,8 @@ is_cephs_or_empty() { # is_cephs_or_empty DISK
             [ -n "$all" ] || refuse "$1" "it is LVM's, and of which volumes cannot be told"
             ! others=$(printf '%s\n' "$all" | grep -v 'ceph\.osd_id=') || refuse "$1" "it holds$others"
             ;;
-        0.*) refuse "$1" "it holds $(echo "${found:-something}" | tr '\n' ' ')" ;;
+        0.) refuse "$1" "it is a partition, and no whole disk" ;; # of which blkid tells its entry in the table
+        0.*) refuse "$1" "it holds $(echo "$found" | tr '\n' ' ')" ;;
         *) refuse "$1" "it holds several things" ;;
     esac
 }

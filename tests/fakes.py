@@ -50,6 +50,7 @@ class World:
     parts: dict[str, str] = field(default_factory=dict)
     looks: list[tuple[str, ...]] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
+    about: list[str] = field(default_factory=list)  # of each change
     locks: list[str] = field(default_factory=list)
     lock: Lock | None = None  # the last of them
     held_by: str = ""  # somebody else's lock
@@ -73,6 +74,7 @@ class FakeHost(Host):
 
     def change(self, script: str, *args: str, payload: str = "", secret: bool = False, about: str = "") -> str:
         self.world.ran.append(" ".join((script, *args)))
+        self.world.about.append(about)
         self.world.payloads[script] = payload
         self.world.on_change()
         return ""

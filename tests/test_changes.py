@@ -175,3 +175,20 @@ def test_a_holder_is_told_that_it_was_heard() -> None:
     assert (
         locked(f"printf .. >&7\n{until('[ $(grep -c heard /mnt/said) = 2 ]')}cat /mnt/said") == "held\nheard\nheard\n"
     )
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("why", "before"),
+    [
+        ("Read-only file system", "mount -o remount,ro /run\n"),
+        (
+            "No space left on device",
+            "mkdir /run/kubefab; mount -t tmpfs -o size=4k x /run/kubefab\nhead -c 4096 /dev/zero >/run/kubefab/x\n",
+        ),
+    ],
+)
+def test_where_nothing_can_be_written_below_run_that_is_told(why: str, before: str) -> None:
+    lock = f"sh -s -- other <{SCRIPTS}/lock.sh 2>/dev/null || true\n"
+    ended = sandbox.run(f"{before}{lock}{sent('echo changed')} 2>&1 || true").splitlines()
+    assert [line.endswith(why) for line in ended] == [True, True]

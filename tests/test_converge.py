@@ -230,6 +230,15 @@ def test_all_complaints_are_told_at_once_before_any_change() -> None:
     assert run("manager").ran + run("client").ran + run("manager").locks == []
 
 
+def test_what_is_not_known_is_told_by_the_first_check_that_needs_it_and_once() -> None:
+    run = Run()
+    run("client").parts["network"] = "untold ss: Cannot open netlink socket"
+    checks = [Step(f"port {port} is free", lambda facts: str(facts.network.udp), None) for port in (1, 2)]
+    run.converge("client", *checks, Step("another", lambda facts: "it is not", None))
+    told = [(failure.title, failure.error.what) for failure in run.engine.failures]
+    assert told == [("another", "it is not"), ("port 1 is free", "not known: ss: Cannot open netlink socket")]
+
+
 def test_a_failed_master_stops_what_needs_it_but_not_its_own_workers() -> None:
     def fail_on_master(host: Host) -> None:
         if host.name == "manager":
@@ -633,4 +642,4 @@ def test_a_change_is_not_made_for_what_could_not_be_looked_at() -> None:
         "kubelet runs", lambda facts: facts.services.unit("kubelet").active, lambda host: pytest.fail("changed")
     )
     run.converge("client", stopped)
-    assert "has no answer for 'services': systemctl: Failed to connect to bus" in run.failures["client"]
+    assert "not known: systemctl: Failed to connect to bus" in run.failures["client"]

@@ -215,6 +215,9 @@ class CutOff(FakeHost):
     def ask(self, *words: str, **how: Any) -> str:
         raise HostError("ended with exit status 1", "dialing\nno route to host")
 
+    def change(self, *words: str, **how: Any) -> str:
+        return self.ask(*words) if "pull" in words else super().change(*words, **how)
+
 
 def cut_off(host: Host) -> Host:
     return CutOff(host.wanted, host.link, host.log)
@@ -226,6 +229,7 @@ def test_who_can_pull_pulls_and_gives_it_to_who_cannot(carried: list[str], tmp_p
     stock = images.Stock(made, tmp_path)
     stock.give(made.hosts["manager"], A)
     assert world(made, "client").ran == [f"move-images.sh containerd pull {A}"]
+    assert world(made, "client").about == [f"pull {A}"]  # a change, and none that another of that host waits for
     assert [one.partition(":")[0] for one in carried] == ["from client", "to manager"]
     stock.give(made.hosts["client"], A)  # it pulled it
     assert len(carried) == 2

@@ -10,10 +10,12 @@ import pytest
 from kubefab import facts, framing
 from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.facts.network import OnInterface
+from kubefab.facts.part import Untold
+from kubefab.facts.runtime import Runtime
 from kubefab.programs import look_program
 from kubefab.questions import Questions
 from tests import sandbox
-from tests.facts import known, read, with_
+from tests.facts import known, read
 
 ADMIN = sandbox.file(
     "/etc/kubernetes/admin.conf",
@@ -48,6 +50,32 @@ MANIFESTS = sandbox.file(
 SOCKET = f"""mkdir -p /run/containerd
 {sys.executable} -c 'import socket; socket.socket(socket.AF_UNIX).bind("/run/containerd/containerd.sock")'
 """
+
+IPVS = (
+    sandbox.file(
+        "/mnt/ip_vs",
+        """IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
+TCP  0A600001:01BB rr
+  -> 0AFA000A:192B      Masq    1      0          0
+UDP  0A60000A:0035 rr
+TCP  C0A80001:0050 wrr
+FWM  00000001 rr
+""",
+    )
+    + sandbox.file(
+        "/mnt/addresses",
+        """9: kube-ipvs0    inet 10.96.0.1/32 scope global kube-ipvs0\\       valid_lft forever preferred_lft forever
+9: kube-ipvs0    inet 10.96.0.10/32 scope global kube-ipvs0\\       valid_lft forever preferred_lft forever
+""",
+    )
+    + """stub cat '[ "$1" = /proc/net/ip_vs ] && exec /bin/cat /mnt/ip_vs || exec /bin/cat "$@"'
+stub ip 'case "$*" in *kube-ipvs0) cat /mnt/addresses ;; esac'
+mount -t tmpfs links /sys/class/net
+mkdir /sys/class/net/kube-ipvs0
+"""
+)
 
 ALL = Questions()
 
@@ -322,17 +350,63 @@ def test_a_look_asks_of_what_python_names() -> None:
     assert system.sysctl["net.no.such"] == ""
 
 
+REFUSED = "'echo half an answer; echo Cannot open netlink socket >&2; exit 1'"
+PARTED = ("system", "network", "node", "services", "packages", "files", "runtime")
+QUESTIONS = Questions(("/etc/hosts", "/etc/some.json"))
+
+
 @sandbox.needed
 @pytest.mark.parametrize(
-    ("stub", "why"),
+    ("command", "parts"),
     [
-        ("stub systemctl 'echo Failed to connect to bus >&2; exit 1'", "untold systemctl: Failed to connect to bus"),
-        ("stub dpkg-query 'exit 137'", "untold dpkg-query does not answer"),
+        ("ip", {"system", "network"}),
+        ("ss", {"network"}),
+        ("getent", {"node"}),
+        ("systemctl", {"services"}),
+        ("dpkg-query", {"packages"}),
+        ("sha256sum", {"files"}),
+        ("stat", {"files"}),
+        ("base64", {"files"}),
     ],
 )
-def test_who_does_not_answer_has_not_said_that_there_is_nothing(stub: str, why: str) -> None:
-    said = look(stub, "services", "packages")
-    assert why in said.values()
+def test_who_does_not_answer_has_not_said_that_there_is_nothing(command: str, parts: set[str]) -> None:
+    """Half an answer is none either: what it told may not be all of it."""
+    program = sandbox.file("/mnt/look", look_program(QUESTIONS)) + "echo '{}' >/etc/some.json\n"
+    stub = "stub dpkg-query 'exit 137'" if command == "dpkg-query" else f"stub {command} {REFUSED}"
+    said = framing.parts(sandbox.run(f"{program}{stub}\nsh /mnt/look {' '.join(PARTED)}"))
+    untold = {name: part for name, part in facts.parse(said).items() if isinstance(part, Untold)}
+    assert set(untold) == parts
+    assert all(command in part.why for part in untold.values())
+
+
+@sandbox.needed
+def test_who_never_answers_is_not_waited_for_and_does_not_count_as_none() -> None:
+    """timeout(1) tells it by its exit status."""
+    never = 'stub timeout \'case "$*" in *Hltnp*) exit 124 ;; esac; shift 3; exec "$@"\'\n'
+    assert "untold ss: no answer in 20 s" in look(never, "network")["network"]
+
+
+@sandbox.needed
+def test_what_is_not_installed_has_nothing_to_tell() -> None:
+    """An old or a small system: neither iptables nor nft, no ss, no Docker, no ctr, no kubectl."""
+    gone = "ip ss ctr docker nft kubectl iptables-save ip6tables-save pvs lvs"
+    here = "sh cat sed grep sort tail head tr cut find stat date uname nproc flock timeout sleep readlink basename awk"
+    kept = "sha256sum base64 getent dpkg-query systemctl pgrep ls cmp blkid mkdir"
+    only = (
+        f"mkdir /mnt/few; for name in {here} {kept}; do\n"
+        '    [ -e /mnt/bin/$name ] && cp /mnt/bin/$name /mnt/few/ || ln -s "$(command -v $name)" /mnt/few/\ndone\n'
+    )
+    program = sandbox.file(
+        "/mnt/look", look_program(QUESTIONS).replace("export LC_ALL=C PATH=", "export LC_ALL=C NONE=")
+    )
+    names = (*PARTED, "leftovers", "disks")
+    said = framing.parts(sandbox.run(f"{SOCKET}{DOCKER}{program}{only}PATH=/mnt/few sh /mnt/look {' '.join(names)}"))
+    assert set(said) == set(names)
+    assert not any(name in gone.split() for name in said)
+    assert [name for name, part in facts.parse(said).items() if isinstance(part, Untold)] == []
+    told = read(said)
+    assert (told.runtime, told.leftovers.uncounted, told.network.ports) == (Runtime(), (), {})
+    assert told.system.lacks == ("ip", "mount")
 
 
 # --- files, packages
@@ -527,7 +601,8 @@ def test_containers_of_others_in_docker_are_named() -> None:
 
 @sandbox.needed
 def test_docker_that_is_stopped_is_not_started_by_a_look() -> None:
-    assert found(f"{DOCKER}stub systemctl 'exit 3'\nstub docker 'echo bad'\n", "runtime", "leftovers") == known()
+    stopped = "stub systemctl 'case \"$*\" in *is-active*) exit 3 ;; esac'\nstub docker 'echo bad'\n"
+    assert found(DOCKER + stopped, "runtime", "leftovers") == known()
 
 
 @sandbox.needed
@@ -560,7 +635,7 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
         + "cp /etc/kubernetes/admin.conf /root/.kube/config\n>/etc/cni/net.d/10-flannel.conflist\n"
         + ">/run/flannel/subnet.env\n>/etc/kubernetes/bootstrap-kubelet.conf\necho 1795377600 >/var/lib/kubefab/init\n"
     )
-    assert with_(found(before, "node"), ports={}) == known(
+    assert found(before, "node") == known(
         admin_ca=facts.fingerprint("QUJD"),
         kubelet_ca=facts.fingerprint("REVG"),
         admin_server="https://lab.kubefab.internal:6443",
@@ -620,13 +695,20 @@ def test_a_kubeconfig_that_works_for_this_cluster_is_told_apart(mine: str, said:
 @sandbox.needed
 def test_a_kubeconfig_whose_login_waits_for_somebody_holds_up_no_look() -> None:
     said = sandbox.file("/mnt/said", "(Unauthorized)") + sandbox.file("/root/.kube/config", "CA mine")
-    before = f"{KUBECTL}{said}echo 1 >/mnt/status\nstub timeout 'exit 124'\n"
+    never = 'stub timeout \'case "$*" in *namespace*) exit 124 ;; *getent*) shift 3 ;; esac; exec "$@"\'\n'
+    before = f"{KUBECTL}{said}echo 1 >/mnt/status\n{never}"
     assert found(before + sandbox.file("/etc/kubernetes/admin.conf", "CA cert"), "node").local.kubeconfig == "works"
 
 
 @sandbox.needed
 def test_a_kubeconfig_of_another_cluster_is_another() -> None:
-    assert found(ADMIN + sandbox.file("/root/.kube/config", "x"), "node").local.kubeconfig == "other"
+    assert found(KUBECTL + ADMIN + sandbox.file("/root/.kube/config", "x"), "node").local.kubeconfig == "other"
+
+
+@sandbox.needed
+def test_a_kubeconfig_that_nobody_can_judge_is_left_as_it_is() -> None:
+    broken = "stub kubectl 'exit 1'\n"
+    assert found(broken + ADMIN + sandbox.file("/root/.kube/config", "x"), "node").local.kubeconfig == "works"
 
 
 @sandbox.needed
@@ -641,7 +723,7 @@ def test_a_kubeconfig_of_another_cluster_is_another() -> None:
 )
 def test_ports_have_whoever_holds_them(line: str, ports: dict[int, str]) -> None:
     line += "\n"
-    assert found(f"{sandbox.file('/mnt/lines', line)}stub ss 'cat /mnt/lines'\n", "node").local.ports == ports
+    assert found(f"{sandbox.file('/mnt/lines', line)}stub ss 'cat /mnt/lines'\n", "network").network.ports == ports
 
 
 def cluster(kubectl: str) -> ClusterFacts | None:
@@ -737,7 +819,73 @@ def test_what_would_be_deleted_through_a_mount_is_told() -> None:
 @sandbox.needed
 def test_a_runtime_that_does_not_answer_has_not_said_that_it_has_no_containers() -> None:
     this = found(f"{SOCKET}stub ctr 'echo connection refused >&2; exit 1'\n", "leftovers").leftovers
-    assert this.containers_untold == "connection refused"
+    assert this.uncounted == ("containers (connection refused)",)
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("docker", "containers (Cannot open netlink socket)"),
+        ("pgrep", "processes of containers (Cannot open netlink socket)"),
+        ("iptables-save", "chains of iptables (iptables-save: Cannot open netlink socket)"),
+        ("ip6tables-save", "chains of iptables (ip6tables-save: Cannot open netlink socket)"),
+        ("nft", "tables of nftables (nft: Cannot open netlink socket)"),
+    ],
+)
+def test_what_a_reset_cannot_count_is_told_and_is_not_none(command: str, told: str) -> None:
+    stub = f"stub {command} 'echo Cannot open netlink socket >&2; exit 2'\n"
+    assert found(f"{DOCKER}stub docker :\n{stub}", "leftovers").leftovers.uncounted == (told,)
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    "said",
+    [
+        "iptables/1.8.7 Failed to initialize nft: Protocol not supported",
+        "iptables-save v1.8.9 (nf_tables): Could not fetch rule set generation id: Invalid argument",
+        "iptables-save v1.8.9 (legacy): Cannot initialize: Table does not exist (do you need to insmod?)",
+        "mnl.c:43: Unable to initialize Netlink socket: Protocol not supported",
+    ],
+)
+def test_a_kernel_without_such_a_filter_has_no_rules_of_it(said: str) -> None:
+    programs = ("iptables-save", "ip6tables-save", "nft")
+    stubs = "".join(f"stub {program} 'cat /mnt/said >&2; exit 1'\n" for program in programs)
+    assert found(sandbox.file("/mnt/said", said) + stubs, "leftovers") == known()
+
+
+@sandbox.needed
+@pytest.mark.parametrize("command", ["systemctl", "pgrep"])
+def test_who_does_not_say_that_k3s_is_not_there_forbids_a_reset(command: str) -> None:
+    (told,) = found(f"stub {command} 'echo No such bus >&2; exit 2'\n", "leftovers").leftovers.in_the_way
+    assert told.startswith(("systemd does not say whether k3s", "pgrep does not say whether containers of k3s"))
+    assert told.endswith(": No such bus")
+
+
+@sandbox.needed
+@pytest.mark.parametrize("call", ["plugins", "images ls"])
+def test_a_containerd_that_does_not_tell_all_does_not_answer(call: str) -> None:
+    """Its images would else be none, and all of them be fetched again."""
+    fails = "echo half; echo unavailable >&2; exit 1"
+    ctr = f"""stub ctr 'case "$*" in *"{call}"*) {fails} ;; *) echo a cri b ok ;; esac'\n"""
+    this = found(SOCKET + ctr, "runtime").runtime
+    assert (this.cri, this.images) == ("unavailable", ())
+
+
+@sandbox.needed
+def test_a_docker_that_does_not_tell_whose_containers_run_does_not_answer() -> None:
+    docker = "stub docker '[ \"$1\" = images ] && echo r/pause:3 || { echo too busy >&2; exit 1; }'\n"
+    this = found(DOCKER + docker, "runtime").runtime
+    assert (this.docker, this.docker_images, this.docker_others) == ("too busy", (), ())
+
+
+@sandbox.needed
+def test_virtual_servers_that_nobody_here_can_delete_are_told_as_staying() -> None:
+    """kube-proxy's, known by the addresses that its link has; keepalived's are no business of ours."""
+    this = found(IPVS, "leftovers").leftovers
+    hint = "in IPVS (apt-get install ipvsadm, or reboot, to clear it)"
+    assert this.foreign == (f"10.96.0.1:443 {hint}", f"10.96.0.10:53 {hint}")
+    assert found(f"{IPVS}stub ipvsadm :\n", "leftovers").leftovers.foreign == ()
 
 
 @sandbox.needed

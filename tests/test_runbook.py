@@ -152,7 +152,25 @@ def test_the_home_of_nobody_is_a_folder_that_is_not_there(run: Run) -> None:
     with pytest.raises(KubefabError, match="~nouser/config: No such file or directory"):
         runbook.save_kubeconfig(run.context, "~nouser/config", force=False)
     with pytest.raises(KubefabError, match="~nouser/x: No such file"):
-        runbook.preload(run.context, (), lambda inventory: [], "", "~nouser/x")
+        runbook.preload(run.context, (), lambda inventory: [], None, "~nouser/x")
+
+
+@pytest.mark.parametrize(
+    ("who", "image", "file", "told"),
+    [
+        (["client", "cliemt"], None, None, "found no host 'cliemt'"),
+        ([""], "nginx", None, "--host NAME is needed"),
+        ([], "", None, "--image and --from want a name"),
+        ([], None, "", "--image and --from want a name"),
+        ([], "nginx", "", "not both"),
+    ],
+)
+def test_what_is_wrong_with_the_words_of_a_preload_is_told_before_anybody_is_asked(
+    run: Run, who: list[str], image: str | None, file: str | None, told: str
+) -> None:
+    with pytest.raises(KubefabError, match=told):
+        runbook.preload(run.context, who, lambda inventory: [], image, file)
+    assert [run(name).looks for name in ("manager", "client")] == [[], []]
 
 
 def test_without_a_cluster_there_is_no_kubeconfig(run: Run, tmp_path: Path) -> None:

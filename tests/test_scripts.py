@@ -544,6 +544,20 @@ def test_a_disk_with_anything_else_is_not_wiped(name: str) -> None:
 
 
 @sandbox.disks_needed
+@pytest.mark.parametrize(
+    ("blkid", "told", "why"),
+    [
+        ("exit 0", "a partition, and no whole disk", "it is a partition, and no whole disk"),  # an empty one
+        ("exit 8", "several signatures", "it holds several things"),
+        ("echo bad; exit 1", "blkid does not tell what is on it", "it holds several things"),
+    ],
+)
+def test_what_blkid_does_not_call_empty_is_not_wiped(blkid: str, told: str, why: str) -> None:
+    before = f"stub blkid '{blkid}'\n"
+    assert (state(before), outcome(before)) == (told, f"the disk is not wiped: {why}")
+
+
+@sandbox.disks_needed
 def test_a_disk_that_is_mounted_is_not_wiped() -> None:
     assert (
         outcome("mkfs.ext4 -q $one\nmkdir /mnt/x\nmount -o ro $one /mnt/x\n") == "the disk is not wiped: it holds ext4"

@@ -68,8 +68,9 @@ class Told(Generic[P]):
         found = facts.parts.get(part)
         if isinstance(found, self.kind):
             return found
-        why = f": {found.why}" if isinstance(found, Untold) else ""
-        raise NotAsked(f"the look has no answer for {part!r}{why}", hint=_AGAIN)
+        if isinstance(found, Untold):
+            raise NotAsked(f"not known: {found.why}", hint=_FAILED)
+        raise NotAsked(f"the look has no answer for {part!r}", hint=_AGAIN)
 
 
 @dataclass(frozen=True)
@@ -155,3 +156,4 @@ def clock_time(moment: float) -> str:
 
 
 _AGAIN = "run the same command again; if it says the same, this is a bug in kubefab"
+_FAILED = "run that command on the host, and see why it fails"

@@ -8,7 +8,7 @@ from kubefab.facts.part import Part, each
 @dataclass(frozen=True)
 class Leftovers(Part):
     containers: int = 0
-    containers_untold: str = ""  # why the runtime does not tell of its own
+    uncounted: tuple[str, ...] = ()  # what of this could not be asked for, and why: it is not "none"
     shims: int = 0  # processes that hold containers; they outlive them by a moment
     chains: int = 0
     mounts: tuple[str, ...] = each("mount")

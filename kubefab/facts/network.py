@@ -53,7 +53,8 @@ class Network(Part):
     addresses_on: tuple[OnInterface, ...] = each("address_on")
     routes: tuple[Route, ...] = each("route")
     vxlans: Mapping[str, int] = pairs("vxlan")  # link -> its UDP port
-    udp: Mapping[int, str] = pairs("udp")  # port -> who listens
+    ports: Mapping[int, str] = pairs("port")  # of TCP -> who listens
+    udp: Mapping[int, str] = pairs("udp")  # the same
     networkd: tuple[str, ...] = ()  # .network files of a running systemd-networkd in its order: FILE, FILE Key=VALUE…
 
     def managed_by(self, link: Link) -> str | None:

@@ -1,11 +1,10 @@
 """What of Kubernetes is on a host, as its own files tell it."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from kubefab.facts.part import Part, each, pairs
+from kubefab.facts.part import Part, each
 
 
 def fingerprint(text: str) -> str:
@@ -18,7 +17,6 @@ Authority = Annotated[str, fingerprint]
 
 @dataclass(frozen=True)
 class LocalNode(Part):
-    ports: Mapping[int, str] = pairs("port")
     admin_ca: Authority = ""
     kubelet_ca: Authority = ""
     admin_server: str = ""

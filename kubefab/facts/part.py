@@ -51,7 +51,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Untold(Part):
-    """In place of a part that could not be looked at."""
+    """In place of a part that could not be looked at: `why` begins with the command that failed there."""
 
     why: str = ""
 

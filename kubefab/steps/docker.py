@@ -2,11 +2,12 @@
 
 import json
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from typing import Any
 
-from kubefab import render
+from kubefab import render, runtimes
 from kubefab.cluster import Cluster
-from kubefab.errors import HostError
+from kubefab.errors import HostError, NotAsked
 from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.inventory import Inventory
@@ -16,6 +17,7 @@ Document = dict[str, Any]
 REGISTRIES = "kubefab.registries="  # a label of ours: what we added to the lists of registries
 OURS = ("kubefab=", REGISTRIES)
 DRIVER = "native.cgroupdriver="
+LOG_DRIVER = "json-file"
 
 
 def configured(cluster: Cluster) -> Step:
@@ -112,12 +114,29 @@ def contradicts(facts: Facts) -> str | None:
     return f"{render.DOCKER_CONFIG} says {', '.join(other)}, and the kubelet wants systemd" if other else None
 
 
-def restarts(facts: Facts | None) -> str:
-    """What to say before Docker is restarted: whose containers stop with it, unless they are told to live on."""
-    others = facts.runtime.docker_others if facts else ()
-    return f"a restart of Docker stops these, too: {', '.join(others)}" if others else ""
+def warnings(facts: Facts | None, inventory: Inventory) -> str:
+    """What to say before Docker is restarted."""
+    with suppress(NotAsked):  # what reads it for a change says so
+        return "; ".join(filter(None, (stopped(facts), unread_logs(facts, inventory)))) if facts else ""
+    return ""
+
+
+def stopped(facts: Facts) -> str:
+    """Whose containers stop with it, unless they are told to live on."""
+    runtime = facts.runtime
+    if runtime.docker not in ("", "ok"):
+        return f"a restart of Docker stops all that runs in it, and what that is is not known: {runtime.docker}"
+    return f"a restart of Docker stops these, too: {', '.join(runtime.docker_others)}" if runtime.docker_others else ""
+
+
+def unread_logs(facts: Facts, inventory: Inventory) -> str:
+    """The kubelet reads the files that Docker's own driver writes; dockershim, a part of it, asks Docker instead."""
+    driver = (found(facts) or {}).get("log-driver", LOG_DRIVER)
+    unread = driver != LOG_DRIVER and runtimes.through_cri_dockerd(inventory)
+    return _UNREAD.format(driver) if unread else ""
 
 
 _LISTS = ("registry-mirrors", "insecure-registries")
+_UNREAD = f"{render.DOCKER_CONFIG} says log-driver {{}}: kubectl logs shows nothing but what {LOG_DRIVER} has written"
 NO_JSON = "is not a JSON object"
 HINT = f"kubefab adds to it and takes nothing away: put {render.DOCKER_CONFIG} in order on the host"

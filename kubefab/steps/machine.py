@@ -139,8 +139,8 @@ def elsewhere(address: str) -> Gap:
 
 def taken_ports(wanted: tuple[int, ...]) -> Gap:
     def gap(facts: Facts) -> str | None:
-        taken = [port for port in wanted if facts.local.ports.get(port, "kubelet") not in KUBERNETES]
-        return ", ".join(f"{port} is held by {facts.local.ports[port] or '?'}" for port in taken) or None
+        taken = [port for port in wanted if facts.network.ports.get(port, "kubelet") not in KUBERNETES]
+        return ", ".join(f"{port} is held by {facts.network.ports[port] or '?'}" for port in taken) or None
 
     return gap
 

@@ -107,7 +107,7 @@ def leftovers(facts: Facts) -> str | None:
         *when(local.kubelet_ca, "a node"),
         *when(local.tear_down_begun, "what an interrupted reset left"),
         *when(left.containers, f"{left.containers} containers"),
-        *when(left.containers_untold, f"containers that cannot be counted ({left.containers_untold})"),
+        *(f"uncounted {one}" for one in left.uncounted),
         *when(left.shims, f"{left.shims} processes of containers"),
         *when(left.chains, f"{left.chains} chains of iptables"),
         *(f"{table} (kube-proxy's)" for table in left.tables),

@@ -81,7 +81,7 @@ def running(cluster: Cluster, host: Host) -> list[Step]:
     inventory = cluster.inventory
     if runtimes.by_docker(inventory):
         runs = service("docker", reads=[render.DOCKER_CONFIG, render.PROXY])
-        services = [replace(runs, warning=docker.restarts(cluster.all_facts().get(host.name)))]
+        services = [replace(runs, warning=docker.warnings(cluster.all_facts().get(host.name), inventory))]
     else:
         # The registries' files are read anew at every pull.
         services = [service("containerd", reads=["/etc/containerd/config.toml", render.PROXY])]

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # Block devices, by each of their names, and what is on them; whether the kernel can mount Ceph's.
 lvm_on() { # lvm_on DISK: whose the volumes of its group are
-    group=$(pvs --readonly --noheadings -o vg_name "$1" | tr -d ' ')
-    tags=${group:+$(lvs --readonly --noheadings -o lv_tags "$group")}
+    group=$(timeout 10 pvs --readonly --noheadings -o vg_name "$1" | tr -d ' ')
+    tags=${group:+$(timeout 10 lvs --readonly --noheadings -o lv_tags "$group")}
     if [ -z "$tags" ] || printf '%s\n' "$tags" | grep -qv 'ceph\.osd_id='; then
         echo LVM2_member
     else
@@ -19,14 +19,16 @@ state() { # state NAME
     elif ! head -c 4096 "/dev/$1" >/dev/null; then
         echo "not to be read"
     else
-        found=$(blkid -p -o value -s TYPE -s PTTYPE "/dev/$1")
+        found=$(timeout 10 blkid -p -o value -s TYPE -s PTTYPE "/dev/$1")
         # 2: there is nothing. All else, a doubt as well, is something.
         case $?.$found in
             0.ceph_bluestore) echo "Ceph's" ;;
             0.LVM2_member) lvm_on "/dev/$1" ;;
-            0.*) echo "${found:-something}" | tr '\n' ' ' ;;
+            0.) echo "a partition, and no whole disk" ;; # of which blkid tells its entry in the table
+            0.*) echo "$found" | tr '\n' ' ' ;;
             2.*) held=$(ls "/sys/class/block/$1/holders") && echo "${held:+held by }${held:-empty}" ;;
-            *) echo "several signatures" ;;
+            8.*) echo "several signatures" ;;
+            *) echo "blkid does not tell what is on it" ;;
         esac
     fi
 }

@@ -1,21 +1,24 @@
 # shellcheck shell=sh
 # What a reset takes away and the other parts do not show; what of others it leaves, and what forbids it.
 . "${0%/*}/shared/made.sh"
-count() { # count FUNCTION: how many there are; one of which the runtime does not tell is none of these
-    if found=$("$1" 2>&1); then
-        containers=$((containers + $(printf '%s' "$found" | grep -c .)))
-    else
-        fact "containers_untold $(printf '%s' "$found" | tail -n 1)"
-    fi
+told() { # told WHAT FUNCTION: the lines that it prints; where it fails they are "uncounted", which is not "none"
+    found=$("$2" 2>&1) && printf '%s\n' "$found" && return
+    fact "uncounted $1 ($(last_of "${found:-no answer}"))" >&3
 }
-containers=0
-! runs_containerd || count in_containerd
-! runs_docker || count in_docker
-fact "containers $containers"
-fact "shims $(shims | grep -c .)"
-fact "chains $({ iptables-save; ip6tables-save; } | grep -cE '^:(KUBE|FLANNEL|CNI)-')"
-tables | sed 's/^/table /'
+{
+    ! runs_containerd || told containers in_containerd
+    ! runs_docker || told containers in_docker
+} | fact "containers $(grep -c .)"
+told "processes of containers" shims | fact "shims $(grep -c .)"
+told "chains of iptables" rules | fact "chains $(grep -cE '^:(KUBE|FLANNEL|CNI)-')"
+told "tables of nftables" tables | sed -n 's/./table &/p'
 [ ! -e /sys/class/net/kube-ipvs0 ] || fact "table kube-ipvs0"
+# Nothing else of this host's can delete them.
+if ! has ipvsadm; then
+    virtual_servers | while read -r _ server; do
+        fact "foreign $server in IPVS (apt-get install ipvsadm, or reboot, to clear it)"
+    done
+fi
 kubelets_mounts | sed 's/^/mount /'
 {
     own | sed 's|/[^/]*$||; s|^/etc/kubernetes/.*|/etc/kubernetes|'

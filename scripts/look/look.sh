@@ -15,14 +15,29 @@ untold() { # untold WHY: the part that calls it ends here, and counts as not loo
     fact "untold $1"
     exit 0
 }
+last_of() { printf '%s\n' "$1" | tail -n 1; } # last_of TEXT: its last line
+# heard COMMAND…: what it prints. Where it fails, or does not end, the part that asks counts as not looked at, from
+# within a pipe too: 3 is what the part says. What is not installed has nothing to tell: ask `has` first.
+heard() {
+    status=0
+    { why=$(timeout -k 2 20 "$@" 2>&1 >&4) || status=$?; } 4>&1
+    case $status in
+        0) return ;;
+        124 | 137) why="no answer in 20 s" ;;
+        *) why=$(last_of "${why:-exit status $status}") ;;
+    esac
+    untold "$1: $why" >&3
+}
+has() { command -v "$1" >/dev/null; } # has COMMAND
 . "${0%/*}/shared/admin.sh"
+. "${0%/*}/shared/stopped.sh"
 ask_api() { as_admin --request-timeout 5s "$@"; } # ask_api ARG…: kubectl, for no longer than a look may wait
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 mark=${mark:+$mark }
 tell() { # tell PART: all that a part says, in one piece; its end alone says that nothing is missing
     end="
 end $mark$1"
-    found=$("look_$1" </dev/null 2>/dev/null) || end=
+    found=$("look_$1" 3>&1 </dev/null 2>/dev/null) || end=
     flock 9
     printf '== %s%s%s%s\n' "$mark" "$1" "${found:+
 $found}" "$end"

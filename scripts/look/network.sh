@@ -1,22 +1,26 @@
 # shellcheck shell=sh
-# What else uses this host's network: addresses, routes, links and ports that pods' traffic would meet.
-ip -o -4 addr show scope global | while read -r _ interface _ address _; do
+# What else uses this host's network: addresses, routes, links and ports that Kubernetes and pods' traffic would meet.
+! has ip || heard ip -o -4 addr show scope global | while read -r _ interface _ address _; do
     fact "address_on ${address%/*} $interface"
 done
-ip -4 route show table main | while read -r network words; do
+! has ip || heard ip -4 route show table main | while read -r network words; do
     case $network in [0-9]*) ;; *) continue ;; esac # default, and what leads nowhere
     case " $words " in *" dev "*) words="${words##*dev }" && fact "route $network ${words%% *}" ;; esac
 done
-ip -d -o link show type vxlan | while read -r _ name words; do
+! has ip || heard ip -d -o link show type vxlan | while read -r _ name words; do
     case $words in *" dstport "*) words=${words##* dstport } && fact "vxlan ${name%%[:@]*} ${words%% *}" ;; esac
 done
-ss -Hlunp | while read -r _ _ _ local _ process; do
+! has ss || heard ss -Hlunp | while read -r _ _ _ local _ process; do
     process=${process#*\"}
     [ -z "$process" ] || fact "udp ${local##*:} ${process%%\"*}"
 done
+! has ss || heard ss -Hltnp | while read -r _ _ _ local _ process; do
+    process=${process#*\"}
+    fact "port ${local##*:} ${process%%\"*}"
+done
 
 # What systemd-networkd takes over: by its files, the first of which that fits a link is that link's.
-systemctl --quiet is-active systemd-networkd || exit 0
+! is_stopped systemd-networkd || exit 0
 for folder in /etc /run /usr/local/lib /usr/lib; do
     for file in "$folder"/systemd/network/*.network; do
         [ ! -e "$file" ] || printf '%s %s\n' "${file##*/}" "$file"

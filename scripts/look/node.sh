@@ -59,7 +59,7 @@ done
 
 # ~/.kube/config of whoever came in over SSH, whether as root or by sudo
 user=${SUDO_USER:-root}
-config=$(getent passwd "$user" | cut -d: -f6)/.kube/config
+config=$(heard getent passwd "$user" | cut -d: -f6)/.kube/config
 leads_to() { # leads_to KUBECONFIG: the CA of its cluster, and the certificate of its user
     kubectl --kubeconfig "$1" config view --raw --flatten --minify -o \
         'jsonpath={.clusters[0].cluster.certificate-authority-data} {.users[0].user.client-certificate-data}'
@@ -69,6 +69,7 @@ leads_to() { # leads_to KUBECONFIG: the CA of its cluster, and the certificate o
 works() {
     [ -e /etc/kubernetes/admin.conf ] || return 1
     ours=$(leads_to /etc/kubernetes/admin.conf)
+    [ -n "$ours" ] || return 0
     theirs=$(leads_to "$config")
     [ -n "$theirs" ] && [ "${ours% *}" = "${theirs% *}" ] || return 1
     [ "$ours" != "$theirs" ] || return 0
@@ -80,8 +81,3 @@ if cmp -s /etc/kubernetes/admin.conf "$config"; then
 elif [ -e "$config" ]; then
     if works; then fact "kubeconfig works"; else fact "kubeconfig other"; fi
 fi
-
-ss -Hltnp | while read -r _ _ _ local _ process; do
-    process=${process#*\"}
-    fact "port ${local##*:} ${process%%\"*}"
-done

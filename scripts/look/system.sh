@@ -23,7 +23,7 @@ while read -r name value _; do
 done </proc/meminfo
 fact "hostname $(first_line /proc/sys/kernel/hostname)"
 fact "machine_id $(first_line /etc/machine-id)"
-ip -o -4 addr show scope global | while read -r _ interface _ address _; do
+! has ip || heard ip -o -4 addr show scope global | while read -r _ interface _ address _; do
     fact "address ${address%/*} $interface"
 done
 fact "clock $(date +%s.%N)"
@@ -33,7 +33,7 @@ stat -f -c '%a %b %S' /var/lib | while read -r free total size; do
     fact "disk_total_mib $((total * size / 1048576))"
 done
 for command in ip mount pgrep; do
-    command -v "$command" >/dev/null || fact "lacks $command"
+    has "$command" || fact "lacks $command"
 done
 # An installer that was here before leaves its own; whatever is called by name would be those.
 for command in kubeadm kubelet kubectl containerd ctr docker; do

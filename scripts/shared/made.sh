@@ -2,6 +2,8 @@
 # What Kubernetes and kubefab make on a host, by its names, told apart from what is somebody else's. It is part of
 # scripts/tear-down.sh, which takes away, and of scripts/look/leftovers.sh, which lists before anybody is asked.
 
+. "${0%/*}/shared/stopped.sh"
+
 is_control_plane() {
     for one in /etc/kubernetes/admin.conf /etc/kubernetes/manifests/kube-apiserver.yaml /var/lib/etcd/member \
         /var/lib/kubefab/init; do
@@ -65,21 +67,51 @@ kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true
 in_the_way() {
     mounts | grep -E '^(/etc/kubernetes|/var/lib/(kubelet|etcd|cni|kubefab|rook)|/run/flannel)/' |
         grep -vE '^/var/lib/kubelet/(pods|plugins)/' | sed 's/.*/& is a mount, and would be emptied with what it is in/'
-    systemctl list-units --plain --no-legend --state=active 'k3s*.service' 'rke2-*.service' 2>/dev/null |
-        while read -r unit _; do echo "$unit runs, whose pods are below /var/lib/kubelet too"; done
+    if units=$(timeout -k 2 20 systemctl list-units --plain --no-legend --state=active 'k3s*.service' 'rke2-*.service' 2>&1); then
+        printf '%s\n' "$units" | sed -n 's/^\([^ ]\{1,\}\).*/\1 runs, whose pods are below \/var\/lib\/kubelet too/p'
+    else
+        echo "systemd does not say whether k3s or RKE2 runs here: ${units:-no answer}"
+    fi
     # A class, since this very text is in the command line of the change that it is a part of.
-    ! ours ' -address /run/k3[s]/' >/dev/null || echo "containers of k3s or RKE2 run, which are below /var/lib/kubelet too"
+    containers=$(ours ' -address /run/k3[s]/' 2>&1) && status=0 || status=$?
+    case $status in
+        0) echo "containers of k3s or RKE2 run, which are below /var/lib/kubelet too" ;;
+        1) ;;
+        *) echo "pgrep does not say whether containers of k3s or RKE2 run here: ${containers:-no answer}" ;;
+    esac
 }
 
 # The CRI's alone have this label; what others run in the same namespace by hand has not.
-in_containerd() { ctr --connect-timeout 5s -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"'; }
+in_containerd() { timeout -k 2 20 ctr --connect-timeout 5s -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"'; }
 # Kubernetes' own; whatever else runs in Docker is somebody else's.
-in_docker() { docker ps --all --quiet --filter name=^/k8s_; }
+in_docker() { timeout -k 2 20 docker ps --all --quiet --filter name=^/k8s_; }
 runs_containerd() { [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; }
-runs_docker() { [ -S /run/docker.sock ] && systemctl is-active --quiet docker; }
+runs_docker() { [ -S /run/docker.sock ] && command -v docker >/dev/null && ! is_stopped docker; }
 # Those inside of kind's and k3d's nodes are in pid namespaces of their own.
 ours() { pgrep --ns $$ --nslist pid -f -- "$1"; }
 shims() {
-    ours '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io .*-address /run/containerd/containerd.sock( |$)' || true
+    ours '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io .*-address /run/containerd/containerd.sock( |$)' || [ $? = 1 ]
 }
-tables() { ! command -v nft >/dev/null || nft list tables | sed -n 's/^table \(ip6\{0,1\} kube-proxy\)$/\1/p'; }
+
+# kube-proxy's virtual servers of IPVS, at the addresses that its own link has: `-t ADDRESS:PORT`, or -u, a line each.
+virtual_servers() {
+    [ -e /sys/class/net/kube-ipvs0 ] || return 0
+    addresses=$(ip -o -4 addr show dev kube-ipvs0 | sed -n 's|.* inet \([0-9.]*\)/.*|\1|p')
+    cat /proc/net/ip_vs 2>/dev/null |
+        sed -n 's/^\([TU]\)[CD]P  *\(..\)\(..\)\(..\)\(..\):\(....\) .*/\1 0x\2 0x\3 0x\4 0x\5 0x\6/p' |
+        while read -r protocol a b c d port; do
+            address=$((a)).$((b)).$((c)).$((d))
+            ! printf '%s\n' "$addresses" | grep -qxF "$address" || echo "-$protocol $address:$((port))"
+        done | tr TU tu
+}
+# filter PROGRAM ARG…: what it prints. Where it is not installed, or the kernel knows nothing of its kind, there is nothing.
+filter() {
+    command -v "$1" >/dev/null || return 0
+    found=$(timeout -k 2 20 "$@" 2>&1) || case $found in
+        *"not supported"* | *"does not exist"* | *"generation id: Invalid argument"*) return 0 ;;
+        *) printf '%s: %s\n' "$1" "${found:-no answer}" >&2 && return 1 ;;
+    esac
+    printf '%s\n' "$found"
+}
+rules() { filter iptables-save && filter ip6tables-save; }
+tables() { found=$(filter nft list tables) && printf '%s\n' "$found" | sed -n 's/^table \(ip6\{0,1\} kube-proxy\)$/\1/p'; }

@@ -2,12 +2,14 @@
 
 import json
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from kubefab.errors import HostError
 from kubefab.facts import Package
+from kubefab.facts.part import Untold
 from kubefab.render import DOCKER_CONFIG
 from kubefab.step import MISSING, Step
 from kubefab.steps import agreement, docker, runtime
@@ -141,3 +143,16 @@ def test_whose_containers_stop_with_docker_is_said_before_it_is_restarted() -> N
     made = looked({"manager": {"runtime": "docker ok\ndocker_other web\ndocker_other db"}}, TEXT)
     warned = {name: step(runtime.running(made, host), "docker runs").warning for name, host in made.hosts.items()}
     assert warned == {"manager": "a restart of Docker stops these, too: web, db", "client": ""}
+    silent = docker.warnings(known(docker="too busy"), inventory(TEXT))
+    assert silent == "a restart of Docker stops all that runs in it, and what that is is not known: too busy"
+
+
+def test_a_log_driver_that_the_kubelet_cannot_read_is_said() -> None:
+    theirs = known(**said(json.dumps(THEIRS)))
+    assert "says log-driver journald: kubectl logs shows nothing but" in docker.warnings(theirs, inventory(TEXT))
+    assert docker.warnings(known(**said("{}")), inventory(TEXT)) == ""
+    mirrors = "mirrors: {'https://apt.kubernetes.io/': http://here}\n"
+    by_dockershim = inventory(TEXT.replace("1.37.2", "1.20.2") + mirrors)  # it asks Docker itself
+    assert docker.warnings(theirs, by_dockershim) == ""
+    untold = replace(theirs, parts={**theirs.parts, "files": Untold("sha256sum: I/O error")})
+    assert docker.warnings(untold, inventory(TEXT)) == ""

@@ -39,7 +39,7 @@ LEFT, IN_THE_WAY, KUBECONFIG, NAME = (
         ),
         ({"etcd_data": True}, LEFT, "a control plane, with all that its etcd holds"),
         ({"tear_down_begun": 1}, LEFT, "what an interrupted reset left"),
-        ({"containers_untold": "no answer"}, LEFT, "containers that cannot be counted (no answer)"),
+        ({"uncounted": ("containers (no answer)",)}, LEFT, "uncounted containers (no answer)"),
         ({"tables": ("ip kube-proxy", "kube-ipvs0")}, LEFT, "ip kube-proxy (kube-proxy's), kube-ipvs0 (kube-proxy's)"),
         ({"foreign": ("/etc/kubernetes/enc",), "set_aside": ("/var/lib/kubelet/config.json",)}, LEFT, None),
         (

@@ -1,0 +1,7 @@
+# shellcheck shell=sh
+# contained NAME: the process ids of what is called so and was started as a container by this machine's own containerd,
+# or Docker's. k3s has another address, and the nodes of kind and k3d have pid namespaces of their own.
+contained() {
+    shims=$(pgrep --ns $$ --nslist pid -f '^[^ ]*/containerd-shim.* -address (/var)?/run/(docker/)?containerd/' | paste -sd,)
+    [ -z "$shims" ] || pgrep -P "$shims" -x "$1" || [ $? = 1 ]
+}
