@@ -27,7 +27,8 @@ main() {
     (umask 077 && printf '%s' "$payload" | base64 -d >"$file.input")
     exec 8<"$file.input"
     rm "$file.input"
-    setsid -w sh -c "$program" kubefab "$@" <&8 >"$file.log" 2>&1 &
+    # With KillUserProcesses logind ends all of a login's session with it, except root's own: so it is in no session.
+    ${SUDO_USER:+systemd-run --scope --quiet --collect} setsid -w sh -c "$program" kubefab "$@" <&8 >"$file.log" 2>&1 &
     change=$!
     while sleep "${beat:-30}" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
         echo "${mark:-} $(tail -n 1 "$file.log")"

@@ -68,7 +68,8 @@ remove_chains() {
 }
 remove_virtual_servers() {
     if command -v ipvsadm >/dev/null; then
-        virtual_servers | while read -r kind server; do ipvsadm -D "$kind" "$server"; done
+        found=$(virtual_servers)
+        [ -z "$found" ] || echo "$found" | while read -r kind server; do ipvsadm -D "$kind" "$server"; done
     fi
 }
 remove_network() {

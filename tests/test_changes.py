@@ -36,6 +36,17 @@ def test_a_change_is_given_its_arguments_and_its_standard_input() -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize(("user", "scopes"), [("SUDO_USER=me ", 1), ("", 0)])
+def test_a_change_by_sudo_does_not_end_with_its_login(user: str, scopes: int) -> None:
+    """KillUserProcesses=yes of systemd-logind, which leaves root's own sessions alone."""
+    scope = "stub systemd-run 'shift 3; exec \"$@\"'\n"
+    stubs = "sed -i 's,PATH=,&/mnt/bin:,' /mnt/swap-is-off\n"
+    command = sent("cat; exit 7", "its input").replace("sh -s --", f"{stubs}{user}sh -s --")
+    said = sandbox.run(f"{scope}{command} || echo status $?\ngrep -c '^systemd-run --scope' /mnt/calls || true")
+    assert said.splitlines() == ["its inputstatus 7", str(scopes)]
+
+
+@sandbox.needed
 def test_a_changes_words_and_its_exit_status_are_passed_on() -> None:
     assert change("echo out; echo err >&2; exit 7") == ["out", "err", "status 7"]
 

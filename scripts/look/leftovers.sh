@@ -15,8 +15,8 @@ told "tables of nftables" tables | sed -n 's/./table &/p'
 [ ! -e /sys/class/net/kube-ipvs0 ] || fact "table kube-ipvs0"
 # Nothing else of this host's can delete them.
 if ! has ipvsadm; then
-    virtual_servers | while read -r _ server; do
-        fact "foreign $server in IPVS (apt-get install ipvsadm, or reboot, to clear it)"
+    told "virtual servers of IPVS" virtual_servers | while read -r _ server; do
+        [ -z "$server" ] || fact "foreign $server in IPVS (ipvsadm or a reboot clears it)"
     done
 fi
 kubelets_mounts | sed 's/^/mount /'

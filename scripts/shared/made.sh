@@ -87,8 +87,8 @@ in_containerd() { timeout -k 2 20 ctr --connect-timeout 5s -n k8s.io containers 
 in_docker() { timeout -k 2 20 docker ps --all --quiet --filter name=^/k8s_; }
 runs_containerd() { [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; }
 runs_docker() { [ -S /run/docker.sock ] && command -v docker >/dev/null && ! is_stopped docker; }
-# Those inside of kind's and k3d's nodes are in pid namespaces of their own.
-ours() { pgrep --ns $$ --nslist pid -f -- "$1"; }
+# Those inside of kind's and k3d's nodes are in pid namespaces of their own. 1: there are none
+ours() { command -v pgrep >/dev/null || return 1; pgrep --ns $$ --nslist pid -f -- "$1"; }
 shims() {
     ours '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io .*-address /run/containerd/containerd.sock( |$)' || [ $? = 1 ]
 }
@@ -96,12 +96,12 @@ shims() {
 # kube-proxy's virtual servers of IPVS, at the addresses that its own link has: `-t ADDRESS:PORT`, or -u, a line each.
 virtual_servers() {
     [ -e /sys/class/net/kube-ipvs0 ] || return 0
-    addresses=$(ip -o -4 addr show dev kube-ipvs0 | sed -n 's|.* inet \([0-9.]*\)/.*|\1|p')
+    link=$(ip -o -4 addr show dev kube-ipvs0) || return 1
     cat /proc/net/ip_vs 2>/dev/null |
         sed -n 's/^\([TU]\)[CD]P  *\(..\)\(..\)\(..\)\(..\):\(....\) .*/\1 0x\2 0x\3 0x\4 0x\5 0x\6/p' |
         while read -r protocol a b c d port; do
             address=$((a)).$((b)).$((c)).$((d))
-            ! printf '%s\n' "$addresses" | grep -qxF "$address" || echo "-$protocol $address:$((port))"
+            ! printf '%s' "$link" | grep -qF " inet $address/" || echo "-$protocol $address:$((port))"
         done | tr TU tu
 }
 # filter PROGRAM ARG…: what it prints. Where it is not installed, or the kernel knows nothing of its kind, there is nothing.
