@@ -16,7 +16,7 @@ is_cephs_or_empty() { # is_cephs_or_empty DISK
     # blkid says the same of a disk that it cannot read as of an empty one.
     head -c 4096 "$1" >/dev/null || refuse "$1" "it cannot be read"
     status=0
-    found=$(blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null) || status=$?
+    found=$(blkid -p -o value -s TYPE -s PTTYPE "$1" 2>&1) || status=$? # a doubt may have the status 2 too, with words
     case $status.$found in
         2. | 0.ceph_bluestore) ;;
         0.LVM2_member)
