@@ -10,6 +10,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+# Python 3.13 believes no authority whose certificate does not say that it may sign.
+SIGNS = x509.KeyUsage(
+    False, False, False, False, False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False
+)
+
 
 class Authority:
     """Whoever trusts `certificate` trusts what it signs. For some days."""
@@ -19,7 +24,7 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         self._key = ec.generate_private_key(ec.SECP256R1())
         itself = x509.BasicConstraints(ca=True, path_length=0)
-        made = self._signed(self._name, self._key.public_key(), itself)
+        made = self._signed(self._name, self._key.public_key(), itself, SIGNS)
         self.certificate = folder / "authority.crt"
         self.certificate.write_bytes(made.public_bytes(Encoding.PEM))
 
@@ -36,12 +41,14 @@ class Authority:
         return context
 
     def _signed(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, extension: x509.ExtensionType
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *extensions: x509.ExtensionType
     ) -> x509.Certificate:
         now, serial = datetime.now(UTC), x509.random_serial_number()
         begins, ends = now - timedelta(days=1), now + timedelta(days=7)
         builder = x509.CertificateBuilder(self._name, subject, key, serial, begins, ends)
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=True)
         by = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        identified = builder.add_extension(extension, critical=True).add_extension(by, critical=False)
         whose = x509.SubjectKeyIdentifier.from_public_key(key)
-        return identified.add_extension(whose, critical=False).sign(self._key, hashes.SHA256())
+        identified = builder.add_extension(by, critical=False).add_extension(whose, critical=False)
+        return identified.sign(self._key, hashes.SHA256())
