@@ -103,7 +103,7 @@ disks_needed = _unless(_why_no_disks())
 
 def program_needed(name: str) -> pytest.MarkDecorator:
     """What runs this program of Debian's in a sandbox; `make test` installs all that are needed."""
-    return _unless(_why_not() or ("" if shutil.which(name) else f"there is no {name} here"))
+    return _unless(_why_not() or ("" if shutil.which(name, path=PATH) else f"there is no {name} here"))
 
 
 def run(text: str) -> str:

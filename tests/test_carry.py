@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_a_folder_arrives_file_by_file_and_nothing_lands_beside_it(
     (tmp_path / "far").mkdir()
     (tmp_path / "far" / "a.deb").write_bytes(DATA)
     (tmp_path / "evil").write_text("x")
-    pack = f'cd {tmp_path}/far; ln -s /etc link; tar -cPf - ./a.deb ./link ../evil "$@"'
+    pack = f'cd {quote(str(tmp_path))}/far; ln -s /etc link; tar -cPf - ./a.deb ./link ../evil "$@"'
     monkeypatch.setattr("kubefab.programs.script_text", lambda name: pack)
     carry.fetch_folder(host, "x.sh", to=tmp_path / "here" / "packages")
     assert {file.name for file in (tmp_path / "here" / "packages").iterdir()} == {"a.deb", "evil"}
@@ -74,7 +75,7 @@ def test_what_broke_off_is_no_file(host: Host, tmp_path: Path, monkeypatch: pyte
 def test_what_a_login_prints_is_in_no_file(host: Host, server: Sshd, tmp_path: Path, greeting: str) -> None:
     server.greeting = greeting
     (tmp_path / "there").write_bytes(DATA)
-    program = f"cat {tmp_path}/there"
+    program = f"cat {quote(str(tmp_path))}/there"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("kubefab.programs.script_text", lambda name: program)
         carry.fetch(host, "x.sh", to=tmp_path / "here")
@@ -106,7 +107,7 @@ def test_a_file_that_finds_no_room_here_is_told_as_that(
     host: Host, tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "there").write_bytes(DATA)
-    monkeypatch.setattr("kubefab.programs.script_text", lambda name: f"cat {tmp_path}/there")
+    monkeypatch.setattr("kubefab.programs.script_text", lambda name: f"cat {quote(str(tmp_path))}/there")
     with pytest.raises(HostError) as told:
         carry.fetch(host, "x.sh", to=small / "here")
     assert told.value.what == f"{small}/here.part on this computer: No space left on device"

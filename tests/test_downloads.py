@@ -1,6 +1,7 @@
 """What is fetched, each believed only by its pin, from a server on this computer."""
 
 import hashlib
+import socket
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -231,7 +232,15 @@ def test_a_file_that_cannot_be_read_is_told(url: str) -> None:
         ("http://nowhere.invalid/x", "http://nowhere.invalid/x: Name or service not known"),
     ],
 )
-def test_a_librarys_exception_is_no_message(server: Server, url: str, said: str) -> None:
+def test_a_librarys_exception_is_no_message(
+    server: Server, monkeypatch: pytest.MonkeyPatch, url: str, said: str
+) -> None:
+    def asked(name: str, *rest: Any, really: Any = socket.getaddrinfo) -> Any:
+        if name == "nowhere.invalid":  # whatever the computer's own resolver says of it
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return really(name, *rest)
+
+    monkeypatch.setattr(socket, "getaddrinfo", asked)
     with pytest.raises(HostError) as told:
         downloads.fetch(url)
     assert told.value.what == said

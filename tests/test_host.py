@@ -163,7 +163,7 @@ def test_a_lock_that_cannot_be_taken_is_no_lock(answer: list[str]) -> None:
 
 
 def test_a_lock_is_held_as_long_as_its_context(host: Host, server: Sshd, tmp_path: Path) -> None:
-    server.stub("sh", f"{SH} echo held; cat >{tmp_path}/beats; echo let go >{tmp_path}/end")
+    server.stub("sh", f"{SH} echo held; cat >'{tmp_path}/beats'; echo let go >'{tmp_path}/end'")
     with host.lock("me@desk, process 7") as lock:
         assert server.commands == ["sh -s -- 'me@desk, process 7'"]
         assert not (tmp_path / "end").exists()

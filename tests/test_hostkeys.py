@@ -1,6 +1,7 @@
 """Whose key is believed, against a server in a thread."""
 
 from pathlib import Path
+from shlex import quote
 
 import pytest
 from paramiko.hostkeys import HostKeys
@@ -32,7 +33,7 @@ def test_a_changed_key_is_refused_by_the_line_that_knows_another(server: Sshd) -
     assert refused.value.what == (
         f"its SSH key has changed: now {HOST_KEY.get_name()} {HOST_KEY.fingerprint}; known from {where}"
     )
-    assert f"ssh-keygen -R '[127.0.0.1]:{server.port}' -f {server.known_hosts}" in refused.value.hint
+    assert f"ssh-keygen -R '[127.0.0.1]:{server.port}' -f {quote(str(server.known_hosts))}" in refused.value.hint
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,7 @@ def test_a_changed_key_is_refused_by_the_line_that_knows_another(server: Sshd) -
         ("10.0.0.10", None),
         (HostKeys.hash_host("10.0.0.10"), None),
     ],
+    ids=["plain", "among others", "hashed", "another's", "another's, hashed"],
 )
 def test_the_line_of_a_key_is_found_by_plain_and_hashed_names(tmp_path: Path, names: str, line: int | None) -> None:
     file = tmp_path / "known_hosts"

@@ -129,7 +129,7 @@ def test_a_host_that_was_not_named_is_asked_for() -> None:
 def test_every_problem_is_told_with_its_line(path: Path) -> None:
     expected = [
         (number, message)
-        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
         for message in line.split(" #! ")[1:]
     ]
     with pytest.raises(InventoryError) as error:
@@ -241,7 +241,7 @@ def test_the_published_schema_is_current() -> None:
 
 
 def test_the_documented_file_is_good_and_has_every_key() -> None:
-    text = (ROOT / "docs/hosts.md").read_text().split("```")[1].removeprefix("yaml\n")
+    text = (ROOT / "docs/hosts.md").read_text("utf-8").split("```")[1].removeprefix("yaml\n")
     parse(text, HOSTS)
     models = {"": json.loads(schema()), **json.loads(schema())["$defs"]}
     keys = {key for model in models.values() for key in model.get("properties", ())}

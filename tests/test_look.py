@@ -98,7 +98,7 @@ def here() -> dict[str, str]:
         ["sh", "-s", "--", *parts],
         input=look_program(Questions(("/etc/passwd", "/nonexistent"))),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert ended.stderr == ""
@@ -127,7 +127,7 @@ def test_only_what_is_asked_for_is_looked_at_and_what_goes_on_comes_first() -> N
         ["sh", "-s", "--", "change", "files"],
         input=look_program(Questions()),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert [line for line in ended.stdout.splitlines() if line.startswith("==")] == ["== change", "== files"]
@@ -138,7 +138,7 @@ def test_a_part_that_is_not_there_leaves_the_others_alone() -> None:
         ["sh", "-s", "--", "none", "system"],
         input=look_program(Questions()),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert read(framing.parts(ended.stdout)).system.cpus > 0
@@ -149,7 +149,7 @@ def test_a_part_that_broke_off_has_no_end() -> None:
     begin = "look_system() (\n"
     cut = look_program(Questions()).replace(begin, f"{begin}echo cpus 2\nset -u; echo $nobody_set_this\n")
     ended = subprocess.run(
-        ["sh", "-s", "--", "system", "change"], input=cut, capture_output=True, text=True, check=True
+        ["sh", "-s", "--", "system", "change"], input=cut, capture_output=True, encoding="utf-8", check=True
     )
     assert "cpus 2" in ended.stdout
     assert list(framing.parts(ended.stdout)) == ["change"]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -78,7 +79,10 @@ def test_unknown_keys_of_all_hosts_are_one_message_with_one_command(tmp_path: Pa
     assert told.count("unknown SSH keys") == 1
     assert "  manager: its SSH key is not known: ssh-ed25519 SHA256:manager" in told
     assert told.count("cat >>") == 1
-    assert f"cat >>{file} <<END\nmanager ssh-ed25519 KEY-OF-manager\nclient ssh-ed25519 KEY-OF-client\nEND\n" in told
+    assert (
+        f"cat >>{quote(str(file))} <<END\nmanager ssh-ed25519 KEY-OF-manager\nclient ssh-ed25519 KEY-OF-client\nEND\n"
+        in told
+    )
     assert told.index("client ssh-ed25519") < told.index("third: FAILED: it answers")
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from shlex import join
 from typing import Any
 
 import paramiko
@@ -33,7 +34,7 @@ def test_a_user_who_is_not_let_in_is_told_how_to_try_by_hand(server: Sshd, tmp_p
     OTHER_KEY.write_private_key_file(str(tmp_path / "key"))
     with pytest.raises(HostError, match="does not let root in") as told:
         Link(server.host(), Sudo()).transport()
-    words = f"-i {tmp_path}/key -o UserKnownHostsFile={server.known_hosts}"
+    words = join(["-i", f"{tmp_path}/key", "-o", f"UserKnownHostsFile={server.known_hosts}"])
     assert told.value.hint == f"try the same by hand: ssh -o BatchMode=yes -p {server.port} {words} root@127.0.0.1"
 
 
@@ -151,7 +152,7 @@ def test_a_proxy_command_is_run_by_a_shell(server: Sshd) -> None:
     relay = server.folder / "relay.py"
     relay.write_text(RELAY)
     (server.folder / ".ssh").mkdir()
-    config = f"Host {ADDRESS}\n  ProxyCommand {sys.executable} {relay} %h %p 2>/dev/null\n"
+    config = f"Host {ADDRESS}\n  ProxyCommand {sys.executable} '{relay}' %h %p 2>/dev/null\n"
     (server.folder / ".ssh" / "config").write_text(config)
     link = Link(server.host(), Sudo())
     assert link.execute("echo well", b"", 10).output == "well\n"
