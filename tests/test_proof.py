@@ -135,6 +135,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     both = [ONE, replace(ONE, name="two")]
     monkeypatch.setattr(proof, "PAGE", tmp_path / "proof.md")
     monkeypatch.setattr(proof, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(proof, "build", lambda: None)
     monkeypatch.setattr(proof, "suites", lambda: both)
     monkeypatch.setattr(proof, "stale", lambda rows: {s: "never run" for s in both if s.name not in rows})
     return tmp_path
