@@ -14,9 +14,11 @@ from .harness import (
     Kubefab,
     attempt,
     cluster_uid,
+    cut_power,
     kubectl,
     mended,
     on,
+    power_on,
     ready_nodes,
     untouched,
 )
@@ -269,3 +271,14 @@ def test_after_a_reset_up_makes_a_new_cluster(reset: Reset) -> None:
     reset.up.well()
     assert ready_nodes() == set(PAIR)
     assert cluster_uid() != reset.uid
+
+
+def test_a_reset_without_the_word_of_the_master_is_refused(cluster: Kubefab) -> None:
+    cut_power(MASTER)
+    try:
+        with untouched(WORKER):
+            said = cluster("cluster.reset", "--yes").badly().stderr
+    finally:
+        power_on()
+    assert f"{MASTER}: FAILED" in said
+    assert "--unheard" in said
