@@ -69,8 +69,8 @@ class Told(Generic[P]):
         if isinstance(found, self.kind):
             return found
         if isinstance(found, Untold):
-            raise NotAsked(f"not known: {found.why}", hint=_FAILED)
-        raise NotAsked(f"the look has no answer for {part!r}", hint=_AGAIN)
+            raise NotAsked(f"not known: {found.why}", hint=_FAILED, host=facts.name)
+        raise NotAsked(f"the look has no answer for {part!r}", hint=_AGAIN, host=facts.name)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class LocalNode(Part):
     links: tuple[str, ...] = each("link")
     flannel: bool = False  # whether it has come up since the boot
     subnet: str = ""  # what flannel was given for the pods here
-    kubeconfig: str = ""  # ~/.kube/config: "same" as admin.conf, one that "works" for this cluster, or "other"
+    kubeconfig: str = ""  # ~/.kube/config: "same" as admin.conf, one that "works" for this cluster, "other"; or why not
 
 
 def authority(text: str) -> str:

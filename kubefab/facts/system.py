@@ -20,6 +20,7 @@ class System(Part):
     hostname: str = ""
     machine_id: str = ""
     addresses: Mapping[str, str] = pairs("address")  # address -> interface
+    addresses_untold: str = ""  # why `ip` does not say
     clock: float = 0  # what the host's clock showed, in seconds of the epoch
     asked: float = 0  # what ours showed at the same moment: the look's caller adds that line
     cgroups: str = ""

@@ -130,9 +130,9 @@ def disk_space(inventory: Inventory) -> Gap:
 
 def elsewhere(address: str) -> Gap:
     def gap(facts: Facts) -> str | None:
-        return (
-            None if address in facts.system.addresses else f"{address} is none of {', '.join(facts.system.addresses)}"
-        )
+        found, untold = facts.system.addresses, facts.system.addresses_untold
+        other = f"not known: {untold}" if untold else f"{address} is none of {', '.join(found)}"
+        return None if address in found and not untold else other
 
     return gap
 

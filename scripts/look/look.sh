@@ -12,12 +12,13 @@ fact() { # fact LINE: one, whatever is in it: a file's name may hold a line of i
     esac
 }
 untold() { # untold WHY: the part that calls it ends here, and counts as not looked at
-    fact "untold $1"
+    fact "${silent:-untold} $1"
     exit 0
 }
 last_of() { printf '%s\n' "$1" | tail -n 1; } # last_of TEXT: its last line
 # heard COMMAND…: what it prints. Where it fails, or does not end, the part that asks counts as not looked at, from
-# within a pipe too: 3 is what the part says. What is not installed has nothing to tell: ask `has` first.
+# within a pipe too: 3 is what the part says. Other hosts' gaps read some parts: there `silent` names a fact that says
+# so in its place. What is not installed has nothing to tell: ask `has` first.
 heard() {
     status=0
     { why=$(timeout -k 2 20 "$@" 2>&1 >&4) || status=$?; } 4>&1

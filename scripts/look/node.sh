@@ -59,7 +59,7 @@ done
 
 # ~/.kube/config of whoever came in over SSH, whether as root or by sudo
 user=${SUDO_USER:-root}
-config=$(heard getent passwd "$user" | cut -d: -f6)/.kube/config
+config=$(silent=kubeconfig heard getent passwd "$user" | cut -d: -f6)/.kube/config
 leads_to() { # leads_to KUBECONFIG: the CA of its cluster, and the certificate of its user
     kubectl --kubeconfig "$1" config view --raw --flatten --minify -o \
         'jsonpath={.clusters[0].cluster.certificate-authority-data} {.users[0].user.client-certificate-data}'

@@ -23,7 +23,7 @@ while read -r name value _; do
 done </proc/meminfo
 fact "hostname $(first_line /proc/sys/kernel/hostname)"
 fact "machine_id $(first_line /etc/machine-id)"
-! has ip || heard ip -o -4 addr show scope global | while read -r _ interface _ address _; do
+! has ip || silent=addresses_untold heard ip -o -4 addr show scope global | while read -r _ interface _ address _; do
     fact "address ${address%/*} $interface"
 done
 fact "clock $(date +%s.%N)"

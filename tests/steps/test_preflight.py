@@ -164,6 +164,11 @@ def test_only_the_user_can_change_any_of_it() -> None:
             "10.250.0.10 is none of 10.0.2.15",
         ),
         (
+            {"addresses_untold": "ip: Cannot open netlink socket"},
+            "the host has the address of hosts.yml",
+            "not known: ip: Cannot open netlink socket",
+        ),
+        (
             {"ports": {6443: "nginx", 2379: "", 10250: "kubelet"}},
             "the ports are free",
             "6443 is held by nginx, 2379 is held by ?",
