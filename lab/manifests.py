@@ -11,7 +11,7 @@ from lab.parts import Job, Part
 from lab.settings import FLANNEL, HERE, LOCAL_PATH, METRICS_SERVER, ROOK, LabError
 from lab.shell import run
 
-# Those that no Go module carries, as they were published.
+# Those of add-ons that no Go module carries, as they were published.
 PUBLISHED = HERE / "published"
 RAW = "raw.githubusercontent.com"
 ROOK_SHA256 = {
@@ -47,12 +47,12 @@ COMPONENTS_SHA256 = "1cec29a5267809306a2c6ec74a3e449abbb705b4a8beed0c8a1963910f7
 
 
 def make(manifests: Mapping[str, tuple[str, str, str]], job: Job) -> None:
-    shutil.copytree(PUBLISHED, job.out, dirs_exist_ok=True)
     for address, (component, name, sha256) in manifests.items():
         put(job, address, (PARTS[component].place / name).read_bytes(), sha256)
 
 
 def make_all(job: Job) -> None:
+    shutil.copytree(PUBLISHED, job.out, dirs_exist_ok=True)
     make(MANIFESTS | ADDONS, job)
     put(job, COMPONENTS, components(), COMPONENTS_SHA256)
 

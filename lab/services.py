@@ -1,6 +1,7 @@
 """What the computer serves to its machines: an image registry and an HTTP server."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import requests
 
-from lab import distribution, guide, images, manifests, packages
+from lab import distribution, guide, images, manifests, packages, serve
 from lab.parts import Part
 from lab.settings import GATEWAY, KUBERNETES, LOGS, STATE, LabError
 from lab.waiting import until
 
 WWW = STATE / "www"
+SERVE = STATE / "serve.py"
 CONFIG = """version: 0.1
 log: {{level: warn}}
 storage:
@@ -80,18 +82,6 @@ class Service:
 def services(wanted: Sequence[Registry] | None = None) -> list[Service]:
     # The interpreter itself, not the one of a checkout's virtual environment: it may go, this stays.
     python = os.path.realpath(sys.executable)
-    serve = [
-        "-I",
-        "-m",
-        "http.server",
-        "8080",
-        "--bind",
-        GATEWAY,
-        "--directory",
-        str(WWW),
-        "--protocol",
-        "HTTP/1.1",
-    ]
     program = str(distribution.REGISTRY.place / "docker-registry")
     registries = [
         Service(each.name, [program, "serve", str(each.config)], each.address, "v2/")
@@ -99,7 +89,12 @@ def services(wanted: Sequence[Registry] | None = None) -> list[Service]:
     ]
     return [
         *registries,
-        Service("http", [python, *serve], f"{GATEWAY}:8080", f"pkgs/{packages.repository(KUBERNETES)}/Release.key"),
+        Service(
+            "http",
+            [python, "-I", str(SERVE), GATEWAY, "8080", str(WWW)],
+            f"{GATEWAY}:8080",
+            f"pkgs/{packages.repository(KUBERNETES)}/Release.key",
+        ),
     ]
 
 
@@ -120,8 +115,9 @@ def processes() -> dict[int, list[str]]:
 
 
 def is_ours(argv: Sequence[str]) -> bool:
-    """Also one that another checkout, or an older version of this one, started."""
-    return any(argv[1:] == service.argv[1:] for service in services((REGISTRY, GUIDES)))
+    """Also one that another checkout, or an older version of this one, started: it names what it serves."""
+    known = any(argv[1:] == service.argv[1:] for service in services((REGISTRY, GUIDES)))
+    return known or (str(WWW) in argv and "python" in argv[0])
 
 
 def pid_of(service: Service, alive: dict[int, list[str]]) -> int | None:
@@ -146,6 +142,7 @@ def point(link: Path, target: Path) -> None:
 
 def publish() -> None:
     """What is served now: a running service needs no restart for it."""
+    shutil.copy(serve.__file__, SERVE)
     for registry in (REGISTRY, GUIDES):
         if registry.images:
             registry.publish(registry.images)

@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import threading
+from functools import partial
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 
 from kubefab import downloads
 from lab import (
@@ -24,6 +27,7 @@ from lab import (
     parts,
     powercut,
     requirements,
+    serve,
     services,
     settings,
     stacks,
@@ -362,9 +366,36 @@ def test_services_are_known_by_their_command_lines_alone() -> None:
     registry, *_, http = services.services()
     assert services.is_ours(["/another/checkouts/docker-registry", *registry.argv[1:]])
     assert services.is_ours(http.argv)
+    assert services.is_ours(["/usr/bin/python3.11", "-I", "-m", "http.server", "--directory", str(services.WWW)])
+    assert not services.is_ours(["grep", "-r", "kubelet", str(services.WWW)])
+    assert not services.is_ours([])
     assert not services.is_ours(["vim", str(services.REGISTRY.config)])
     assert services.pid_of(http, {7: list(http.argv), 8: ["sh"]}) == 7
     assert services.pid_of(registry, {7: list(http.argv)}) is None
+
+
+def test_what_is_not_served_is_answered_with_the_command_that_builds_it(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("built")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(serve.Handler, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        there, missing = (requests.get(f"{url}/{name}", timeout=5) for name in ("there", "components.yaml"))
+        server.shutdown()
+    assert there.text == "built"
+    assert missing.status_code == 404
+    assert missing.reason.endswith("built by inv lab.up --everything")
+
+
+def test_no_manifest_of_an_addon_is_served_before_its_images_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster would wait for them until it gives up."""
+    made: list[str] = []
+    monkeypatch.setattr(manifests, "put", lambda job, address, content, sha256: made.append(address))
+    monkeypatch.setattr(Path, "read_bytes", lambda self: b"")
+    manifests.PART.make(Job(tmp_path, tmp_path / "log"))
+    assert made == list(manifests.MANIFESTS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_served_is_replaced_without_a_gap(tmp_path: Path) -> None:
