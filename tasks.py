@@ -134,7 +134,7 @@ def fix_reboot(c: Context) -> None:
 HOST = "a host in hosts.yml (default: all hosts)"
 WIPE = "also wipe the disks that hosts.yml gives to rook"
 YES = "do not ask for confirmation (needed without a terminal)"
-UNHEARD = "go on without the word of hosts and API servers that do not answer, whatever they hold"
+UNHEARD = "go on although a host or an API server does not answer: what it holds may be lost"
 
 
 @task(auto_shortflags=False, help={"host": HOST, "yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})

@@ -36,6 +36,8 @@ def save(text: str, path: Path, force: bool) -> None:
 
 def _write(path: Path, text: str) -> None:
     """On the disk before it has its name: a power cut leaves the one before, or this one."""
+    if path.parent.name == ".kube":  # kubectl's own, which nobody has who has just begun
+        path.parent.mkdir(mode=0o700, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -34,19 +34,19 @@ def up(c: Context, machines: int = 2, stack: str = "", everything: bool = False)
     auto_shortflags=False, iterable=["host"], help={"host": "this one only, or once more for another", "stack": STACK}
 )
 def fresh(c: Context, host: list[str], stack: str = "") -> None:
-    """The same machines as new."""
+    """Take machines of the lab away and make them anew: nothing of what was on them is left."""
     do("fresh", host, stack)
 
 
 @task(auto_shortflags=False, help={"host": "which machine"})
 def reboot(c: Context, host: str) -> None:
-    """Shut a machine down and switch it on again; its disk stays."""
+    """Shut a machine of the lab down and switch it on again; its disk stays."""
     do("reboot", host)
 
 
 @task(auto_shortflags=False, help={"host": "which machine", "command": "to run; none: an interactive shell"})
 def ssh(c: Context, host: str, command: str | None = None) -> None:
-    """Open a machine as root; the exit status is passed on."""
+    """Log in to a machine of the lab as root, or run a command there; its exit status is passed on."""
     do("ssh", host, command)
 
 
@@ -58,7 +58,7 @@ def down(c: Context) -> None:
 
 @task(auto_shortflags=False, help={"json": "one object, for programs"})
 def status(c: Context, json: bool = False) -> None:
-    """What runs, where, and what is cached."""
+    """Show what of the lab runs, and where, and what is cached."""
     do("status", json)
 
 

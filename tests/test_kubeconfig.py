@@ -49,6 +49,12 @@ def test_it_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["config"]
 
 
+def test_the_folder_of_who_has_just_begun_is_made(tmp_path: Path) -> None:
+    kubeconfig.save(admin(), tmp_path / ".kube/config", force=False)
+    assert (tmp_path / ".kube/config").read_text() == admin()
+    assert stat.S_IMODE((tmp_path / ".kube").stat().st_mode) == 0o700
+
+
 def test_one_of_the_same_cluster_is_written_anew(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_text(admin(user="old"))

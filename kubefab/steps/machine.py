@@ -42,7 +42,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint(
             "the host has the address of hosts.yml", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"
         ),
-        complaint("the ports are free", taken_ports(ports)),
+        complaint("the ports are free", taken_ports(ports), _PORTS_HINT),
         complaint("no newer Kubernetes is installed", newer_packages(wanted), _NEWER_HINT.format(wanted)),
     ]
 
@@ -200,5 +200,6 @@ _CGROUP_HINT = (
     "ignorePreflightErrors: [SystemVerification] under InitConfiguration and JoinConfiguration in hosts.yml"
 )
 _ONE_SOURCE = "one apt source alone names the Kubernetes repository"
+_PORTS_HINT = "stop that program there, or give it another port; ss -ltnp shows it"
 _AWAY = "move them away on the host: mv FILE /root/"
 _TWICE = "take it out of that file: with two keyrings for one repository every apt-get fails"

@@ -247,6 +247,11 @@ def test_the_cure_for_newer_packages_works_across_minors_where_there_is_no_node(
     )
 
 
+def test_a_port_that_is_taken_comes_with_the_way_to_see_by_whom() -> None:
+    made = looked_at()
+    assert "ss -ltnp" in step(preflight.steps(made, made.founder), "the ports are free").hint
+
+
 def test_a_kubelet_newer_than_its_master_is_refused() -> None:
     told = complaints("client", with_(WELL, kubelet_ca="aaa", cluster=replace(LIVE, version="1.37.1")))
     assert told["the kubelet is not newer than the master"] == "kubelet 1.37.2, master 1.37.1"
