@@ -8,18 +8,20 @@ from typing import Any
 from rich.table import Table
 
 from lab import lab, lock
-from lab.machines import STACKS
+from lab.containers import STACKS
 from lab.report import Report
-from lab.settings import MOST_MACHINES, SUITE, LabError
+from lab.settings import MOST_KERNELS, MOST_MACHINES, SUITE, LabError
 
 
-def up(machines: int, stack: str, everything: bool) -> None:
+def up(machines: int, stack: str, everything: bool, kernels: int) -> None:
     known_stack(stack)
     if not 1 <= machines <= MOST_MACHINES:
         raise LabError(f"--machines must be from 1 to {MOST_MACHINES}")
+    if not 0 <= kernels <= MOST_KERNELS:
+        raise LabError(f"--kernels must be from 0 to {MOST_KERNELS}")
     report = Report()
     with lock.held(report.say):
-        lab.up(report, machines, stack, everything)
+        lab.up(report, machines, stack, everything, kernels)
     show(report, lab.status(), ("machines", "services"))
 
 
@@ -39,6 +41,11 @@ def known_stack(stack: str) -> None:
 def reboot(host: str) -> None:
     with lock.held(Report().say):
         lab.reboot(host)
+
+
+def cut(host: str) -> None:
+    with lock.held(Report().say):
+        lab.cut(host)
 
 
 def ssh(host: str, command: str | None) -> None:
@@ -74,4 +81,8 @@ def show(report: Report, found: dict[str, Any], kinds: Sequence[str] = ("machine
 def said(each: dict[str, Any]) -> str:
     if "cached" in each:
         return "built" if each["cached"] else "not yet built"
-    return "runs" if each["running"] else "does not run"
+    kind = each.get("kind", "container")
+    return ("runs" if each["running"] else "does not run") + ("" if kind == "container" else f", {KINDS[kind]}")
+
+
+KINDS = {"kvm": "its own kernel, by KVM", "emulation": "its own kernel, emulated"}

@@ -2,13 +2,14 @@
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lab import (
     cgroups,
     components,
     computer,
+    containers,
     hosts,
     internet,
     machines,
@@ -18,11 +19,13 @@ from lab import (
     requirements,
     services,
     stacks,
+    vm,
+    vm_image,
     ways_in,
 )
 from lab.origin import INTERNET, Origin, answered, settled, told
 from lab.report import Report
-from lab.settings import LOGS, STATE, LabError, address, machine_names
+from lab.settings import LOGS, STATE, LabError, address, has_a_kernel, kernel_names, machine_names
 
 STILL_WORKS = (
     "What still works here: every other task, on machines of your own (hosts.yml), and `make test` without the lab."
@@ -37,16 +40,19 @@ def origin(stack: str, everything: bool) -> Origin:
     return found or answered(internet.ask(internet.questions(hosts.wanted())))
 
 
-def prepare(report: Report, stack: str, everything: bool = False) -> Origin:
+def prepare(report: Report, stack: str, everything: bool = False, kernels: int = 0) -> Origin:
     """The packages, the parts, the key: all that machines need of this computer; and where Kubernetes comes from."""
-    if lacking := requirements.missing():
+    if lacking := [*requirements.missing(), *vm.lacking(kernels)]:
         listed = "\n".join(f"  - {each}" for each in lacking)
         raise LabError(f"This computer cannot host the lab. It lacks:\n{listed}\n{STILL_WORKS}")
     powercut.tell_podman()
     chosen = origin(stack, everything)
     report.say(str(chosen))
-    requirements.install(report.say, LOGS / "apt.log")
-    wanted = [machines.STACKS[stack]] if chosen.internet else stacks.parts(stack, everything)
+    requirements.install(report.say, LOGS / "apt.log", requirements.PROGRAMS | (vm.PROGRAMS if kernels else {}))
+    wanted = [
+        *([containers.STACKS[stack]] if chosen.internet else stacks.parts(stack, everything)),
+        *([vm_image.PART] if kernels else []),
+    ]
     with report.live:
         made = parts.make_missing(wanted, report)
     parts.touch(wanted)
@@ -65,11 +71,11 @@ def serve(report: Report, chosen: Origin) -> None:
         report.say(f"serving: {', '.join(started)}")
 
 
-def up(report: Report, count: int, stack: str, everything: bool) -> None:
+def up(report: Report, count: int, stack: str, everything: bool, kernels: int) -> None:
     """What runs stays as it is; what has died is switched on again; what is missing is made."""
-    chosen = prepare(report, stack, everything)
+    chosen = prepare(report, stack, everything, kernels)
     serve(report, chosen)
-    names = machine_names(count)
+    names = [*machine_names(count), *kernel_names(kernels)]
     found = machines.existing()
     new = [name for name in names if name not in found]
     dead = [name for name in names if name in found and not found[name].runs]
@@ -77,7 +83,7 @@ def up(report: Report, count: int, stack: str, everything: bool) -> None:
     revive(report, [found[name] for name in dead])
     machines.wait(names)
     hosts.write(stack, machines.existing(), chosen.internet)
-    if old := [name for name in names if name in found and found[name].image != machines.image(stack)]:
+    if old := [name for name in names if name in found and found[name].image != machines.image(name, stack)]:
         option = f" --stack {stack}" if stack else ""
         report.say(f"made from another image, as new with inv lab.fresh{option}: {', '.join(old)}")
 
@@ -86,33 +92,33 @@ def revive(report: Report, dead: Sequence[machines.Machine]) -> None:
     if not dead:
         return
     report.say(f"switching on again: {', '.join(machine.name for machine in dead)}")
-    kept = machines.at_once(machines.revive, dead)
+    kept = machines.at_once(lambda machine: machine.revive(), dead)
     if new := [machine.name for machine, disk in zip(dead, kept, strict=True) if not disk]:
         report.say(f"could not be switched on, made anew: {', '.join(new)}")
 
 
 def make(report: Report, names: Sequence[str], stack: str) -> None:
     if names:
-        machines.ensure_image(report, stack)
+        machines.ensure_images(report, names, stack)
         report.say(f"making {', '.join(names)}")
-        machines.at_once(lambda name: machines.create(name, machines.image(stack)), names)
+        machines.at_once(lambda name: machines.create(name, stack), names)
 
 
 def fresh(report: Report, wanted: Sequence[str], stack: str) -> None:
     """The same machines, as new."""
-    chosen = prepare(report, stack)
     found = machines.existing()
     names = [known(found, host) for host in dict.fromkeys(wanted)] or list(found)
     if not names:
         raise LabError("There is no machine to make anew; inv lab.up makes some.")
+    chosen = prepare(report, stack, kernels=sum(map(has_a_kernel, names)))
     serve(report, chosen)
-    machines.at_once(machines.destroy, [found[name] for name in names])
+    machines.at_once(lambda name: found[name].destroy(), names)
     make(report, names, stack)
     machines.wait(names)
     hosts.write(stack, machines.existing(), chosen.internet)
 
 
-def known(found: dict[str, machines.Machine], host: str) -> str:
+def known(found: Mapping[str, machines.Machine], host: str) -> str:
     if host not in found:
         raise LabError(f"There is no machine {host}. There are: {', '.join(found) or 'none; inv lab.up makes them'}")
     return host
@@ -120,8 +126,14 @@ def known(found: dict[str, machines.Machine], host: str) -> str:
 
 def reboot(host: str) -> None:
     found = machines.existing()
-    machines.reboot(found[known(found, host)])
+    found[known(found, host)].reboot()
     machines.wait([host])
+
+
+def cut(host: str) -> None:
+    """A loss of power: whatever it was doing, nothing is shut down; `up` switches it on again."""
+    found = machines.existing()
+    found[known(found, host)].cut()
 
 
 def ssh(host: str, command: str | None) -> int:
@@ -133,8 +145,8 @@ def down() -> None:
     """Everything the lab made is gone; what was built stays cached."""
     if shutil.which("podman"):
         powercut.tell_podman()
-        found = machines.existing()
-        machines.at_once(machines.destroy, list(found.values()))
+    machines.at_once(lambda machine: machine.destroy(), list(machines.existing().values()))
+    if shutil.which("podman"):
         services.stop_all()
         network.delete()
     cgroups.remove_parents()
@@ -144,12 +156,13 @@ def down() -> None:
 
 def status() -> dict[str, Any]:
     """What runs, where, and what is cached."""
-    found = machines.existing() if shutil.which("podman") else {}
+    found = machines.existing()
     alive = services.processes()
     served = [] if hosts.origin() == INTERNET else services.services()
     return {
         "machines": [
-            {"name": name, "address": address(name), "running": machine.runs} for name, machine in found.items()
+            {"name": name, "address": address(name), "running": machine.runs, "kind": machine.kind}
+            for name, machine in found.items()
         ],
         "services": [
             {
@@ -159,5 +172,8 @@ def status() -> dict[str, Any]:
             }
             for service in served
         ],
-        "parts": [{"name": part.name, "cached": part.cached} for part in parts.everything(stacks.parts("guide", True))],
+        "parts": [
+            {"name": part.name, "cached": part.cached}
+            for part in parts.everything([*stacks.parts("guide", True), vm_image.PART])
+        ],
     }

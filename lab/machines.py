@@ -1,151 +1,71 @@
-"""Machines: containers with systemd as PID 1 and a disk that outlives a reboot."""
+"""What the lab asks of any machine, whether it is a container or has a kernel of its own."""
 
-import json
-import resource
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from lab import cgroups, guide, network, ways_in
-from lab.distribution import MACHINE
+from lab import containers, vm, ways_in
 from lab.report import Report
-from lab.settings import KEY, MOST_MACHINES, NETWORK, LabError, address, mac_address, machine_names
-from lab.shell import attempt, run
+from lab.settings import LabError, address, has_a_kernel
 from lab.waiting import until
 
-LABEL = "kubefab.lab.machine"
-STACKS = {"": MACHINE, "guide": guide.MACHINE}
-REPOSITORY = "localhost/kubefab-lab/machine"
-# Overlay on overlay does not work: these get real directories of the computer.
-VOLUMES = ("/var/lib/containerd", "/var/lib/docker", "/var/lib/kubelet")
-ALIVE = ("running", "stopping")
-# Where podman's monitors leave word of a container's end.
-EXITS = Path("/run/libpod/exits")
 Each = TypeVar("Each")
 Result = TypeVar("Result")
-INSIDE = "/usr/local/lib/kubefab-lab"
 
 
-@dataclass(frozen=True)
-class Machine:
-    """What podman says of a machine, checked against what really runs."""
-
-    name: str
-    container: str
-    image: str
-    pid: int
+class Machine(Protocol):
+    """One that there is, whether it runs or not."""
 
     @property
-    def runs(self) -> bool:
-        """podman may not have noticed a power cut, and the process id may be another machine's by now."""
-        return self.pid > 0 and cgroups.holds(self.container, self.pid)
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def image(self) -> str:
+        """What it was made of."""
 
     @property
-    def lost(self) -> bool:
-        """podman believes that it runs, and it does not."""
-        return self.pid > 0 and not self.runs
+    def runs(self) -> bool: ...
+    @property
+    def patience(self) -> int:
+        """Seconds that it may take to let people in."""
 
+    @property
+    def log(self) -> str:
+        """Where a person looks when it does not."""
 
-def container_name(name: str) -> str:
-    return f"kubefab-lab-{name}"
+    def lets_in(self) -> bool: ...
+    def host_keys(self) -> list[str]:
+        """Lines of known_hosts, by another way than the network: this is what makes them worth trusting."""
 
+    def destroy(self) -> None: ...
+    def revive(self) -> bool:
+        """Switch it on again after its power was lost; whether its disk is as it was, not as new."""
 
-def parse(listed: str) -> dict[str, Machine]:
-    """podman ps's JSON, in the machines' own order."""
-    found = {}
-    for each in json.loads(listed or "[]"):
-        name = each["Labels"][LABEL]
-        found[name] = Machine(name, each["Id"], each["Image"], each["Pid"] if each["State"] in ALIVE else 0)
-    return {name: found[name] for name in machine_names(MOST_MACHINES) if name in found}
+    def reboot(self) -> None: ...
+    def cut(self) -> None:
+        """Its power, at once; its disk stays."""
 
 
 def existing() -> dict[str, Machine]:
-    return parse(run("podman", "ps", "--all", "--filter", f"label={LABEL}", "--format", "json"))
+    return {**(containers.existing() if shutil.which("podman") else {}), **vm.existing()}
 
 
-def image(stack: str) -> str:
-    return f"{REPOSITORY}:{STACKS[stack].key}"
+def image(name: str, stack: str) -> str:
+    """What a machine of this name would be made of."""
+    return vm.image() if has_a_kernel(name) else containers.image(stack)
 
 
-def ensure_image(report: Report, stack: str) -> None:
-    """podman's own storage has it, and none of older pins that no machine uses any more."""
-    if attempt("podman", "image", "exists", image(stack)).returncode:
-        with report.making_alone("the machines' image for podman", 11):
-            import_image(stack)
-    for old in run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY).splitlines():
-        if old not in map(image, STACKS):
-            attempt("podman", "rmi", old)
+def ensure_images(report: Report, names: Sequence[str], stack: str) -> None:
+    if not all(map(has_a_kernel, names)):
+        containers.ensure_image(report, stack)
 
 
-def import_image(stack: str) -> None:
-    settings = ['ENTRYPOINT ["/usr/local/sbin/lab-init"]', "STOPSIGNAL SIGRTMIN+3"]
-    changes = [word for each in settings for word in ("--change", each)]
-    run("podman", "import", *changes, STACKS[stack].place / "root.tar", image(stack))
-
-
-def limits() -> list[str]:
-    """podman would raise limits; without CAP_SYS_RESOURCE it may not, and gives up."""
-    kinds = {"nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC}
-    hard = {name: resource.getrlimit(kind)[1] for name, kind in kinds.items()}
-    bounded = {name: limit for name, limit in hard.items() if limit != resource.RLIM_INFINITY}
-    # podman's own limit on processes is lower than its caller's.
-    return [f"--ulimit={name}={min(limit, 32768)}" for name, limit in bounded.items()]
-
-
-def create(name: str, image: str) -> None:
+def create(name: str, stack: str) -> None:
     """A machine as new."""
-    words = ["podman", "--runtime", "runc", "run", "--detach", f"--name={container_name(name)}"]
-    words += [f"--hostname={name}", f"--label={LABEL}={name}", f"--network={NETWORK}", f"--ip={address(name)}"]
-    words += [f"--mac-address={mac_address(name)}", "--tmpfs=/tmp", "--tmpfs=/run", *limits()]
-    words += ["--privileged", "--systemd=always", "--cgroupns=private"]
-    words += [f"--volume={path}" for path in VOLUMES]
-    words += [f"--volume={KEY}.pub:{INSIDE}/key.pub:ro", image]
-    run(*words)
-
-
-def start(name: str) -> None:
-    run("podman", "--runtime", "runc", "start", container_name(name))
-
-
-def tidy(machine: Machine) -> None:
-    """What the kernel and podman's helpers keep of a machine that has ended."""
-    attempt("runc", "delete", "--force", machine.container)
-    cgroups.remove_all(cgroups.of_machine(machine.name, machine.container))
-    network.forget_lease(address(machine.name))
-
-
-def destroy(machine: Machine) -> None:
-    """The machine, its disk, and what the kernel still keeps of it."""
-    tell_podman(machine)
-    run("podman", "rm", "--force", "--volumes", "--time=0", machine.container)
-    tidy(machine)
-
-
-def tell_podman(machine: Machine) -> None:
-    """Leave the exit file that the machine's monitor would have left, had it not died as well."""
-    if EXITS.is_dir() and machine.lost:
-        (EXITS / machine.container).write_text("137")
-
-
-def revive(machine: Machine) -> bool:
-    """Switch a machine on again that lost its power; whether its disk is as it was, not as new."""
-    tell_podman(machine)
-    tidy(machine)
-    if not attempt("podman", "--runtime", "runc", "start", machine.container).returncode:
-        return True
-    destroy(machine)
-    create(machine.name, machine.image)
-    return False
-
-
-def reboot(machine: Machine) -> None:
-    """As a person would: systemd shuts down, the disk stays."""
-    run("podman", "stop", "--time=60", machine.container)
-    tidy(machine)
-    start(machine.name)
+    maker = vm.create if has_a_kernel(name) else containers.create
+    maker(name, image(name, stack))
 
 
 def at_once(work: Callable[[Each], Result], subjects: Sequence[Each]) -> list[Result]:
@@ -159,7 +79,11 @@ def wait(names: Sequence[str]) -> None:
     """Until every one lets people in; then who they are is written down."""
     found = existing()
     for name in names:
-        if not until(partial(ways_in.lets_in, name, found[name].pid), 60):
-            log = f"podman logs {container_name(name)}"
-            raise LabError(f"{name} ({address(name)}) lets nobody in after 60 s: {log}")
-    ways_in.write_known_hosts((machine.name, machine.pid) for machine in found.values() if machine.runs)
+        if not until(found[name].lets_in, found[name].patience):
+            seconds = found[name].patience
+            raise LabError(f"{name} ({address(name)}) lets nobody in after {seconds} s: {found[name].log}")
+    write_known_hosts(found)
+
+
+def write_known_hosts(found: Mapping[str, Machine]) -> None:
+    ways_in.write_known_hosts(line for machine in found.values() if machine.runs for line in machine.host_keys())

@@ -36,6 +36,30 @@ def ensure_bridge(name: str) -> None:
     run("ip", "link", "set", name, "up")
 
 
+def exits(address: str) -> list[list[str]]:
+    """What podman sets up for a container's address, for one that podman does not know: a way out, and back."""
+    return [
+        ["-t", "nat", "POSTROUTING", "-s", f"{address}/32", "!", "-d", SUBNET, "-j", "MASQUERADE"],
+        ["-t", "filter", "FORWARD", "-s", f"{address}/32", "-j", "ACCEPT"],
+        ["-t", "filter", "FORWARD", "-d", f"{address}/32", "-j", "ACCEPT"],
+    ]
+
+
+def plug_in(tap: str, address: str) -> None:
+    """A cable into the machines' network, for a program of this computer."""
+    attempt("ip", "tuntap", "add", "dev", tap, "mode", "tap")
+    run("ip", "link", "set", tap, "master", bridge() or NETWORK, "up")
+    for table, name, chain, *rule in exits(address):
+        if attempt("iptables", table, name, "-C", chain, *rule).returncode:
+            run("iptables", table, name, "-I", chain, *rule)
+
+
+def unplug(tap: str, address: str) -> None:
+    attempt("ip", "link", "delete", tap)
+    for table, name, chain, *rule in exits(address):
+        attempt("iptables", table, name, "-D", chain, *rule)
+
+
 def forget_lease(address: str) -> None:
     """A machine that died without podman's knowledge keeps its address taken."""
     (LEASES / address).unlink(missing_ok=True)

@@ -75,9 +75,13 @@ def lacking_overlay() -> str | None:
     return "the overlay file system: this kernel has none"
 
 
-def lacking_memory() -> str | None:
+def memory_gib() -> float:
     total = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
-    gib = int(total[1]) / 2**20 if total else 0
+    return int(total[1]) / 2**20 if total else 0
+
+
+def lacking_memory() -> str | None:
+    gib = memory_gib()
     return None if gib >= MEMORY_GIB else f"{MEMORY_GIB} GiB of memory: there are {gib:.1f}"
 
 

@@ -16,6 +16,8 @@ SUBNET = "10.250.0.0/24"
 GATEWAY = "10.250.0.1"
 FIRST_MACHINE = 10
 MOST_MACHINES = 40
+FIRST_KERNEL = 60
+MOST_KERNELS = 9
 
 SUITE = "trixie"
 KUBERNETES = "1.37.2"
@@ -35,9 +37,20 @@ def machine_names(count: int) -> list[str]:
     return ["manager", "client", *(f"client{number}" for number in range(2, count))][:count]
 
 
+def kernel_names(count: int) -> list[str]:
+    """Of machines with kernels of their own: vm1, vm2 …"""
+    return [f"vm{number}" for number in range(1, count + 1)]
+
+
+def has_a_kernel(name: str) -> bool:
+    return name in kernel_names(MOST_KERNELS)
+
+
 def address(name: str) -> str:
-    position = machine_names(MOST_MACHINES).index(name)
-    return f"10.250.0.{FIRST_MACHINE + position}"
+    first, names = FIRST_MACHINE, machine_names(MOST_MACHINES)
+    if has_a_kernel(name):
+        first, names = FIRST_KERNEL, kernel_names(MOST_KERNELS)
+    return f"10.250.0.{first + names.index(name)}"
 
 
 def mac_address(name: str) -> str:

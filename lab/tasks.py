@@ -21,13 +21,19 @@ STACK = "guide: machines of Debian 12, with Kubernetes 1.20.2 to install on them
 
 
 EVERYTHING = "also build what hosts.yml does not name: cri-dockerd for Docker, and the add-ons"
-UP = {"machines": "how many: manager, client, client2 …", "stack": STACK, "everything": EVERYTHING}
+KERNELS = "how many machines with kernels of their own besides: vm1, vm2 …"
+UP = {
+    "machines": "how many: manager, client, client2 …",
+    "stack": STACK,
+    "everything": EVERYTHING,
+    "kernels": KERNELS,
+}
 
 
 @task(auto_shortflags=False, help=UP)
-def up(c: Context, machines: int = 2, stack: str = "", everything: bool = False) -> None:
+def up(c: Context, machines: int = 2, stack: str = "", everything: bool = False, kernels: int = 0) -> None:
     """Machines on this computer: build what is missing, start what is not running."""
-    do("up", machines, stack, everything)
+    do("up", machines, stack, everything, kernels)
 
 
 @task(
@@ -42,6 +48,12 @@ def fresh(c: Context, host: list[str], stack: str = "") -> None:
 def reboot(c: Context, host: str) -> None:
     """Shut a machine of the lab down and switch it on again; its disk stays."""
     do("reboot", host)
+
+
+@task(auto_shortflags=False, help={"host": "which machine"})
+def cut(c: Context, host: str) -> None:
+    """Cut a machine's power, at once; its disk stays, and lab.up switches it on again."""
+    do("cut", host)
 
 
 @task(auto_shortflags=False, help={"host": "which machine", "command": "to run; none: an interactive shell"})
@@ -62,4 +74,4 @@ def status(c: Context, json: bool = False) -> None:
     do("status", json)
 
 
-ns = Collection("lab", up, fresh, reboot, ssh, down, status)
+ns = Collection("lab", up, fresh, reboot, cut, ssh, down, status)

@@ -15,23 +15,19 @@ def ensure_key() -> None:
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "kubefab-lab", "-f", KEY)
 
 
-def host_keys(name: str, pid: int) -> list[str]:
+def host_keys(name: str, folder: Path) -> list[str]:
     """Read out of the machine itself, not over the network: this is what makes them worth trusting."""
-    keys = sorted(Path(f"/proc/{pid}/root/etc/ssh").glob("ssh_host_*_key.pub"))
+    keys = sorted(folder.glob("ssh_host_*_key.pub"))
     return [f"{address(name)} {' '.join(path.read_text().split()[:2])}" for path in keys]
 
 
-def write_known_hosts(machines: Iterable[tuple[str, int]]) -> None:
-    lines = [line for name, pid in machines for line in host_keys(name, pid)]
+def write_known_hosts(lines: Iterable[str]) -> None:
     fresh = KNOWN_HOSTS.with_suffix(".new")
     fresh.write_text("".join(f"{line}\n" for line in lines))
     fresh.replace(KNOWN_HOSTS)
 
 
-def lets_in(name: str, pid: int) -> bool:
-    """sshd answers, and the machine is so far up that it no longer turns users away."""
-    if Path(f"/proc/{pid}/root/run/nologin").exists():
-        return False
+def sshd_answers(name: str) -> bool:
     try:
         with socket.create_connection((address(name), 22), timeout=1) as connection:
             return connection.recv(4) == b"SSH-"
@@ -39,8 +35,8 @@ def lets_in(name: str, pid: int) -> bool:
         return False
 
 
-def ssh(name: str, *words: str) -> list[str]:
+def ssh(name: str, *words: str, known_hosts: Path = KNOWN_HOSTS) -> list[str]:
     """The command line that opens a machine."""
-    options = [f"UserKnownHostsFile={KNOWN_HOSTS}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes"]
+    options = [f"UserKnownHostsFile={known_hosts}", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes"]
     flags = [word for option in options for word in ("-o", option)]
     return ["ssh", "-F", "/dev/null", "-i", str(KEY), *flags, f"root@{address(name)}", *words]

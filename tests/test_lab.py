@@ -16,11 +16,11 @@ from lab import (
     cgroups,
     components,
     computer,
+    containers,
     distribution,
     guide,
     images,
     lock,
-    machines,
     manifests,
     network,
     packages,
@@ -331,19 +331,19 @@ def test_only_debian_has_debians_sources() -> None:
 
 PODMAN_PS = json.dumps(
     [
-        {"Labels": {machines.LABEL: name}, "Id": name, "Image": "image:1", "Pid": pid, "State": state}
+        {"Labels": {containers.LABEL: name}, "Id": name, "Image": "image:1", "Pid": pid, "State": state}
         for name, pid, state in [("client2", 0, "created"), ("manager", 2**22 + 1, "running"), ("client", 7, "exited")]
     ]
 )
 
 
 def test_machines_come_in_their_own_order() -> None:
-    assert list(machines.parse(PODMAN_PS)) == ["manager", "client", "client2"]
-    assert machines.parse("") == {}
+    assert list(containers.parse(PODMAN_PS)) == ["manager", "client", "client2"]
+    assert containers.parse("") == {}
 
 
 def test_a_machine_whose_process_is_gone_is_lost_whatever_podman_says() -> None:
-    found = machines.parse(PODMAN_PS)
+    found = containers.parse(PODMAN_PS)
     assert [machine.lost for machine in found.values()] == [True, False, False]
     assert not any(machine.runs for machine in found.values())
 
@@ -359,7 +359,7 @@ def test_a_process_id_that_is_another_machines_by_now_is_no_sign_of_life(tmp_pat
 
 def test_an_unknown_machine_is_named_with_those_there_are() -> None:
     with pytest.raises(settings.LabError, match=r"no machine nix\. There are: manager, client, client2"):
-        whole.known(machines.parse(PODMAN_PS), "nix")
+        whole.known(containers.parse(PODMAN_PS), "nix")
 
 
 def test_services_are_known_by_their_command_lines_alone() -> None:

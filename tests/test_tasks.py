@@ -38,6 +38,7 @@ NAMES = (
     "lab.up",
     "lab.fresh",
     "lab.reboot",
+    "lab.cut",
     "lab.ssh",
     "lab.down",
     "lab.status",

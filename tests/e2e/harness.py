@@ -24,7 +24,7 @@ import tenacity
 import yaml
 
 from lab import services as servers
-from lab.machines import container_name
+from lab.containers import container_name
 from lab.settings import GATEWAY, KEY, KNOWN_HOSTS, MOST_MACHINES, address, machine_names
 
 ROOT = Path(__file__).resolve().parents[2]
