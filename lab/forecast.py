@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+USUAL = 10.0
+
 
 @dataclass(frozen=True)
 class Work:
@@ -36,7 +38,8 @@ def pace(works: Sequence[Work], running: Mapping[str, float], done: Mapping[str,
 
 
 def ratio(spent: Mapping[str, float], usually: Mapping[str, float]) -> float:
-    return sum(spent.values()) / sum(usually[name] for name in spent) if spent else 1.0
+    """A short work tells little: to its seconds come as many as usual."""
+    return (sum(spent.values()) + USUAL) / (sum(usually[name] for name in spent) + USUAL)
 
 
 def rest(work: Work, slowness: float, running: Mapping[str, float], done: Mapping[str, float]) -> float:
