@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lab import cgroups, guide, network, ways_in
 from lab.distribution import MACHINE
+from lab.forecast import Work
 from lab.report import Report
 from lab.settings import KEY, MOST_MACHINES, NETWORK, address, mac_address, machine_names
 from lab.shell import attempt, run
@@ -119,7 +120,7 @@ def image(stack: str) -> str:
 def ensure_image(report: Report, stack: str) -> None:
     """podman's own storage has it, and none of older pins that no machine uses any more."""
     if attempt("podman", "image", "exists", image(stack)).returncode:
-        with report.making_alone("the machines' image for podman", 11):
+        with report.making(Work("podman", 11, about="the machines' image for podman")):
             import_image(stack)
     for old in run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY).splitlines():
         if old not in map(image, STACKS):

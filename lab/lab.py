@@ -48,12 +48,14 @@ def prepare(report: Report, stack: str, everything: bool = False, kernels: int =
     powercut.tell_podman()
     chosen = origin(stack, everything)
     report.say(str(chosen))
-    requirements.install(report.say, LOGS / "apt.log", requirements.PROGRAMS | (vm.PROGRAMS if kernels else {}))
+    programs = requirements.PROGRAMS | (vm.PROGRAMS if kernels else {})
     wanted = [
         *([containers.STACKS[stack]] if chosen.internet else stacks.parts(stack, everything)),
         *([vm_image.PART] if kernels else []),
     ]
+    report.expect([*requirements.works(programs), *map(parts.work, parts.missing_of(wanted))])
     with report.live:
+        requirements.install(report, LOGS / "apt.log", programs)
         made = parts.make_missing(wanted, report)
     parts.touch(wanted)
     if made:

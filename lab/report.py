@@ -1,7 +1,7 @@
 """What the lab says while it works."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
@@ -24,23 +24,29 @@ class Report:
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.clock = clock
-        self.expect([])
+        self.expected: dict[str, Work] = {}
+        self.began: dict[str, float] = {}
+        self.took: dict[str, float] = {}
         self.spinner = Spinner("dots")
         self.live = Live(get_renderable=self.view, console=self.console, transient=True)
 
     def say(self, line: str) -> None:
         self.console.print(line)
 
-    def expect(self, works: Sequence[Work]) -> None:
-        """All that is going to be made, each after what it needs: the time left is told by it."""
-        self.works = works
-        self.since = self.clock()
-        self.began: dict[str, float] = {}
-        self.took: dict[str, float] = {}
+    @property
+    def works(self) -> list[Work]:
+        return list(self.expected.values())
+
+    def expect(self, works: Iterable[Work]) -> None:
+        """Something that is going to be made, after what it needs: the time left is told by it."""
+        if not self.expected:
+            self.since = self.clock()
+        self.expected |= {work.name: work for work in works}
 
     @contextmanager
     def making(self, work: Work) -> Iterator[None]:
         """A line when it is done; where nothing is shown live one when it begins, too, and the time left."""
+        self.expect([work])
         self.plainly(f"{work.about}: usually {duration(work.seconds)}")
         self.began[work.name] = self.clock()
         try:
@@ -50,13 +56,6 @@ class Report:
             del self.began[work.name]
         shown = self.console.is_terminal or len(self.took) == len(self.works)
         self.say(f"{work.about}: done in {duration(self.took[work.name])}" + ("" if shown else f"; {self.left()}"))
-
-    @contextmanager
-    def making_alone(self, about: str, usually: float) -> Iterator[None]:
-        work = Work(about, usually, about=about)
-        self.expect([work])
-        with self.making(work):
-            yield
 
     def plainly(self, line: str) -> None:
         """What is shown live in a terminal anyway."""

@@ -3,11 +3,13 @@
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from lab import stacks
+from lab.forecast import Work
 from lab.parts import gigabytes, missing_of
+from lab.report import Report
 from lab.settings import CACHE, LabError
 from lab.shell import attempt, run, run_logged
 
@@ -116,16 +118,25 @@ def packages(programs: Mapping[str, str] = PROGRAMS) -> list[str]:
     return by_program + by_file
 
 
-def install(say: Callable[[str], None], log: Path, programs: Mapping[str, str] = PROGRAMS) -> None:
+def works(programs: Mapping[str, str] = PROGRAMS) -> list[Work]:
+    """Installing them, where any is wanted. Nothing is compiled before that."""
+    about = "Debian packages that the lab wants"
+    return [Work("debian-packages", 60, compiles=True, about=about)] if packages(programs) else []
+
+
+def install(report: Report, log: Path, programs: Mapping[str, str] = PROGRAMS) -> None:
     """Install what is wanted and not there, and say so first."""
-    wanted = packages(programs)
-    if not wanted:
-        return
-    say(f"installing Debian packages: {' '.join(wanted)}")
+    for work in works(programs):
+        report.say(f"installing Debian packages: {' '.join(packages(programs))}")
+        with report.making(work):
+            apt_install(log, packages(programs))
+        if still := packages(programs):
+            raise LabError(f"These packages are installed, and what they should bring is not there: {' '.join(still)}")
+        run("podman", "info")
+
+
+def apt_install(log: Path, wanted: Sequence[str]) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     run_logged(log, "apt-get", "update")
     words = ["apt-get", "install", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300"]
     run_logged(log, *words, *wanted, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
-    if still := packages(programs):
-        raise LabError(f"These packages are installed, and what they should bring is not there: {' '.join(still)}")
-    run("podman", "info")

@@ -1,11 +1,13 @@
 """How long it still takes to make the lab's parts, and how that is told."""
 
 import io
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from lab import forecast
+from lab import forecast, requirements
 from lab.forecast import Work
 from lab.report import Report
 
@@ -107,6 +109,23 @@ def test_a_terminal_of_80_columns_has_one_bar_for_all_and_the_part_that_is_being
     bar, row = seen.get().splitlines()
     assert bar == "━━━━━━━━━━                     1 of 2 parts made, about 4 min left in all"
     assert row[1:] == " kubernetes 1: 1 min 0 s of about 5 min 0 s"
+
+
+def test_debian_packages_come_before_all_that_is_compiled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    wanted = {"no-such-program": "some-package"}
+    report, file = a_report(Clock(), terminal=False)
+    monkeypatch.setattr(requirements, "FILES", {})
+    compiled = [replace(work, compiles=True) for work in report.works]
+    report.expected = {work.name: work for work in (*requirements.works(wanted), *compiled)}
+    assert report.seconds_left() == 60 + 60 + 300
+    monkeypatch.setattr(requirements, "apt_install", lambda log, names: wanted.clear())
+    monkeypatch.setattr(requirements, "run", lambda *argv: "")
+    requirements.install(report, tmp_path / "apt.log", wanted)
+    assert "installing Debian packages: some-package" in file.getvalue()
+    assert report.seconds_left() < 60 + 300
+    before = file.getvalue()
+    requirements.install(report, tmp_path / "apt.log", wanted)
+    assert file.getvalue() == before
 
 
 def test_a_part_that_fails_is_not_told_to_be_made() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from lab import requirements
+from lab.report import Report
 from lab.settings import LOGS
 from tests.e2e.harness import (
     INV,
@@ -57,7 +58,7 @@ def dashboard(inv: Kubefab) -> Iterator[Kubefab]:
 @pytest.fixture(scope="module")
 def chromium() -> str:
     """Debian's, installed as the lab's own tools are."""
-    requirements.install(print, LOGS / "apt.log", {"chromium": "chromium"})
+    requirements.install(Report(), LOGS / "apt.log", {"chromium": "chromium"})
     return "chromium"
 
 
