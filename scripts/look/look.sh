@@ -21,10 +21,10 @@ last_of() { printf '%s\n' "$1" | tail -n 1; } # last_of TEXT: its last line
 # so in its place. What is not installed has nothing to tell: ask `has` first.
 heard() {
     status=0
-    { why=$(timeout -k 2 20 "$@" 2>&1 >&4) || status=$?; } 4>&1
+    { why=$(timeout -k 2 15 "$@" 2>&1 >&4) || status=$?; } 4>&1
     case $status in
         0) return ;;
-        124 | 137) why="no answer in 20 s" ;;
+        124 | 137) why="no answer in 15 s" ;;
         *) why=$(last_of "${why:-exit status $status}") ;;
     esac
     untold "$1: $why" >&3
