@@ -42,17 +42,17 @@ def origin(stack: str, everything: bool) -> Origin:
 
 def prepare(report: Report, stack: str, everything: bool = False, kernels: int = 0) -> Origin:
     """The packages, the parts, the key: all that machines need of this computer; and where Kubernetes comes from."""
-    if lacking := [*requirements.missing(), *vm.lacking(kernels)]:
-        listed = "\n".join(f"  - {each}" for each in lacking)
-        raise LabError(f"This computer cannot host the lab. It lacks:\n{listed}\n{STILL_WORKS}")
-    powercut.tell_podman()
     chosen = origin(stack, everything)
-    report.say(str(chosen))
-    programs = requirements.PROGRAMS | (vm.PROGRAMS if kernels else {})
     wanted = [
         *([containers.STACKS[stack]] if chosen.internet else stacks.parts(stack, everything)),
         *([vm_image.PART] if kernels else []),
     ]
+    if lacking := [*requirements.missing(wanted), *vm.lacking(kernels)]:
+        listed = "\n".join(f"  - {each}" for each in lacking)
+        raise LabError(f"This computer cannot host the lab. It lacks:\n{listed}\n{STILL_WORKS}")
+    powercut.tell_podman()
+    report.say(str(chosen))
+    programs = requirements.PROGRAMS | (vm.PROGRAMS if kernels else {})
     report.expect([*requirements.works(programs), *map(parts.work, parts.missing_of(wanted))])
     with report.live:
         requirements.install(report, LOGS / "apt.log", programs)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab import stacks
 from lab.forecast import Work
-from lab.parts import gigabytes, missing_of
+from lab.parts import Part, gigabytes, missing_of
 from lab.report import Report
 from lab.settings import CACHE, LabError
 from lab.shell import attempt, run, run_logged
@@ -87,8 +87,8 @@ def lacking_memory() -> str | None:
     return None if gib >= MEMORY_GIB else f"{MEMORY_GIB} GiB of memory: there are {gib:.1f}"
 
 
-def lacking_disk() -> str | None:
-    wanted = gigabytes(missing_of(stacks.BASIC)) + 2
+def lacking_disk(parts: Sequence[Part]) -> str | None:
+    wanted = gigabytes(missing_of(parts)) + 2
     existing = next(path for path in (CACHE, *CACHE.parents) if path.exists())
     free = shutil.disk_usage(existing).free / 1e9
     return None if free >= wanted else f"{wanted:.0f} GB of free space below {existing}: there are {free:.0f}"
@@ -102,13 +102,12 @@ CHECKS: tuple[Callable[[], str | None], ...] = (
     lacking_forwarding,
     lacking_overlay,
     lacking_memory,
-    lacking_disk,
 )
 
 
-def missing() -> list[str]:
-    """What this computer lacks for the lab; empty when it can host it."""
-    return [lack for check in CHECKS if (lack := check())]
+def missing(parts: Sequence[Part] = stacks.BASIC) -> list[str]:
+    """What this computer lacks for a lab of these parts; empty when it can host it."""
+    return [lack for lack in (*(check() for check in CHECKS), lacking_disk(parts)) if lack]
 
 
 def packages(programs: Mapping[str, str] = PROGRAMS) -> list[str]:

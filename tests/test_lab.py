@@ -7,6 +7,7 @@ import threading
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -419,7 +420,15 @@ def test_capabilities_are_read_from_the_kernel() -> None:
 
 def test_all_that_is_missing_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "CHECKS", (lambda: "root", lambda: None, lambda: "podman"))
-    assert requirements.missing() == ["root", "podman"]
+    assert requirements.missing([]) == ["root", "podman"]
+
+
+def test_only_what_is_to_be_made_wants_disk(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lab from the internet is made where there is no room to build one."""
+    monkeypatch.setattr(requirements, "CHECKS", ())
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=5e9))
+    assert requirements.missing([distribution.MACHINE]) == []
+    assert "GB of free space" in "".join(requirements.missing(stacks.BASIC))
 
 
 def test_swaps_are_those_of_the_kernels_table() -> None:
