@@ -14,7 +14,7 @@ SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image
 LAB_HOSTS = /var/lib/kubefab-lab/hosts.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help up lab down check check-stock test proof tools bench lock
+.PHONY: help up lab down check check-elsewhere elsewhere test proof tools bench lock
 
 help: ## This list
 	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 16
@@ -34,20 +34,25 @@ check: $(MADE) ## Whatever needs no machine: style, types, unit tests
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	PATH=$(BIN):$$PATH shellcheck $(SHELL_FILES)
-	$(BIN)/pytest --ignore=tests/e2e --ignore=tests/proof
+	$(UNIT)
 
-check-stock: # make check on this computer's stock Python, where that is another one
-	@[ ! -x $(STOCK) ] || [ "$$($(STOCK) --version)" = "$$($(PYTHON) --version)" ] || \
-	    $(MAKE) check PYTHON=$(STOCK) VENV=.venv-stock
+UNIT = $(BIN)/pytest --ignore=tests/e2e --ignore=tests/proof --numprocesses=auto --maxprocesses=8
 
-test: tools check check-stock ## All of it: make check, then end to end on the lab's machines
+check-elsewhere: # the unit tests on a computer like nobody's; with this one's stock Python, where that is another
+	@if [ -x $(STOCK) ] && [ "$$($(STOCK) --version)" != "$$($(PYTHON) --version)" ]; then \
+	    $(MAKE) elsewhere PYTHON=$(STOCK) VENV=.venv-stock; else $(MAKE) elsewhere; fi
+
+elsewhere: $(MADE)
+	$(BIN)/python -m tests.surroundings $(UNIT)
+
+test: tools check check-elsewhere ## All of it: make check, then end to end on the lab's machines
 	@LAB_FROM=source .ci/end-to-end.sh
 
 proof: $(MADE) ## What is long, as far as its files have changed since (ARGS=--stale lists it)
 	@LAB_FROM=source $(BIN)/python -m tests.proof $(ARGS)
 
 # Some tests of scripts want these; where they are not to be had, those say NOT TRIED.
-TOOLS = btrfs-progs lvm2 openssh-client procps strace
+TOOLS = btrfs-progs e2fsprogs lvm2 openssh-client procps strace
 tools:
 	@dpkg --status $(TOOLS) >/dev/null 2>&1 || echo 'installing Debian packages: $(TOOLS)'
 	@dpkg --status $(TOOLS) >/dev/null 2>&1 || \

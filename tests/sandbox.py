@@ -29,9 +29,10 @@ mount -t tmpfs -o mode=755 sandbox /mnt
 cd /mnt
 mkdir -p bin etc/alternatives
 # What programs need to run at all. Whatever else this computer has there is no business of a test's.
-for name in alternatives group ld.so.cache nsswitch.conf os-release passwd; do
+for name in alternatives group ld.so.cache nsswitch.conf os-release; do
     cp -a "/etc/$name" etc/
 done
+sed 's,^root:.*,root:x:0:0:root:/root:/bin/sh,' /etc/passwd >etc/passwd
 set -- $VISIBLE
 for path; do
     mkdir -p "/mnt/visible$path"
