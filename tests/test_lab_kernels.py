@@ -109,7 +109,7 @@ def computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def a_qemu(folder: Path, program: str) -> None:
-    (folder / "qemu").write_text(f'#!/bin/sh\necho "$@" >>{folder}/asked\n{program}\n')
+    (folder / "qemu").write_text(f'#!/bin/sh\necho "$@" >>"{folder}/asked"\n{program}\n')
     (folder / "qemu").chmod(0o755)
 
 
