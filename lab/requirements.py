@@ -61,7 +61,7 @@ def lacking_packages() -> str | None:
 
 
 def policy(package: str) -> str:
-    return attempt("apt-cache", "policy", package).stdout
+    return attempt("env", "LC_ALL=C", "apt-cache", "policy", package).stdout
 
 
 def lacking_forwarding() -> str | None:

@@ -9,7 +9,10 @@ from lab.settings import LabError
 
 def attempt(*argv: str | Path) -> subprocess.CompletedProcess[str]:
     """The outcome, good or bad."""
-    return subprocess.run([*map(str, argv)], text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    words = [*map(str, argv)]
+    return subprocess.run(
+        words, encoding="utf-8", errors="replace", capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
 
 
 def run(*argv: str | Path) -> str:

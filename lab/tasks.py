@@ -21,9 +21,9 @@ STACK = "guide: machines of Debian 12, with Kubernetes 1.20.2 to install on them
 
 
 EVERYTHING = "also build what hosts.yml does not name: cri-dockerd for Docker, and the add-ons"
-KERNELS = "how many machines with kernels of their own besides: vm1, vm2 …"
+KERNELS = "how many machines with kernels of their own besides: vm1, vm2 ..."
 UP = {
-    "machines": "how many: manager, client, client2 …",
+    "machines": "how many: manager, client, client2 ...",
     "stack": STACK,
     "everything": EVERYTHING,
     "kernels": KERNELS,

@@ -222,7 +222,7 @@ def write_into(disk: Path, folder: Path, files: Iterator[Own]) -> None:
     for number, file in enumerate(files):
         (folder / str(number)).write_text(file.text)
         fields = {"mode": f"0{0o100000 | file.mode:o}", "uid": file.owner, "gid": file.owner}
-        said += [f"write {folder / str(number)} {file.path}"]
+        said += [f'write "{folder / str(number)}" {file.path}']
         said += [f"set_inode_field {file.path} {field} {value}" for field, value in fields.items()]
     (folder / "commands").write_text("".join(f"{line}\n" for line in said))
     done = attempt("debugfs", "-w", "-f", folder / "commands", disk)

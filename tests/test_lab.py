@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import threading
 from functools import partial
 from http.server import ThreadingHTTPServer
@@ -505,3 +506,15 @@ def test_the_wrapper_leaves_positive_scores(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"oomScoreAdj":999}')
     subprocess.run(["sh", WRAPPER, "state", "--bundle", tmp_path, "none"], capture_output=True)
     assert (tmp_path / "config.json").read_text() == '{"oomScoreAdj":999}'
+
+
+# A shell of `su`
+
+
+def test_programs_are_found_where_the_path_of_who_became_root_does_not_lead() -> None:
+    asked = "import lab, shutil; print(shutil.which('losetup'))"
+    words = [sys.executable, "-c", asked]
+    said = subprocess.run(
+        words, cwd=settings.HERE.parent, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=True
+    )
+    assert said.stdout == b"/usr/sbin/losetup\n"

@@ -11,6 +11,7 @@ import pytest
 
 from lab import lab as whole
 from lab import network, qemu, requirements, settings, vm
+from tests import sandbox
 
 HARDWARE = qemu.Hardware(
     name="vm1",
@@ -180,7 +181,8 @@ def test_nothing_of_theirs_is_installed_for_those_who_want_none() -> None:
 # What each has of its own
 
 e2fsprogs = pytest.mark.skipif(
-    not (shutil.which("mkfs.ext4") and shutil.which("debugfs")), reason="NOT TRIED: there are no e2fsprogs here"
+    not (shutil.which("mkfs.ext4", path=sandbox.PATH) and shutil.which("debugfs", path=sandbox.PATH)),
+    reason="NOT TRIED: there are no e2fsprogs here",
 )
 
 
