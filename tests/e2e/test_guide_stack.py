@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from lab import guide as parts
+from lab.settings import GATEWAY
 from tests.proof.suites import ROOT, read
 
 from .harness import (
@@ -24,13 +25,14 @@ from .harness import (
 
 PAIR = (MASTER, WORKER)
 GUIDE = "lab/guide-stack/hosts.yml"
+# Docker asks mirrors for Docker Hub's images alone.
 POD = """\
 apiVersion: v1
 kind: Pod
 metadata: {{name: tools}}
 spec:
   nodeName: {node}
-  containers: [{{name: tools, image: "registry.k8s.io/lab/tools:1", command: [sleep, "3600"]}}]
+  containers: [{{name: tools, image: "{registry}/lab/tools:1", command: [sleep, "3600"]}}]
 """
 
 
@@ -72,7 +74,7 @@ def story(inv: Kubefab) -> Iterator[Story]:
 
 def runs_a_pod() -> str:
     """The address of a pod on the worker that runs, as the pod itself knows the API server's Service."""
-    kubectl("apply", "-f", "-", stdin=POD.format(node=WORKER))
+    kubectl("apply", "-f", "-", stdin=POD.format(node=WORKER, registry=f"{GATEWAY}:5001"))
     kubectl("wait", "--for=condition=Ready", "pod/tools", "--timeout=180s")
     return kubectl("exec", "tools", "--", "getent", "hosts", "kubernetes.default")
 
