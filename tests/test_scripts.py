@@ -325,7 +325,9 @@ def test_units_and_daemons_that_swap_on_are_switched_off() -> None:
 @sandbox.needed
 @pytest.mark.parametrize(("swaps", "well"), [("Filename\n", "yes"), ("Filename\n/swap.img file 2096124 0 -2\n", "no")])
 def test_a_failing_swapoff_counts_where_swap_is_still_on(swaps: str, well: str) -> None:
-    before = sandbox.file("/mnt/swaps", swaps) + "mount --bind /mnt/swaps /proc/swaps\nstub swapoff 'exit 32'\n"
+    patience = """stub timeout 'shift; exec /usr/bin/timeout 0.1 "$@"'\n"""
+    stubs = f"mount --bind /mnt/swaps /proc/swaps\nstub swapoff 'exit 32'\n{patience}"
+    before = sandbox.file("/mnt/swaps", swaps) + stubs
     assert sandbox.run(f"{before}if {sandbox.script('swap-off.sh')}; then echo yes; else echo no; fi") == f"{well}\n"
 
 
