@@ -390,7 +390,7 @@ def test_what_others_read_of_a_host_is_told_though_a_command_of_it_failed() -> N
 @sandbox.needed
 def test_who_never_answers_is_not_waited_for_and_does_not_count_as_none() -> None:
     """timeout(1) tells it by its exit status."""
-    never = 'stub timeout \'case "$*" in *Hltnp*) exit 124 ;; esac; shift 3; exec "$@"\'\n'
+    never = 'stub ss :\nstub timeout \'case "$*" in *Hltnp*) exit 124 ;; esac; shift 3; exec "$@"\'\n'
     assert "untold ss: no answer in 15 s" in look(never, "network")["network"]
 
 
