@@ -42,7 +42,7 @@ def process_name(name: str) -> str:
 def command(hardware: Hardware, accelerator: str) -> list[str]:
     """cache=writeback: what the machine has not synced is lost with its power, as it is anywhere."""
     words = [PROGRAM, "-name", process_name(hardware.name), *kernel(accelerator, hardware.kernel)]
-    words += ["-initrd", str(hardware.initrd), "-append", "root=/dev/vda rw console=ttyS0"]
+    words += ["-initrd", str(hardware.initrd), "-append", "root=/dev/vda rw console=ttyS0 quiet"]
     words += ["-smp", str(PROCESSORS), "-m", str(MEBIBYTES), "-uuid", hardware.uuid, "-rtc", "base=utc"]
     for number, disk in enumerate(hardware.disks):
         words += ["-drive", f"file={disk},if=none,id=disk{number},format=raw,cache=writeback,discard=unmap"]

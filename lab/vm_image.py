@@ -12,7 +12,7 @@ SHARED = distribution.IMAGE / "machine/etc"
 PACKAGES = [
     *distribution.MACHINE_PACKAGES,
     *("linux-image-cloud-amd64", "initramfs-tools", "systemd-resolved", "systemd-timesyncd", "udev"),
-    *("lvm2", "mdadm", "cryptsetup-bin", "btrfs-progs", "gdisk"),
+    *("e2fsprogs", "lvm2", "mdadm", "cryptsetup-bin", "btrfs-progs", "gdisk"),
 ]
 KERNEL = ("vmlinuz", "initrd.img")
 DISK_GIB = 12

@@ -25,7 +25,7 @@ import yaml
 
 from lab import services as servers
 from lab.containers import container_name
-from lab.settings import GATEWAY, KEY, KNOWN_HOSTS, MOST_MACHINES, address, machine_names
+from lab.settings import GATEWAY, KEY, KNOWN_HOSTS, MOST_MACHINES, address, has_a_kernel, kernel_names, machine_names
 
 ROOT = Path(__file__).resolve().parents[2]
 INV = Path(sys.executable).with_name("inv")
@@ -209,7 +209,7 @@ def has_the_guides_arguments() -> None:
 
 
 def _machine(name: str, master: str, says: Words) -> Words:
-    known = {"address": address(name)} if name in MACHINES else {}
+    known = {"address": address(name)} if name in MACHINES or has_a_kernel(name) else {}
     return {"role": "master" if name == master else "worker", **known, **says}
 
 
@@ -221,7 +221,7 @@ def _sockets() -> Path:
     """Short, as the path of a socket has to be."""
     folder = Path(tempfile.mkdtemp(prefix="kubefab-e2e-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for host in MACHINES:
+    for host in (*MACHINES, *kernel_names(1)):
         atexit.register(_hang_up, host)
     return folder
 
@@ -302,7 +302,10 @@ def reboot(host: str) -> None:
 def cut_power(host: str) -> None:
     """It stops at once and keeps its disk; `power_on` switches it on again."""
     _hang_up(host)
-    subprocess.run(["podman", "kill", container_name(host)], capture_output=True, check=True)
+    if has_a_kernel(host):
+        lab("lab.cut", "--host", host)
+    else:
+        subprocess.run(["podman", "kill", container_name(host)], capture_output=True, check=True)
 
 
 def at_once(*works: Callable[[], Any]) -> None:
