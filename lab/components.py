@@ -107,12 +107,17 @@ COMPONENTS = [
 
 
 def settings() -> dict[str, str]:
-    """What decides what is built; how modules are reached is for the computer's own settings to say."""
+    """What decides what is built, and how fast; how modules are reached is for the computer's own settings to say.
+
+    A compiler that collects its garbage less often has a tenth less to do, and wants a third more memory.
+    """
     return {
         "GOROOT": str(toolchain.root()),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "GOFLAGS": "-modcacherw",
+        "GOGC": "400",
+        "GOMEMLIMIT": "1GiB",
         "GOCACHE": str(CACHE / "go/build"),
         "GOMODCACHE": str(CACHE / "go/mod"),
     }
