@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import PIPE
-from typing import Any
+from typing import Any, ClassVar
 
 import paramiko
 import pytest
+from paramiko.common import MSG_CHANNEL_REQUEST
 
 from kubefab import inventory
 from kubefab.host import Host
@@ -76,6 +77,7 @@ class _Server(paramiko.ServerInterface):
         self.sshd = sshd
         self.transport = transport
         self.far: dict[int, socket.socket] = {}
+        self.asked: dict[int, threading.Thread] = {}
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         self.sshd.offered += 1
@@ -121,8 +123,13 @@ class _Server(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.sshd.commands.append(command.decode())
-        threading.Thread(target=self.run, args=(channel, command.decode()), daemon=True).start()
+        self.asked[channel.get_id()] = threading.Thread(target=self.run, args=(channel, command.decode()), daemon=True)
         return True
+
+    def begin(self, channel: paramiko.Channel) -> None:
+        """What was asked for begins once that has been granted: what ends at once would seem refused."""
+        if program := self.asked.pop(channel.get_id(), None):
+            program.start()
 
     def run(self, channel: paramiko.Channel, command: str) -> None:
         if self.sshd.drop:
@@ -184,8 +191,20 @@ def _serve(listening: socket.socket, sshd: Sshd) -> None:
         threading.Thread(target=_talk, args=(connection, sshd), daemon=True).start()
 
 
+def _requested(channel: Any, message: paramiko.Message) -> None:
+    channel._handle_request(message)
+    channel.transport.server_object.begin(channel)
+
+
+class _Transport(paramiko.Transport):
+    _channel_handler_table: ClassVar = {
+        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
+        MSG_CHANNEL_REQUEST: _requested,
+    }
+
+
 def _talk(connection: socket.socket, sshd: Sshd) -> None:
-    transport = paramiko.Transport(connection)
+    transport = _Transport(connection)
     transport.add_server_key(HOST_KEY)
     if sshd.ciphers:
         transport.get_security_options().ciphers = sshd.ciphers
