@@ -11,11 +11,13 @@ from kubefab.runbook import (
     SPEAKER,
     WORKERS,
     admit,
+    back_up,
     converge,
     list_images,
     meant,
     preload,
     save_kubeconfig,
+    show_etcd,
     show_explained,
     show_status,
 )
@@ -180,6 +182,21 @@ def kubeconfig(c: Context, output: str, force: bool = False) -> None:
     save_kubeconfig(c, output, force)
 
 
+WHERE = "the folder in which the backup gets one of its own (default: ~/.local/state/kubefab/backups)"
+
+
+@task(help={"output": WHERE})
+def backup(c: Context, output: str | None = None) -> None:
+    """Copy etcd and the control plane's keys to this computer; what it writes is secret."""
+    back_up(c, output)
+
+
+@task(name="status", help={"json": JSON})
+def etcd_status(c: Context, json: bool = False) -> None:
+    """Show the members of etcd and what is wrong. Exit status 0: all of them answer, and all is well."""
+    show_etcd(c, json)
+
+
 @task(name="list")
 def list_all(c: Context) -> None:
     """List the images that this cluster needs, by the names that kubeadm uses."""
@@ -231,6 +248,7 @@ ns = Collection(
 )
 ns.add_collection(Collection("cluster", up, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join))
+ns.add_collection(Collection("etcd", backup, etcd_status))
 ns.add_collection(Collection("addon", remove=addon_remove))
 ns.add_collection(Collection("bundle", make, use))
 ns.add_collection(Collection("images", list_all, preload_images))

@@ -1,10 +1,11 @@
 """Big files to and from a host, over its one connection; their sha256 tells whether all of it came over."""
 
 import hashlib
+import os
 import shlex
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -28,12 +29,17 @@ RECEIVE = (
 )
 
 
-def fetch(host: Host, script: str, *args: str, to: Path, payload: str = "") -> str:
-    """What a script prints there, as a file here; its sha256. HostError where the script fails, or there is no room."""
+def fetch(
+    host: Host, script: str, *args: str, to: Path, payload: str = "", hear: Callable[[str], object] = lambda _: None
+) -> str:
+    """What a script prints there, as a file here, for its owner's eyes alone; its sha256.
+
+    `hear` is told what it said on standard error. HostError where the script fails, or there is no room.
+    """
     frame = Frame()
     command, stdin = host.link.sudo.wrap(host.link, frame.command(args), frame.program(fed(script, payload)), frame)
     digest, size, part = hashlib.sha256(), 0, to.with_name(f"{to.name}.part")
-    with host.named(), host.link.channel(command, FETCH_SECONDS) as channel, _here(part), part.open("wb") as file:
+    with host.named(), host.link.channel(command, FETCH_SECONDS) as channel, _here(part), _private(part) as file:
         with talking(FETCH_SECONDS):
             taken(channel, stdin)
             channel.shutdown_write()
@@ -47,8 +53,13 @@ def fetch(host: Host, script: str, *args: str, to: Path, payload: str = "") -> s
         raise HostError(
             f"{shlex.join([f'scripts/{script}', *args])} ended with exit status {status}", host.shown(errors)
         )
+    hear(errors)
     part.replace(to)
     return digest.hexdigest()
+
+
+def _private(path: Path) -> IO[bytes]:
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 def fetch_folder(host: Host, script: str, *args: str, to: Path) -> None:

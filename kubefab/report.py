@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -291,6 +291,13 @@ def status_table(wanted: Inventory, live: ClusterFacts | None, problems: list[st
 def _addon(name: str, version: str, wanted: Inventory) -> str:
     told = "" if name in wanted.addons else f", not in {wanted.path}; to remove it: inv addon.remove --name {name}"
     return f"add-on {name} {version}{told}\n"
+
+
+def etcd_table(data: Mapping[str, Any], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """etcd's members, and the verdict, for people."""
+    verdict = "etcd is not well:" if data["problems"] else "etcd is well"
+    problems = [plain(f"  {problem}") for problem in data["problems"]]
+    return "\n".join((f"{table(head, rows) if rows else ''}{data['cluster']}: {verdict}", *problems))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -16,7 +16,7 @@ from kubefab import kubeconfig, report
 from kubefab.addons import Addon
 from kubefab.addons.addon import ADMIN, Page
 from kubefab.converge import Engine
-from kubefab.errors import KubefabError
+from kubefab.errors import KubefabError, NotAsked
 from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
@@ -136,6 +136,48 @@ def _of_master(run: Engine, without_cluster: str, *parts: str) -> Facts:
     if not facts.cluster:
         raise KubefabError("\n".join(away) or without_cluster)
     return facts
+
+
+def show_etcd(c: Context, as_json: bool) -> None:
+    """Each member of etcd, by its own word. Exit with 1 where anything is wrong, or was not heard."""
+    from kubefab import etcd
+
+    run = engine_of(c)
+    masters, wrong = _etcd(run)
+    data = etcd.as_data(run.cluster.inventory.cluster.name, masters, wrong)
+    print(etcd.as_json(data) if as_json else report.etcd_table(data, etcd.HEAD, etcd.rows(data)))
+    if wrong:
+        raise Exit(code=1)
+
+
+def back_up(c: Context, output: str | None) -> None:
+    """A snapshot of etcd in a new folder below this one, with the keys and configuration of its control plane."""
+    from kubefab import backup, etcd
+    from kubefab.steps.etcd import saved
+
+    run, now = engine_of(c), datetime.now(UTC)
+    masters, wrong = _etcd(run)
+    source = etcd.best(masters, wrong)
+    below = run.cluster.log.path.parent / "backups" if output is None else Path(expanduser(output)).absolute()
+    folder = below / f"{run.cluster.inventory.cluster.name}-{now:%Y-%m-%dT%H-%M-%SZ}"
+    run.converge(source, saved(folder, now, wrong))
+    if not run.dry and not run.failures:
+        print(report.plain(backup.told(folder)))
+
+
+def _etcd(run: Engine) -> tuple[dict[str, Facts], list[str]]:
+    """The masters that answer, with their members; and what is wrong. KubefabError where there is none of ours."""
+    from kubefab import etcd
+
+    wrong = _away(run, Group.MASTERS, "etcd")
+    masters = {}
+    for host in filter(run.cluster.looked_at, run.cluster.masters):
+        try:
+            masters[host.name] = etcd.told(run.cluster.facts(host))
+        except NotAsked as error:
+            wrong.append(f"{host.name}: {error}")
+    etcd.check_ours(masters, wrong)
+    return masters, [*wrong, *etcd.problems(masters)]
 
 
 def list_images(c: Context, addons: "Addons") -> None:

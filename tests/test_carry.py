@@ -1,6 +1,7 @@
 """Big files to and from a host, over a real SSH connection to this computer."""
 
 import hashlib
+import os
 import random
 import subprocess
 import time
@@ -40,6 +41,20 @@ def test_what_a_program_prints_becomes_a_file_and_its_sha256(
     assert to.read_bytes() == b"first " + DATA
     assert digest == hashlib.sha256(b"first " + DATA).hexdigest() == carry.sha256(to)
     assert told[-1] == "here: 3 MB here"
+
+
+def test_what_comes_is_for_its_owner_alone_and_what_was_said_of_it_is_heard(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubefab.programs.script_text", lambda name: "echo data; echo checked >&2")
+    heard: list[str] = []
+    before = os.umask(0)
+    try:
+        carry.fetch(host, "x.sh", to=tmp_path / "here", hear=heard.append)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "here").stat().st_mode & 0o777 == 0o600
+    assert heard == ["checked\n"]
 
 
 def test_a_folder_arrives_file_by_file_and_nothing_lands_beside_it(

@@ -20,6 +20,8 @@ from kubefab.facts import (
     Change,
     ClusterFacts,
     Facts,
+    Known,
+    Member,
     Node,
     Package,
     Unit,
@@ -132,6 +134,22 @@ MASTER = known(
     init_begun=1795377600,
     etcd_data=True,
     manifests=("etcd.yaml", "kube-apiserver.yaml"),
+    servers="https://127.0.0.1:2379",
+    etcd_runs=True,
+    member=Member(
+        id=443629905751424238,
+        cluster=13455796455940752355,
+        leader=443629905751424238,
+        learner=True,
+        revision=2,
+        applied=5,
+        version="3.7.0",
+        size=20480,
+        quota=2 << 30,
+        errors=("memberID:443629905751424238  alarm:NOSPACE",),
+    ),
+    membership=(Known(443629905751424238, "manager", ("https://10.250.0.10:2380",), learner=True),),
+    quota=8 << 30,
     cni=("10-flannel.conflist",),
     links=("cni0", "flannel.1"),
     flannel=True,
@@ -211,6 +229,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "docker_others",
         "cri_dockerd",
         "cri_socket",
+        "etcd_silent",
         "run",
     }
 
@@ -251,6 +270,20 @@ def test_an_api_server_that_cannot_be_reached_is_a_cluster_that_is_silent() -> N
     assert live is not None
     assert live.silent.startswith("The connection to the server lab.kubefab.internal:6443 was refused")
     assert (live.version, live.pod_subnet, live.nodes, live.workloads) == ("1.37.2", "10.244.0.0/16", {}, {})
+
+
+def test_an_etcd_that_gives_no_answer_says_why_in_its_own_words() -> None:
+    told = read(captured("silent")).etcd
+    assert (told.member, told.membership, told.quota) == (None, (), 0)
+    assert told.etcd_silent.endswith("connection refused")
+
+
+@pytest.mark.parametrize(
+    ("servers", "elsewhere"),
+    [("", False), ("https://127.0.0.1:2379", False), ("https://10.9.9.9:2379,https://10.9.9.8:2379", True)],
+)
+def test_an_etcd_that_kubeadm_has_not_made_is_elsewhere(servers: str, elsewhere: bool) -> None:
+    assert read({"etcd": f"servers {servers}"}).etcd.elsewhere is elsewhere
 
 
 def test_what_kubectl_warns_of_beside_its_answer_ends_nothing() -> None:

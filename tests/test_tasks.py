@@ -30,6 +30,8 @@ NAMES = (
     "cluster.reset",
     "cluster.kubeconfig",
     "node.join",
+    "etcd.backup",
+    "etcd.status",
     "addon.remove",
     "bundle.make",
     "bundle.use",

@@ -13,6 +13,7 @@ from kubefab.facts.ceph import CEPH, Ceph, Rook
 from kubefab.facts.change import Change, Work
 from kubefab.facts.cluster import ADDON, OBJECTS, ClusterFacts, Node, Workload, parse_cluster
 from kubefab.facts.disks import CEPHS, EMPTY, Disks
+from kubefab.facts.etcd import Etcd, Known, Member
 from kubefab.facts.explain import Explained
 from kubefab.facts.files import Files
 from kubefab.facts.leftovers import Leftovers
@@ -37,9 +38,12 @@ __all__ = [
     "Ceph",
     "Change",
     "ClusterFacts",
+    "Etcd",
     "Facts",
+    "Known",
     "Link",
     "LocalNode",
+    "Member",
     "Node",
     "Package",
     "Packages",
@@ -87,6 +91,7 @@ class Facts:
     ceph = Told(Rook)
     change = Told(Work)
     disks = Told(Disks)
+    etcd = Told(Etcd)
     explain = Told(Explained)
     files = Told(Files)
     leftovers = Told(Leftovers)

@@ -3,6 +3,7 @@
 Where this computer has never built that Kubernetes, it takes ten minutes more.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kubefab import backup
 from lab.guide import FLANNEL, KUBERNETES
 from lab.services import WWW
 from lab.settings import GATEWAY
@@ -39,7 +41,14 @@ from tests.e2e.test_guide_stack import GUIDE
 from tests.proof.test_dashboard import TOKEN, claims, in_a_terminal
 from tests.proof.test_reboot import MAKE, UNIT, UNMAKE, swaps
 
-COVERS = ("lab/guide.py", "lab/guide-stack/*", "kubefab/releases.py", "kubefab/steps/docker.py")
+COVERS = (
+    "lab/guide.py",
+    "lab/guide-stack/*",
+    "kubefab/releases.py",
+    "kubefab/steps/docker.py",
+    "scripts/shared/etcd.sh",
+    "scripts/print-snapshot.sh",
+)
 
 PAIR = (MASTER, WORKER)
 DISK = "/var/lib/docker/e2e-disk"  # on a real file system, as a loop device wants it
@@ -146,6 +155,17 @@ def test_a_second_up_of_it_changes_nothing(story: Story) -> None:
 
 def test_the_guides_arguments_arrive_in_its_static_pods(story: Story) -> None:
     has_the_guides_arguments()
+
+
+def test_its_older_etcd_is_backed_up_by_its_own_tools(story: Story, guide: Kubefab, tmp_path: Path) -> None:
+    """In Docker, linked dynamically, and before there was an etcdutl."""
+    assert "etcd is well" in guide("etcd.status").well().stdout
+    guide("etcd.backup", "--output", str(tmp_path)).well()
+    (folder,) = tmp_path.iterdir()
+    about = json.loads((folder / "backup.json").read_text())
+    assert about["snapshot"]["sha256"] == backup.check(folder / "snapshot.db")
+    assert [one["version"] for one in about["members"]] == ["3.4.23"]
+    assert "kind: ClusterConfiguration" in (folder / "kubeadm.yaml").read_text()
 
 
 def test_its_master_takes_pods_after_untaint(story: Story, guide: Kubefab) -> None:

@@ -1,0 +1,224 @@
+"""What the masters' members of etcd say together: who they are, what is wrong, and of whom to take a snapshot. Pure."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from kubefab.errors import KubefabError
+from kubefab.facts import Facts, Known, Member
+
+DEFAULT_QUOTA = 2 << 30  # bytes: etcd's DefaultQuotaBytes, server/storage/quota.go
+FULL = 0.8  # of its quota; at the whole of it etcd takes nothing more, until somebody frees room by hand
+NO_LEADER = "no leader"
+ALARM = re.compile(r"alarm:\s*(\w+)")
+Masters = Mapping[str, Facts]  # the masters that were looked at, with the part "etcd", by their names
+
+
+def told(facts: Facts) -> Facts:
+    """These facts, with all that is asked of them here. NotAsked where some of it could not be looked at."""
+    _ = facts.etcd, facts.local
+    return facts
+
+
+def check_ours(masters: Masters, away: Sequence[str]) -> None:
+    """KubefabError where there is no etcd that kubeadm has made; masters that are `away` may have one."""
+    if elsewhere := {facts.etcd.servers for facts in masters.values() if facts.etcd.elsewhere}:
+        raise KubefabError(_ELSEWHERE.format(", ".join(sorted(elsewhere))))
+    if not away and not any(_has_etcd(facts) for facts in masters.values()):
+        raise KubefabError("there is no etcd here; `inv cluster.up` makes a cluster")
+
+
+def _has_etcd(facts: Facts) -> bool:
+    return facts.etcd.etcd_runs or "etcd.yaml" in facts.local.manifests or facts.local.etcd_data
+
+
+def heard(masters: Masters) -> dict[str, Member]:
+    """The members that have answered, by the names of their hosts."""
+    return {name: facts.etcd.member for name, facts in masters.items() if facts.etcd.member}
+
+
+def known(masters: Masters) -> dict[int, Known]:
+    """Every member that any of them knows, by id."""
+    return {one.id: one for facts in masters.values() for one in facts.etcd.membership}
+
+
+def best(masters: Masters, wrong: Sequence[str]) -> str:
+    """The host of whose member to take a snapshot: the leader, else the one that has done most.
+
+    Without a quorum there is no leader, and a snapshot of what is left is worth all the more. KubefabError, with what
+    is wrong, where no member answers.
+    """
+    members = {name: member for name, member in heard(masters).items() if not member.learner}
+    if not members:
+        raise KubefabError("\n  ".join(("no member of etcd answers, so that no snapshot can be had:", *wrong)))
+    return max(members, key=lambda name: (leads(members[name]), members[name].applied))
+
+
+def leads(member: Member) -> bool:
+    return member.leader == member.id
+
+
+def problems(masters: Masters) -> list[str]:
+    """What is wrong, or was not heard, a line each: none where every member answers, led by one, with room."""
+    return [*silent(masters), *_torn(masters), *_unknown(masters), *_of_each(masters)]
+
+
+def silent(masters: Masters) -> list[str]:
+    """Why those masters' etcds say nothing that say nothing."""
+    return [f"{name}: {_silence(facts)}" for name, facts in masters.items() if not facts.etcd.member]
+
+
+def _silence(facts: Facts) -> str:
+    if facts.etcd.etcd_runs:
+        return f"its etcd gives no answer: {facts.etcd.etcd_silent}"
+    return "its etcd does not run" if _has_etcd(facts) else "no etcd was made there"
+
+
+def _torn(masters: Masters) -> Iterator[str]:
+    """Where they are of several clusters, or follow several."""
+    members = heard(masters)
+    clusters = _by(members, {name: member.cluster for name, member in members.items()})
+    if len(clusters) > 1:
+        yield f"these are {len(clusters)} clusters of etcd, and not one: {_sides(clusters)}"
+    leaders = _by(members, {name: member.leader for name, member in members.items() if member.leader})
+    if len(leaders) > len(clusters):
+        yield f"they follow different leaders: {_sides(leaders)}"
+
+
+def _by(members: Mapping[str, Member], values: Mapping[str, int]) -> dict[int, list[str]]:
+    """Hosts by what they say."""
+    return {value: [name for name in members if values.get(name) == value] for value in dict.fromkeys(values.values())}
+
+
+def _sides(hosts: Mapping[int, Sequence[str]]) -> str:
+    return "; ".join(f"{', '.join(names)}: {value:x}" for value, names in hosts.items())
+
+
+def _unknown(masters: Masters) -> Iterator[str]:
+    """Members that no master of ours answers for, and masters whom the others do not count."""
+    members = heard(masters)
+    ids = {member.id for member in members.values()}
+    told = masters.keys() - members.keys()  # kubeadm calls a member as its Node
+    for id, one in known(masters).items():
+        if id not in ids and one.name not in told:
+            yield f"member {_called(one)} was not heard: no master that answers has it"
+    for name, member in members.items():
+        others = [facts.etcd for other, facts in masters.items() if other != name]
+        theirs = [etcd for etcd in others if etcd.member and etcd.member.cluster == member.cluster and etcd.membership]
+        if theirs and not any(one.id == member.id for etcd in theirs for one in etcd.membership):
+            yield f"{name}: the others count its member no more"
+        if not masters[name].etcd.membership:
+            yield f"{name}: its etcd did not say which members there are"
+
+
+def _called(one: Known) -> str:
+    where = ", ".join(one.peers) or f"{one.id:x}"
+    return f"{one.name} ({where})" if one.name else f"at {where}, which was added and has never started,"
+
+
+def _of_each(masters: Masters) -> Iterator[str]:
+    for name, member in heard(masters).items():
+        if not member.leader:
+            yield f"{name}: its etcd knows of no leader: nothing can be written by way of it"
+        if member.learner:
+            yield f"{name}: its member still learns, and has no vote yet"
+        yield from (f"{name}: {error}" for error in member.errors if NO_LEADER not in error and not ALARM.search(error))
+        for alarm in alarms(member):
+            yield f"{name}: alarm {alarm}: {_ALARMS.get(alarm, 'see etcdctl alarm list')}"
+        if (used := member.size / quota(masters[name])) >= FULL:
+            yield f"{name}: its database takes {used:.0%} of the {_size(quota(masters[name]))} that it may: {_COMPACT}"
+
+
+def alarms(member: Member) -> list[str]:
+    """By their names; each member tells of all there are, its own or not."""
+    return list(dict.fromkeys(name for error in member.errors for name in ALARM.findall(error)))
+
+
+def quota(facts: Facts) -> int:
+    """Bytes that its database may have: by its own word, its arguments, or etcd's default."""
+    member = facts.etcd.member
+    return (member.quota if member else 0) or facts.etcd.quota or DEFAULT_QUOTA
+
+
+def as_data(cluster: str, masters: Masters, wrong: Sequence[str]) -> dict[str, Any]:
+    """All of it as plain data; ids in hexadecimal, as etcd's own tools write them. What was not heard is null."""
+    members = heard(masters)
+    hosts = {member.id: name for name, member in members.items()}
+    ids = dict.fromkeys((*known(masters), *hosts))
+    return {
+        "cluster": cluster,
+        "healthy": not wrong,
+        "problems": list(wrong),
+        "members": [_as_data(id, hosts.get(id), masters) for id in ids],
+    }
+
+
+def _as_data(id: int, host: str | None, masters: Masters) -> dict[str, Any]:
+    one = known(masters).get(id)
+    said = heard(masters)[host] if host else None
+    return {
+        "id": f"{id:x}",
+        "name": one.name if one else None,
+        "peers": one.peers if one else None,
+        "host": host,
+        "leader": leads(said) if said else None,
+        "learner": said.learner if said else one.learner if one else None,
+        "cluster_id": f"{said.cluster:x}" if said else None,
+        "version": said.version if said else None,
+        "revision": said.revision if said else None,
+        "applied": said.applied if said else None,
+        "size": said.size if said else None,
+        "quota": quota(masters[host]) if host else None,
+        "alarms": alarms(said) if said else None,
+    }
+
+
+def as_json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=2)
+
+
+def rows(data: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The members for people, with HEAD above them; `?` for what was not heard."""
+    return [tuple(map(_cell, (*_who(one), *_what(one)))) for one in data["members"]]
+
+
+HEAD = ("member", "host", "is", "etcd", "revision", "size", "of quota", "alarms", "cluster id")
+
+
+def _who(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    does = "learner" if one["learner"] else "leader" if one["leader"] else "follower" if one["host"] else None
+    return (one["name"] or one["id"], one["host"], does)
+
+
+def _what(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    if not one["host"]:
+        return (None,) * 6
+    used = f"{one['size'] / one['quota']:.0%}"
+    return (
+        one["version"],
+        one["revision"],
+        _size(one["size"]),
+        used,
+        ", ".join(one["alarms"]) or "none",
+        one["cluster_id"],
+    )
+
+
+def _cell(value: Any) -> str:
+    return "?" if value is None else str(value)
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+_ALARMS = {
+    "NOSPACE": "its database has outgrown its quota, and nothing is written any more",
+    "CORRUPT": "its data are not those of the others",
+}
+_COMPACT = "what fills it? https://etcd.io/docs/v3.6/op-guide/maintenance/ says how to make room"
+_ELSEWHERE = (
+    "this cluster's etcd is not of kubeadm's making ({}): kubefab knows neither its hosts nor its certificates; "
+    "use what you look after it with"
+)

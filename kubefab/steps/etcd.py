@@ -1,0 +1,93 @@
+"""A snapshot of etcd, with what no snapshot has: by way of one master, on this computer."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kubefab import backup, carry, etcd
+from kubefab.cluster import Cluster
+from kubefab.errors import HostError
+from kubefab.facts import Facts
+from kubefab.host import Host
+from kubefab.step import MISSING, Gap, Step, Subject, complaint
+
+SAVE_SECONDS = 480  # less than carry waits for a first byte
+ROOM = 2  # times the database's size, which grows meanwhile
+
+
+def saved(folder: Path, now: datetime, wrong: Sequence[str] = ()) -> Subject:
+    """This folder of this computer has a backup of etcd, taken of this host's member in this run.
+
+    The host was looked at with the part "etcd", and its member has answered. `wrong`: what etcd.problems found.
+    """
+
+    def steps(cluster: Cluster, host: Host) -> list[Step]:
+        return [
+            complaint("there is room for a snapshot on the host", room_there, "make room below /var/lib"),
+            complaint("there is room for it on this computer", room_here(folder), "--output may name another folder"),
+            Step(
+                f"a snapshot of etcd is in {folder}",
+                lambda _: None if folder.exists() else MISSING,
+                partial(_take, cluster, folder, now, wrong),
+                hint="see how etcd is: inv etcd.status",
+                warning="; ".join(wrong),
+                parts=(),
+            ),
+        ]
+
+    return steps
+
+
+def room_there(facts: Facts) -> str | None:
+    return _room(facts.system.disk_mib << 20, facts)
+
+
+def room_here(folder: Path) -> Gap:
+    return lambda facts: _room(backup.room(folder), facts)
+
+
+def _room(free: int, facts: Facts) -> str | None:
+    size = facts.etcd.member.size if facts.etcd.member else 0
+    short = free < ROOM * size
+    return f"{free / 1e6:.0f} MB are free; allowed: {ROOM * size / 1e6:.0f} MB, twice its database" if short else None
+
+
+def _take(cluster: Cluster, folder: Path, now: datetime, wrong: Sequence[str], host: Host) -> None:
+    facts, heard = cluster.facts(host), list[str]()
+    with backup.draft(folder) as draft:
+        backup.put_all(draft, host.ask("print-keys.sh", secret=True))
+        carry.fetch(host, "print-snapshot.sh", str(SAVE_SECONDS), to=draft / backup.SNAPSHOT, hear=heard.append)
+        digest = backup.check(draft / backup.SNAPSHOT)
+        snapshot = {"sha256": digest, "size": (draft / backup.SNAPSHOT).stat().st_size, **_checked("".join(heard))}
+        backup.finish(draft, _about(cluster, host, facts, now, snapshot, wrong))
+    cluster.log.write_line(f"{host.name}: {folder}: {json.dumps(snapshot)}\n")
+
+
+def _checked(said: str) -> dict[str, Any]:
+    """What etcd's own tool found in the file. HostError where it is not understood."""
+    line = next((line for line in said.splitlines() if line.startswith("checked ")), "")
+    try:
+        found = json.loads(line.removeprefix("checked "))
+        return {"revision": int(found["revision"]), "keys": int(found["totalKey"]), "hash": int(found["hash"])}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise HostError("etcd's own tool said of the snapshot what cannot be understood", line) from None
+
+
+def _about(
+    cluster: Cluster, host: Host, facts: Facts, now: datetime, snapshot: Mapping[str, Any], wrong: Sequence[str]
+) -> dict[str, Any]:
+    wanted = cluster.inventory.cluster
+    told = etcd.as_data(wanted.name, {host.name: facts}, ())
+    return {
+        "cluster": wanted.name,
+        "time": now.isoformat(timespec="seconds"),
+        "host": host.name,
+        "snapshot": snapshot,
+        "members": told["members"],
+        "problems": list(wrong),
+        "kubernetes": (facts.cluster.version if facts.cluster else "") or None,
+        "kubeadm": facts.packages.deb("kubeadm").version or None,
+    }

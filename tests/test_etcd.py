@@ -1,0 +1,274 @@
+"""etcd's members together: what is wrong with them, of whom a snapshot is taken, and what is told of each."""
+
+import json
+from typing import Any
+
+import pytest
+from invoke import Exit
+
+from kubefab import etcd, report, runbook
+from kubefab.errors import HostError, KubefabError
+from kubefab.facts import Facts
+from tests.facts import read
+from tests.fakes import three_masters
+from tests.runs import ADMIN, Run, in_place, nodes
+
+M = ("m1", "m2", "m3")
+IDS = {name: 0xA0 + n for n, name in enumerate(M, start=1)}  # of 64 bits, as all of them
+CLUSTER = 0xBABDA65A1F85D223
+
+
+def status(name: str, **says: Any) -> str:
+    """What `etcdctl endpoint status` prints for the member of this host."""
+    header = {"cluster_id": says.pop("cluster", CLUSTER), "member_id": IDS[name], "revision": says.pop("revision", 9)}
+    said = {"version": "3.7.0", "dbSize": 20480, "leader": IDS["m2"], "raftAppliedIndex": 12, "dbSizeQuota": 2 << 30}
+    return json.dumps([{"Endpoint": "https://127.0.0.1:2379", "Status": {"header": header, **said, **says}}])
+
+
+def membership(*names: str, learner: str = "") -> str:
+    members = [
+        {"ID": IDS[name], "name": name, "peerURLs": [f"https://{name}:2380"], "isLearner": name == learner}
+        for name in names
+    ]
+    return json.dumps({"header": {"cluster_id": CLUSTER}, "members": members})
+
+
+def look(name: str, *members: str, **says: Any) -> str:
+    """What scripts/look/etcd.sh prints on this host."""
+    said = (
+        "servers https://127.0.0.1:2379",
+        "etcd_runs yes",
+        f"member {status(name, **says)}",
+        f"membership {membership(*(members or M))}",
+    )
+    return "\n".join(said)
+
+
+DEAD = "servers https://127.0.0.1:2379"
+SILENT = f"{DEAD}\netcd_runs yes\netcd_silent context deadline exceeded"
+
+
+def masters(**looks: str) -> dict[str, Facts]:
+    """Three masters that are well, but for these."""
+    said = {name: look(name) for name in M} | looks
+    return {name: read({"etcd": text, "node": "manifest etcd.yaml"}) for name, text in said.items()}
+
+
+def wrong(**looks: str) -> list[str]:
+    return etcd.problems(masters(**looks))
+
+
+def test_three_that_follow_one_are_well() -> None:
+    assert wrong() == []
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (DEAD, "m3: its etcd does not run"),
+        (SILENT, "m3: its etcd gives no answer: context deadline exceeded"),
+    ],
+)
+def test_one_that_says_nothing_is_told_with_why(said: str, told: str) -> None:
+    assert wrong(m3=said) == [told]
+
+
+def test_a_member_that_no_master_of_ours_has_is_told() -> None:
+    two = {name: facts for name, facts in masters().items() if name != "m3"}
+    assert etcd.problems(two) == ["member m3 (https://m3:2380) was not heard: no master that answers has it"]
+
+
+def test_a_master_without_etcd_is_told() -> None:
+    none = masters(m1=look("m1", "m1", "m2"), m2=look("m2", "m1", "m2"))
+    none["m3"] = read({"etcd": ""})
+    assert etcd.problems(none) == ["m3: no etcd was made there"]
+
+
+def test_two_clusters_are_told_with_who_is_in_which() -> None:
+    """kubeadm's own manifest founds a new cluster where the data were lost (cmd/kubeadm/app/phases/etcd/local.go)."""
+    lost = look("m3", "m3", cluster=0xFF, leader=IDS["m3"])
+    assert wrong(m3=lost) == ["these are 2 clusters of etcd, and not one: m1, m2: babda65a1f85d223; m3: ff"]
+
+
+def test_two_leaders_are_told() -> None:
+    assert wrong(m3=look("m3", leader=IDS["m3"])) == ["they follow different leaders: m1, m2: a2; m3: a3"]
+
+
+def test_no_leader_is_told_of_each() -> None:
+    alone = wrong(m1=look("m1", leader=0, errors=["etcdserver: no leader"]), m2=DEAD, m3=DEAD)
+    assert "m1: its etcd knows of no leader: nothing can be written by way of it" in alone
+    assert len(alone) == 3
+
+
+@pytest.mark.parametrize("errors", [["memberID:161 alarm:NOSPACE "], ["memberID:161  alarm:NOSPACE"]])
+def test_an_alarm_is_told_by_its_name(errors: list[str]) -> None:
+    """Protobuf's own text puts one blank between fields or two, at random (protobuf-go, internal/detrand)."""
+    assert wrong(m1=look("m1", errors=errors)) == [
+        "m1: alarm NOSPACE: its database has outgrown its quota, and nothing is written any more"
+    ]
+
+
+def test_whatever_else_it_complains_of_is_told() -> None:
+    assert wrong(m1=look("m1", errors=["etcdserver: something"])) == ["m1: etcdserver: something"]
+
+
+@pytest.mark.parametrize(
+    ("size", "quota", "said"),
+    [
+        (1_600_000, 2_000_000, ["80% of the 2.0 MB"]),
+        (1_599_999, 2_000_000, []),
+        (1_900_000_000, 0, ["88% of the 2147.5 MB"]),  # etcd before 3.6 does not tell its quota
+    ],
+)
+def test_a_database_near_its_quota_is_told(size: int, quota: int, said: list[str]) -> None:
+    found = wrong(m1=look("m1", dbSize=size, dbSizeQuota=quota))
+    assert len(found) == len(said)
+    assert all(words in line for words, line in zip(said, found, strict=True))
+
+
+def test_the_quota_of_an_older_etcd_is_in_its_arguments() -> None:
+    old = look("m1", dbSize=80, dbSizeQuota=0) + "\nquota 8589934592"
+    assert etcd.quota(masters(m1=old)["m1"]) == 8 << 30
+
+
+def test_a_learner_has_no_vote_yet() -> None:
+    assert wrong(m3=look("m3", isLearner=True)) == ["m3: its member still learns, and has no vote yet"]
+
+
+def test_a_member_that_has_never_started_is_told() -> None:
+    added = json.loads(membership(*M))
+    added["members"].append({"ID": 7, "peerURLs": ["https://10.0.0.9:2380"]})
+    said = look("m1").replace(membership(*M), json.dumps(added))
+    (told,) = wrong(m1=said)
+    assert told.startswith("member at https://10.0.0.9:2380, which was added and has never started, was not heard")
+
+
+def test_a_member_that_was_removed_is_told() -> None:
+    gone = {"m1": look("m1", "m1", "m2"), "m2": look("m2", "m1", "m2"), "m3": look("m3")}
+    assert wrong(**gone) == ["m3: the others count its member no more"]
+
+
+def test_members_that_were_not_told_are_never_taken_for_none() -> None:
+    alone = {"m1": read({"etcd": f"{DEAD}\netcd_runs yes\nmember {status('m1', leader=IDS['m1'])}\nmembership "})}
+    assert etcd.problems(alone) == ["m1: its etcd did not say which members there are"]
+
+
+# --- of whom a snapshot is taken
+
+
+def test_a_snapshot_is_the_leaders() -> None:
+    assert etcd.best(masters(m1=look("m1", raftAppliedIndex=99)), []) == "m2"
+
+
+def test_without_the_leader_it_is_of_the_one_that_has_done_most() -> None:
+    assert etcd.best(masters(m2=DEAD, m3=look("m3", raftAppliedIndex=13)), []) == "m3"
+
+
+def test_a_learner_gives_none() -> None:
+    assert etcd.best(masters(m2=DEAD, m1=look("m1", isLearner=True, raftAppliedIndex=99)), []) == "m3"
+
+
+def test_where_nobody_answers_there_is_none_and_it_is_said_why() -> None:
+    with pytest.raises(KubefabError, match="no snapshot can be had:\n  m1: its etcd does not run"):
+        etcd.best(masters(m1=DEAD, m2=DEAD, m3=DEAD), ["m1: its etcd does not run"])
+
+
+def test_an_etcd_that_is_not_of_kubeadms_making_is_refused_with_the_reason() -> None:
+    with pytest.raises(KubefabError, match=r"not of kubeadm's making \(https://10.9.9.9:2379\)"):
+        etcd.check_ours({"m1": read({"etcd": "servers https://10.9.9.9:2379"})}, [])
+
+
+def test_where_there_is_no_cluster_it_is_said_what_makes_one() -> None:
+    with pytest.raises(KubefabError, match=r"inv cluster\.up"):
+        etcd.check_ours({"m1": read({"etcd": ""})}, [])
+
+
+def test_a_master_that_is_away_may_have_one() -> None:
+    etcd.check_ours({"m1": read({"etcd": ""})}, ["m2: cannot be reached"])
+
+
+# --- what is told
+
+
+def data(**looks: str) -> dict[str, Any]:
+    found = masters(**looks)
+    return etcd.as_data("lab", found, etcd.problems(found))
+
+
+def test_it_is_plain_data_with_ids_that_no_reader_of_json_rounds() -> None:
+    told = json.loads(etcd.as_json(data()))
+    assert [one["id"] for one in told["members"]] == ["a1", "a2", "a3"]
+    assert [one["leader"] for one in told["members"]] == [False, True, False]
+    assert {one["cluster_id"] for one in told["members"]} == {"babda65a1f85d223"}
+    assert (told["healthy"], told["problems"]) == (True, [])
+
+
+def test_what_was_not_heard_is_null_and_for_people_a_question_mark() -> None:
+    told = data(m3=SILENT)
+    assert (told["members"][2]["name"], told["members"][2]["revision"], told["members"][2]["alarms"]) == (
+        "m3",
+        None,
+        None,
+    )
+    assert etcd.rows(told)[2] == ("m3", *"?" * 8)
+    assert etcd.rows(told)[1] == (
+        *("m2", "m2", "leader", "3.7.0", "9", "0.0 MB", "0%", "none"),
+        "babda65a1f85d223",
+    )
+
+
+def test_people_are_told_the_verdict_below_the_table() -> None:
+    told = data(m3=DEAD)
+    text = report.etcd_table(told, etcd.HEAD, etcd.rows(told))
+    assert "lab: etcd is not well:\n  m3: its etcd does not run" in text
+    assert report.etcd_table(data(), etcd.HEAD, etcd.rows(data())).endswith("\nlab: etcd is well")
+
+
+# --- the task
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    made = Run(three_masters())
+    for name in M:
+        made(name).parts.update(node=f"{ADMIN}\nmanifest etcd.yaml", cluster=nodes(*M), etcd=look(name))
+    return in_place(made, monkeypatch)
+
+
+def test_the_status_asks_masters_alone_and_is_one_object(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    runbook.show_etcd(run.context, as_json=True)
+    assert json.loads(capsys.readouterr().out)["healthy"] is True
+    assert run("client").looks == []
+    assert run.ran == []
+
+
+def test_a_master_that_cannot_be_reached_is_told_and_the_exit_status_is_1(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away() -> None:
+        raise HostError("cannot be reached")
+
+    run("m3").on_look = away
+    with pytest.raises(Exit) as ended:
+        runbook.show_etcd(run.context, as_json=True)
+    assert ended.value.code == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["problems"] == [
+        "m3: cannot be reached",
+        "member m3 (https://m3:2380) was not heard: no master that answers has it",
+    ]
+
+
+def test_what_could_not_be_looked_at_is_told_and_never_none(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run("m3").parts["etcd"] = "untold ss: no answer in 20 s"
+    with pytest.raises(Exit):
+        runbook.show_etcd(run.context, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["problems"][0] == "m3: not known: ss: no answer in 20 s"
+
+
+def test_a_dead_api_server_is_no_reason_to_say_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in M:
+        run(name).parts["cluster"] = "silent refused"
+    runbook.show_etcd(run.context, as_json=False)
+    assert capsys.readouterr().out.endswith("lab: etcd is well\n")

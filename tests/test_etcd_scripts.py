@@ -1,0 +1,236 @@
+"""What asks etcd on a host, in a sandbox: which of the etcds there, by what, and what is left behind."""
+
+import json
+from base64 import b64decode
+
+import pytest
+
+from kubefab.programs import look_program
+from kubefab.questions import Questions
+from tests import sandbox
+from tests.test_backup import SNAPSHOT, answer
+from tests.test_etcd import membership, status
+from tests.test_look import found, look
+
+pytestmark = sandbox.needed
+
+PKI = "/etc/kubernetes/pki/etcd"
+FLAGS = (
+    "--listen-client-urls={url},https://10.0.0.1:2379 --quota-backend-bytes=8589934592 "
+    f"--trusted-ca-file={PKI}/ca.crt --cert-file={PKI}/server.crt --key-file={PKI}/server.key"
+)
+ETCDCTL = """\
+echo "etcdctl $*, by way of ${{HTTPS_PROXY:-none}}, told ${{ETCDCTL_ENDPOINTS:-nothing}}" >>/mnt/calls
+case " $* " in
+    *" endpoint status "*) {status} ;;
+    *" member list --consistency "*) {consistent} ;;
+    *" member list "*) cat /mnt/membership ;;
+    *" snapshot save "*) for last; do :; done; {save} ;;
+    *" snapshot status "*) {checked} ;;
+    *" get "*) cat /mnt/answer ;;
+esac
+"""
+CHECKED = 'echo {\\"hash\\":1,\\"revision\\":9,\\"totalKey\\":3}'
+
+
+def etcd(
+    url: str = "https://127.0.0.1:2379",
+    status_: str = "echo warning >&2; cat /mnt/status",
+    consistent: str = "cat /mnt/membership",
+    save: str = "cp /mnt/snapshot $last",
+    utl: str | None = CHECKED,
+    cgroup: str = "0::/kubepods.slice/x",
+) -> str:
+    """Shell text that starts an etcd, as the kubelet would: a shell with its arguments, and tools beside it."""
+    ctl = ETCDCTL.format(status=status_, consistent=consistent, save=save, checked="exit 9" if utl else CHECKED)
+    utls = f'#!/bin/sh\necho "etcdutl $*" >>/mnt/calls\n{utl}\n' if utl else ""
+    return "".join(
+        (
+            sandbox.file("/mnt/status", status("m1")),
+            sandbox.file("/mnt/membership", membership("m1", "m2")),
+            sandbox.file("/mnt/snapshot", SNAPSHOT),
+            sandbox.file("/mnt/answer", answer(b"{}")),
+            sandbox.file("/mnt/image/etcdctl", f"#!/bin/sh\n{ctl}"),
+            sandbox.file("/mnt/image/etcdutl", utls) if utl else "",
+            sandbox.file("/mnt/cgroup", f"{cgroup}\n"),
+            "cp /bin/sh /mnt/image/etcd\nchmod +x /mnt/image/*\n",
+            f"/mnt/image/etcd -c 'while sleep 9; do :; done' etcd {FLAGS.format(url=url)} >/dev/null 2>&1 &\n",
+            "mount --bind /mnt/cgroup /proc/$!/cgroup\n",
+            'stub ss "echo \'LISTEN 0 9 127.0.0.1:2379 0.0.0.0:* users:((\\"etcd\\",pid=$!,fd=9))\'"\n',
+            "export HTTPS_PROXY=http://10.9.9.9 ETCDCTL_ENDPOINTS=10.9.9.9:2379\n",
+        )
+    )
+
+
+MANIFEST = sandbox.file(
+    "/etc/kubernetes/manifests/kube-apiserver.yaml",
+    "    - --etcd-servers=https://127.0.0.1:2379\n    - --encryption-provider-config=/etc/enc.yaml\n",
+)
+
+
+def calls(text: str) -> list[str]:
+    return [line for line in sandbox.run(f"{text}\ncat /mnt/calls").splitlines() if line.startswith("etcd")]
+
+
+# --- the look
+
+
+def test_a_member_is_asked_by_the_tools_of_its_own_image_as_itself_and_by_nothing_of_the_logins() -> None:
+    text = etcd() + sandbox.file("/mnt/look", look_program(Questions())) + "sh /mnt/look etcd >/dev/null"
+    asked = calls(text)
+    assert len(asked) == 2
+    assert all(line.endswith(", by way of none, told nothing") for line in asked)
+    assert "--endpoints https://127.0.0.1:2379 --dial-timeout 3s --cacert /proc/" in asked[0]
+    for word in (f"/root{PKI}/ca.crt --cert ", f"/root{PKI}/server.crt --key ", f"/root{PKI}/server.key "):
+        assert word in asked[0]
+
+
+def test_what_it_says_is_understood() -> None:
+    this = found(MANIFEST + etcd(), "etcd").etcd
+    assert (this.servers, this.etcd_runs, this.quota) == ("https://127.0.0.1:2379", True, 8 << 30)
+    assert this.member
+    assert (this.member.id, this.member.leader, this.member.size) == (0xA1, 0xA2, 20480)
+    assert [one.name for one in this.membership] == ["m1", "m2"]
+
+
+def test_an_older_etcd_does_not_know_how_its_list_is_wanted() -> None:
+    assert [one.name for one in found(etcd(consistent="exit 1"), "etcd").etcd.membership] == ["m1", "m2"]
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [("https://0.0.0.0:2379", "https://127.0.0.1:2379"), ("http://[::]:2379", "http://[::1]:2379")],
+)
+def test_one_that_listens_everywhere_is_asked_here(url: str, asked: str) -> None:
+    text = etcd(url) + sandbox.file("/mnt/look", look_program(Questions())) + "sh /mnt/look etcd >/dev/null"
+    assert f"--endpoints {asked} " in calls(text)[0]
+    assert ("--cacert" in calls(text)[0]) == asked.startswith("https")
+
+
+REFUSED = (  # as etcdctl 3.7.0 and 3.4.23 say it
+    r'{"level":"warn","attempt":0,"error":"rpc error: code = DeadlineExceeded desc = latest balancer error: connection '
+    r'error: desc = \"transport: Error while dialing: dial tcp 127.0.0.1:2379: connect: connection refused\""}'
+)
+FAILED = "Failed to get the status of endpoint https://127.0.0.1:2379 (context deadline exceeded)"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            f"{REFUSED}\n{FAILED}\n",
+            "transport: Error while dialing: dial tcp 127.0.0.1:2379: connect: connection refused",
+        ),
+        (f"{FAILED}\n", FAILED),
+    ],
+)
+@pytest.mark.parametrize("printed", ["null", "[]"])
+def test_one_that_gives_no_answer_says_why(said: str, why: str, printed: str) -> None:
+    fails = f"cat /mnt/failed >&2; echo '{printed}'; exit 1"
+    this = found(sandbox.file("/mnt/failed", said) + etcd(status_=fails), "etcd").etcd
+    assert (this.etcd_runs, this.etcd_silent, this.member) == (True, why, None)
+
+
+def test_an_image_without_etcdctl_is_told() -> None:
+    this = found(etcd() + "rm /mnt/image/etcdctl\n", "etcd").etcd
+    assert this.etcd_silent == "the image of this etcd has no etcdctl"
+
+
+def test_an_etcd_of_somebody_elses_is_not_the_clusters() -> None:
+    assert look(etcd(cgroup="0::/system.slice/etcd.service"), "etcd")["etcd"] == ""
+
+
+def test_where_nobody_says_what_listens_that_is_not_none() -> None:
+    assert "untold ss: no netlink" in look("stub ss 'echo no netlink >&2; exit 1'\n", "etcd")["etcd"]
+
+
+def test_a_host_without_etcd_has_nothing_to_tell() -> None:
+    assert look("stub ss ''\n", "etcd")["etcd"] == ""
+
+
+# --- the snapshot
+
+PRINT = sandbox.script("print-snapshot.sh", "60")
+LEFT = "ls -A /var/lib"
+
+
+def test_a_snapshot_is_checked_by_etcds_own_tool_printed_whole_and_not_left_there() -> None:
+    text = f"{etcd()}{PRINT} 2>/mnt/said | cmp - /mnt/snapshot; cat /mnt/said; {LEFT}; cat /mnt/calls"
+    said = sandbox.run(text)
+    assert 'checked {"hash":1,"revision":9,"totalKey":3}\n' in said
+    assert "kubefab-etcd" not in said.split("checked")[1].split("ss ")[0]
+    assert "etcdutl snapshot status /var/lib/kubefab-etcd." in said
+
+
+def test_before_etcd_3_5_its_other_tool_checks_it() -> None:
+    assert 'checked {"hash":1' in sandbox.run(f"{etcd(utl=None)}{PRINT} 2>&1 >/dev/null")
+
+
+def test_while_it_lies_there_it_is_roots_alone() -> None:
+    seen = "cp /mnt/snapshot $last; stat -c '%a %n' $last ${last%/*} >/mnt/modes"
+    said = sandbox.run(f"umask 000; {etcd(save=seen)}{PRINT} >/dev/null 2>&1; cut -d. -f1,2 /mnt/modes")
+    assert said == "600 /var/lib/kubefab-etcd.".rstrip(".") + said[len("600 /var/lib/kubefab-etcd") :]
+    assert "\n700 /var/lib/kubefab-etcd" in said
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        etcd(save="echo half >$last; echo no space left >&2; exit 1"),
+        etcd(utl="echo integrity check failed >&2; exit 1"),
+    ],
+)
+def test_what_fails_says_why_and_leaves_nothing(how: str) -> None:
+    said = sandbox.run(f"{how}{PRINT} 2>&1 | tail -n 1; {LEFT}")
+    assert said.startswith(("no space left\n", "integrity check failed\n"))
+    assert "kubefab-etcd" not in said
+
+
+def test_a_caller_that_goes_away_leaves_nothing() -> None:
+    """Whoever read on the other end was killed: the snapshot is bigger than a pipe."""
+    big = "head -c 1000000 /dev/zero >$last"
+    assert "kubefab-etcd" not in sandbox.run(f"{etcd(save=big)}{PRINT} 2>/dev/null | true; sleep 0.2; {LEFT}")
+
+
+def test_one_that_takes_too_long_is_given_up() -> None:
+    text = (
+        f"{etcd(save='exec sleep 60')}{sandbox.script('print-snapshot.sh', '0.2')} 2>&1 || echo ended with $?; {LEFT}"
+    )
+    assert sandbox.run(text).startswith("ended with 124\n")
+
+
+def test_what_a_power_cut_left_goes_with_the_next() -> None:
+    left = "mkdir /var/lib/kubefab-etcd.old; echo x >/var/lib/kubefab-etcd.old/snapshot.db\n"
+    assert "kubefab-etcd" not in sandbox.run(f"{left}{etcd()}{PRINT} >/dev/null 2>&1; {LEFT}")
+
+
+def test_where_no_etcd_runs_it_is_said() -> None:
+    said = sandbox.run(f"stub ss ''\n{PRINT} 2>&1 || true; {LEFT}")
+    assert said.startswith("no etcd of a control plane runs here\n")
+
+
+# --- what no snapshot has
+
+
+def keys(before: str) -> dict[str, bytes]:
+    lines = sandbox.run(f"{before}{sandbox.script('print-keys.sh')}").splitlines()
+    return {name: b64decode(body) for name, body in (line.split(" ") for line in lines)}
+
+
+FILES = ("pki/ca.key", "pki/ca.crt", "pki/etcd/ca.key", "pki/sa.pub", "pki/apiserver.key", "manifests/etcd.yaml")
+
+
+def test_what_no_snapshot_brings_back_is_printed_and_what_kubeadm_makes_anew_is_not() -> None:
+    there = "".join(sandbox.file(f"/etc/kubernetes/{name}", f"{name}\n") for name in FILES)
+    printed = keys(MANIFEST + there + sandbox.file("/etc/enc.yaml", "kind: EncryptionConfiguration\n") + etcd())
+    wanted = {name for name in FILES if "apiserver" not in name}
+    wanted |= {"manifests/kube-apiserver.yaml", "encryption-provider-config", "kubeadm-config"}
+    assert set(printed) == wanted
+    assert printed["pki/etcd/ca.key"] == b"pki/etcd/ca.key\n"
+    assert printed["encryption-provider-config"] == b"kind: EncryptionConfiguration\n"
+    assert json.loads(printed["kubeadm-config"])["count"] == 1
+
+
+def test_keys_that_are_kept_elsewhere_and_a_dead_etcd_are_no_failure() -> None:
+    there = sandbox.file("/etc/kubernetes/pki/ca.crt", "x")
+    assert keys(f"stub ss ''\nmkdir -p /etc/kubernetes/manifests\n{there}") == {"pki/ca.crt": b"x"}
