@@ -280,5 +280,5 @@ def test_a_reset_without_the_word_of_the_master_is_refused(cluster: Kubefab) -> 
             said = cluster("cluster.reset", "--yes").badly().stderr
     finally:
         power_on()
-    assert f"{MASTER}: FAILED" in said
+    assert MASTER in said
     assert "--unheard" in said
