@@ -9,7 +9,7 @@ import yaml
 
 from kubefab import inventory
 from lab.origin import INTERNET, SOURCE
-from lab.settings import HERE, HOSTS, address
+from lab.settings import HERE, HOSTS, address, machine_names
 
 MODELS = {"": HERE.parent / "hosts.yml", "guide": HERE / "guide-stack/hosts.yml"}
 HEADER = "# The lab's machines. Every `inv lab.up` writes this file anew: copy it to change it.\n"
@@ -29,7 +29,7 @@ def text(stack: str, names: Iterable[str], internet: bool) -> str:
 
 def wanted() -> inventory.Inventory:
     """The cluster that `make up` makes, as it is asked of the internet."""
-    return inventory.parse(text("", ["manager"], internet=True), HOSTS)
+    return inventory.parse(text("", machine_names(1), internet=True), HOSTS)
 
 
 def write(stack: str, names: Iterable[str], internet: bool) -> None:
