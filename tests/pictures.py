@@ -106,7 +106,7 @@ def pieces(terminal: int) -> Iterator[bytes]:
 
 
 def draw(name: str, task: str, text: Text) -> None:
-    (PICTURES / f"{name}.svg").write_text(svg(text, name, f"inv {task}"))
+    (PICTURES / f"{name}.svg").write_text(svg(text, name, f"inv {task}"), encoding="utf-8")
 
 
 def draw_last(name: str, task: str, hosts: Path, home: Path) -> None:
