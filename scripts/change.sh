@@ -28,7 +28,8 @@ main() {
     exec 8<"$file.input"
     rm "$file.input"
     # With KillUserProcesses logind ends all of a login's session with it, except root's own: so it is in no session.
-    ${SUDO_USER:+systemd-run --scope --quiet --collect} setsid -w sh -c "$program" kubefab "$@" <&8 >"$file.log" 2>&1 &
+    # Its own description would be the whole program, and the journal would have it.
+    ${SUDO_USER:+systemd-run --scope --quiet --collect "--description=kubefab: $title"} setsid -w sh -c "$program" kubefab "$@" <&8 >"$file.log" 2>&1 &
     change=$!
     while sleep "${beat:-30}" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
         echo "${mark:-} $(tail -n 1 "$file.log")"
