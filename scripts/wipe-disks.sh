@@ -16,9 +16,11 @@ is_cephs_or_empty() { # is_cephs_or_empty DISK
     # blkid says the same of a disk that it cannot read as of an empty one.
     head -c 4096 "$1" >/dev/null || refuse "$1" "it cannot be read"
     status=0
-    found=$(blkid -p -o value -s TYPE -s PTTYPE "$1" 2>&1) || status=$? # a doubt may have the status 2 too, with words
+    found=$(blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null) || status=$?
     case $status.$found in
-        2. | 0.ceph_bluestore) ;;
+        # blkid of util-linux 2.41, as Debian 13 has it, says of several things the same as of none.
+        2.*) [ -z "$(wipefs --parsable "$1" 2>&1)" ] || refuse "$1" "it holds several things" ;;
+        0.ceph_bluestore) ;;
         0.LVM2_member)
             all=$(volumes "$1")
             [ -n "$all" ] || refuse "$1" "it is LVM's, and of which volumes cannot be told"

@@ -9,6 +9,14 @@ lvm_on() { # lvm_on DISK: whose the volumes of its group are
         echo "Ceph's"
     fi
 }
+unsigned() { # unsigned NAME: what nobody uses, or who does
+    # blkid of util-linux 2.41, as Debian 13 has it, says of several things the same as of none.
+    if [ -n "$(timeout 10 wipefs --parsable "/dev/$1" 2>&1)" ]; then
+        echo "several signatures"
+    else
+        held=$(ls "/sys/class/block/$1/holders") && echo "${held:+held by }${held:-empty}"
+    fi
+}
 state() { # state NAME
     if [ "$(cat "/sys/class/block/$1/size")" = 0 ]; then
         echo "no medium"
@@ -19,15 +27,15 @@ state() { # state NAME
     elif ! head -c 4096 "/dev/$1" >/dev/null; then
         echo "not to be read"
     else
-        found=$(timeout 10 blkid -p -o value -s TYPE -s PTTYPE "/dev/$1" 2>&1)
-        # 2 without a word: there is nothing. All else is something; so is a doubt, which is 8, and 2 of util-linux 2.41.
+        found=$(timeout 10 blkid -p -o value -s TYPE -s PTTYPE "/dev/$1")
+        # 2: there is nothing. All else, a doubt as well, is something.
         case $?.$found in
             0.ceph_bluestore) echo "Ceph's" ;;
             0.LVM2_member) lvm_on "/dev/$1" ;;
             0.) echo "a partition, and no whole disk" ;; # of which blkid tells its entry in the table
             0.*) echo "$found" | tr '\n' ' ' ;;
-            2.) held=$(ls "/sys/class/block/$1/holders") && echo "${held:+held by }${held:-empty}" ;;
-            8.* | 2.*ambivalent*) echo "several signatures" ;;
+            2.*) unsigned "$1" ;;
+            8.*) echo "several signatures" ;;
             *) echo "blkid does not tell what is on it" ;;
         esac
     fi
