@@ -42,41 +42,36 @@ def plain(suite: str) -> Part:
     return Part(f"plain-{suite}", about, (" ".join(PACKAGES), suite), partial(make_root, suite), seconds=60)
 
 
+def told() -> dict[str, str]:
+    """What this computer's environment tells pip and Go, and whom to believe."""
+    return {name: value for name, value in os.environ.items() if TOLD.fullmatch(name)}
+
+
+def files() -> dict[Path, str]:
+    """The files that tell more -> where the programs of a machine's root look for them."""
+    found = [path for path in (*map(Path, told().values()), *FILES) if path.is_absolute() and path.exists()]
+    return {path: str(path).replace(str(Path.home()), "/root", 1) for path in found}
+
+
 class Machine:
     """A Debian as new, with the network of this computer and all that it tells its programs."""
 
     def __init__(self, suite: str, folder: Path) -> None:
         self.suite = suite
         self.name = f"kubefab-plain-{suite}"
-        subprocess.run(["git", "bundle", "create", "--quiet", folder / "kubefab.bundle", "HEAD"], cwd=ROOT, check=True)
         (folder / "root").mkdir()
+        bundle = ["git", "bundle", "create", "--quiet", f"{folder}/kubefab.bundle", "HEAD"]
         unpack = ["tar", "--extract", f"--file={plain(suite).place}/root.tar", f"--directory={folder}/root"]
-        subprocess.run(unpack, check=True)
-        subprocess.run([*self.words(folder), "sleep", "infinity"], check=True, stdout=subprocess.DEVNULL)
+        for words in (bundle, unpack, [*self.podman(folder), "sleep", "infinity"]):
+            subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
-    def words(self, folder: Path) -> list[str]:
-        """How podman is told of it; each file lies where the programs there look for it."""
-        told = {name: value for name, value in os.environ.items() if TOLD.fullmatch(name)}
-        files = {path: path for path in map(Path, told.values()) if path.is_absolute() and path.exists()}
-        files |= {
-            path: Path("/root", path.relative_to(Path.home())) if path.is_relative_to(Path.home()) else path
-            for path in FILES
-            if path.exists()
-        }
-        volumes = {**files, folder / "kubefab.bundle": Path("/kubefab.bundle")}
-        words = [
-            "podman",
-            "--runtime",
-            "runc",
-            "run",
-            "--detach",
-            f"--name={self.name}",
-            "--network=host",
-            "--privileged",
-        ]
-        words += [f"--env={name}" for name in told] + containers.limits()
-        words += [f"--volume={here}:{there}:ro" for here, there in volumes.items()]
-        return [*words, "--rootfs", str(folder / "root")]
+    def podman(self, folder: Path) -> list[str]:
+        """What starts it."""
+        words = ["podman", "--runtime", "runc", "run", "--replace", "--detach", f"--name={self.name}"]
+        words += ["--privileged", "--network=host", *containers.limits()]
+        words += [f"--env={name}" for name in told()]
+        words += [f"--volume={here}:{there}:ro" for here, there in files().items()]
+        return [*words, f"--volume={folder}/kubefab.bundle:/kubefab.bundle:ro", "--rootfs", f"{folder}/root"]
 
     def run(self, script: str, user: str = "root") -> "subprocess.CompletedProcess[str]":
         """What a person who is logged in there types."""
