@@ -2,7 +2,7 @@
 
 import os
 import pty
-import signal
+import subprocess
 import sys
 import termios
 
@@ -139,14 +139,21 @@ def test_a_sudo_password_that_nobody_can_be_asked_for_is_named_by_its_variable(
     assert SUDO_PASSWORD in told.value.hint
 
 
-def at_a_terminal(program: str) -> tuple[int, int]:
+# The terminal is its own; what a shell starts in the background ignores SIGINT.
+AT_A_TERMINAL = """
+import fcntl, signal, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+
+
+def at_a_terminal(program: str) -> tuple["subprocess.Popen[bytes]", int]:
     """A Python that runs this with a terminal of its own: its process, and the terminal's other end."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.environ.pop(SUDO_PASSWORD, None)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a shell starts in the background ignores it
-        os.execv(sys.executable, [sys.executable, "-c", program])
-    return pid, terminal
+    terminal, its = pty.openpty()
+    words = [sys.executable, "-c", AT_A_TERMINAL + program]
+    process = subprocess.Popen(words, stdin=its, stdout=its, stderr=its, start_new_session=True)
+    os.close(its)
+    return process, terminal
 
 
 def said_until(terminal: int, words: str) -> str:
@@ -158,11 +165,11 @@ def said_until(terminal: int, words: str) -> str:
 
 def test_the_sudo_password_is_asked_for_once_and_not_shown() -> None:
     program = "from kubefab.sudo import Sudo; s = Sudo(); print([s.password(), s.password()])"
-    pid, terminal = at_a_terminal(program)
+    process, terminal = at_a_terminal(program)
     said_until(terminal, "sudo password: ")
     os.write(terminal, b"right\n")
     assert said_until(terminal, "]").strip() == "['right', 'right']"
-    os.waitpid(pid, 0)
+    process.wait()
 
 
 def test_a_terminal_that_controls_nobody_will_do() -> None:
@@ -174,19 +181,19 @@ signal.signal(signal.SIGHUP, signal.SIG_IGN)
 fcntl.ioctl(0, termios.TIOCNOTTY)
 print(Sudo().password() + "!")
 """
-    pid, terminal = at_a_terminal(program)
+    process, terminal = at_a_terminal(program)
     said_until(terminal, "sudo password: ")
     os.write(terminal, b"right\n")
     said_until(terminal, "right!")
-    os.waitpid(pid, 0)
+    process.wait()
 
 
 def test_the_end_of_input_is_no_sudo_password() -> None:
-    pid, terminal = at_a_terminal("from kubefab.sudo import Sudo; Sudo().password()")
+    process, terminal = at_a_terminal("from kubefab.sudo import Sudo; Sudo().password()")
     said_until(terminal, "sudo password: ")
     os.write(terminal, b"\x04")
     said_until(terminal, "sudo needs a password, and none was given")
-    os.waitpid(pid, 0)
+    process.wait()
 
 
 def test_ctrl_c_ends_the_question_for_the_sudo_password() -> None:
@@ -202,11 +209,11 @@ with ThreadPoolExecutor() as pool:
         sudo.give_up()
         print("interrupted")
 """
-    pid, terminal = at_a_terminal(program)
+    process, terminal = at_a_terminal(program)
     said_until(terminal, "sudo password: ")
     os.write(terminal, b"\x03")
     said_until(terminal, "interrupted")
-    os.waitpid(pid, 0)
+    process.wait()
     assert termios.tcgetattr(terminal)[3] & termios.ECHO
 
 

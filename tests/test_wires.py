@@ -93,7 +93,7 @@ def test_twenty_hosts_behind_a_jump_host_that_bears_two_are_all_reached(
     network = Network()
     links = [behind(server, f"root@{ADDRESS}:{bastion.port}", network) for _ in range(20)]
     with ThreadPoolExecutor(20) as pool:
-        said = list(pool.map(lambda link: link.execute("echo well", b"", 10).output, links))
+        said = list(pool.map(lambda link: link.execute("echo well", b"", 60).output, links))
     assert said == ["well\n"] * 20
     assert bastion.logins == 1
 
