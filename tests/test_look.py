@@ -395,6 +395,17 @@ def test_who_never_answers_is_not_waited_for_and_does_not_count_as_none() -> Non
 
 
 @sandbox.needed
+def test_an_api_server_that_hangs_is_given_up_whatever_it_is_asked_for() -> None:
+    """As where its etcd hangs: kubectl waits for each kind anew, and there are more than a look has time for."""
+    hangs = 'stub kubectl "exec sleep 60"\nstub timeout \'shift 3; exec /usr/bin/timeout -k 2 0.2 "$@"\'\n'
+    told = look(f"{ADMIN}{MANIFESTS}{hangs}", "cluster", "addons")
+    live = facts.parse_cluster(told["cluster"])
+    assert live
+    assert live.silent == "no answer in 15 s"
+    assert "addons_told" not in told["addons"]
+
+
+@sandbox.needed
 def test_what_is_not_installed_has_nothing_to_tell() -> None:
     """An old or a small system: neither iptables nor nft, no ip, ss or pgrep, no Docker, no ctr, no kubectl."""
     here = "sh cat sed grep sort tail head tr cut find stat date uname nproc flock timeout sleep readlink basename awk"

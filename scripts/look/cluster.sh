@@ -21,6 +21,7 @@ fi
 if answer=$(ask_api --kubeconfig "/etc/kubernetes/$conf" get "$kinds" --all-namespaces -o json 2>&1); then
     printf 'answer %s\n' "$(printf '%s' "$answer" | tr '\n' ' ')"
 else
-    printf 'silent %s\n' "${answer##*
-}"
+    answer=${answer##*
+}
+    printf 'silent %s\n' "${answer:-no answer in 15 s}"
 fi

@@ -32,7 +32,8 @@ heard() {
 has() { command -v "$1" >/dev/null; } # has COMMAND
 . "${0%/*}/shared/admin.sh"
 . "${0%/*}/shared/stopped.sh"
-ask_api() { as_admin --request-timeout 5s "$@"; } # ask_api ARG…: kubectl, for no longer than a look may wait
+# ask_api ARG…: kubectl, for no longer than a look may wait: of several kinds it asks for one after the other.
+ask_api() { within='timeout -k 2 15' as_admin --request-timeout 5s "$@"; }
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 mark=${mark:+$mark }
 tell() { # tell PART: all that a part says, in one piece; its end alone says that nothing is missing
