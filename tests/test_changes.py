@@ -173,8 +173,8 @@ def test_a_lock_goes_with_its_holders_standard_input() -> None:
 
 @sandbox.needed
 def test_a_lock_is_held_as_long_as_its_holder_is_heard_of() -> None:
-    beats = "for beat in 1 2 3 4 5; do printf . >&7; sleep 0.2; done\n"
-    assert locked(f"{beats}flock -n /run/kubefab/run true && echo free || echo held", 0.6) == "held\n"
+    beats = "for beat in 1 2 3 4 5 6 7 8 9; do printf . >&7; sleep 0.2; done\n"
+    assert locked(f"{beats}flock -n /run/kubefab/run true && echo free || echo held", 1.5) == "held\n"
 
 
 @sandbox.needed
