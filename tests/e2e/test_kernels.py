@@ -1,0 +1,142 @@
+"""A machine with a kernel of its own: raw disks, a clock and systemd-networkd, as no container has them.
+
+Its parts come in one order, and each begins with the machine as the one before has left it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from lab import vm
+
+from .harness import (
+    MASTER,
+    WORKER,
+    Done,
+    Kubefab,
+    cut_power,
+    fresh,
+    hosts_file,
+    on,
+    power_on,
+    true_on,
+)
+
+VM = "vm1"
+RAW = ONE, OTHER = "/dev/disk/by-id/virtio-raw1", "/dev/disk/by-id/virtio-raw2"
+BOTH = " ".join(RAW)
+
+
+@pytest.fixture(scope="module")
+def machine(inv: Kubefab) -> Iterator[str]:
+    """As new, and switched off when nobody wants it any more."""
+    if lacking := vm.lacking(1):
+        pytest.skip(f"no machine with a kernel of its own: {'; '.join(lacking)}")
+    if VM in vm.existing():
+        fresh(VM)
+    else:
+        power_on("--kernels", "1")
+    yield VM
+    cut_power(VM)
+
+
+@pytest.fixture(scope="module")
+def hosts(inv: Kubefab, machine: str) -> Path:
+    """The cluster of containers, with what containers want said otherwise, and this machine as one more worker."""
+    return hosts_file(inv.state / "kernels.yml", MASTER, WORKER, VM, hosts={VM: {"disks": list(RAW)}})
+
+
+# --- disks
+
+
+def wiping(inv: Kubefab, hosts: Path) -> Done:
+    return inv("restart", "--host", VM, "--wipe-disks", "--yes", hosts=hosts)
+
+
+class Use(NamedTuple):
+    """How somebody uses the raw disks: made, looked at, ended; and what is said of each disk."""
+
+    make: str
+    look: str
+    end: str
+    said: dict[str, str]
+
+
+SIGNATURES = f"blkid -p {BOTH};"
+WIPE = f"wipefs --quiet --all {BOTH}"
+READ = "echo 3 >/proc/sys/vm/drop_caches; cat /mnt/mine"
+LABEL = "echo 'bluestore block device' | dd of={} conv=notrunc,fsync status=none"
+LUKS = "cryptsetup luksFormat --batch-mode --pbkdf=pbkdf2 --pbkdf-force-iterations=1000 --key-file=/etc/hostname"
+USES = {
+    "partitions, and a group of LVM's mounted by its other name": Use(
+        f"sgdisk --new=1:0:+64M {ONE} && pvcreate --quiet {OTHER} && vgcreate mine {OTHER} && "
+        "lvcreate --size=64M --name=data mine && mkfs.ext4 -q /dev/mine/data && mount /dev/mapper/mine-data /mnt && "
+        "echo mine >/mnt/mine",
+        f"{SIGNATURES} {READ}",
+        f"umount /mnt; vgremove --yes mine; pvremove {OTHER}; sgdisk --zap-all {ONE}",
+        {ONE: "partitions", OTHER: "LVM2_member"},
+    ),
+    "LUKS, open and mounted": Use(
+        f"{LUKS} {ONE} && cryptsetup open --key-file=/etc/hostname {ONE} secret && mkfs.ext4 -q /dev/mapper/secret && "
+        "mount /dev/mapper/secret /mnt && echo mine >/mnt/mine",
+        f"{SIGNATURES} {READ}",
+        f"umount /mnt; cryptsetup close secret; {WIPE}",
+        {ONE: "crypto_LUKS"},
+    ),
+    "a mirror of md's": Use(
+        f"mdadm --create /dev/md/mine --run --level=1 --metadata=1.0 --raid-devices=2 --assume-clean {BOTH} && "
+        "mkfs.ext4 -q /dev/md/mine 64M && mount /dev/md/mine /mnt && echo mine >/mnt/mine",
+        READ,
+        f"umount /mnt; mdadm --stop /dev/md/mine; mdadm --zero-superblock {BOTH}; {WIPE}",
+        dict.fromkeys(RAW, ""),
+    ),
+    "btrfs over two, mounted by one": Use(
+        f"mkfs.btrfs --quiet {BOTH} && mount {ONE} /mnt && echo mine >/mnt/mine",
+        f"{SIGNATURES} {READ}",
+        f"umount /mnt; {WIPE}",
+        {OTHER: "btrfs"},
+    ),
+    # As of a file system that blkid does not know: the kernel alone knows that somebody uses it.
+    "mounted by a name of its own, with nothing on it but Ceph's label": Use(
+        f"mkfs.ext4 -q {ONE} 64M && cp -a $(readlink -f {ONE}) /root/mine && mount /root/mine /mnt && "
+        f"echo mine >/mnt/mine && sync && wipefs --quiet --all --force {ONE} && {LABEL.format(ONE)}",
+        READ,
+        f"umount /mnt; rm /root/mine; {WIPE}",
+        {ONE: "busy"},
+    ),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_a_disk_that_anybody_uses_is_not_wiped(inv: Kubefab, hosts: Path, use: Use) -> None:
+    try:
+        on(VM, use.make)
+        before = on(VM, use.look)
+        said = wiping(inv, hosts).badly().stderr
+        assert [state for disk, state in use.said.items() if disk not in said or state not in said] == []
+        assert on(VM, use.look) == before
+    finally:
+        on(VM, f"{use.end}; true")
+
+
+def test_an_empty_disk_and_one_that_is_cephs_are_taken(inv: Kubefab, hosts: Path) -> None:
+    assert not true_on(VM, f"blkid -p {ONE}")
+    on(VM, LABEL.format(OTHER))
+    assert f"{OTHER}, with all on it (Ceph's)" in wiping(inv, hosts).well().stdout
+    assert not true_on(VM, f"blkid -p {OTHER}")
+
+
+# --- what preflight names
+
+TAKES_ALL = "/etc/systemd/network/zz-all.network"  # in the order of its name after that of the network card
+
+
+def test_a_clock_that_is_off_and_a_networkd_that_takes_all_links_are_named(inv: Kubefab, hosts: Path) -> None:
+    on(VM, "systemctl stop systemd-timesyncd; date --set='+5 minutes'")
+    on(VM, f"cat >{TAKES_ALL} && networkctl reload", stdin="[Match]\nName=*\n\n[Network]\nDHCP=yes\n")
+    said = inv("preflight", hosts=hosts).badly().stderr
+    assert "s ahead of" in said
+    assert f"{TAKES_ALL} would be for cni0, flannel.1, veth" in said
+    on(VM, f"date --set='-5 minutes'; rm {TAKES_ALL}; networkctl reload")
