@@ -14,10 +14,10 @@ SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image
 LAB_HOSTS = /var/lib/kubefab-lab/hosts.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help up lab down check check-elsewhere elsewhere test proof tools bench lock
+.PHONY: help up lab down venv check check-elsewhere elsewhere test proof tools bench pictures lock
 
 help: ## This list
-	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 18
 
 up: lab ## A Kubernetes cluster on two real machines, made on this computer
 	@INV_HOSTS=$(LAB_HOSTS) $(BIN)/inv cluster.up
@@ -28,6 +28,9 @@ lab: $(MADE) ## The two machines alone
 
 down: $(MADE) ## Take away all that the lab made; what was built stays cached
 	@$(BIN)/inv lab.down
+
+venv: $(MADE) ## .venv alone, which has inv: all that machines of your own want of this computer
+	@:
 
 check: $(MADE) ## Whatever needs no machine: style, types, unit tests
 	$(BIN)/ruff format --check
@@ -64,6 +67,9 @@ bench: lab ## kubefab beside the same by hand and beside Ansible (ARGS='--runs 5
 
 sentences: $(MADE) ## Every title, error, hint and line of help, in one list to read
 	@$(BIN)/python -m tests.sentences
+
+pictures: $(MADE) ## The pictures of README.md anew, of real runs on the lab
+	@$(BIN)/python -m tests.pictures
 
 lock: $(MADE) ## The newest versions that pyproject.toml allows, locked with their hashes
 	$(BIN)/pip install --quiet uv
