@@ -199,7 +199,7 @@ def finish(folder: Path, about: Mapping[str, Any]) -> None:
 
 def told(folder: Path) -> str:
     """What a backup is, and what it means to have it."""
-    about = json.loads((folder / ABOUT).read_text())
+    about = json.loads((folder / ABOUT).read_text("utf-8"))
     one = about["snapshot"]
     snapshot = f"revision {one['revision']}, {one['keys']} keys, {one['size'] / 1e6:.1f} MB, by {about['host']}"
     without = [_WITHOUT[name] for name in _WITHOUT if name not in about["files"]]

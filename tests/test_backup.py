@@ -179,7 +179,7 @@ def answer(value: bytes) -> bytes:
 
 def test_kubeadms_configuration_is_read_as_the_api_server_stores_it(tmp_path: Path) -> None:
     backup.put_all(tmp_path, line("kubeadm-config", answer(STORED)))
-    assert (tmp_path / "kubeadm.yaml").read_text() == CONFIGURATION
+    assert (tmp_path / "kubeadm.yaml").read_text("utf-8") == CONFIGURATION
 
 
 def test_an_api_server_may_store_json() -> None:
