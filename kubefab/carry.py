@@ -121,7 +121,7 @@ def _ended(channel: paramiko.Channel, frame: Frame) -> tuple[int, str]:
         errors = channel.makefile_stderr("rb").read().decode(errors="replace")
         status = channel.recv_exit_status()
     if status == -1:
-        raise HostError("the connection was lost", errors, "run the same command again")
+        raise HostError("the connection was lost", frame.after(errors), "run the same command again")
     return status, frame.after(errors)
 
 

@@ -4,6 +4,7 @@ import re
 import secrets
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from kubefab.errors import HostError
@@ -53,6 +54,15 @@ class Frame:
                     told(line.decode(errors="replace").removeprefix(self.mark).strip())
 
         return hear
+
+    @contextmanager
+    def unmarked(self) -> Iterator[None]:
+        """A program that was cut off had said the mark as well: people are told what came after it."""
+        try:
+            yield
+        except HostError as error:
+            error.lines = self.after(error.lines)
+            raise
 
     def after(self, said: str) -> str:
         """What was said from the mark on; all of it where there is none."""

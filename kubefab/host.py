@@ -133,7 +133,7 @@ class Host:
         hear: Callable[[bytes], None] = lambda _: None,
     ) -> Answer:
         frame = frame or Frame()
-        with self.named():
+        with self.named(), frame.unmarked():
             command, stdin = self.link.sudo.wrap(self.link, frame.command(args), frame.program(program), frame)
             return frame.answer(self.link.execute(command, stdin, seconds, hear))
 

@@ -97,6 +97,19 @@ def test_a_login_that_runs_nothing_of_ours_is_told_by_what_it_says(host: Host, s
         pytest.fail("held")
 
 
+def test_a_program_that_was_cut_off_is_told_by_its_last_words_alone(host: Host) -> None:
+    """As it was: power lost in the middle of a join, and the mark of kubefab's own told as what the host had said."""
+
+    class Cut(Link):
+        def execute(self, command: str, stdin: bytes, *_: object, **__: object) -> Answer:
+            mark = stdin.decode()[len("mark=") :].partition(";")[0]
+            raise HostError("the connection was lost", f"a greeting\n{mark}\nlast words")
+
+    with pytest.raises(HostError, match="the connection was lost") as told:
+        replace(host, link=Cut(host.wanted, host.link.sudo)).ask("kubectl.sh")
+    assert told.value.lines == "last words"
+
+
 def test_a_change_names_its_step_and_carries_its_script_and_payload(host: Host) -> None:
     there, asked = recording(host, said("done"))
     assert there.change("load-modules.sh", "overlay", payload="it's") == "done"
