@@ -140,8 +140,10 @@ def test_a_file_is_replaced_in_one_moment(tmp_path: Path) -> None:
 def test_a_file_that_travelled_badly_is_not_put(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
-    line = f"0644 {file} !!!\n"
-    ended = subprocess.run(["sh", SCRIPTS / "put-files.sh"], input=line, text=True, capture_output=True, check=False)
+    put_files = ["sh", SCRIPTS / "put-files.sh"]
+    ended = subprocess.run(
+        put_files, input="0644 ./file !!!\n", text=True, capture_output=True, check=False, cwd=tmp_path
+    )
     assert (ended.returncode != 0, file.read_text()) == (True, "old")
 
 
