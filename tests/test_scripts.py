@@ -140,7 +140,7 @@ def test_a_file_is_replaced_in_one_moment(tmp_path: Path) -> None:
 def test_a_file_that_travelled_badly_is_not_put(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
-    put_files = ["sh", SCRIPTS / "put-files.sh"]
+    put_files = ["sh", str(SCRIPTS / "put-files.sh")]
     ended = subprocess.run(
         put_files, input="0644 ./file !!!\n", text=True, capture_output=True, check=False, cwd=tmp_path
     )
