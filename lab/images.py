@@ -69,6 +69,8 @@ IMAGES = [
     # On the base for its `cp`, which the manifest calls.
     Image("flannel-io/flannel-cni-plugin", "v1.9.1-flannel3", {"flannel": ("flannel-cni", "flannel")}, base=True),
     Image("lab/tools", "1", base=True),
+    # Debian's. What docs/first-hour.md deploys: a page that anybody can follow has no image of the lab's own.
+    Image("library/busybox", "1.37.0", base=True),
 ]
 ADDONS = [
     Image(
@@ -82,8 +84,6 @@ ADDONS = [
         f"v{LOCAL_PATH}",
         {"usr/bin/local-path-provisioner": ("local-path", "local-path-provisioner")},
     ),
-    # Debian's, on the base.
-    Image("library/busybox", "1.37.0", base=True),
     stand_in("headlamp", "headlamp-k8s/headlamp", "v0.45.0"),
     *(stand_in("dashboard", "kubernetesui/dashboard", tag) for tag in ("v2.0.0", "v2.7.0")),
     *(stand_in("metrics-scraper", "kubernetesui/metrics-scraper", tag) for tag in ("v1.0.4", "v1.0.8")),

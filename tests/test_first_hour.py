@@ -1,0 +1,56 @@
+"""How docs/first-hour.md is read by the tests that type its commands."""
+
+import re
+
+import pytest
+
+from tests.e2e.first_hour import DOCUMENT, Block, blocks, missing
+
+PAGE = """\
+# Page
+
+## First
+
+```sh
+one
+two
+```
+
+```text
+all … well
+```
+
+```sh fails
+three
+```
+
+## Second
+
+```sh
+four
+```
+"""
+
+
+def test_a_chapter_is_its_commands_and_what_has_to_come_of_them() -> None:
+    assert blocks("First", PAGE) == [Block("one\ntwo\n", False, ("all … well",)), Block("three\n", True)]
+    assert blocks("Second", PAGE) == [Block("four\n", False)]
+
+
+@pytest.mark.parametrize("said", ["all is well\nnext", "first\nall  is\twell\nthen\nnext: so"])
+def test_what_has_to_come_may_come_among_other_lines(said: str) -> None:
+    assert missing(("all … well", "next…"), said) is None
+
+
+@pytest.mark.parametrize("said", ["next\nall is well", "not all is well\nnext", "all is well", ""])
+def test_what_does_not_come_or_not_in_this_order_is_missing(said: str) -> None:
+    assert missing(("all … well", "next…"), said) in ("all … well", "next…")
+
+
+def test_every_block_of_the_page_is_one_that_a_test_types_or_compares() -> None:
+    page = DOCUMENT.read_text(encoding="utf-8")
+    fences = re.findall(r"^```.+$", page, re.MULTILINE)
+    assert set(fences) == {"```sh", "```sh fails", "```text"}
+    typed = blocks("On this computer") + blocks("On machines of your own")
+    assert len(typed) == sum(fence.startswith("```sh") for fence in fences)
+    assert sum(bool(block.told) for block in typed) == fences.count("```text")
