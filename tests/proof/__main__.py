@@ -94,7 +94,9 @@ def prove(suite: Suite, seconds: float) -> Row:
 
 def run(suite: Suite, log: Path, outcome: Path, seconds: float) -> bool:
     """Whether pytest came to its end by itself. Whoever interrupts us interrupts it."""
-    command = [sys.executable, "-m", "pytest", str(suite.path), f"--junit-xml={outcome}", "--durations=10"]
+    # A caller in the background ignores interrupts, and would hand that down.
+    command = ["env", "--default-signal", sys.executable, "-m", "pytest", str(suite.path)]
+    command += [f"--junit-xml={outcome}", "--durations=10"]
     with log.open("w") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, stdin=-3, start_new_session=True
