@@ -18,5 +18,6 @@ umask 022
 kubeadm init phase preflight --config "$documents"
 mkdir -p /var/lib/kubefab
 date +%s >/var/lib/kubefab/init
+sync /var/lib/kubefab/init # after a power cut it would be there, and empty
 kubeadm init --config "$documents" --skip-phases preflight,addon/coredns --skip-token-print
 rm /var/lib/kubefab/init

@@ -27,5 +27,6 @@ umask 022
 kubeadm join phase preflight --config "$document"
 mkdir -p /var/lib/kubefab
 date +%s >/var/lib/kubefab/join
+sync /var/lib/kubefab/join # after a power cut it would be there, and empty
 kubeadm join --config "$document" --skip-phases preflight
 rm /var/lib/kubefab/join

@@ -94,6 +94,7 @@ mark=/var/lib/kubefab/tear-down
 if [ -n "$asked" ]; then
     mkdir -p /var/lib/kubefab
     [ -e "$mark" ] || date +%s >"$mark"
+    sync "$mark" # after a power cut it would be there, and empty
 elif [ ! -e /var/lib/kubefab/init ] && [ ! -e /var/lib/kubefab/join ]; then
     echo "no init and no join of kubefab's is left unfinished here: nothing was changed" >&2
     exit 1

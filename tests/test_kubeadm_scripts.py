@@ -446,6 +446,22 @@ def test_what_was_there_before_us_leaves_no_marker(fail: str) -> None:
     assert not any(line.startswith(("/var", "kubeadm init --config", "init.")) for line in lines)
 
 
+@sandbox.needed
+@pytest.mark.parametrize("name", ["init", "join"])
+def test_a_marker_is_on_the_disk_before_anything_is_made(name: str) -> None:
+    """As it was after a power cut: there, and empty, so that nobody knew when it had begun."""
+    script = {"init": sandbox.script("init.sh", "config validate"), "join": JOIN}[name]
+    stub = "stub kubeadm true\nstub sync 'cat \"$1\" >>/mnt/calls'\nmkdir -p /run/kubefab\n"
+    calls = sandbox.run(
+        f"{stub}{sandbox.file('/mnt/stdin', join_text())}{script} </mnt/stdin\ncat /mnt/calls"
+    ).splitlines()
+    preflight, synced, since, made = calls[-4:]
+    assert f"kubeadm {name} phase preflight" in preflight
+    assert synced == f"sync /var/lib/kubefab/{name}"
+    assert since.isdigit()
+    assert made.startswith(f"kubeadm {name} --config")
+
+
 def join_text(discovery: str = "kubeconfig text\n") -> str:
     return f"{b64encode(discovery.encode()).decode()}\nkind: JoinConfiguration\n"
 
