@@ -1,8 +1,9 @@
-"""A machine with a kernel of its own: raw disks, a clock and systemd-networkd, as no container has them.
+"""A machine with a kernel of its own: raw disks, a clock, swap and a real loss of power, as no container has them.
 
 Its parts come in one order, and each begins with the machine as the one before has left it.
 """
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,13 +17,19 @@ from .harness import (
     WORKER,
     Done,
     Kubefab,
+    catch,
     cut_power,
     fresh,
     hosts_file,
+    kubectl,
+    mended,
     on,
     power_on,
+    ready_nodes,
+    reboot,
     true_on,
 )
+from .test_restart_and_reset import NOTHING
 
 VM = "vm1"
 RAW = ONE, OTHER = "/dev/disk/by-id/virtio-raw1", "/dev/disk/by-id/virtio-raw2"
@@ -140,3 +147,45 @@ def test_a_clock_that_is_off_and_a_networkd_that_takes_all_links_are_named(inv: 
     assert "s ahead of" in said
     assert f"{TAKES_ALL} would be for cni0, flannel.1, veth" in said
     on(VM, f"date --set='-5 minutes'; rm {TAKES_ALL}; networkctl reload")
+
+
+# --- a loss of power
+
+
+def test_a_power_cut_in_the_middle_of_a_join_is_finished_by_the_same_command(inv: Kubefab, hosts: Path) -> None:
+    mended(inv)
+    with inv.started("node.join", "--host", VM, hosts=hosts) as run:
+        catch(run, VM, "[ -e /etc/kubernetes/bootstrap-kubelet.conf ]", seconds=600)
+        cut_power(VM)
+        assert VM in run.ends().badly().stderr
+    power_on("--kernels", "1")
+    inv("node.join", "--host", VM, hosts=hosts).well()
+    assert VM in ready_nodes()
+    assert "nothing to do" in inv("node.join", "--host", VM, hosts=hosts).well().stdout
+
+
+# --- a boot
+
+
+def test_what_a_boot_brought_back_is_found_and_cured(inv: Kubefab, hosts: Path) -> None:
+    on(VM, "echo 'LABEL=swap none swap sw 0 0' >>/etc/fstab; echo net.ipv4.ip_forward=0 >/etc/sysctl.d/zzz.conf")
+    before = on(VM, "cat /proc/sys/kernel/random/boot_id")
+    reboot(VM)
+    assert on(VM, "cat /proc/sys/kernel/random/boot_id") != before
+    assert on(VM, "swapon --noheadings --show=NAME") == "/dev/vdb\n"
+    assert on(VM, "cat /proc/sys/net/ipv4/ip_forward") == "0\n"
+    said = inv("fix-reboot", hosts=hosts).well().stdout
+    assert "swap is off" in said
+    assert "kernel settings are in effect" in said
+    assert on(VM, "swapon --noheadings; cat /proc/sys/net/ipv4/ip_forward") == "1\n"
+    assert VM in ready_nodes()
+
+
+# --- and nothing is left
+
+
+def test_a_restart_leaves_nothing(inv: Kubefab, hosts: Path) -> None:
+    inv("restart", "--host", VM, "--yes", hosts=hosts).well()
+    looks = "; ".join(f"echo {shlex.quote(name)}:; {{ {look}; }} 2>&1" for name, look in NOTHING.items())
+    assert on(VM, f"{looks}; true").splitlines() == [f"{name}:" for name in NOTHING]
+    kubectl("delete", "node", VM)
