@@ -15,7 +15,7 @@ def of_machine(name: str, container: str) -> Iterator[Path]:
 
 
 def holds(container: str, pid: int, proc: Path = Path("/proc")) -> bool:
-    """Whether the process lives, and in that container: podman names its control groups after it."""
+    """Whether the process is in that container: podman names its control groups after it."""
     try:
         return container in (proc / str(pid) / "cgroup").read_text()
     except OSError:

@@ -36,8 +36,11 @@ class Container:
 
     @property
     def runs(self) -> bool:
-        """podman may not have noticed a power cut, and the process id may be another machine's by now."""
-        return self.pid > 0 and cgroups.holds(self.container, self.pid)
+        """podman may not have noticed a power cut, and the process id may be another machine's by now.
+
+        A process that is ending keeps its control group until it is waited for, and has no root directory any more.
+        """
+        return self.pid > 0 and cgroups.holds(self.container, self.pid) and (self.root / "etc").exists()
 
     @property
     def lost(self) -> bool:
