@@ -63,11 +63,20 @@ def is_ours(argv: Sequence[str], name: str, monitor: Path) -> bool:
 
 
 def press(monitor: Path, button: str) -> None:
-    """A button of the machine's front."""
+    """A button of the machine's front: it is pressed once QEMU asks for the next command."""
     with socket.socket(socket.AF_UNIX) as panel:
         panel.connect(str(monitor))
+        hear_prompt(panel)
         panel.sendall(f"{button}\n".encode())
-        panel.recv(4096)
+        hear_prompt(panel)
+
+
+def hear_prompt(panel: socket.socket) -> None:
+    said = b""
+    while not said.endswith(b"(qemu) "):
+        if not (more := panel.recv(4096)):
+            return
+        said += more
 
 
 def accelerator(image: Path) -> str:
