@@ -1,0 +1,61 @@
+"""What the proofs on a machine with a kernel of its own share: a whole cluster of it, and nothing said for the lab."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lab import vm
+from tests.e2e.harness import cut_power, eventually, fresh, hosts_file, kubectl, power_on
+
+VM = "vm1"
+# kubeadm's own, doubled: emulation is some ten times slower than a processor.
+PATIENT = {
+    "kubeletHealthCheck": "8m",
+    "controlPlaneComponentHealthCheck": "8m",
+    "etcdAPICall": "4m",
+    "kubernetesAPICall": "2m",
+}
+PAGE = "answered by a pod"
+POD = f"""\
+apiVersion: v1
+kind: Pod
+metadata: {{name: page, labels: {{app: page}}}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: page
+      image: IMAGE
+      command: [sh, -c, "echo {PAGE} >/tmp/index.html && exec busybox httpd -f -p 8080 -h /tmp"]
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: page}}
+spec: {{selector: {{app: page}}, ports: [{{port: 80, targetPort: 8080}}]}}
+"""
+
+
+def machine_as_new() -> None:
+    """It alone runs: both processors are its own."""
+    if VM in vm.existing():
+        fresh(VM)
+    else:
+        power_on("--kernels", "1")
+
+
+def switched_off() -> None:
+    cut_power(VM)
+
+
+def of_one(path: Path, cluster: Mapping[str, Any], mirrors: Mapping[str, Any]) -> Path:
+    """A hosts.yml of this machine alone, without any of the overlays that the lab's containers need."""
+    timeouts = {"InitConfiguration": {"timeouts": PATIENT}} if vm.VM(VM).kind == "emulation" else {}
+    wanted = {"kubeadm": timeouts, **cluster}
+    return hosts_file(path, VM, cluster=wanted, mirrors=mirrors, hosts={VM: {"schedulable": True}})
+
+
+def a_pod_answers(image: str) -> None:
+    """By its Service's name, asked from another pod."""
+    kubectl("apply", "-f", "-", master=VM, stdin=POD.replace("IMAGE", image))
+    kubectl("wait", "--for=condition=Ready", "pod/page", "--timeout=600s", master=VM)
+    asked = ("exec", "page", "--", "curl", "--silent", "http://page.default.svc.cluster.local")
+    assert eventually(lambda: kubectl(*asked, master=VM), 600).strip() == PAGE
