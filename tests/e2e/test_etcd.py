@@ -20,7 +20,6 @@ from .harness import (
     catch,
     kubectl,
     logins,
-    mended,
     mode,
     on,
     true_on,
@@ -38,11 +37,6 @@ HOLDING = f"""\
 case "$*" in *"snapshot save"*) touch {HELD}; while [ -e {HOLD} ]; do sleep 0.1; done ;; esac
 exec /usr/bin/timeout "$@"
 """
-
-
-@pytest.fixture(scope="module")
-def well(inv: Kubefab) -> Kubefab:
-    return mended(inv)
 
 
 @contextmanager
