@@ -20,8 +20,8 @@ SECONDS = 5
 PLACE = ("localhost", API_PORT)
 
 
-def healthz(host: Host, ca: str) -> str:
-    """What https://localhost:6443/healthz on a master answers: "ok", or why there is no such answer.
+def readyz(host: Host, ca: str) -> str:
+    """What https://localhost:6443/readyz on a master answers: "ok", or why there is no such answer.
 
     `ca` is the cluster's own authority in base64, the only one believed here; "" where there is no cluster, and no
     answer. Where sshd lets nobody ask, that is FORBIDDEN, cluster or not: it can be said before any change. HostError
@@ -33,7 +33,7 @@ def healthz(host: Host, ca: str) -> str:
         with tempfile.NamedTemporaryFile() as authority, tunnel.held(host.link, PLACE) as port:
             authority.write(b64decode(ca))
             authority.flush()
-            said = _get(f"https://localhost:{port}/healthz", authority.name)
+            said = _get(f"https://localhost:{port}/readyz", authority.name)
     except binascii.Error:
         return _SPOILT_CA
     except OSError as error:

@@ -29,7 +29,7 @@ class Cluster:
         self,
         inventory: Inventory,
         log: Log,
-        healthz: Callable[[Host, str], str],
+        readyz: Callable[[Host, str], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sudo, network = Sudo(), Network()
@@ -39,7 +39,7 @@ class Cluster:
             host.name: Host(host, Link(host, sudo, network), log) for host in inventory.hosts if not host.absent
         }
         self.clock = clock
-        self._healthz = healthz
+        self._readyz = readyz
         self._questions = Questions(tuple(render.paths(inventory)))
         self._found: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
         self._parsed: dict[str, dict[str, Part]] = {name: {} for name in self.hosts}
@@ -115,7 +115,7 @@ class Cluster:
             found = host.look(asked, self._questions) if asked else {}
             if "api" in wanted:  # the API server's own word, not the host's
                 authority = facts.authority({**self._found[host.name], **found}.get("node", ""))
-                found["api"] = self._healthz(host, authority)
+                found["api"] = self._readyz(host, authority)
             try:
                 self._learn(host, found)
             except HostError as error:

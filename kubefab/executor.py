@@ -38,7 +38,7 @@ def make(dry: bool) -> Engine:
     # Needed as soon as there is a cluster, and imported while the hosts are still being reached.
     threading.Thread(target=import_module, args=("requests",), daemon=True).start()
     wanted = inventory.load(_hosts())
-    cluster = Cluster(wanted, Log(_state() / "kubefab"), api.healthz)
+    cluster = Cluster(wanted, Log(_state() / "kubefab"), api.readyz)
     return Engine(cluster, report.Report(cluster.hosts), dry, patient=not dry)
 
 

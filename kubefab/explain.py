@@ -47,7 +47,7 @@ def explained(facts: Facts, now: datetime) -> dict[str, Any]:
     assert live
     return {
         "version": live.version,
-        "healthz": facts.api.healthz,
+        "readyz": facts.api.readyz,
         "silent": live.silent or None,
         "certificates": [
             {"file": path, **_certificate(x509.load_der_x509_certificate, body, now)}
@@ -84,7 +84,7 @@ def as_tree(name: str, told: Mapping[str, Any]) -> str:
     from rich.text import Text
     from rich.tree import Tree
 
-    well = told["silent"] or f"/healthz says {told['healthz'] or 'nothing'}"
+    well = told["silent"] or f"/readyz says {told['readyz'] or 'nothing'}"
     tree = Tree(Text(f"{name}: Kubernetes {told['version']}, {well}", style="bold"))
     for chapter, about in CHAPTERS.items():
         title = Text(chapter.replace("_", "-"), style="bold").append(f"  {about.format(pki=PKI)}", style="dim")

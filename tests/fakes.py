@@ -127,11 +127,11 @@ class Clock:
 
 
 def cluster(
-    wanted: str | Inventory = HOSTS, healthz: str = "ok", clock: Callable[[], float] = time.monotonic
+    wanted: str | Inventory = HOSTS, readyz: str = "ok", clock: Callable[[], float] = time.monotonic
 ) -> Cluster:
     """A cluster of fake hosts, not looked at yet."""
     wanted = inventory(wanted) if isinstance(wanted, str) else wanted
-    made = Cluster(wanted, Unwritten(), lambda host, ca: healthz if ca else "", clock)
+    made = Cluster(wanted, Unwritten(), lambda host, ca: readyz if ca else "", clock)
     made.hosts = {name: FakeHost(host.wanted, host.link, host.log) for name, host in made.hosts.items()}
     return made
 

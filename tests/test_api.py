@@ -78,7 +78,7 @@ class Master(Link):
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.send_response(outer.status if self.path == "/healthz" else 404)
+                self.send_response(outer.status if self.path == "/readyz" else 404)
                 self.end_headers()
                 self.wfile.write(outer.body)
 
@@ -103,44 +103,44 @@ def master(monkeypatch: pytest.MonkeyPatch) -> Master:
     return Master(inventory().founder, Sudo())
 
 
-def healthz(master: Master, folder: Path, ca: str = CA) -> str:
+def readyz(master: Master, folder: Path, ca: str = CA) -> str:
     with master.serving(folder):
-        return api.healthz(Host(master.wanted, master, Log(folder)), ca)
+        return api.readyz(Host(master.wanted, master, Log(folder)), ca)
 
 
 def test_an_api_server_that_is_well_says_ok(master: Master, tmp_path: Path) -> None:
-    assert healthz(master, tmp_path) == "ok"
+    assert readyz(master, tmp_path) == "ok"
 
 
 def test_one_that_is_not_well_is_told_by_its_status(master: Master, tmp_path: Path) -> None:
     master.status, master.body = 500, b"[-]etcd failed"
-    assert healthz(master, tmp_path) == "500 Internal Server Error"
+    assert readyz(master, tmp_path) == "500 Internal Server Error"
 
 
 def test_one_that_another_authority_vouches_for_is_not_believed(master: Master, tmp_path: Path) -> None:
     master.pair = certificate("kubernetes")
-    assert healthz(master, tmp_path) == "not believed: certificate verify failed: self-signed certificate"
+    assert readyz(master, tmp_path) == "not believed: certificate verify failed: self-signed certificate"
 
 
 def test_one_that_goes_by_another_name_is_not_believed(master: Master, tmp_path: Path) -> None:
     master.pair = certificate("example.org")
-    said = healthz(master, tmp_path, b64encode(master.pair[1]).decode())
+    said = readyz(master, tmp_path, b64encode(master.pair[1]).decode())
     assert said.startswith("not believed: ")
     assert "kubernetes" in said
 
 
 def test_nobody_at_the_other_end_is_told(master: Master, tmp_path: Path) -> None:
     master.refuses = 2
-    assert healthz(master, tmp_path) == "nobody listens at localhost:6443"
+    assert readyz(master, tmp_path) == "nobody listens at localhost:6443"
 
 
 def test_an_sshd_that_forbids_forwarding_is_told_with_a_cluster_and_without(master: Master, tmp_path: Path) -> None:
     master.refuses = 1
-    assert healthz(master, tmp_path) == healthz(master, tmp_path, "") == FORBIDDEN
+    assert readyz(master, tmp_path) == readyz(master, tmp_path, "") == FORBIDDEN
 
 
 def test_without_a_cluster_there_is_no_answer(master: Master, tmp_path: Path) -> None:
-    assert healthz(master, tmp_path, "") == ""
+    assert readyz(master, tmp_path, "") == ""
 
 
 def test_one_that_hangs_up_is_told(master: Master, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_one_that_hangs_up_is_told(master: Master, tmp_path: Path) -> None:
                     server.accept()[0].close()
 
         threading.Thread(target=hang_up, daemon=True).start()
-        said = api.healthz(Host(master.wanted, master, Log(tmp_path)), CA)
+        said = api.readyz(Host(master.wanted, master, Log(tmp_path)), CA)
     assert said == "it hung up without an answer"
 
 
@@ -163,12 +163,12 @@ def test_one_that_is_silent_is_not_waited_for_for_long(
     monkeypatch.setattr(api, "SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         master.port = server.getsockname()[1]
-        assert api.healthz(Host(master.wanted, master, Log(tmp_path)), CA) == "no answer within 0.05 s"
+        assert api.readyz(Host(master.wanted, master, Log(tmp_path)), CA) == "no answer within 0.05 s"
 
 
 @pytest.mark.parametrize("ca", [CA[:-30], b64encode(b"no PEM").decode(), "QUJD"])
 def test_an_authority_that_was_cut_off_is_told(master: Master, tmp_path: Path, ca: str) -> None:
-    assert healthz(master, tmp_path, ca) == "not asked: the CA in /etc/kubernetes/admin.conf cannot be read"
+    assert readyz(master, tmp_path, ca) == "not asked: the CA in /etc/kubernetes/admin.conf cannot be read"
 
 
 def test_no_room_here_is_told(master: Master, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,4 +176,4 @@ def test_no_room_here_is_told(master: Master, tmp_path: Path, monkeypatch: pytes
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("tempfile.NamedTemporaryFile", full)
-    assert healthz(master, tmp_path) == "not asked: on this computer: No space left on device"
+    assert readyz(master, tmp_path) == "not asked: on this computer: No space left on device"

@@ -85,7 +85,7 @@ def master(**other: Any) -> Facts:
             "info_told": True,
             "info_ca": "aa",
             "admin_ca": "aa",
-            "healthz": "ok",
+            "readyz": "ok",
             "cluster": live,
             **other,
         }

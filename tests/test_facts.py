@@ -218,7 +218,7 @@ def test_every_field_of_a_master_with_a_running_cluster() -> None:
 def test_what_the_master_has_not_is_told_by_other_captures() -> None:
     default = flat(known())
     assert {name for name, value in flat(MASTER).items() if value == default[name]} == {
-        "healthz",  # no script's word
+        "readyz",  # no script's word
         "containerd_root",  # our own file says none: see test_look.py
         "addresses_untold",  # see test_look.py
         "dpkg_broken",

@@ -178,12 +178,12 @@ def test_where_nobody_reads_on_a_reminder_ends_without_a_word(two: Report, monke
 def test_in_a_pipe_a_long_wait_is_told_once_in_half_a_minute(
     two: Report, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two.running("client", "the API server is healthy", "/healthz: [+]etcd ok")
+    two.running("client", "the API server is healthy", "/readyz: [+]etcd ok")
     assert capsys.readouterr().out == ""
     monkeypatch.setattr(report, "LONG", 0.0)
     for _ in range(3):
-        two.running("client", "the API server is healthy", "/healthz: [+]etcd ok\nmore")
-    assert capsys.readouterr().out == "client   · waiting: the API server is healthy: /healthz: [+]etcd ok\n"
+        two.running("client", "the API server is healthy", "/readyz: [+]etcd ok\nmore")
+    assert capsys.readouterr().out == "client   · waiting: the API server is healthy: /readyz: [+]etcd ok\n"
 
 
 def test_what_changed_is_counted_and_what_was_waited_for_is_not(two: Report) -> None:
@@ -221,13 +221,13 @@ def test_in_a_terminal_the_running_steps_are_shown_live(monkeypatch: pytest.Monk
     monkeypatch.setattr("sys.stdout", screen := Terminal())
     shown = Report(["client", "manager"])
     shown.running("client", "swap is off [now]", "/swap[0].img, 2048 MiB")
-    shown.running("manager", "the API server is healthy", "/healthz: [+]etcd ok\nmore")
+    shown.running("manager", "the API server is healthy", "/readyz: [+]etcd ok\nmore")
     shown.came_true("client", "swap is off [now]", "~")
     shown.close()
     seen = screen.getvalue()
     assert "client   \x1b[33m~\x1b[0m swap is off [now]" in seen
     assert "the API server is healthy" in seen
-    assert "/healthz: [+]etcd ok" in seen
+    assert "/readyz: [+]etcd ok" in seen
     assert "more" not in seen
     assert "[dim]" not in seen
 

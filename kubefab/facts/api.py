@@ -5,12 +5,12 @@ from typing import Self
 
 from kubefab.facts.part import Part
 
-FORBIDDEN = "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)"  # a healthz that nobody may ask for
+FORBIDDEN = "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)"  # a readyz that nobody may ask for
 
 
 @dataclass(frozen=True)
 class Api(Part):
-    healthz: str = ""  # "ok", or why there is no such answer; "" where there is no control plane
+    readyz: str = ""  # "ok", or why there is no such answer; "" where there is no control plane
 
     @classmethod
     def read(cls, text: str) -> Self:

@@ -151,7 +151,7 @@ def no_pod_subnet(facts: Facts) -> str | None:
 
 def forbidden(facts: Facts) -> str | None:
     """Its health is asked through a tunnel: known before there is an API server, and in vain afterwards."""
-    return FORBIDDEN if facts.api.healthz == FORBIDDEN else None
+    return FORBIDDEN if facts.api.readyz == FORBIDDEN else None
 
 
 def unlike_live(cluster: Cluster) -> Gap:

@@ -56,8 +56,8 @@ def has_kube_proxy(cluster: Cluster) -> Step:
 
 @on_cluster
 def unhealthy(_: ClusterFacts, facts: Facts) -> str | None:
-    said = facts.api.healthz
-    return None if said == "ok" else f"/healthz: {said or 'no answer'}"
+    said = facts.api.readyz
+    return None if said == "ok" else f"/readyz: {said or 'no answer'}"
 
 
 @on_cluster

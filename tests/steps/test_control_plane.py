@@ -17,7 +17,7 @@ ALONE = ClusterFacts(nodes={"manager": MANAGER})
 BOTH = replace(ALONE, nodes={"manager": MANAGER, "client": Node("client")})
 SILENT = ClusterFacts(silent="refused")
 RUNS = {"kubelet": Unit("active", "enabled")}
-WELL = known("manager", machine_id="abc", admin_ca="aaa", kubeconfig="same", cluster=BOTH, units=RUNS, healthz="ok")
+WELL = known("manager", machine_id="abc", admin_ca="aaa", kubeconfig="same", cluster=BOTH, units=RUNS, readyz="ok")
 SERVES, CLEANED, IDLE = (
     "the interrupted kubeadm init has no users",
     "no interrupted kubeadm init is left",

@@ -25,18 +25,18 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
     nodes = {f"n{at}": Node(f"n{at}", f"id{at}", ready=yes, trouble=trouble) for at, yes in enumerate(ready)}
     names = {"flannel": "kube-flannel/kube-flannel-ds", "proxy": "kube-system/kube-proxy", "dns": health.COREDNS}
     found = {names[name]: workload for name, workload in workloads.items()}
-    return known(machine_id="id0", healthz="ok", cluster=ClusterFacts(nodes=nodes, workloads=found))
+    return known(machine_id="id0", readyz="ok", cluster=ClusterFacts(nodes=nodes, workloads=found))
 
 
 @pytest.mark.parametrize(
     ("facts", "title", "gap"),
     [
         (known(), API, NO_CLUSTER),
-        (known(cluster=ClusterFacts()), API, "/healthz: no answer"),
+        (known(cluster=ClusterFacts()), API, "/readyz: no answer"),
         (
-            known(cluster=ClusterFacts(), healthz="500 Internal Server Error"),
+            known(cluster=ClusterFacts(), readyz="500 Internal Server Error"),
             API,
-            "/healthz: 500 Internal Server Error",
+            "/readyz: 500 Internal Server Error",
         ),
         (live(), API, None),
         (known(), READY, NO_CLUSTER),

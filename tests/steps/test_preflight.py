@@ -123,7 +123,7 @@ def test_only_the_user_can_change_any_of_it() -> None:
             f"/etc/apt/sources.list.d/k8s.sources names {URL}, believed by /etc/apt/keyrings/mine.asc",
         ),
         (
-            {"healthz": "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)"},
+            {"readyz": "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)"},
             "sshd allows forwarding to the API server",
             "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)",
         ),
