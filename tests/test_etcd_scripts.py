@@ -24,6 +24,8 @@ echo "etcdctl $*, by way of ${{HTTPS_PROXY:-none}}, told ${{ETCDCTL_ENDPOINTS:-n
 case " $* " in
     *" endpoint status "*) {status} ;;
     *" member list --consistency "*) {consistent} ;;
+    *" member list "*simple*) {listed} ;;
+    *" member remove "*) {removed} ;;
     *" member list "*) cat /mnt/membership ;;
     *" snapshot save "*) for last; do :; done; {save} ;;
     *" snapshot status "*) {checked} ;;
@@ -32,22 +34,37 @@ esac
 """
 CHECKED = 'echo {\\"hash\\":1,\\"revision\\":9,\\"totalKey\\":3}'
 
+MEMBERS = "".join(
+    f"{id}, started, m{id[-1]}, https://m{id[-1]}:2380, https://m{id[-1]}:2379, false\n" for id in ("a1", "a2", "ba2")
+)
+REMOVED = 'for id; do :; done; sed -i "/^$id,/d" /mnt/members; echo "Member $id removed from cluster"'
+
 
 def etcd(
     url: str = "https://127.0.0.1:2379",
     status_: str = "echo warning >&2; cat /mnt/status",
     consistent: str = "cat /mnt/membership",
+    listed: str = "cat /mnt/members",
+    removed: str = REMOVED,
     save: str = "cp /mnt/snapshot $last",
     utl: str | None = CHECKED,
     cgroup: str = "0::/kubepods.slice/x",
 ) -> str:
     """Shell text that starts an etcd, as the kubelet would: a shell with its arguments, and tools beside it."""
-    ctl = ETCDCTL.format(status=status_, consistent=consistent, save=save, checked="exit 9" if utl else CHECKED)
+    ctl = ETCDCTL.format(
+        status=status_,
+        consistent=consistent,
+        listed=listed,
+        removed=removed,
+        save=save,
+        checked="exit 9" if utl else CHECKED,
+    )
     utls = f'#!/bin/sh\necho "etcdutl $*" >>/mnt/calls\n{utl}\n' if utl else ""
     return "".join(
         (
             sandbox.file("/mnt/status", status("m1")),
             sandbox.file("/mnt/membership", membership("m1", "m2")),
+            sandbox.file("/mnt/members", MEMBERS),
             sandbox.file("/mnt/snapshot", SNAPSHOT),
             sandbox.file("/mnt/answer", answer(b"{}")),
             sandbox.file("/mnt/image/etcdctl", f"#!/bin/sh\n{ctl}"),
@@ -207,6 +224,55 @@ def test_what_a_power_cut_left_goes_with_the_next() -> None:
 def test_where_no_etcd_runs_it_is_said() -> None:
     said = sandbox.run(f"stub ss ''\n{PRINT} 2>&1 || true; {LEFT}")
     assert said.startswith("no etcd of a control plane runs here\n")
+
+
+# --- a member that goes
+
+
+def removed(id: str, how: str) -> list[str]:
+    """What was said and how it ended; then who is a member."""
+    remove = f"{sandbox.script('remove-member.sh', id)} 2>&1 || echo ended with $?"
+    return sandbox.run(f"stub sleep ''\n{how}{remove}; cut -d, -f1 /mnt/members").splitlines()
+
+
+@pytest.mark.parametrize("id", ["a2", "A2", "0xa2", "00000000000000a2"])
+def test_a_member_is_taken_out_by_its_id_and_no_other_that_ends_like_it(id: str) -> None:
+    assert removed(id, etcd()) == ["a1", "ba2"]
+
+
+def test_a_member_that_is_gone_already_is_no_failure() -> None:
+    assert removed("ff", etcd(removed="echo member not found >&2; exit 1")) == ["a1", "a2", "ba2"]
+
+
+def test_a_member_that_is_listed_still_is_a_failure_whatever_was_said() -> None:
+    refused = etcd(removed="echo unhealthy cluster >&2; exit 1")
+    members = ["a1", "a2", "ba2"]
+    assert removed("a2", refused) == ["unhealthy cluster", "it is a member still: a2", "ended with 1", *members]
+    said = ["Member a2 removed", "it is a member still: a2", "ended with 1", *members]
+    assert removed("a2", etcd(removed="echo Member a2 removed")) == said
+
+
+def test_while_the_others_choose_a_leader_their_list_is_waited_for() -> None:
+    once = "[ -e /mnt/asked ] && exec cat /mnt/members; touch /mnt/asked; echo no leader >&2; exit 1"
+    assert removed("a2", etcd(listed=once)) == ["a1", "ba2"]
+
+
+def test_where_nobody_says_who_is_a_member_it_is_not_gone() -> None:
+    assert removed("a2", etcd(listed="echo no leader >&2; exit 1"))[:3] == [
+        "Member a2 removed from cluster",
+        "its etcd does not say who its members are: no leader",
+        "ended with 1",
+    ]
+
+
+@pytest.mark.parametrize("id", ["", "0", "m1", "a 1"])
+def test_what_is_no_id_is_refused_before_etcd_is_asked(id: str) -> None:
+    assert removed(id, etcd())[0] == f"found {id}; allowed: a member's id in hexadecimal"
+
+
+def test_without_an_etcd_here_no_member_is_taken_out() -> None:
+    said = sandbox.run(f"stub ss ''\n{sandbox.script('remove-member.sh', 'a2')} 2>&1 || true")
+    assert said == "no etcd of a control plane runs here\n"
 
 
 # --- what no snapshot has

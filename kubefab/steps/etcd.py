@@ -41,6 +41,15 @@ def saved(folder: Path, now: datetime, wrong: Sequence[str] = ()) -> Subject:
     return steps
 
 
+def take_out(host: Host, member: int) -> None:
+    """Takes this member out of etcd, by way of the etcd of another host. HostError where it is one afterwards.
+
+    etcd refuses it where those that are left would have no quorum.
+    """
+    id = f"{member:x}"
+    host.change("remove-member.sh", id, about=f"member {id}")
+
+
 def room_there(facts: Facts) -> str | None:
     return _room(facts.system.disk_mib << 20, facts)
 

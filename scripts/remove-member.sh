@@ -1,0 +1,21 @@
+#!/bin/sh
+# Takes a member out of etcd, by way of the etcd of this host. usage: remove-member.sh ID    in hexadecimal
+# One that is gone already is no failure, and etcd's "removed" alone is no proof: who is listed afterwards, by the word of
+# a quorum, counts. Where the leader goes, the others choose a new one first, which answers a moment later.
+set -eu
+. "${0%/*}/shared/etcd.sh"
+find_etcd "$(ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+# As etcdctl prints it.
+id=$(printf '%s' "${1#0x}" | tr A-F a-f | sed 's/^0*//')
+case $id in "" | *[!0-9a-f]*) echo "found $1; allowed: a member's id in hexadecimal" >&2 && exit 1 ;; esac
+said=$(ask_etcd 15 --command-timeout 10s member remove "$id" 2>&1) || true
+tries=5
+until members=$(ask_etcd 10 --command-timeout 5s member list --write-out simple 2>&1); do
+    tries=$((tries - 1))
+    [ $tries != 0 ] || { printf '%s\n' "$said" "its etcd does not say who its members are: $members" >&2 && exit 1; }
+    sleep 1
+done
+if printf '%s\n' "$members" | grep -q "^$id,"; then
+    printf '%s\n' "$said" "it is a member still: $id" >&2
+    exit 1
+fi
