@@ -403,13 +403,16 @@ def without_cluster(inv: Kubefab) -> None:
 
 # --- what is there
 
-# Kubernetes, the kubelet and containerd go on writing below /var/lib and /run; nobody writes here of himself.
+# Kubernetes, the kubelet and containerd write below /var/lib and /run; nobody writes here of himself but flannel,
+# whose pod the kubelet may begin anew, once an API server that was away is back, say.
 KEPT = "/etc /root /opt /usr /home /var/lib/dpkg /var/lib/apt /var/lib/kubefab"
+FLANNELS = "/etc/cni/net.d"
 
 
 def disk(host: str) -> dict[str, str]:
-    """Every file of the machine that changes only when somebody changes it: its size and its times."""
-    text = on(host, f"find {KEPT} -printf '%p\\t%s %T@ %C@\\n' 2>/dev/null | sort; true")
+    """Every file of the machine that changes only when somebody changes it: size and times; flannel's by its name."""
+    looks = f"-path '{FLANNELS}*' -printf '%p\\t\\n' -o -printf '%p\\t%s %T@ %C@\\n'"
+    text = on(host, f"find {KEPT} {looks} 2>/dev/null | sort; true")
     return dict(line.split("\t") for line in text.splitlines())
 
 
