@@ -25,6 +25,7 @@ from kubefab.steps import (
     addons,
     bundle,
     control_plane,
+    endpoint,
     health,
     network,
     packages,
@@ -56,7 +57,7 @@ def install_docker(c: Context) -> None:
 @task(pre=[install_docker])
 def install_kubeadm(c: Context) -> None:
     """Prepare the hosts and install kubeadm, kubelet and kubectl at one version."""
-    converge(c, ALL, system.steps, packages.steps)
+    converge(c, ALL, system.steps, endpoint.steps, packages.steps)
 
 
 @task(pre=[install_kubeadm])
@@ -89,7 +90,7 @@ def taint(c: Context, host: str | None = None) -> None:
 @task(pre=[install_flannel])
 def join_worker(c: Context) -> None:
     """Join every worker in hosts.yml."""
-    converge(c, WORKERS, worker.steps)
+    converge(c, WORKERS, endpoint.steps, worker.steps)
 
 
 @task(pre=[preflight])
@@ -97,8 +98,8 @@ def up(c: Context) -> None:
     """Bring the cluster up, or finish what an earlier run began."""
     # No host waits for another but where it has to: the control plane for no worker's packages, and the
     # workers join while the master's pods get their network.
-    converge(c, ALL, runtime.steps, system.steps, packages.steps, control_plane.steps)
-    converge(c, ALL, network.steps, worker.steps, wanted.steps, health.ready)
+    converge(c, ALL, runtime.steps, system.steps, endpoint.steps, packages.steps, control_plane.steps)
+    converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
     converge(c, ALL, health.steps, addons.steps, rook_steps.steps)
 
 
@@ -106,7 +107,8 @@ def up(c: Context) -> None:
 def join(c: Context, host: str = "") -> None:
     """Add one host in hosts.yml to the cluster; besides it only the master changes."""
     converge(c, host, checks.steps, worker.invited)
-    converge(c, host, runtime.steps, system.steps, packages.steps, network.flannel_applied, worker.steps, health.steps)
+    machine = (runtime.steps, system.steps, endpoint.steps, packages.steps)
+    converge(c, host, *machine, network.flannel_applied, worker.steps, health.steps)
 
 
 OPEN = "open a tunnel and print the URL; Ctrl-C ends it"

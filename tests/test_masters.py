@@ -10,7 +10,7 @@ from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.runbook import ALL, FOUNDER, MASTERS, SPEAKER, WORKERS
 from kubefab.step import MISSING, Step, Subject, on_cluster
-from kubefab.steps import addons, control_plane, health, network, preflight, rook, system, wanted, worker
+from kubefab.steps import addons, control_plane, health, network, preflight, rook, wanted, worker
 from tests.fakes import cluster, looked, step, three_masters, world
 from tests.runs import ADMIN, Run, each, nodes, wants
 
@@ -187,14 +187,6 @@ def test_what_changes_the_cluster_goes_by_way_of_the_speaker() -> None:
     worker.join(made, made.hosts["client"])
     assert [line.split()[0] for line in world(made, "m2").ran] == ["mint-token.sh", "delete-tokens.sh"]
     assert world(made, "m1").ran == []
-
-
-def test_the_clusters_name_leads_to_its_founder_whoever_speaks() -> None:
-    made = looked(served(*M, silent=("m1",)), three_masters())
-    named = step(system.steps(made, made.hosts["client"]), "/etc/hosts has the control plane's name")
-    assert named.close
-    named.close(made.hosts["client"])
-    assert str(made.hosts["m1"].wanted.address) in world(made, "client").ran[0]
 
 
 # --- who are masters

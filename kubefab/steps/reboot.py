@@ -4,7 +4,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.step import Step, service, when
-from kubefab.steps import health, runtime, system
+from kubefab.steps import endpoint, health, runtime, system
 from kubefab.steps.network import DAEMON_SET
 
 
@@ -17,6 +17,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             health.has(DAEMON_SET, "`inv install-flannel`"),
         ),
         *system.steps(cluster, host),
+        *endpoint.steps(cluster, host),
         *runtime.running(cluster, host),
         service("kubelet"),
     ]

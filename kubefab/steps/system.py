@@ -1,4 +1,4 @@
-"""The machine as Kubernetes wants it: no swap, a kernel that forwards, the control plane's name."""
+"""The machine as Kubernetes wants it: no swap, and a kernel that forwards."""
 
 from collections.abc import Mapping
 
@@ -27,12 +27,6 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             script("apply-sysctl.sh"),
             parts=("system",),
         ),
-        Step(
-            "/etc/hosts has the control plane's name",
-            other_endpoint(kubeadm.endpoint(cluster.inventory), str(cluster.founder.wanted.address)),
-            script("set-endpoint.sh", kubeadm.endpoint(cluster.inventory), str(cluster.founder.wanted.address)),
-            parts=("system",),
-        ),
     ]
 
 
@@ -53,17 +47,5 @@ def unlike(wanted: Mapping[str, str]) -> Gap:
     def gap(facts: Facts) -> str | None:
         found = {key: facts.system.setting(key) for key in wanted}
         return ", ".join(f"{key} = {found[key] or MISSING}" for key in wanted if found[key] != wanted[key]) or None
-
-    return gap
-
-
-def other_endpoint(name: str, address: str) -> Gap:
-    """A cluster that was made by hand keeps the endpoint it has."""
-
-    def gap(facts: Facts) -> str | None:
-        if facts.cluster and name not in facts.cluster.endpoint:
-            return None
-        found = facts.system.endpoints.get(name, MISSING)
-        return None if found == address else found
 
     return gap

@@ -3,17 +3,15 @@
 import pytest
 
 from kubefab import render
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts import Facts
 from kubefab.step import MISSING, sha256
 from kubefab.steps import system
 from tests.facts import known
 from tests.fakes import HOSTS, cluster, step, world
 
-NAME = "lab.kubefab.internal"
 WELL = known(
     modules=("overlay", "br_netfilter"),
     sysctl=render.SYSCTL,
-    endpoints={NAME: "10.250.0.10"},
     digests={path: sha256(text) for path, text in render.kernel().items()},
 )
 
@@ -46,18 +44,6 @@ WELL = known(
             "kernel settings are in effect",
             "net.bridge.bridge-nf-call-iptables = missing, net.bridge.bridge-nf-call-ip6tables = missing",
         ),
-        (known(), "/etc/hosts has the control plane's name", MISSING),
-        (known(endpoints={NAME: "10.0.0.1"}), "/etc/hosts has the control plane's name", "10.0.0.1"),
-        (
-            known(cluster=ClusterFacts(endpoint="https://10.250.0.10:6443")),  # made by hand
-            "/etc/hosts has the control plane's name",
-            None,
-        ),
-        (
-            known(cluster=ClusterFacts(endpoint=f"https://{NAME}:6443")),
-            "/etc/hosts has the control plane's name",
-            MISSING,
-        ),
     ],
 )
 def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> None:
@@ -80,7 +66,6 @@ def test_each_state_has_its_change() -> None:
         "put-files.sh",
         "load-modules.sh overlay br_netfilter",
         "apply-sysctl.sh",
-        f"set-endpoint.sh {NAME} 10.250.0.10",
     ]
 
 
