@@ -54,7 +54,7 @@ def allowed(inventory: Inventory) -> Places:
 
 def serves(facts: Facts) -> bool:
     """Whether this master's own API server answers: its kubectl may ask another master's."""
-    return joined(facts) and facts.api.healthz == "ok"
+    return joined(facts) and facts.api.readyz == "ok"
 
 
 def joined(facts: Facts) -> bool:
