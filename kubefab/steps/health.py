@@ -96,7 +96,7 @@ def not_rolled_out(name: str) -> Gap:
         wanted = (
             max(live.ready_nodes, 1) if name in ON_EVERY_NODE else max(workload.wanted - away, min(workload.wanted, 1))
         )
-        return None if workload.ready >= wanted else f"{workload.ready} of {wanted} pods answer"
+        return None if workload.ready >= wanted else f"{workload.ready} of {wanted} pods are up to date and answer"
 
     return gap
 

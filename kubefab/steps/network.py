@@ -27,6 +27,8 @@ APPLIED = "flannel is applied"
 DNS_PATCHES = "/run/kubefab/patches"
 # flanneld is ready a second after its start; asked as upstream has it, it says so 10 to 15 s after it.
 EAGER = {"initialDelaySeconds": 0, "periodSeconds": 2}
+# Else one node that is away keeps what is applied from all others. Routes stay while flanneld is started anew.
+ALL_AT_ONCE = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}}
 
 # Interfaces that Kubernetes, container runtimes and virtual machines make themselves.
 MADE = ("cni", "flannel", "docker", "veth", "br-", "kube-", "virbr", "podman")
@@ -135,7 +137,7 @@ def several(facts: Facts) -> bool:
 
 
 def edited(manifest: str, subnet: str, marked: str, named: Callable[[str], str]) -> str:
-    """flannel's manifest with our pod subnet, names of images and mark in it, and a probe that sees it soon."""
+    """flannel's manifest with our pod subnet, names of images and mark in it: for all nodes at once, and seen soon."""
     documents = [document for document in yaml.safe_load_all(manifest) if document]
     count = labelled(documents, FLANNEL)
     for document in documents:
@@ -144,6 +146,7 @@ def edited(manifest: str, subnet: str, marked: str, named: Callable[[str], str])
             document["data"]["net-conf.json"] = json.dumps(network, indent=2)
         if document["kind"] == "DaemonSet":
             document["metadata"].setdefault("annotations", {}).update({ANNOTATION: marked, OBJECTS: str(count)})
+            document["spec"]["updateStrategy"] = ALL_AT_ONCE
             pod = document["spec"]["template"]["spec"]
             for container in (*pod["initContainers"], *pod["containers"]):
                 container["image"] = named(container["image"])

@@ -1,11 +1,24 @@
 """What somebody changed by hand on machines that were well: put right, and nothing else."""
 
+import json
 import re
 from dataclasses import dataclass
 
 import pytest
 
-from .harness import MASTER, WORKER, Done, Kubefab, coredns_answers, eventually, kubectl, mended, on, ready_nodes
+from .harness import (
+    MASTER,
+    WORKER,
+    Done,
+    Kubefab,
+    coredns_answers,
+    eventually,
+    kubectl,
+    mended,
+    objects,
+    on,
+    ready_nodes,
+)
 
 PAIR = (MASTER, WORKER)
 # state -> what makes it untrue on the worker, and what then has to be true there again
@@ -95,3 +108,29 @@ def test_a_flannel_that_was_deleted_is_applied_again(cluster: Kubefab) -> None:
     assert "flannel is applied" in cluster("cluster.up").well().stdout
     eventually(coredns_answers)
     assert "nothing to do" in cluster("cluster.up").well().stdout
+
+
+FLANNEL = ("--namespace=kube-flannel", "daemonset/kube-flannel-ds")
+EDITED = [
+    {"op": "remove", "path": "/metadata/annotations/kubefab.internal~1flannel"},
+    {"op": "replace", "path": "/spec/template/spec/containers/0/readinessProbe/periodSeconds", "value": 3},
+]
+
+
+def probed_every(host: str) -> list[int]:
+    """How often each flanneld of a host is asked, in seconds: of the manifest that its pod was made from."""
+    pods = objects("pods", "--namespace=kube-flannel", f"--field-selector=spec.nodeName={host}")
+    return [pod["spec"]["containers"][0]["readinessProbe"]["periodSeconds"] for pod in pods]
+
+
+def test_a_node_that_is_away_does_not_keep_a_changed_flannel_from_the_others(cluster: Kubefab) -> None:
+    kubectl("patch", *FLANNEL, "--type=json", "--patch", json.dumps(EDITED))
+    kubectl("rollout", "status", *FLANNEL, "--timeout=2m")
+    on(WORKER, "systemctl stop kubelet")
+    try:
+        gone = f"--field-selector=spec.nodeName={WORKER}"
+        kubectl("delete", "pods", "--namespace=kube-flannel", gone, "--wait=false")
+        cluster("install-flannel").well()
+        eventually(lambda: probed_every(MASTER) == [2], seconds=60)
+    finally:
+        on(WORKER, "systemctl start kubelet")

@@ -48,18 +48,18 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
         (with_(live(True, flannel=Workload()), flannel=True), BOOT, None),
         (live(True), BOOT, None),  # without flannel it would be waited for in vain
         (live(True, True), FLANNEL, "it is not there"),
-        (live(True, True, flannel=Workload(2, 1)), FLANNEL, "1 of 2 pods answer"),
+        (live(True, True, flannel=Workload(2, 1)), FLANNEL, "1 of 2 pods are up to date and answer"),
         (live(True, True, flannel=Workload(2, 2)), FLANNEL, None),
         # A node that joined a moment ago is not counted by its DaemonSets yet,
-        (live(True, True, True, flannel=Workload(2, 2)), FLANNEL, "2 of 3 pods answer"),
-        (live(True, True, True, proxy=Workload(2, 2)), PROXY, "2 of 3 pods answer"),
+        (live(True, True, True, flannel=Workload(2, 2)), FLANNEL, "2 of 3 pods are up to date and answer"),
+        (live(True, True, True, proxy=Workload(2, 2)), PROXY, "2 of 3 pods are up to date and answer"),
         # and one that is away is counted still.
         (live(True, False, flannel=Workload(2, 1)), FLANNEL, None),
-        (live(False, flannel=Workload(1, 0)), FLANNEL, "0 of 1 pods answer"),
+        (live(False, flannel=Workload(1, 0)), FLANNEL, "0 of 1 pods are up to date and answer"),
         (live(True, True, True, dns=Workload(2, 2)), COREDNS, None),
-        (live(True, dns=Workload(2, 1)), COREDNS, "1 of 2 pods answer"),
+        (live(True, dns=Workload(2, 1)), COREDNS, "1 of 2 pods are up to date and answer"),
         (live(True, False, dns=Workload(2, 1)), COREDNS, None),
-        (live(True, False, False, dns=Workload(2, 0)), COREDNS, "0 of 1 pods answer"),
+        (live(True, False, False, dns=Workload(2, 0)), COREDNS, "0 of 1 pods are up to date and answer"),
         (live(True, dns=Workload(0, 0)), COREDNS, None),  # somebody wants none
     ],
 )

@@ -111,7 +111,13 @@ def test_the_pod_subnet_is_ours_and_all_else_in_the_manifest_is_flannels() -> No
     assert ours["DaemonSet"]["metadata"].pop("annotations") == {network.ANNOTATION: MARK, OBJECTS: "3"}
     assert {one["metadata"]["labels"].pop(ADDON) for one in ours.values()} == {"flannel"}
     container(theirs)["readinessProbe"].update(initialDelaySeconds=0, periodSeconds=2)
+    ours["DaemonSet"]["spec"].pop("updateStrategy")
     assert ours == theirs
+
+
+def test_a_node_that_is_away_keeps_nothing_from_the_others() -> None:
+    strategy = edited(MARK)["DaemonSet"]["spec"]["updateStrategy"]
+    assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}}
 
 
 def test_images_are_named_as_the_runtime_wants_them() -> None:
