@@ -16,7 +16,6 @@ from kubefab.kubeadm import API_PORT
 if TYPE_CHECKING:
     import requests
 
-SECONDS = 5
 PLACE = ("localhost", API_PORT)
 
 
@@ -33,7 +32,7 @@ def readyz(host: Host, ca: str) -> str:
         with tempfile.NamedTemporaryFile() as authority, tunnel.held(host.link, PLACE) as port:
             authority.write(b64decode(ca))
             authority.flush()
-            said = _get(f"https://localhost:{port}/readyz", authority.name)
+            said = _get(f"https://localhost:{port}/readyz", authority.name, host.link.network.patience.readyz)
     except binascii.Error:
         return _SPOILT_CA
     except OSError as error:
@@ -41,7 +40,7 @@ def readyz(host: Host, ca: str) -> str:
     return said or tunnel.refusal(host.link, PLACE) or "it hung up without an answer"
 
 
-def _get(url: str, authority: str) -> str:
+def _get(url: str, authority: str, seconds: float) -> str:
     """What it says, in words for people whatever it is; "" where nobody was reached."""
     import requests  # a fifth of the time of a run with nothing to do; not needed before there is a cluster
 
@@ -52,9 +51,9 @@ def _get(url: str, authority: str) -> str:
         reraise=True,
     )
     try:
-        answer = again(_ask, url, authority)
+        answer = again(_ask, url, authority, seconds)
     except requests.Timeout:
-        return f"no answer within {SECONDS} s"
+        return f"no answer within {seconds:g} s"
     except requests.exceptions.SSLError as error:
         return _distrusted(str(error))
     except requests.RequestException:
@@ -69,7 +68,7 @@ def _passing(error: BaseException) -> bool:
     return isinstance(error, requests.ConnectionError) and not isinstance(error, lasting)
 
 
-def _ask(url: str, authority: str) -> "requests.Response":
+def _ask(url: str, authority: str, seconds: float) -> "requests.Response":
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -79,7 +78,7 @@ def _ask(url: str, authority: str) -> "requests.Response":
     with requests.Session() as session:
         session.trust_env = False  # a proxy is not for localhost
         session.mount("https://", adapter)
-        return session.get(url, verify=authority, timeout=SECONDS, headers={"Connection": "close"})
+        return session.get(url, verify=authority, timeout=seconds, headers={"Connection": "close"})
 
 
 def _distrusted(error: str) -> str:

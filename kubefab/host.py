@@ -13,11 +13,12 @@ from kubefab.errors import Busy, HostError
 from kubefab.framing import Frame
 from kubefab.lock import Held, Lock, first_line
 from kubefab.log import Log
+from kubefab.patience import USUAL
 from kubefab.programs import fed, look_program, script_text
 from kubefab.questions import Questions
 from kubefab.ssh import Answer, Link, taken, talking
 
-LOOK_SECONDS = 60
+LOOK_SECONDS = USUAL.silence
 CHANGE_SECONDS = 300  # without a word of it; a change that goes on says so every half minute
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]+")  # kubeadm's, and a ServiceAccount's
@@ -55,7 +56,8 @@ class Host:
         """The parts of a look, in one round trip."""
         asked = time.time()
         frame = Frame()
-        answer = self._run(look_program(questions), parts, LOOK_SECONDS, frame)
+        patience = self.link.network.patience
+        answer = self._run(look_program(questions, patience.question), parts, patience.silence, frame)
         found = framing.parts(answer.output, frame.mark)
         if missing := [part for part in parts if part not in found]:
             said = self.shown(answer.errors or answer.output)

@@ -5,6 +5,7 @@ from base64 import b64encode
 from functools import cache
 from pathlib import Path
 
+from kubefab.patience import USUAL
 from kubefab.questions import Questions
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -17,9 +18,9 @@ def script_text(name: str) -> str:
     return SHARED.sub(lambda found: script_text(found[1]), (SCRIPTS / name).read_text("utf-8"))
 
 
-def look_program(questions: Questions) -> str:
-    """A look, and what it asks of."""
-    return questions.assignments() + _look()
+def look_program(questions: Questions, patience: int = USUAL.question) -> str:
+    """A look, what it asks of, and the seconds that one of its questions may take."""
+    return f"patience={patience}\n{questions.assignments()}{_look()}"
 
 
 @cache

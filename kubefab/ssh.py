@@ -12,12 +12,12 @@ import paramiko
 
 from kubefab import inventory, ways
 from kubefab.errors import HostError, KubefabError
-from kubefab.wires import CONNECT_SECONDS, Network, Wire
+from kubefab.wires import Network, Wire
 
 if TYPE_CHECKING:
     from kubefab.sudo import Sudo
 
-BUSY_SECONDS, BUSY_PAUSE = 60.0, 1.0
+BUSY_PAUSE = 1.0
 CHANNELS = 6  # sshd's MaxSessions is ten, and somebody may be logged in by hand
 
 
@@ -94,7 +94,8 @@ class Link:
 
         Tried again as long as nothing has begun: after a blip of the connection, and where the host is busy.
         """
-        until, blips = time.monotonic() + BUSY_SECONDS, 0
+        busy, blips = self.network.patience.busy, 0
+        until = time.monotonic() + busy
         while True:
             transport = self.transport()
             try:
@@ -102,7 +103,7 @@ class Link:
             except (OSError, EOFError, paramiko.SSHException) as error:
                 if transport.is_active():
                     if time.monotonic() >= until:
-                        raise _too_busy(error) from error
+                        raise _too_busy(error, busy) from error
                     time.sleep(BUSY_PAUSE)
                 elif blips:
                     raise _lost(error) from error
@@ -111,7 +112,7 @@ class Link:
     def _begun(self, transport: paramiko.Transport, command: str, seconds: float | None) -> paramiko.Channel:
         self.trips += 1
         # A busy machine is not a lost one; and a channel that was given up would come all the same, and stay.
-        channel = transport.open_session(timeout=BUSY_SECONDS)
+        channel = transport.open_session(timeout=self.network.patience.busy)
         channel.settimeout(seconds)
         channel.exec_command(command)
         return channel
@@ -121,7 +122,7 @@ class Link:
     ) -> Answer:
         began = time.time()
         said: list[bytes] = []
-        with talking(seconds, partial(_load, channel.get_transport())):
+        with talking(seconds, partial(_load, channel.get_transport(), self.network.patience.connect)):
             if taken(channel, stdin):
                 channel.shutdown_write()
             while part := channel.recv(1 << 16):
@@ -172,18 +173,18 @@ def _lost(error: object, killed: bool = False) -> HostError:
     return HostError("the connection was lost", str(error), hint)
 
 
-def _too_busy(error: object) -> HostError:
+def _too_busy(error: object, seconds: float) -> HostError:
     if isinstance(error, paramiko.ChannelException):  # an answer, and at once: it is not busy
         hint = f"let MaxSessions in its sshd_config be 10, as it is by default: kubefab uses up to {CHANNELS + 1}"
-        return HostError(f"its sshd opens no further session: tried for {BUSY_SECONDS:.0f} s", str(error), hint)
-    what = f"is too busy to take a command: tried for {BUSY_SECONDS:.0f} s"
+        return HostError(f"its sshd opens no further session: tried for {seconds:.0f} s", str(error), hint)
+    what = f"is too busy to take a command: tried for {seconds:.0f} s"
     return HostError(what, str(error), "is the host overloaded? nothing was begun there; run the same command again")
 
 
-def _load(transport: paramiko.Transport) -> str:
+def _load(transport: paramiko.Transport, seconds: float) -> str:
     """The load of a host that says nothing, where it says at least that."""
-    with suppress(OSError, EOFError, paramiko.SSHException), transport.open_session(timeout=CONNECT_SECONDS) as channel:
-        channel.settimeout(CONNECT_SECONDS)
+    with suppress(OSError, EOFError, paramiko.SSHException), transport.open_session(timeout=seconds) as channel:
+        channel.settimeout(seconds)
         channel.exec_command("cat /proc/loadavg")
         return f" its load of the last minute: {channel.recv(200).decode(errors='replace').split()[0]}"
     return ""

@@ -13,7 +13,6 @@ from kubefab.framing import Frame
 from kubefab.ssh import Link
 
 SUDO_PASSWORD = "KUBEFAB_SUDO_PASSWORD"  # noqa: S105  the name of an environment variable
-SUDO_SECONDS = 60
 ASKS = re.compile("password|authentication is required")  # what sudo says, and what sudo-rs does
 UNREAD = 97  # exit status
 # A sudo that reads no password would leave it to be run by the shell: what comes next has to be the mark.
@@ -41,7 +40,7 @@ class Sudo:
         frame = Frame()
         # What the login says comes before the mark, what sudo says after it.
         first = f"sh -c 'exec 2>&1; echo; echo {frame.mark}; LC_ALL=C exec sudo -n -- {Frame.command()}'"
-        answer = link.converse(transport, first, frame.program(""), SUDO_SECONDS)
+        answer = link.converse(transport, first, frame.program(""), link.network.patience.silence)
         said = answer.output.partition(f"\n{frame.mark}\n")[2]
         if frame.began(said):
             return
@@ -52,7 +51,7 @@ class Sudo:
     def _try_password(self, link: Link, transport: paramiko.Transport) -> None:
         frame = Frame()
         command, stdin = self._with(self.password(), Frame.command(), frame.program(""), frame)
-        answer = link.converse(transport, command, stdin, SUDO_SECONDS)
+        answer = link.converse(transport, command, stdin, link.network.patience.silence)
         if answer.status == UNREAD:
             hint = f"let sudo ask {link.user} for a password for every command there, or for none"
             raise HostError("sudo asks for a password, and does not read it", hint=hint)

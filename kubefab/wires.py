@@ -20,22 +20,23 @@ from kubefab import hostkeys, inventory, ways
 from kubefab.errors import HostError
 from kubefab.facts.api import FORBIDDEN
 from kubefab.identities import NO_KEY, Identities
+from kubefab.patience import USUAL, Patience
 from kubefab.ways import Way
 
 # Its threads would print what goes wrong beside the error that we raise from it.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
-CONNECT_SECONDS = 8
-BANNER_SECONDS = 16  # a busy machine is not a lost one
+CONNECT_SECONDS = 8  # until a channel is open
 FAILED_SECONDS = 60.0  # in which a jump host that failed is not tried again
 OPENING = 8  # connections at one time
 PROHIBITED = paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
 
 class Network:
-    """What the connections of a run share: how many are being opened at one time, and the jump hosts."""
+    """What the connections of a run share: how many are being opened at one time, the jump hosts, and the patience."""
 
     def __init__(self) -> None:
+        self.patience = USUAL
         self.opening = threading.Semaphore(OPENING)
         self._jumps: dict[tuple[str, inventory.Ssh], Wire] = {}
         self._finding = threading.Lock()
@@ -81,11 +82,7 @@ class Wire:
             user=way.user,
             port=way.port,
             gateway=self.gateway.connection if self.gateway else _proxy(way.command),
-            connect_timeout=CONNECT_SECONDS,
             connect_kwargs={
-                "banner_timeout": BANNER_SECONDS,
-                "auth_timeout": BANNER_SECONDS,
-                "channel_timeout": BANNER_SECONDS,
                 "auth_strategy": Identities(way),
                 "transport_factory": partial(_transport, hostkeys.known(way.name, way.known_hosts)),
             },
@@ -112,7 +109,7 @@ class Wire:
         try:
             if self.gateway:
                 self.gateway.transport()
-            _open(self.connection, self.way, self.ssh, self.network.opening)
+            _open(self.connection, self.way, self.ssh, self.network)
         except HostError as error:
             error.what = f"{self.title}{error.what}"
             self._failed = (time.monotonic(), error) if self.title else None
@@ -153,14 +150,17 @@ def _proxy(command: str) -> str | None:
 _FAILED = (OSError, EOFError, paramiko.SSHException, ValueError)
 
 
-def _open(connection: Connection, way: Way, ssh: inventory.Ssh, opening: threading.Semaphore) -> None:
+def _open(connection: Connection, way: Way, ssh: inventory.Ssh, network: Network) -> None:
+    patience = network.patience
+    _limit(connection, patience)
+
     def once() -> None:
-        with opening:
+        with network.opening:
             connection.open()
 
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: _passing(error, connection)),
-        stop=tenacity.stop_after_attempt(3),
+        stop=tenacity.stop_after_attempt(patience.tries),
         wait=tenacity.wait_random(0.5, 2),  # not all at once again: sshd's MaxStartups
         reraise=True,
     )
@@ -174,6 +174,11 @@ def _open(connection: Connection, way: Way, ssh: inventory.Ssh, opening: threadi
         # paramiko leaves Nagle on, which costs every exec 40 ms; and a pulled cable shall end a wait.
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000)
+
+
+def _limit(connection: Connection, patience: Patience) -> None:
+    connection.connect_timeout = patience.connect
+    connection.connect_kwargs |= {f"{what}_timeout": patience.banner for what in ("banner", "auth", "channel")}
 
 
 def _passing(error: BaseException, connection: Connection) -> bool:

@@ -7,6 +7,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +24,7 @@ from kubefab import api
 from kubefab.facts.api import FORBIDDEN
 from kubefab.host import Host
 from kubefab.log import Log
+from kubefab.patience import USUAL
 from kubefab.ssh import Link
 from kubefab.sudo import Sudo
 from tests.fakes import inventory
@@ -157,10 +159,8 @@ def test_one_that_hangs_up_is_told(master: Master, tmp_path: Path) -> None:
     assert said == "it hung up without an answer"
 
 
-def test_one_that_is_silent_is_not_waited_for_for_long(
-    master: Master, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(api, "SECONDS", 0.05)
+def test_one_that_is_silent_is_not_waited_for_for_long(master: Master, tmp_path: Path) -> None:
+    master.network.patience = replace(USUAL, readyz=0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         master.port = server.getsockname()[1]
         assert api.readyz(Host(master.wanted, master, Log(tmp_path)), CA) == "no answer within 0.05 s"

@@ -23,6 +23,7 @@ PURE = (
     "explain",
     "step",
     "errors",
+    "patience",
     "questions",
 )
 TALKING = {
@@ -51,6 +52,7 @@ ALLOWED = {
     "inventory": {"addons", "errors", "inventory", "located", "releases"},
     "located": {"errors"},
     "facts": {"errors", "facts", "questions"},
+    "patience": set(),
     "questions": set(),
     "explain": {"facts"},
     "runtimes": {"errors", "inventory", "releases"},
@@ -82,14 +84,14 @@ ALLOWED = {
     "hostkeys": {"errors"},
     "ways": {"errors", "inventory"},
     "identities": {"ways"},
-    "wires": {"errors", "facts", "hostkeys", "identities", "inventory", "ways"},
+    "wires": {"errors", "facts", "hostkeys", "identities", "inventory", "patience", "ways"},
     "ssh": {"errors", "inventory", "ways", "wires"},
     "framing": {"errors", "ssh"},
     "lock": {"framing"},
     "sudo": {"errors", "framing", "ssh"},
     "log": {"errors", "ssh"},
-    "programs": {"questions"},
-    "host": {"questions", "errors", "facts", "framing", "inventory", "lock", "log", "programs", "ssh"},
+    "programs": {"patience", "questions"},
+    "host": {"questions", "errors", "facts", "framing", "inventory", "lock", "log", "patience", "programs", "ssh"},
     "api": {"facts", "host", "kubeadm", "tunnel"},
     "tunnel": {"errors", "facts", "ssh", "wires"},
     "cluster": {

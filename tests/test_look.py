@@ -12,6 +12,7 @@ from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.facts.network import OnInterface
 from kubefab.facts.part import Untold
 from kubefab.facts.runtime import Runtime
+from kubefab.patience import SHORT, USUAL
 from kubefab.programs import look_program
 from kubefab.questions import Questions
 from tests import sandbox
@@ -80,9 +81,9 @@ mkdir /sys/class/net/kube-ipvs0
 ALL = Questions()
 
 
-def look(before: str, *parts: str, questions: Questions = ALL) -> dict[str, str]:
+def look(before: str, *parts: str, questions: Questions = ALL, patience: int = USUAL.question) -> dict[str, str]:
     """A look in a sandbox, after this shell text."""
-    program = sandbox.file("/mnt/look", look_program(questions))
+    program = sandbox.file("/mnt/look", look_program(questions, patience))
     return framing.parts(sandbox.run(f"{before}\n{program}sh /mnt/look {' '.join(parts)} || true"))
 
 
@@ -403,6 +404,12 @@ def test_an_api_server_that_hangs_is_given_up_whatever_it_is_asked_for() -> None
     assert live
     assert live.silent == "no answer in 15 s"
     assert "addons_told" not in told["addons"]
+
+
+@sandbox.needed
+def test_who_has_little_patience_waits_less_for_one_question() -> None:
+    never = 'stub ss :\nstub timeout \'case "$*" in *Hltnp*) exit 124 ;; esac; shift 3; exec "$@"\'\n'
+    assert "untold ss: no answer in 3 s" in look(never, "network", patience=SHORT.question)["network"]
 
 
 @sandbox.needed

@@ -7,14 +7,15 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import paramiko
 import pytest
 
-from kubefab import ssh
 from kubefab.converge import Engine, Group
 from kubefab.errors import HostError, KubefabError
 from kubefab.host import Host
+from kubefab.patience import USUAL
 from kubefab.report import Report
 from kubefab.ssh import Link
 from kubefab.step import Step
@@ -82,7 +83,7 @@ def test_a_machine_that_stays_busy_is_told_as_that(host: Host, monkeypatch: pyte
     def opened(timeout: float) -> paramiko.Channel:
         raise paramiko.SSHException("Timeout opening channel.")
 
-    monkeypatch.setattr(ssh, "BUSY_SECONDS", 0.05)
+    host.link.network.patience = replace(USUAL, busy=0.05)
     monkeypatch.setattr(host.link.transport(), "open_session", opened)
     with pytest.raises(HostError, match="is too busy to take a command: tried for 0 s"):
         host.link.execute("true", b"")
@@ -96,7 +97,7 @@ def test_an_sshd_that_opens_too_few_sessions_is_told_by_its_own_word(
     def opened(timeout: float) -> paramiko.Channel:
         raise paramiko.ChannelException(2, "Connect failed")
 
-    monkeypatch.setattr(ssh, "BUSY_SECONDS", 0.05)
+    host.link.network.patience = replace(USUAL, busy=0.05)
     monkeypatch.setattr(host.link.transport(), "open_session", opened)
     with pytest.raises(HostError, match="its sshd opens no further session: tried for 0 s") as told:
         host.link.execute("true", b"")

@@ -1,18 +1,22 @@
 """Connections, straight and by way of others, against servers in threads."""
 
+import errno
 import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from shlex import join
 from typing import Any
 
 import paramiko
 import pytest
+from fabric import Connection
 
 from kubefab import wires
 from kubefab.errors import HostError, UnknownHostKey
+from kubefab.patience import SHORT, USUAL
 from kubefab.ssh import Link
 from kubefab.sudo import Sudo
 from kubefab.wires import Network
@@ -28,6 +32,22 @@ def test_a_host_that_is_not_there_is_told_by_its_address(server: Sshd, tmp_path:
     with pytest.raises(HostError, match=f"cannot be reached at 127.0.0.1:{port}: Connection refused") as told:
         away.transport()
     assert "absent: true" in told.value.hint
+
+
+def test_who_has_little_patience_tries_once(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def refused(connection: Connection) -> None:
+        tried.append(connection.connect_timeout)
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    monkeypatch.setattr(Connection, "open", refused)
+    away = Link(server.host(), Sudo())
+    for patience in (USUAL, SHORT):
+        away.network.patience = patience
+        with pytest.raises(HostError, match="Connection refused"):
+            away.transport()
+    assert tried == [8, 8, 8, 3]
 
 
 def test_a_user_who_is_not_let_in_is_told_how_to_try_by_hand(server: Sshd, tmp_path: Path) -> None:
@@ -87,10 +107,10 @@ def test_twenty_hosts_behind_a_jump_host_that_bears_two_are_all_reached(
     server: Sshd, bastion: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They share one connection to it: its MaxStartups counts those that have not logged in yet."""
-    monkeypatch.setattr(wires, "BANNER_SECONDS", 60)  # all of them are threads of this one Python
     bastion.startups = 2
     server.know(HOST_KEY, f"[{ADDRESS}]:{server.port},[{ADDRESS}]:{bastion.port}")
     network = Network()
+    network.patience = replace(USUAL, banner=60)  # all of them are threads of this one Python
     links = [behind(server, f"root@{ADDRESS}:{bastion.port}", network) for _ in range(20)]
     with ThreadPoolExecutor(20) as pool:
         said = list(pool.map(lambda link: link.execute("echo well", b"", 60).output, links))

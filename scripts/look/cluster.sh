@@ -23,5 +23,5 @@ if answer=$(ask_api --kubeconfig "/etc/kubernetes/$conf" get "$kinds" --all-name
 else
     answer=${answer##*
 }
-    printf 'silent %s\n' "${answer:-no answer in 15 s}"
+    printf 'silent %s\n' "${answer:-no answer in $(at_most 15) s}"
 fi

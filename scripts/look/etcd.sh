@@ -7,10 +7,11 @@ if [ -e "$manifest" ]; then
         case $flag in --etcd-servers=*) fact "servers ${flag#*=}" ;; esac
     done <"$manifest"
 fi
+limit=$(at_most 5)
 find_etcd "$(heard ss -Hltnp)" || exit 0
 fact "etcd_runs yes"
 fact "quota $(etcd_flag quota-backend-bytes)"
-if answer=$(ask_etcd 5 --command-timeout 3s endpoint status --write-out json 2>&1); then
+if answer=$(ask_etcd "$limit" --command-timeout "$((limit - 1))s" endpoint status --write-out json 2>&1); then
     fact "member $(printf '%s\n' "$answer" | grep '^\[')"
 else
     # gRPC's own word, in a log in JSON, says more than the last line, which only tells that it was waited for.
@@ -19,6 +20,6 @@ else
     exit 0
 fi
 # Its own list will do, which it has without a quorum too; older ones (before 3.6) have no other.
-answer=$(ask_etcd 5 --command-timeout 3s member list --consistency s --write-out json 2>/dev/null) ||
-    answer=$(ask_etcd 5 --command-timeout 3s member list --write-out json 2>/dev/null)
+answer=$(ask_etcd "$limit" --command-timeout "$((limit - 1))s" member list --consistency s --write-out json 2>/dev/null) ||
+    answer=$(ask_etcd "$limit" --command-timeout "$((limit - 1))s" member list --write-out json 2>/dev/null)
 fact "membership $(printf '%s\n' "$answer" | grep '^{.*"members"')"

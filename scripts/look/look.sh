@@ -15,16 +15,18 @@ untold() { # untold WHY: the part that calls it ends here, and counts as not loo
     fact "${silent:-untold} $1"
     exit 0
 }
+# at_most SECONDS: so long may one question take; or less, where who asks has less $patience.
+at_most() { echo "$(($1 < ${patience:-60} ? $1 : ${patience:-60}))"; }
 last_of() { printf '%s\n' "$1" | tail -n 1; } # last_of TEXT: its last line
 # heard COMMAND…: what it prints. Where it fails, or does not end, the part that asks counts as not looked at, from
 # within a pipe too: 3 is what the part says. Other hosts' gaps read some parts: there `silent` names a fact that says
 # so in its place. What is not installed has nothing to tell: ask `has` first.
 heard() {
-    status=0
-    { why=$(timeout -k 2 15 "$@" 2>&1 >&4) || status=$?; } 4>&1
+    status=0 limit=$(at_most 15)
+    { why=$(timeout -k 2 "$limit" "$@" 2>&1 >&4) || status=$?; } 4>&1
     case $status in
         0) return ;;
-        124 | 137) why="no answer in 15 s" ;;
+        124 | 137) why="no answer in $limit s" ;;
         *) why=$(last_of "${why:-exit status $status}") ;;
     esac
     untold "$1: $why" >&3
@@ -33,7 +35,7 @@ has() { command -v "$1" >/dev/null; } # has COMMAND
 . "${0%/*}/shared/admin.sh"
 . "${0%/*}/shared/stopped.sh"
 # ask_api ARG…: kubectl, for no longer than a look may wait: of several kinds it asks for one after the other.
-ask_api() { within='timeout -k 2 15' as_admin --request-timeout 5s "$@"; }
+ask_api() { within="timeout -k 2 $(at_most 15)" as_admin --request-timeout 5s "$@"; }
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 mark=${mark:+$mark }
 tell() { # tell PART: all that a part says, in one piece; its end alone says that nothing is missing

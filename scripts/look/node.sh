@@ -73,7 +73,7 @@ works() {
     theirs=$(leads_to "$config")
     [ -n "$theirs" ] && [ "${ours% *}" = "${theirs% *}" ] || return 1
     [ "$ours" != "$theirs" ] || return 0
-    said=$(timeout 10 kubectl --kubeconfig "$config" --cache-dir /run/kubefab/kubectl --request-timeout 5s \
+    said=$(timeout "$(at_most 10)" kubectl --kubeconfig "$config" --cache-dir /run/kubefab/kubectl --request-timeout 5s \
         get namespace default 2>&1) || case $said in *Unauthorized* | *certificate*) return 1 ;; esac
 }
 if cmp -s /etc/kubernetes/admin.conf "$config"; then

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Debian $PACKAGES: which are there and held, whether dpkg was broken off, and who holds its lock.
 # shellcheck disable=SC2016,SC2086 # dpkg-query expands it; they are words
-timeout -k 2 20 dpkg-query -W -f 'package ${Package} ${db:Status-Abbrev} ${Version}\n' $PACKAGES
+timeout -k 2 "$(at_most 20)" dpkg-query -W -f 'package ${Package} ${db:Status-Abbrev} ${Version}\n' $PACKAGES
 case $? in 0 | 1) ;; *) untold "dpkg-query does not answer" ;; esac # 1: it knows nothing of some of them
 # By their states: `dpkg --audit` also names what nobody can mend, as a vendor's package without md5sums.
 heard dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' |

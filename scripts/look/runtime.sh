@@ -2,7 +2,7 @@
 # The container runtime: does its CRI answer, and which images are there?
 # (crictl is not always to be had; ctr comes with containerd.)
 asked() { # asked COMMAND…: what it says; where it fails, why
-    answer=$(timeout -k 2 10 "$@" 2>&1) && printf '%s\n' "$answer" && return
+    answer=$(timeout -k 2 "$(at_most 10)" "$@" 2>&1) && printf '%s\n' "$answer" && return
     last_of "${answer:-no answer}"
     return 1
 }

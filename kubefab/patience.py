@@ -1,0 +1,21 @@
+"""How long a host is waited for: as it suits who asks."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Patience:
+    """In seconds, but for `tries`."""
+
+    tries: int = 3  # to open a connection
+    connect: int = 8
+    banner: float = 16  # a busy machine is not a lost one
+    busy: float = 60  # until a busy sshd opens one more session
+    silence: float = 60  # of a program that looks, or asks
+    question: int = 60  # for any one of a look's; the look has its own limits below that
+    readyz: float = 5
+
+
+USUAL = Patience()
+# For who asks how things are: a host that is away or hangs says so by its silence.
+SHORT = Patience(tries=1, connect=3, banner=3, busy=3, silence=5, question=3, readyz=1)
