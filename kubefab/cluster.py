@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from kubefab import facts, releases, render
@@ -11,6 +12,7 @@ from kubefab.facts import ClusterFacts, Facts, LocalNode, Part
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.log import Log
+from kubefab.patience import Patience
 from kubefab.questions import Questions
 from kubefab.releases import Release
 from kubefab.ssh import Link
@@ -32,11 +34,11 @@ class Cluster:
         readyz: Callable[[Host, str], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        sudo, network = Sudo(), Network()
+        sudo, self._network = Sudo(), Network()
         self.inventory = inventory
         self.log = log
         self.hosts = {
-            host.name: Host(host, Link(host, sudo, network), log) for host in inventory.hosts if not host.absent
+            host.name: Host(host, Link(host, sudo, self._network), log) for host in inventory.hosts if not host.absent
         }
         self.clock = clock
         self._readyz = readyz
@@ -76,6 +78,15 @@ class Cluster:
         if self.inventory.host(name).absent:
             raise KubefabError(f"{name} is marked `absent: true` in {self.inventory.path}")
         return self.hosts[name]
+
+    @contextmanager
+    def asked_with(self, patience: Patience) -> Iterator[None]:
+        """How long hosts are waited for meanwhile."""
+        before, self._network.patience = self._network.patience, patience
+        try:
+            yield
+        finally:
+            self._network.patience = before
 
     def facts(self, host: Host) -> Facts:
         """What is known of a host and, by way of its speaker, of the cluster; and of the other hosts."""

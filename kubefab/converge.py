@@ -16,6 +16,7 @@ from kubefab.facts import clock_time
 from kubefab.host import Host, busy
 from kubefab.locks import Locks
 from kubefab.passes import ALL_AT_ONCE, ONE_BY_ONE, Group, Pass, Who
+from kubefab.patience import USUAL, Patience
 from kubefab.report import ANSWERS, Failure, Report
 from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
 from kubefab.waiting import Waiting
@@ -67,14 +68,19 @@ class Engine:
             self._stop_without_master(who)
 
     @contextmanager
-    def only_looking(self) -> Iterator[None]:
+    def only_looking(self, patience: Patience = USUAL) -> Iterator[None]:
         """Nothing is said, nothing waited for, and nobody set aside for longer than this."""
         before = list(self.failures), self.report.quiet, self.patient
         self.report.quiet, self.patient = True, False
         try:
-            yield
+            with self.cluster.asked_with(patience):
+                yield
         finally:
             self.failures[:], self.report.quiet, self.patient = before
+
+    def look_besides(self, hosts: list[Host], part: str) -> None:
+        """Looks at one more part of these hosts, where it was not looked at yet."""
+        self._each(self._going(hosts), lambda host: self.cluster.look(host, (part,), since=0))
 
     def look(self, who: Who, *besides: str, alone: bool = False) -> list[Host]:
         """Looks at these hosts as a converge would, and at these parts besides. Those that answered.
@@ -131,13 +137,13 @@ class Engine:
                         found.append((host.name, step.title, gap))
         return found
 
-    def gaps(self, hosts: list[Host], *subjects: Subject) -> list[tuple[str, str, str]]:
-        """What is missing there, told and not changed: host, title, gap."""
+    def gaps(self, hosts: list[Host], *subjects: Subject) -> list[tuple[str, Step, str]]:
+        """What is missing there, told and not changed: host, step, gap. What nobody says of a cluster is no gap."""
         return [
-            (host.name, step.title, gap)
+            (host.name, step, gap)
             for host in hosts
             for step in self._steps(host, subjects)
-            if (gap := self._gap(host, step))
+            if (gap := self._told_gap(host, step))
         ]
 
     def chosen(self, who: Who) -> list[Host]:
@@ -400,6 +406,15 @@ class Engine:
         try:
             return step.gap(self.cluster.facts(host))
         except (Silent, NotAsked) as error:
+            return error.what
+
+    def _told_gap(self, host: Host, step: Step) -> str | None:
+        """The gap; None for what a silent API server would have to tell."""
+        try:
+            return step.gap(self.cluster.facts(host))
+        except Silent:
+            return None
+        except NotAsked as error:
             return error.what
 
     def _firm_gap(self, host: Host, step: Step) -> str | None:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from kubefab.errors import KubefabError
@@ -10,6 +11,7 @@ from kubefab.facts import Facts, Known, Member
 
 DEFAULT_QUOTA = 2 << 30  # bytes: etcd's DefaultQuotaBytes, server/storage/quota.go
 FULL = 0.8  # of its quota; at the whole of it etcd takes nothing more, until somebody frees room by hand
+FAR = 1000  # writes: members are looked at one by one, and a busy cluster does some hundreds in a second
 NO_LEADER = "no leader"
 ALARM = re.compile(r"alarm:\s*(\w+)")
 Masters = Mapping[str, Facts]  # the masters that were looked at, with the part "etcd", by their names
@@ -59,9 +61,53 @@ def leads(member: Member) -> bool:
     return member.leader == member.id
 
 
-def problems(masters: Masters) -> list[str]:
-    """What is wrong, or was not heard, a line each: none where every member answers, led by one, with room."""
-    return [*silent(masters), *_torn(masters), *_unknown(masters), *_of_each(masters)]
+def problems(masters: Masters, away: Collection[str] = ()) -> list[str]:
+    """What is wrong, or was not heard, a line each: none where every member answers, led by one, with room.
+
+    Of the members of hosts that are `away` it is told elsewhere that they were not heard.
+    """
+    return [*silent(masters), *_torn(masters), *_unknown(masters, away), *_of_each(masters)]
+
+
+def lost_quorum(masters: Masters, away: Collection[str], silent: bool) -> str | None:
+    """How many members are missing where nobody leads, in words; None where somebody does, or no member answers.
+
+    `away`: masters that do not answer. `silent`: nor does any API server. Who has lost the others believes for
+    another second that there is a leader.
+    """
+    members = heard(masters)
+    voters = [one for one in known(masters).values() if not one.learner]
+    missing = [one for one in voters if one.id not in {member.id for member in members.values()}]
+    led = any(member.leader for member in members.values())
+    if not members or (led and not (silent and 2 * len(missing) >= len(voters) > 0)):
+        return None
+    if not missing:
+        return "etcd has no leader"
+    one_is, some = len(missing) == 1, f"{len(missing)} of {len(voters)}"
+    if all(one.name in away for one in missing):
+        return f"{some} masters {'is' if one_is else 'are'} away"
+    return f"{some} members of etcd {'does' if one_is else 'do'} not answer"
+
+
+def without_room(masters: Masters) -> str | None:
+    """Why etcd takes nothing more though it answers."""
+    full = [name for name, member in heard(masters).items() if "NOSPACE" in alarms(member)]
+    return f"the etcd of {full[0]} has no room left" if full else None
+
+
+def outsiders(masters: Masters) -> list[str]:
+    """The hosts whose member can be none of theirs again: the others have removed it, or it is of another cluster."""
+    members = heard(masters)
+    clusters = Counter(member.cluster for member in members.values())
+    few = {cluster for cluster, count in clusters.items() if 2 * count < len(members)}
+    return [name for name, member in members.items() if member.cluster in few or _removed(name, masters)]
+
+
+def in_a_word(facts: Facts) -> str:
+    """What this host's member is."""
+    if not (member := facts.etcd.member):
+        return "silent" if facts.etcd.etcd_runs else "does not run"
+    return "learner" if member.learner else "leader" if leads(member) else "follower" if member.leader else NO_LEADER
 
 
 def silent(masters: Masters) -> list[str]:
@@ -95,21 +141,27 @@ def _sides(hosts: Mapping[int, Sequence[str]]) -> str:
     return "; ".join(f"{', '.join(names)}: {value:x}" for value, names in hosts.items())
 
 
-def _unknown(masters: Masters) -> Iterator[str]:
+def _unknown(masters: Masters, away: Collection[str]) -> Iterator[str]:
     """Members that no master of ours answers for, and masters whom the others do not count."""
     members = heard(masters)
     ids = {member.id for member in members.values()}
-    told = masters.keys() - members.keys()  # kubeadm calls a member as its Node
+    told = {*(masters.keys() - members.keys()), *away}  # kubeadm calls a member as its Node
     for id, one in known(masters).items():
         if id not in ids and one.name not in told:
             yield f"member {_called(one)} was not heard: no master that answers has it"
-    for name, member in members.items():
-        others = [facts.etcd for other, facts in masters.items() if other != name]
-        theirs = [etcd for etcd in others if etcd.member and etcd.member.cluster == member.cluster and etcd.membership]
-        if theirs and not any(one.id == member.id for etcd in theirs for one in etcd.membership):
-            yield f"{name}: the others count its member no more"
+    for name in members:
+        if _removed(name, masters):
+            yield f"{name}: its etcd was removed: the others count its member no more"
         if not masters[name].etcd.membership:
             yield f"{name}: its etcd did not say which members there are"
+
+
+def _removed(name: str, masters: Masters) -> bool:
+    """Whether the others of its cluster have told who is a member, and none has named this host's."""
+    mine = heard(masters)[name]
+    others = [facts.etcd for other, facts in masters.items() if other != name]
+    theirs = [etcd for etcd in others if etcd.member and etcd.member.cluster == mine.cluster and etcd.membership]
+    return bool(theirs) and not any(one.id == mine.id for etcd in theirs for one in etcd.membership)
 
 
 def _called(one: Known) -> str:
@@ -119,6 +171,8 @@ def _called(one: Known) -> str:
 
 def _of_each(masters: Masters) -> Iterator[str]:
     for name, member in heard(masters).items():
+        if (behind := _lag(member, masters)) > FAR:
+            yield f"{name}: its etcd has fallen behind the others by {behind} writes"
         if not member.leader:
             yield f"{name}: its etcd knows of no leader: nothing can be written by way of it"
         if member.learner:
@@ -128,6 +182,11 @@ def _of_each(masters: Masters) -> Iterator[str]:
             yield f"{name}: alarm {alarm}: {_ALARMS.get(alarm, 'see etcdctl alarm list')}"
         if (used := member.size / quota(masters[name])) >= FULL:
             yield f"{name}: its database takes {used:.0%} of the {_size(quota(masters[name]))} that it may: {_COMPACT}"
+
+
+def _lag(member: Member, masters: Masters) -> int:
+    """How many writes it has still to do that another member of its cluster has done."""
+    return max(one.applied for one in heard(masters).values() if one.cluster == member.cluster) - member.applied
 
 
 def alarms(member: Member) -> list[str]:
@@ -143,15 +202,17 @@ def quota(facts: Facts) -> int:
 
 def as_data(cluster: str, masters: Masters, wrong: Sequence[str]) -> dict[str, Any]:
     """All of it as plain data; ids in hexadecimal, as etcd's own tools write them. What was not heard is null."""
-    members = heard(masters)
-    hosts = {member.id: name for name, member in members.items()}
-    ids = dict.fromkeys((*known(masters), *hosts))
     return {
         "cluster": cluster,
         "healthy": not wrong,
         "problems": list(wrong),
-        "members": [_as_data(id, hosts.get(id), masters) for id in ids],
+        "members": members_as_data(masters),
     }
+
+
+def members_as_data(masters: Masters) -> list[dict[str, Any]]:
+    hosts = {member.id: name for name, member in heard(masters).items()}
+    return [_as_data(id, hosts.get(id), masters) for id in dict.fromkeys((*known(masters), *hosts))]
 
 
 def _as_data(id: int, host: str | None, masters: Masters) -> dict[str, Any]:

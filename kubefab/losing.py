@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from invoke import Context
 
-from kubefab import report
+from kubefab import report, status
 from kubefab.addons import ADDONS
 from kubefab.cluster import Cluster
 from kubefab.converge import Engine, Stop
@@ -100,9 +100,7 @@ def _kinds(loss: tuple[str, str, str]) -> set[tuple[str, str]]:
 def strangers(cluster: Cluster) -> list[str]:
     """The cluster's nodes that hosts.yml does not know."""
     live = cluster.facts(cluster.speaker).cluster
-    known = {host.name for host in cluster.inventory.hosts}
-    known |= {facts.node.name for facts in cluster.all_facts().values() if facts.node}
-    return [name for name in (live.nodes if live else ()) if name not in known]
+    return [node.name for node in status.strangers(cluster.inventory, live, cluster.all_facts())]
 
 
 def silence(cluster: Cluster) -> str | None:

@@ -1,6 +1,5 @@
 """What happened -> lines for a pipe, a live view for a terminal, a table at the end, JSON."""
 
-import json
 import os
 import sys
 import threading
@@ -13,9 +12,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, TextIO
 
+from kubefab import etcd
 from kubefab.errors import HostError, UnknownHostKey
-from kubefab.facts import ClusterFacts
-from kubefab.inventory import Inventory
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -29,7 +27,9 @@ SIGNS = {"+": "green", "~": "yellow", "!": "bold red", "·": "dim"}
 VERDICTS = {
     r"(?m)^\S+: FAILED: .*$": "bold red",
     r"(?m)^  what to do:": "bold",
-    r"(?m)(?<=: )not well:$": "bold red",
+    r"(?m)\A\S+: (not well|.*nothing can be written)$": "bold red",
+    r"(?m)(?<=: etcd is )not well:$": "bold red",
+    r"(?m)^what to do next:": "bold",
     r"(?m)(?<=: )all is well$": "green",
 }
 TAIL = 8  # lines of a command's output that the closing error shows; the log has all
@@ -247,50 +247,45 @@ def _accepting(file: Path, keys: Iterable[str]) -> str:
     return "\n".join((f"{folder}cat >>{quote(str(file))} <<END", *keys, "END"))
 
 
-def status_json(wanted: Inventory, live: ClusterFacts | None, problems: list[str]) -> str:
-    """One object: healthy, version, problems, the nodes, and the add-ons that kubefab has put there."""
-    nodes = live.nodes.values() if live else ()
-    return json.dumps(
-        {
-            "cluster": wanted.cluster.name,
-            "healthy": not problems,
-            "version": live.version if live else None,
-            "problems": problems,
-            "nodes": [
-                {
-                    "name": node.name,
-                    "roles": node.roles,
-                    "ready": node.ready,
-                    "version": node.version,
-                    "address": node.address,
-                }
-                for node in nodes
-            ],
-            "addons": [
-                {"name": name, "version": version, "wanted": name in wanted.addons}
-                for name, version in (live.addons if live else {}).items()
-            ],
-        },
-        indent=2,
-    )
-
-
-def status_table(wanted: Inventory, live: ClusterFacts | None, problems: list[str]) -> str:
-    """The same for people."""
-    rows = [
-        (node.name, ", ".join(node.roles) or "worker", "yes" if node.ready else "no", node.version, node.address)
-        for node in (live.nodes.values() if live else ())
+def status(data: Mapping[str, Any]) -> str:
+    """A cluster's status for people (see status.as_data): the verdict first, and last what to do."""
+    lines = [
+        f"{data['cluster']}: {data['verdict']}",
+        *(_nodes(data["nodes"]) if data["nodes"] else _hosts(data["hosts"])),
+        *(table(etcd.HEAD, etcd.rows(data["etcd"])).splitlines() if data["etcd"] else ()),
+        *map(_addon, data["addons"]),
+        *data["notes"],
+        *(f"  {problem}" for problem in data["problems"]),
+        *([f"what to do next: {data['next']}"] if data["next"] else []),
     ]
-    nodes = table(("node", "role", "ready", "version", "address"), rows) if rows else ""
-    addons = "".join(_addon(name, version, wanted) for name, version in (live.addons if live else {}).items())
-    verdict = "not well:" if problems else "all is well"
-    problems = [plain(f"  {problem}") for problem in problems]
-    return "\n".join((f"{nodes}{addons}{wanted.cluster.name}: {verdict}", *problems))
+    return plain("\n".join(lines))
 
 
-def _addon(name: str, version: str, wanted: Inventory) -> str:
-    told = "" if name in wanted.addons else f", not in {wanted.path}; to remove it: inv addon.remove --name {name}"
-    return f"add-on {name} {version}{told}\n"
+def _nodes(nodes: Iterable[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        (one["name"], ", ".join(one["roles"]) or "worker", _ready(one), one["version"], one["address"]) for one in nodes
+    ]
+    return table(("node", "role", "ready", "version", "address"), rows).splitlines()
+
+
+def _ready(node: Mapping[str, Any]) -> str:
+    return f"{'yes' if node['ready'] else 'no'}{', cordoned' if node['cordoned'] else ''}"
+
+
+def _hosts(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What is known where no API server tells of nodes; `?` for what was not heard."""
+    head = ("host", "role", "SSH", "kubelet", "API server", "etcd")
+    return table(head, map(_host, hosts)).splitlines()
+
+
+def _host(one: Mapping[str, Any]) -> tuple[str, ...]:
+    of_master = (one["api_server"] or "?", one["etcd"] or "?") if one["role"] == "master" else ("", "")
+    return (one["name"], one["role"], "answers" if one["ssh"] else "no answer", one["kubelet"] or "?", *of_master)
+
+
+def _addon(one: Mapping[str, Any]) -> str:
+    told = "" if one["wanted"] else f", not in hosts.yml; to remove it: inv addon.remove --name {one['name']}"
+    return f"add-on {one['name']} {one['version']}{told}"
 
 
 def etcd_table(data: Mapping[str, Any], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -23,10 +23,12 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import API_PORT
 from kubefab.passes import Group, Who
+from kubefab.patience import SHORT
 from kubefab.step import Subject
 
 if TYPE_CHECKING:
     from kubefab.images import Addons
+    from kubefab.status import Found
 
 
 class Port(int):
@@ -91,29 +93,30 @@ def _away(run: Engine, who: Who, *parts: str) -> list[str]:
 
 
 def show_status(c: Context, *health: Subject, as_json: bool) -> None:
-    """The nodes and what is wrong with them. Exit with 1 where anything is."""
+    """The nodes and what is wrong with them. Exit with 1 where anything is, and with 2 where nothing can be written."""
+    from kubefab import status
+
     run = engine_of(c)
-    with run.only_looking():
-        hosts = run.look(Group.ALL)
-        away = list(map(str, run.failures))
-        problems = list(away)
-        changes = [(host.name, change) for host in hosts for change in run.cluster.facts(host).change.changes]
-        problems += [f"{name}: a change is going on: {change.title}" for name, change in changes]
-        problems += _of_cluster(run, hosts, health)
-    live = run.cluster.facts(run.cluster.speaker).cluster
-    told = (report.status_json if as_json else report.status_table)(run.cluster.inventory, live, problems)
-    print(report.painted(told, sys.stdout))
-    if problems and not as_json:
-        print(f"what to do about it: {'inv preflight' if away else 'inv cluster.up'}")
-    if problems:
-        raise Exit(code=1)
+    with run.only_looking(SHORT):
+        found = _found(run, health)
+    told = status.status(found)
+    data = status.as_data(told)
+    print(status.as_json(data) if as_json else report.painted(report.status(data), sys.stdout))
+    if told.state is not status.State.WELL:
+        raise Exit(code=told.state.value)
 
 
-def _of_cluster(run: Engine, hosts: list[Host], health: Sequence[Subject]) -> list[str]:
-    master = run.cluster.speaker
-    if not run.cluster.looked_at(master):
-        return [f"the cluster cannot be asked: {master.name} does not answer"]
-    return [f"{host}: {title}: {gap}" for host, title, gap in run.gaps(hosts, *health)]
+def _found(run: Engine, health: Sequence[Subject]) -> "Found":
+    """One look at every host; and at etcd, where there are several members, or where no API server tells of it."""
+    from kubefab.status import Found
+
+    cluster, hosts = run.cluster, run.look(Group.ALL)
+    live = cluster.facts(cluster.speaker).cluster
+    if live and (live.silent or len(cluster.masters) > 1):
+        run.look_besides([host for host in hosts if host.wanted.role == "master"], "etcd")
+    away = {failure.host: failure.what for failure in run.failures}
+    facts = {host.name: cluster.facts(host) for host in hosts if host.name not in away}
+    return Found(cluster.inventory, live, facts, away, run.gaps(hosts, *health))
 
 
 def show_explained(c: Context, as_json: bool) -> None:

@@ -11,41 +11,8 @@ from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Facts
 from tests.facts import read
 from tests.fakes import three_masters
+from tests.members import DEAD, IDS, SILENT, M, look, membership, status
 from tests.runs import ADMIN, Run, in_place, nodes
-
-M = ("m1", "m2", "m3")
-IDS = {name: 0xA0 + n for n, name in enumerate(M, start=1)}  # of 64 bits, as all of them
-CLUSTER = 0xBABDA65A1F85D223
-
-
-def status(name: str, **says: Any) -> str:
-    """What `etcdctl endpoint status` prints for the member of this host."""
-    header = {"cluster_id": says.pop("cluster", CLUSTER), "member_id": IDS[name], "revision": says.pop("revision", 9)}
-    said = {"version": "3.7.0", "dbSize": 20480, "leader": IDS["m2"], "raftAppliedIndex": 12, "dbSizeQuota": 2 << 30}
-    return json.dumps([{"Endpoint": "https://127.0.0.1:2379", "Status": {"header": header, **said, **says}}])
-
-
-def membership(*names: str, learner: str = "") -> str:
-    members = [
-        {"ID": IDS[name], "name": name, "peerURLs": [f"https://{name}:2380"], "isLearner": name == learner}
-        for name in names
-    ]
-    return json.dumps({"header": {"cluster_id": CLUSTER}, "members": members})
-
-
-def look(name: str, *members: str, **says: Any) -> str:
-    """What scripts/look/etcd.sh prints on this host."""
-    said = (
-        "servers https://127.0.0.1:2379",
-        "etcd_runs yes",
-        f"member {status(name, **says)}",
-        f"membership {membership(*(members or M))}",
-    )
-    return "\n".join(said)
-
-
-DEAD = "servers https://127.0.0.1:2379"
-SILENT = f"{DEAD}\netcd_runs yes\netcd_silent context deadline exceeded"
 
 
 def masters(**looks: str) -> dict[str, Facts]:
@@ -145,7 +112,7 @@ def test_a_member_that_has_never_started_is_told() -> None:
 
 def test_a_member_that_was_removed_is_told() -> None:
     gone = {"m1": look("m1", "m1", "m2"), "m2": look("m2", "m1", "m2"), "m3": look("m3")}
-    assert wrong(**gone) == ["m3: the others count its member no more"]
+    assert wrong(**gone) == ["m3: its etcd was removed: the others count its member no more"]
 
 
 def test_members_that_were_not_told_are_never_taken_for_none() -> None:

@@ -1,33 +1,25 @@
-"""What people see: lines, the one error at the end, the status as a table and as JSON."""
+"""What people see: lines, and the one error at the end."""
 
 import io
-import json
 import stat
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
 import pytest
 
-from kubefab import report
+from kubefab import report, status
 from kubefab.errors import HostError, UnknownHostKey
-from kubefab.facts import ADDON, ClusterFacts, Node, Workload
+from kubefab.facts import ClusterFacts, Node
 from kubefab.report import ANSWERS, Failure, Report
-from tests.fakes import HOSTS, inventory
+from kubefab.status import Found
+from tests.fakes import inventory
 
 NO_LOG = Path("/nonexistent/kubefab.log")
-LIVE = ClusterFacts(
-    version="1.37.2",
-    nodes={
-        "manager": Node("manager", "a", "1.37.2", "10.250.0.10", ready=True, roles=("control-plane",)),
-        "client": Node("client", "b", "1.37.1", "10.250.0.11", trouble="[stopped]"),
-    },
-)
 
 
 @pytest.fixture
@@ -115,8 +107,9 @@ def test_in_a_pipe_every_line_is_plain(two: Report, capsys: pytest.CaptureFixtur
 def test_nothing_that_a_host_says_moves_the_cursor(two: Report, capsys: pytest.CaptureFixture[str], odd: str) -> None:
     two.say("client", "~", f"so{odd}far")
     two.stopped("client", f"so{odd}far")
-    live = replace(LIVE, nodes={"manager": replace(LIVE.nodes["manager"], version=f"so{odd}far")})
-    print(report.status_table(inventory(), live, [f"so{odd}far"]))
+    live = ClusterFacts(nodes={"manager": Node("manager", version=f"so{odd}far")})
+    found = Found(inventory(), live, {}, {"client": f"so{odd}far"})
+    print(report.status(status.as_data(status.status(found))))
     print(report.failures([Failure("client", f"so{odd}far", HostError(f"so{odd}far", "a", f"so{odd}far"))], NO_LOG))
     said = capsys.readouterr().out
     assert odd not in said
@@ -294,63 +287,3 @@ def test_in_a_terminal_the_end_is_a_table(monkeypatch: pytest.MonkeyPatch) -> No
     shown.came_true("client", "swap is off", "~")
     words = [line.split() for line in shown.summary(None).splitlines()]
     assert ["client", "1", "swap", "is", "off,", "0.0", "s"] in words
-
-
-def test_the_status_is_one_json_object() -> None:
-    found = json.loads(report.status_json(inventory(), LIVE, ["client: the node is Ready: [stopped]"]))
-    assert found == {
-        "cluster": "lab",
-        "healthy": False,
-        "version": "1.37.2",
-        "problems": ["client: the node is Ready: [stopped]"],
-        "nodes": [
-            {
-                "name": "manager",
-                "roles": ["control-plane"],
-                "ready": True,
-                "version": "1.37.2",
-                "address": "10.250.0.10",
-            },
-            {"name": "client", "roles": [], "ready": False, "version": "1.37.1", "address": "10.250.0.11"},
-        ],
-        "addons": [],
-    }
-
-
-def test_a_cluster_that_is_not_there_is_an_object_too() -> None:
-    found = json.loads(report.status_json(inventory(), None, ["no"]))
-    assert (found["healthy"], found["nodes"], found["version"]) == (False, [], None)
-
-
-def test_a_healthy_cluster_says_so() -> None:
-    assert json.loads(report.status_json(inventory(), LIVE, []))["healthy"] is True
-    assert report.status_table(inventory(), LIVE, []).endswith("lab: all is well")
-
-
-def test_the_status_for_people_is_a_table_and_a_verdict() -> None:
-    lines = report.status_table(inventory(), LIVE, ["client: the node is Ready: [stopped]"]).splitlines()
-    assert [line.split() for line in lines] == [
-        ["node", "role", "ready", "version", "address"],
-        ["manager", "control-plane", "yes", "1.37.2", "10.250.0.10"],
-        ["client", "worker", "no", "1.37.1", "10.250.0.11"],
-        ["lab:", "not", "well:"],
-        ["client:", "the", "node", "is", "Ready:", "[stopped]"],
-    ]
-
-
-def test_without_a_cluster_there_is_no_table() -> None:
-    assert report.status_table(inventory(), None, ["there is no cluster yet"]).splitlines() == [
-        "lab: not well:",
-        "  there is no cluster yet",
-    ]
-
-
-def test_the_status_names_addons_and_those_that_hosts_yml_does_not() -> None:
-    marked = Workload(annotations={ADDON: "metrics-server 0.9.0"})
-    live = replace(LIVE, workloads={"kube-system/metrics-server": marked})
-    told = "add-on metrics-server 0.9.0, not in hosts.yml; to remove it: inv addon.remove --name metrics-server"
-    assert told in report.status_table(inventory(), live, []).splitlines()
-    named = inventory(HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, metrics-server]\n"))
-    assert "add-on metrics-server 0.9.0" in report.status_table(named, live, []).splitlines()
-    (found,) = json.loads(report.status_json(named, live, []))["addons"]
-    assert found == {"name": "metrics-server", "version": "0.9.0", "wanted": True}

@@ -1,19 +1,15 @@
 """Between invoke and the engine: what is asked before anything is lost, and what is told in the end."""
 
 import io
-import json
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
-from invoke import Exit
 
 from kubefab import downloads, releases, runbook
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, InventoryError, KubefabError
-from kubefab.report import Failure
-from kubefab.steps import addons, health
+from kubefab.steps import addons
 from tests.runs import Run
 
 CA = "QUJD"
@@ -57,55 +53,11 @@ def test_where_no_token_of_an_hour_is_to_be_had_another_is_named(
 # --- what only looks
 
 
-def status(run: Run, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    with pytest.raises(Exit) as ended:
-        runbook.show_status(run.context, health.steps, as_json=True)
-    assert ended.value.code == 1
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
-
-
-def test_the_status_is_one_object_and_nothing_else(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    found = status(run, capsys)
-    assert found["healthy"] is False
-    assert "client: the node is Ready: there is no cluster yet" in found["problems"]
-
-
-def test_a_host_that_does_not_answer_is_a_problem_like_others(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    def away() -> None:
-        raise HostError("cannot be reached")
-
-    run("client").on_look = away
-    assert "client: cannot be reached" in status(run, capsys)["problems"]
-
-
-def test_people_are_told_what_says_more_of_a_host_that_does_not_answer(
-    run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def away() -> None:
-        raise HostError("its SSH key is not known")
-
-    run("client").on_look = away
-    with pytest.raises(Exit):
-        runbook.show_status(run.context, health.steps, as_json=False)
-    assert capsys.readouterr().out.endswith("\nwhat to do about it: inv preflight\n")
-
-
-def test_people_are_told_what_mends_a_cluster(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(Exit):
-        runbook.show_status(run.context, health.steps, as_json=False)
-    assert capsys.readouterr().out.endswith("\nwhat to do about it: inv cluster.up\n")
-
-
-def test_of_a_cluster_whose_master_is_away_nothing_is_said(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_of_a_cluster_whose_master_is_away_nothing_is_said(run: Run, tmp_path: Path) -> None:
     def away() -> None:
         raise HostError("cannot be reached")
 
     run("manager").on_look = away
-    told = ["manager: cannot be reached", "the cluster cannot be asked: manager does not answer"]
-    assert status(run, capsys)["problems"] == told
     with pytest.raises(KubefabError, match=r"^manager: cannot be reached$"):
         runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)
     with pytest.raises(KubefabError, match=r"^manager: cannot be reached$"):
@@ -121,19 +73,6 @@ def test_images_that_nobody_can_tell_are_so_for_a_reason(run: Run, monkeypatch: 
         run(name).on_look = away
     with pytest.raises(KubefabError, match=r"none can fetch it\n(.|\n)*manager: cannot be reached\nclient: cannot be"):
         runbook.list_images(run.context, lambda inventory: [])
-
-
-def test_a_change_that_goes_on_is_told_and_not_waited_for(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    run("client").parts["change"] = "change 1795377600 swap is off"
-    assert "client: a change is going on: swap is off" in status(run, capsys)["problems"]
-    assert run.clock.slept == []
-
-
-def test_a_status_leaves_what_comes_after_it_as_it_was(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    run.engine.failures.append(Failure("third", "swap is off", HostError("no")))
-    status(run, capsys)
-    assert (run.engine.report.quiet, run.engine.patient) == (False, True)
-    assert [failure.host for failure in run.engine.failures] == ["third"]
 
 
 def test_a_kubeconfig_is_for_this_computer(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,6 +41,7 @@ class Node:
     pressures: tuple[str, ...] = ()  # DiskPressure and its kind: pods are evicted, and none comes
     roles: tuple[str, ...] = ()
     taints: Mapping[str, str] = field(default_factory=nothing)  # key -> effect
+    cordoned: bool = False  # whether somebody keeps new pods off it
     pod_cidr: str = ""
     announced: bool = False  # whether its flannel has told the others' how to reach it
     images: int = 0  # that are there; its kubelet tells of fifty
@@ -183,6 +184,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         pressures=tuple(c["type"] for c in conditions if c["type"].endswith("Pressure") and c["status"] == "True"),
         roles=tuple(label.removeprefix(ROLE) for label in item["metadata"].get("labels", {}) if ROLE in label),
         taints={taint["key"]: taint.get("effect", "") for taint in item.get("spec", {}).get("taints", ())},
+        cordoned=item.get("spec", {}).get("unschedulable") is True,
         pod_cidr=item.get("spec", {}).get("podCIDR", ""),
         announced=FLANNEL in item["metadata"].get("annotations", {}),
         images=len(status.get("images") or ()),

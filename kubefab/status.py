@@ -1,0 +1,229 @@
+"""How a cluster is, by one look at all of its hosts: the verdict, what is wrong, and what to do next. Pure."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from kubefab import etcd
+from kubefab.errors import NotAsked
+from kubefab.facts import ClusterFacts, Facts, Node
+from kubefab.inventory import Host, Inventory
+from kubefab.step import NO_CLUSTER, Step
+
+PREFLIGHT, UP, REBOOTED = "inv preflight", "inv cluster.up", "inv fix-reboot"
+ANEW = "inv node.remove --host {}, then inv cluster.up"
+
+
+class State(Enum):
+    """Its value is the exit status."""
+
+    WELL = 0
+    WRONG = 1
+    UNWRITABLE = 2
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one look has found."""
+
+    wanted: Inventory
+    live: ClusterFacts | None
+    facts: Mapping[str, Facts]  # of the hosts that answered
+    away: Mapping[str, str]  # why the others did not
+    gaps: Sequence[tuple[str, Step, str]] = ()  # host, state, what is there instead
+
+    @property
+    def masters(self) -> list[str]:
+        return [host.name for host in self.wanted.hosts if host.role == "master"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, in one line, and the command for it."""
+
+    text: str
+    cure: str = UP
+
+
+@dataclass(frozen=True)
+class Status:
+    """The verdict on what was found. `cure` is the next command, None where all is well."""
+
+    found: Found
+    state: State
+    verdict: str
+    problems: tuple[Problem, ...]
+    cure: str | None
+
+
+def status(found: Found) -> Status:
+    problems = tuple(_problems(found))
+    if lost := unwritable(found):
+        cure = PREFLIGHT if found.away else REBOOTED
+        return Status(found, State.UNWRITABLE, f"{lost}: nothing can be written", problems, cure)
+    if problems:
+        return Status(found, State.WRONG, "not well", problems, problems[0].cure)
+    return Status(found, State.WELL, "all is well", (), None)
+
+
+def unwritable(found: Found) -> str | None:
+    """Why nothing can be written. None where something can, and of a cluster that is not there yet."""
+    if found.live is None:
+        return None
+    silent = not _answers(found)
+    away = [name for name in found.masters if name in found.away]
+    if lost := etcd.lost_quorum(_etcds(found), away, silent):
+        return lost
+    if silent and len(away) == len(found.masters):
+        return "the master is away" if len(away) == 1 else f"all {len(away)} masters are away"
+    return "no API server answers" if silent else etcd.without_room(_etcds(found))
+
+
+def _answers(found: Found) -> bool:
+    """Whether any API server does: to kubectl, or at least to whoever asks for its health."""
+    healthy = [_told(lambda facts: facts.api.readyz, found.facts.get(name)) == "ok" for name in found.masters]
+    return bool(found.live and not found.live.silent) or any(healthy)
+
+
+def _etcds(found: Found) -> dict[str, Facts]:
+    """The masters whose etcd was looked at; none where it is not of kubeadm's making."""
+    there = {name: facts for name, facts in found.facts.items() if _told(etcd.told, facts)}
+    return {} if any(facts.etcd.elsewhere for facts in there.values()) else there
+
+
+def _told(what: Callable[[Facts], Any], facts: Facts | None) -> Any:
+    """None where it was not looked at, or could not be."""
+    try:
+        return what(facts) if facts else None
+    except NotAsked:
+        return None
+
+
+# --- what is wrong
+
+
+def _problems(found: Found) -> Iterator[Problem]:
+    """The first of them says what to do first."""
+    yield from (Problem(f"{name}: {why}", PREFLIGHT) for name, why in found.away.items())
+    yield from _of_cluster(found)
+    yield from _of_etcd(found)
+    for name, facts in found.facts.items():
+        changes = _told(lambda one: one.change.changes, facts) or ()
+        yield from (Problem(f"{name}: a change is going on: {one.title}") for one in changes)
+    yield from (_not_so(*gap) for gap in found.gaps if gap[2] != NO_CLUSTER)
+    yield from (_stranger(node, found.wanted) for node in strangers(found.wanted, found.live, found.facts))
+
+
+def _of_cluster(found: Found) -> Iterator[Problem]:
+    if found.live is None:
+        yield Problem(NO_CLUSTER)
+    elif found.live.silent and found.live.speaker:
+        yield Problem(f"{found.live.speaker}: {found.live.unheard}", REBOOTED)
+
+
+def _of_etcd(found: Found) -> Iterator[Problem]:
+    masters = _etcds(found) if found.live else {}
+    outside = etcd.outsiders(masters)
+    cure = ANEW.format(outside[0]) if outside else UP
+    yield from (Problem(line, cure) for line in etcd.problems(masters, found.away))
+    for name, facts in found.facts.items():
+        try:
+            _ = "etcd" in facts.parts and etcd.told(facts)
+        except NotAsked as error:
+            yield Problem(f"{name}: {error}")
+
+
+def _not_so(host: str, step: Step, gap: str) -> Problem:
+    """A state by its title, which must not read as if it were so. What no run changes, only its hint can cure."""
+    told = step.close or step.within
+    return Problem(f"{host}: expected: {step.title}; found: {gap}", UP if told else step.hint or PREFLIGHT)
+
+
+def strangers(wanted: Inventory, live: ClusterFacts | None, facts: Mapping[str, Facts]) -> list[Node]:
+    """The cluster's nodes that hosts.yml does not know."""
+    ours = [_told(lambda one: one.node, each) for each in facts.values()]
+    known = {host.name for host in wanted.hosts} | {node.name for node in ours if node}
+    return [node for node in (live.nodes.values() if live else ()) if node.name not in known]
+
+
+def _stranger(node: Node, wanted: Inventory) -> Problem:
+    role = "master" if set(node.roles) & {"control-plane", "master"} else "worker"
+    entry = f"`{node.name}: {{address: {node.address}, role: {role}}}`"
+    text = (
+        f"the node {node.name} is not in {wanted.path}: to keep it, add {entry} to its hosts, then inv cluster.up; "
+        f"to take it away, add it too, then inv node.remove --host {node.name}, or, where its Node is gone already, "
+        f"inv restart --host {node.name}"
+    )
+    return Problem(text, f"add {entry} to {wanted.path}, then: {UP}")
+
+
+# --- what is told
+
+
+def notes(found: Found) -> list[str]:
+    """What is worth knowing, and nothing is wrong with."""
+    cordoned = [node.name for node in _nodes(found) if node.cordoned]
+    said = [f"{name} is cordoned: no new pods come to it; inv node.uncordon --host {name}" for name in cordoned]
+    return [*said, *even(len(found.masters))]
+
+
+def even(masters: int) -> list[str]:
+    """An even number of masters bears the loss of no more of them than the odd one below it."""
+    return [] if masters % 2 else [f"{masters} masters bear no more losses than {masters - 1}: add one, or remove one"]
+
+
+def _nodes(found: Found) -> list[Node]:
+    return list(found.live.nodes.values()) if found.live else []
+
+
+def as_data(told: Status) -> dict[str, Any]:
+    """All of it as plain data. What was not heard is null."""
+    found, masters = told.found, _etcds(told.found)
+    live = found.live
+    return {
+        "cluster": found.wanted.cluster.name,
+        "state": told.state.name.lower(),
+        "verdict": told.verdict,
+        "healthy": told.state is State.WELL,
+        "version": live.version if live else None,
+        "problems": [problem.text for problem in told.problems],
+        "next": told.cure,
+        "notes": notes(found),
+        "hosts": [_host(found, host) for host in found.wanted.hosts if not host.absent],
+        "nodes": [_node(node) for node in _nodes(found)],
+        "etcd": {"members": etcd.members_as_data(masters)} if masters else None,
+        "addons": [
+            {"name": name, "version": version, "wanted": name in found.wanted.addons}
+            for name, version in (live.addons if live else {}).items()
+        ],
+    }
+
+
+def as_json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=2)
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "roles": node.roles,
+        "ready": node.ready,
+        "cordoned": node.cordoned,
+        "version": node.version,
+        "address": node.address,
+    }
+
+
+def _host(found: Found, host: Host) -> dict[str, Any]:
+    """What SSH, its kubelet, its API server and its etcd say of it, whoever speaks for the cluster."""
+    facts, master = found.facts.get(host.name), host.role == "master"
+    return {
+        "name": host.name,
+        "role": host.role,
+        "ssh": host.name in found.facts,
+        "kubelet": _told(lambda one: one.services.unit("kubelet").active, facts),
+        "api_server": _told(lambda one: one.api.readyz or "none", facts) if master else None,
+        "etcd": _told(etcd.in_a_word, facts) if master else None,
+    }

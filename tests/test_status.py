@@ -1,0 +1,468 @@
+"""How a cluster is: the verdict and its exit status, what is wrong in words, and the command that comes next."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from invoke import Exit
+
+from kubefab import report, runbook, status
+from kubefab.errors import HostError
+from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
+from kubefab.inventory import Inventory
+from kubefab.patience import SHORT, USUAL
+from kubefab.report import Failure
+from kubefab.status import Found, State
+from kubefab.step import Step, complaint
+from kubefab.steps import health, preflight
+from tests.facts import read
+from tests.fakes import HOSTS, inventory, three_masters
+from tests.members import DEAD, IDS, SILENT, M, look
+from tests.runs import ADMIN, Run, in_place
+
+WELL = ("manager", "client")
+
+
+def nodes(*ready: str, without: Sequence[str] = (), **spec: Any) -> str:
+    """What the look's part `cluster` prints where these nodes are Ready, and those are not."""
+    items = [
+        {
+            "kind": "Node",
+            "metadata": {"name": name},
+            "spec": spec,
+            "status": {
+                "conditions": [{"type": "Ready", "status": str(name in ready), "message": "[stopped]"}],
+                "nodeInfo": {"machineID": f"id-{name}"},
+            },
+        }
+        for name in (*ready, *without)
+    ]
+    return "answer " + json.dumps({"items": items})
+
+
+def away() -> None:
+    raise HostError("cannot be reached")
+
+
+def made(wanted: str | Inventory = HOSTS) -> Run:
+    """A cluster where all is well."""
+    run = Run(wanted)
+    for name, host in run.cluster.hosts.items():
+        run(name).parts["system"] = f"machine_id id-{name}"
+        if host.wanted.role == "master":
+            members = {"etcd": look(name)} if name in M else {}
+            run(name).parts.update(node=f"{ADMIN}\nmanifest etcd.yaml", cluster=nodes(*run.cluster.hosts), **members)
+    return run
+
+
+@pytest.fixture
+def one(monkeypatch: pytest.MonkeyPatch) -> Run:
+    return in_place(made(), monkeypatch)
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> Run:
+    return in_place(made(three_masters()), monkeypatch)
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[[Run], tuple[int, dict[str, Any]]]:
+    """The exit status, and the JSON."""
+
+    def run_it(run: Run) -> tuple[int, dict[str, Any]]:
+        code = shown(run, as_json=True)
+        return code, json.loads(capsys.readouterr().out)
+
+    return run_it
+
+
+def shown(run: Run, *, as_json: bool = False) -> int:
+    try:
+        runbook.show_status(run.context, preflight.as_wanted, health.ready, as_json=as_json)
+    except Exit as ended:
+        return int(ended.code)
+    return 0
+
+
+Told = Callable[[Run], tuple[int, dict[str, Any]]]
+
+
+# --- 0, 1 and 2
+
+
+@pytest.mark.parametrize("masters", [1, 3])
+def test_where_all_is_well_the_exit_status_is_0(masters: int, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, found = told(in_place(made(three_masters() if masters == 3 else HOSTS), monkeypatch))
+    assert (code, found["state"], found["problems"], found["next"]) == (0, "well", [], None)
+
+
+def test_where_anything_is_wrong_it_is_1(one: Run, told: Told) -> None:
+    one("manager").parts["cluster"] = nodes("manager", without=["client"])
+    code, found = told(one)
+    assert (code, found["state"], found["healthy"]) == (1, "wrong", False)
+    assert found["problems"] == ["client: expected: the node is Ready; found: [stopped]"]
+
+
+def test_what_hosts_yml_says_otherwise_is_wrong_too(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = in_place(made(), monkeypatch)
+    run("manager").parts["cluster"] = f"version 1.37.1\n{nodes(*WELL)}"
+    code, found = told(run)
+    assert (code, found["next"]) == (1, "inv preflight")
+    assert "put `kubernetes: 1.37.1` back" in found["problems"][0]
+
+
+def test_a_cluster_that_is_not_there_yet_is_1_and_told_once(run: Run, told: Told) -> None:
+    code, found = told(run)
+    assert (code, found["verdict"], found["problems"]) == (1, "not well", ["there is no cluster yet"])
+    assert (found["nodes"], found["version"], found["next"]) == ([], None, "inv cluster.up")
+
+
+def test_where_no_api_server_answers_it_is_2_and_told_once(one: Run, told: Told) -> None:
+    one("manager").parts.update(cluster="silent refused", etcd=look("m1", "m1", leader=IDS["m1"]), api="")
+    one.cluster._readyz = lambda host, ca: ""
+    code, found = told(one)
+    assert (code, found["state"]) == (2, "unwritable")
+    assert found["verdict"] == "no API server answers: nothing can be written"
+    assert found["problems"] == ["manager: the API server gives no answer: refused"]
+    assert found["next"] == "inv fix-reboot"
+
+
+def test_an_api_server_that_is_slow_is_not_taken_for_none(one: Run, told: Told) -> None:
+    """kubectl had no answer in time, and /readyz says ok."""
+    one("manager").parts.update(cluster="silent no answer in 3 s", etcd=look("m1", "m1", leader=IDS["m1"]))
+    code, found = told(one)
+    assert (code, found["problems"]) == (1, ["manager: the API server gives no answer: no answer in 3 s"])
+
+
+@pytest.mark.parametrize(("masters", "words"), [(HOSTS, "the master is away"), (three_masters(), "all 3 masters are")])
+def test_where_no_master_answers_it_is_2(
+    masters: str | Inventory, words: str, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = in_place(made(masters), monkeypatch)
+    for host in run.cluster.masters:
+        run(host.name).on_look = away
+    code, found = told(run)
+    assert code == 2
+    assert found["verdict"].startswith(words)
+    assert [line for line in found["problems"] if "cannot be reached" not in line] == []
+    assert found["next"] == "inv preflight"
+
+
+# --- each host once, and for a short time
+
+
+def test_a_host_is_waited_for_no_longer_than_a_status_has_time(one: Run) -> None:
+    patience = []
+    one("client").on_look = lambda: patience.append(one.cluster.hosts["client"].link.network.patience)
+    shown(one)
+    assert (patience, one.cluster.hosts["client"].link.network.patience) == ([SHORT], USUAL)
+
+
+def test_a_host_that_does_not_answer_is_a_problem_like_others(one: Run, told: Told) -> None:
+    one("client").on_look = away
+    code, found = told(one)
+    assert (code, found["problems"], found["next"]) == (1, ["client: cannot be reached"], "inv preflight")
+    assert len(one("client").looks) == 1
+
+
+def test_a_change_that_goes_on_is_told_and_not_waited_for(one: Run, told: Told) -> None:
+    one("client").parts["change"] = "change 1795377600 swap is off"
+    assert told(one)[1]["problems"] == ["client: a change is going on: swap is off"]
+    assert one.clock.slept == []
+
+
+def test_a_status_leaves_what_comes_after_it_as_it_was(one: Run, told: Told) -> None:
+    one.engine.failures.append(Failure("third", "swap is off", HostError("no")))
+    told(one)
+    assert (one.engine.report.quiet, one.engine.patient) == (False, True)
+    assert [failure.host for failure in one.engine.failures] == ["third"]
+
+
+# --- several masters
+
+
+@pytest.mark.parametrize("dead", M)
+def test_one_of_three_masters_away_is_wrong_and_the_others_tell_of_all(dead: str, three: Run, told: Told) -> None:
+    leader = next(name for name in M if name != dead)
+    for name in M:
+        three(name).parts["etcd"] = look(name, leader=IDS[leader])
+    three(dead).on_look = away
+    code, found = told(three)
+    assert (code, found["state"], found["problems"]) == (1, "wrong", [f"{dead}: cannot be reached"])
+    assert {one["name"] for one in found["nodes"]} == {*M, "client"}
+    assert {one["name"]: one["leader"] for one in found["etcd"]["members"]} == {
+        name: None if name == dead else name == leader for name in M
+    }
+
+
+@pytest.mark.parametrize("left", M)
+def test_two_of_three_masters_away_are_named_as_a_lost_quorum(left: str, three: Run, told: Told) -> None:
+    for name in M:
+        three(name).on_look = away
+    three(left).on_look = lambda: None
+    three(left).parts.update(cluster="silent no answer in 3 s", etcd=look(left, leader=0, errors=["no leader"]))
+    three.cluster._readyz = lambda host, ca: "no answer within 1 s"
+    code, found = told(three)
+    assert (code, found["verdict"]) == (2, "2 of 3 masters are away: nothing can be written")
+    assert f"{left}: its etcd knows of no leader: nothing can be written by way of it" in found["problems"]
+    assert {one["name"]: (one["ssh"], one["etcd"]) for one in found["hosts"]} == {
+        **{name: (False, None) for name in M if name != left},
+        left: (True, "no leader"),
+        "client": (True, None),
+    }
+
+
+def test_whoever_has_just_lost_the_others_still_believes_in_a_leader(three: Run, told: Told) -> None:
+    for name in ("m1", "m2"):
+        three(name).on_look = away
+    three("m3").parts["cluster"] = "silent no answer in 3 s"
+    three.cluster._readyz = lambda host, ca: ""
+    assert told(three)[1]["verdict"] == "2 of 3 masters are away: nothing can be written"
+
+
+def test_members_that_do_not_answer_on_masters_that_do_are_told_as_that(three: Run, told: Told) -> None:
+    for name in ("m1", "m2"):
+        three(name).parts.update(etcd=DEAD, cluster="silent refused")
+    three("m3").parts.update(etcd=look("m3", leader=0), cluster="silent refused")
+    three.cluster._readyz = lambda host, ca: ""
+    code, found = told(three)
+    assert (code, found["verdict"]) == (2, "2 of 3 members of etcd do not answer: nothing can be written")
+    assert "m1: its etcd does not run" in found["problems"]
+
+
+def test_an_election_is_no_quorum_either(three: Run, told: Told) -> None:
+    for name in M:
+        three(name).parts["etcd"] = look(name, leader=0)
+    code, found = told(three)
+    assert (code, found["verdict"]) == (2, "etcd has no leader: nothing can be written")
+
+
+def test_where_etcd_has_no_room_left_nothing_can_be_written(three: Run, told: Told) -> None:
+    three("m2").parts["etcd"] = look("m2", errors=["memberID:162 alarm:NOSPACE"])
+    code, found = told(three)
+    assert (code, found["verdict"]) == (2, "the etcd of m2 has no room left: nothing can be written")
+
+
+def test_who_has_fallen_behind_is_named(three: Run, told: Told) -> None:
+    three("m2").parts["etcd"] = look("m2", raftAppliedIndex=90_000)
+    three("m1").parts["etcd"] = look("m1", raftAppliedIndex=89_100)
+    three("m3").parts["etcd"] = look("m3", raftAppliedIndex=80_000)
+    code, found = told(three)
+    assert (code, found["problems"]) == (1, ["m3: its etcd has fallen behind the others by 10000 writes"])
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (look("m3", "m3", cluster=0xFF, leader=IDS["m3"]), "these are 2 clusters of etcd"),
+        (look("m3"), "m3: its etcd was removed: the others count its member no more"),
+    ],
+)
+def test_a_member_that_is_none_of_theirs_is_named_with_the_way_back(
+    said: str, words: str, three: Run, told: Told
+) -> None:
+    for name in ("m1", "m2"):
+        three(name).parts["etcd"] = look(name, *(M if "ff" in words or "clusters" in words else ("m1", "m2")))
+    three("m3").parts["etcd"] = said
+    code, found = told(three)
+    assert code == 1
+    assert [line for line in found["problems"] if line.startswith(words)] != []
+    assert found["next"] == "inv node.remove --host m3, then inv cluster.up"
+
+
+def test_of_two_halves_neither_is_named_to_be_removed(three: Run, told: Told) -> None:
+    three("m3").on_look = away
+    three("m1").parts["etcd"] = look("m1", "m1", cluster=0xFF, leader=IDS["m1"])
+    three("m2").parts["etcd"] = look("m2", "m2")
+    assert told(three)[1]["next"] == "inv preflight"
+
+
+def test_what_could_not_be_looked_at_is_told(three: Run, told: Told) -> None:
+    three("m3").parts["etcd"] = "untold ss: no answer in 3 s"
+    assert "m3: not known: ss: no answer in 3 s" in told(three)[1]["problems"]
+
+
+def test_an_etcd_of_others_is_theirs_to_look_after(three: Run, told: Told) -> None:
+    for name in M:
+        three(name).parts["etcd"] = "servers https://10.9.9.9:2379"
+    code, found = told(three)
+    assert (code, found["etcd"]) == (0, None)
+
+
+def test_an_etcd_that_hangs_is_told_of_each(three: Run, told: Told) -> None:
+    for name in M:
+        three(name).parts.update(etcd=SILENT, cluster="silent no answer in 3 s")
+    three.cluster._readyz = lambda host, ca: ""
+    code, found = told(three)
+    assert code == 2
+    assert "m2: its etcd gives no answer: context deadline exceeded" in found["problems"]
+    assert {one["etcd"] for one in found["hosts"] if one["role"] == "master"} == {"silent"}
+
+
+def test_with_one_master_that_answers_etcd_is_not_asked(one: Run) -> None:
+    shown(one)
+    assert not [parts for parts in one("manager").looks if "etcd" in parts]
+
+
+def test_an_even_number_of_masters_is_told_and_not_wrong(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = three_masters()
+    two = wanted.model_copy(update={"hosts": wanted.hosts[1:]})
+    run = in_place(made(two), monkeypatch)
+    for name in ("m2", "m3"):
+        run(name).parts["etcd"] = look(name, "m2", "m3")
+    code, found = told(run)
+    assert code == 0
+    assert found["notes"] == ["2 masters bear no more losses than 1: add one, or remove one"]
+
+
+# --- nodes
+
+
+def test_a_node_that_hosts_yml_does_not_know_is_named_with_both_commands(one: Run, told: Told) -> None:
+    one("manager").parts["cluster"] = nodes(*WELL, "old")
+    code, found = told(one)
+    assert code == 1
+    (line,) = found["problems"]
+    assert line.startswith("the node old is not in hosts.yml: to keep it, add `old: {address: ")
+    assert "inv node.remove --host old" in line
+    assert "inv restart --host old" in line
+    assert found["next"].endswith("to hosts.yml, then: inv cluster.up")
+
+
+def test_a_host_that_is_marked_absent_is_none_of_those(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = in_place(made(HOSTS + "  old: {address: 10.250.0.12, role: worker, absent: true}\n"), monkeypatch)
+    run("manager").parts["cluster"] = nodes(*WELL, "old")
+    assert told(run)[0] == 0
+
+
+def test_a_cordoned_node_is_named_and_not_wrong(one: Run, told: Told, capsys: pytest.CaptureFixture[str]) -> None:
+    one("manager").parts["cluster"] = nodes(*WELL, unschedulable=True)
+    code, found = told(one)
+    assert (code, [node["cordoned"] for node in found["nodes"]]) == (0, [True, True])
+    assert "client is cordoned: no new pods come to it; inv node.uncordon --host client" in found["notes"]
+    shown(one)
+    assert "yes, cordoned" in capsys.readouterr().out
+
+
+# --- for people
+
+
+LIVE = ClusterFacts(
+    version="1.37.2",
+    nodes={
+        "manager": Node("manager", "a", "1.37.2", "10.250.0.10", ready=True, roles=("control-plane",)),
+        "client": Node("client", "b", "1.37.1", "10.250.0.11", trouble="[stopped]"),
+    },
+)
+
+
+def asked(name: str, services: str = "") -> Facts:
+    """A host whose etcd was not looked at."""
+    facts = read({"services": services})
+    return replace(facts, name=name, parts={part: told for part, told in facts.parts.items() if part != "etcd"})
+
+
+READY = Step("the node is Ready", lambda _: None, None, within=300)
+
+
+def people(live: ClusterFacts | None, *gaps: tuple[str, Step, str], text: str = HOSTS) -> list[str]:
+    found = Found(inventory(text), live, {name: asked(name) for name in WELL}, {}, gaps)
+    return report.status(status.as_data(status.status(found))).splitlines()
+
+
+def test_the_verdict_comes_first_and_what_to_do_last() -> None:
+    assert [line.split() for line in people(LIVE, ("client", READY, "[stopped]"))] == [
+        ["lab:", "not", "well"],
+        ["node", "role", "ready", "version", "address"],
+        ["manager", "control-plane", "yes", "1.37.2", "10.250.0.10"],
+        ["client", "worker", "no", "1.37.1", "10.250.0.11"],
+        ["client:", "expected:", "the", "node", "is", "Ready;", "found:", "[stopped]"],
+        ["what", "to", "do", "next:", "inv", "cluster.up"],
+    ]
+
+
+def test_where_all_is_well_nothing_is_to_be_done() -> None:
+    assert people(LIVE)[0] == "lab: all is well"
+    assert not [line for line in people(LIVE) if "what to do" in line]
+
+
+@pytest.mark.parametrize(("hint", "cure"), [("", "inv preflight"), ("make room on client: df -h", "make room on")])
+def test_what_no_run_changes_has_its_own_cure(hint: str, cure: str) -> None:
+    last = people(LIVE, ("client", complaint("the Node reports no pressure", str, hint), "DiskPressure"))[-1]
+    assert last.startswith(f"what to do next: {cure}")
+
+
+def test_without_an_api_server_people_see_what_each_host_says(three: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    three("m1").on_look = away
+    three("m2").on_look = away
+    unit = "Id=kubelet.service\nActiveState=active\n"
+    three("m3").parts.update(cluster="silent refused", etcd=look("m3", leader=0), services=unit)
+    three.cluster._readyz = lambda host, ca: "no answer within 1 s"
+    assert shown(three) == 2
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["lab:", "2", "of", "3", "masters", "are", "away:", "nothing", "can", "be", "written"]
+    assert lines[1] == ["host", "role", "SSH", "kubelet", "API", "server", "etcd"]
+    assert lines[2] == ["m1", "master", "no", "answer", "?", "?", "?"]
+    assert lines[4] == ["m3", "master", "answers", "active", "no", "answer", "within", "1", "s", "no", "leader"]
+    assert lines[5] == ["client", "worker", "answers", "inactive"]
+
+
+def test_the_status_names_addons_and_those_that_hosts_yml_does_not() -> None:
+    marked = {"kube-system/metrics-server": Workload(annotations={ADDON: "metrics-server 0.9.0"})}
+    live = ClusterFacts(nodes=LIVE.nodes, workloads=marked)
+    told = "add-on metrics-server 0.9.0, not in hosts.yml; to remove it: inv addon.remove --name metrics-server"
+    assert told in people(live)
+    named = HOSTS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, metrics-server]\n")
+    assert "add-on metrics-server 0.9.0" in people(live, text=named)
+
+
+def test_the_status_is_one_object() -> None:
+    facts = {"manager": asked("manager"), "client": asked("client", "Id=kubelet.service\nActiveState=failed\n")}
+    found = Found(inventory(), LIVE, facts, {}, [("client", READY, "[stopped]")])
+    assert json.loads(status.as_json(status.as_data(status.status(found)))) == {
+        "cluster": "lab",
+        "state": "wrong",
+        "verdict": "not well",
+        "healthy": False,
+        "version": "1.37.2",
+        "problems": ["client: expected: the node is Ready; found: [stopped]"],
+        "next": "inv cluster.up",
+        "notes": [],
+        "hosts": [
+            {
+                "name": "manager",
+                "role": "master",
+                "ssh": True,
+                "kubelet": "inactive",
+                "api_server": "none",
+                "etcd": None,
+            },
+            {"name": "client", "role": "worker", "ssh": True, "kubelet": "failed", "api_server": None, "etcd": None},
+        ],
+        "nodes": [
+            {
+                "name": "manager",
+                "roles": ["control-plane"],
+                "ready": True,
+                "cordoned": False,
+                "version": "1.37.2",
+                "address": "10.250.0.10",
+            },
+            {
+                "name": "client",
+                "roles": [],
+                "ready": False,
+                "cordoned": False,
+                "version": "1.37.1",
+                "address": "10.250.0.11",
+            },
+        ],
+        "etcd": None,
+        "addons": [],
+    }
+
+
+def test_the_states_are_the_exit_statuses_that_are_promised() -> None:
+    assert {state.name.lower(): state.value for state in State} == {"well": 0, "wrong": 1, "unwritable": 2}
