@@ -47,8 +47,7 @@ KUBELET = "/var/lib/kubelet/config.yaml"
 
 FULL = r"""
 cp -a {0} /root/kubelet.yaml
-sed -i '/^eviction/d' {0}
-printf 'evictionHard: {{nodefs.available: "99%%"}}\nevictionPressureTransitionPeriod: 1s\n' >>{0}
+sed -i 's/nodefs.available:.*/nodefs.available: 99%/; s/^\(evictionPressureTransitionPeriod:\).*/\1 1s/' {0}
 systemctl restart kubelet
 """
 
