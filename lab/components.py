@@ -57,7 +57,7 @@ def flannel(name: str, version: str) -> Component:
     return Component(
         name,
         version,
-        seconds=70,
+        seconds=80,
         cgo=True,
         ldflags=f'-X {FLANNEL_MODULE}/pkg/version.Version=v{version} -extldflags "-static"',
         rename={"flannel": "flanneld", "install_conf": "install-conf"},
@@ -66,12 +66,12 @@ def flannel(name: str, version: str) -> Component:
 
 
 COMPONENTS = [
-    Component("kubernetes", KUBERNETES, seconds=330, ldflags=kubernetes_stamp(), gigabytes=6),
-    Component("etcd", "3.7.0", seconds=30, rename={"server": "etcd"}),
-    Component("coredns", "1.14.6", seconds=120, gigabytes=2),
+    Component("kubernetes", KUBERNETES, seconds=320, ldflags=kubernetes_stamp(), gigabytes=6),
+    Component("etcd", "3.7.0", seconds=25, rename={"server": "etcd"}),
+    Component("coredns", "1.14.6", seconds=85, gigabytes=2),
     flannel("flannel", FLANNEL),
     Component("flannel-cni", "0.9.1", seconds=5),
-    Component("cni", "1.9.1", seconds=20),
+    Component("cni", "1.9.1", seconds=10),
     Component(
         "cri-dockerd",
         CRI_DOCKERD,

