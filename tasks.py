@@ -168,7 +168,7 @@ def addon_remove(c: Context, name: str, yes: bool = False) -> None:
 
 @task(help={"json": JSON})
 def status(c: Context, json: bool = False) -> None:
-    """Show the nodes and what is wrong. Exit status 0: all is well; 1: something is not; 2: nothing can be written."""
+    """Show the nodes and what is wrong. Exit status: 0 all is well, 1 something is wrong, 2 nothing can be written."""
     show_status(c, checks.as_wanted, network.steps, health.steps, addons.steps, rook_steps.steps, as_json=json)
 
 
@@ -218,14 +218,14 @@ def preload_images(c: Context, host: list[str], image: str | None = None, from_:
     preload(c, host, addons.all_images, image, from_)
 
 
-BUILDER = "a host with internet access; only this host changes; the master where none is named"
+BUILDER = "a host with internet access; only this host changes; where none is named, a master that answers"
 
 
 @task(auto_shortflags=False, help={"host": BUILDER, "output": "the file to write"})
 def make(c: Context, output: str, host: str | None = None) -> None:
     """Collect everything that the cluster needs in one file, for hosts without internet."""
     contents = bundle.gathered(output, packages.bundled, addons.all_images, addons.all_manifests)
-    converge(c, meant(host, FOUNDER), checks.steps, runtime.steps, packages.steps, contents)
+    converge(c, meant(host, SPEAKER), checks.steps, runtime.steps, packages.steps, contents)
 
 
 @task

@@ -202,7 +202,8 @@ class Cluster:
         if words:
             return (answers or words)[0]
         away = [host.name for host in self.masters if not self._found[host.name]]
-        return ClusterFacts(silent=f"{', '.join(away)} was not looked at") if away else None
+        were = "were" if len(away) > 1 else "was"
+        return ClusterFacts(silent=f"{', '.join(away)} {were} not looked at") if away else None
 
     def _half_made(self, name: str) -> bool:
         local = self._parsed[name].get("node")

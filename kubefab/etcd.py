@@ -89,6 +89,12 @@ def lost_quorum(masters: Masters, away: Collection[str], silent: bool) -> str | 
     return f"{some} members of etcd {'does' if one_is else 'do'} not answer"
 
 
+def even(masters: int) -> str:
+    """Why an even number of them is told; "" for an odd one."""
+    less = masters - 1
+    return "" if masters % 2 else f"{masters} masters bear the loss of {less // 2}, as {less} do: {_MAJORITY}"
+
+
 def without_room(masters: Masters) -> str | None:
     """Why etcd takes nothing more though it answers."""
     full = [name for name, member in heard(masters).items() if "NOSPACE" in alarms(member)]
@@ -274,6 +280,7 @@ def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
+_MAJORITY = "etcd needs more than half of them"
 _ALARMS = {
     "NOSPACE": "its database has outgrown its quota, and nothing is written any more",
     "CORRUPT": "its data are not those of the others",

@@ -166,12 +166,7 @@ def notes(found: Found) -> list[str]:
     """What is worth knowing, and nothing is wrong with."""
     cordoned = [node.name for node in _nodes(found) if node.cordoned]
     said = [f"{name} is cordoned: no new pods come to it; inv node.uncordon --host {name}" for name in cordoned]
-    return [*said, *even(len(found.masters))]
-
-
-def even(masters: int) -> list[str]:
-    """An even number of masters bears the loss of no more of them than the odd one below it."""
-    return [] if masters % 2 else [f"{masters} masters bear no more losses than {masters - 1}: add one, or remove one"]
+    return [*said, *filter(None, [etcd.even(len(found.masters))])]
 
 
 def _nodes(found: Found) -> list[Node]:

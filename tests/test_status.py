@@ -314,7 +314,7 @@ def test_an_even_number_of_masters_is_told_and_not_wrong(told: Told, monkeypatch
         run(name).parts["etcd"] = look(name, "m2", "m3")
     code, found = told(run)
     assert code == 0
-    assert found["notes"] == ["2 masters bear no more losses than 1: add one, or remove one"]
+    assert found["notes"] == ["2 masters bear the loss of 0, as 1 do: etcd needs more than half of them"]
 
 
 # --- nodes

@@ -47,7 +47,7 @@ def no_old_mirrors(inventory: Inventory) -> Step:
 
 def _told_once(step: Step, cluster: Cluster, host: Host) -> Step:
     """With a word on what is believed without proof, on one host for all."""
-    plain = mirrors.by_http(cluster.inventory) if host.name == cluster.founder.name else []
+    plain = mirrors.by_http(cluster.inventory) if host.name == cluster.speaker.name else []
     return replace(step, warning=_BY_HTTP.format(", ".join(plain)) if plain else "")
 
 

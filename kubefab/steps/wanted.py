@@ -16,9 +16,8 @@ def untainted(cluster: Cluster, host: Host) -> list[Step]:
     """A master that takes ordinary pods: neither of the two taints that kubeadm ever gave."""
 
     def close(host: Host) -> None:
-        node = node_of(cluster, host)
-        keys = [f"{key}-" for key in node.taints if key in (CONTROL_PLANE, MASTER)]
-        host.change("kubectl.sh", "taint", "node", node.name, *keys)
+        keys = [f"{key}-" for key in node_of(cluster, host).taints if key in (CONTROL_PLANE, MASTER)]
+        _taint(cluster, host, *keys)
 
     return [_a_master(host), Step("the master takes ordinary pods", tainted, close, touches="cluster", parts=())]
 
@@ -29,7 +28,7 @@ def tainted_again(cluster: Cluster, host: Host) -> list[Step]:
 
     def close(host: Host) -> None:
         taints = [f"{key}:NoSchedule" for key in keys]
-        host.change("kubectl.sh", "taint", "node", node_of(cluster, host).name, *taints, "--overwrite")
+        _taint(cluster, host, *taints, "--overwrite")
 
     otherwise = "it says `schedulable: true`, so `up` would undo this" if host.wanted.schedulable else None
     return [
@@ -37,6 +36,12 @@ def tainted_again(cluster: Cluster, host: Host) -> list[Step]:
         Step("hosts.yml agrees", lambda _: otherwise, None, "take it out there first", parts=()),
         Step("the master takes no ordinary pods", lacking(keys), close, touches="cluster", parts=()),
     ]
+
+
+def _taint(cluster: Cluster, host: Host, *words: str) -> None:
+    """By way of the speaker: the master that is meant may have no API server at this moment."""
+    name = node_of(cluster, host).name
+    cluster.speaker.during(host.title).change("kubectl.sh", "taint", "node", name, *words, about=f"taint {name}")
 
 
 def node_of(cluster: Cluster, host: Host) -> Node:
