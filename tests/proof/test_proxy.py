@@ -143,10 +143,11 @@ def test_a_proxy_that_hosts_yml_no_longer_names_is_forgotten(story: Story, inv: 
     assert "nothing to do" in inv("install-docker", hosts=plain).well().stdout
 
 
-def test_stray_variables_of_the_login_are_kept_from_kubeadm(story: Story, inv: Kubefab) -> None:
+def test_stray_variables_of_the_login_are_kept_from_kubeadm(inv: Kubefab) -> None:
     """All that asks the API server would else ask a proxy that is not there."""
+    fresh(SPARE)
     plain = hosts_file(inv.state / "plain.yml", SPARE)
-    inv("restart", "--host", SPARE, "--yes", hosts=plain).well()
+    inv("install-kubeadm", hosts=plain).well()
     names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
     on(SPARE, f"printf '%s={STRAY}\\n' {' '.join(names)} >/etc/environment")
     try:
