@@ -23,7 +23,6 @@ from typing import Any, TypeVar
 import tenacity
 import yaml
 
-from lab import services as servers
 from lab.containers import container_name
 from lab.settings import GATEWAY, KEY, KNOWN_HOSTS, MOST_MACHINES, address, has_a_kernel, kernel_names, machine_names
 
@@ -353,17 +352,6 @@ def keys_at(host: str, port: int) -> list[str]:
     """A host's keys as known_hosts has them for another port."""
     lines = [line.split(maxsplit=1) for line in KNOWN_HOSTS.read_text().splitlines()]
     return [f"[{name}]:{port} {key}" for name, key in lines if name == address(host)]
-
-
-@contextmanager
-def servers_off() -> Iterator[None]:
-    """The lab's registries and its web server are off meanwhile, for all machines; and on again, whatever happens."""
-    try:
-        servers.stop_all()
-        yield
-        assert [server.name for server in servers.services() if servers.answers(server)] == []
-    finally:
-        servers.ensure()
 
 
 def poll(check: Callable[[], Got], seconds: float, pause: float = 0.1) -> Got | None:

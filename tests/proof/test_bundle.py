@@ -24,7 +24,6 @@ from tests.e2e.harness import (
     objects,
     on,
     ready_nodes,
-    servers_off,
     true_on,
     untouched,
 )
@@ -72,7 +71,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(inv: Kubefab) -> Iterator[Story]:
-    """The third machine makes the bundle; the other two, as new, have nothing but it."""
+    """The third machine makes the bundle; the other two, as new, have nothing but it, and no mirror is named."""
     fresh(SPARE)
     file = inv.state / "cluster.bundle"
     builder = hosts_file(inv.state / "builder.yml", SPARE, cluster={"addons": WITH})
@@ -85,9 +84,7 @@ def story(inv: Kubefab) -> Iterator[Story]:
     document = yaml.safe_load(hosts.read_text())
     del document["mirrors"]
     hosts.write_text(yaml.safe_dump(document | {"bundle": file.name}))
-    with servers_off():
-        up = inv("cluster.up", hosts=hosts)
-    yield Story(file, hosts, made, up)
+    yield Story(file, hosts, made, inv("cluster.up", hosts=hosts))
     fresh(*PAIR)
     file.unlink()
 
