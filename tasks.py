@@ -7,6 +7,7 @@ from kubefab.runbook import (
     ALL,
     ANY_PORT,
     FOUNDER,
+    IN_TURN,
     MASTERS,
     SPEAKER,
     WORKERS,
@@ -16,10 +17,12 @@ from kubefab.runbook import (
     list_images,
     meant,
     preload,
+    save_before_growing,
     save_kubeconfig,
     show_etcd,
     show_explained,
     show_status,
+    with_the_others,
 )
 from kubefab.steps import (
     addons,
@@ -27,6 +30,7 @@ from kubefab.steps import (
     control_plane,
     endpoint,
     health,
+    masters,
     network,
     packages,
     reboot,
@@ -98,17 +102,23 @@ def up(c: Context) -> None:
     """Bring the cluster up, or finish what an earlier run began."""
     # No host waits for another but where it has to: the control plane for no worker's packages, and the
     # workers join while the master's pods get their network.
+    save_before_growing(c)
     converge(c, ALL, runtime.steps, system.steps, endpoint.steps, packages.steps, control_plane.steps)
+    converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
+    converge(c, MASTERS, masters.settled, how=IN_TURN)
     converge(c, ALL, health.steps, addons.steps, rook_steps.steps)
 
 
-@task(positional=[], auto_shortflags=False, help={"host": "a worker in hosts.yml"})
+@task(positional=[], auto_shortflags=False, help={"host": "a host in hosts.yml"})
 def join(c: Context, host: str = "") -> None:
-    """Add one host in hosts.yml to the cluster; besides it only the master changes."""
+    """Add one host in hosts.yml to the cluster; besides it only masters change."""
     converge(c, host, checks.steps, worker.invited)
+    save_before_growing(c)
     machine = (runtime.steps, system.steps, endpoint.steps, packages.steps)
-    converge(c, host, *machine, network.flannel_applied, worker.steps, health.steps)
+    joining = (network.flannel_applied, worker.steps, masters.steps, endpoint.steps)
+    converge(c, host, *machine, *joining, health.steps)
+    converge(c, with_the_others(c, host), masters.settled, how=IN_TURN)
 
 
 OPEN = "open a tunnel and print the URL; Ctrl-C ends it"

@@ -162,10 +162,12 @@ class Cluster:
         """All parts of this host's look: what is about disks only where hosts.yml names some."""
         master = host.wanted.role == "master"
         ceph = any(one.disks for one in self.inventory.hosts)
+        several = len(self.inventory.masters) > 1
         return (
             *PARTS,
             *when(host.wanted.disks, "disks"),
             *when(master, "cluster", "api", "addons"),
+            *when(master and several, "etcd", "kubeadm"),
             *when(master and ceph, "ceph"),
         )
 
@@ -207,7 +209,7 @@ class Cluster:
 
     def _half_made(self, name: str) -> bool:
         local = self._parsed[name].get("node")
-        return isinstance(local, LocalNode) and bool(local.init_begun)
+        return isinstance(local, LocalNode) and bool(local.init_begun or local.master_begun)
 
     def _spoken(self, host: Host, word: ClusterFacts | None) -> ClusterFacts | None:
         """The cluster by this host's word, with what the host's own files say of it."""

@@ -23,6 +23,7 @@ from kubefab.waiting import Waiting
 
 ORPHAN_SECONDS = 1800  # an apt on a slow line may take that long
 ANSWER_SECONDS = 60
+OF_MASTERS = ("node", "etcd", "kubeadm")  # the parts of the look in which masters tell of each other
 HOST_PAUSE, CLUSTER_PAUSE = 0.3, 1.0  # seconds between looks while a state comes true
 
 
@@ -358,6 +359,8 @@ class Engine:
         self._wait_for_orphan(host)
         if self._masters():
             self._ask_cluster(since)
+        if host.wanted.role == "master":
+            self._ask_masters(since, host)
         self._anew[host.name] = since
 
     def _ask_cluster(self, since: float | None = None) -> None:
@@ -367,11 +370,26 @@ class Engine:
             raise HostError("it does not answer", host=self.cluster.speaker.name)
         self.cluster.ask(masters, since)
 
+    def _ask_masters(self, since: float, host: Host) -> None:
+        """Brings up to date what masters say of each other, where hosts.yml has several. One that is lost has failed.
+
+        This host's word comes last: it may have to catch up with what the others had before.
+        """
+        several = len(self.cluster.masters) > 1
+        for master in self._masters() if several else ():
+            if master.name != host.name:
+                with self._failing(master, ANSWERS):
+                    self.cluster.look(master, OF_MASTERS, since)
+        if several and host.wanted.role == "master":
+            self.cluster.look(host, OF_MASTERS, since)
+
     def _look_again(self, host: Host, step: Step, since: float) -> None:
-        """The parts of the look that this step is about, and the master's word where it is the cluster's."""
+        """The parts of the look that this step is about, and the masters' word where it is theirs."""
+        if step.touches == "masters":
+            self._ask_masters(since, host)
         if step.parts != ():
             self.cluster.look(host, step.parts, since)
-        if step.touches == "cluster":
+        if step.touches != "host":
             self._ask_cluster(since)
 
     def _prove(self, host: Host, step: Step, asked: float) -> None:
@@ -396,7 +414,7 @@ class Engine:
 
         gap = self._gap(host, step)
         if gap and step.within:
-            pause = CLUSTER_PAUSE if step.touches == "cluster" else HOST_PAUSE
+            pause = HOST_PAUSE if step.touches == "host" else CLUSTER_PAUSE
             gap = self._waiting(step.within, pause, progress).until_none(look)
         if gap:
             raise HostError(f"still: {gap}", hint=step.hint)

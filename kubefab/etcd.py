@@ -27,11 +27,12 @@ def check_ours(masters: Masters, away: Sequence[str]) -> None:
     """KubefabError where there is no etcd that kubeadm has made; masters that are `away` may have one."""
     if elsewhere := {facts.etcd.servers for facts in masters.values() if facts.etcd.elsewhere}:
         raise KubefabError(_ELSEWHERE.format(", ".join(sorted(elsewhere))))
-    if not away and not any(_has_etcd(facts) for facts in masters.values()):
+    if not away and not any(is_on(facts) for facts in masters.values()):
         raise KubefabError("there is no etcd here; `inv cluster.up` makes a cluster")
 
 
-def _has_etcd(facts: Facts) -> bool:
+def is_on(facts: Facts) -> bool:
+    """Whether there is an etcd of kubeadm's making on this host, or was."""
     return facts.etcd.etcd_runs or "etcd.yaml" in facts.local.manifests or facts.local.etcd_data
 
 
@@ -124,7 +125,7 @@ def silent(masters: Masters) -> list[str]:
 def _silence(facts: Facts) -> str:
     if facts.etcd.etcd_runs:
         return f"its etcd gives no answer: {facts.etcd.etcd_silent}"
-    return "its etcd does not run" if _has_etcd(facts) else "no etcd was made there"
+    return "its etcd does not run" if is_on(facts) else "no etcd was made there"
 
 
 def _torn(masters: Masters) -> Iterator[str]:

@@ -32,22 +32,23 @@ def bears_swap(inventory: Inventory) -> bool:
 
 def init_documents(inventory: Inventory, host: Host) -> str:
     """What `kubeadm init --config` reads."""
-    return _dump(inventory, [_init(inventory, host), _cluster(inventory, host), _kubelet(inventory), _proxy()])
+    return _dump(inventory, [_init(inventory, host), _cluster(inventory), _kubelet(inventory), _proxy()])
 
 
 def dns_documents(inventory: Inventory, host: Host, patches: str) -> str:
     """What `kubeadm init phase addon coredns --config` reads; `patches`: the folder with ours for CoreDNS."""
     ours = {"patches": {"directory": patches}} if inventory.release.patches_dns else {}
-    return _dump(inventory, [{**_init(inventory, host), **ours}, _cluster(inventory, host)])
+    return _dump(inventory, [{**_init(inventory, host), **ours}, _cluster(inventory)])
 
 
 def join_documents(inventory: Inventory, host: Host, token: str, discovery: str) -> str:
-    """What `kubeadm join --config` reads; `discovery` is the path of a kubeconfig on the host."""
+    """What `kubeadm join --config` reads, as a master or as a worker; `discovery`: a kubeconfig's path on the host."""
     join = {
         "apiVersion": _api(inventory),
         "kind": "JoinConfiguration",
         "discovery": {"file": {"kubeConfigPath": discovery}, "tlsBootstrapToken": token},
         "nodeRegistration": _registration(inventory, host),
+        **({"controlPlane": {"localAPIEndpoint": _api_server(host)}} if host.role == "master" else {}),
     }
     return _dump(inventory, [join])
 
@@ -72,18 +73,22 @@ def _registration(inventory: Inventory, host: Host) -> dict[str, Any]:
     return {"name": host.name, "criSocket": cri_socket(inventory), "kubeletExtraArgs": arguments}
 
 
+def _api_server(host: Host) -> dict[str, Any]:
+    return {"advertiseAddress": str(host.address), "bindPort": API_PORT}
+
+
 def _init(inventory: Inventory, host: Host) -> dict[str, Any]:
     return {
         "apiVersion": _api(inventory),
         "kind": "InitConfiguration",
         # kubeadm always makes one token; ours are minted for each join, this one shall not outlive init by much.
         "bootstrapTokens": [{"ttl": "1m0s"}],
-        "localAPIEndpoint": {"advertiseAddress": str(host.address), "bindPort": API_PORT},
+        "localAPIEndpoint": _api_server(host),
         "nodeRegistration": _registration(inventory, host),
     }
 
 
-def _cluster(inventory: Inventory, host: Host) -> dict[str, Any]:
+def _cluster(inventory: Inventory) -> dict[str, Any]:
     cluster = inventory.cluster
     return {
         "apiVersion": _api(inventory),
@@ -93,8 +98,9 @@ def _cluster(inventory: Inventory, host: Host) -> dict[str, Any]:
         **_images(inventory),
         "controlPlaneEndpoint": f"{endpoint(inventory)}:{API_PORT}",
         "networking": {"podSubnet": str(cluster.pod_subnet), "serviceSubnet": str(cluster.service_subnet)},
-        # localhost, for the health check through a tunnel; kubeadm adds the name, the address and the endpoint.
-        "apiServer": {"certSANs": ["localhost", "127.0.0.1", str(host.address)]},
+        # localhost, for the health check through a tunnel; kubeadm adds the endpoint, and to each master's certificate
+        # its own name and address.
+        "apiServer": {"certSANs": ["localhost", "127.0.0.1"]},
     }
 
 

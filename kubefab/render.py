@@ -26,6 +26,7 @@ CRI_DOCKERD_UNIT = "/etc/systemd/system/cri-docker.service"
 SYSCTL = dict.fromkeys(SYSCTLS, "1")
 BUNDLE = "/var/lib/kubefab-bundle"
 MIRROR_HOSTS, BUNDLE_HOSTS = "/etc/containerd/certs.d", "/etc/containerd/kubefab-bundle.d"  # the first that knows wins
+ETCD_PATCH = "/etc/kubefab/patches/etcd+json.yaml"
 PROXY = "/etc/default/kubefab-proxy"
 APT_PROXY = "/etc/apt/apt.conf.d/90kubefab-proxy"
 
@@ -135,6 +136,11 @@ def completion() -> dict[str, str]:
     return {"/etc/bash_completion.d/kubernetes": file("etc/bash_completion.d/kubernetes")}
 
 
+def patches() -> dict[str, str]:
+    """What kubeadm is to make otherwise on a master among several."""
+    return {ETCD_PATCH: file(ETCD_PATCH.lstrip("/"))}
+
+
 def paths(inventory: Inventory) -> list[str]:
     """Every file that kubefab keeps on a host: what the look is asked about."""
     return [
@@ -145,4 +151,5 @@ def paths(inventory: Inventory) -> list[str]:
         *apt(inventory),
         KEYRING,
         *completion(),
+        *(patches() if len(inventory.masters) > 1 else ()),
     ]

@@ -22,11 +22,12 @@ from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import API_PORT
-from kubefab.passes import Group, Who
+from kubefab.passes import Group, Pass, Who
 from kubefab.patience import SHORT
 from kubefab.step import Subject
 
 if TYPE_CHECKING:
+    from kubefab.etcd import Masters
     from kubefab.images import Addons
     from kubefab.status import Found
 
@@ -42,6 +43,7 @@ class Port(int):
 
 ANY_PORT = Port(0)
 ALL, FOUNDER, SPEAKER, MASTERS, WORKERS = Group
+IN_TURN = Pass(at_once=1, rolling=True)  # the next only where all is well with the one before
 
 
 def converge(c: Context, who: Who, *subjects: Subject, **how: Any) -> None:
@@ -155,17 +157,39 @@ def show_etcd(c: Context, as_json: bool) -> None:
 
 def back_up(c: Context, output: str | None) -> None:
     """A snapshot of etcd in a new folder below this one, with the keys and configuration of its control plane."""
+    run = engine_of(c)
+    _save(run, *_etcd(run), output)
+
+
+def save_before_growing(c: Context) -> None:
+    """A backup of etcd before the second master joins: of two members none may be lost. Nothing where there is none."""
+    from kubefab import etcd
+
+    run = engine_of(c)
+    if len(run.cluster.masters) == 1:
+        return
+    looked = {host.name: run.cluster.facts(host) for host in run.cluster.masters if run.cluster.looked_at(host)}
+    masters = {name: facts for name, facts in looked.items() if etcd.is_on(facts)}
+    if len(etcd.known(masters)) == 1:
+        _save(run, masters, etcd.problems(masters), None)
+
+
+def _save(run: Engine, masters: "Masters", wrong: Sequence[str], output: str | None) -> None:
     from kubefab import backup, etcd
     from kubefab.steps.etcd import saved
 
-    run, now = engine_of(c), datetime.now(UTC)
-    masters, wrong = _etcd(run)
-    source = etcd.best(masters, wrong)
+    source, now = etcd.best(masters, wrong), datetime.now(UTC)
     below = run.cluster.log.path.parent / "backups" if output is None else Path(expanduser(output)).absolute()
     folder = below / f"{run.cluster.inventory.cluster.name}-{now:%Y-%m-%dT%H-%M-%SZ}"
+    failed = len(run.failures)
     run.converge(source, saved(folder, now, wrong))
-    if not run.dry and not run.failures:
+    if not run.dry and not run.failures[failed:]:
         print(report.plain(backup.told(folder)))
+
+
+def with_the_others(c: Context, host: str) -> Who:
+    """The masters, where this host is one: what one more brings with it is theirs, too. Else the host alone."""
+    return MASTERS if engine_of(c).cluster.require(host).wanted.role == "master" else host
 
 
 def _etcd(run: Engine) -> tuple[dict[str, Facts], list[str]]:

@@ -36,7 +36,8 @@ class Step:
     within: float = 0  # seconds without progress that the state may take to come true after the change
     progress: Callable[[Facts], int] | None = None  # a count of what is done so far; None: `within` is all the time
     workload: str = ""  # "namespace/name" of what is waited for: a crash loop of it ends the wait
-    touches: Literal["host", "cluster"] = "host"
+    # What else changes with it: what the speaker says of the cluster; or that, and what each master's etcd says.
+    touches: Literal["host", "cluster", "masters"] = "host"
     warning: str = ""  # what the user should know before the change is made
     parts: tuple[str, ...] | None = None  # of the host's look, to take again as the proof; None: all of it
 

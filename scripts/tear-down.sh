@@ -95,10 +95,10 @@ if [ -n "$asked" ]; then
     mkdir -p /var/lib/kubefab
     [ -e "$mark" ] || date +%s >"$mark"
     sync "$mark" # after a power cut it would be there, and empty
-elif [ ! -e /var/lib/kubefab/init ] && [ ! -e /var/lib/kubefab/join ]; then
+elif [ ! -e /var/lib/kubefab/init ] && [ ! -e /var/lib/kubefab/join ] && [ ! -e /var/lib/kubefab/join-master ]; then
     echo "no init and no join of kubefab's is left unfinished here: nothing was changed" >&2
     exit 1
-elif [ ! -e /var/lib/kubefab/init ]; then
+elif [ ! -e /var/lib/kubefab/init ] && [ ! -e /var/lib/kubefab/join-master ]; then
     # shellcheck disable=SC2034  # shared/made.sh goes by it
     joined=yes
 fi
@@ -134,7 +134,7 @@ if [ -n "$asked" ]; then
 fi
 remove_own .
 rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed
-rm -f /var/lib/kubefab/init /var/lib/kubefab/join
+rm -f /var/lib/kubefab/init /var/lib/kubefab/join /var/lib/kubefab/join-master
 for folder in /etc/kubernetes/tmp /etc/kubernetes/manifests /etc/kubernetes/pki/etcd /etc/kubernetes/pki /etc/kubernetes \
     /var/lib/kubelet /var/lib/etcd /run/flannel /var/lib/rook; do
     rmdir "$folder" 2>/dev/null || true # it may be a disk of its own, or hold what is somebody else's

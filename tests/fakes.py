@@ -37,7 +37,7 @@ def many_hosts(workers: int) -> str:
 
 
 def three_masters() -> Inventory:
-    """What hosts.yml cannot say yet, and all that knows of a master has to bear."""
+    """m1, m2, m3 and a worker."""
     one, worker = inventory().hosts
     masters = [one.model_copy(update={"name": f"m{n}", "address": one.address + n}) for n in range(1, 4)]
     return inventory().model_copy(update={"hosts": (*masters, worker)})

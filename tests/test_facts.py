@@ -19,6 +19,7 @@ from kubefab.facts import (
     Ceph,
     Change,
     ClusterFacts,
+    Configuration,
     Facts,
     Known,
     Member,
@@ -36,6 +37,16 @@ from kubefab.facts.node import LocalNode
 from tests.facts import flat, known, read
 
 CAPTURED = Path(__file__).parent / "captured"
+KEPT = """\
+apiServer:
+  certSANs:
+  - localhost
+  - 10.250.0.10
+  extraArgs:
+  - name: profiling
+    value: "false"
+controlPlaneEndpoint: lab.kubefab.internal:6443
+"""
 FLANNEL = (
     "ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel3",
     "ghcr.io/flannel-io/flannel:v0.28.10",
@@ -130,6 +141,7 @@ MASTER = known(
     token_left=True,
     pki_left=True,
     join_begun=1795377650,
+    master_begun=1795377660,
     tear_down_begun=1,
     init_begun=1795377600,
     etcd_data=True,
@@ -150,6 +162,12 @@ MASTER = known(
     ),
     membership=(Known(443629905751424238, "manager", ("https://10.250.0.10:2380",), learner=True),),
     quota=8 << 30,
+    cluster_state="existing",
+    first_members=("manager=https://10.250.0.10:2380",),
+    keys_missing=("ca.key",),
+    configuration=Configuration(
+        KEPT, "lab.kubefab.internal:6443", ("localhost", "10.250.0.10"), {"profiling": "false"}
+    ),
     cni=("10-flannel.conflist",),
     links=("cni0", "flannel.1"),
     flannel=True,

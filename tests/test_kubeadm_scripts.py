@@ -315,6 +315,12 @@ def test_unasked_a_join_takes_back_what_makes_a_worker_and_nobodys_etcd() -> Non
     assert sandbox.run(f"{A_MASTER}{joined}{UNASKED} >/mnt/said\n{FILES}").splitlines() == left
 
 
+@sandbox.needed
+def test_unasked_a_join_of_a_master_takes_back_all_that_makes_one() -> None:
+    joined = "rm /var/lib/kubefab/init\ndate +%s >/var/lib/kubefab/join-master\n"
+    assert sandbox.run(f"{A_MASTER}{joined}{UNASKED} >/mnt/said\n{FILES}").splitlines() == LEFT_UNASKED
+
+
 # --- tear-down.sh: containers, links, tables
 
 
@@ -546,6 +552,83 @@ def test_a_warning_of_an_unknown_field_is_an_error(name: str) -> None:
     lines = sandbox.run(f"mkdir -p /run/kubefab\n{stub}{text}! {command} </mnt/stdin\ncat /mnt/calls").splitlines()
     assert lines[0] == 'json: unknown field "podSubnets"'
     assert [line.partition(" --config")[0] for line in lines[1:]] == ["kubeadm config images list"]
+
+
+# --- join-master.sh
+
+JOIN_MASTER = sandbox.script("join-master.sh", "/run/kubefab/d", "config validate")
+PUT = "find /etc/kubernetes /var/lib/kubefab -type f -printf '%m %p\\n' 2>/dev/null | sort"
+
+
+def master_text() -> str:
+    document, key = (b64encode(text).decode() for text in (b"kind: JoinConfiguration\n", b"secret"))
+    return f"{join_text().splitlines()[0]}\n{document}\npki/ca.key {key}\npki/etcd/ca.key {key}\n"
+
+
+@sandbox.needed
+def test_a_masters_keys_are_there_after_its_marker_and_for_root_alone() -> None:
+    lines = kubeadm(JOIN_MASTER, master_text(), "", PUT)
+    calls = [line.split(" --config")[0] for line in lines]
+    assert calls[:4] == ["kubeadm config validate", "kubeadm join phase preflight", "kubeadm join", "join-master"]
+    assert lines[-2:] == ["600 /etc/kubernetes/pki/ca.key", "600 /etc/kubernetes/pki/etcd/ca.key"]
+
+
+@sandbox.needed
+def test_a_masters_join_that_did_not_finish_leaves_its_marker() -> None:
+    assert kubeadm(JOIN_MASTER, master_text(), "--skip-phases", PUT)[-1] == "600 /var/lib/kubefab/join-master"
+
+
+@sandbox.needed
+@pytest.mark.parametrize("fail", ["config validate", "join phase preflight"])
+def test_a_masters_join_that_kubeadm_does_not_begin_leaves_nothing(fail: str) -> None:
+    lines = kubeadm(JOIN_MASTER, master_text(), fail, PUT)
+    assert [line for line in lines if not line.startswith("kubeadm ")] == []
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    "there", ["/etc/kubernetes/pki/ca.key", "/var/lib/etcd/member/snap", "/etc/kubernetes/admin.conf"]
+)
+def test_beside_what_is_there_already_no_masters_join_is_begun(there: str) -> None:
+    """A marker would say that the join has made it, and the next run would take it away."""
+    made = f"{sandbox.file(there, 'theirs')}{JOIN_MASTER}"
+    lines = kubeadm(made, master_text(), "", f"cat /mnt/said; {PUT}; cat {there}")
+    assert any("this is there already" in line for line in lines)
+    assert [line for line in lines if "kubefab/join-master" in line or line.startswith("kubeadm join")] == []
+    assert lines[-1] == "theirs"
+
+
+@sandbox.needed
+def test_static_pods_and_keys_of_the_users_own_are_in_nobodys_way() -> None:
+    theirs = sandbox.file("/etc/kubernetes/manifests/web.yaml", "x") + sandbox.file("/etc/kubernetes/pki/mine.key", "x")
+    assert any(
+        line.startswith("kubeadm join --config") for line in kubeadm(theirs + JOIN_MASTER, master_text(), "", "true")
+    )
+
+
+# --- settle-etcd.sh
+
+MANIFEST = """\
+spec:
+  containers:
+  - command:
+    - etcd
+    - --initial-advertise-peer-urls=https://10.0.0.3:2380
+    - --initial-cluster=m1=https://10.0.0.1:2380,m3=https://10.0.0.3:2380
+    - --initial-cluster-state=existing
+    - --name=m3
+    - --quota-backend-bytes=8589934592
+"""
+
+
+@sandbox.needed
+@pytest.mark.parametrize("before", [MANIFEST, MANIFEST.replace("    - --initial-cluster-state=existing\n", "")])
+def test_an_etcd_is_told_of_itself_alone_and_that_its_cluster_exists(before: str) -> None:
+    path = "/etc/kubernetes/manifests/etcd.yaml"
+    settled = sandbox.run(
+        f"{sandbox.file(path, before)}{sandbox.script('settle-etcd.sh')}\ncat {path}; ls /etc/kubernetes"
+    )
+    assert settled == MANIFEST.replace("m1=https://10.0.0.1:2380,", "") + "manifests\n"
 
 
 # --- finish-join.sh, restart-flannel.sh, remake-bridge.sh

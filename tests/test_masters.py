@@ -10,7 +10,7 @@ from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.runbook import ALL, FOUNDER, MASTERS, SPEAKER, WORKERS
 from kubefab.step import MISSING, Step, Subject, on_cluster
-from kubefab.steps import addons, control_plane, health, network, preflight, rook, wanted, worker
+from kubefab.steps import addons, control_plane, health, masters, network, preflight, rook, wanted, worker
 from tests.fakes import cluster, looked, step, three_masters, world
 from tests.runs import ADMIN, Run, each, nodes, wants
 
@@ -51,13 +51,27 @@ def test_where_no_host_has_a_control_plane_the_first_master_founds_the_cluster(r
     assert who(made, control_plane.steps, "the control plane exists") == {"m1"}
 
 
-@pytest.mark.parametrize("other", ["m3", "client"])
-def test_nothing_is_founded_beside_a_control_plane_of_whatever_host_of_ours(run: Run, other: str) -> None:
-    run.put_cluster("m1", on=other)
+def test_nothing_is_founded_beside_a_control_plane_of_a_host_that_is_no_master(run: Run) -> None:
+    run.put_cluster("m1", on="client")
     with suppress(Stop):
         run.engine.converge(ALL, control_plane.steps)
-    assert run.failures["m1"] == f"no other host has a control plane: {other} has /etc/kubernetes/admin.conf"
+    assert run.failures["m1"] == "no other host has a control plane: client has /etc/kubernetes/admin.conf"
     assert run.ran == []
+
+
+@pytest.mark.parametrize("left", ["admin_ca QUJD\ninit_begun 1795377600", "etcd_data yes"])
+def test_nothing_is_founded_beside_what_another_master_has_left_of_one(run: Run, left: str) -> None:
+    run("m3").parts["node"] = left
+    with suppress(Stop):
+        run.engine.converge(ALL, control_plane.steps)
+    assert run.failures["m1"].startswith("no other host has a control plane: m3 has ")
+    assert run.ran == []
+
+
+def test_the_first_master_founds_nothing_beside_another_ones_cluster_and_joins_it() -> None:
+    made = looked(served("m3"), three_masters())
+    assert who(made, control_plane.steps, "the control plane exists") == set()
+    assert "m1" in who(made, masters.steps, "the host is a master")
 
 
 def test_a_run_stops_where_its_founder_may_not_found(run: Run) -> None:

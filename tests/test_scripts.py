@@ -159,6 +159,7 @@ RENAMING = {
     "put-files.sh": ("", "", f"0644 /etc/motd {b64encode(b'text').decode()}"),
     "set-endpoint.sh": ("", "lab.kubefab.internal 10.0.0.1", ""),
     "swap-off.sh": ("", "", ""),
+    "settle-etcd.sh": (sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "    - --initial-cluster=a=b\n"), "", ""),
     "put-kubeconfig.sh": (sandbox.file("/etc/kubernetes/admin.conf", "admin"), "", ""),
     "use-bundle.sh": (BUNDLE, "/mnt/bundle $(sha256sum SHA256SUMS | cut -c1-64)", ""),
     "install-cri-dockerd.sh": (

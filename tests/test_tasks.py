@@ -136,4 +136,4 @@ def test_the_runbook_has_no_shell_and_no_ssh() -> None:
 
 def test_a_task_is_a_few_lines() -> None:
     bodies = [node for node in ast.walk(RUNBOOK) if isinstance(node, ast.FunctionDef)]
-    assert max(len(body.body) for body in bodies) <= 4
+    assert max(len(body.body) for body in bodies) <= 7

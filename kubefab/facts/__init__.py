@@ -16,6 +16,7 @@ from kubefab.facts.disks import CEPHS, EMPTY, Disks
 from kubefab.facts.etcd import Etcd, Known, Member
 from kubefab.facts.explain import Explained
 from kubefab.facts.files import Files
+from kubefab.facts.kubeadm import Configuration, Kubeadm
 from kubefab.facts.leftovers import Leftovers
 from kubefab.facts.network import Link, Network
 from kubefab.facts.node import LocalNode, authority, fingerprint
@@ -38,6 +39,7 @@ __all__ = [
     "Ceph",
     "Change",
     "ClusterFacts",
+    "Configuration",
     "Etcd",
     "Facts",
     "Known",
@@ -94,6 +96,7 @@ class Facts:
     etcd = Told(Etcd)
     explain = Told(Explained)
     files = Told(Files)
+    kubeadm = Told(Kubeadm)
     leftovers = Told(Leftovers)
     local = Told(LocalNode)  # of the part "node"; `node` is what the cluster says of it
     network = Told(Network)

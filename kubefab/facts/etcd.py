@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from kubefab.facts.part import Part
+from kubefab.facts.part import Part, each
 
 T = TypeVar("T")
 HERE = ("//127.0.0.1:", "//localhost:", "//[::1]:")
@@ -54,6 +54,8 @@ def _bytes(said: str) -> int:
 
 @dataclass(frozen=True)
 class Etcd(Part):
+    cluster_state: str = ""  # what it was started with: "existing", or "new", which is etcd's own choice
+    first_members: tuple[str, ...] = each("first_member")  # NAME=URL, of whom it was told to make its cluster
     servers: str = ""  # where this master's API server finds its etcd
     etcd_runs: bool = False  # whether the etcd of a pod listens here
     etcd_silent: str = ""  # why its member gives no answer

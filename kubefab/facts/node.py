@@ -23,7 +23,8 @@ class LocalNode(Part):
     cri_socket: str = ""  # what this node's kubelet uses
     # What kubefab began and did not end, by marks of its own: since when, in seconds of the epoch; 0 for nothing.
     init_begun: float = 0
-    join_begun: float = 0
+    join_begun: float = 0  # a worker's
+    master_begun: float = 0  # a master's join
     tear_down_begun: float = 0
     token_left: bool = False  # what a kubelet joins with, and kubeadm takes away once it has
     pki_left: bool = False  # a CA where no kubelet is configured: a join begun, or somebody's own copy

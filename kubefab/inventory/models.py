@@ -240,8 +240,13 @@ class Inventory(_Strict):
 
     @property
     def founder(self) -> Host:
-        """The first master: it makes the cluster, and the cluster's name leads to it."""
+        """The first master: it makes the cluster, where no host has a control plane."""
         return next(host for host in self.hosts if host.role == "master")
+
+    @property
+    def masters(self) -> tuple[Host, ...]:
+        """The hosts with a control plane."""
+        return tuple(host for host in self.hosts if host.role == "master")
 
     @property
     def addons(self) -> dict[str, str]:

@@ -37,8 +37,6 @@ def _same_addresses(values: Values) -> Iterator[Problem]:
 def _roles(values: Values) -> Iterator[Problem]:
     roles = _of_hosts(values, "role")
     masters = [name for name, role in roles.items() if role == "master"]
-    if len(masters) > 1:
-        yield ("hosts", masters[1], "role"), f"for now a cluster has one master, and here are {', '.join(masters)}"
     if roles and not masters and len(roles) == len(values[("hosts",)] or ()):
         yield ("hosts",), "no host has role: master"
     for name in _of_hosts(values, "schedulable"):

@@ -33,7 +33,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("the kubelet has the version in hosts.yml", other_release(wanted), by_hand(host.name, wanted)),
         as_wanted(cluster),
         *when(
-            host.name == cluster.speaker.name,
+            host.wanted.role == "master",
             complaint("sshd allows forwarding to the API server", forbidden, _FORBIDDEN),
         ),
         complaint(
@@ -49,7 +49,8 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             by_docker(cluster.inventory),
             complaint("Docker's configuration agrees with Kubernetes", docker.contradicts, docker.HINT),
         ),
-        *when(host.wanted.role != "master", own_name(host)),
+        own_name(host),
+        complaint("the host has the role of hosts.yml", other_role(host.wanted.role), _ROLE.format(host.name)),
         complaint("the host's cluster is the one in hosts.yml", exchanged(cluster.inventory), _EXCHANGED),
         complaint("nothing is left of another cluster", leftovers(cluster.inventory), RESTART.format(host.name)),
     ]
@@ -226,12 +227,38 @@ def leftovers(inventory: Inventory) -> Gap:
         live = facts.cluster
         if exchanged(inventory)(facts):
             return None  # what is there is a cluster that runs
-        if facts.name in masters and (facts.local.init_begun or facts.local.admin_ca):
-            return None  # what was broken off is taken up again, and a control plane is its own
+        if facts.local.master_begun or (facts.name in masters and facts.local.init_begun):
+            return None  # what was broken off is taken up again
+        if facts.name in masters and facts.local.admin_ca:
+            return other_cluster(facts)
         if facts.local.kubelet_ca and (live is None or facts.local.kubelet_ca != live.ca):
             other = f"not of this one ({live.ca})" if live else "and there is none here"
             return f"a node of the cluster with the CA {facts.local.kubelet_ca}, {other}"
         return _control_plane_parts(facts)
+
+    return gap
+
+
+def other_cluster(facts: Facts) -> str | None:
+    """Two masters of hosts.yml that have founded a cluster each."""
+    live, ca = facts.cluster, facts.local.admin_ca
+    if not live or not live.ca or ca == live.ca:
+        return None
+    return f"a control plane of the cluster with the CA {ca}; {live.speaker} has one with {live.ca}"
+
+
+def other_role(role: str) -> Gap:
+    """By another word in hosts.yml a worker becomes no master; nor a master a worker: its member of etcd would stay."""
+
+    def gap(facts: Facts) -> str | None:
+        if not facts.trusted or facts.unfinished or facts.local.master_begun:
+            return None
+        parts = facts.local.admin_ca or set(facts.local.manifests) & set(CONTROL_PLANE)
+        if role == "worker" and parts:
+            return "it is a master of this cluster, and hosts.yml calls it a worker"
+        if role == "master" and not parts:
+            return "it is a worker of this cluster, and hosts.yml calls it a master"
+        return None
 
     return gap
 
@@ -268,6 +295,7 @@ _CLOCKS = "switch time synchronisation on: timedatectl set-ntp true"
 _EXCHANGED = (
     "are addresses or roles swapped in hosts.yml? If not, and you can lose that cluster: `inv restart --host NAME`"
 )
+_ROLE = "to give it the other role: `inv node.remove --host {0}`, then `inv cluster.up`; else put its former role back"
 _ANOTHER = "another one needs `inv cluster.reset` first"
 _ROOT_HINT = (
     "kubefab writes that file anew; move the line into one that is read too, /etc/containerd/conf.d/root.toml, after a "

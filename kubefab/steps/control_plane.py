@@ -1,4 +1,4 @@
-"""The control plane on the master, made by kubeadm from rendered documents."""
+"""The control plane on the master that founds the cluster, made by kubeadm from rendered documents."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ from kubefab.steps.health import api_server
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    if host.name != cluster.founder.name:
-        return []
     masters = [one.name for one in cluster.masters]
+    if host.name != cluster.founder.name or joins(cluster.facts(host), masters):
+        return []
     socket = runtimes.cri_socket(cluster.inventory)
     documents = kubeadm.init_documents(cluster.inventory, host.wanted)
     return [
         complaint("every master was looked at", unheard(masters), _UNHEARD_HINT),
-        complaint("no other host has a control plane", another, _ANOTHER_HINT),
+        complaint("no other host has a control plane", another(masters), _ANOTHER_HINT),
         *reset.unfinished(cluster, host),
         Step("the kubelet of the interrupted init runs", idle, script("restart-service.sh", "kubelet"), within=20),
         complaint("the interrupted kubeadm init has no users", serving, _SERVES_HINT),
@@ -38,6 +38,13 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             hint="run the same command again: what was left half done is cleaned first",
             touches="cluster",
         ),
+        *kept(cluster, host),
+    ]
+
+
+def kept(cluster: Cluster, host: Host) -> list[Step]:
+    """What every master has that is one."""
+    return [
         service("kubelet"),  # without it there is no API server to wait for
         api_server(),
         Step(
@@ -50,6 +57,16 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         registration.marked(cluster, host),
         *registration.pod_network(cluster),
     ]
+
+
+def joins(facts: Facts, masters: Sequence[str]) -> bool:
+    """Whether it has no control plane, and another master of hosts.yml has: then nobody founds, and it joins."""
+    ours = any(name in masters and _whole(other.local) for name, other in facts.others.items())
+    return ours and not (facts.local.admin_ca and not facts.local.master_begun) and not facts.local.init_begun
+
+
+def _whole(local: LocalNode) -> bool:
+    return bool(local.admin_ca) and not (local.init_begun or local.master_begun)
 
 
 def no_kubeconfig(facts: Facts) -> str | None:
@@ -68,10 +85,20 @@ def unheard(masters: Sequence[str]) -> Gap:
     return gap
 
 
-def another(facts: Facts) -> str | None:
-    """A second cluster beside one that lives is nobody's wish."""
-    found = [name for name, other in facts.others.items() if other.local.admin_ca]
-    return f"{', '.join(found)} has /etc/kubernetes/admin.conf" if found and not facts.local.admin_ca else None
+def another(masters: Sequence[str]) -> Gap:
+    """A second cluster beside one that lives is nobody's wish. Masters that have one already are joined instead."""
+
+    def gap(facts: Facts) -> str | None:
+        found = [f"{name} has {left}" for name, other in facts.others.items() if (left := _left(other.local))]
+        founded = facts.local.admin_ca and not facts.local.init_begun
+        return "; ".join(found) if found and not founded and not joins(facts, masters) else None
+
+    return gap
+
+
+def _left(local: LocalNode) -> str:
+    """What tells of a control plane."""
+    return "/etc/kubernetes/admin.conf" if local.admin_ca else "data of etcd" if local.etcd_data else ""
 
 
 def idle(facts: Facts) -> str | None:

@@ -59,7 +59,7 @@ def serves(facts: Facts) -> bool:
 
 def joined(facts: Facts) -> bool:
     """Whether it has a control plane that nothing of kubefab's will take away again."""
-    return bool(facts.local.admin_ca) and not facts.local.init_begun and not facts.local.join_begun
+    return bool(facts.local.admin_ca) and not facts.local.init_begun and not facts.local.master_begun
 
 
 def speaker(facts: Facts) -> str:

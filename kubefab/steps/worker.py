@@ -1,6 +1,7 @@
 """A worker's way into the cluster."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from contextlib import suppress
 
 from kubefab import kubeadm, runtimes
@@ -18,17 +19,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     if host.wanted.role != "worker":
         return []
     name = host.name
-
-    def forget_token(host: Host) -> None:
-        delete_tokens(cluster, name)
-        host.change("forget-token.sh")
-
     return [
         own_name(host),
         complaint("no join by other means is in progress", others_join, RESTART.format(name)),
         *reset.unfinished(cluster, host),
         Step("an interrupted join had time to finish", still_joining, script("finish-join.sh"), parts=("node",)),
-        Step("no earlier machine is Ready under this name", still_ready(name), None, within=120, touches="cluster"),
+        no_earlier(name),
         Step(
             "no interrupted join is left",
             broken_off,
@@ -45,23 +41,22 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             touches="cluster",
         ),
         *registration.pod_network(cluster),
-        Step("the join token is gone", token_left, forget_token, touches="cluster", parts=("node",)),
+        token_gone(cluster, host),
         service("kubelet"),
     ]
 
 
-def invited(cluster: Cluster, host: Host) -> list[Step]:
+def token_gone(cluster: Cluster, host: Host) -> Step:
+    def forget(host: Host) -> None:
+        delete_tokens(cluster, host.name)
+        host.change("forget-token.sh")
+
+    return Step("the join token is gone", token_left, forget, touches="cluster", parts=("node",))
+
+
+def invited(_: Cluster, __: Host) -> list[Step]:
     """What has to be there before one machine alone can be added."""
-    role = host.wanted.role
-    return [
-        Step(
-            "hosts.yml calls the host a worker",
-            lambda _: None if role == "worker" else f"the host is a {role}",
-            None,
-            _UP,
-        ),
-        Step("a cluster to join exists", no_cluster, None, _UP),
-    ]
+    return [Step("a cluster to join exists", no_cluster, None, _UP)]
 
 
 @on_cluster
@@ -93,7 +88,7 @@ def name_taken(host: Host) -> Gap:
 
 def others_join(facts: Facts) -> str | None:
     """By hand, perhaps at this moment; or a copy of the CA, with its keys."""
-    marked = facts.local.join_begun or facts.local.tear_down_begun
+    marked = facts.local.join_begun or facts.local.master_begun or facts.local.tear_down_begun
     return "/etc/kubernetes/pki/ca.crt, and no kubelet.conf" if facts.local.pki_left and not marked else None
 
 
@@ -109,6 +104,11 @@ def broken_off(_: ClusterFacts, facts: Facts) -> str | None:
     if not facts.local.join_begun or facts.local.kubelet_ca or (facts.node and facts.node.ready):
         return None
     return _begun(facts.local.join_begun)
+
+
+def no_earlier(name: str) -> Step:
+    title = "no earlier machine is Ready under this name"
+    return Step(title, still_ready(name), None, within=120, touches="cluster")
 
 
 def still_ready(name: str) -> Gap:
@@ -139,23 +139,37 @@ def _begun(since: float) -> str:
 
 
 def join(cluster: Cluster, host: Host) -> None:
+    admitted(
+        cluster,
+        host,
+        lambda discovery, document: host.change(
+            "join.sh", DISCOVERY, cluster.release.checks[1], payload=f"{base64(discovery)}\n{document}"
+        ),
+    )
+
+
+def admitted(cluster: Cluster, host: Host, join: Callable[[str, str], object]) -> None:
     """Joins with a token of its own, and with the CA carried over SSH: no wait for a signed cluster-info.
 
     kubeadm's discovery by token alone polls every 5 s for a signature that is there some 6 s after init.
+    `join` is given the discovery kubeconfig and kubeadm's document.
     """
     master = cluster.speaker.during(f"{host.name} may join")
     token, ca = master.ask("mint-token.sh", host.name, secret=True).split()
     live = cluster.facts(host).cluster
     assert live
-    discovery = b64encode(kubeadm.discovery(live.endpoint, ca).encode()).decode()
     document = kubeadm.join_documents(cluster.inventory, host.wanted, token, DISCOVERY)
     try:
-        host.change("join.sh", DISCOVERY, cluster.release.checks[1], payload=f"{discovery}\n{document}")
+        join(kubeadm.discovery(live.endpoint, ca), document)
     except HostError:
         with suppress(HostError):  # why it did not join is what matters; the next run deletes it
             delete_tokens(cluster, host.name)
         raise
     delete_tokens(cluster, host.name)
+
+
+def base64(text: str) -> str:
+    return b64encode(text.encode()).decode()
 
 
 def delete_tokens(cluster: Cluster, name: str) -> None:

@@ -11,6 +11,8 @@ limit=$(at_most 5)
 find_etcd "$(heard ss -Hltnp)" || exit 0
 fact "etcd_runs yes"
 fact "quota $(etcd_flag quota-backend-bytes)"
+fact "cluster_state $(etcd_flag initial-cluster-state)"
+etcd_flag initial-cluster | tr ',' '\n' | while read -r one; do fact "first_member $one"; done
 if answer=$(ask_etcd "$limit" --command-timeout "$((limit - 1))s" endpoint status --write-out json 2>&1); then
     fact "member $(printf '%s\n' "$answer" | grep '^\[')"
 else

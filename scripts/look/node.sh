@@ -38,6 +38,7 @@ begun() { # begun MARK FACT: since when, in seconds of the epoch; 1 where the ma
 }
 begun init init_begun
 begun join join_begun
+begun join-master master_begun
 begun tear-down tear_down_begun
 [ ! -d /var/lib/etcd/member ] || fact "etcd_data yes"
 for manifest in /etc/kubernetes/manifests/*.yaml; do

@@ -6,13 +6,13 @@
 
 is_control_plane() {
     for one in /etc/kubernetes/admin.conf /etc/kubernetes/manifests/kube-apiserver.yaml /var/lib/etcd/member \
-        /var/lib/kubefab/init; do
+        /var/lib/kubefab/init /var/lib/kubefab/join-master; do
         [ ! -e "$one" ] || return 0
     done
     return 1
 }
 
-# Where $joined is set a join of kubefab's made all that is meant, and it makes workers: etcd's data, say, are others'.
+# Where $joined is set a worker's join of kubefab's made all that is meant: etcd's data, say, are others'.
 may_be_control_plane() { [ -z "${joined:-}" ] && is_control_plane; }
 
 # A worker's pki has the CA's certificate alone: with a key beside it, it is a copy, and perhaps the only one.
@@ -31,11 +31,14 @@ names() {
         cpu_manager_state memory_manager_state dra_manager_state allocated_pods_state actuated_pods_state \
         pod_status_manager_state graceful_node_shutdown_state
     is_copied_pki || echo /etc/kubernetes/pki/ca.crt
-    ! may_be_control_plane || printf '/etc/kubernetes/pki/%s\n' ca.key sa.key sa.pub front-proxy-ca.crt \
-        front-proxy-ca.key front-proxy-client.crt front-proxy-client.key apiserver.crt apiserver.key \
-        apiserver-kubelet-client.crt apiserver-kubelet-client.key apiserver-etcd-client.crt \
-        apiserver-etcd-client.key etcd/ca.crt etcd/ca.key etcd/server.crt etcd/server.key etcd/peer.crt \
-        etcd/peer.key etcd/healthcheck-client.crt etcd/healthcheck-client.key
+    ! may_be_control_plane || keys
+}
+keys() { # of a control plane, with their certificates
+    printf '/etc/kubernetes/pki/%s\n' ca.key sa.key sa.pub front-proxy-ca.crt front-proxy-ca.key \
+        front-proxy-client.crt front-proxy-client.key apiserver.crt apiserver.key apiserver-kubelet-client.crt \
+        apiserver-kubelet-client.key apiserver-etcd-client.crt apiserver-etcd-client.key etcd/ca.crt etcd/ca.key \
+        etcd/server.crt etcd/server.key etcd/peer.crt etcd/peer.key etcd/healthcheck-client.crt \
+        etcd/healthcheck-client.key
 }
 # `.kubelet-keep` is the kubelet's package's.
 entries() {

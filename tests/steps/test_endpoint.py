@@ -17,7 +17,7 @@ TITLE = "/etc/hosts has the control plane's name"
 M = {"m1": "10.250.0.11", "m2": "10.250.0.12", "m3": "10.250.0.13"}
 LIVE = ClusterFacts(speaker="m1", endpoint=f"https://{NAME}:6443", ca="aaa")
 SERVES = {"admin_ca": "aaa", "readyz": "ok"}
-HALF_JOINED = {**SERVES, "join_begun": 1}
+HALF_JOINED = {**SERVES, "master_begun": 1}
 STARTING = {"admin_ca": "aaa", "readyz": "no answer"}
 
 

@@ -15,6 +15,7 @@ import pytest
 from kubefab import bundle, images, render, steps
 from kubefab.addons import ADDONS
 from kubefab.cluster import PARTS, Cluster
+from kubefab.converge import OF_MASTERS
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Part, parse_cluster
 from kubefab.host import Host
@@ -173,7 +174,8 @@ def parts_read(name: str, gap: Gap) -> set[str]:
 def parts_looked_at_again(made: Cluster, host: Host, step: Step) -> set[str]:
     own = set(step.parts) if step.parts is not None else {*PARTS, "disks", "leftovers"}
     speaker = {"node"} if host is made.founder else set()
-    return own | speaker | GIVEN if step.touches == "cluster" else own
+    more = {"host": set(), "cluster": speaker | GIVEN, "masters": {*OF_MASTERS, *GIVEN}}
+    return own | more[step.touches]
 
 
 def test_each_step_is_proven_by_what_it_reads(made: Cluster) -> None:

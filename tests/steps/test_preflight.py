@@ -140,18 +140,24 @@ def test_only_the_user_can_change_any_of_it() -> None:
         ({"clock": 86400}, "clocks agree", "86400 s ahead of this computer"),
         ({"clock": -31}, "clocks agree", "31 s behind this computer"),
         (
-            {"cluster": LIVE, "kubelet_ca": "aaa", "debs": {"kubelet": Package("hi", "1.36.3-1.1")}},
+            {"cluster": LIVE, "kubelet_ca": "aaa", "admin_ca": "aaa", "debs": {"kubelet": Package("hi", "1.36.3-1.1")}},
             "the kubelet has the version in hosts.yml",
             "kubelet 1.36.3; the cluster and hosts.yml have 1.37.2",
         ),
         (
-            {"cluster": SILENT, "kubelet_ca": "aaa", "debs": {"kubelet": Package("hi", "1.37.1-1.1")}},
+            {
+                "cluster": SILENT,
+                "kubelet_ca": "aaa",
+                "admin_ca": "aaa",
+                "debs": {"kubelet": Package("hi", "1.37.1-1.1")},
+            },
             "the kubelet has the version in hosts.yml",
             "kubelet 1.37.1; the cluster and hosts.yml have 1.37.2",
         ),
         (
             {
                 "kubelet_ca": "aaa",
+                "admin_ca": "aaa",
                 "cluster": replace(LIVE, nodes={"manager": Node("manager", "abc", "1.36.3", "10.250.0.10")}),
                 "debs": {"kubelet": Package("hi", "1.37.2-1.1")},
             },

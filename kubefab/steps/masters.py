@@ -1,0 +1,384 @@
+"""One more master: its way into a cluster that has one, and what makes it as good as the others."""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+import yaml
+
+from kubefab import etcd, render, runtimes
+from kubefab.cluster import Cluster
+from kubefab.errors import Silent
+from kubefab.facts import ClusterFacts, Facts, Known, Unit, clock_time
+from kubefab.host import Host
+from kubefab.step import MISSING, Gap, Step, complaint, files, on_cluster, script, where_there_is_one
+from kubefab.steps import control_plane, health, reset, worker
+from kubefab.steps.agreement import CONTROL_PLANE
+
+SECONDS = 60  # without news of a member that has only just joined
+SHARED = re.compile(r"pki/((etcd/|front-proxy-)?ca\.(crt|key)|sa\.(key|pub)) ")
+
+
+def steps(cluster: Cluster, host: Host) -> list[Step]:
+    """None for the one that has founded the cluster, or is to."""
+    names = [one.name for one in cluster.masters]
+    founds = host.name == cluster.founder.name and not control_plane.joins(cluster.facts(host), names)
+    if host.name not in names or founds:
+        return []
+    return [
+        worker.own_name(host),
+        complaint("no join by other means is in progress", worker.others_join, worker.RESTART.format(host.name)),
+        *reset.unfinished(cluster, host),
+        *_joinable(cluster, host),
+        *_taken_back(cluster, host),
+        Step(
+            "the host is a master of the cluster",
+            no_master,
+            lambda host: join(cluster, host),
+            hint=f"see what it says: journalctl -u kubelet, on {host.name}; ls /var/log/containers",
+            touches="masters",
+            warning=even(len(names)),
+        ),
+        Step("the host is a node", worker.no_node, None, within=30, touches="cluster"),
+        *control_plane.kept(cluster, host),
+        Step(
+            "its member of etcd has a vote and all that the others have",
+            behind(names),
+            None,
+            hint="see what etcd says: inv etcd.status",
+            within=SECONDS,
+            touches="masters",
+            parts=("etcd",),
+        ),
+        worker.token_gone(cluster, host),
+    ]
+
+
+def _joinable(cluster: Cluster, host: Host) -> list[Step]:
+    """What only a person can change, asked of a cluster that one more master is to join."""
+    return [
+        complaint("kubeadm keeps etcd on the masters", joining(elsewhere), _ELSEWHERE),
+        complaint("a master has the keys that all masters share", joining(keyless), _KEYS),
+        complaint("the cluster's endpoint is for several masters", joining(unstable(_addresses(cluster))), _ENDPOINT),
+        complaint("every member of etcd answers", joining(dead(_addresses(cluster)))),
+    ]
+
+
+def _taken_back(cluster: Cluster, host: Host) -> list[Step]:
+    """What an earlier join, or an earlier machine, has left of itself: here, in etcd, and in kubeadm's own words."""
+    address, names = str(host.wanted.address), [one.name for one in cluster.masters]
+    stale = f"etcd has no member of an earlier {host.name}"
+
+    def remove(host: Host) -> None:
+        member = former(address)(cluster.facts(host))
+        assert member  # the gap has seen it
+        cluster.speaker.during(stale).change("remove-member.sh", f"{member.id:x}", about=f"member {host.name}")
+
+    return [
+        Step("the kubelet of the interrupted join runs", idle, script("restart-service.sh", "kubelet"), within=20),
+        Step("an interrupted join has another master", alone, None, within=SECONDS, touches="cluster"),
+        Step(
+            "etcd keeps its majority without an earlier member",
+            needed(address, names),
+            None,
+            hint="start the masters that do not answer",
+            within=SECONDS,
+            touches="masters",
+        ),
+        Step(stale, lambda facts: _called(former(address)(facts)), remove, touches="masters", parts=()),
+        Step(
+            "no interrupted join of a master is left",
+            broken_off,
+            script("tear-down.sh", runtimes.cri_socket(cluster.inventory), "unasked"),
+            touches="cluster",
+        ),
+        worker.no_earlier(host.name),
+        Step(
+            "kubeadm's configuration has no master's address",
+            joining(addressed(_addresses(cluster))),
+            lambda _: _forget_addresses(cluster, host),
+            parts=(),
+            touches="masters",
+        ),
+    ]
+
+
+def even(masters: int) -> str:
+    """Why an even number of them is told."""
+    if masters % 2:
+        return ""
+    less = masters - 1
+    return f"{masters} masters bear the loss of {less // 2}, as {less} do: etcd needs more than half of them"
+
+
+@on_cluster
+def no_master(_: ClusterFacts, facts: Facts) -> str | None:
+    return MISSING if _joins(facts) else None
+
+
+def _joins(facts: Facts) -> bool:
+    return not facts.local.admin_ca or bool(facts.local.master_begun)
+
+
+def joining(gap: Gap) -> Gap:
+    """What is asked only where this host is still to become a master, of a cluster that answers."""
+
+    @where_there_is_one
+    @on_cluster
+    def asked(_: ClusterFacts, facts: Facts) -> str | None:
+        return gap(facts) if _joins(facts) else None
+
+    return asked
+
+
+def _speaker(facts: Facts) -> Facts:
+    """The master by whose word the cluster is known."""
+    return facts.everyone[facts.cluster.speaker] if facts.cluster else facts
+
+
+# --- what only a person can change
+
+
+def elsewhere(facts: Facts) -> str | None:
+    found = _speaker(facts).etcd
+    return f"etcd is at {found.servers}" if found.elsewhere else None
+
+
+def keyless(facts: Facts) -> str | None:
+    speaker = _speaker(facts)
+    missing = [f"/etc/kubernetes/pki/{name}" for name in speaker.kubeadm.keys_missing]
+    return f"{speaker.name} is without {', '.join(missing)}" if missing else None
+
+
+def unstable(addresses: Collection[str]) -> Gap:
+    """An endpoint that is one master's address, or settings that are one master's own."""
+
+    def gap(facts: Facts) -> str | None:
+        told = _speaker(facts).kubeadm.configuration
+        if not told:
+            return "its ConfigMap kubeadm-config cannot be read"
+        if not told.endpoint:
+            return "it has no controlPlaneEndpoint"
+        if told.endpoint.rpartition(":")[0] in addresses:
+            return f"controlPlaneEndpoint is {told.endpoint}, which is one master"
+        own = told.arguments.get("advertise-address")
+        return f"its API servers are all given --advertise-address={own}" if own else None
+
+    return gap
+
+
+def dead(masters: Mapping[str, str]) -> Gap:
+    """A member that does not answer costs every join minutes, and the cluster its majority where one more follows.
+
+    One of a host that has no control plane any more, or half of one, is this host's own to take out, or that one's.
+    """
+
+    def gap(facts: Facts) -> str | None:
+        told, lost = facts.everyone, []
+        for member in _membership(facts):
+            where = _places(member)
+            name = next((masters[place] for place in where if place in masters), member.name or min(where, default=""))
+            if name in told and name in masters.values() and (_answers(told[name], member) or _to_join(told[name])):
+                continue
+            lost.append(f"{_called(member)} gives no answer; is it gone for good? inv node.remove --host {name}")
+        return "; ".join(lost) or None
+
+    return gap
+
+
+def _answers(facts: Facts, member: Known) -> bool:
+    return bool(facts.etcd.member and facts.etcd.member.id == member.id)
+
+
+def _to_join(facts: Facts) -> bool:
+    """Whether its member is of no use any more: there is nothing here that could start it, or half of a join."""
+    local = facts.local
+    there = local.admin_ca or local.etcd_data or set(local.manifests) & set(CONTROL_PLANE)
+    return bool(local.master_begun) or not there
+
+
+# --- what an earlier join, or an earlier machine, has left
+
+
+def idle(facts: Facts) -> str | None:
+    """Where its member has a vote already, the cluster may need it to take it back."""
+    state = facts.services.units.get("kubelet", Unit()).active
+    return state if facts.local.master_begun and facts.local.etcd_data and state != "active" else None
+
+
+def alone(facts: Facts) -> str | None:
+    """Only another master can take its member out."""
+    speaks = facts.cluster and facts.cluster.speaker == facts.name
+    return "no other master's API server answers" if facts.local.master_begun and speaks else None
+
+
+def former(address: str) -> Callable[[Facts], Known | None]:
+    """The member at this address, where the host has no use for it. Silent where etcd does not say who is one."""
+
+    def found(facts: Facts) -> Known | None:
+        if not facts.cluster or facts.unfinished or not _to_join(facts):
+            return None
+        if facts.cluster.silent:
+            raise Silent(facts.cluster.unheard)
+        return next((one for one in _membership(facts) if address in _places(one)), None)
+
+    return found
+
+
+def needed(address: str, names: Sequence[str]) -> Gap:
+    """etcd takes a member out by the word of more than half, and goes on with more than half of the rest."""
+
+    def gap(facts: Facts) -> str | None:
+        member = former(address)(facts)
+        if not member or member.learner:
+            return None
+        voters = {one.id for one in _membership(facts) if not one.learner}
+        well = {one.etcd.member.id for one in _masters(facts, names) if one.etcd.member} & voters
+        rest = well - {member.id}
+        enough = len(well) > len(voters) // 2 and len(rest) > (len(voters) - 1) // 2
+        return None if enough else f"{len(rest)} of the {len(voters) - 1} others answer"
+
+    return gap
+
+
+def broken_off(facts: Facts) -> str | None:
+    since = facts.local.master_begun
+    return f"begun at {clock_time(since)} and not finished" if since else None
+
+
+def addressed(addresses: Collection[str]) -> Gap:
+    """kubeadm would write it into every later master's certificate for good."""
+
+    def gap(facts: Facts) -> str | None:
+        told = _speaker(facts).kubeadm.configuration
+        found = [name for name in (told.sans if told else ()) if name in addresses]
+        return f"certSANs has {', '.join(found)}" if found else None
+
+    return gap
+
+
+def _forget_addresses(cluster: Cluster, host: Host) -> None:
+    told = _speaker(cluster.facts(host)).kubeadm.configuration
+    assert told  # the gap has read it
+    patch = yaml.safe_dump({"data": {"ClusterConfiguration": without(told.text, _addresses(cluster))}})
+    words = ("patch", "configmap", "kubeadm-config", "--namespace", "kube-system", "--patch-file", "/dev/stdin")
+    cluster.speaker.during(host.title).change("kubectl.sh", *words, payload=patch, about="kubeadm-config")
+
+
+def without(configuration: str, addresses: Collection[str]) -> str:
+    """This text of YAML without the lines that name one of these in certSANs: all else in it stays as it is."""
+    kept, within = list[str](), False
+    for line in configuration.splitlines(keepends=True):
+        item = line.strip().removeprefix("- ").strip("\"'")
+        within = line.strip() == "certSANs:" or (within and line.strip().startswith("- "))
+        if not (within and item in addresses):
+            kept.append(line)
+    return "".join(kept)
+
+
+# --- the join itself
+
+
+def join(cluster: Cluster, host: Host) -> None:
+    """The keys that all masters share go over SSH, from the speaker: no Secret, and no key to it that ends."""
+
+    def begin(discovery: str, document: str) -> None:
+        printed = cluster.speaker.during(f"{host.name} may join").ask("print-keys.sh", secret=True)
+        keys = [line for line in printed.splitlines() if SHARED.match(line)]
+        payload = "\n".join((worker.base64(discovery), worker.base64(document), *keys, ""))
+        host.change("join-master.sh", worker.DISCOVERY, cluster.release.checks[1], payload=payload)
+
+    worker.admitted(cluster, host, begin)
+
+
+def behind(names: Sequence[str]) -> Gap:
+    """A vote, and all that was decided when the others were asked: with less the next loss may be one too many."""
+
+    @where_there_is_one
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        member = facts.etcd.member
+        if _joins(facts) or facts.etcd.elsewhere:
+            return None
+        if not member:
+            return f"its etcd gives no answer: {facts.etcd.etcd_silent}"
+        if member.learner:
+            return "it still learns"
+        missing = max((one.etcd.member.applied for one in _masters(facts, names) if one.etcd.member), default=0)
+        late = missing - member.applied
+        return f"{late} entries behind" if late > etcd.FAR else None
+
+    return gap
+
+
+# --- once several masters are members
+
+
+def settled(cluster: Cluster, host: Host) -> list[Step]:
+    """Once several are members, none of them begins anew over an empty folder."""
+    names = [one.name for one in cluster.masters]
+    if host.name not in names or len(names) == 1:
+        return []
+    return [
+        files("kubeadm's patches are there", render.patches()),
+        Step(
+            "etcd starts over its data alone",
+            forgetful,
+            script("settle-etcd.sh"),
+            hint="see what it says: ls /var/log/containers/etcd*",
+            within=SECONDS,
+            touches="masters",
+            parts=("etcd", "api"),
+        ),
+        health.api_server(),
+    ]
+
+
+@where_there_is_one
+@on_cluster
+def forgetful(_: ClusterFacts, facts: Facts) -> str | None:
+    """Told just who its members are, it would begin as that member again, and have forgotten what it has promised."""
+    told, members = facts.etcd, facts.etcd.membership
+    if len(members) < 2 or not told.etcd_runs:
+        return None
+    if told.cluster_state != "existing":
+        return "over an empty folder it would make a cluster of its own"
+    first = {one.partition("=")[2] for one in told.first_members}
+    theirs = {peer for one in members for peer in one.peers}
+    return "over an empty folder it would begin anew as the same member" if first == theirs else None
+
+
+def _addresses(cluster: Cluster) -> dict[str, str]:
+    """The masters' names by their addresses."""
+    return {str(one.wanted.address): one.name for one in cluster.masters}
+
+
+# --- of facts
+
+
+def _masters(facts: Facts, names: Sequence[str]) -> Iterator[Facts]:
+    return (one for name, one in facts.everyone.items() if name in names)
+
+
+def _membership(facts: Facts) -> tuple[Known, ...]:
+    """As the speaker's etcd has it. Silent where that does not say."""
+    found = _speaker(facts).etcd
+    if not found.membership and not found.elsewhere:
+        raise Silent(f"{_speaker(facts).name}: its etcd does not say who its members are: {found.etcd_silent}")
+    return found.membership
+
+
+def _places(member: Known) -> set[str]:
+    """The addresses at which others reach it."""
+    return {url.partition("//")[2].rpartition(":")[0] for url in member.peers}
+
+
+def _called(member: Known | None) -> str | None:
+    return f"{member.name or 'one that has never started'} ({', '.join(member.peers)})" if member else None
+
+
+_ELSEWHERE = "kubefab adds masters only where etcd runs on them; join by hand what is to have no etcd"
+_KEYS = "without them kubeadm can make no certificate for one more master: copy them there, from where they are kept"
+_ENDPOINT = (
+    "every node goes by it, and would lose all masters with that one; changing it is no task of kubefab's: "
+    "https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/high-availability/"
+)

@@ -1,0 +1,390 @@
+"""One more master: what stops its join, what an earlier one left, the join itself, and what it is worth then."""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kubefab.cluster import Cluster
+from kubefab.errors import HostError, Silent
+from kubefab.facts import ClusterFacts, Configuration, Facts, Known, Member, Node, Unit, clock_time
+from kubefab.step import MISSING, NO_CLUSTER, Step
+from kubefab.steps import agreement, masters
+from tests.facts import known
+from tests.fakes import cluster, looked, step, three_masters, world
+from tests.test_masters import served
+
+ADDRESSES = {"10.250.0.11": "m1", "10.250.0.12": "m2", "10.250.0.13": "m3"}
+IDS = {"m1": 1, "m2": 2, "m3": 3}
+JOIN = "the host is a master of the cluster"
+STALE = "etcd has no member of an earlier m3"
+TAKEN_BACK = "no interrupted join of a master is left"
+MAJORITY = "etcd keeps its majority without an earlier member"
+ANSWERS = "every member of etcd answers"
+UP_TO_DATE = "its member of etcd has a vote and all that the others have"
+CONFIGURATION = Configuration("", "lab.kubefab.internal:6443", ("localhost", "127.0.0.1"))
+LIVE = ClusterFacts(speaker="m1", ca="aaa", nodes={name: Node(name, ready=True) for name in IDS})
+
+
+def members(*names: str, learner: str = "") -> tuple[Known, ...]:
+    places = {name: address for address, name in ADDRESSES.items()}
+    return tuple(Known(IDS[name], name, (f"https://{places[name]}:2380",), name == learner) for name in names)
+
+
+def master(name: str, *others: str, **said: Any) -> Facts:
+    """A master that is well, by whose etcd these are members; none where it is not one of them."""
+    own = {"admin_ca": "aaa", "kubelet_ca": "aaa", "etcd_data": True, "manifests": ("etcd.yaml",)}
+    own |= {"member": Member(IDS[name], 9, 1, applied=100), "membership": members(*others), "etcd_runs": True}
+    return known(name, **{**own, "configuration": CONFIGURATION, **said})
+
+
+def seen(host: Facts, *others: Facts, live: ClusterFacts | None = LIVE) -> Facts:
+    return replace(host, cluster=live, others={one.name: replace(one, cluster=live) for one in others})
+
+
+def bare(name: str = "m3", **said: Any) -> Facts:
+    return known(name, **said)
+
+
+def gap(title: str, facts: Facts, name: str = "m3") -> str | None:
+    made = cluster(three_masters())
+    return step(masters.steps(made, made.hosts[name]), title).gap(facts)
+
+
+def pair(*them: str, **of_m2: Any) -> tuple[Facts, Facts]:
+    """m1 and m2, who know of these members."""
+    return master("m1", *them), master("m2", *them, **of_m2)
+
+
+# --- what stops a join
+
+
+@pytest.mark.parametrize(
+    ("m1", "title", "told"),
+    [
+        (master("m1", "m1"), "kubeadm keeps etcd on the masters", None),
+        (
+            master("m1", servers="https://10.0.0.9:2379"),
+            "kubeadm keeps etcd on the masters",
+            "etcd is at https://10.0.0.9:2379",
+        ),
+        (master("m1", "m1"), "a master has the keys that all masters share", None),
+        (
+            master("m1", "m1", keys_missing=("ca.key",)),
+            "a master has the keys that all masters share",
+            "m1 is without /etc/kubernetes/pki/ca.key",
+        ),
+        (master("m1", "m1"), "the cluster's endpoint is for several masters", None),
+        (
+            master("m1", "m1", configuration=Configuration("")),
+            "the cluster's endpoint is for several masters",
+            "it has no controlPlaneEndpoint",
+        ),
+        (
+            master("m1", "m1", configuration=Configuration("", "10.250.0.11:6443")),
+            "the cluster's endpoint is for several masters",
+            "controlPlaneEndpoint is 10.250.0.11:6443, which is one master",
+        ),
+        (
+            master("m1", "m1", configuration=Configuration("", "lb:6443", (), {"advertise-address": "10.250.0.11"})),
+            "the cluster's endpoint is for several masters",
+            "its API servers are all given --advertise-address=10.250.0.11",
+        ),
+        (
+            master("m1", "m1", configuration=None),
+            "the cluster's endpoint is for several masters",
+            "its ConfigMap kubeadm-config cannot be read",
+        ),
+    ],
+)
+def test_a_cluster_that_cannot_have_one_more_master_says_why(m1: Facts, title: str, told: str | None) -> None:
+    assert gap(title, seen(bare(), m1)) == told
+    assert gap(title, seen(master("m3"), m1)) is None  # it is one already
+
+
+def test_a_dead_member_of_another_master_stops_the_join_and_names_the_command() -> None:
+    m1, m2 = pair("m1", "m2", member=None)
+    told = "m2 (https://10.250.0.12:2380) gives no answer; is it gone for good? inv node.remove --host m2"
+    assert gap(ANSWERS, seen(bare(), m1, m2)) == told
+    assert gap(ANSWERS, seen(bare(), m1)) == told  # nobody could look at m2
+
+
+def test_a_member_of_a_host_that_hosts_yml_does_not_know_stops_the_join() -> None:
+    stranger = (*members("m1"), Known(9, "old", ("https://10.250.0.99:2380",)))
+    told = gap(ANSWERS, seen(bare(), master("m1", membership=stranger)))
+    assert told == "old (https://10.250.0.99:2380) gives no answer; is it gone for good? inv node.remove --host old"
+
+
+@pytest.mark.parametrize("m2", [known("m2"), known("m2", master_begun=1, admin_ca="aaa", etcd_data=True)])
+def test_what_another_hosts_own_join_will_take_out_stops_nobody(m2: Facts) -> None:
+    assert gap(ANSWERS, seen(bare(), master("m1", "m1", "m2"), m2)) is None
+
+
+def test_etcd_that_does_not_say_who_is_a_member_is_no_word_of_there_being_none() -> None:
+    with pytest.raises(Silent, match="m1: its etcd does not say who its members are"):
+        gap(ANSWERS, seen(bare(), master("m1", membership=())))
+
+
+# --- what an earlier join, or an earlier machine, has left
+
+
+def test_the_member_of_a_host_that_was_installed_anew_goes_by_the_speaker() -> None:
+    made = looked(served("m1", "m2"), three_masters())
+    m1, m2 = pair("m1", "m2", "m3")
+    facts = seen(bare(), m1, m2)
+    assert gap(STALE, facts) == "m3 (https://10.250.0.13:2380)"
+    made._facts["m3"] = facts
+    step(masters.steps(made, made.hosts["m3"]), STALE).close(made.hosts["m3"])  # type: ignore[misc]
+    assert world(made, "m1").ran == ["remove-member.sh 3"]
+    assert world(made, "m1").about == ["member m3"]
+
+
+def test_one_that_was_added_and_never_started_is_known_by_its_address() -> None:
+    unnamed = (*members("m1"), Known(3, "", ("https://10.250.0.13:2380",), learner=True))
+    told = gap(STALE, seen(bare(master_begun=1), master("m1", membership=unnamed)))
+    assert told == "one that has never started (https://10.250.0.13:2380)"
+
+
+@pytest.mark.parametrize("there", [{"etcd_data": True}, {"admin_ca": "aaa"}, {"manifests": ("kube-apiserver.yaml",)}])
+def test_unasked_no_member_goes_of_a_host_that_may_still_have_one(there: Mapping[str, Any]) -> None:
+    assert gap(STALE, seen(bare(**there), *pair("m1", "m2", "m3"))) is None
+
+
+def test_static_pods_of_the_users_own_are_no_control_plane() -> None:
+    assert gap(STALE, seen(bare(manifests=("web.yaml",)), *pair("m1", "m2", "m3")))
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (pair("m1", "m2", "m3"), None),
+        ((master("m1", "m1", "m2", "m3"), known("m2")), "1 of the 2 others answer"),
+        ((master("m1", "m1", "m3"),), "1 of the 1 others answer"),  # of two voters one alone decides nothing
+    ],
+)
+def test_a_voter_goes_only_where_a_majority_stays(others: tuple[Facts, ...], told: str | None) -> None:
+    assert gap(MAJORITY, seen(bare(), *others)) == told
+
+
+def test_a_half_joined_voter_that_answers_is_half_of_two_and_may_be_taken_out() -> None:
+    half = master("m3", "m1", "m3", master_begun=1)
+    assert gap(MAJORITY, seen(half, master("m1", "m1", "m3"))) is None
+    assert gap(STALE, seen(half, master("m1", "m1", "m3")))
+
+
+def test_a_learner_has_no_vote_to_miss() -> None:
+    m1 = master("m1", membership=members("m1", "m3", learner="m3"))
+    assert gap(MAJORITY, seen(bare(), m1)) is None
+
+
+def test_a_half_joined_master_is_taken_back_though_its_node_is_ready_and_joined_again() -> None:
+    half = seen(master("m3", "m1", "m3", master_begun=1795377600), master("m1", "m1", "m3"))
+    assert gap(TAKEN_BACK, half) == f"begun at {clock_time(1795377600)} and not finished"
+    assert gap(JOIN, half) == MISSING
+    made = cluster(three_masters())
+    titles = [one.title for one in masters.steps(made, made.hosts["m3"])]
+    assert titles.index(STALE) < titles.index(TAKEN_BACK) < titles.index(JOIN)
+
+
+def test_only_another_master_takes_back_a_half_joined_one() -> None:
+    alone = seen(master("m3", "m3", master_begun=1), live=replace(LIVE, speaker="m3"))
+    assert gap("an interrupted join has another master", alone) == "no other master's API server answers"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"master_begun": 1, "etcd_data": True, "units": {"kubelet": Unit("inactive")}}, "inactive"),
+        ({"master_begun": 1, "etcd_data": True, "units": {"kubelet": Unit("active")}}, None),
+        ({"master_begun": 1, "units": {"kubelet": Unit("inactive")}}, None),  # nothing there has a vote
+        ({"etcd_data": True, "units": {"kubelet": Unit("inactive")}}, None),
+    ],
+)
+def test_a_member_with_a_vote_is_started_before_it_is_taken_out(said: Mapping[str, Any], told: str | None) -> None:
+    assert gap("the kubelet of the interrupted join runs", known("m3", **said)) == told
+
+
+# --- what kubeadm writes into every certificate
+
+STORED = """\
+apiServer:
+  certSANs:
+  - localhost
+  - 10.250.0.11
+  - k8s.example.org
+  extraArgs:
+  - name: profiling
+    value: 10.250.0.11
+certificatesDir: /etc/kubernetes/pki
+controlPlaneEndpoint: lab.kubefab.internal:6443
+"""
+
+
+def test_a_masters_address_goes_out_of_kubeadms_configuration_before_a_second_one_joins() -> None:
+    kept = Configuration(STORED, "lab.kubefab.internal:6443", ("localhost", "10.250.0.11", "k8s.example.org"))
+    m1 = master("m1", "m1", configuration=kept)
+    title = "kubeadm's configuration has no master's address"
+    assert gap(title, seen(bare(), m1)) == "certSANs has 10.250.0.11"
+    assert gap(title, seen(master("m3"), m1)) is None
+    made = looked(served("m1"), three_masters())
+    made._facts["m3"] = seen(bare(), m1)
+    step(masters.steps(made, made.hosts["m3"]), title).close(made.hosts["m3"])  # type: ignore[misc]
+    assert world(made, "m1").ran[0].startswith("kubectl.sh patch configmap kubeadm-config")
+
+
+def test_nothing_else_of_kubeadms_configuration_changes() -> None:
+    assert masters.without(STORED, ADDRESSES) == STORED.replace("  - 10.250.0.11\n", "", 1)
+    quoted = STORED.replace("  - 10.250.0.11\n", '  - "10.250.0.11"\n')
+    assert masters.without(quoted, ADDRESSES) == STORED.replace("  - 10.250.0.11\n", "", 1)
+
+
+# --- the join itself
+
+KEYS = """\
+pki/ca.crt QQ==
+pki/ca.key Qg==
+pki/etcd/ca.key Qw==
+pki/sa.pub RA==
+manifests/etcd.yaml RQ==
+kubeadm-config RQ==
+"""
+
+
+@pytest.fixture
+def joining() -> Cluster:
+    made = looked(served("m1"), three_masters())
+    world(made, "m1").answers |= {"mint-token.sh": "abcdef.0123456789abcdef QUJD", "print-keys.sh": KEYS}
+    return made
+
+
+def test_the_shared_keys_go_over_standard_input_and_nothing_else_of_a_master_does(joining: Cluster) -> None:
+    masters.join(joining, joining.hosts["m3"])
+    discovery, document, *keys, last = world(joining, "m3").payloads["join-master.sh"].split("\n")
+    assert "server: https://lab.kubefab.internal:6443" in b64decode(discovery).decode()
+    assert "advertiseAddress: 10.250.0.13" in b64decode(document).decode()
+    assert (keys, last) == (["pki/ca.crt QQ==", "pki/ca.key Qg==", "pki/etcd/ca.key Qw==", "pki/sa.pub RA=="], "")
+    assert world(joining, "m3").ran == ["join-master.sh /run/kubefab/discovery.conf config validate"]
+
+
+def test_the_token_of_a_masters_join_is_gone_whether_it_joined_or_not(joining: Cluster) -> None:
+    def fail() -> None:
+        raise HostError("kubeadm join failed")
+
+    world(joining, "m3").on_change = fail
+    with pytest.raises(HostError, match="kubeadm join failed"):
+        masters.join(joining, joining.hosts["m3"])
+    assert world(joining, "m1").ran[-1] == "delete-tokens.sh m3"
+
+
+def test_where_there_is_no_cluster_yet_a_plan_has_the_join(joining: Cluster) -> None:
+    assert gap(JOIN, bare(), "m2") == NO_CLUSTER
+
+
+def test_one_master_alone_has_nothing_of_this() -> None:
+    made = looked({"manager": {}, "client": {}})
+    for subject in (masters.steps, masters.settled):
+        assert [subject(made, host) for host in made.hosts.values()] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [
+        (3, ""),
+        (2, "2 masters bear the loss of 0, as 1 do: etcd needs more than half of them"),
+        (4, "4 masters bear the loss of 1, as 3 do: etcd needs more than half of them"),
+    ],
+)
+def test_an_even_number_of_masters_is_told_to_be_no_better(count: int, told: str) -> None:
+    assert masters.even(count) == told
+
+
+# --- what it is good for
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({}, None),
+        ({"member": Member(3, 9, 1, learner=True)}, "it still learns"),
+        ({"member": None, "etcd_silent": "refused"}, "its etcd gives no answer: refused"),
+        ({"member": Member(3, 9, 1, applied=50)}, "4950 entries behind"),
+        ({"member": Member(3, 9, 1, applied=4500)}, None),
+    ],
+)
+def test_the_next_master_waits_for_a_vote_and_for_what_the_others_have(
+    said: Mapping[str, Any], told: str | None
+) -> None:
+    m1 = master("m1", "m1", "m3", member=Member(1, 9, 1, applied=5000))
+    m3 = master("m3", "m1", "m3", **{"member": Member(3, 9, 1, applied=5000), **said})
+    assert gap(UP_TO_DATE, seen(m3, m1)) == told
+
+
+def settled(facts: Facts) -> str | None:
+    made = cluster(three_masters())
+    return step(masters.settled(made, made.hosts["m3"]), "etcd starts over its data alone").gap(facts)
+
+
+ALL_THREE = tuple(f"{name}=https://{address}:2380" for address, name in ADDRESSES.items())
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"cluster_state": "new"}, "over an empty folder it would make a cluster of its own"),
+        ({"cluster_state": ""}, "over an empty folder it would make a cluster of its own"),
+        (
+            {"cluster_state": "existing", "first_members": ALL_THREE},
+            "over an empty folder it would begin anew as the same member",
+        ),
+        ({"cluster_state": "existing", "first_members": ALL_THREE[:2]}, None),
+        ({"cluster_state": "new", "membership": members("m3")}, None),  # one member alone loses nothing to others
+    ],
+)
+def test_no_member_of_several_begins_anew_over_an_empty_folder(said: Mapping[str, Any], told: str | None) -> None:
+    assert settled(seen(master("m3", *IDS, **said), master("m1", *IDS))) == told
+
+
+# --- roles, and other clusters
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "told"),
+    [
+        ("m3", master("m3"), None),
+        ("m3", bare(kubelet_ca="aaa"), "it is a worker of this cluster, and hosts.yml calls it a master"),
+        ("m3", bare(kubelet_ca="aaa", master_begun=1), None),
+        ("m3", bare(), None),
+        ("client", known("client", kubelet_ca="aaa"), None),
+        (
+            "client",
+            known("client", kubelet_ca="aaa", manifests=("kube-apiserver.yaml",)),
+            "it is a master of this cluster, and hosts.yml calls it a worker",
+        ),
+    ],
+)
+def test_a_role_changed_in_hosts_yml_is_refused(name: str, facts: Facts, told: str | None) -> None:
+    found = role(name)
+    assert found.gap(seen(facts, master("m1", "m1"))) == told
+    assert f"inv node.remove --host {name}" in found.hint
+
+
+def role(name: str) -> Step:
+    made = looked(served("m1"), three_masters())
+    return step(agreement.steps(made, made.hosts[name]), "the host has the role of hosts.yml")
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (master("m3"), None),
+        (master("m3", admin_ca="bbb"), "a control plane of the cluster with the CA bbb; m1 has one with aaa"),
+        (bare(master_begun=1, etcd_data=True), None),
+        (bare(etcd_data=True), "/var/lib/etcd"),
+    ],
+)
+def test_a_second_master_is_well_where_it_is_of_the_same_cluster(facts: Facts, told: str | None) -> None:
+    made = looked(served("m1"), three_masters())
+    left = step(agreement.steps(made, made.hosts["m3"]), "nothing is left of another cluster")
+    assert left.gap(seen(facts, master("m1", "m1"), known("m2"))) == told
