@@ -17,5 +17,6 @@ class Patience:
 
 
 USUAL = Patience()
-# For who asks how things are: a host that is away or hangs says so by its silence.
-SHORT = Patience(tries=1, connect=3, banner=3, busy=3, silence=5, question=3, readyz=1)
+# For who asks how things are: a host that is away, or an API server that hangs, says so by its silence. Of a machine
+# that is there and busy more is known after some seconds than that it was not heard.
+SHORT = Patience(tries=1, connect=3, banner=8, busy=8, silence=10, question=3, readyz=1)

@@ -10,6 +10,7 @@ from kubefab import etcd
 from kubefab.errors import NotAsked
 from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.inventory import Host, Inventory
+from kubefab.patience import SHORT
 from kubefab.step import NO_CLUSTER, Step
 
 PREFLIGHT, UP, REBOOTED = "inv preflight", "inv cluster.up", "inv fix-reboot"
@@ -78,7 +79,7 @@ def unwritable(found: Found) -> str | None:
         return lost
     if silent and len(away) == len(found.masters):
         return "the master is away" if len(away) == 1 else f"all {len(away)} masters are away"
-    return "no API server answers" if silent else etcd.without_room(_etcds(found))
+    return f"no API server answers in {SHORT.question} s" if silent else etcd.without_room(_etcds(found))
 
 
 def _answers(found: Found) -> bool:

@@ -115,7 +115,7 @@ ALLOWED = {
     "waiting": {"errors"},
     "locks": {"errors", "host", "lock"},
     "report": {"errors", "etcd"},
-    "status": {"errors", "etcd", "facts", "inventory", "step"},
+    "status": {"errors", "etcd", "facts", "inventory", "patience", "step"},
     "converge": {
         "cluster",
         "crashes",
