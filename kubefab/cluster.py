@@ -116,7 +116,7 @@ class Cluster:
         `since`, by the cluster's clock, is the age that will do: by default only a look that begins from now on.
         """
         whole = self._whole(host)
-        wanted = (*(whole if parts is None else parts), *besides)
+        wanted = tuple(dict.fromkeys((*(whole if parts is None else parts), *besides)))
         since = self.clock() if since is None else since
         with self._gates[host.name]:
             if all(self._began.get((host.name, part), -1.0) >= since for part in wanted):

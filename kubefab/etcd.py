@@ -148,15 +148,19 @@ def _sides(hosts: Mapping[int, Sequence[str]]) -> str:
     return "; ".join(f"{', '.join(names)}: {value:x}" for value, names in hosts.items())
 
 
-def _unknown(masters: Masters, away: Collection[str]) -> Iterator[str]:
-    """Members that no master of ours answers for, and masters whom the others do not count."""
+def strangers(masters: Masters, away: Collection[str]) -> list[Known]:
+    """Members that no master of ours answers for; those of masters that are `away` or silent are none of them."""
     members = heard(masters)
     ids = {member.id for member in members.values()}
     told = {*(masters.keys() - members.keys()), *away}  # kubeadm calls a member as its Node
-    for id, one in known(masters).items():
-        if id not in ids and one.name not in told:
-            yield f"member {_called(one)} was not heard: no master that answers has it"
-    for name in members:
+    return [one for one in known(masters).values() if one.id not in ids and one.name not in told]
+
+
+def _unknown(masters: Masters, away: Collection[str]) -> Iterator[str]:
+    """Those, and masters whom the others do not count."""
+    for one in strangers(masters, away):
+        yield f"member {_called(one)} was not heard: no master that answers has it"
+    for name in heard(masters):
         if _removed(name, masters):
             yield f"{name}: its etcd was removed: the others count its member no more"
         if not masters[name].etcd.membership:

@@ -1,7 +1,7 @@
 """How a cluster is, by one look at all of its hosts: the verdict, what is wrong, and what to do next. Pure."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -15,6 +15,7 @@ from kubefab.step import NO_CLUSTER, Step
 
 PREFLIGHT, UP, REBOOTED = "inv preflight", "inv cluster.up", "inv fix-reboot"
 ANEW = "inv node.remove --host {}, then inv cluster.up"
+GONE = "inv node.remove --host {} --dead"
 
 
 class State(Enum):
@@ -126,14 +127,20 @@ def _of_cluster(found: Found) -> Iterator[Problem]:
 
 def _of_etcd(found: Found) -> Iterator[Problem]:
     masters = _etcds(found) if found.live else {}
-    outside = etcd.outsiders(masters)
-    cure = ANEW.format(outside[0]) if outside else UP
-    yield from (Problem(line, cure) for line in etcd.problems(masters, found.away))
+    yield from (Problem(line, _cure_of_etcd(masters, found.away)) for line in etcd.problems(masters, found.away))
     for name, facts in found.facts.items():
         try:
             _ = "etcd" in facts.parts and etcd.told(facts)
         except NotAsked as error:
             yield Problem(f"{name}: {error}")
+
+
+def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:
+    """A member that can be none of theirs again has to go first: it stands in the way of all that join."""
+    if outside := etcd.outsiders(masters):
+        return ANEW.format(outside[0])
+    gone = [member.name for member in etcd.strangers(masters, away) if member.name]
+    return GONE.format(gone[0]) if gone else UP
 
 
 def _not_so(host: str, step: Step, gap: str) -> Problem:

@@ -272,6 +272,16 @@ def test_a_member_that_is_none_of_theirs_is_named_with_the_way_back(
     assert found["next"] == "inv node.remove --host m3, then inv cluster.up"
 
 
+def test_a_member_of_a_master_that_is_none_of_hosts_yml_is_named_with_the_command(three: Run, told: Told) -> None:
+    wanted = three.cluster.inventory
+    three.cluster.inventory = wanted.model_copy(update={"hosts": (*wanted.hosts[:2], wanted.hosts[3])})
+    del three.cluster.hosts["m3"]
+    code, found = told(three)
+    assert code == 1
+    assert "member m3 (https://m3:2380) was not heard: no master that answers has it" in found["problems"]
+    assert found["next"] == "inv node.remove --host m3 --dead"
+
+
 def test_of_two_halves_neither_is_named_to_be_removed(three: Run, told: Told) -> None:
     three("m3").on_look = away
     three("m1").parts["etcd"] = look("m1", "m1", cluster=0xFF, leader=IDS["m1"])
