@@ -223,7 +223,9 @@ def as_data(cluster: str, masters: Masters, wrong: Sequence[str]) -> dict[str, A
 
 def members_as_data(masters: Masters) -> list[dict[str, Any]]:
     hosts = {member.id: name for name, member in heard(masters).items()}
-    return [_as_data(id, hosts.get(id), masters) for id in dict.fromkeys((*known(masters), *hosts))]
+    members = known(masters)
+    names = {id: members[id].name if id in members else hosts[id] for id in (*members, *hosts)}
+    return [_as_data(id, hosts.get(id), masters) for id in sorted(names, key=lambda id: names[id])]
 
 
 def _as_data(id: int, host: str | None, masters: Masters) -> dict[str, Any]:
@@ -235,6 +237,7 @@ def _as_data(id: int, host: str | None, masters: Masters) -> dict[str, Any]:
         "peers": one.peers if one else None,
         "host": host,
         "leader": leads(said) if said else None,
+        "follows": f"{said.leader:x}" if said and said.leader else None,
         "learner": said.learner if said else one.learner if one else None,
         "cluster_id": f"{said.cluster:x}" if said else None,
         "version": said.version if said else None,
@@ -259,8 +262,8 @@ HEAD = ("member", "host", "is", "etcd", "revision", "size", "of quota", "alarms"
 
 
 def _who(one: Mapping[str, Any]) -> tuple[Any, ...]:
-    does = "learner" if one["learner"] else "leader" if one["leader"] else "follower" if one["host"] else None
-    return (one["name"] or one["id"], one["host"], does)
+    does = "leader" if one["leader"] else "follower" if one["follows"] else NO_LEADER
+    return (one["name"] or one["id"], one["host"], "learner" if one["learner"] else does if one["host"] else None)
 
 
 def _what(one: Mapping[str, Any]) -> tuple[Any, ...]:

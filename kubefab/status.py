@@ -114,7 +114,7 @@ def _problems(found: Found) -> Iterator[Problem]:
     for name, facts in found.facts.items():
         changes = _told(lambda one: one.change.changes, facts) or ()
         yield from (Problem(f"{name}: a change is going on: {one.title}") for one in changes)
-    yield from (_not_so(*gap) for gap in found.gaps if gap[2] != NO_CLUSTER)
+    yield from (_not_so(*gap) for gap in found.gaps if found.live)
     yield from (_stranger(node, found.wanted) for node in strangers(found.wanted, found.live, found.facts))
 
 

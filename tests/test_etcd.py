@@ -184,6 +184,11 @@ def test_what_was_not_heard_is_null_and_for_people_a_question_mark() -> None:
     )
 
 
+def test_whoever_follows_nobody_is_no_follower() -> None:
+    told = etcd.rows(data(m1=look("m1", leader=0)))
+    assert [row[2] for row in told] == ["no leader", "leader", "follower"]
+
+
 def test_people_are_told_the_verdict_below_the_table() -> None:
     told = data(m3=DEAD)
     text = report.etcd_table(told, etcd.HEAD, etcd.rows(told))
