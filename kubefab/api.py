@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 PLACE = ("localhost", API_PORT)
 
 
-def readyz(host: Host, ca: str) -> str:
+def readyz(host: Host, ca: str, silent: bool = False) -> str:
     """What https://localhost:6443/readyz on a master answers: "ok", or why there is no such answer.
 
     `ca` is the cluster's own authority in base64, the only one believed here; "" where there is no cluster, and no
-    answer. Where sshd lets nobody ask, that is FORBIDDEN, cluster or not: it can be said before any change. HostError
-    where the connection is lost.
+    answer. Where sshd lets nobody ask, that is FORBIDDEN, cluster or not: it can be said before any change. It is
+    waited for less where it was `silent` to kubectl. HostError where the connection is lost.
     """
     if not ca:
         return FORBIDDEN if tunnel.refusal(host.link, PLACE) == FORBIDDEN else ""
+    patience = host.link.network.patience
+    seconds = patience.silent_readyz if silent else patience.readyz
     try:
         with tempfile.NamedTemporaryFile() as authority, tunnel.held(host.link, PLACE) as port:
             authority.write(b64decode(ca))
             authority.flush()
-            said = _get(f"https://localhost:{port}/readyz", authority.name, host.link.network.patience.readyz)
+            said = _get(f"https://localhost:{port}/readyz", authority.name, seconds)
     except binascii.Error:
         return _SPOILT_CA
     except OSError as error:

@@ -31,7 +31,7 @@ class Cluster:
         self,
         inventory: Inventory,
         log: Log,
-        readyz: Callable[[Host, str], str],
+        readyz: Callable[[Host, str, bool], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sudo, self._network = Sudo(), Network()
@@ -126,7 +126,7 @@ class Cluster:
             found = host.look(asked, self._questions) if asked else {}
             if "api" in wanted:  # the API server's own word, not the host's
                 authority = facts.authority({**self._found[host.name], **found}.get("node", ""))
-                found["api"] = self._readyz(host, authority)
+                found["api"] = self._readyz(host, authority, "\nsilent " in f"\n{found.get('cluster', '')}")
             try:
                 self._learn(host, found)
             except HostError as error:

@@ -14,9 +14,10 @@ class Patience:
     silence: float = 60  # of a program that looks, or asks
     question: int = 60  # for any one of a look's; the look has its own limits below that
     readyz: float = 5
+    silent_readyz: float = 5  # of an API server that had no answer for kubectl
 
 
 USUAL = Patience()
 # For who asks how things are: a host that is away, or an API server that hangs, says so by its silence. Of a machine
 # that is there and busy more is known after some seconds than that it was not heard.
-SHORT = Patience(tries=1, connect=3, banner=8, busy=8, silence=10, question=3, readyz=1)
+SHORT = Patience(tries=1, connect=3, banner=8, busy=8, silence=10, question=3, readyz=3, silent_readyz=1)

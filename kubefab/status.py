@@ -61,7 +61,7 @@ class Status:
 
 
 def status(found: Found) -> Status:
-    problems = tuple(_problems(found))
+    problems = tuple(dict.fromkeys(_problems(found)))  # a state may be of several subjects
     if lost := unwritable(found):
         cure = PREFLIGHT if found.away else REBOOTED
         return Status(found, State.UNWRITABLE, f"{lost}: nothing can be written", problems, cure)

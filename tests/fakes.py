@@ -131,7 +131,7 @@ def cluster(
 ) -> Cluster:
     """A cluster of fake hosts, not looked at yet."""
     wanted = inventory(wanted) if isinstance(wanted, str) else wanted
-    made = Cluster(wanted, Unwritten(), lambda host, ca: readyz if ca else "", clock)
+    made = Cluster(wanted, Unwritten(), lambda host, ca, silent: readyz if ca else "", clock)
     made.hosts = {name: FakeHost(host.wanted, host.link, host.log) for name, host in made.hosts.items()}
     return made
 

@@ -160,10 +160,11 @@ def test_one_that_hangs_up_is_told(master: Master, tmp_path: Path) -> None:
 
 
 def test_one_that_is_silent_is_not_waited_for_for_long(master: Master, tmp_path: Path) -> None:
-    master.network.patience = replace(USUAL, readyz=0.05)
+    master.network.patience = replace(USUAL, readyz=0.05, silent_readyz=0.01)
     with socket.create_server(("127.0.0.1", 0)) as server:
         master.port = server.getsockname()[1]
         assert api.readyz(Host(master.wanted, master, Log(tmp_path)), CA) == "no answer within 0.05 s"
+        assert api.readyz(Host(master.wanted, master, Log(tmp_path)), CA, silent=True) == "no answer within 0.01 s"
 
 
 @pytest.mark.parametrize("ca", [CA[:-30], b64encode(b"no PEM").decode(), "QUJD"])

@@ -134,7 +134,7 @@ def test_every_host_is_told_what_the_master_knows_of_the_cluster() -> None:
 
 def test_the_health_check_believes_the_clusters_own_authority() -> None:
     made, asked = fakes.cluster(), []
-    made._readyz = lambda host, ca: asked.append((host.name, ca)) or "ok"  # type: ignore[func-returns-value]
+    made._readyz = lambda host, ca, silent: asked.append((host.name, ca)) or "ok"  # type: ignore[func-returns-value]
     world(made, "manager").parts = {"node": "admin_ca QUJD", "cluster": EMPTY}
     made.look(made.founder)
     made.look(made.founder, ("api",))  # the authority is that of the look before
@@ -145,7 +145,7 @@ def test_the_health_check_believes_the_clusters_own_authority() -> None:
 def test_without_a_cluster_the_way_to_its_health_is_tried_all_the_same() -> None:
     asked: list[str] = []
     made = fakes.cluster()
-    made._readyz = lambda host, ca: asked.append(ca) or FORBIDDEN  # type: ignore[func-returns-value]
+    made._readyz = lambda host, ca, silent: asked.append(ca) or FORBIDDEN  # type: ignore[func-returns-value]
     made.look(made.founder)
     assert (asked, made.facts(made.founder).api.readyz) == ([""], FORBIDDEN)
 
@@ -166,7 +166,7 @@ def test_a_host_that_is_there_is_found_by_its_name() -> None:
 
 
 def test_nothing_is_connected_before_it_is_needed(tmp_path: object) -> None:
-    made = Cluster(inventory(), Log(inventory().path), lambda host, ca: "ok")
+    made = Cluster(inventory(), Log(inventory().path), lambda host, ca, silent: "ok")
     made.close()
     assert [host.link.trips for host in made.hosts.values()] == [0, 0]
 

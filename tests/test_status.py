@@ -121,7 +121,7 @@ def test_a_cluster_that_is_not_there_yet_is_1_and_told_once(run: Run, told: Told
 
 def test_where_no_api_server_answers_it_is_2_and_told_once(one: Run, told: Told) -> None:
     one("manager").parts.update(cluster="silent refused", etcd=look("m1", "m1", leader=IDS["m1"]), api="")
-    one.cluster._readyz = lambda host, ca: ""
+    one.cluster._readyz = lambda host, ca, silent: ""
     code, found = told(one)
     assert (code, found["state"]) == (2, "unwritable")
     assert found["verdict"] == "no API server answers in 3 s: nothing can be written"
@@ -203,7 +203,7 @@ def test_two_of_three_masters_away_are_named_as_a_lost_quorum(left: str, three: 
         three(name).on_look = away
     three(left).on_look = lambda: None
     three(left).parts.update(cluster="silent no answer in 3 s", etcd=look(left, leader=0, errors=["no leader"]))
-    three.cluster._readyz = lambda host, ca: "no answer within 1 s"
+    three.cluster._readyz = lambda host, ca, silent: "no answer within 1 s"
     code, found = told(three)
     assert (code, found["verdict"]) == (2, "2 of 3 masters are away: nothing can be written")
     assert f"{left}: its etcd knows of no leader: nothing can be written by way of it" in found["problems"]
@@ -218,7 +218,7 @@ def test_whoever_has_just_lost_the_others_still_believes_in_a_leader(three: Run,
     for name in ("m1", "m2"):
         three(name).on_look = away
     three("m3").parts["cluster"] = "silent no answer in 3 s"
-    three.cluster._readyz = lambda host, ca: ""
+    three.cluster._readyz = lambda host, ca, silent: ""
     assert told(three)[1]["verdict"] == "2 of 3 masters are away: nothing can be written"
 
 
@@ -226,7 +226,7 @@ def test_members_that_do_not_answer_on_masters_that_do_are_told_as_that(three: R
     for name in ("m1", "m2"):
         three(name).parts.update(etcd=DEAD, cluster="silent refused")
     three("m3").parts.update(etcd=look("m3", leader=0), cluster="silent refused")
-    three.cluster._readyz = lambda host, ca: ""
+    three.cluster._readyz = lambda host, ca, silent: ""
     code, found = told(three)
     assert (code, found["verdict"]) == (2, "2 of 3 members of etcd do not answer: nothing can be written")
     assert "m1: its etcd does not run" in found["problems"]
@@ -304,7 +304,7 @@ def test_an_etcd_of_others_is_theirs_to_look_after(three: Run, told: Told) -> No
 def test_an_etcd_that_hangs_is_told_of_each(three: Run, told: Told) -> None:
     for name in M:
         three(name).parts.update(etcd=SILENT, cluster="silent no answer in 3 s")
-    three.cluster._readyz = lambda host, ca: ""
+    three.cluster._readyz = lambda host, ca, silent: ""
     code, found = told(three)
     assert code == 2
     assert "m2: its etcd gives no answer: context deadline exceeded" in found["problems"]
@@ -325,6 +325,13 @@ def test_an_even_number_of_masters_is_told_and_not_wrong(told: Told, monkeypatch
     code, found = told(run)
     assert code == 0
     assert found["notes"] == ["2 masters bear the loss of 0, as 1 do: etcd needs more than half of them"]
+
+
+def test_what_several_subjects_want_is_told_once(one: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    one("manager").parts["cluster"] = nodes("manager", without=["client"])
+    with pytest.raises(Exit):
+        runbook.show_status(one.context, health.ready, health.ready, as_json=False)
+    assert capsys.readouterr().out.count("expected: the node is Ready") == 1
 
 
 # --- nodes
@@ -409,7 +416,7 @@ def test_without_an_api_server_people_see_what_each_host_says(three: Run, capsys
     three("m2").on_look = away
     unit = "Id=kubelet.service\nActiveState=active\n"
     three("m3").parts.update(cluster="silent refused", etcd=look("m3", leader=0), services=unit)
-    three.cluster._readyz = lambda host, ca: "no answer within 1 s"
+    three.cluster._readyz = lambda host, ca, silent: "no answer within 1 s"
     assert shown(three) == 2
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == ["lab:", "2", "of", "3", "masters", "are", "away:", "nothing", "can", "be", "written"]
