@@ -107,7 +107,7 @@ def up(c: Context) -> None:
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
     converge(c, MASTERS, masters.settled, how=IN_TURN)
-    converge(c, ALL, health.steps, addons.steps, rook_steps.steps)
+    converge(c, ALL, health.steps, endpoint.reached, addons.steps, rook_steps.steps)
 
 
 @task(positional=[], auto_shortflags=False, help={"host": "a host in hosts.yml"})

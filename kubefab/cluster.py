@@ -21,7 +21,7 @@ from kubefab.sudo import Sudo
 from kubefab.wires import Network
 
 # A change that still goes on is looked for first: what it is about to change is looked at after it.
-PARTS = ("change", "system", "files", "packages", "services", "runtime", "network", "node")
+PARTS = ("change", "system", "files", "packages", "services", "runtime", "network", "node", "endpoint")
 
 
 class Cluster:
@@ -42,7 +42,8 @@ class Cluster:
         }
         self.clock = clock
         self._readyz = readyz
-        self._questions = Questions(tuple(render.paths(inventory)))
+        own = inventory.cluster.endpoint
+        self._questions = Questions(tuple(render.paths(inventory)), balancer=(own,) if own else ())
         self._found: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
         self._parsed: dict[str, dict[str, Part]] = {name: {} for name in self.hosts}
         self._speaker = inventory.founder.name
@@ -72,6 +73,11 @@ class Cluster:
     @property
     def release(self) -> Release:
         return releases.release(self.inventory.cluster.kubernetes)
+
+    @property
+    def authority(self) -> str:
+        """The cluster's own, in base64, as its speaker's admin.conf has it; "" where that is not known."""
+        return facts.authority(self._found[self._speaker].get("node", ""))
 
     def require(self, name: str) -> Host:
         """The host of this name. KubefabError, with the names there are, where it is not to be had."""

@@ -17,7 +17,13 @@ DOMAIN = ".kubefab.internal"
 
 def endpoint(inventory: Inventory) -> str:
     """The control plane's name, the same from the first day, so that one master can become three."""
-    return inventory.cluster.name + DOMAIN
+    return server(inventory).rpartition(":")[0]
+
+
+def server(inventory: Inventory) -> str:
+    """The same with its port: a load balancer of the user's, or a name of ours."""
+    cluster = inventory.cluster
+    return cluster.endpoint or f"{cluster.name}{DOMAIN}:{API_PORT}"
 
 
 def dns_domain(inventory: Inventory) -> str:
@@ -96,7 +102,7 @@ def _cluster(inventory: Inventory) -> dict[str, Any]:
         "clusterName": cluster.name,
         "kubernetesVersion": f"v{cluster.kubernetes}",
         **_images(inventory),
-        "controlPlaneEndpoint": f"{endpoint(inventory)}:{API_PORT}",
+        "controlPlaneEndpoint": server(inventory),
         "networking": {"podSubnet": str(cluster.pod_subnet), "serviceSubnet": str(cluster.service_subnet)},
         # localhost, for the health check through a tunnel; kubeadm adds the endpoint, and to each master's certificate
         # its own name and address.

@@ -5,11 +5,12 @@ import shlex
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 
-UNITS = ("containerd", "docker", "cri-docker", "kubelet", "kubefab-images")  # services of systemd's
+UNITS = ("containerd", "docker", "cri-docker", "kubelet", "kubefab-images", "kubefab-endpoint")  # services of systemd's
 PACKAGES = (
     *("kubelet", "kubeadm", "kubectl", "kubernetes-cni"),
     *("containerd", "containerd.io", "docker.io", "docker-ce"),
     "bash-completion",
+    "haproxy",
 )
 MODULES = ("overlay", "br_netfilter")
 SYSCTLS = ("net.bridge.bridge-nf-call-iptables", "net.bridge.bridge-nf-call-ip6tables", "net.ipv4.ip_forward")
@@ -31,6 +32,7 @@ class Questions:
     modules: tuple[str, ...] = MODULES
     sysctls: tuple[str, ...] = SYSCTLS
     kinds: tuple[str, ...] = KINDS
+    balancer: tuple[str, ...] = ()  # NAME:PORT, where the user has one of his own
 
     def __post_init__(self) -> None:
         for name in (name for one in fields(self) for name in getattr(self, one.name)):

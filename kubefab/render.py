@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from kubefab.inventory import Inventory
-from kubefab.kubeadm import dns_domain, endpoint
+from kubefab.kubeadm import API_PORT, dns_domain, endpoint
 from kubefab.mirrors import PUBLISHERS, pause, registries, repository
 from kubefab.questions import MODULES, SYSCTLS
 from kubefab.runtimes import by_docker, cri_dockerd_version, through_cri_dockerd
@@ -28,6 +28,8 @@ BUNDLE = "/var/lib/kubefab-bundle"
 MIRROR_HOSTS, BUNDLE_HOSTS = "/etc/containerd/certs.d", "/etc/containerd/kubefab-bundle.d"  # the first that knows wins
 ETCD_PATCH = "/etc/kubefab/patches/etcd+json.yaml"
 PROXY = "/etc/default/kubefab-proxy"
+ENDPOINT, AUTHORITY = "/etc/kubefab/endpoint.cfg", "/etc/kubefab/ca.crt"
+ENDPOINT_UNIT = "/etc/systemd/system/kubefab-endpoint.service"
 APT_PROXY = "/etc/apt/apt.conf.d/90kubefab-proxy"
 
 
@@ -141,6 +143,15 @@ def patches() -> dict[str, str]:
     return {ETCD_PATCH: file(ETCD_PATCH.lstrip("/"))}
 
 
+def haproxy(inventory: Inventory) -> str:
+    """What a worker's haproxy is told of the masters."""
+    return file(ENDPOINT.lstrip("/"), masters=inventory.masters, port=API_PORT, ca=AUTHORITY)
+
+
+def haproxy_unit() -> dict[str, str]:
+    return {ENDPOINT_UNIT: file(ENDPOINT_UNIT.lstrip("/"))}
+
+
 def paths(inventory: Inventory) -> list[str]:
     """Every file that kubefab keeps on a host: what the look is asked about."""
     return [
@@ -152,4 +163,7 @@ def paths(inventory: Inventory) -> list[str]:
         KEYRING,
         *completion(),
         *(patches() if len(inventory.masters) > 1 else ()),
+        ENDPOINT_UNIT,
+        ENDPOINT,
+        AUTHORITY,
     ]

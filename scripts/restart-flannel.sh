@@ -3,7 +3,4 @@
 set -eu
 . "${0%/*}/shared/contained.sh"
 rm -f /run/flannel/subnet.env
-for flanneld in $(contained flanneld); do
-    # The kubelet's containers alone are in such a control group, and are started again.
-    ! grep -q kubepods "/proc/$flanneld/cgroup" || kill "$flanneld"
-done
+restart_contained flanneld

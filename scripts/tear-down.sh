@@ -7,6 +7,7 @@
 # that did not finish, and nothing where no marker tells of one
 set -eu
 . "${0%/*}/shared/made.sh"
+. "${0%/*}/shared/endpoint.sh"
 
 remove() { # remove PATH…: with all that is in it
     for path; do
@@ -131,6 +132,7 @@ if [ -n "$asked" ]; then
     state | while read -r path; do remove "$path"; done
     find /var/lib/cni/ -depth -type d -empty -delete 2>/dev/null || true
     remove_network
+    remove_endpoint
 fi
 remove_own .
 rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed

@@ -135,7 +135,8 @@ def test_a_bundle_without_what_hosts_yml_names_is_refused(file: Path) -> None:
     refusal = step(steps.steps(made, made.founder), "the bundle has all that hosts.yml names")
     flannel = next(iter(network.manifests(made.inventory)))
     assert (refusal.gap(HERE), refusal.close) == (f"without {flannel}", None)
-    assert steps.lacking(bundle.opened(file), [URL])(HERE) is None
+    assert steps.lacking(bundle.opened(file), [URL], [])(HERE) is None
+    assert steps.lacking(bundle.opened(file), [URL], ["haproxy"])(HERE) == "without haproxy"
 
 
 def test_a_bundle_is_known_by_its_checksums(file: Path) -> None:

@@ -663,6 +663,7 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
         admin_ca=facts.fingerprint("QUJD"),
         kubelet_ca=facts.fingerprint("REVG"),
         admin_server="https://lab.kubefab.internal:6443",
+        kubelet_server="https://lab.kubefab.internal:6443",
         token_left=True,
         init_begun=1795377600,
         etcd_data=True,

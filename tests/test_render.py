@@ -74,6 +74,7 @@ def document(text: str, kind: str) -> dict[str, Any]:
         ("files-proxied", render.proxy(inventory(PROXIED))),
         ("files-docker", render.runtime(inventory(DOCKER))),
         ("files-docker", render.proxy(inventory(DOCKER))),
+        ("files-three-masters", {render.ENDPOINT: render.haproxy(three_masters()), **render.haproxy_unit()}),
         ("files-mirrored", {**render.containerd(inventory(MIRRORED)), **render.apt(inventory(MIRRORED))}),
     ],
 )
@@ -110,6 +111,8 @@ def test_every_file_says_who_wrote_it() -> None:
         **render.kernel(),
         **render.completion(),
         **render.proxy(found),
+        **render.haproxy_unit(),
+        render.ENDPOINT: render.haproxy(found),
     }
     texts |= {**render.runtime(inventory(DOCKER)), **render.proxy(inventory(DOCKER))}
     assert [path for path, text in texts.items() if "written by kubefab" not in text.lower()] == []
@@ -170,7 +173,7 @@ def test_every_file_below_files_is_rendered() -> None:
     written = [path for one in inventories for path in render.paths(one)]
     paths = [re.sub(r"\.d/[a-z0-9.]+\.io/", ".d/", path).lstrip("/") for path in written]
     assert {path.removesuffix(".j2") for path in there} == {
-        path for path in paths if not path.endswith((".gpg", "SHA256SUMS"))
+        path for path in paths if not path.endswith((".gpg", "SHA256SUMS", ".crt"))
     }
 
 
@@ -182,6 +185,9 @@ def test_the_paths_that_are_looked_at_are_those_that_are_written() -> None:
         **render.kernel(),
         **render.completion(),
         **render.proxy(found),
+        **render.haproxy_unit(),
+        render.ENDPOINT: "",
+        render.AUTHORITY: "",
     }
     assert set(render.paths(found)) == {*written, render.KEYRING, f"{render.BUNDLE}/SHA256SUMS"}
 

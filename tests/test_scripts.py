@@ -160,6 +160,7 @@ RENAMING = {
     "set-endpoint.sh": ("", "lab.kubefab.internal 10.0.0.1", ""),
     "swap-off.sh": ("", "", ""),
     "settle-etcd.sh": (sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "    - --initial-cluster=a=b\n"), "", ""),
+    "put-endpoint.sh": ("stub haproxy ''\n", "", "QUJD"),
     "put-kubeconfig.sh": (sandbox.file("/etc/kubernetes/admin.conf", "admin"), "", ""),
     "use-bundle.sh": (BUNDLE, "/mnt/bundle $(sha256sum SHA256SUMS | cut -c1-64)", ""),
     "install-cri-dockerd.sh": (

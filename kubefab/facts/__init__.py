@@ -13,6 +13,7 @@ from kubefab.facts.ceph import CEPH, Ceph, Rook
 from kubefab.facts.change import Change, Work
 from kubefab.facts.cluster import ADDON, OBJECTS, ClusterFacts, Node, Workload, parse_cluster
 from kubefab.facts.disks import CEPHS, EMPTY, Disks
+from kubefab.facts.endpoint import Endpoint
 from kubefab.facts.etcd import Etcd, Known, Member
 from kubefab.facts.explain import Explained
 from kubefab.facts.files import Files
@@ -40,6 +41,7 @@ __all__ = [
     "Change",
     "ClusterFacts",
     "Configuration",
+    "Endpoint",
     "Etcd",
     "Facts",
     "Known",
@@ -93,6 +95,7 @@ class Facts:
     ceph = Told(Rook)
     change = Told(Work)
     disks = Told(Disks)
+    endpoint = Told(Endpoint)
     etcd = Told(Etcd)
     explain = Told(Explained)
     files = Told(Files)

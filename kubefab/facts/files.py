@@ -10,4 +10,4 @@ from kubefab.facts.part import Part, pairs
 class Files(Part):
     digests: Mapping[str, str] = pairs("file")  # path -> sha256
     mtimes: Mapping[str, float] = pairs("mtime")
-    contents: Mapping[str, str] = pairs("content")  # path -> base64, of keyrings and JSON
+    contents: Mapping[str, str] = pairs("content")  # path -> base64, of keyrings, JSON and certificates

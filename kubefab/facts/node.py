@@ -20,6 +20,7 @@ class LocalNode(Part):
     admin_ca: Authority = ""
     kubelet_ca: Authority = ""
     admin_server: str = ""
+    kubelet_server: str = ""
     cri_socket: str = ""  # what this node's kubelet uses
     # What kubefab began and did not end, by marks of its own: since when, in seconds of the epoch; 0 for nothing.
     init_begun: float = 0

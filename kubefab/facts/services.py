@@ -18,6 +18,7 @@ class Unit:
     enabled: str = ""
     since: float = 0
     result: str = "success"
+    changed: float = 0  # when it last started, stopped or was reloaded, in the same seconds
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,9 @@ class Services(Part):
 
 
 def _unit(values: Mapping[str, str]) -> Unit:
-    started = values.get("ActiveEnterTimestamp", "")
-    try:
-        since = _epoch(started)
-    except ValueError:
-        raise not_understood(Services.script(), started) from None
-    return Unit(values.get("ActiveState", ""), values.get("UnitFileState", ""), since, values.get("Result", ""))
+    since, changed = (_epoch(values.get(f"{what}Timestamp", "")) for what in ("ActiveEnter", "StateChange"))
+    state, enabled, result = (values.get(name, "") for name in ("ActiveState", "UnitFileState", "Result"))
+    return Unit(state, enabled, since, result, changed)
 
 
 def _epoch(stamp: str) -> float:
@@ -55,4 +53,7 @@ def _epoch(stamp: str) -> float:
     if len(parts) < 3:
         return 0
     form = "%Y-%m-%d %H:%M:%S.%f" if "." in parts[2] else "%Y-%m-%d %H:%M:%S"
-    return datetime.strptime(" ".join(parts[1:3]), form).replace(tzinfo=UTC).timestamp()
+    try:
+        return datetime.strptime(" ".join(parts[1:3]), form).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise not_understood(Services.script(), stamp) from None

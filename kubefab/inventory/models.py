@@ -25,6 +25,7 @@ HTTP = r"https?://[A-Za-z0-9_.:\[\]-]+"
 PLAIN = "of letters, digits and _.~:/+-, and no password in it"
 PATH = "[A-Za-z0-9_.~:/+-]*"
 JUMP = rf"^({USER}@)?[A-Za-z0-9][A-Za-z0-9_.-]*(:[1-9][0-9]{{0,4}})?$"
+BALANCER = rf"^{LABEL}(\.{LABEL})*:[1-9][0-9]{{0,4}}$"
 KINDS = tuple(f"{kind}Configuration" for kind in ("Init", "Cluster", "Kubelet", "KubeProxy", "Join"))
 ARGUMENTS = ("extraArgs", "kubeletExtraArgs")
 SANS = "certSANs"
@@ -151,6 +152,11 @@ class Cluster(_Strict):
         pattern=f"^{LABEL}$", description="a name of at most 63 lower-case letters, digits and '-' (RFC 1123)"
     )
     kubernetes: Release = Field(description="a release with its patch and without a v, for example 1.37.2")
+    endpoint: str | None = Field(
+        default=None,
+        pattern=BALANCER,
+        description="a load balancer of your own in front of the masters, NAME:PORT, for example k8s.example.org:6443",
+    )
     runtime: Literal["containerd", "docker"] = Field(default="containerd", description="what runs the containers")
     cri_dockerd: CriDockerd | None = Field(default=None, description="a release of cri-dockerd, version and sha256")
     pod_subnet: IPv4Network = Field(

@@ -15,7 +15,7 @@ TOLD_ELSEWHERE = {
     "ClusterConfiguration": {
         "kubernetesVersion": "set it with `cluster.kubernetes`",
         "clusterName": "set it with `cluster.name`",
-        "controlPlaneEndpoint": "kubefab gives the control plane a name in every host's /etc/hosts",
+        "controlPlaneEndpoint": "set it with `cluster.endpoint`",
         "certificatesDir": "kubefab expects certificates in /etc/kubernetes/pki",
         "networking.podSubnet": "set it with `cluster.pod_subnet`",
         "networking.serviceSubnet": "set it with `cluster.service_subnet`",

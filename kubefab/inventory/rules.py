@@ -17,7 +17,18 @@ BITS = {"pod_subnet": (8, 24), "service_subnet": (12, 28)}
 
 def contradictions(values: Values) -> Iterator[Problem]:
     """Every problem between these values; those that are wrong by themselves are None."""
-    for rule in (_same_addresses, _names, _roles, _networks, _addons, _packages, _registries, _runtime, _repository):
+    for rule in (
+        _same_addresses,
+        _names,
+        _roles,
+        _endpoint,
+        _networks,
+        _addons,
+        _packages,
+        _registries,
+        _runtime,
+        _repository,
+    ):
         yield from rule(values)
     yield from overlay.contradictions(values)
 
@@ -51,6 +62,19 @@ def _names(values: Values) -> Iterator[Problem]:
     for name in values.get(("hosts",)) or ():
         if name in GROUPS:
             yield ("hosts", name), f"'{name}' means a group of hosts: choose another name"
+
+
+def _endpoint(values: Values) -> Iterator[Problem]:
+    where = str(values.get(("cluster", "endpoint")) or "").rpartition(":")[0]
+    roles = _of_hosts(values, "role")
+    for name, address in _of_hosts(values, "address").items():
+        if where in (name, address) and roles.get(name) == "master":
+            yield (
+                ("cluster", "endpoint"),
+                f"'{where}' is {name}, and would be gone with it: name what stands before all",
+            )
+    if where.endswith(".kubefab.internal"):
+        yield ("cluster", "endpoint"), f"'{where}' is a name of kubefab's own: leave the line out"
 
 
 def _networks(values: Values) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ from kubefab.inventory import Inventory
 from kubefab.kubeadm import DOMAIN
 from kubefab.runtimes import by_docker, cri_socket
 from kubefab.step import Gap, Step, complaint, when
-from kubefab.steps import docker
+from kubefab.steps import docker, endpoint
 from kubefab.steps.health import has_kube_proxy
 from kubefab.steps.machine import OLDER_HINT, upstream
 from kubefab.steps.worker import own_name
@@ -51,6 +51,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         own_name(host),
         complaint("the host has the role of hosts.yml", other_role(host.wanted.role), _ROLE.format(host.name)),
+        *when(endpoint.has_haproxy(cluster.inventory, host.wanted), endpoint.port_is_free(cluster.inventory)),
         complaint("the host's cluster is the one in hosts.yml", exchanged(cluster.inventory), _EXCHANGED),
         complaint("nothing is left of another cluster", leftovers(cluster.inventory), RESTART.format(host.name)),
     ]
@@ -173,9 +174,18 @@ def unlike_live(cluster: Cluster) -> Gap:
             )
             if is_ and is_ != should
         ]
-        return "; ".join(different) or None
+        return "; ".join((*different, *when(moved := _moved(live.endpoint, wanted.endpoint), moved))) or None
 
     return gap
+
+
+def _moved(live: str, wanted: str | None) -> str:
+    """An endpoint is in every kubeconfig of the cluster, and kubeadm changes none of them."""
+    now = live.removeprefix("https://")
+    if not wanted or now in ("", wanted):
+        return ""
+    cure = f"put `endpoint: {now}` back" if not _our_name(live) else "take that line out"
+    return f"the endpoint is {now} there and {wanted} in hosts.yml: {cure} (kubeadm cannot move it: kubeadm#338)"
 
 
 def other_runtime(inventory: Inventory) -> Gap:

@@ -15,6 +15,7 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.render import BUNDLE
 from kubefab.step import MISSING, Gap, Step, Subject, files, script
+from kubefab.steps import endpoint
 from kubefab.steps.addons import all_manifests
 
 MARK = f"{BUNDLE}/{bundle.SUMS}"
@@ -34,7 +35,9 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
     return [
         Step("the bundle is for this machine", made_for_others(made, inventory), None, _HINT),
-        Step("the bundle has all that hosts.yml names", lacking(made, pinned), None, _HINT),
+        Step(
+            "the bundle has all that hosts.yml names", lacking(made, pinned, endpoint.bundled(inventory)), None, _HINT
+        ),
         Step("the bundle is unpacked", other_bundle(made), bring, parts=("files",)),
         files("apt uses the bundle", render.apt(inventory)),
     ]
@@ -65,7 +68,12 @@ def gathered(
             there = bundle.opened(path)
             without = [f"without {image}" for image in addons(mirrors.unmirrored(mine)) if image not in there.images]
             pinned = {**manifests(mine), **cri_dockerd(mine, there.arch)}
-            return made_for_others(there, mine)(facts) or lacking(there, pinned)(facts) or ", ".join(without) or None
+            return (
+                made_for_others(there, mine)(facts)
+                or lacking(there, pinned, endpoint.bundled(mine))(facts)
+                or ", ".join(without)
+                or None
+            )
 
         def gather(host: Host) -> None:
             try:
@@ -142,9 +150,11 @@ def made_for_others(made: Bundle, inventory: Inventory) -> Gap:
     return gap
 
 
-def lacking(made: Bundle, urls: Iterable[str]) -> Gap:
-    missing = [f"without {url}" for url in urls if bundle.place(url) not in made.files]
-    return lambda _: ", ".join(missing) or None
+def lacking(made: Bundle, urls: Iterable[str], packages: Iterable[str]) -> Gap:
+    """`packages`: those that not every hosts.yml needs."""
+    absent = [url for url in urls if bundle.place(url) not in made.files]
+    absent += [name for name in packages if not any(file.startswith(f"packages/{name}_") for file in made.files)]
+    return lambda _: ", ".join(f"without {one}" for one in absent) or None
 
 
 def other_bundle(made: Bundle) -> Gap:

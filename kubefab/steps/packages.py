@@ -10,7 +10,7 @@ from kubefab.host import Host
 from kubefab.images import lacking
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, files, script, when
-from kubefab.steps import network, runtime
+from kubefab.steps import endpoint, network, runtime
 from kubefab.steps.runtime import package_manager
 
 VERSIONED = ("kubelet", "kubeadm", "kubectl")
@@ -74,7 +74,7 @@ def images_on_their_way(inventory: Inventory, host: Host) -> Step:
 def bundled(inventory: Inventory) -> list[str]:
     """What a host without internet needs of apt, as apt knows it."""
     versioned = [f"{name}={inventory.cluster.kubernetes}-*" for name in VERSIONED]
-    return [*runtime.bundled(inventory), *versioned, "kubernetes-cni", "bash-completion"]
+    return [*runtime.bundled(inventory), *versioned, "kubernetes-cni", "bash-completion", *endpoint.bundled(inventory)]
 
 
 def put_key(inventory: Inventory) -> Callable[[Host], None]:

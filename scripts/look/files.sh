@@ -12,5 +12,5 @@ heard sha256sum -- "$@" | while read -r digest path; do
 done
 heard stat -c 'mtime %n %.6Y' -- "$@"
 for path; do
-    case $path in *.gpg | *.json) fact "content $path $(heard base64 -w0 "$path")" ;; esac
+    case $path in *.gpg | *.json | *.crt) fact "content $path $(heard base64 -w0 "$path")" ;; esac
 done

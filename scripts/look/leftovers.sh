@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # What a reset takes away and the other parts do not show; what of others it leaves, and what forbids it.
 . "${0%/*}/shared/made.sh"
+. "${0%/*}/shared/endpoint.sh"
 told() { # told WHAT FUNCTION: the lines that it prints; where it fails they are "uncounted", which is not "none"
     found=$("$2" 2>&1) && printf '%s\n' "$found" && return
     fact "uncounted $1 ($(last_of "${found:-no answer}"))" >&3
@@ -23,6 +24,7 @@ kubelets_mounts | sed 's/^/mount /'
 {
     own | sed 's|/[^/]*$||; s|^/etc/kubernetes/.*|/etc/kubernetes|'
     state | sed 's|^/var/lib/cni/.*|/var/lib/cni/|; s|/[^/]*$||'
+    endpoints | sed 's|^/etc/kubefab/.*|/etc/kubefab|'
     find /var/lib/kubefab/ -mindepth 1 | sed 's|.*|/var/lib/kubefab|'
 } | sort -u | sed 's/^/directory /'
 set_aside=$(to_set_aside)

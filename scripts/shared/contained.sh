@@ -5,3 +5,9 @@ contained() {
     shims=$(pgrep --ns $$ --nslist pid -f '^[^ ]*/containerd-shim.* -address (/var)?/run/(docker/)?containerd/' | paste -sd,)
     [ -z "$shims" ] || pgrep -P "$shims" -x "$1" || [ $? = 1 ]
 }
+# restart_contained NAME: the kubelet starts its container anew; its containers alone are in such a control group.
+restart_contained() {
+    for process in $(contained "$1"); do
+        ! grep -q kubepods "/proc/$process/cgroup" || kill "$process"
+    done
+}

@@ -68,7 +68,7 @@ mounts() { cut -d ' ' -f 5 /proc/self/mountinfo | while read -r path; do printf 
 kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true; }
 # What forbids to take anything away here, a line each.
 in_the_way() {
-    mounts | grep -E '^(/etc/kubernetes|/var/lib/(kubelet|etcd|cni|kubefab|rook)|/run/flannel)/' |
+    mounts | grep -E '^(/etc/kube(rnetes|fab)|/var/lib/(kubelet|etcd|cni|kubefab|rook)|/run/flannel)/' |
         grep -vE '^/var/lib/kubelet/(pods|plugins)/' | sed 's/.*/& is a mount, and would be emptied with what it is in/'
     if units=$(timeout -k 2 20 systemctl list-units --plain --no-legend --state=active 'k3s*.service' 'rke2-*.service' 2>&1); then
         printf '%s\n' "$units" | sed -n 's/^\([^ ]\{1,\}\).*/\1 runs, whose pods are below \/var\/lib\/kubelet too/p'

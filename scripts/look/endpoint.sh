@@ -1,0 +1,35 @@
+# shellcheck shell=sh
+# By which way this host's programs ask an API server, and what its own haproxy sees of the masters.
+. "${0%/*}/shared/contained.sh"
+! has ss || heard ss -Htnp state established 'dport = :6443' | while read -r _ _ _ peer process; do
+    case $process in *'"kubelet"'*) fact "kubelet_at ${peer%:*}" ;; esac
+done
+# Pods in the host's network have a copy of its /etc/hosts, of when their container was started.
+! has pgrep || for proxy in $(contained kube-proxy); do
+    [ -r "/proc/$proxy/root/etc/hosts" ] || continue
+    while read -r address names; do
+        case $address in \#*) continue ;; esac
+        for name in $names; do
+            case $name in *.kubefab.internal) fact "proxy_has $name $address" ;; esac
+        done
+    done <"/proc/$proxy/root/etc/hosts"
+done
+# Who has joined asks it all the time. Whoever is refused has been answered, by a server that the CA vouches for.
+if [ -n "$BALANCER" ] && [ -e /etc/kubefab/ca.crt ] && [ ! -e /etc/kubernetes/kubelet.conf ]; then
+    said=$(ask_api --kubeconfig /dev/null --server "https://$BALANCER" --certificate-authority /etc/kubefab/ca.crt \
+        get --raw /readyz 2>&1) || case $said in *Unauthorized*) said=ok ;; esac
+    fact "balancer $(last_of "${said:-no answer in 15 s}")"
+fi
+[ ! -e /var/lib/kubefab/haproxy ] || fact "haproxy_begun yes"
+# shellcheck disable=SC2016  # perl's own words
+# By haproxy's doc/management.txt, "show stat": what a server is, and how its last check ended.
+[ ! -S /run/kubefab-endpoint.sock ] || timeout -k 2 5 perl -MIO::Socket::UNIX -e '
+    my $socket = IO::Socket::UNIX->new("/run/kubefab-endpoint.sock") or exit;
+    print $socket "show stat -1 4 -1\n";
+    print <$socket>' | awk -F, '
+    /^# / { for (i = 1; i <= NF; i++) at[$i] = i; next }
+    NF > 1 {
+        check = $at["check_status"]
+        sub(/^[*] /, "", check) # one goes on
+        print "sees", $at["svname"], $at["status"] "; " check, $at["check_code"]
+    }' | while read -r line; do fact "$line"; done

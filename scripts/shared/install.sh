@@ -1,0 +1,22 @@
+# shellcheck shell=sh
+# install_packages NAME…: Debian packages, as named: "containerd", "kubelet=1.37.2-*"; "docker-cli?" where apt knows of
+# it. Refreshes the lists where they turn out to be missing or out of date. What others installed stays: where it is in
+# the way, apt says so.
+. "${0%/*}/shared/apt.sh"
+install() {
+    for name; do
+        shift
+        case $name in *\?) [ -n "$(apt-cache show "${name%\?}" 2>/dev/null)" ] || continue ;; esac
+        set -- "$@" "${name%\?}"
+    done
+    apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold \
+        install --no-remove --no-install-recommends --allow-change-held-packages "$@" </dev/null
+}
+# Without any list, as on a new machine, apt would only find out slowly.
+have_lists() { set -- /var/lib/apt/lists/*_Packages* && [ -e "$1" ]; }
+install_packages() {
+    { have_lists && install "$@"; } || {
+        apt-get -q -o DPkg::Lock::Timeout=600 update
+        install "$@"
+    }
+}
