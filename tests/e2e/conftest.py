@@ -13,7 +13,7 @@ from .harness import MASTER, MEASURED, SPARE, WORKER, Kubefab, hosts_file, mende
 
 # What begins without a cluster, in an order in which the next needs least: after broken_off there are packages and no
 # cluster, as ways_in wants it; and from_fresh leaves the cluster that all others want.
-FIRST = ("guide_stack", "first_hour", "broken_off", "ways_in", "from_fresh")
+FIRST = ("guide_stack", "first_hour", "three_masters", "broken_off", "ways_in", "from_fresh")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
