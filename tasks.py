@@ -156,9 +156,8 @@ def restart(
     c: Context, host: str | None = None, yes: bool = False, unheard: bool = False, wipe_disks: bool = False
 ) -> None:
     """Remove Kubernetes from hosts, so that they are as before kubeadm."""
-    destroy(
-        c, meant(host, ALL), reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard
-    )
+    may = (reset.spared(host), reset.wipeable(wipe_disks))
+    destroy(c, meant(host, ALL), *may, reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
 
 
 @task(name="reset", auto_shortflags=False, help={"yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})

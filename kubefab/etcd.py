@@ -96,6 +96,16 @@ def even(masters: int) -> str:
     return "" if masters % 2 else f"{masters} masters bear the loss of {less // 2}, as {less} do: {_MAJORITY}"
 
 
+def needed(name: str, masters: Masters) -> str | None:
+    """Why etcd, which has a quorum, would have none if this host's member fell silent and still counted."""
+    led = [one for one, member in heard(masters).items() if member.leader and not member.learner]
+    voters = [one for one in known(masters).values() if not one.learner]
+    left, quorum = len(set(led) - {name}), len(voters) // 2 + 1
+    if name not in led or len(led) < quorum or left >= quorum or len(voters) == 1:
+        return None
+    return f"of etcd's {len(voters)} members {left} would answer, and it needs {quorum}"
+
+
 def without_room(masters: Masters) -> str | None:
     """Why etcd takes nothing more though it answers."""
     full = [name for name, member in heard(masters).items() if "NOSPACE" in alarms(member)]

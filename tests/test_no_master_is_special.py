@@ -232,7 +232,7 @@ def test_after_a_reboot_the_others_are_looked_after(run: Run, dead: str) -> None
     told = [
         name
         for name, host in run.cluster.hosts.items()
-        if any("kube-proxy" in step.title for step in reboot.steps(run.cluster, host))
+        if any("the cluster has kube-system" in step.title for step in reboot.steps(run.cluster, host))
     ]
     assert told == [another(run, dead)]
 
@@ -293,6 +293,26 @@ def test_one_worker_is_reset_without_it(run: Run, dead: str) -> None:
     run("client").parts["leftovers"] = "directory /etc/kubernetes"
     losing.destroy(run.context, "client", reset.steps, yes=True, unheard=False)
     assert by(run, "tear-down.sh") == {"client"}
+
+
+def test_a_master_that_etcd_cannot_do_without_is_not_reset_alone(run: Run, dead: str) -> None:
+    """Of three one is dead already; the command that takes its member out first refuses as well, and says so."""
+    host = next(name for name in reversed(M) if name != dead)
+    run(host).parts["leftovers"] = "directory /etc/kubernetes"
+    with pytest.raises(Stop, match="nothing was changed"):
+        losing.destroy(run.context, host, reset.spared(host), reset.steps, yes=True, unheard=True)
+    told = "etcd can do without the host: of etcd's 3 members 1 would answer, and it needs 2"
+    assert (run.failures[host], run.ran) == (told, [])
+
+
+@pytest.mark.parametrize("host", M)
+def test_one_of_three_masters_that_are_well_may_be_reset_alone(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it leaves in etcd is taken out when it joins again."""
+    run = served(in_place(Run(three_masters()), monkeypatch))
+    run(host).parts["leftovers"] = "directory /etc/kubernetes"
+    with suppress(Stop):
+        losing.destroy(run.context, host, reset.spared(host), reset.steps, yes=True, unheard=False)
+    assert by(run, "tear-down.sh") == {host}
 
 
 def test_nodes_that_hosts_yml_does_not_know_are_known_by_another(run: Run, dead: str) -> None:

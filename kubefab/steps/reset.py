@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kubefab import kubeadm, runtimes
+from kubefab import etcd, kubeadm, runtimes
 from kubefab.cluster import Cluster
 from kubefab.facts import CEPHS, EMPTY, Facts, clock_time
 from kubefab.host import Host
@@ -33,6 +33,17 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         Step("/etc/hosts has no control plane's name", named, forget_names, parts=("system",)),
     ]
+
+
+def spared(host: str | None) -> Subject:
+    """One master alone, by its name, whose member of etcd the others cannot do without. All of them may go at once."""
+
+    def needed(facts: Facts) -> str | None:
+        several = {name: one for name, one in facts.everyone.items() if "etcd" in one.parts}
+        return etcd.needed(facts.name, several)
+
+    asked = complaint("etcd can do without the host", needed, _NEEDED.format(host))
+    return lambda _, __: [asked] if host else []
 
 
 def wipeable(wipe: bool) -> Subject:
@@ -147,4 +158,5 @@ _HALF = "`inv restart --host {0}` ends it; if it is to stay as it is, on {0}: rm
 _IN_THE_WAY = (
     "unmount or stop it for a while, then run the same command again: what is below would be lost with the rest"
 )
+_NEEDED = "take its member out first: `inv node.remove --host {}`; or let the masters answer that do not"
 _HINT = "if something of it comes back or stays, reboot the host and run the same command again"
