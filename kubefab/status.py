@@ -14,6 +14,7 @@ from kubefab.patience import SHORT
 from kubefab.step import NO_CLUSTER, Step
 
 PREFLIGHT, UP, REBOOTED = "inv preflight", "inv cluster.up", "inv fix-reboot"
+AGAIN = "inv cluster.status, once more: an API server is ready, and only had no answer in time"
 ANEW = "inv node.remove --host {}, then inv cluster.up"
 GONE = "inv node.remove --host {} --dead"
 
@@ -122,7 +123,7 @@ def _of_cluster(found: Found) -> Iterator[Problem]:
     if found.live is None:
         yield Problem(NO_CLUSTER)
     elif found.live.silent and found.live.speaker:
-        yield Problem(f"{found.live.speaker}: {found.live.unheard}", REBOOTED)
+        yield Problem(f"{found.live.speaker}: {found.live.unheard}", AGAIN if _answers(found) else REBOOTED)
 
 
 def _of_etcd(found: Found) -> Iterator[Problem]:

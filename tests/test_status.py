@@ -134,6 +134,7 @@ def test_an_api_server_that_is_slow_is_not_taken_for_none(one: Run, told: Told) 
     one("manager").parts.update(cluster="silent no answer in 3 s", etcd=look("m1", "m1", leader=IDS["m1"]))
     code, found = told(one)
     assert (code, found["problems"]) == (1, ["manager: the API server gives no answer: no answer in 3 s"])
+    assert found["next"].startswith("inv cluster.status, once more")
 
 
 @pytest.mark.parametrize(("masters", "words"), [(HOSTS, "the master is away"), (three_masters(), "all 3 masters are")])

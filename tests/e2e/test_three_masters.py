@@ -1,8 +1,9 @@
-"""Three masters on three machines as new, with a run that dies in the middle of a master's join. Three minutes."""
+"""Three masters on three machines as new, with a run that dies in the middle of a master's join. Four minutes."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -13,13 +14,17 @@ from .harness import (
     WORKER,
     Done,
     Kubefab,
+    at_once,
     catch,
+    cut_power,
+    eventually,
     fresh,
     hosts_file,
     in_time,
     kill_change,
     kubectl,
     on,
+    power_on,
     ready_nodes,
 )
 
@@ -133,3 +138,15 @@ def test_what_makes_a_join_is_gone_after_it(made: Made) -> None:
             master, "ls /var/lib/kubefab /run/kubefab/*.conf /etc/kubernetes/bootstrap-kubelet.conf 2>/dev/null; true"
         )
         assert left.split() == []
+
+
+def test_two_masters_that_die_are_told_as_a_lost_quorum_and_come_back_without_a_hand(made: Made) -> None:
+    """The last one here: it takes a minute until the two have booted."""
+    at_once(partial(cut_power, MASTER), partial(cut_power, WORKER))
+    try:
+        told = made.inv("cluster.status")
+    finally:
+        power_on()
+    assert (told.status, told.stdout.splitlines()[0]) == (2, "lab: 2 of 3 masters are away: nothing can be written")
+    in_time("a status while two of three masters are dead", 5, told)
+    eventually(lambda: not made.inv("cluster.status").status)

@@ -6,6 +6,7 @@ import ssl
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -145,7 +146,7 @@ def test_a_reset_would_take_the_others(without: WithoutOne) -> None:
 def lost(masters: Kubefab) -> tuple[Done, Done, bool]:
     """Two die at once; they come back, and nobody does anything."""
     dead = MACHINES[:2]
-    at_once(*(lambda name=name: cut_power(name) for name in dead))
+    at_once(*(partial(cut_power, name) for name in dead))
     try:
         told, as_json = masters("cluster.status"), masters("cluster.status", "--json")
     finally:
