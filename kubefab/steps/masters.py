@@ -36,7 +36,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             lambda host: join(cluster, host),
             hint=f"see what it says: journalctl -u kubelet, on {host.name}; ls /var/log/containers",
             touches="masters",
-            warning=even(len(names)),
+            warning=etcd.even(len(names)),
         ),
         Step("the host is a node", worker.no_node, None, within=30, touches="cluster"),
         *control_plane.kept(cluster, host),
@@ -100,14 +100,6 @@ def _taken_back(cluster: Cluster, host: Host) -> list[Step]:
             touches="masters",
         ),
     ]
-
-
-def even(masters: int) -> str:
-    """Why an even number of them is told."""
-    if masters % 2:
-        return ""
-    less = masters - 1
-    return f"{masters} masters bear the loss of {less // 2}, as {less} do: etcd needs more than half of them"
 
 
 @on_cluster

@@ -1,0 +1,101 @@
+"""One master becomes three, of a cluster that was made before there could be several; and one by `node.join`."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab.settings import address
+from tests.e2e.harness import (
+    MACHINES,
+    MASTER,
+    SPARE,
+    WORKER,
+    Done,
+    Kubefab,
+    cluster_uid,
+    fresh,
+    hosts_file,
+    kubectl,
+    on,
+    ready_nodes,
+)
+
+COVERS = (
+    "kubefab/steps/masters.py",
+    "kubefab/runbook.py",
+    "scripts/join-master.sh",
+    "scripts/settle-etcd.sh",
+    "scripts/print-snapshot.sh",
+)
+
+THEIRS = {"role": "master", "schedulable": True}
+STORED = ("configmap", "kubeadm-config", "-n", "kube-system")
+
+
+@dataclass(frozen=True)
+class Grown:
+    inv: Kubefab
+    uid: str  # of the cluster before
+    joined: Done
+    done: Done
+
+
+@pytest.fixture(scope="module")
+def grown(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Grown:
+    """From one to two by `node.join`, and to three by `cluster.up`."""
+    folder = tmp_path_factory.mktemp("growing")
+    one = hosts_file(folder / "one.yml", MASTER, hosts={MASTER: THEIRS})
+    three = hosts_file(folder / "three.yml", *MACHINES, hosts=dict.fromkeys(MACHINES, THEIRS))
+    inv = Kubefab(three, folder)
+    fresh(*MACHINES)
+    inv("cluster.up", hosts=one).well()
+    # As kubefab wrote it while a cluster had one master.
+    text = kubectl("get", *STORED, "-o", "jsonpath={.data.ClusterConfiguration}")
+    older = text.replace("certSANs:\n", f"certSANs:\n  - {address(MASTER)}\n")
+    patch = json.dumps({"data": {"ClusterConfiguration": older}})
+    kubectl("patch", *STORED, "--type", "merge", "--patch-file", "/dev/stdin", stdin=patch)
+    uid = cluster_uid()
+    return Grown(inv, uid, inv("node.join", "--host", WORKER), inv("cluster.up"))
+
+
+def test_a_master_joins_by_its_name_and_only_masters_change(grown: Grown) -> None:
+    said = grown.joined.well().stdout
+    assert f"{WORKER} + the host is a master of the cluster" in re.sub(" +", " ", said)
+    assert not [line for line in said.splitlines() if line.startswith(f"{SPARE} ")]
+
+
+def test_the_cluster_is_the_same_with_two_masters_more(grown: Grown) -> None:
+    grown.done.well()
+    assert cluster_uid() == grown.uid
+    assert ready_nodes() == set(MACHINES)
+    told = json.loads(grown.inv("etcd.status", "--json").well().stdout)["members"]
+    assert {(one["name"], one["learner"]) for one in told} == {(name, False) for name in MACHINES}
+
+
+def test_etcd_was_backed_up_before_the_second_member(grown: Grown) -> None:
+    (backup,) = Path(grown.inv.state / "kubefab" / "backups").iterdir()
+    about = json.loads((backup / "backup.json").read_text())
+    assert [one["name"] for one in about["members"]] == [MASTER]
+
+
+def test_the_first_masters_address_is_in_no_later_certificate(grown: Grown) -> None:
+    assert address(MASTER) not in kubectl("get", *STORED, "-o", "yaml")
+    for master in (WORKER, SPARE):
+        names = on(master, "openssl x509 -in /etc/kubernetes/pki/apiserver.crt -noout -ext subjectAltName")
+        assert f"IP Address:{address(master)}" in names
+        assert f"IP Address:{address(MASTER)}\n" not in names.replace(",", "\n").replace(" \n", "\n")
+
+
+def test_a_role_that_hosts_yml_changes_is_refused_with_the_command(grown: Grown, tmp_path: Path) -> None:
+    less = hosts_file(tmp_path / "less.yml", *MACHINES, hosts={WORKER: THEIRS})
+    said = grown.inv("cluster.up", hosts=less).badly().said
+    assert "it is a master of this cluster, and hosts.yml calls it a worker" in said
+    assert f"inv node.remove --host {SPARE}" in said
+
+
+def test_another_order_in_hosts_yml_changes_nothing(grown: Grown, tmp_path: Path) -> None:
+    turned = hosts_file(tmp_path / "turned.yml", SPARE, WORKER, MASTER, hosts=dict.fromkeys(MACHINES, THEIRS))
+    assert "nothing to do" in grown.inv("cluster.up", hosts=turned).well().stdout
