@@ -66,8 +66,11 @@ def install_kubeadm(c: Context) -> None:
 
 @task(pre=[install_kubeadm])
 def init_master(c: Context) -> None:
-    """Create the control plane on the master."""
+    """Create the control plane on the first master, and join the others to it."""
+    save_before_growing(c)
     converge(c, FOUNDER, control_plane.steps)
+    converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
+    converge(c, MASTERS, masters.settled, how=IN_TURN)
 
 
 @task(pre=[init_master])
