@@ -255,7 +255,9 @@ def save_kubeconfig(c: Context, output: str, force: bool) -> None:
         return
     master = run.cluster.speaker
     text = master.ask("print-kubeconfig.sh", secret=True)
-    kubeconfig.save(kubeconfig.reachable_at(text, f"https://{master.wanted.address}:{API_PORT}"), path, force)
+    # A load balancer of the user's outlives each master.
+    place = run.cluster.inventory.cluster.endpoint or f"{master.wanted.address}:{API_PORT}"
+    kubeconfig.save(kubeconfig.reachable_at(text, f"https://{place}"), path, force)
     print(f"kubectl --kubeconfig {path} get nodes")
 
 

@@ -126,6 +126,13 @@ def test_a_kubeconfig_is_anothers_and_leads_to_it(run: Run, dead: str, tmp_path:
     assert by(run, "print-kubeconfig.sh") == {another(run, dead)}
 
 
+def test_a_kubeconfig_leads_to_a_load_balancer_where_there_is_one(run: Run, dead: str, tmp_path: Path) -> None:
+    named = run.cluster.inventory.cluster.model_copy(update={"endpoint": "api.example:8443"})
+    run.cluster.inventory = run.cluster.inventory.model_copy(update={"cluster": named})
+    runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)
+    assert "server: https://api.example:8443" in (tmp_path / "config").read_text()
+
+
 def test_another_explains_the_cluster(run: Run, dead: str, capsys: pytest.CaptureFixture[str]) -> None:
     runbook.show_explained(run.context, as_json=False)
     assert capsys.readouterr().out.startswith("lab: Kubernetes")
