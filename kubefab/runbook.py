@@ -181,9 +181,8 @@ def _save(run: Engine, masters: "Masters", wrong: Sequence[str], output: str | N
     source, now = etcd.best(masters, wrong), datetime.now(UTC)
     below = run.cluster.log.path.parent / "backups" if output is None else Path(expanduser(output)).absolute()
     folder = below / f"{run.cluster.inventory.cluster.name}-{now:%Y-%m-%dT%H-%M-%SZ}"
-    failed = len(run.failures)
     run.converge(source, saved(folder, now, wrong))
-    if not run.dry and not run.failures[failed:]:
+    if folder.exists():
         print(report.plain(backup.told(folder)))
 
 

@@ -8,7 +8,7 @@ from kubefab.cluster import Cluster
 from kubefab.converge import Stop
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts
-from kubefab.runbook import ALL, FOUNDER, MASTERS, SPEAKER, WORKERS
+from kubefab.runbook import ALL, FOUNDER, IN_TURN, MASTERS, SPEAKER, WORKERS
 from kubefab.step import MISSING, Step, Subject, on_cluster
 from kubefab.steps import addons, control_plane, health, masters, network, preflight, rook, wanted, worker
 from tests.fakes import cluster, looked, step, three_masters, world
@@ -224,6 +224,42 @@ def test_all_masters_take_pods_where_none_is_named(run: Run) -> None:
     assert [host.name for host in run.engine.chosen(MASTERS)] == list(M)
     assert [host.name for host in run.engine.chosen(WORKERS)] == ["client"]
     assert all(wanted.untainted(run.cluster, host) for host in run.engine.chosen(MASTERS))
+
+
+# --- what masters say of each other
+
+OF_EACH_OTHER = ("node", "etcd", "kubeadm")
+
+
+def test_what_masters_say_of_each_other_is_asked_anew_under_the_lock_and_after_a_step_that_is_about_it(
+    run: Run,
+) -> None:
+    for name in M:
+        run.put_cluster(*M, on=name)
+    run.engine.look(ALL)
+    run.converge("m3", wants("a", touches="masters"))
+    assert [run("m1").looks.count(OF_EACH_OTHER), run("m3").looks.count(OF_EACH_OTHER)] == [2, 1]
+    assert OF_EACH_OTHER not in run("client").looks
+
+
+def test_a_workers_step_asks_no_master_of_the_others(run: Run) -> None:
+    for name in M:
+        run.put_cluster(*M, on=name)
+    run.engine.look(ALL)
+    run.converge("client", wants("a", touches="cluster"))
+    assert not [name for name in M if OF_EACH_OTHER in run(name).looks]
+
+
+def test_where_one_joins_its_failure_keeps_the_next_from_being_begun(run: Run) -> None:
+    for name in M:
+        run.put_cluster(*M, on=name)
+
+    def fail(host: object) -> None:
+        raise HostError("no")
+
+    with pytest.raises(Stop, match="m1 failed: no other host is begun after it"):
+        run.engine.converge(MASTERS, each(wants("a", close=fail)), how=IN_TURN)
+    assert set(run.failures) == {"m1"}
 
 
 # --- whose locks are held

@@ -50,7 +50,7 @@ def made(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     fresh(*MACHINES)
     with inv.started("cluster.up") as run:
         # By now its kubelet runs, and etcd has it as a learner.
-        catch(run, WORKER, "[ -e /etc/kubernetes/manifests/etcd.yaml ]")
+        catch(run, WORKER, "[ -e /etc/kubernetes/manifests/etcd.yaml ]", 600)
         run.is_killed()
         kill_change(WORKER)
         killed = run.said()

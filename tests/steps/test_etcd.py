@@ -21,6 +21,7 @@ from tests.test_backup import SNAPSHOT
 from tests.test_etcd import DEAD, M, look
 
 CHECKED = 'checked {"hash":1,"revision":9,"totalKey":3,"totalSize":20480}\n'
+ALONE = '{"members":[{"ID":1,"name":"m1","peerURLs":["https://10.250.0.11:2380"]}]}'
 KEYS = f"pki/ca.key {b64encode(b'secret').decode()}\n"
 
 
@@ -147,6 +148,52 @@ def test_without_an_output_it_is_below_the_users_own_state(
     runbook.back_up(run.context, None)
     (folder,) = made(tmp_path / "kubefab" / "backups")
     assert folder.name.startswith("lab-")
+
+
+# --- before a second master joins
+
+
+@pytest.fixture
+def growing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The first of the three has a cluster of its own, and the others have nothing."""
+    monkeypatch.setattr(run.cluster.log, "path", tmp_path / "kubefab" / "x.log")
+    alone = look("m1").replace(look("m1").partition("membership ")[2], ALONE)
+    run("m1").parts["etcd"] = alone
+    for name in ("m2", "m3"):
+        run(name).parts.update(node="", cluster="", etcd="")
+    run.engine.look(runbook.ALL)
+    return run
+
+
+def backups(tmp_path: Path) -> int:
+    return len(made(tmp_path / "kubefab" / "backups"))
+
+
+def test_etcd_is_backed_up_before_a_second_master_joins_the_only_member(growing: Run, tmp_path: Path) -> None:
+    runbook.save_before_growing(growing.context)
+    assert (backups(tmp_path), growing.failures) == (1, {})
+
+
+def test_a_cluster_of_several_members_grows_without_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run.cluster.log, "path", tmp_path / "kubefab" / "x.log")
+    run.engine.look(runbook.ALL)
+    runbook.save_before_growing(run.context)
+    assert backups(tmp_path) == 0
+
+
+def test_where_there_is_no_cluster_there_is_nothing_to_back_up(growing: Run, tmp_path: Path) -> None:
+    growing("m1").parts.update(node="", cluster="", etcd="")
+    growing.engine.look_again(growing.cluster.masters, "etcd")
+    runbook.save_before_growing(growing.context)
+    assert backups(tmp_path) == 0
+
+
+def test_one_master_is_to_grow_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = in_place(Run(), monkeypatch)
+    runbook.save_before_growing(alone.context)
+    assert [alone(name).looks for name in ("manager", "client")] == [[], []]
 
 
 # --- room
