@@ -2,6 +2,9 @@
 
 from invoke import Collection, Context, task
 
+from kubefab.leaving import TEN_MINUTES, Seconds, of_node
+from kubefab.leaving import drain as drain_node
+from kubefab.leaving import remove as remove_node
 from kubefab.losing import destroy, remove
 from kubefab.runbook import (
     ALL,
@@ -28,6 +31,7 @@ from kubefab.steps import (
     addons,
     bundle,
     control_plane,
+    draining,
     endpoint,
     health,
     masters,
@@ -122,6 +126,43 @@ def join(c: Context, host: str = "") -> None:
     joining = (network.flannel_applied, worker.steps, masters.steps, endpoint.steps)
     converge(c, host, *machine, *joining, health.steps)
     converge(c, with_the_others(c, host), masters.settled, how=IN_TURN)
+
+
+NODE = "a host in hosts.yml, or a node of the cluster by its name there"
+
+
+@task(positional=[], auto_shortflags=False, help={"host": NODE})
+def cordon(c: Context, host: str = "") -> None:
+    """Keep new pods off a node, until you say otherwise."""
+    of_node(c, host, draining.cordoned)
+
+
+@task(positional=[], auto_shortflags=False, help={"host": NODE})
+def uncordon(c: Context, host: str = "") -> None:
+    """Let a node take pods again."""
+    of_node(c, host, draining.uncordoned)
+
+
+LIMIT = "seconds that its pods and their budgets have in all (default: 600)"
+COST = "do not ask whether its pods may lose what is listed (needed without a terminal)"
+
+
+@task(positional=[], auto_shortflags=False, help={"host": NODE, "timeout": LIMIT, "yes": COST})
+def drain(c: Context, host: str = "", timeout: Seconds = TEN_MINUTES, yes: bool = False) -> None:
+    """Move a node's pods elsewhere, as their budgets allow, and keep new ones off it."""
+    drain_node(c, host, timeout, yes)
+
+
+DEAD = "its machine is off and stays off: nothing is asked of it any more, and its volumes are taken from it"
+REMOVE = {"host": NODE, "timeout": LIMIT, "dead": DEAD, "yes": COST}
+
+
+@task(name="remove", positional=[], auto_shortflags=False, help=REMOVE)
+def node_remove(
+    c: Context, host: str = "", timeout: Seconds = TEN_MINUTES, dead: bool = False, yes: bool = False
+) -> None:
+    """Take a node out of the cluster, a master too, and remove Kubernetes from its machine."""
+    remove_node(c, host, timeout, dead, yes)
 
 
 OPEN = "open a tunnel and print the URL; Ctrl-C ends it"
@@ -262,7 +303,7 @@ ns = Collection(
     fix_reboot,
 )
 ns.add_collection(Collection("cluster", up, status, explain, reset_all, kubeconfig, auto_dash_names=True))
-ns.add_collection(Collection("node", join))
+ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove))
 ns.add_collection(Collection("etcd", backup, etcd_status))
 ns.add_collection(Collection("addon", remove=addon_remove))
 ns.add_collection(Collection("bundle", make, use))

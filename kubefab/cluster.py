@@ -47,6 +47,7 @@ class Cluster:
         self._found: dict[str, dict[str, str]] = {name: {} for name in self.hosts}
         self._parsed: dict[str, dict[str, Part]] = {name: {} for name in self.hosts}
         self._speaker = inventory.founder.name
+        self._leaving = ""
         self._words: dict[str, ClusterFacts | None] = {}  # what each master says of the cluster
         self._live = self._heard()
         self._alone: dict[str, Facts] = {}  # of every host that was looked at, without the others
@@ -140,12 +141,19 @@ class Cluster:
                 raise
             self._began.update({(host.name, part): began for part in wanted})
 
+    def leave(self, name: str, node: str) -> None:
+        """This host goes, or is drained: the looks ask of this Node, and another master speaks where one can."""
+        with self._knowing:
+            self._questions = replace(self._questions, nodes=(node,))
+            self._leaving = name
+            self._agree()
+
     def ask(self, masters: Iterable[Host], since: float | None = None) -> None:
         """Brings up to date what is known of the cluster, by the first of these masters whose API server answers.
 
         Whoever has spoken so far is asked first. HostError where not one of them can be talked to.
         """
-        ordered = sorted(masters, key=lambda host: host.name != self._speaker)
+        ordered = sorted(masters, key=lambda host: (host.name == self._leaving, host.name != self._speaker))
         errors = []
         for host in ordered:
             try:
@@ -202,9 +210,9 @@ class Cluster:
     def _heard(self) -> ClusterFacts | None:
         """Whoever speaks goes on while its API server answers; else the first whose does, or one that is silent.
 
-        None, for no cluster, only on every master's word.
+        Who leaves speaks last. None, for no cluster, only on every master's word.
         """
-        names = [self._speaker, *(host.name for host in self.masters)]
+        names = sorted((self._speaker, *(host.name for host in self.masters)), key=lambda name: name == self._leaving)
         words = [word for name in names if (word := self._words.get(name))]
         answers = [word for word in words if not (word.silent or self._half_made(word.speaker))]
         if words:

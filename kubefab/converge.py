@@ -318,9 +318,10 @@ class Engine:
             return False
         if step.close:
             self._warn(host, step)
-            self.report.running(host.name, step.title, "" if _sign(gap) == "+" else gap)
+            tell = partial(self.report.running, host.name, step.title, again=step.again)
+            tell("" if _sign(gap) == "+" else gap)
             self._locks.check([*self.cluster.masters, host])
-            step.close(host.during(step.title, partial(self.report.running, host.name, step.title)))
+            step.close(host.during(step.title, tell, step.again))
         asked = self.cluster.clock()
         if step.close:
             self._look_again(host, step, asked)
@@ -408,7 +409,7 @@ class Engine:
             self._look_again(host, step, asked)
             asked = self.cluster.clock()
             if gap := self._gap(host, step):
-                self.report.running(host.name, step.title, gap)
+                self.report.running(host.name, step.title, gap, again=step.again)
                 watch.look(self.cluster.speaker)
             return gap
 

@@ -40,6 +40,10 @@ class HostError(KubefabError):
         return self.what
 
 
+class Unreachable(HostError):
+    """Nobody answers at a host's address."""
+
+
 class Silent(HostError):
     """The cluster's API server gives no answer: nothing may be concluded from what it does not say."""
 

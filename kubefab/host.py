@@ -20,6 +20,7 @@ from kubefab.ssh import Answer, Link, taken, talking
 
 LOOK_SECONDS = USUAL.silence
 CHANGE_SECONDS = 300  # without a word of it; a change that goes on says so every half minute
+BEAT = 30.0  # seconds between two words of a change that goes on
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]+")  # kubeadm's, and a ServiceAccount's
 SECRET = "(not shown: it may hold secrets)"  # noqa: S105
@@ -34,14 +35,15 @@ class Host:
     log: Log
     title: str = ""  # of the step whose change is being made
     tell: Callable[[str], None] = lambda _: None  # hears how far a long change is
+    beat: float = BEAT
 
     @property
     def name(self) -> str:
         return self.wanted.name
 
-    def during(self, title: str, tell: Callable[[str], None] = lambda _: None) -> "Host":
-        """The same host, for the change that this step makes; `tell` hears how far it is."""
-        return replace(self, title=title, tell=tell)
+    def during(self, title: str, tell: Callable[[str], None] = lambda _: None, beat: float | None = None) -> "Host":
+        """The same host, for the change that this step makes; `tell` hears every `beat` seconds how far it is."""
+        return replace(self, title=title, tell=tell, beat=beat or BEAT)
 
     @contextmanager
     def named(self) -> Iterator[None]:
@@ -79,6 +81,7 @@ class Host:
             for name, value in (
                 ("program", script_text(script)),
                 ("payload", b64encode(payload.encode()).decode()),
+                ("beat", str(self.beat)),
             )
         )
         frame = Frame()

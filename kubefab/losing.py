@@ -20,6 +20,8 @@ from kubefab.passes import Group, Pass, Who
 from kubefab.report import ANSWERS
 from kubefab.step import Subject
 
+Loss = tuple[str, str, str]  # host, title, what is there and would be lost
+
 
 def destroy(c: Context, who: Who, *subjects: Subject, yes: bool, unheard: bool) -> None:
     """Brings hosts to states in which something is lost: told first, and asked for."""
@@ -57,19 +59,12 @@ class Losing:
         self.run.converge(self.who, *self.subjects, how=how)
 
     def _agree(self, hosts: list[Host]) -> None:
-        """Lists what will be lost, and asks; what has grown while somebody thought about it is asked for again."""
-        told: set[tuple[str, str]] = set()
-        while True:
+        def losses() -> list[Loss]:
             self._hear()
             self._refuse(hosts)
-            grown = [loss for loss in self.run.losses(hosts, *self.subjects) if not _kinds(loss) <= told]
-            if not grown:
-                return
-            _ask(grown, self.yes)
-            told = told.union(*map(_kinds, grown))
-            if self.yes:
-                return
-            self.run.look_again(hosts, *self.parts)
+            return self.run.losses(hosts, *self.subjects)
+
+        agree(losses, self.yes, lambda: self.run.look_again(hosts, *self.parts))
 
     def _hear(self) -> None:
         """What does not answer may hold what nobody has listed: a whole cluster, say."""
@@ -93,7 +88,23 @@ class Losing:
             raise KubefabError(_STRANGERS.format(", ".join(unknown), self.run.cluster.inventory.path))
 
 
-def _kinds(loss: tuple[str, str, str]) -> set[tuple[str, str]]:
+def agree(
+    losses: Callable[[], list[Loss]], yes: bool, look_again: Callable[[], None], cost: str = "all of this will be lost"
+) -> None:
+    """Lists what will be lost, and asks; what has grown while somebody thought about it is asked for again.
+
+    KubefabError where nobody agrees.
+    """
+    told: set[tuple[str, str]] = set()
+    while grown := [loss for loss in losses() if not _kinds(loss) <= told]:
+        _ask(grown, yes, cost)
+        told = told.union(*map(_kinds, grown))
+        if yes:
+            return
+        look_again()
+
+
+def _kinds(loss: Loss) -> set[tuple[str, str]]:
     """What is lost on a host, without how many there are: containers come and go."""
     host, _, gap = loss
     return {(host, re.sub(r"^\d+ ", "", one)) for one in gap.split(", ")}
@@ -124,16 +135,16 @@ def _check_removable(name: str, wanted: Inventory) -> None:
         raise KubefabError(f"{wanted.path} names {name}, so that `up` would bring it back: take it out there first")
 
 
-def _ask(losses: list[tuple[str, str, str]], yes: bool) -> None:
+def _ask(losses: list[Loss], yes: bool, cost: str) -> None:
     """Lists what will be lost, and goes on only for a yes."""
     for host, _, gap in losses:
         print(report.plain(f"{host}  - {gap}"))
     if yes:
         return
     if not sys.stdin.isatty():
-        raise KubefabError("all of this would be lost; without a terminal, --yes is needed")
+        raise KubefabError(f"{cost}; without a terminal, --yes is needed")
     with suppress(EOFError):
-        if input("All of this will be lost. Go on? [y/N] ").strip().lower() in ("y", "yes"):
+        if input(f"{cost[0].upper()}{cost[1:]}. Go on? [y/N] ").strip().lower() in ("y", "yes"):
             return
     raise KubefabError("nothing was changed")
 

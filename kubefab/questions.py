@@ -33,6 +33,7 @@ class Questions:
     sysctls: tuple[str, ...] = SYSCTLS
     kinds: tuple[str, ...] = KINDS
     balancer: tuple[str, ...] = ()  # NAME:PORT, where the user has one of his own
+    nodes: tuple[str, ...] = ()  # the one that is to go, by its name in the cluster
 
     def __post_init__(self) -> None:
         for name in (name for one in fields(self) for name in getattr(self, one.name)):

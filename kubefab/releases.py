@@ -63,6 +63,8 @@ class Release:
     gates_with_docker: tuple[str, ...] = ()  # the kubelet's feature gates that cri-dockerd cannot live with
     mints_logins: bool = True  # its kubeadm lets the API server give a token of an hour: kubernetes/kubernetes#93258
     ports: tuple[int, ...] = (10257, 10259)  # where controller manager and scheduler tell of their health
+    empties: str = "--delete-emptydir-data"  # how its `kubectl drain` is told that what is in an emptyDir goes
+    forces_off: bool = True  # the taint out-of-service takes a dead node's volumes from it: KEP-2268
     flannel: Flannel = Flannel("0.28.10", "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5")
 
     @property
@@ -84,7 +86,7 @@ class Release:
 
 
 # kubeadm's own registry until 1.24 was frozen; its images are in the new one too.
-_OLD = partial(Release, registry="k8s.gcr.io", checks=("config images list", "join phase preflight"))
+_OLD = partial(Release, registry="k8s.gcr.io", checks=("config images list", "join phase preflight"), forces_off=False)
 _DOCKERSHIM = partial(
     _OLD,
     taints=(MASTER,),
@@ -94,6 +96,7 @@ _DOCKERSHIM = partial(
     # The CNI code within knows nothing of the newer ones' cniVersion: kubernetes/kubernetes#104861
     flannel=Flannel("0.28.9", "e875824be2f552b45711dbda91af81b17eb961d00025d914d9fef18fad8f09c0"),
 )
+_EMPTIES = "--delete-local-data"  # the same flag until 1.20: kubernetes/kubernetes#95076
 _INSECURE = (10251, 10252, 10257, 10259)  # kubeadm switched the first two off in 1.19
 # Its address for `kubectl exec` has no scheme, and is taken for https: Mirantis/cri-dockerd#569
 _EXEC = ("ExtendWebSocketsToKubelet",)
@@ -101,9 +104,9 @@ _NOW = partial(Release, taints=(CONTROL_PLANE,))
 _BY_MINOR = {
     release.minor: release
     for release in (
-        _DOCKERSHIM("1.17", "v1beta2", "3.1", coredns="", mints_logins=False, ports=_INSECURE),
-        _DOCKERSHIM("1.18", "v1beta2", "3.2", coredns="", mints_logins=False, ports=_INSECURE),
-        _DOCKERSHIM("1.19", "v1beta2", "3.2", coredns="", mints_logins=False),
+        _DOCKERSHIM("1.17", "v1beta2", "3.1", coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES),
+        _DOCKERSHIM("1.18", "v1beta2", "3.2", coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES),
+        _DOCKERSHIM("1.19", "v1beta2", "3.2", coredns="", mints_logins=False, empties=_EMPTIES),
         _DOCKERSHIM("1.20", "v1beta2", "3.2", coredns=""),
         _DOCKERSHIM("1.21", "v1beta2", "3.4.1"),
         _DOCKERSHIM("1.22", "v1beta3", "3.5"),

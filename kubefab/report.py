@@ -65,6 +65,7 @@ class Running:
     detail: str
     began: float
     told: float | None = None
+    again: float | None = None  # seconds after which it is told once more; None: AGAIN
 
 
 class Report:
@@ -104,11 +105,11 @@ class Report:
         told.stylize(SIGNS.get(line[self.width + 2], ""), self.width + 2, self.width + 3)
         (self._live.console if self._live else Console()).print(told, soft_wrap=True)
 
-    def running(self, host: str, title: str, detail: str) -> None:
+    def running(self, host: str, title: str, detail: str, again: float | None = None) -> None:
         """This host is now at this step. Where nobody watches live, a wait is told when it grows long."""
         same = self._running.get(host)
         if same is None or same.title != title:
-            same = Running(title, detail, time.monotonic())
+            same = Running(title, detail, time.monotonic(), again=again)
         self._running[host] = replace(same, detail=detail)
         if self._terminal and not self.quiet and self._live is None:
             self._start()
@@ -117,10 +118,10 @@ class Report:
             self._tell_wait(host, LONG)
 
     def _tell_wait(self, host: str, after: float) -> None:
-        """Tells a wait that is `after` seconds old, and again each half minute."""
+        """Tells a wait that is `after` seconds old, and then again and again."""
         with self._telling:
             now = self._running.get(host)
-            if now is None or _since(now.told or now.began) < (AGAIN if now.told else after):
+            if now is None or _since(now.told or now.began) < ((now.again or AGAIN) if now.told else after):
                 return
             self._running[host] = replace(now, told=time.monotonic())
         waited = f" for {_since(now.began):.0f} s" if now.told else ""

@@ -39,6 +39,7 @@ class Step:
     # What else changes with it: what the speaker says of the cluster; or that, and what each master's etcd says.
     touches: Literal["host", "cluster", "masters"] = "host"
     warning: str = ""  # what the user should know before the change is made
+    again: float | None = None  # seconds after which it is told once more what is waited for; None: as of all
     parts: tuple[str, ...] | None = None  # of the host's look, to take again as the proof; None: all of it
 
 

@@ -17,7 +17,7 @@ from fabric import Config, Connection
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from kubefab import hostkeys, inventory, ways
-from kubefab.errors import HostError
+from kubefab.errors import HostError, Unreachable
 from kubefab.facts.api import FORBIDDEN
 from kubefab.identities import NO_KEY, Identities
 from kubefab.patience import USUAL, Patience
@@ -195,7 +195,7 @@ def _not_open(error: Exception, connection: Connection, way: Way, ssh: inventory
         return _nothing_in_common(error, connection)
     by = f" by way of {way.jumps[-1]}" if way.jumps else " by its ProxyCommand" if way.command else ""
     what = f"cannot be reached at {way.host}:{way.port}{by}: {_reason(error)}"
-    return HostError(what, hint="is it on, and is sshd there? `absent: true` in hosts.yml leaves out a worker")
+    return Unreachable(what, hint="is it on, and is sshd there? `absent: true` in hosts.yml leaves out a worker")
 
 
 def _nothing_in_common(error: Exception, connection: Connection) -> HostError:

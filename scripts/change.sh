@@ -1,10 +1,10 @@
-# shellcheck shell=sh disable=SC2154  # $program and $payload are set by kubefab/host.py, in front of this text
+# shellcheck shell=sh disable=SC2154  # $program, $payload and $beat are set by kubefab/host.py, in front of this text
 # Makes one change so that it survives its caller: should the connection be lost, it runs on to its end,
 # and /run/kubefab/change, locked for as long, tells the next run that it does.
 # usage: change.sh TITLE ABOUT ARG…    $program: the script's text; $payload: its standard input, in base64
 # ABOUT is empty for a change of this machine, of which there is one at a time. A change of the cluster that is made
 # by way of this machine says what it is about: "drain client" excludes another drain of client and nothing else.
-# $mark begins the lines that tell, every half minute, what the change said last.
+# $mark begins the lines that tell, every $beat seconds, what the change said last.
 main() {
     set -eu
     export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin

@@ -34,7 +34,7 @@ def test_what_is_already_so_is_not_changed_and_takes_no_lock() -> None:
 def test_a_change_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run()
     told: list[tuple[str, str, str]] = []
-    monkeypatch.setattr(run.engine.report, "running", lambda *words: told.append(words))
+    monkeypatch.setattr(run.engine.report, "running", lambda *words, **_: told.append(words))
 
     def close(host: Host) -> None:
         host.tell("1 of 2 MB there")

@@ -116,7 +116,7 @@ def test_a_change_names_its_step_and_carries_its_script_and_payload(host: Host) 
     ((command, program),) = asked
     assert command == "sh -s -- 'swap is off' '' overlay"
     script = shlex.quote(script_text("load-modules.sh"))
-    assert program == f"program={script}\npayload=aXQncw==\n{script_text('change.sh')}"
+    assert program == f"program={script}\npayload=aXQncw==\nbeat=30.0\n{script_text('change.sh')}"
 
 
 def test_a_secret_is_in_no_argument_and_in_no_log(host: Host) -> None:

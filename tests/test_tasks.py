@@ -30,6 +30,10 @@ NAMES = (
     "cluster.reset",
     "cluster.kubeconfig",
     "node.join",
+    "node.cordon",
+    "node.uncordon",
+    "node.drain",
+    "node.remove",
     "etcd.backup",
     "etcd.status",
     "addon.remove",
@@ -107,7 +111,7 @@ def test_an_option_that_is_needed_is_asked_for_before_the_task_runs(name: str, n
 
 
 def test_what_destroys_asks_before_it_does() -> None:
-    for name in ("restart", "cluster.reset", "addon.remove"):
+    for name in ("restart", "cluster.reset", "addon.remove", "node.drain", "node.remove"):
         assert "yes" in {argument.name for argument in named(name).get_arguments()}
 
 

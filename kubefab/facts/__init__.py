@@ -11,7 +11,7 @@ from kubefab.facts.addons import AddonObject, Labelled
 from kubefab.facts.api import Api
 from kubefab.facts.ceph import CEPH, Ceph, Rook
 from kubefab.facts.change import Change, Work
-from kubefab.facts.cluster import ADDON, OBJECTS, ClusterFacts, Node, Workload, parse_cluster
+from kubefab.facts.cluster import ADDON, CORDONED_BY, OBJECTS, ClusterFacts, Node, Workload, parse_cluster
 from kubefab.facts.disks import CEPHS, EMPTY, Disks
 from kubefab.facts.endpoint import Endpoint
 from kubefab.facts.etcd import Etcd, Known, Member
@@ -23,6 +23,7 @@ from kubefab.facts.network import Link, Network
 from kubefab.facts.node import LocalNode, authority, fingerprint
 from kubefab.facts.packages import AptSource, Package, Packages
 from kubefab.facts.part import Part, Untold, nothing
+from kubefab.facts.pods import Kept, Pod, Pods, Replicas
 from kubefab.facts.runtime import Runtime
 from kubefab.facts.services import Services, Unit
 from kubefab.facts.system import System
@@ -32,6 +33,7 @@ __all__ = [
     "ADDON",
     "CEPH",
     "CEPHS",
+    "CORDONED_BY",
     "EMPTY",
     "OBJECTS",
     "PARTS",
@@ -44,6 +46,7 @@ __all__ = [
     "Endpoint",
     "Etcd",
     "Facts",
+    "Kept",
     "Known",
     "Link",
     "LocalNode",
@@ -52,6 +55,9 @@ __all__ = [
     "Package",
     "Packages",
     "Part",
+    "Pod",
+    "Pods",
+    "Replicas",
     "Unit",
     "Volume",
     "Workload",
@@ -104,6 +110,7 @@ class Facts:
     local = Told(LocalNode)  # of the part "node"; `node` is what the cluster says of it
     network = Told(Network)
     packages = Told(Packages)
+    pods = Told(Pods)
     runtime = Told(Runtime)
     services = Told(Services)
     system = Told(System)

@@ -24,6 +24,7 @@ _ALWAYS = ("Node", "DaemonSet", "Deployment", "APIService")  # the kinds that ea
 _NO_ANSWER = "the API server gives no answer"
 _LIST = re.compile(r'\{\s*"apiVersion"')  # how kubectl's JSON begins
 ROLE = "node-role.kubernetes.io/"
+CORDONED_BY = "kubefab.internal/cordoned-by"  # annotates a Node that a task of ours has cordoned, and no person
 FLANNEL = "flannel.alpha.coreos.com/public-ip"  # flanneld annotates its Node with it, once, at its start
 
 
@@ -42,6 +43,7 @@ class Node:
     roles: tuple[str, ...] = ()
     taints: Mapping[str, str] = field(default_factory=nothing)  # key -> effect
     cordoned: bool = False  # whether somebody keeps new pods off it
+    cordoned_by: str = ""  # the task that did it, and lets it take pods again; "" for a person
     pod_cidr: str = ""
     announced: bool = False  # whether its flannel has told the others' how to reach it
     images: int = 0  # that are there; its kubelet tells of fifty
@@ -185,6 +187,7 @@ def _node(item: Mapping[str, Any]) -> Node:
         roles=tuple(label.removeprefix(ROLE) for label in item["metadata"].get("labels", {}) if ROLE in label),
         taints={taint["key"]: taint.get("effect", "") for taint in item.get("spec", {}).get("taints", ())},
         cordoned=item.get("spec", {}).get("unschedulable") is True,
+        cordoned_by=item["metadata"].get("annotations", {}).get(CORDONED_BY, ""),
         pod_cidr=item.get("spec", {}).get("podCIDR", ""),
         announced=FLANNEL in item["metadata"].get("annotations", {}),
         images=len(status.get("images") or ()),

@@ -2,8 +2,8 @@
 # The look: prints what is true on this host, a fact a line, and changes nothing.
 # usage: look.sh PART…
 # The other files of this folder travel in front of this one, each as a function look_PART; and what they ask of
-# ($PATHS, $UNITS, $PACKAGES, $MODULES, $SYSCTLS, $KINDS, $BALANCER: see kubefab/questions.py); and $mark, a word that stands in the
-# lines between which a part is.
+# ($PATHS, $UNITS, $PACKAGES, $MODULES, $SYSCTLS, $KINDS, $BALANCER, $NODES: see kubefab/questions.py); and $mark, a word
+# that stands in the lines between which a part is.
 set -u
 fact() { # fact LINE: one, whatever is in it: a file's name may hold a line of its own
     case $1 in

@@ -21,8 +21,8 @@ from kubefab.facts import ClusterFacts, Part, parse_cluster
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject
 from kubefab.steps import bundle as of_bundle
+from kubefab.steps import draining, leaving, removal, reset
 from kubefab.steps import images as of_images
-from kubefab.steps import removal, reset
 from tests.facts import known, read, with_
 from tests.fakes import HOSTS, looked
 from tests.test_facts import captured
@@ -43,6 +43,15 @@ MAKERS: dict[Any, Made] = {
     ],
     of_images.given: lambda made: [of_images.given(images.Stock(made, Path("/nonexistent")), ["nginx:1"])],
     of_images.from_file: lambda made: [of_images.from_file(Path("/nonexistent"), ["nginx:1"], "0")],
+    draining.cordoned: lambda _: [draining.cordoned("client")],
+    draining.uncordoned: lambda _: [draining.uncordoned("client")],
+    draining.drained: lambda _: [draining.drained("client", 60, "node.drain")],
+    draining.price: lambda _: [draining.price("client")],
+    draining.well: lambda _: [draining.well("client")],
+    leaving.without_member: lambda _: [leaving.without_member("client", "10.250.0.11")],
+    leaving.unready: lambda _: [leaving.unready("client")],
+    leaving.given_up: lambda _: [leaving.given_up("client")],
+    leaving.forgotten: lambda _: [leaving.forgotten("client")],
     removal.steps: lambda made: [removal.steps(name) for name in ADDONS],
     reset.disks: lambda made: [reset.disks(True)],
 }

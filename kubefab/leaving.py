@@ -1,0 +1,204 @@
+"""A node is cordoned, drained or removed: by way of another master, and at a price that is told and asked for first."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from shlex import quote
+
+from invoke import Context, Exit
+
+from kubefab import etcd, report
+from kubefab import inventory as wanted
+from kubefab.converge import Engine, Stop
+from kubefab.errors import KubefabError, Unreachable
+from kubefab.executor import engine_of
+from kubefab.host import Host
+from kubefab.losing import Loss, agree
+from kubefab.passes import Group, Pass, Who
+from kubefab.step import Subject, when
+from kubefab.steps import draining, leaving, reset
+from kubefab.steps.etcd import saved
+
+Stages = Sequence[tuple[Who, Sequence[Subject]]]  # hosts, and the states that they are brought to
+
+PARTS = ("pods", "etcd", "leftovers")
+ALONE = Pass(alone=True)
+
+
+class Seconds(int):
+    """Read with the command line itself, so that a wrong one is told before anything is begun."""
+
+    def __new__(cls, seconds: "str | int") -> "Seconds":
+        text = str(seconds)
+        if not (text.isascii() and text.isdigit() and 0 < len(text) < 6 and int(text)):
+            raise Exit(f"--timeout: found {seconds!r}; allowed: seconds, a number from 1 to 99999", code=1)
+        return super().__new__(cls, seconds)
+
+
+TEN_MINUTES = Seconds(600)
+
+
+def of_node(c: Context, name: str, subject: Callable[[str], Subject]) -> None:
+    """Brings a node to a state, by its name in the cluster or in hosts.yml."""
+    run = engine_of(c)
+    run.converge(Group.SPEAKER, subject(_node_of(run, name)), how=ALONE)
+
+
+def drain(c: Context, name: str, seconds: Seconds, yes: bool) -> None:
+    """Has a node's pods go elsewhere; what that costs is told first, and asked for."""
+    run = engine_of(c)
+    node = _node_of(run, name)
+    subjects = [draining.well(node), draining.drained(node, seconds, "node.drain"), draining.cordoned(node)]
+    Leaving(run, node, [(Group.SPEAKER, subjects)], yes).bring_about()
+
+
+def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> None:
+    """Takes a node out of the cluster; its machine is reset, unless somebody says that it is off and stays off."""
+    run = engine_of(c)
+    node = _node_of(run, name)
+    host = next((one for one in run.cluster.inventory.hosts if one.name == name), None)
+    member = leaving.without_member(node, str(host.address) if host else "")
+    gone = leaving.forgotten(node)
+    if dead:
+        _check_off(run, name)
+        stages: Stages = [(Group.SPEAKER, [leaving.unready(node), member, leaving.given_up(node), gone])]
+    else:
+        _check_there(run, name)
+        pods = draining.drained(node, seconds, "node.remove")
+        stages = [(Group.SPEAKER, [pods, member]), (name, [reset.steps]), (Group.SPEAKER, [gone])]
+    with run.only_looking():
+        run.look(Group.MASTERS, "etcd")
+    stages = [*_saved(run, node, host), *stages]
+    Leaving(run, node, stages, yes, "" if dead else name, _FORCED if dead else "").bring_about()
+    if host and not (run.dry or run.failures):
+        print(report.plain("\n".join(_left_to_do(host, run.cluster.inventory.path, dead))))
+
+
+def _saved(run: Engine, node: str, host: wanted.Host | None) -> Stages:
+    """A backup of etcd before one of its members goes."""
+    facts = run.cluster.facts(run.cluster.speaker)
+    if not leaving.members(facts, node, str(host.address) if host else ""):
+        return []
+    masters = {one.name: run.cluster.facts(one) for one in filter(run.cluster.looked_at, run.cluster.masters)}
+    wrong, now = etcd.problems(masters), datetime.now(UTC)
+    name = f"{run.cluster.inventory.cluster.name}-{now:%Y-%m-%dT%H-%M-%SZ}"
+    return [(etcd.best(masters, wrong), [saved(run.cluster.log.path.parent / "backups" / name, now, wrong)])]
+
+
+def _node_of(run: Engine, name: str) -> str:
+    """Its name in the cluster; from here on another master speaks, where one can. KubefabError where nobody has it."""
+    run.look(Group.SPEAKER)
+    live = run.cluster.facts(run.cluster.speaker).cluster
+    if run.failures:
+        raise Stop("nothing was changed")
+    if live is None or live.silent:
+        raise KubefabError(f"{run.cluster.speaker.name}: {live.unheard}" if live else "there is no cluster yet")
+    node = name
+    if name not in live.nodes:
+        host = run.cluster.require(name)
+        with run.only_looking():
+            run.look(name)
+        found = run.cluster.facts(host).node if run.cluster.looked_at(host) else None
+        node = found.name if found else name
+    run.cluster.leave(name, node)
+    return node
+
+
+def _check_there(run: Engine, name: str) -> None:
+    """KubefabError where its machine cannot be reset."""
+    if name not in {host.name for host in run.cluster.inventory.hosts}:
+        raise KubefabError(_UNKNOWN.format(name, run.cluster.inventory.path))
+    run.cluster.require(name)
+    run.look(name)
+    if run.failures:
+        raise Stop(_IS_IT_OFF.format(name))
+
+
+def _check_off(run: Engine, name: str) -> None:
+    """KubefabError where somebody answers there: no person's word makes that a machine that is off."""
+    if name not in run.cluster.hosts:
+        return
+    with run.only_looking():
+        run.look(name)
+        found = [failure.error for failure in run.failures if failure.host == name]
+    if not found:
+        raise KubefabError(_ANSWERS.format(name))
+    if not isinstance(found[0], Unreachable):
+        raise KubefabError(f"{name}: somebody answers at its address: {found[0]}\n  what to do: {found[0].hint}")
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Stages in turn, none of which is begun where one before it has failed: hosts, and their states."""
+
+    run: Engine
+    node: str
+    stages: Stages
+    yes: bool
+    machine: str = ""  # the host that is reset
+    warning: str = ""
+
+    def bring_about(self) -> None:
+        """KubefabError where nobody agrees, or something is amiss; nothing was changed then."""
+        hosts = list({host.name: host for who, _ in self.stages for host in self._looked_at(who)}.values())
+        if not self.run.dry:
+            self._refuse(hosts)
+            if self._losses(hosts):
+                self.run.lock(hosts, *PARTS)
+                agree(lambda: self._losses(hosts), self.yes, lambda: self.run.look_again(hosts, *PARTS), _COST)
+        for who, subjects in self.stages:
+            if not self.run.failures:
+                self.run.converge(who, *subjects, how=ALONE)
+
+    def _looked_at(self, who: Who) -> list[Host]:
+        hosts = self.run.look(who, *PARTS)
+        if self.run.failures:
+            raise Stop("nothing was changed")
+        return hosts
+
+    def _refuse(self, hosts: list[Host]) -> None:
+        for host in hosts:
+            self.run.complain([host], *self._of(host))
+        if self.run.failures:
+            raise Stop("nothing was changed")
+
+    def _of(self, host: Host) -> list[Subject]:
+        speaks = host.name == self.run.cluster.speaker.name
+        meant = (host.name, Group.SPEAKER) if speaks else (host.name,)
+        return [one for who, subjects in self.stages if who in meant for one in subjects]
+
+    def _losses(self, hosts: list[Host]) -> list[Loss]:
+        self._refuse(hosts)
+        speaker = self.run.cluster.speaker
+        live = self.run.cluster.facts(speaker).cluster
+        resets = [host for host in hosts if host.name == self.machine]
+        gaps = [gap for _, _, gap in self.run.losses([speaker], draining.price(self.node))]
+        found = [*when(self.warning and live and self.node in live.nodes, self.warning), *"\n".join(gaps).splitlines()]
+        losses = [*((self.node, "", line) for line in found), *self.run.losses(resets, reset.steps)]
+        if self.run.failures:
+            raise Stop("nothing was changed")
+        return losses
+
+
+def _left_to_do(host: wanted.Host, path: Path, dead: bool) -> Iterator[str]:
+    """What a person has to do after it."""
+    yield f"{host.name} is gone; take it out of {path}, else `inv cluster.up` makes it a node again"
+    if host.role == "master":
+        yield _MASTER
+    if dead:
+        known = f" -f {quote(str(host.ssh.known_hosts))}" if host.ssh.known_hosts else ""
+        yield f"before another machine has its address: ssh-keygen -R {host.address}{known}"
+
+
+_COST = "all of this is lost, or stands still meanwhile"
+_FORCED = "taken for dead: if its machine runs on, what both write to one volume is spoilt"
+_MASTER = (
+    "then `inv cluster.up`, so that the others ask for it no more; and `inv cluster.kubeconfig` where one led there"
+)
+_UNKNOWN = (
+    "{1} does not know {0}, so that its machine cannot be reset: name it there once more; if the machine is off and "
+    "stays off, add --dead"
+)
+_IS_IT_OFF = "nothing was changed; if the machine is off and stays off: `inv node.remove --host {} --dead`"
+_ANSWERS = "{0} answers over SSH, so that it is not off: without --dead it is drained, and its machine reset"

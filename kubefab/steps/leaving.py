@@ -1,0 +1,157 @@
+"""A node that goes for good: etcd without its member, its volumes without it, and then no Node.
+
+All of it by way of another master (Cluster.leave).
+"""
+
+from urllib.parse import urlsplit
+
+from kubefab.cluster import Cluster
+from kubefab.errors import NotAsked
+from kubefab.facts import ClusterFacts, Facts, Known, Member
+from kubefab.host import Host
+from kubefab.step import Gap, Step, Subject, complaint, on_cluster, when
+from kubefab.steps.draining import TOLD_SECONDS, by_kubectl, of, told
+from kubefab.steps.etcd import take_out
+
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+NOTICED_SECONDS = 90  # a cluster takes 50 s to notice that a kubelet is silent
+DETACH_SECONDS = 300
+
+
+def without_member(node: str, address: str) -> Subject:
+    """etcd without the member of this node's host."""
+
+    def steps(cluster: Cluster, _: Host) -> list[Step]:
+        def close(host: Host) -> None:
+            for one in members(cluster.facts(host), node, address):
+                take_out(host, one.id)
+
+        return [
+            complaint("another master speaks for the cluster", last_master(node), _LAST),
+            complaint(f"etcd has a quorum without {node}", no_quorum(node, address), _QUORUM),
+            Step(f"etcd has no member {node}", is_member(node, address), close, _QUORUM, parts=("etcd",)),
+        ]
+
+    return steps
+
+
+def unready(node: str) -> Subject:
+    """What a machine that is off comes to by itself."""
+    gap = of(node, lambda found, _: "it is, still" if found.ready else None)
+    hint = _ALIVE.format(node)
+    return lambda *_: [
+        Step(f"{node} is not Ready", gap, None, hint, within=NOTICED_SECONDS, touches="cluster", parts=())
+    ]
+
+
+def given_up(node: str) -> Subject:
+    """Its volumes are taken from it by force, since its machine is off and stays off, by a person's word."""
+    taint = by_kubectl(node, "taint", "node", node, f"{OUT_OF_SERVICE}=nodeshutdown:NoExecute", "--overwrite")
+
+    def steps(cluster: Cluster, _: Host) -> list[Step]:
+        tainted = Step(f"{node} is out of service", in_service(node), taint, touches="cluster", parts=())
+        empty = Step(
+            f"{node} holds no volume",
+            holds(node),
+            None,
+            _HOLDS,
+            within=DETACH_SECONDS,
+            progress=lambda facts: -len(_held(facts)),
+            touches="cluster",
+            parts=("pods",),
+            again=TOLD_SECONDS,
+        )
+        return [*when(cluster.release.forces_off, tainted, empty)]
+
+    return steps
+
+
+def forgotten(node: str) -> Subject:
+    """The last of it, once nothing there can register it again."""
+    gap = of(node, lambda found, _: f"at {found.address}")
+    delete = by_kubectl(node, "delete", "node", node, "--timeout=60s")
+    return lambda *_: [Step(f"the cluster has no Node {node}", gap, delete, touches="cluster", parts=())]
+
+
+def in_service(node: str) -> Gap:
+    return of(node, lambda found, _: None if OUT_OF_SERVICE in found.taints else "its pods and volumes wait for it")
+
+
+def holds(node: str) -> Gap:
+    return of(node, lambda _, facts: ", ".join(_held(facts)) or None)
+
+
+def _held(facts: Facts) -> list[str]:
+    pods = told(facts)
+    attached = [f"volume {volume} ({name})" for name, volume in pods.attached.items()]
+    return attached + [f"pod {pod.name}" for pod in pods.pods if pod.ending and not pod.static]
+
+
+def last_master(node: str) -> Gap:
+    """Whoever resets the machine of the last one takes the cluster away."""
+
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        return f"{node} is the only one that answers" if facts.node and facts.node.name == node else None
+
+    return gap
+
+
+def members(facts: Facts, node: str, address: str) -> list[Known]:
+    """Its members of etcd, as the host that is asked knows them: by its name, or at its address.
+
+    What another host answers for is that host's.
+    """
+    others = [other for other in facts.everyone.values() if not _is_of(other, node, address)]
+    theirs = {member.id for other in others if (member := _member(other))}
+    called = [one for one in facts.etcd.membership if one.name == node or _is_at(one, address)]
+    return [one for one in called if one.id not in theirs]
+
+
+def _is_of(facts: Facts, node: str, address: str) -> bool:
+    return address in facts.system.addresses or bool(facts.node and facts.node.name == node)
+
+
+def _is_at(one: Known, address: str) -> bool:
+    return bool(address) and any(urlsplit(peer).hostname == address for peer in one.peers)
+
+
+def _member(facts: Facts) -> Member | None:
+    """A host whose etcd was not asked counts as one that does not answer."""
+    try:
+        return facts.etcd.member
+    except NotAsked:
+        return None
+
+
+def is_member(node: str, address: str) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        found = members(facts, node, address)
+        return ", ".join(f"{one.name or 'one that has never started'} ({one.id:x})" for one in found) or None
+
+    return gap
+
+
+def no_quorum(node: str, address: str) -> Gap:
+    """etcd itself refuses it; this says so before anything is changed, and whom to mend."""
+
+    def gap(facts: Facts) -> str | None:
+        leaving = {one.id for one in members(facts, node, address)}
+        left = [one for one in facts.etcd.membership if one.id not in leaving and not one.learner]
+        answer = {member.id for one in facts.everyone.values() if (member := _member(one)) and member.leader}
+        away = [one.name or f"{one.id:x}" for one in left if one.id not in answer]
+        needed = len(left) // 2 + 1
+        if not leaving or len(left) - len(away) >= needed:
+            return None
+        return f"{len(left)} members would be left, of which {needed} have to answer; away: {', '.join(away)}"
+
+    return gap
+
+
+_LAST = "mend another master, or join one, and let it do this; to take the whole cluster away: `inv cluster.reset`"
+_QUORUM = "see who is away: inv etcd.status; mend it, or take it out first: `inv node.remove --host NAME`"
+_ALIVE = (
+    "its kubelet is alive: if the machine is to go, switch it off first; if only SSH is broken, mend that, and then: "
+    "`inv node.remove --host {}`"
+)
+_HOLDS = "see why: kubectl get volumeattachments; kubectl get pods -A --field-selector spec.nodeName=NAME"

@@ -1,0 +1,54 @@
+#!/bin/sh
+# Has a node's pods end, as their budgets allow, and waits until its volumes are let go. Those of DaemonSets stay, and
+# what the kubelet runs by itself. usage: drain.sh NODE SECONDS ANNOTATION FLAG [VOLUMEATTACHMENT…]
+# All of it may take SECONDS. No pod is evicted before no budget holds one: what would be half done is not begun. Where it
+# takes longer, the Node takes pods again if it has the ANNOTATION: it was a task that cordoned it, and no person.
+# FLAG: how this kubectl is told that what is in an emptyDir goes.
+set -eu
+. "${0%/*}/shared/admin.sh"
+. "${0%/*}/shared/held.sh"
+node=$1 until=$(($(date +%s) + $2)) annotation=$3 flag=$4
+shift 4
+in_time() { # sets $seconds, what is left of them
+    seconds=$((until - $(date +%s)))
+    [ "$seconds" -gt 0 ]
+}
+who_is_held() { # in one line; where the API server does not say, that
+    if found=$(held as_admin "$node" 2>&1); then
+        [ -z "$found" ] || printf '%s\n' "$found" | sed 's/ / is held by the budget /' | paste -sd, | sed 's/,/, /g'
+    else
+        echo "nobody says which budgets hold what: $(printf '%s\n' "$found" | tail -n 1)"
+    fi
+}
+give_up() { # give_up WHY
+    echo "$1"
+    by="{{with .metadata.annotations}}{{with index . \"$annotation\"}}{{.}}{{end}}{{end}}"
+    if ! by=$(as_admin get node "$node" -o "go-template=$by"); then
+        echo "and $node stays cordoned: who did that cannot be asked just now"
+    elif [ -n "$by" ]; then
+        as_admin patch node "$node" --type merge --patch "{\"metadata\":{\"annotations\":{\"$annotation\":null}},\"spec\":{\"unschedulable\":null}}"
+        echo "$node takes pods again, as before"
+    else
+        echo "$node was cordoned by a person, and stays so"
+    fi
+    exit 1
+}
+
+last=
+while now=$(who_is_held) && [ -n "$now" ]; do
+    in_time || give_up "time is over, and nothing was evicted: $now"
+    [ "$now" = "$last" ] || echo "$now"
+    last=$now
+    sleep 2
+done
+in_time || give_up "time is over, and nothing was evicted"
+as_admin drain "$node" --ignore-daemonsets --force "$flag" --timeout "${seconds}s" 2>&1 &
+drain=$!
+# A budget may let some go, and hold others until those are Ready elsewhere: kubectl names the pod alone.
+while sleep 2 && kill -0 $drain 2>/dev/null; do who_is_held; done
+wait $drain || give_up "$node is not drained: $(who_is_held)"
+while [ $# != 0 ] && found=$(as_admin get volumeattachments "$@" --ignore-not-found --no-headers) && [ -n "$found" ]; do
+    in_time || give_up "time is over, and volumes are attached still: $found"
+    echo "attached still: $found"
+    sleep 2
+done

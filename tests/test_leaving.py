@@ -1,0 +1,432 @@
+"""A node is drained or removed: who does it, what is asked before, in which order, and what stops it."""
+
+import json
+from functools import partial
+from typing import Any
+
+import pytest
+from invoke import Exit
+
+from kubefab import leaving
+from kubefab.converge import Stop
+from kubefab.errors import HostError, KubefabError, Unreachable
+from kubefab.facts import CORDONED_BY
+from kubefab.leaving import TEN_MINUTES, Seconds
+from kubefab.steps import draining
+from tests.fakes import three_masters
+from tests.runs import ADMIN, Run, each, in_place, wants
+from tests.test_etcd import look
+
+NONE = "pods_told yes"
+WEB = "pod default/web-1|ReplicaSet/web|ready Running"
+ALONE = "pod default/alone||ready Running"
+LEFT = "directory /etc/kubernetes"
+
+
+class Cluster:
+    """What the API server of fake masters knows; it does what it is told, and tears down what it is told to."""
+
+    def __init__(self, run: Run, masters: tuple[str, ...], *names: str) -> None:
+        self.run, self.masters = run, masters
+        self.nodes: dict[str, dict[str, Any]] = {name: {"ready": True} for name in names}
+        self.pods = NONE
+        self.done: list[str] = []  # "host: what", in turn
+        self.goes_on_in(run)
+        self.tell()
+
+    def goes_on_in(self, run: Run) -> None:
+        """Another run finds the same hosts."""
+        for name in run.cluster.hosts:
+            run(name).parts = self.run(name).parts
+            run(name).on_change = partial(self.changed, name)
+        self.run = run
+
+    def tell(self) -> None:
+        for name in self.masters:
+            self.run(name).parts.update(
+                node=ADMIN, cluster=f"answer {json.dumps({'items': [*self.items()]})}", pods=self.pods
+            )
+
+    def items(self) -> Any:
+        for name, node in self.nodes.items():
+            ready = {"type": "Ready", "status": "True" if node["ready"] else "Unknown", "message": "silent"}
+            yield {
+                "kind": "Node",
+                "metadata": {"name": name, "annotations": node.get("annotations", {})},
+                "spec": {"unschedulable": bool(node.get("unschedulable")), "taints": node.get("taints", [])},
+                "status": {"conditions": [ready], "nodeInfo": {"machineID": f"id-{name}"}},
+            }
+
+    def changed(self, name: str) -> None:
+        what = self.run(name).ran[-1]
+        self.done.append(f"{name}: {what.partition(' --')[0]}")
+        words = what.split(" ")
+        if words[1:2] == ["patch"]:
+            patch = json.loads(what.partition("--patch ")[2])
+            marks = {key: value for key, value in patch["metadata"]["annotations"].items() if value}
+            self.nodes[words[3]] |= {"annotations": marks, "unschedulable": patch["spec"]["unschedulable"]}
+        elif words[1:2] == ["taint"]:
+            self.nodes[words[3]]["taints"] = [{"key": words[4].partition("=")[0], "effect": "NoExecute"}]
+        elif words[1:2] == ["delete"]:
+            del self.nodes[words[3]]
+        elif words[0] == "drain.sh":
+            self.pods = NONE
+        elif words[0] == "remove-member.sh":
+            for one in self.masters:
+                self.run(one).parts["etcd"] = look(one, "m2", "m3")
+        elif words[0] == "tear-down.sh":
+            self.masters = tuple(one for one in self.masters if one != name)
+            self.run(name).parts = {"system": self.run(name).parts.get("system", "")}
+        self.tell()
+
+
+@pytest.fixture
+def one(run: Run) -> Cluster:
+    """A master and a worker."""
+    return Cluster(run, ("manager",), "manager", "client")
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """Three masters, each with its member of etcd, and a worker."""
+    run = in_place(Run(three_masters()), monkeypatch)
+    made = Cluster(run, ("m1", "m2", "m3"), "m1", "m2", "m3", "client")
+    for name in run.cluster.hosts:
+        run(name).parts["system"] = f"machine_id id-{name}"
+    for name in made.masters:
+        run(name).parts["etcd"] = look(name)
+    monkeypatch.setattr(leaving, "saved", lambda *_: each(wants("backup")))
+    return made
+
+
+def away() -> None:
+    raise Unreachable("cannot be reached")
+
+
+def drain(made: Cluster, name: str = "client", yes: bool = False) -> None:
+    leaving.drain(made.run.context, name, TEN_MINUTES, yes)
+
+
+def remove(made: Cluster, name: str = "client", dead: bool = False, yes: bool = True) -> None:
+    leaving.remove(made.run.context, name, TEN_MINUTES, dead, yes)
+
+
+CORDON = "manager: kubectl.sh patch node client"
+DRAIN = f"manager: drain.sh client 600 {CORDONED_BY}"
+TEAR_DOWN = "client: tear-down.sh unix:///run/containerd/containerd.sock"
+DELETE = "manager: kubectl.sh delete node client"
+
+
+# --- cordon and drain
+
+
+def test_a_node_is_cordoned_by_its_name_in_the_cluster_whether_hosts_yml_knows_it_or_not(one: Cluster) -> None:
+    one.nodes["eve"] = {"ready": False}
+    one.tell()
+    leaving.of_node(one.run.context, "eve", draining.cordoned)
+    assert (one.done, one.nodes["eve"]["unschedulable"]) == (["manager: kubectl.sh patch node eve"], True)
+
+
+def test_a_name_that_nobody_has_is_told_with_those_there_are(one: Cluster) -> None:
+    with pytest.raises(KubefabError, match=r"found no host 'nobody'; allowed: manager, client"):
+        leaving.of_node(one.run.context, "nobody", draining.cordoned)
+
+
+def test_a_host_that_is_no_node_is_not_cordoned(one: Cluster) -> None:
+    del one.nodes["client"]
+    one.tell()
+    leaving.of_node(one.run.context, "client", draining.cordoned)
+    assert one.run.failures == {"manager": "the cluster has a Node client: its nodes are manager"}
+
+
+def test_without_a_cluster_there_is_nothing_to_drain(run: Run) -> None:
+    with pytest.raises(KubefabError, match="there is no cluster yet"):
+        leaving.drain(run.context, "client", TEN_MINUTES, True)
+
+
+def test_pods_that_lose_nothing_go_without_a_question_and_the_cordon_is_the_persons(one: Cluster) -> None:
+    one.pods = f"{WEB}\n{NONE}"
+    one.tell()
+    drain(one)
+    assert one.done == [CORDON, DRAIN, CORDON]
+    assert one.nodes["client"] == {"ready": True, "annotations": {}, "unschedulable": True}
+
+
+def test_what_is_lost_is_told_and_asked_for_before_anything_is_locked(
+    one: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one.pods = f"{ALONE}\nheld default/alone budget\n{NONE}"
+    one.tell()
+    with pytest.raises(KubefabError, match="without a terminal, --yes is needed"):
+        drain(one)
+    assert one.done == []
+    told = "client  - default/alone: cannot be evicted now, for the budget budget allows none; gone for good"
+    assert capsys.readouterr().out.startswith(told)
+    drain(one, yes=True)
+    assert one.done == [CORDON, DRAIN, CORDON]
+
+
+def test_an_api_server_that_says_nothing_for_a_while_is_waited_for_and_nothing_goes_unasked(one: Cluster) -> None:
+    def says() -> None:
+        one.pods = f"{ALONE}\n{NONE}"
+        one.tell()
+
+    one.pods = ""
+    one.tell()
+    one.run.clock.on_sleep = says
+    with pytest.raises(KubefabError, match="without a terminal, --yes is needed"):
+        drain(one)
+    assert one.done == []
+
+
+def test_one_that_goes_on_saying_nothing_drains_nobody(one: Cluster) -> None:
+    one.pods = ""
+    one.tell()
+    with pytest.raises(Stop, match="nothing was changed"):
+        drain(one, yes=True)
+    assert "does not list the node's pods" in one.run.failures["manager"]
+    assert one.done == []
+
+
+def test_a_drain_that_fails_leaves_the_cordon_to_its_script(one: Cluster) -> None:
+    def fails() -> None:
+        if one.run("manager").ran[-1].startswith("drain.sh"):
+            raise HostError("ended with exit status 1")
+        one.changed("manager")
+
+    one.pods = f"{WEB}\n{NONE}"
+    one.tell()
+    one.run("manager").on_change = fails
+    drain(one)
+    assert one.run.failures == {"manager": "client has no pods but those of every node: ended with exit status 1"}
+    assert one.done == [CORDON]
+    assert one.nodes["client"]["annotations"][CORDONED_BY].startswith("node.drain at ")
+
+
+def test_a_node_that_is_not_ready_is_not_drained(one: Cluster) -> None:
+    one.nodes["client"]["ready"] = False
+    one.tell()
+    with pytest.raises(Stop, match="nothing was changed"):
+        drain(one, yes=True)
+    assert one.run.failures == {"manager": "client is Ready: silent"}
+    assert one.done == []
+
+
+def test_a_dry_drain_asks_nobody_and_moves_nothing(dry: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Cluster(dry, ("manager",), "manager", "client")
+    made.pods = f"{ALONE}\n{NONE}"
+    made.tell()
+    drain(made)
+    assert made.done == []
+    assert "~ client has no pods but those of every node  (now: default/alone)" in capsys.readouterr().out
+
+
+def test_a_master_is_drained_by_way_of_another(three: Cluster) -> None:
+    drain(three, "m1")
+    assert three.done == ["m2: kubectl.sh patch node m1", "m2: kubectl.sh patch node m1"]
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "abc", "", "1.5", "100000", "٣"])
+def test_a_time_limit_that_is_none_is_told_before_anything_is_begun(said: str) -> None:
+    with pytest.raises(Exit, match=r"--timeout: found .*; allowed: seconds"):
+        Seconds(said)
+
+
+# --- a node that goes for good
+
+
+def test_a_worker_goes_pods_first_then_what_is_on_its_machine_and_its_node_last(
+    one: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one.pods = f"{WEB}\n{NONE}"
+    one.tell()
+    one.run("client").parts["leftovers"] = LEFT
+    remove(one)
+    assert one.done == [CORDON, DRAIN, TEAR_DOWN, DELETE]
+    said = capsys.readouterr().out
+    assert "client  - /etc/kubernetes\n" in said
+    assert "client is gone; take it out of hosts.yml, else `inv cluster.up` makes it a node again" in said
+    assert "ssh-keygen" not in said
+
+
+def test_a_cordon_of_a_persons_stays_his_until_the_node_is_gone(one: Cluster) -> None:
+    one.nodes["client"]["unschedulable"] = True
+    one.pods = f"{WEB}\n{NONE}"
+    one.tell()
+    remove(one)
+    assert one.done == [DRAIN, DELETE]
+
+
+def test_without_a_yes_nothing_goes(one: Cluster) -> None:
+    one.run("client").parts["leftovers"] = LEFT
+    with pytest.raises(KubefabError, match="without a terminal, --yes is needed"):
+        remove(one, yes=False)
+    assert one.done == []
+
+
+@pytest.mark.parametrize("ended", range(4))
+def test_broken_off_after_any_step_the_same_command_goes_on(
+    one: Cluster, ended: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(name: str) -> None:
+        one.changed(name)
+        if len(one.done) == ended + 1:
+            raise KeyboardInterrupt
+
+    one.pods = f"{WEB}\n{NONE}"
+    one.tell()
+    one.run("client").parts["leftovers"] = LEFT
+    for name in ("manager", "client"):
+        one.run(name).on_change = partial(killed, name)
+    with pytest.raises(KeyboardInterrupt):
+        remove(one)
+    one.goes_on_in(in_place(Run(), monkeypatch))
+    remove(one)
+    assert (one.done, list(one.nodes)) == ([CORDON, DRAIN, TEAR_DOWN, DELETE], ["manager"])
+
+
+def test_where_its_pods_do_not_go_its_machine_is_not_reset(one: Cluster) -> None:
+    def fails() -> None:
+        raise HostError("ended with exit status 1")
+
+    one.pods = f"{WEB}\n{NONE}"
+    one.tell()
+    one.run("client").parts["leftovers"] = LEFT
+    one.run("manager").on_change = fails
+    remove(one)
+    assert (one.done, one.run("client").ran) == ([], [])
+    assert "manager" in one.run.failures
+
+
+def test_the_only_master_is_not_removed(one: Cluster) -> None:
+    one.run("manager").parts["system"] = "machine_id id-manager"
+    with pytest.raises(Stop, match="nothing was changed"):
+        remove(one, "manager")
+    assert one.run.failures == {
+        "manager": "another master speaks for the cluster: manager is the only one that answers"
+    }
+    assert one.done == []
+
+
+def test_a_master_goes_by_way_of_another_its_member_before_its_machine(
+    three: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three.run("m1").parts["leftovers"] = LEFT
+    remove(three, "m1")
+    assert three.done == [
+        "m2: put backup",
+        "m2: kubectl.sh patch node m1",
+        "m2: remove-member.sh a1",
+        "m1: tear-down.sh unix:///run/containerd/containerd.sock",
+        "m2: kubectl.sh delete node m1",
+    ]
+    assert "then `inv cluster.up`, so that the others ask for it no more" in capsys.readouterr().out
+
+
+def test_a_master_stays_where_etcd_would_lose_its_quorum(three: Cluster) -> None:
+    three.run("m3").parts["etcd"] = "servers https://127.0.0.1:2379"
+    with pytest.raises(Stop, match="nothing was changed"):
+        remove(three, "m1")
+    assert three.run.failures == {
+        "m2": "etcd has a quorum without m1: 2 members would be left, of which 2 have to answer; away: m3"
+    }
+    assert three.done == []
+
+
+def test_a_machine_that_does_not_answer_is_asked_about(one: Cluster) -> None:
+    one.run("client").on_look = away
+    with pytest.raises(Stop, match=r"if the machine is off and stays off: `inv node\.remove --host client --dead`"):
+        remove(one)
+    assert one.done == []
+
+
+def test_a_node_that_hosts_yml_does_not_know_is_removed_only_as_dead(one: Cluster) -> None:
+    one.nodes["eve"] = {"ready": False}
+    one.tell()
+    with pytest.raises(KubefabError, match=r"hosts\.yml does not know eve.*--dead"):
+        remove(one, "eve")
+    assert one.done == []
+    remove(one, "eve", dead=True)
+    assert one.done[-1] == "manager: kubectl.sh delete node eve"
+
+
+# --- a machine that is off
+
+
+def test_who_answers_is_not_dead_whatever_somebody_says(one: Cluster) -> None:
+    with pytest.raises(KubefabError, match="client answers over SSH, so that it is not off"):
+        remove(one, dead=True)
+    assert one.done == []
+
+
+def test_somebody_else_at_its_address_is_not_a_machine_that_is_off(one: Cluster) -> None:
+    def changed() -> None:
+        raise HostError("its SSH key has changed", hint="ssh-keygen -R 10.250.0.11")
+
+    one.run("client").on_look = changed
+    with pytest.raises(
+        KubefabError, match=r"client: somebody answers at its address: its SSH key has changed\n.*ssh-keygen"
+    ):
+        remove(one, dead=True)
+    assert one.done == []
+
+
+def test_whose_node_is_ready_is_waited_for_and_then_refused(one: Cluster) -> None:
+    one.run("client").on_look = away
+    remove(one, dead=True)
+    assert one.run.failures == {"manager": "client is not Ready: still: it is, still"}
+    assert one.done == []
+
+
+def test_a_dead_workers_volumes_are_taken_from_it_before_its_node_goes(
+    one: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one.nodes["client"]["ready"] = False
+    one.pods = f"attached va pv\n{NONE}"
+    one.tell()
+    one.run("client").on_look = away
+
+    def let_go() -> None:
+        assert one.done == [
+            "manager: kubectl.sh taint node client node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
+        ]
+        one.pods = NONE
+        one.tell()
+
+    one.run.clock.on_sleep = let_go
+    remove(one, dead=True)
+    assert one.done[1:] == [DELETE]
+    assert one.run.failures == {}
+    said = capsys.readouterr().out
+    assert "client  - taken for dead" in said
+    assert "before another machine has its address: ssh-keygen -R 10.250.0.11" in said
+
+
+def test_a_dead_master_goes_with_its_member_first(three: Cluster) -> None:
+    three.nodes["m1"]["ready"] = False
+    three.tell()
+    three.run("m1").on_look = away
+    remove(three, "m1", dead=True)
+    assert three.done == [
+        "m2: put backup",
+        "m2: remove-member.sh a1",
+        "m2: kubectl.sh taint node m1 node.kubernetes.io/out-of-service=nodeshutdown:NoExecute",
+        "m2: kubectl.sh delete node m1",
+    ]
+
+
+def test_a_person_is_asked_for_a_dead_node_too(one: Cluster) -> None:
+    one.nodes["client"]["ready"] = False
+    one.tell()
+    one.run("client").on_look = away
+    with pytest.raises(KubefabError, match="without a terminal, --yes is needed"):
+        remove(one, dead=True, yes=False)
+    assert one.done == []
+
+
+def test_one_that_is_gone_already_is_asked_nothing(one: Cluster) -> None:
+    del one.nodes["client"]
+    one.tell()
+    one.run("client").on_look = away
+    remove(one, dead=True, yes=False)
+    assert one.done == []
