@@ -222,7 +222,7 @@ def addon_remove(c: Context, name: str, yes: bool = False) -> None:
 @task(help={"json": JSON})
 def status(c: Context, json: bool = False) -> None:
     """Show the nodes and what is wrong. Exit status: 0 all is well, 1 something is wrong, 2 nothing can be written."""
-    cluster = (checks.as_wanted, endpoint.steps, masters.settled, network.steps, health.steps)
+    cluster = (checks.as_wanted, endpoint.steps, endpoint.reached, masters.settled, network.steps, health.steps)
     show_status(c, *cluster, addons.steps, rook_steps.steps, as_json=json)
 
 

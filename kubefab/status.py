@@ -14,6 +14,7 @@ from kubefab.patience import SHORT
 from kubefab.step import NO_CLUSTER, Step
 
 PREFLIGHT, UP, REBOOTED = "inv preflight", "inv cluster.up", "inv fix-reboot"
+_BLIND = "without anonymous requests haproxy sees that an API server answers, and not whether it has its etcd"
 AGAIN = "inv cluster.status, once more: an API server is ready, and only had no answer in time"
 ANEW = "inv node.remove --host {}, then inv cluster.up"
 GONE = "inv node.remove --host {} --dead"
@@ -175,7 +176,13 @@ def notes(found: Found) -> list[str]:
     """What is worth knowing, and nothing is wrong with."""
     cordoned = [node.name for node in _nodes(found) if node.cordoned]
     said = [f"{name} is cordoned: no new pods come to it; inv node.uncordon --host {name}" for name in cordoned]
-    return [*said, *filter(None, [etcd.even(len(found.masters))])]
+    return [*said, *filter(None, [etcd.even(len(found.masters)), _unseen(found)])]
+
+
+def _unseen(found: Found) -> str:
+    """What a worker's haproxy cannot see where `anonymous-auth: false` is told an API server."""
+    blind = [name for facts in found.facts.values() for name in _told(lambda one: one.endpoint.blind, facts) or ()]
+    return f"{', '.join(dict.fromkeys(blind))}: {_BLIND}" if blind else ""
 
 
 def _nodes(found: Found) -> list[Node]:

@@ -133,6 +133,8 @@ if [ -n "$asked" ]; then
     find /var/lib/cni/ -depth -type d -empty -delete 2>/dev/null || true
     remove_network
     remove_endpoint
+    patches | while read -r path; do remove "$path"; done
+    rmdir /etc/kubefab/patches /etc/kubefab 2>/dev/null || true
 fi
 remove_own .
 rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed

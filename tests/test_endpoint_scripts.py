@@ -14,6 +14,7 @@ from tests.fakes import three_masters
 from tests.test_look import found
 
 MARK = "/var/lib/kubefab/haproxy"
+PATCH = sandbox.file(render.ETCD_PATCH, "[]")
 UNIT = sandbox.file(render.ENDPOINT_UNIT, "# Written by kubefab.\n")
 OURS = sandbox.file(render.ENDPOINT, "# Written by kubefab.\n") + sandbox.file(render.AUTHORITY, "CA") + UNIT
 THERE = 'stub dpkg-query \'printf "%s" "ii "\'\n'
@@ -94,6 +95,13 @@ def test_kubefabs_own_haproxy_goes_and_anybody_elses_stays(words: tuple[str, ...
     paths = f"{render.ENDPOINT_UNIT} /etc/kube* /etc/haproxy/*"
     left = f"ls -d {paths} 2>/dev/null || true; grep -E 'able.*(proxy|kubefab)' /mnt/calls"
     assert ran(OURS + theirs, words[0], left, *words[1:]) == ["/etc/haproxy/haproxy.cfg", TAKEN]
+
+
+@sandbox.needed
+def test_a_reset_master_keeps_no_patch_of_kubeadms() -> None:
+    socket = "unix:///run/containerd/containerd.sock"
+    assert found(PATCH, "leftovers").leftovers.directories == ("/etc/kubefab",)
+    assert ran(PATCH, "tear-down.sh", "ls -d /etc/kubefab 2>/dev/null || true", socket) == []
 
 
 @sandbox.needed

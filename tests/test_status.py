@@ -328,6 +328,18 @@ def test_an_even_number_of_masters_is_told_and_not_wrong(told: Told, monkeypatch
     assert found["notes"] == ["2 masters bear the loss of 0, as 1 do: etcd needs more than half of them"]
 
 
+def test_what_haproxy_cannot_see_without_anonymous_requests_is_told_and_not_wrong(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = in_place(made(three_masters()), monkeypatch)
+    for name in M:
+        run(name).parts["etcd"] = look(name)
+    run("client").parts["endpoint"] = "sees m1 UP; L7OK 401\nsees m2 UP; L7OK 200\nsees m3 DOWN; L4CON"
+    code, found = told(run)
+    assert code == 0
+    assert found["notes"] == [f"m1: {status._BLIND}"]
+
+
 def test_what_several_subjects_want_is_told_once(one: Run, capsys: pytest.CaptureFixture[str]) -> None:
     one("manager").parts["cluster"] = nodes("manager", without=["client"])
     with pytest.raises(Exit):

@@ -13,3 +13,8 @@ class Endpoint(Part):
     sees: Mapping[str, str] = pairs("sees")  # master -> what haproxy makes of it: "UP; L7OK 200", "DOWN; L4CON "
     balancer: str = ""  # what /readyz of the user's own load balancer says to who is to join by way of it: "ok"
     haproxy_begun: bool = False  # whether haproxy.service may run because kubefab installed the package
+
+    @property
+    def blind(self) -> tuple[str, ...]:
+        """The masters that haproxy takes for alive since they refuse it an answer."""
+        return tuple(master for master, word in self.sees.items() if word.endswith("401"))

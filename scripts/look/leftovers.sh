@@ -24,7 +24,7 @@ kubelets_mounts | sed 's/^/mount /'
 {
     own | sed 's|/[^/]*$||; s|^/etc/kubernetes/.*|/etc/kubernetes|'
     state | sed 's|^/var/lib/cni/.*|/var/lib/cni/|; s|/[^/]*$||'
-    endpoints | sed 's|^/etc/kubefab/.*|/etc/kubefab|'
+    { endpoints && patches; } | sed 's|^/etc/kubefab/.*|/etc/kubefab|'
     find /var/lib/kubefab/ -mindepth 1 | sed 's|.*|/var/lib/kubefab|'
 } | sort -u | sed 's/^/directory /'
 set_aside=$(to_set_aside)

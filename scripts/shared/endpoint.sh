@@ -13,6 +13,8 @@ endpoints() {
         [ ! -e "$path" ] || echo "$path"
     done
 }
+# What kubeadm is to patch on a master among several.
+patches() { [ ! -e /etc/kubefab/patches/etcd+json.yaml ] || echo /etc/kubefab/patches/etcd+json.yaml; }
 remove_endpoint() {
     stop_packages_haproxy
     [ -n "$(endpoints)" ] || return 0
