@@ -2,6 +2,7 @@
 
 import ast
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from kubefab import losing, runbook, tunnel
+from kubefab.cluster import Cluster
 from kubefab.converge import Stop
 from kubefab.errors import HostError, KubefabError
 from kubefab.host import Host
@@ -19,6 +21,8 @@ from kubefab.runbook import ALL, MASTERS, SPEAKER
 from kubefab.steps import (
     addons,
     bundle,
+    control_plane,
+    masters,
     network,
     packages,
     reboot,
@@ -29,9 +33,10 @@ from kubefab.steps import (
     wanted,
     worker,
 )
-from tests.fakes import three_masters
+from tests.fakes import looked, three_masters
 from tests.members import IDS, M, look
 from tests.runs import ADMIN, Run, each, in_place, nodes, wants
+from tests.steps.test_gaps import subjects
 
 ROOT = Path(__file__).parent.parent
 KUBECONFIG = "clusters:\n- cluster: {server: https://lab.kubefab.internal:6443, certificate-authority-data: QUJD}\n"
@@ -383,3 +388,42 @@ def test_nobody_takes_the_first_of_the_masters() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("masters"):
                 assert ast.unparse(node.slice) != "0", f"{path}:{node.lineno}"
+
+
+# --- every step there is
+
+
+def gone(dead: str) -> Cluster:
+    """All that could be looked at without this master; "" for none."""
+    worlds = {name: {"node": f"{ADMIN}\nmanifest etcd.yaml", "cluster": nodes(*M), "etcd": look(name)} for name in M}
+    told = {name: parts for name, parts in worlds.items() if name != dead}
+    return looked({**told, "client": {}}, three_masters())
+
+
+def by_title(made: Cluster) -> dict[str, set[str]]:
+    """Which masters have a step of this title; but for how each became one, by init or by a join."""
+    found = defaultdict[str, set[str]](set)
+    for subject in subjects(made):
+        for host in made.masters if subject not in (control_plane.steps, masters.steps) else ():
+            for step in subject(made, host) if made.looked_at(host) else ():
+                found[step.title.replace(host.name, "NAME")].add(host.name)
+    return found
+
+
+def test_what_is_one_masters_to_do_is_done_by_another_and_what_is_alls_by_all_others(dead: str) -> None:
+    before, without = by_title(gone("")), by_title(gone(dead))
+    assert before.keys() == without.keys()
+    for title, hosts in before.items():
+        if hosts == {*M}:
+            assert without[title] == hosts - {dead}, title
+        else:
+            assert (len(hosts), len(without[title]), dead in without[title]) == (1, 1, False), title
+
+
+def test_every_gap_can_be_told_without_it(dead: str) -> None:
+    made = gone(dead)
+    hosts = [host for host in made.hosts.values() if made.looked_at(host)]
+    steps = [(step, host) for host in hosts for subject in subjects(made) for step in subject(made, host)]
+    for step, mine in steps:
+        with suppress(HostError):
+            step.gap(made.facts(mine))
