@@ -40,15 +40,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         Step("the host is a node", worker.no_node, None, within=30, touches="cluster"),
         *control_plane.kept(cluster, host),
-        Step(
-            "its member of etcd has a vote and all that the others have",
-            behind(names),
-            None,
-            hint="see what etcd says: inv etcd.status",
-            within=SECONDS,
-            touches="masters",
-            parts=("etcd",),
-        ),
+        up_to_date(names),
         worker.token_gone(cluster, host),
     ]
 
@@ -282,6 +274,18 @@ def join(cluster: Cluster, host: Host) -> None:
     worker.admitted(cluster, host, begin)
 
 
+def up_to_date(names: Sequence[str]) -> Step:
+    return Step(
+        "its member of etcd has a vote and all that the others have",
+        behind(names),
+        None,
+        hint="see what etcd says: inv etcd.status",
+        within=SECONDS,
+        touches="masters",
+        parts=("etcd",),
+    )
+
+
 def behind(names: Sequence[str]) -> Gap:
     """A vote, and all that was decided when the others were asked: with less the next loss may be one too many."""
 
@@ -314,29 +318,38 @@ def settled(cluster: Cluster, host: Host) -> list[Step]:
         files("kubeadm's patches are there", render.patches()),
         Step(
             "etcd starts over its data alone",
-            forgetful,
+            forgetful(names),
             script("settle-etcd.sh"),
             hint="see what it says: ls /var/log/containers/etcd*",
             within=SECONDS,
             touches="masters",
             parts=("etcd", "api"),
         ),
+        up_to_date(names),
         health.api_server(),
     ]
 
 
-@where_there_is_one
-@on_cluster
-def forgetful(_: ClusterFacts, facts: Facts) -> str | None:
-    """Told just who its members are, it would begin as that member again, and have forgotten what it has promised."""
-    told, members = facts.etcd, facts.etcd.membership
-    if len(members) < 2 or not told.etcd_runs:
-        return None
-    if told.cluster_state != "existing":
-        return "over an empty folder it would make a cluster of its own"
-    first = {one.partition("=")[2] for one in told.first_members}
-    theirs = {peer for one in members for peer in one.peers}
-    return "over an empty folder it would begin anew as the same member" if first == theirs else None
+def forgetful(names: Sequence[str]) -> Gap:
+    """Told just who its members are, it would begin as that member again, and have forgotten what it has promised.
+
+    Nothing is missing while another member does not answer: this one is not begun anew then.
+    """
+
+    @where_there_is_one
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        told, members = facts.etcd, facts.etcd.membership
+        well = {one.etcd.member.id for one in _masters(facts, names) if one.etcd.member}
+        if len(members) < 2 or {one.id for one in members} - well:
+            return None
+        if told.cluster_state != "existing":
+            return "over an empty folder it would make a cluster of its own"
+        first = {one.partition("=")[2] for one in told.first_members}
+        theirs = {peer for one in members for peer in one.peers}
+        return "over an empty folder it would begin anew as the same member" if first == theirs else None
+
+    return gap
 
 
 def _addresses(cluster: Cluster) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """One more master: what stops its join, what an earlier one left, the join itself, and what it is worth then."""
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,10 +10,13 @@ import pytest
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Known, Member, Node, Unit, clock_time
-from kubefab.step import MISSING, NO_CLUSTER, Step
+from kubefab.runbook import IN_TURN, MASTERS
+from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
 from kubefab.steps import agreement, masters
 from tests.facts import known
 from tests.fakes import cluster, looked, step, three_masters, world
+from tests.members import look
+from tests.runs import ADMIN, Run
 from tests.test_masters import served
 
 ADDRESSES = {"10.250.0.11": "m1", "10.250.0.12": "m2", "10.250.0.13": "m3"}
@@ -24,6 +27,7 @@ TAKEN_BACK = "no interrupted join of a master is left"
 MAJORITY = "etcd keeps its majority without an earlier member"
 ANSWERS = "every member of etcd answers"
 UP_TO_DATE = "its member of etcd has a vote and all that the others have"
+KUBEADM = "configuration " + b64encode(b"controlPlaneEndpoint: lab.kubefab.internal:6443").decode()
 CONFIGURATION = Configuration("", "lab.kubefab.internal:6443", ("localhost", "127.0.0.1"))
 LIVE = ClusterFacts(speaker="m1", ca="aaa", nodes={name: Node(name, ready=True) for name in IDS})
 
@@ -339,7 +343,13 @@ ALL_THREE = tuple(f"{name}=https://{address}:2380" for address, name in ADDRESSE
     ],
 )
 def test_no_member_of_several_begins_anew_over_an_empty_folder(said: Mapping[str, Any], told: str | None) -> None:
-    assert settled(seen(master("m3", *IDS, **said), master("m1", *IDS))) == told
+    assert settled(seen(master("m3", *IDS, **said), *pair(*IDS))) == told
+
+
+def test_no_etcd_is_begun_anew_while_another_member_does_not_answer() -> None:
+    m3 = master("m3", *IDS, cluster_state="new")
+    assert settled(seen(m3, *pair(*IDS)))
+    assert settled(seen(m3, *pair(*IDS, member=None))) is None
 
 
 # --- roles, and other clusters
@@ -384,3 +394,45 @@ def test_a_second_master_is_well_where_it_is_of_the_same_cluster(facts: Facts, t
     made = looked(served("m1"), three_masters())
     left = step(agreement.steps(made, made.hosts["m3"]), "nothing is left of another cluster")
     assert left.gap(seen(facts, master("m1", "m1"), known("m2"))) == told
+
+
+# --- all of it in one run
+
+
+def test_the_first_master_of_hosts_yml_joins_anew_where_another_speaks() -> None:
+    """It was installed anew: its old member goes, by way of the speaker, and then it joins."""
+    run = Run(three_masters())
+    for name in ("m2", "m3"):
+        run.put_cluster("m2", "m3", on=name)
+        run(name).parts |= {"etcd": at(look(name)), "kubeadm": KUBEADM}
+    run("m2").answers |= {"mint-token.sh": "abcdef.0123456789abcdef QUJD", "print-keys.sh": KEYS}
+
+    def removed() -> None:
+        if any(line.startswith("remove-member.sh") for line in run("m2").ran):
+            for name in ("m2", "m3"):
+                run(name).parts["etcd"] = at(look(name, "m2", "m3"))
+
+    def joined() -> None:
+        run("m1").parts |= {"node": ADMIN, "etcd": at(look("m1"))}
+
+    run("m2").on_change, run("m1").on_change = removed, joined
+    run.engine.converge(MASTERS, only(STALE.replace("m3", "m1"), MAJORITY, ANSWERS, JOIN), how=IN_TURN)
+    assert run.failures == {}
+    assert [line.split()[0] for line in run("m2").ran] == [
+        "remove-member.sh",
+        "mint-token.sh",
+        "print-keys.sh",
+        "delete-tokens.sh",
+    ]
+    assert [line.split()[0] for line in run("m1").ran] == ["join-master.sh"]
+
+
+def at(text: str) -> str:
+    """Members have addresses where the others' tests have names."""
+    for address, name in ADDRESSES.items():
+        text = text.replace(f"//{name}:", f"//{address}:")
+    return text
+
+
+def only(*titles: str) -> Subject:
+    return lambda cluster, host: [one for one in masters.steps(cluster, host) if one.title in titles]
