@@ -366,6 +366,7 @@ KNOW_A_FOUNDER = {
     "kubefab/runbook.py": "the group of that name",
     "kubefab/steps/control_plane.py": "init",
     "kubefab/steps/masters.py": "all others join",
+    "kubefab/steps/packages.py": "whose images init pulls",
     "kubefab/steps/endpoint.py": "where the name leads before init",
     "tasks.py": "init-master",
 }

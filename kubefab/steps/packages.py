@@ -17,6 +17,7 @@ VERSIONED = ("kubelet", "kubeadm", "kubectl")
 HELD = (*VERSIONED, "kubernetes-cni")
 PLUGINS = ("bridge", "host-local", "loopback", "portmap")  # what flannel's configuration names
 WORKER_IMAGES = "kube-proxy|pause|coredns"
+MASTER_IMAGES = f"{WORKER_IMAGES}|etcd|kube-"
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -129,20 +130,21 @@ def disabled(facts: Facts) -> str | None:
 def images(inventory: Inventory, host: Host) -> list[str]:
     """What this host needs and whose version is known beforehand.
 
-    The master's own are pulled by kubeadm init: both at once would unpack each of them twice.
+    The founder's own are pulled by kubeadm init: both at once would unpack each of them twice.
     """
     proxy = f"{mirrors.image_repository(inventory)}/kube-proxy:v{inventory.cluster.kubernetes}"
-    return network.images(inventory) if master(host) else [proxy, *network.images(inventory)]
+    return network.images(inventory) if founds(inventory, host) else [proxy, *network.images(inventory)]
 
 
 def fetched(inventory: Inventory, host: Host) -> list[str]:
     """What fetch-images.sh is told."""
-    cluster, named = inventory.cluster, "" if master(host) else WORKER_IMAGES
+    cluster, named = inventory.cluster, MASTER_IMAGES if host.wanted.role == "master" else WORKER_IMAGES
+    named = "" if founds(inventory, host) else named
     return [cluster.runtime, mirrors.image_repository(inventory), cluster.kubernetes, named, *images(inventory, host)]
 
 
-def master(host: Host) -> bool:
-    return host.wanted.role == "master"
+def founds(inventory: Inventory, host: Host) -> bool:
+    return host.name == inventory.founder.name
 
 
 def no_images(inventory: Inventory, wanted: list[str]) -> Gap:

@@ -13,7 +13,7 @@ from kubefab.releases import KEY
 from kubefab.step import MISSING
 from kubefab.steps import network, packages
 from tests.facts import known
-from tests.fakes import HOSTS, cluster, inventory, step, world
+from tests.fakes import HOSTS, cluster, inventory, step, three_masters, world
 
 HELD = {
     "kubelet": Package("hi", "1.37.2-1.1"),
@@ -184,6 +184,13 @@ def test_each_host_fetches_the_images_that_nothing_else_brings(name: str, images
     assert close
     close(made.hosts[name])
     assert world(made, name).ran == [" ".join(("fetch-images.sh", "containerd", "registry.k8s.io", "1.37.2", *images))]
+
+
+def test_a_master_that_joins_has_its_control_planes_images_fetched_while_the_first_one_is_made() -> None:
+    made = cluster(three_masters())
+    told = [packages.fetched(made.inventory, host)[3] for host in made.hosts.values()]
+    control_plane = "kube-proxy|pause|coredns|etcd|kube-"
+    assert told == ["", control_plane, control_plane, "kube-proxy|pause|coredns"]
 
 
 def test_images_come_from_the_repository_that_kubeadm_is_told() -> None:
