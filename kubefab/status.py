@@ -174,9 +174,13 @@ def _stranger(node: Node, wanted: Inventory) -> Problem:
 
 def notes(found: Found) -> list[str]:
     """What is worth knowing, and nothing is wrong with."""
-    cordoned = [node.name for node in _nodes(found) if node.cordoned]
-    said = [f"{name} is cordoned: no new pods come to it; inv node.uncordon --host {name}" for name in cordoned]
-    return [*said, *filter(None, [etcd.even(len(found.masters)), _unseen(found)])]
+    cordoned = [_cordon(node) for node in _nodes(found) if node.cordoned]
+    return [*cordoned, *filter(None, [etcd.even(len(found.masters)), _unseen(found)])]
+
+
+def _cordon(node: Node) -> str:
+    by = node.cordoned_by or "a person"
+    return f"{node.name} is cordoned by {by}: no new pods come to it; inv node.uncordon --host {node.name} ends that"
 
 
 def _unseen(found: Found) -> str:
@@ -222,6 +226,7 @@ def _node(node: Node) -> dict[str, Any]:
         "roles": node.roles,
         "ready": node.ready,
         "cordoned": node.cordoned,
+        "cordoned_by": node.cordoned_by or None,
         "version": node.version,
         "address": node.address,
     }

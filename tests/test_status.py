@@ -371,7 +371,10 @@ def test_a_cordoned_node_is_named_and_not_wrong(one: Run, told: Told, capsys: py
     one("manager").parts["cluster"] = nodes(*WELL, unschedulable=True)
     code, found = told(one)
     assert (code, [node["cordoned"] for node in found["nodes"]]) == (0, [True, True])
-    assert "client is cordoned: no new pods come to it; inv node.uncordon --host client" in found["notes"]
+    assert (
+        "client is cordoned by a person: no new pods come to it; inv node.uncordon --host client ends that"
+        in found["notes"]
+    )
     shown(one)
     assert "yes, cordoned" in capsys.readouterr().out
 
@@ -477,6 +480,7 @@ def test_the_status_is_one_object() -> None:
                 "roles": ["control-plane"],
                 "ready": True,
                 "cordoned": False,
+                "cordoned_by": None,
                 "version": "1.37.2",
                 "address": "10.250.0.10",
             },
@@ -485,6 +489,7 @@ def test_the_status_is_one_object() -> None:
                 "roles": [],
                 "ready": False,
                 "cordoned": False,
+                "cordoned_by": None,
                 "version": "1.37.1",
                 "address": "10.250.0.11",
             },
