@@ -58,7 +58,8 @@ def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> No
     run = engine_of(c)
     node = _node_of(run, name)
     host = next((one for one in run.cluster.inventory.hosts if one.name == name), None)
-    member = leaving.without_member(node, str(host.address) if host else "")
+    address = str(host.address) if host else _address(run, node)
+    member = leaving.without_member(node, address)
     gone = leaving.forgotten(node)
     if dead:
         _check_off(run, name)
@@ -69,16 +70,21 @@ def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> No
         stages = [(Group.SPEAKER, [pods, member]), (name, [reset.steps]), (Group.SPEAKER, [gone])]
     with run.only_looking():
         run.look(Group.MASTERS, "etcd")
-    stages = [*_saved(run, node, host), *stages]
+    stages = [*_saved(run, node, address), *stages]
     Leaving(run, node, stages, yes, "" if dead else name, _FORCED if dead else "").bring_about()
     if host and not (run.dry or run.failures):
         print(report.plain("\n".join(_left_to_do(host, run.cluster.inventory.path, dead))))
 
 
-def _saved(run: Engine, node: str, host: wanted.Host | None) -> Stages:
+def _address(run: Engine, node: str) -> str:
+    """Of a node that hosts.yml does not know; who has no Node any more may be called by the address of its member."""
+    live = run.cluster.facts(run.cluster.speaker).cluster
+    return live.nodes[node].address if live and node in live.nodes else node
+
+
+def _saved(run: Engine, node: str, address: str) -> Stages:
     """A backup of etcd before one of its members goes."""
-    facts = run.cluster.facts(run.cluster.speaker)
-    if not leaving.members(facts, node, str(host.address) if host else ""):
+    if not leaving.members(run.cluster.facts(run.cluster.speaker), node, address):
         return []
     masters = {one.name: run.cluster.facts(one) for one in filter(run.cluster.looked_at, run.cluster.masters)}
     wrong, now = etcd.problems(masters), datetime.now(UTC)
@@ -94,15 +100,26 @@ def _node_of(run: Engine, name: str) -> str:
         raise Stop("nothing was changed")
     if live is None or live.silent:
         raise KubefabError(f"{run.cluster.speaker.name}: {live.unheard}" if live else "there is no cluster yet")
-    node = name
-    if name not in live.nodes:
-        host = run.cluster.require(name)
-        with run.only_looking():
-            run.look(name)
-        found = run.cluster.facts(host).node if run.cluster.looked_at(host) else None
-        node = found.name if found else name
+    node = name if name in live.nodes or _is_member(run, name) else _node_at(run, run.cluster.require(name))
     run.cluster.leave(name, node)
     return node
+
+
+def _is_member(run: Engine, name: str) -> bool:
+    """Whether etcd has one of this name, or at this address, that is no host of ours: its Node may be gone already."""
+    if name in {host.name for host in run.cluster.inventory.hosts}:
+        return False
+    with run.only_looking():
+        run.look(Group.MASTERS, "etcd")
+    return bool(leaving.members(run.cluster.facts(run.cluster.speaker), name, name))
+
+
+def _node_at(run: Engine, host: Host) -> str:
+    """The Node that this host is, where its name there is another."""
+    with run.only_looking():
+        run.look(host.name)
+    found = run.cluster.facts(host).node if run.cluster.looked_at(host) else None
+    return found.name if found else host.name
 
 
 def _check_there(run: Engine, name: str) -> None:

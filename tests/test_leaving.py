@@ -15,7 +15,7 @@ from kubefab.leaving import TEN_MINUTES, Seconds
 from kubefab.steps import draining
 from tests.fakes import three_masters
 from tests.runs import ADMIN, Run, each, in_place, wants
-from tests.test_etcd import look
+from tests.test_etcd import look, membership
 
 NONE = "pods_told yes"
 WEB = "pod default/web-1|ReplicaSet/web|ready Running"
@@ -72,8 +72,9 @@ class Cluster:
         elif words[0] == "drain.sh":
             self.pods = NONE
         elif words[0] == "remove-member.sh":
+            gone = {"a1": "m1"}.get(words[1])
             for one in self.masters:
-                self.run(one).parts["etcd"] = look(one, "m2", "m3")
+                self.run(one).parts["etcd"] = look(one, *[name for name in ("m1", "m2", "m3") if name != gone])
         elif words[0] == "tear-down.sh":
             self.masters = tuple(one for one in self.masters if one != name)
             self.run(name).parts = {"system": self.run(name).parts.get("system", "")}
@@ -348,6 +349,19 @@ def test_a_node_that_hosts_yml_does_not_know_is_removed_only_as_dead(one: Cluste
     assert one.done == []
     remove(one, "eve", dead=True)
     assert one.done[-1] == "manager: kubectl.sh delete node eve"
+
+
+@pytest.mark.parametrize("called", ["m9", "10.0.0.9"])
+def test_a_member_of_a_host_that_nobody_knows_any_more_is_removed_by_its_name_or_its_address(
+    three: Cluster, called: str
+) -> None:
+    members = json.loads(membership("m1", "m2", "m3"))
+    members["members"].append({"ID": 0xB9, "name": "m9", "peerURLs": ["https://10.0.0.9:2380"]})
+    for name in three.masters:
+        known = look(name).replace(membership("m1", "m2", "m3"), json.dumps(members))
+        three.run(name).parts["etcd"] = known
+    remove(three, called, dead=True)
+    assert three.done == ["m2: put backup", "m1: remove-member.sh b9"]
 
 
 # --- a machine that is off
