@@ -117,7 +117,8 @@ def outsiders(masters: Masters) -> list[str]:
     members = heard(masters)
     clusters = Counter(member.cluster for member in members.values())
     few = {cluster for cluster, count in clusters.items() if 2 * count < len(members)}
-    return [name for name, member in members.items() if member.cluster in few or _removed(name, masters)]
+    torn = [name for name, member in members.items() if member.cluster in few]
+    return list(dict.fromkeys((*torn, *(name for name in masters if _removed(name, masters)))))
 
 
 def in_a_word(facts: Facts) -> str:
@@ -129,10 +130,14 @@ def in_a_word(facts: Facts) -> str:
 
 def silent(masters: Masters) -> list[str]:
     """Why those masters' etcds say nothing that say nothing."""
-    return [f"{name}: {_silence(facts)}" for name, facts in masters.items() if not facts.etcd.member]
+    return [f"{name}: {_silence(name, masters)}" for name, facts in masters.items() if not facts.etcd.member]
 
 
-def _silence(facts: Facts) -> str:
+def _silence(name: str, masters: Masters) -> str:
+    """One that learns at its start that it was removed ends at once."""
+    facts = masters[name]
+    if _removed(name, masters):
+        return _REMOVED
     if facts.etcd.etcd_runs:
         return f"its etcd gives no answer: {facts.etcd.etcd_silent}"
     return "its etcd does not run" if is_on(facts) else "no etcd was made there"
@@ -172,17 +177,22 @@ def _unknown(masters: Masters, away: Collection[str]) -> Iterator[str]:
         yield f"member {_called(one)} was not heard: no master that answers has it"
     for name in heard(masters):
         if _removed(name, masters):
-            yield f"{name}: its etcd was removed: the others count its member no more"
+            yield f"{name}: {_REMOVED}"
         if not masters[name].etcd.membership:
             yield f"{name}: its etcd did not say which members there are"
 
 
 def _removed(name: str, masters: Masters) -> bool:
-    """Whether the others of its cluster have told who is a member, and none has named this host's."""
-    mine = heard(masters)[name]
+    """Whether there is an etcd, and the others of its cluster have told who is a member, and not named this host's.
+
+    A silent one is known by its name, which a member has that has started once.
+    """
+    mine = masters[name].etcd.member
     others = [facts.etcd for other, facts in masters.items() if other != name]
-    theirs = [etcd for etcd in others if etcd.member and etcd.member.cluster == mine.cluster and etcd.membership]
-    return bool(theirs) and not any(one.id == mine.id for etcd in theirs for one in etcd.membership)
+    theirs = [etcd for etcd in others if etcd.member and (not mine or etcd.member.cluster == mine.cluster)]
+    told = [one for etcd in theirs for one in etcd.membership]
+    named = any(one.id == mine.id if mine else one.name in (name, "") for one in told)
+    return is_on(masters[name]) and bool(told) and not named
 
 
 def _called(one: Known) -> str:
@@ -298,6 +308,7 @@ def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
+_REMOVED = "its etcd was removed: the others count its member no more"
 _MAJORITY = "etcd needs more than half of them"
 _ALARMS = {
     "NOSPACE": "its database has outgrown its quota, and nothing is written any more",

@@ -115,6 +115,20 @@ def test_a_member_that_was_removed_is_told() -> None:
     assert wrong(**gone) == ["m3: its etcd was removed: the others count its member no more"]
 
 
+def test_a_member_that_was_removed_and_ended_by_itself_is_told_as_that() -> None:
+    """As etcd does when it learns of it at its start, a returned machine's say."""
+    gone = masters(m1=look("m1", "m1", "m2"), m2=look("m2", "m1", "m2"), m3=DEAD)
+    assert etcd.problems(gone) == ["m3: its etcd was removed: the others count its member no more"]
+    assert etcd.outsiders(gone) == ["m3"]
+
+
+def test_one_that_is_only_just_added_is_not_taken_for_removed() -> None:
+    added = json.loads(membership("m1", "m2"))
+    added["members"].append({"ID": 7, "peerURLs": ["https://m3:2380"], "isLearner": True})
+    said = {name: look(name).replace(membership(*M), json.dumps(added)) for name in ("m1", "m2")}
+    assert etcd.outsiders(masters(**said, m3=DEAD)) == []
+
+
 def test_members_that_were_not_told_are_never_taken_for_none() -> None:
     alone = {"m1": read({"etcd": f"{DEAD}\netcd_runs yes\nmember {status('m1', leader=IDS['m1'])}\nmembership "})}
     assert etcd.problems(alone) == ["m1: its etcd did not say which members there are"]
