@@ -73,14 +73,15 @@ def problems(masters: Masters, away: Collection[str] = ()) -> list[str]:
 def lost_quorum(masters: Masters, away: Collection[str], silent: bool) -> str | None:
     """How many members are missing where nobody leads, in words; None where somebody does, or no member answers.
 
-    `away`: masters that do not answer. `silent`: nor does any API server. Who has lost the others believes for
-    another second that there is a leader.
+    `away`: masters that do not answer. `silent`: nor does any API server; the word of one that does counts for those
+    that were not heard. Who has lost the others believes for another second that there is a leader.
     """
     members = heard(masters)
     voters = [one for one in known(masters).values() if not one.learner]
     missing = [one for one in voters if one.id not in {member.id for member in members.values()}]
     led = any(member.leader for member in members.values())
-    if not members or (led and not (silent and 2 * len(missing) >= len(voters) > 0)):
+    few = 2 * len(missing) >= len(voters) > 0
+    if not members or (missing and not silent) or (led and not few):
         return None
     if not missing:
         return "etcd has no leader"

@@ -65,7 +65,7 @@ class Status:
 def status(found: Found) -> Status:
     problems = tuple(dict.fromkeys(_problems(found)))  # a state may be of several subjects
     if lost := unwritable(found):
-        cure = PREFLIGHT if found.away else REBOOTED
+        cure = PREFLIGHT if set(found.masters) & set(found.away) else REBOOTED
         return Status(found, State.UNWRITABLE, f"{lost}: nothing can be written", problems, cure)
     if problems:
         return Status(found, State.WRONG, "not well", problems, problems[0].cure)

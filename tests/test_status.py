@@ -233,6 +233,14 @@ def test_members_that_do_not_answer_on_masters_that_do_are_told_as_that(three: R
     assert "m1: its etcd does not run" in found["problems"]
 
 
+def test_an_api_server_that_answers_speaks_for_members_that_were_not_heard(three: Run, told: Told) -> None:
+    """A master that is cut off from the others is heard, and they are not."""
+    for name in ("m2", "m3"):
+        three(name).parts["etcd"] = "untold ss: no answer in 3 s"
+    three("m1").parts["etcd"] = look("m1", leader=0)
+    assert told(three)[0] == 1
+
+
 def test_an_election_is_no_quorum_either(three: Run, told: Told) -> None:
     for name in M:
         three(name).parts["etcd"] = look(name, leader=0)
