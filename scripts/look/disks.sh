@@ -40,11 +40,14 @@ state() { # state NAME
         esac
     fi
 }
-for path in /dev/disk/by-id/* /dev/disk/by-path/* /sys/class/block/*; do
-    name=$(basename "$(readlink -f "$path")")
+links=$(find /dev/disk/by-id /dev/disk/by-path -type l -printf '%l %p\n')
+for device in /sys/class/block/*; do
+    name=${device##*/}
     case $name in ram* | zram* | sr* | fd*) continue ;; esac
-    case $path in /sys/*) path=/dev/$name ;; esac
-    [ ! -b "$path" ] || fact "disk $path $(state "$name")"
+    found=$(state "$name")
+    printf '%s\n' "/$name /dev/$name" "$links" | while read -r target path; do
+        [ "${target##*/}" != "$name" ] || [ ! -b "$path" ] || fact "disk $path $found"
+    done
 done
 if [ -d /sys/module/rbd ] || [ -d /sys/bus/rbd ] || modprobe -n -q rbd; then
     fact "rbd yes"
