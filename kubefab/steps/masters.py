@@ -51,6 +51,7 @@ def _joinable(cluster: Cluster, host: Host) -> list[Step]:
         complaint("kubeadm keeps etcd on the masters", joining(elsewhere), _ELSEWHERE),
         complaint("a master has the keys that all masters share", joining(keyless), _KEYS),
         complaint("the cluster's endpoint is for several masters", joining(unstable(_addresses(cluster))), _ENDPOINT),
+        complaint("each API server tells its own address", joining(one_for_all), _ADVERTISED),
         complaint("every member of etcd answers", joining(dead(_addresses(cluster)))),
     ]
 
@@ -134,7 +135,7 @@ def keyless(facts: Facts) -> str | None:
 
 
 def unstable(addresses: Collection[str]) -> Gap:
-    """An endpoint that is one master's address, or settings that are one master's own."""
+    """An endpoint that leads to one master alone."""
 
     def gap(facts: Facts) -> str | None:
         told = _speaker(facts).kubeadm.configuration
@@ -142,12 +143,17 @@ def unstable(addresses: Collection[str]) -> Gap:
             return "its ConfigMap kubeadm-config cannot be read"
         if not told.endpoint:
             return "it has no controlPlaneEndpoint"
-        if told.endpoint.rpartition(":")[0] in addresses:
-            return f"controlPlaneEndpoint is {told.endpoint}, which is one master"
-        own = told.arguments.get("advertise-address")
-        return f"its API servers are all given --advertise-address={own}" if own else None
+        one = told.endpoint.rpartition(":")[0] in addresses
+        return f"controlPlaneEndpoint is {told.endpoint}, which is one master" if one else None
 
     return gap
+
+
+def one_for_all(facts: Facts) -> str | None:
+    """What the guide gives its one master: with it, the Service of all API servers would lead to that one."""
+    told = _speaker(facts).kubeadm.configuration
+    address = told.arguments.get("advertise-address") if told else None
+    return f"kubeadm-config has advertise-address={address} for all of them" if address else None
 
 
 def dead(masters: Mapping[str, str]) -> Gap:
@@ -386,4 +392,8 @@ _KEYS = "without them kubeadm can make no certificate for one more master: copy 
 _ENDPOINT = (
     "every node goes by it, and would lose all masters with that one; changing it is no task of kubefab's: "
     "https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/high-availability/"
+)
+_ADVERTISED = (
+    "kubeadm gives each master its own without it: take it out of hosts.yml, and of: "
+    "kubectl -n kube-system edit configmap kubeadm-config"
 )

@@ -93,8 +93,8 @@ def pair(*them: str, **of_m2: Any) -> tuple[Facts, Facts]:
         ),
         (
             master("m1", "m1", configuration=Configuration("", "lb:6443", (), {"advertise-address": "10.250.0.11"})),
-            "the cluster's endpoint is for several masters",
-            "its API servers are all given --advertise-address=10.250.0.11",
+            "each API server tells its own address",
+            "kubeadm-config has advertise-address=10.250.0.11 for all of them",
         ),
         (
             master("m1", "m1", configuration=None),
