@@ -8,7 +8,7 @@ from typing import Any
 
 from kubefab import etcd
 from kubefab.errors import NotAsked
-from kubefab.facts import ClusterFacts, Facts, Node
+from kubefab.facts import NOT_KNOWN, ClusterFacts, Facts, Node
 from kubefab.inventory import Host, Inventory
 from kubefab.patience import SHORT
 from kubefab.step import NO_CLUSTER, Step
@@ -129,12 +129,19 @@ def _of_cluster(found: Found) -> Iterator[Problem]:
 
 def _of_etcd(found: Found) -> Iterator[Problem]:
     masters = _etcds(found) if found.live else {}
-    yield from (Problem(line, _cure_of_etcd(masters, found.away)) for line in etcd.problems(masters, found.away))
+    unknown = dict(_unknown(found))
+    unheard = {*found.away, *unknown}
+    yield from (Problem(line, _cure_of_etcd(masters, unheard)) for line in etcd.problems(masters, unheard))
+    yield from (Problem(f"{name}: {why}", PREFLIGHT) for name, why in unknown.items())
+
+
+def _unknown(found: Found) -> Iterator[tuple[str, str]]:
+    """The hosts whose etcd could not be looked at, and why."""
     for name, facts in found.facts.items():
         try:
             _ = "etcd" in facts.parts and etcd.told(facts)
         except NotAsked as error:
-            yield Problem(f"{name}: {error}")
+            yield name, error.what
 
 
 def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:
@@ -147,6 +154,8 @@ def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:
 
 def _not_so(host: str, step: Step, gap: str) -> Problem:
     """A state by its title, which must not read as if it were so. What no run changes, only its hint can cure."""
+    if gap.startswith(NOT_KNOWN):  # told once, of however many states
+        return Problem(f"{host}: {gap}", PREFLIGHT)
     told = step.close or step.within
     return Problem(f"{host}: expected: {step.title}; found: {gap}", UP if told else step.hint or PREFLIGHT)
 

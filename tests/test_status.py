@@ -299,8 +299,9 @@ def test_of_two_halves_neither_is_named_to_be_removed(three: Run, told: Told) ->
 
 
 def test_what_could_not_be_looked_at_is_told(three: Run, told: Told) -> None:
-    three("m3").parts["etcd"] = "untold ss: no answer in 3 s"
-    assert "m3: not known: ss: no answer in 3 s" in told(three)[1]["problems"]
+    three("m3").parts.update(etcd="untold ss: no answer in 3 s", network="untold ss: no answer in 3 s")
+    code, found = told(three)
+    assert (code, found["problems"]) == (1, ["m3: not known: ss: no answer in 3 s"])
 
 
 def test_an_etcd_of_others_is_theirs_to_look_after(three: Run, told: Told) -> None:

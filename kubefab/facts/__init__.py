@@ -35,6 +35,7 @@ __all__ = [
     "CEPHS",
     "CORDONED_BY",
     "EMPTY",
+    "NOT_KNOWN",
     "OBJECTS",
     "PARTS",
     "AddonObject",
@@ -69,6 +70,7 @@ __all__ = [
 ]
 
 P = TypeVar("P", bound=Part)
+NOT_KNOWN = "not known: "  # how it begins that a part could not be looked at
 
 
 class Told(Generic[P]):
@@ -83,7 +85,7 @@ class Told(Generic[P]):
         if isinstance(found, self.kind):
             return found
         if isinstance(found, Untold):
-            raise NotAsked(f"not known: {found.why}", hint=_FAILED, host=facts.name)
+            raise NotAsked(f"{NOT_KNOWN}{found.why}", hint=_FAILED, host=facts.name)
         raise NotAsked(f"the look has no answer for {part!r}", hint=_AGAIN, host=facts.name)
 
 
