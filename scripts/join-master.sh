@@ -38,3 +38,6 @@ if ! kubeadm join phase preflight --config "$document"; then
 fi
 kubeadm join --config "$document" --skip-phases preflight
 rm /var/lib/kubefab/join-master
+# The discovery stays, which holds no secret, until the cluster has lost the token too: right after a join it may have no
+# ear, while its members of etcd find each other.
+trap 'rm -f "$document"' EXIT

@@ -574,6 +574,11 @@ def test_a_masters_keys_are_there_after_its_marker_and_for_root_alone() -> None:
 
 
 @sandbox.needed
+def test_a_masters_join_leaves_word_of_its_token_and_not_the_token() -> None:
+    assert kubeadm(JOIN_MASTER, master_text(), "", "ls /run/kubefab")[-1] == "d"
+
+
+@sandbox.needed
 def test_a_masters_join_that_did_not_finish_leaves_its_marker() -> None:
     assert kubeadm(JOIN_MASTER, master_text(), "--skip-phases", PUT)[-1] == "600 /var/lib/kubefab/join-master"
 

@@ -269,7 +269,10 @@ def without(configuration: str, addresses: Collection[str]) -> str:
 
 
 def join(cluster: Cluster, host: Host) -> None:
-    """The keys that all masters share go over SSH, from the speaker: no Secret, and no key to it that ends."""
+    """The keys that all masters share go over SSH, from the speaker: no Secret, and no key to it that ends.
+
+    Its token is deleted by a state of its own, once the cluster has an ear again.
+    """
 
     def begin(discovery: str, document: str) -> None:
         printed = cluster.speaker.during(f"{host.name} may join").ask("print-keys.sh", secret=True)

@@ -146,13 +146,14 @@ def join(cluster: Cluster, host: Host) -> None:
             "join.sh", DISCOVERY, cluster.release.checks[1], payload=f"{base64(discovery)}\n{document}"
         ),
     )
+    delete_tokens(cluster, host.name)
 
 
 def admitted(cluster: Cluster, host: Host, join: Callable[[str, str], object]) -> None:
     """Joins with a token of its own, and with the CA carried over SSH: no wait for a signed cluster-info.
 
     kubeadm's discovery by token alone polls every 5 s for a signature that is there some 6 s after init.
-    `join` is given the discovery kubeconfig and kubeadm's document.
+    `join` is given the discovery kubeconfig and kubeadm's document. Where it succeeds, its token is still there.
     """
     master = cluster.speaker.during(f"{host.name} may join")
     token, ca = master.ask("mint-token.sh", host.name, secret=True).split()
@@ -165,7 +166,6 @@ def admitted(cluster: Cluster, host: Host, join: Callable[[str, str], object]) -
         with suppress(HostError):  # why it did not join is what matters; the next run deletes it
             delete_tokens(cluster, host.name)
         raise
-    delete_tokens(cluster, host.name)
 
 
 def base64(text: str) -> str:
