@@ -80,9 +80,9 @@ def test_what_no_look_asks_of_fails_at_once() -> None:
     """It would be missing for ever, on a host where it is."""
     facts = known()
     for read in (
-        lambda: service("haproxy"),
-        lambda: facts.services.unit("haproxy"),
-        lambda: facts.packages.deb("haproxy"),
+        lambda: service("nginx"),
+        lambda: facts.services.unit("nginx"),
+        lambda: facts.packages.deb("nginx"),
         lambda: facts.system.can("ip_vs"),
         lambda: facts.system.setting("net.ipv4.tcp_rmem"),
     ):
