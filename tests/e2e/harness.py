@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -252,6 +253,20 @@ def attempt(host: str, command: str, stdin: str = "") -> "subprocess.CompletedPr
         _quietly(_ssh(host, "-fNM", "-o", "ControlPersist=yes"))
     words = [*_ssh(host), command]
     return subprocess.run(words, input=stdin, text=True, errors="replace", capture_output=True, timeout=LONGEST)
+
+
+@contextmanager
+def forwarded(host: str, port: int) -> Iterator[int]:
+    """A port of this computer that leads to this one of the machine's own 127.0.0.1."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        here = free.getsockname()[1]
+    on(host, "true")  # the connection is open
+    words = ("-L", f"{here}:127.0.0.1:{port}")
+    subprocess.run(_ssh(host, "-O", "forward", *words), check=True, capture_output=True)
+    try:
+        yield here
+    finally:
+        _quietly(_ssh(host, "-O", "cancel", *words))
 
 
 def on(host: str, command: str, stdin: str = "") -> str:
