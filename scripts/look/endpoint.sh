@@ -17,7 +17,7 @@ done
 # Who has joined asks it all the time. Whoever is refused has been answered, by a server that the CA vouches for.
 if [ -n "$BALANCER" ] && [ -e /etc/kubefab/ca.crt ] && [ ! -e /etc/kubernetes/kubelet.conf ]; then
     said=$(ask_api --kubeconfig /dev/null --server "https://$BALANCER" --certificate-authority /etc/kubefab/ca.crt \
-        get --raw /readyz 2>&1) || case $said in *Unauthorized*) said=ok ;; esac
+        get --raw /readyz 2>&1) || case $said in *Unauthorized* | *"enter Username"*) said=ok ;; esac
     fact "balancer $(last_of "${said:-no answer in 15 s}")"
 fi
 [ ! -e /var/lib/kubefab/haproxy ] || fact "haproxy_begun yes"
