@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import DPKG, Done, Kubefab, catch, cut_power, nodes, on, power_on, ready_nodes
+from tests.e2e.harness import DPKG, Done, Kubefab, catch, cut_power, nodes, on, power_on, ready_nodes, reboot
+from tests.e2e.test_kernels import BOOT_ID, BROUGHT_BACK, CURED, CURES, SWAP_AND_FORWARDING, UNDONE
 from tests.proof.kernels import VM, a_pod_answers, machine_as_new, of_one, switched_off
 
 COVERS = (
@@ -14,6 +15,7 @@ COVERS = (
     "lab/vm*.py",
     "lab/image-kernels/**",
     "tests/proof/kernels.py",
+    "kubefab/steps/reboot.py",
     "kubefab/steps/system.py",
     "scripts/install-packages.sh",
     "scripts/mend-dpkg.sh",
@@ -68,3 +70,14 @@ def test_a_pod_answers_by_its_services_name(story: Story) -> None:
 
 def test_a_second_up_has_nothing_to_do(story: Story, inv: Kubefab) -> None:
     assert "nothing to do" in inv("cluster.up", hosts=story.hosts).well().stdout
+
+
+def test_what_a_reboot_brought_back_is_found_and_cured(story: Story, inv: Kubefab) -> None:
+    before = on(VM, f"{UNDONE}; {BOOT_ID}")
+    reboot(VM)
+    assert on(VM, BOOT_ID) != before
+    assert on(VM, SWAP_AND_FORWARDING) == BROUGHT_BACK
+    said = inv("fix-reboot", hosts=story.hosts).well().stdout
+    assert [title for title in CURES if title not in said] == []
+    assert on(VM, SWAP_AND_FORWARDING) == CURED
+    assert ready_nodes(VM) == {VM}
