@@ -60,7 +60,7 @@ def balanced(cluster: Cluster) -> list[Step]:
     """Asked by whoever is to join by way of it, and has kubectl by now."""
 
     def tell(host: Host) -> None:
-        host.change("put-files.sh", payload=f"0644 {render.AUTHORITY} {cluster.authority}\n")
+        host.change("put-endpoint.sh", payload=f"{cluster.authority}\n")
 
     return [
         Step("the host knows the cluster's CA", to_join(without_authority), tell, parts=("files",)),
