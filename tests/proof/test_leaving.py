@@ -1,21 +1,26 @@
 """A node that goes: a machine that is dead, a removal that is cut off after each of its steps, and masters."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from json import loads
 
 import pytest
 
 from tests.e2e.harness import (
     MASTER,
+    SPARE,
     WORKER,
     Kubefab,
     cut_power,
     eventually,
+    fresh,
     hosts_file,
     kubectl,
     nodes,
     objects,
     power_on,
     ready_nodes,
+    true_on,
 )
 from tests.e2e.test_leaving import WEB, served
 
@@ -105,3 +110,47 @@ def test_a_dead_workers_volumes_are_waited_for_and_one_that_comes_back_is_nobody
     assert WORKER in status.said
     alive = dead("node.remove", "--host", WORKER, "--dead", "--yes").badly()
     assert f"{WORKER} answers over SSH, so that it is not off" in alive.said
+
+
+# --- masters
+
+
+@pytest.fixture(scope="module")
+def masters(inv: Kubefab) -> Iterator[Kubefab]:
+    """All three machines are masters of one cluster."""
+    three = {WORKER: {"role": "master"}, SPARE: {"role": "master"}}
+    them = replace(inv, hosts=hosts_file(inv.state / "masters.yml", MASTER, WORKER, SPARE, hosts=three))
+    inv("cluster.reset", "--yes").well()
+    them("cluster.up").well()
+    yield them
+    power_on()
+    them("cluster.reset", "--yes", "--unheard").well()
+
+
+def members(inv: Kubefab) -> set[str]:
+    """By the word of etcd's own, all of which are well."""
+    told = loads(inv("etcd.status", "--json").well().stdout)
+    return {one["host"] for one in told["members"]}
+
+
+def test_the_founder_goes_by_way_of_another_and_joins_again_as_any_other(masters: Kubefab) -> None:
+    done = masters("node.remove", "--host", MASTER, "--yes").well()
+    assert "a snapshot of etcd is in" in done.stdout
+    two = hosts_file(masters.state / "two.yml", WORKER, SPARE, hosts={SPARE: {"role": "master"}})
+    assert members(replace(masters, hosts=two)) == {WORKER, SPARE}
+    assert set(nodes(WORKER)) == {WORKER, SPARE}
+    assert not true_on(MASTER, "test -e /etc/kubernetes/admin.conf || test -e /var/lib/etcd/member")
+    masters("cluster.up").well()
+    assert members(masters) == {MASTER, WORKER, SPARE}
+
+
+def test_a_dead_master_goes_and_a_machine_of_its_name_and_address_takes_its_place(masters: Kubefab) -> None:
+    cut_power(SPARE)
+    stays = masters("node.remove", "--host", WORKER, "--yes").badly()
+    assert f"away: {SPARE}" in stays.said
+    masters("node.remove", "--host", SPARE, "--dead", "--yes").well()
+    assert set(nodes()) == {MASTER, WORKER}
+    fresh(SPARE)
+    masters("cluster.up").well()
+    assert members(masters) == {MASTER, WORKER, SPARE}
+    assert ready_nodes() == {MASTER, WORKER, SPARE}
