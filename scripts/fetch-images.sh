@@ -11,9 +11,11 @@ exec systemd-run --quiet --unit=kubefab-images --property=Nice=10 \
     if [ "$1" = docker ]; then
         there() { docker image inspect "$1"; }
         pull() { docker pull "$1"; }
+        store=$(docker info --format "{{.DockerRootDir}}")
     else
         there() { [ -n "$(ctr -n k8s.io images ls -q "name==$1")" ]; }
         pull() { ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1"; }
+        store=/var/lib/containerd
     fi
     named=
     if [ -n "$4" ]; then
@@ -24,7 +26,8 @@ exec systemd-run --quiet --unit=kubefab-images --property=Nice=10 \
     for attempt in 1 2 3; do
         failed=
         for image in $named "$@"; do
-            there "$image" >/dev/null 2>&1 || pull "$image" >/dev/null || failed=yes
+            # After a power cut an image would be there, and its files empty: containerd/containerd#5854
+            there "$image" >/dev/null 2>&1 || { pull "$image" >/dev/null && sync -f "$store"; } || failed=yes
         done
         [ -n "$failed" ] || exit 0
         sleep 10

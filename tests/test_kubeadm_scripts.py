@@ -788,17 +788,35 @@ def test_without_a_pattern_only_what_is_named_is_fetched(runtime: str) -> None:
     assert fetched(runtime, "") == ["r/flannel:v0"]
 
 
+@sandbox.needed
+@pytest.mark.parametrize(("runtime", "store"), [("containerd", "/var/lib/containerd"), ("docker", "/mnt/elsewhere")])
+def test_each_image_is_on_the_disk_before_the_next_is_pulled(runtime: str, store: str) -> None:
+    wanted = [
+        f"{PULLS[runtime]}r/kube-proxy:v1",
+        f"sync -f {store}",
+        f"{PULLS[runtime]}r/flannel:v0",
+        f"sync -f {store}",
+    ]
+    assert [call for call in calls_of(runtime, "kube-proxy|pause") if call in wanted] == wanted
+
+
 def fetched(runtime: str, pattern: str) -> list[str]:
-    """What is pulled, by the program that systemd would run in the background; pause is there already."""
+    """What is pulled."""
+    calls = calls_of(runtime, pattern)
+    return [call.removeprefix(PULLS[runtime]) for call in calls if call.startswith(PULLS[runtime])]
+
+
+def calls_of(runtime: str, pattern: str) -> list[str]:
+    """What the program calls that systemd would run in the background; pause is there already."""
     stubs = (
         "stub systemd-run 'while [ $1 != /bin/sh ]; do shift; done; exec \"$@\"'\n"
         "stub kubeadm 'printf \"%s\\n\" $5/kube-proxy:v1 $5/etcd:3 $5/pause:3'\n"
         "stub ctr 'case \"$*\" in *ls*pause*) echo there ;; esac'\n"
-        "stub docker 'case \"$*\" in *inspect*pause*) ;; *inspect*) exit 1 ;; esac'\n"
+        "stub docker 'case \"$*\" in info*) echo /mnt/elsewhere ;; *inspect*pause*) ;; *inspect*) exit 1 ;; esac'\n"
+        "stub sync :\n"
     )
     script = sandbox.script("fetch-images.sh", runtime, "r", "1.37.2", pattern, "r/flannel:v0")
-    calls = sandbox.run(f"{stubs}{script}\ncat /mnt/calls").splitlines()
-    return [call.removeprefix(PULLS[runtime]) for call in calls if call.startswith(PULLS[runtime])]
+    return sandbox.run(f"{stubs}{script}\ncat /mnt/calls").splitlines()
 
 
 # --- the proxy

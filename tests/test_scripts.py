@@ -422,6 +422,7 @@ def test_the_kernel_is_told_without_procps() -> None:
 
 UNIT = """stub systemd-run 'while [ "$1" != /bin/sh ]; do shift; done; exec "$@"'
 stub sleep :
+stub sync :
 """
 
 
