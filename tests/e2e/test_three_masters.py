@@ -135,7 +135,8 @@ def test_no_masters_certificate_has_another_ones_address(made: Made) -> None:
 def test_what_makes_a_join_is_gone_after_it(made: Made) -> None:
     for master in MACHINES:
         left = on(
-            master, "ls /var/lib/kubefab /run/kubefab/*.conf /etc/kubernetes/bootstrap-kubelet.conf 2>/dev/null; true"
+            master,
+            "ls -d /var/lib/kubefab/* /run/kubefab/*.conf* /etc/kubernetes/bootstrap-kubelet.conf 2>/dev/null; true",
         )
         assert left.split() == []
 
