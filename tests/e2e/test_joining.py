@@ -77,10 +77,9 @@ def test_up_with_all_three_then_has_nothing_to_do(joined: Joined, inv: Kubefab, 
     ("host", "words"),
     [
         ("nobody", f"allowed: {MASTER}, {WORKER}, {SPARE}"),
-        (MASTER, "the host is a master"),
         (SPARE, "absent: true"),
     ],
-    ids=["an unknown name", "the master", "an absent one"],
+    ids=["an unknown name", "an absent one"],
 )
 def test_who_cannot_be_joined_is_told_in_one_message(cluster: Kubefab, tmp_path: Path, host: str, words: str) -> None:
     hosts = hosts_file(tmp_path / "hosts.yml", MASTER, WORKER, SPARE, hosts={SPARE: {"absent": True}})
