@@ -305,7 +305,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     drawn = Table(*head, box=None)
     for row in rows:
         drawn.add_row(*(Text(plain(cell)) for cell in row))
-    console = Console(width=120)
+    console = Console(width=120, force_terminal=False)  # who prints it paints it
     with console.capture() as captured:
         console.print(drawn)
     return captured.get()

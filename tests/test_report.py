@@ -287,3 +287,10 @@ def test_in_a_terminal_the_end_is_a_table(monkeypatch: pytest.MonkeyPatch) -> No
     shown.came_true("client", "swap is off", "~")
     words = [line.split() for line in shown.summary(None).splitlines()]
     assert ["client", "1", "swap", "is", "off,", "0.0", "s"] in words
+
+
+def test_in_a_terminal_a_table_has_words_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put between other lines is looked through for what would move the cursor, once more."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout", Terminal())
+    assert report.table(("node", "ready"), [("client", "yes")]).split() == ["node", "ready", "client", "yes"]
