@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import yaml
 
@@ -319,11 +320,11 @@ def behind(names: Sequence[str]) -> Gap:
 
 
 def settled(cluster: Cluster, host: Host) -> list[Step]:
-    """Once several are members, none of them begins anew over an empty folder."""
+    """Once several are members, none of them begins anew over an empty folder. Who has yet to join, joins by itself."""
     names = [one.name for one in cluster.masters]
     if host.name not in names or len(names) == 1:
         return []
-    return [
+    states = [
         files("kubeadm's patches are there", render.patches()),
         Step(
             "etcd starts over its data alone",
@@ -337,6 +338,11 @@ def settled(cluster: Cluster, host: Host) -> list[Step]:
         up_to_date(names),
         health.api_server(),
     ]
+    return [replace(one, gap=once_joined(one.gap)) for one in states]
+
+
+def once_joined(gap: Gap) -> Gap:
+    return lambda facts: None if _joins(facts) else gap(facts)
 
 
 def forgetful(names: Sequence[str]) -> Gap:

@@ -355,6 +355,14 @@ def test_no_member_of_several_begins_anew_over_an_empty_folder(said: Mapping[str
     assert settled(seen(master("m3", *IDS, **said), *pair(*IDS))) == told
 
 
+@pytest.mark.parametrize("m3", [bare(), bare(admin_ca="aaa", master_begun=1, etcd_data=True)], ids=["no", "half a"])
+def test_a_host_that_has_yet_to_join_is_settled_when_it_has(m3: Facts) -> None:
+    """Another one's join settles all members, and waited five minutes for the API server of a machine as new."""
+    made = cluster(three_masters())
+    steps = masters.settled(made, made.hosts["m3"])
+    assert [one.title for one in steps if one.gap(seen(m3, *pair("m1", "m2")))] == []
+
+
 def test_no_etcd_is_begun_anew_while_another_member_does_not_answer() -> None:
     m3 = master("m3", *IDS, cluster_state="new")
     assert settled(seen(m3, *pair(*IDS)))
