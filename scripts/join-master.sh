@@ -23,7 +23,7 @@ if [ -n "$there" ]; then
     printf 'nothing was changed, since this is there already, and kubeadm would want its own:\n%s\n' "$there" >&2
     exit 1
 fi
-begin_join join-master
+begin join-master
 mkdir -p /etc/kubernetes/pki/etcd
 chmod 755 /etc/kubernetes/pki /etc/kubernetes/pki/etcd
 while read -r name content; do

@@ -17,6 +17,6 @@ cat >"$document"
 check_join "$2"
 umask 022
 kubeadm join phase preflight --config "$document"
-begin_join join
+begin join
 kubeadm join --config "$document" --skip-phases preflight
 rm /var/lib/kubefab/join
