@@ -223,7 +223,7 @@ class Cluster:
 
     def _half_made(self, name: str) -> bool:
         local = self._parsed[name].get("node")
-        return isinstance(local, LocalNode) and bool(local.init_begun or local.master_begun)
+        return isinstance(local, LocalNode) and local.half_made
 
     def _spoken(self, host: Host, word: ClusterFacts | None) -> ClusterFacts | None:
         """The cluster by this host's word, with what the host's own files say of it."""

@@ -79,10 +79,6 @@ class Engine:
         finally:
             self.failures[:], self.report.quiet, self.patient = before
 
-    def look_besides(self, hosts: list[Host], part: str) -> None:
-        """Looks at one more part of these hosts, where it was not looked at yet."""
-        self._each(self._going(hosts), lambda host: self.cluster.look(host, (part,), since=0))
-
     def look(self, who: Who, *besides: str, alone: bool = False) -> list[Host]:
         """Looks at these hosts as a converge would, and at these parts besides. Those that answered.
 
@@ -360,8 +356,7 @@ class Engine:
         self._wait_for_orphan(host)
         if self._masters():
             self._ask_cluster(since)
-        if host.wanted.role == "master":
-            self._ask_masters(since, host)
+        self._ask_masters(since, host)
         self._anew[host.name] = since
 
     def _ask_cluster(self, since: float | None = None) -> None:
@@ -372,17 +367,15 @@ class Engine:
         self.cluster.ask(masters, since)
 
     def _ask_masters(self, since: float, host: Host) -> None:
-        """Brings up to date what masters say of each other, where hosts.yml has several. One that is lost has failed.
+        """Brings up to date what masters say of each other, this one among several. One that is lost has failed.
 
         This host's word comes last: it may have to catch up with what the others had before.
         """
-        several = len(self.cluster.masters) > 1
-        for master in self._masters() if several else ():
-            if master.name != host.name:
-                with self._failing(master, ANSWERS):
-                    self.cluster.look(master, OF_MASTERS, since)
-        if several and host.wanted.role == "master":
-            self.cluster.look(host, OF_MASTERS, since)
+        if host.wanted.role != "master" or len(self.cluster.masters) == 1:
+            return
+        others = [master for master in self._masters() if master.name != host.name]
+        self._each(others, lambda master: self.cluster.look(master, OF_MASTERS, since))
+        self.cluster.look(host, OF_MASTERS, since)
 
     def _look_again(self, host: Host, step: Step, since: float) -> None:
         """The parts of the look that this step is about, and the masters' word where it is theirs."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 
@@ -18,7 +17,7 @@ from kubefab.losing import Loss, agree
 from kubefab.passes import Group, Pass, Who
 from kubefab.step import Subject, when
 from kubefab.steps import draining, leaving, reset
-from kubefab.steps.etcd import saved
+from kubefab.steps.etcd import backup_of
 
 Stages = Sequence[tuple[Who, Sequence[Subject]]]  # hosts, and the states that they are brought to
 
@@ -87,9 +86,8 @@ def _saved(run: Engine, node: str, address: str) -> Stages:
     if not leaving.members(run.cluster.facts(run.cluster.speaker), node, address):
         return []
     masters = {one.name: run.cluster.facts(one) for one in filter(run.cluster.looked_at, run.cluster.masters)}
-    wrong, now = etcd.problems(masters), datetime.now(UTC)
-    name = f"{run.cluster.inventory.cluster.name}-{now:%Y-%m-%dT%H-%M-%SZ}"
-    return [(etcd.best(masters, wrong), [saved(run.cluster.log.path.parent / "backups" / name, now, wrong)])]
+    backup = backup_of(run.cluster, masters, etcd.problems(masters))
+    return [(backup.source, [backup.subject])]
 
 
 def _node_of(run: Engine, name: str) -> str:

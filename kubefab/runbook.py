@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit
 
-from kubefab import kubeconfig, report
+from kubefab import backup, etcd, kubeconfig, report, status
 from kubefab.addons import Addon
 from kubefab.addons.addon import ADMIN, Page
 from kubefab.converge import Engine
@@ -25,11 +25,10 @@ from kubefab.kubeadm import API_PORT
 from kubefab.passes import Group, Pass, Who
 from kubefab.patience import SHORT
 from kubefab.step import Subject
+from kubefab.steps.etcd import backup_of
 
 if TYPE_CHECKING:
-    from kubefab.etcd import Masters
     from kubefab.images import Addons
-    from kubefab.status import Found
 
 
 class Port(int):
@@ -96,8 +95,6 @@ def _away(run: Engine, who: Who, *parts: str) -> list[str]:
 
 def show_status(c: Context, *health: Subject, as_json: bool) -> None:
     """The nodes and what is wrong with them. Exit with 1 where anything is, and with 2 where nothing can be written."""
-    from kubefab import status
-
     run = engine_of(c)
     with run.only_looking(SHORT):
         found = _found(run, health)
@@ -108,17 +105,15 @@ def show_status(c: Context, *health: Subject, as_json: bool) -> None:
         raise Exit(code=told.state.value)
 
 
-def _found(run: Engine, health: Sequence[Subject]) -> "Found":
+def _found(run: Engine, health: Sequence[Subject]) -> status.Found:
     """One look at every host; and at etcd, where there are several members, or where no API server tells of it."""
-    from kubefab.status import Found
-
     cluster, hosts = run.cluster, run.look(Group.ALL)
     live = cluster.facts(cluster.speaker).cluster
     if live and (live.silent or len(cluster.masters) > 1):
-        run.look_besides([host for host in hosts if host.wanted.role == "master"], "etcd")
+        run.look(Group.MASTERS, "etcd")
     away = {failure.host: failure.what for failure in run.failures}
     facts = {host.name: cluster.facts(host) for host in hosts if host.name not in away}
-    return Found(cluster.inventory, live, facts, away, run.gaps(hosts, *health))
+    return status.Found(cluster.inventory, live, facts, away, run.gaps(hosts, *health))
 
 
 def show_explained(c: Context, as_json: bool) -> None:
@@ -145,8 +140,6 @@ def _of_master(run: Engine, without_cluster: str, *parts: str) -> Facts:
 
 def show_etcd(c: Context, as_json: bool) -> None:
     """Each member of etcd, by its own word. Exit with 1 where anything is wrong, or was not heard."""
-    from kubefab import etcd
-
     run = engine_of(c)
     masters, wrong = _etcd(run)
     data = etcd.as_data(run.cluster.inventory.cluster.name, masters, wrong)
@@ -163,8 +156,6 @@ def back_up(c: Context, output: str | None) -> None:
 
 def save_before_growing(c: Context) -> None:
     """A backup of etcd before the second master joins: of two members none may be lost. Nothing where there is none."""
-    from kubefab import etcd
-
     run = engine_of(c)
     if len(run.cluster.masters) == 1:
         return
@@ -174,16 +165,12 @@ def save_before_growing(c: Context) -> None:
         _save(run, masters, etcd.problems(masters), None)
 
 
-def _save(run: Engine, masters: "Masters", wrong: Sequence[str], output: str | None) -> None:
-    from kubefab import backup, etcd
-    from kubefab.steps.etcd import saved
-
-    source, now = etcd.best(masters, wrong), datetime.now(UTC)
-    below = run.cluster.log.path.parent / "backups" if output is None else Path(expanduser(output)).absolute()
-    folder = below / f"{run.cluster.inventory.cluster.name}-{now:%Y-%m-%dT%H-%M-%SZ}"
-    run.converge(source, saved(folder, now, wrong))
-    if folder.exists():
-        print(report.plain(backup.told(folder)))
+def _save(run: Engine, masters: etcd.Masters, wrong: Sequence[str], output: str | None) -> None:
+    below = None if output is None else Path(expanduser(output)).absolute()
+    made = backup_of(run.cluster, masters, wrong, below)
+    run.converge(made.source, made.subject)
+    if made.folder.exists():
+        print(report.plain(backup.told(made.folder)))
 
 
 def with_the_others(c: Context, host: str) -> Who:
@@ -193,8 +180,6 @@ def with_the_others(c: Context, host: str) -> Who:
 
 def _etcd(run: Engine) -> tuple[dict[str, Facts], list[str]]:
     """The masters that answer, with their members; and what is wrong. KubefabError where there is none of ours."""
-    from kubefab import etcd
-
     wrong = _away(run, Group.MASTERS, "etcd")
     masters = {}
     for host in filter(run.cluster.looked_at, run.cluster.masters):

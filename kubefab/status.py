@@ -40,7 +40,7 @@ class Found:
 
     @property
     def masters(self) -> list[str]:
-        return [host.name for host in self.wanted.hosts if host.role == "master"]
+        return [host.name for host in self.wanted.masters]
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def strangers(wanted: Inventory, live: ClusterFacts | None, facts: Mapping[str, 
 
 
 def _stranger(node: Node, wanted: Inventory) -> Problem:
-    role = "master" if set(node.roles) & {"control-plane", "master"} else "worker"
+    role = "master" if node.is_master else "worker"
     entry = f"`{node.name}: {{address: {node.address}, role: {role}}}`"
     text = (
         f"the node {node.name} is not in {wanted.path}: to keep it, add {entry} to its hosts, then inv cluster.up; "

@@ -12,7 +12,7 @@ from kubefab.converge import Stop
 from kubefab.errors import HostError, KubefabError, Unreachable
 from kubefab.facts import CORDONED_BY
 from kubefab.leaving import TEN_MINUTES, Seconds
-from kubefab.steps import draining
+from kubefab.steps import draining, etcd
 from tests.fakes import three_masters
 from tests.runs import ADMIN, Run, each, in_place, wants
 from tests.test_etcd import look, membership
@@ -96,7 +96,7 @@ def three(monkeypatch: pytest.MonkeyPatch) -> Cluster:
         run(name).parts["system"] = f"machine_id id-{name}"
     for name in made.masters:
         run(name).parts["etcd"] = look(name)
-    monkeypatch.setattr(leaving, "saved", lambda *_: each(wants("backup")))
+    monkeypatch.setattr(etcd, "saved", lambda *_: each(wants("backup")))
     return made
 
 

@@ -48,6 +48,11 @@ class Node:
     announced: bool = False  # whether its flannel has told the others' how to reach it
     images: int = 0  # that are there; its kubelet tells of fifty
 
+    @property
+    def is_master(self) -> bool:
+        """By its label, of which older releases have another."""
+        return not {"control-plane", "master"}.isdisjoint(self.roles)
+
 
 @dataclass(frozen=True)
 class Workload:

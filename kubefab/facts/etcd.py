@@ -40,6 +40,11 @@ class Known:
     peers: tuple[str, ...] = ()
     learner: bool = False
 
+    @property
+    def addresses(self) -> set[str]:
+        """At which the others reach it."""
+        return {url.partition("//")[2].rpartition(":")[0].strip("[]") for url in self.peers} - {""}
+
 
 def _members(said: str) -> tuple[Known, ...]:
     return _from_json(said, lambda found: tuple(map(_known, found["members"]))) if said else ()

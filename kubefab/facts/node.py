@@ -37,6 +37,16 @@ class LocalNode(Part):
     subnet: str = ""  # what flannel was given for the pods here
     kubeconfig: str = ""  # ~/.kube/config: "same" as admin.conf, one that "works" for this cluster, "other"; or why not
 
+    @property
+    def half_made(self) -> bool:
+        """Whether a control plane is here that kubefab has begun, and may take away again."""
+        return bool(self.init_begun or self.master_begun)
+
+    @property
+    def control_plane(self) -> bool:
+        """Whether a whole one is."""
+        return bool(self.admin_ca) and not self.half_made
+
 
 def authority(text: str) -> str:
     """The certificate in base64 that admin.conf trusts, from this part's text."""

@@ -123,7 +123,7 @@ def other_release(wanted: str) -> Gap:
 
 
 def _older_masters(live: ClusterFacts, wanted: str) -> str | None:
-    masters = [node for node in live.nodes.values() if {"control-plane", "master"} & set(node.roles)]
+    masters = [node for node in live.nodes.values() if node.is_master]
     older = [
         f"{node.name} is still of {node.version}"
         for node in masters
@@ -229,7 +229,7 @@ def exchanged(inventory: Inventory) -> Gap:
 
 def leftovers(inventory: Inventory) -> Gap:
     """Of a node of another cluster, of a control plane without its admin.conf."""
-    masters = {host.name for host in inventory.hosts if host.role == "master"}
+    masters = {host.name for host in inventory.masters}
 
     def gap(facts: Facts) -> str | None:
         if not masters <= set(facts.everyone):

@@ -61,12 +61,8 @@ def kept(cluster: Cluster, host: Host) -> list[Step]:
 
 def joins(facts: Facts, masters: Sequence[str]) -> bool:
     """Whether it has no control plane, and another master of hosts.yml has: then nobody founds, and it joins."""
-    ours = any(name in masters and _whole(other.local) for name, other in facts.others.items())
+    ours = any(name in masters and other.local.control_plane for name, other in facts.others.items())
     return ours and not (facts.local.admin_ca and not facts.local.master_begun) and not facts.local.init_begun
-
-
-def _whole(local: LocalNode) -> bool:
-    return bool(local.admin_ca) and not (local.init_begun or local.master_begun)
 
 
 def no_kubeconfig(facts: Facts) -> str | None:

@@ -126,7 +126,7 @@ def allowed(wanted: Inventory) -> Places:
             return [masters[facts.name]]
         working = [name for name in masters if name in facts.others and serves(facts.others[name])]
         # While its own is away for a moment, what has joined is not led elsewhere and back.
-        own = [facts.name] if facts.name in masters and joined(facts) else []
+        own = [facts.name] if facts.name in masters and facts.local.control_plane else []
         names = [*working, *own] or list(masters)
         return [masters[name] for name in sorted(names, key=lambda name: name != speaker(facts))]
 
@@ -135,12 +135,7 @@ def allowed(wanted: Inventory) -> Places:
 
 def serves(facts: Facts) -> bool:
     """Whether this master's own API server answers: its kubectl may ask another master's."""
-    return joined(facts) and facts.api.readyz == "ok"
-
-
-def joined(facts: Facts) -> bool:
-    """Whether it has a control plane that nothing of kubefab's will take away again."""
-    return bool(facts.local.admin_ca) and not facts.local.init_begun and not facts.local.master_begun
+    return facts.local.control_plane and facts.api.readyz == "ok"
 
 
 def speaker(facts: Facts) -> str:

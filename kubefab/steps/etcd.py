@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubefab import backup, carry, etcd
 from kubefab.cluster import Cluster
@@ -16,6 +16,25 @@ from kubefab.step import MISSING, Gap, Step, Subject, complaint
 
 SAVE_SECONDS = 480  # less than carry waits for a first byte
 ROOM = 2  # times the database's size, which grows meanwhile
+
+
+class Backup(NamedTuple):
+    """The host of whose member it is taken, the folder here that it gets, and the state that it is there."""
+
+    source: str
+    folder: Path
+    subject: Subject
+
+
+def backup_of(cluster: Cluster, masters: etcd.Masters, wrong: Sequence[str], below: Path | None = None) -> Backup:
+    """A backup of the best member of these masters, in a folder of now, `below` this one or kubefab's own.
+
+    KubefabError, with what is wrong, where no member answers.
+    """
+    now = datetime.now(UTC)
+    below = below or cluster.log.path.parent / "backups"
+    folder = below / f"{cluster.inventory.cluster.name}-{now:%Y-%m-%dT%H-%M-%SZ}"
+    return Backup(etcd.best(masters, wrong), folder, saved(folder, now, wrong))
 
 
 def saved(folder: Path, now: datetime, wrong: Sequence[str] = ()) -> Subject:

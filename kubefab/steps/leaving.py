@@ -3,8 +3,6 @@
 All of it by way of another master (Cluster.leave).
 """
 
-from urllib.parse import urlsplit
-
 from kubefab.cluster import Cluster
 from kubefab.errors import NotAsked
 from kubefab.facts import ClusterFacts, Facts, Known, Member
@@ -104,16 +102,12 @@ def members(facts: Facts, node: str, address: str) -> list[Known]:
     """
     others = [other for other in facts.everyone.values() if not _is_of(other, node, address)]
     theirs = {member.id for other in others if (member := _member(other))}
-    called = [one for one in facts.etcd.membership if one.name == node or _is_at(one, address)]
+    called = [one for one in facts.etcd.membership if one.name == node or address in one.addresses]
     return [one for one in called if one.id not in theirs]
 
 
 def _is_of(facts: Facts, node: str, address: str) -> bool:
     return address in facts.system.addresses or bool(facts.node and facts.node.name == node)
-
-
-def _is_at(one: Known, address: str) -> bool:
-    return bool(address) and any(urlsplit(peer).hostname == address for peer in one.peers)
 
 
 def _member(facts: Facts) -> Member | None:

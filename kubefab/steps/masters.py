@@ -166,7 +166,7 @@ def dead(masters: Mapping[str, str]) -> Gap:
     def gap(facts: Facts) -> str | None:
         told, lost = facts.everyone, []
         for member in _membership(facts):
-            where = _places(member)
+            where = member.addresses
             name = next((masters[place] for place in where if place in masters), member.name or min(where, default=""))
             if name in told and name in masters.values() and (_answers(told[name], member) or _to_join(told[name])):
                 continue
@@ -210,7 +210,7 @@ def former(address: str) -> Callable[[Facts], Known | None]:
             return None
         if facts.cluster.silent:
             raise Silent(facts.cluster.unheard)
-        return next((one for one in _membership(facts) if address in _places(one)), None)
+        return next((one for one in _membership(facts) if address in one.addresses), None)
 
     return found
 
@@ -385,11 +385,6 @@ def _membership(facts: Facts) -> tuple[Known, ...]:
     if not found.membership and not found.elsewhere:
         raise Silent(f"{_speaker(facts).name}: its etcd does not say who its members are: {found.etcd_silent}")
     return found.membership
-
-
-def _places(member: Known) -> set[str]:
-    """The addresses at which others reach it."""
-    return {url.partition("//")[2].rpartition(":")[0] for url in member.peers}
 
 
 def _called(member: Known | None) -> str | None:

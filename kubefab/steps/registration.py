@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, Unit
 from kubefab.host import Host
-from kubefab.releases import CONTROL_PLANE, MASTER, Release
+from kubefab.releases import CONTROL_PLANE, Release
 from kubefab.step import Gap, Step, on_cluster, script, when, where_there_is_one
 from kubefab.steps.health import KUBE_PROXY
 from kubefab.steps.network import DAEMON_SET
@@ -66,7 +66,7 @@ def marked(cluster: Cluster, host: Host) -> Step:
 @where_there_is_one
 @on_cluster
 def unmarked(_: ClusterFacts, facts: Facts) -> str | None:
-    if not facts.node or {f"node-role.kubernetes.io/{role}" for role in facts.node.roles} & {CONTROL_PLANE, MASTER}:
+    if not facts.node or facts.node.is_master:
         return None
     return "the master's label is missing"
 
