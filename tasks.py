@@ -114,7 +114,7 @@ def up(c: Context) -> None:
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
     converge(c, MASTERS, masters.settled, how=IN_TURN)
-    converge(c, ALL, health.steps, endpoint.reached, addons.steps, rook_steps.steps)
+    converge(c, ALL, health.steps, endpoint.proven, addons.steps, rook_steps.steps)
 
 
 @task(positional=[], auto_shortflags=False, help={"host": "a host in hosts.yml"})
@@ -124,7 +124,7 @@ def join(c: Context, host: str = "") -> None:
     save_before_growing(c)
     machine = (runtime.steps, system.steps, endpoint.steps, packages.steps)
     joining = (network.flannel_applied, worker.steps, masters.steps, endpoint.steps)
-    converge(c, host, *machine, *joining, health.steps)
+    converge(c, host, *machine, *joining, health.steps, endpoint.proven)
     converge(c, with_the_others(c, host), masters.settled, how=IN_TURN)
 
 
@@ -222,7 +222,7 @@ def addon_remove(c: Context, name: str, yes: bool = False) -> None:
 @task(help={"json": JSON})
 def status(c: Context, json: bool = False) -> None:
     """Show the nodes and what is wrong. Exit status: 0 all is well, 1 something is wrong, 2 nothing can be written."""
-    cluster = (checks.as_wanted, endpoint.steps, endpoint.reached, masters.settled, network.steps, health.steps)
+    cluster = (checks.as_wanted, endpoint.steps, endpoint.proven, masters.settled, network.steps, health.steps)
     show_status(c, *cluster, addons.steps, rook_steps.steps, as_json=json)
 
 

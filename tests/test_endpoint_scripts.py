@@ -176,7 +176,13 @@ until pgrep -x kube-proxy; do sleep 0.05; done >/dev/null
 def test_kube_proxys_own_copy_of_etc_hosts_is_told() -> None:
     hosts = "127.0.0.1 localhost\n#10.0.0.9 lab.kubefab.internal\n10.0.0.1 lab.kubefab.internal\n"
     started = f"stub ss ''\n{sandbox.file('/mnt/hosts', hosts)}{COPY}"
-    assert found(started, "endpoint").endpoint.proxy_has == {"lab.kubefab.internal": "10.0.0.1"}
+    told = found(started, "endpoint").endpoint
+    assert (told.proxy, told.proxy_has) == ("runs", {"lab.kubefab.internal": "10.0.0.1"})
+
+
+@sandbox.needed
+def test_a_kube_proxy_that_does_not_run_is_no_unknown_one() -> None:
+    assert found("stub ss ''\n", "endpoint").endpoint.proxy == "none"
 
 
 ASKED = Questions(balancer=("k8s.example.org:443",))

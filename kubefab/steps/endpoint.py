@@ -13,6 +13,7 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import API_PORT
 from kubefab.step import MISSING, Gap, Step, complaint, files, script, service, sha256, when
+from kubefab.steps.health import KUBE_PROXY, see, wait
 
 Places = Callable[[Facts], Sequence[str]]  # the addresses to which the name may lead on a host, the best one first
 LOCAL = "127.0.0.1"
@@ -182,8 +183,8 @@ def proxy_elsewhere(name: str) -> Gap:
     """A pod in the host's network has a copy of its /etc/hosts, of when its container was started."""
 
     def gap(facts: Facts) -> str | None:
-        place, found = facts.system.endpoints.get(name), facts.endpoint.proxy_has.get(name)
-        return f"its /etc/hosts has {found}" if found and found != place else None
+        place, found = facts.system.endpoints.get(name), facts.endpoint.proxy_has.get(name, "no such name")
+        return f"its /etc/hosts has {found}" if facts.endpoint.proxy == "runs" and found != place else None
 
     return gap
 
@@ -267,17 +268,28 @@ def reaches_nobody(facts: Facts) -> str | None:
     return None if any(word.startswith(WELL) for word in seen.values()) else _words(seen) or "it says nothing"
 
 
-def reached(cluster: Cluster, host: Host) -> list[Step]:
-    """What a worker would notice only when the master that it asks dies."""
-    step = Step(
+def proven(cluster: Cluster, host: Host) -> list[Step]:
+    """What is known only once the pods run, and what a worker would notice only when the master that it asks dies."""
+    if cluster.inventory.cluster.endpoint:
+        return []
+    name = kubeadm.endpoint(cluster.inventory)
+    reaches = Step(
         "haproxy reaches every master that serves",
-        once_ours(kubeadm.endpoint(cluster.inventory), misses(cluster.inventory)),
+        misses(cluster.inventory),
         None,
         hint=_FIREWALL,
         within=30,
         parts=("endpoint",),
     )
-    return [step] if has_haproxy(cluster.inventory, host.wanted) else []
+    # It may have been made while the name still led elsewhere, and was not to be seen yet when that was asked for.
+    started = wait("kube-proxy has started", no_proxy, see(KUBE_PROXY), parts=("node", "endpoint"))
+    there = [started, *followed(name), *when(has_haproxy(cluster.inventory, host.wanted), reaches)]
+    return [replace(one, gap=once_ours(name, one.gap)) for one in there]
+
+
+def no_proxy(facts: Facts) -> str | None:
+    ready = facts.node and facts.node.ready
+    return "its container does not run" if ready and facts.endpoint.proxy == "none" else None
 
 
 def misses(wanted: Inventory) -> Gap:

@@ -5,15 +5,20 @@
     case $process in *'"kubelet"'*) fact "kubelet_at ${peer%:*}" ;; esac
 done
 # Pods in the host's network have a copy of its /etc/hosts, of when their container was started.
-! has pgrep || for proxy in $(contained kube-proxy); do
-    [ -r "/proc/$proxy/root/etc/hosts" ] || continue
-    while read -r address names; do
-        case $address in \#*) continue ;; esac
-        for name in $names; do
-            case $name in *.kubefab.internal) fact "proxy_has $name $address" ;; esac
-        done
-    done <"/proc/$proxy/root/etc/hosts"
-done
+if has pgrep; then
+    seen=none
+    for proxy in $(contained kube-proxy); do
+        [ -r "/proc/$proxy/root/etc/hosts" ] || continue
+        seen=runs
+        while read -r address names; do
+            case $address in \#*) continue ;; esac
+            for name in $names; do
+                case $name in *.kubefab.internal) fact "proxy_has $name $address" ;; esac
+            done
+        done <"/proc/$proxy/root/etc/hosts"
+    done
+    fact "proxy $seen"
+fi
 # Who has joined asks it all the time. Whoever is refused has been answered, by a server that the CA vouches for. Without
 # a name kubectl would want one typed; an API server passes over it, and takes the question for an anonymous one.
 if [ -n "$BALANCER" ] && [ -e /etc/kubefab/ca.crt ] && [ ! -e /etc/kubernetes/kubelet.conf ]; then

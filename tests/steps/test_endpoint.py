@@ -1,12 +1,13 @@
 """Where the cluster's name leads."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from kubefab import kubeadm, render
-from kubefab.facts import ClusterFacts, Facts, Package, Unit, fingerprint
+from kubefab.facts import ClusterFacts, Facts, Node, Package, Unit, fingerprint
 from kubefab.step import MISSING, Step, sha256
 from kubefab.steps import agreement, endpoint
 from tests.facts import known, with_
@@ -127,14 +128,17 @@ WELL = known(
     sees=dict.fromkeys(M, "UP; L7OK 200"),
     kubelet_server=f"https://{NAME}:6443",
     kubelet_at=("127.0.0.1",),
+    proxy="runs",
     proxy_has={NAME: "127.0.0.1"},
 )
-TELLS, READ, REACHES, KUBELET, PROXY = (
+TELLS, READ, REACHES, KUBELET, PROXY, STARTED, ALL = (
     "haproxy is told of every master",
     "kubefab-endpoint has read its configuration",
     "haproxy reaches a master",
     "the kubelet goes by the control plane's name",
     "kube-proxy goes by the control plane's name",
+    "kube-proxy has started",
+    "haproxy reaches every master that serves",
 )
 
 
@@ -161,10 +165,11 @@ def test_a_worker_that_is_well_misses_nothing() -> None:
         ({"sees": {"m1": "UP 1/2; INI", "m2": "DOWN; L4CON"}}, REACHES, "m1: UP 1/2; INI, m2: DOWN; L4CON"),
         ({"sees": {}}, REACHES, "it says nothing"),
         ({"sees": {"m1": "DOWN; L4CON", "m2": "UP; L7OK 401"}}, REACHES, None),
-        ({"endpoints": {NAME: M["m1"]}, "kubelet_at": (), "proxy_has": {}}, TITLE, M["m1"]),
+        ({"endpoints": {NAME: M["m1"]}, "kubelet_at": (), "proxy": "none", "proxy_has": {}}, TITLE, M["m1"]),
         ({"kubelet_at": ("127.0.0.1", M["m1"])}, KUBELET, f"it asks {M['m1']}"),
         ({"kubelet_at": (M["m1"],), "kubelet_server": "https://lb:6443"}, KUBELET, None),
         ({"proxy_has": {NAME: M["m1"]}}, PROXY, f"its /etc/hosts has {M['m1']}"),
+        ({"proxy_has": {}}, PROXY, "its /etc/hosts has no such name"),
     ],
 )
 def test_what_a_workers_haproxy_lacks_is_named(said: dict[str, Any], title: str, gap: str | None) -> None:
@@ -195,7 +200,7 @@ def test_a_masters_kube_proxy_begins_anew_once_the_name_leads_to_itself() -> Non
         "kubelet_server": f"https://{M['m2']}:6443",
         "kubelet_at": (M["m2"],),
     }
-    joined = known("m2", OURS, proxy_has={NAME: M["m1"]}, **SERVES, **at_home)
+    joined = known("m2", OURS, proxy="runs", proxy_has={NAME: M["m1"]}, **SERVES, **at_home)
     assert gaps(joined, on="m2") == {PROXY: f"its /etc/hosts has {M['m1']}"}
 
 
@@ -239,9 +244,31 @@ def test_each_state_of_a_worker_has_its_change() -> None:
 def test_a_master_that_serves_and_that_a_worker_does_not_reach_is_named(sees: dict[str, str], gap: str | None) -> None:
     made = cluster(three_masters())
     others = {**WELL.others, "m2": known("m2", OURS, **STARTING)}
-    (reached,) = endpoint.reached(made, made.hosts["client"])
+    reached = step(endpoint.proven(made, made.hosts["client"]), ALL)
     assert reached.gap(with_(WELL, others=others, sees={**WELL.endpoint.sees, **sees})) == gap
-    assert endpoint.reached(made, made.hosts["m1"]) == []
+    assert ALL not in [one.title for one in endpoint.proven(made, made.hosts["m1"])]
+
+
+NOT_READY = replace(OURS, nodes={"client": Node("client", "id")})
+READY = replace(OURS, nodes={"client": Node("client", "id", ready=True)})
+
+
+@pytest.mark.parametrize(
+    ("live", "said", "gap"),
+    [
+        (READY, {"proxy": "none", "proxy_has": {}}, {STARTED: "its container does not run"}),
+        (READY, {"proxy": "runs", "proxy_has": {NAME: M["m1"]}}, {PROXY: f"its /etc/hosts has {M['m1']}"}),
+        (READY, {"proxy": "", "proxy_has": {}}, {}),  # nothing there can tell
+        (NOT_READY, {"proxy": "none", "proxy_has": {}}, {}),  # the node's own gap says why
+    ],
+)
+def test_a_kube_proxy_that_began_late_is_waited_for_and_asked_where_the_name_led(
+    live: ClusterFacts, said: dict[str, Any], gap: dict[str, str]
+) -> None:
+    """Its /etc/hosts is copied before anybody can see it run."""
+    made = cluster(three_masters())
+    facts = with_(WELL, cluster=live, machine_id="id", **said)
+    assert {one.title: found for one in endpoint.proven(made, made.hosts["client"]) if (found := one.gap(facts))} == gap
 
 
 @pytest.mark.parametrize(
