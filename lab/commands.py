@@ -7,21 +7,22 @@ from typing import Any
 
 from rich.table import Table
 
-from lab import lab, lock
+from lab import lab, lock, versions
 from lab.containers import STACKS
 from lab.report import Report
 from lab.settings import MOST_KERNELS, MOST_MACHINES, SUITE, LabError
 
 
-def up(machines: int, stack: str, everything: bool, kernels: int) -> None:
+def up(machines: int, stack: str, everything: bool, kernels: int, kubernetes: Sequence[str]) -> None:
     known_stack(stack)
+    known_versions(kubernetes)
     if not 1 <= machines <= MOST_MACHINES:
         raise LabError(f"--machines must be from 1 to {MOST_MACHINES}")
     if not 0 <= kernels <= MOST_KERNELS:
         raise LabError(f"--kernels must be from 0 to {MOST_KERNELS}")
     report = Report()
     with lock.held(report.say):
-        lab.up(report, machines, stack, everything, kernels)
+        lab.up(report, machines, stack, everything, kernels, kubernetes)
     show(report, lab.status(), ("machines", "services"))
 
 
@@ -36,6 +37,11 @@ def fresh(hosts: Sequence[str], stack: str) -> None:
 def known_stack(stack: str) -> None:
     if stack not in STACKS:
         raise LabError(f"--stack may be guide, not {stack}; without it machines are of Debian {SUITE}")
+
+
+def known_versions(kubernetes: Sequence[str]) -> None:
+    if unknown := sorted({*kubernetes} - {*versions.VERSIONS}):
+        raise LabError(f"--kubernetes may be {' or '.join(versions.VERSIONS)}, not {', '.join(unknown)}")
 
 
 def reboot(host: str) -> None:

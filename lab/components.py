@@ -38,12 +38,16 @@ class Component:
         return HERE / "go" / self.name
 
 
-def kubernetes_stamp() -> str:
+def kubernetes_stamp(version: str) -> str:
     """What `kubectl version` tells; without it everything calls itself v0.0.0."""
-    major, minor, _ = KUBERNETES.split(".")
-    says = {"gitVersion": f"v{KUBERNETES}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    major, minor, _ = version.split(".")
+    says = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
     return " ".join(f"-X {package}.{name}={value}" for package in packages for name, value in says.items())
+
+
+def kubernetes(name: str, version: str) -> Component:
+    return Component(name, version, seconds=320, ldflags=kubernetes_stamp(version), gigabytes=6)
 
 
 FLANNEL_MODULE = "github.com/flannel-io/flannel"
@@ -66,7 +70,7 @@ def flannel(name: str, version: str) -> Component:
 
 
 COMPONENTS = [
-    Component("kubernetes", KUBERNETES, seconds=320, ldflags=kubernetes_stamp(), gigabytes=6),
+    kubernetes("kubernetes", KUBERNETES),
     Component("etcd", "3.7.0", seconds=25, rename={"server": "etcd"}),
     Component("coredns", "1.14.6", seconds=85, gigabytes=2),
     flannel("flannel", FLANNEL),
@@ -167,7 +171,7 @@ def source_file(component: Component, source: str) -> Path:
 def part(component: Component) -> Part:
     return Part(
         name=component.name,
-        about=f"{component.name} {component.version} from Go modules",
+        about=f"{component.name.removesuffix(f'-{component.version}')} {component.version} from Go modules",
         pins=(component.folder, component.recipe),
         make=partial(build, component),
         seconds=component.seconds,

@@ -166,13 +166,12 @@ def store(image: Image, storage: Storage, arch: str, parts: Mapping[str, Part]) 
     storage.image(image.name, image.tag, manifest)
 
 
-def check_wanted() -> None:
+def check_wanted(version: str, built: Part, images: Sequence[Image]) -> None:
     """kubeadm itself says which images it will ask for."""
-    kubeadm = PARTS["kubernetes"].place / "kubeadm"
-    listed = run(kubeadm, "config", "images", "list", "--kubernetes-version", f"v{KUBERNETES}")
+    listed = run(built.place / "kubeadm", "config", "images", "list", "--kubernetes-version", f"v{version}")
     wanted = {line.removeprefix("registry.k8s.io/") for line in listed.splitlines()}
-    if missing := wanted - {f"{image.name}:{image.tag}" for image in IMAGES}:
-        raise LabError(f"kubeadm {KUBERNETES} wants images that lab/images.py does not make: {sorted(missing)}")
+    if missing := wanted - {f"{image.name}:{image.tag}" for image in images}:
+        raise LabError(f"kubeadm {version} wants images that the lab does not make: {sorted(missing)}")
 
 
 def store_all(images: Sequence[Image], parts: Mapping[str, Part], job: Job) -> None:
@@ -186,7 +185,7 @@ def made_of(images: Sequence[Image], parts: Mapping[str, Part]) -> tuple[Part, .
 
 
 def make(images: Sequence[Image], job: Job) -> None:
-    check_wanted()
+    check_wanted(KUBERNETES, PARTS["kubernetes"], images)
     store_all(images, PARTS, job)
 
 

@@ -19,6 +19,7 @@ from lab import (
     requirements,
     services,
     stacks,
+    versions,
     vm,
     vm_image,
     ways_in,
@@ -32,19 +33,21 @@ STILL_WORKS = (
 )
 
 
-def origin(stack: str, everything: bool) -> Origin:
+def origin(stack: str, everything: bool, kubernetes: Sequence[str] = ()) -> Origin:
     """Where Kubernetes comes from. LabError for a LAB_FROM that says what cannot be."""
-    option = f"--stack {stack}" if stack else "--everything" if everything else ""
-    built = all(part.cached for part in stacks.parts(stack, everything))
+    option = f"--stack {stack}" if stack else "--everything" if everything else "--kubernetes" if kubernetes else ""
+    built = all(part.cached for part in stacks.parts(stack, everything, kubernetes))
     found = settled(told(), hosts.origin(), option, built)
     return found or answered(internet.ask(internet.questions(hosts.wanted())))
 
 
-def prepare(report: Report, stack: str, everything: bool = False, kernels: int = 0) -> Origin:
+def prepare(
+    report: Report, stack: str, everything: bool = False, kernels: int = 0, kubernetes: Sequence[str] = ()
+) -> Origin:
     """The packages, the parts, the key: all that machines need of this computer; and where Kubernetes comes from."""
-    chosen = origin(stack, everything)
+    chosen = origin(stack, everything, kubernetes)
     wanted = [
-        *([containers.STACKS[stack]] if chosen.internet else stacks.parts(stack, everything)),
+        *([containers.STACKS[stack]] if chosen.internet else stacks.parts(stack, everything, kubernetes)),
         *([vm_image.PART] if kernels else []),
     ]
     if lacking := [*requirements.missing(wanted), *vm.lacking(kernels)]:
@@ -73,9 +76,9 @@ def serve(report: Report, chosen: Origin) -> None:
         report.say(f"serving: {', '.join(started)}")
 
 
-def up(report: Report, count: int, stack: str, everything: bool, kernels: int) -> None:
+def up(report: Report, count: int, stack: str, everything: bool, kernels: int, kubernetes: Sequence[str] = ()) -> None:
     """What runs stays as it is; what has died is switched on again; what is missing is made."""
-    chosen = prepare(report, stack, everything, kernels)
+    chosen = prepare(report, stack, everything, kernels, kubernetes)
     serve(report, chosen)
     names = [*machine_names(count), *kernel_names(kernels)]
     found = machines.existing()
@@ -161,6 +164,7 @@ def status() -> dict[str, Any]:
     found = machines.existing()
     alive = services.processes()
     served = [] if hosts.origin() == INTERNET else services.services()
+    listed = [*stacks.parts("guide", True), *versions.KUBERNETES_PARTS.values(), vm_image.PART]
     return {
         "machines": [
             {"name": name, "address": address(name), "running": machine.runs, "kind": machine.kind}
@@ -174,8 +178,5 @@ def status() -> dict[str, Any]:
             }
             for service in served
         ],
-        "parts": [
-            {"name": part.name, "cached": part.cached}
-            for part in parts.everything([*stacks.parts("guide", True), vm_image.PART])
-        ],
+        "parts": [{"name": part.name, "cached": part.cached} for part in parts.everything(listed)],
     }

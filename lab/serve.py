@@ -4,7 +4,10 @@ import sys
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
-NOT_FOUND = "Not Found: what Docker and the add-ons want is built by inv lab.up --everything"
+NOT_FOUND = (
+    "Not Found: what Docker and the add-ons want is built by inv lab.up --everything, "
+    "another Kubernetes by inv lab.up --kubernetes VERSION"
+)
 
 
 class Handler(SimpleHTTPRequestHandler):

@@ -5,13 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 
-from lab import distribution, guide, images, manifests, packages, serve
+from lab import distribution, guide, images, manifests, packages, serve, versions
 from lab.parts import Part
 from lab.settings import GATEWAY, KUBERNETES, LOGS, STATE, LabError
 from lab.waiting import until
@@ -32,7 +32,7 @@ class Registry:
     """Images of one stack, at a port of their own; of several parts the first that is built."""
 
     name: str
-    parts: Sequence[Part]
+    parts: Callable[[], Sequence[Part]]
     port: int
 
     @property
@@ -45,7 +45,7 @@ class Registry:
 
     @property
     def images(self) -> Part | None:
-        return first_built(*self.parts)
+        return first_built(*self.parts())
 
     def publish(self, images: Part) -> None:
         place = STATE / self.name.replace("registry", "images")
@@ -57,8 +57,8 @@ def first_built(*parts: Part) -> Part | None:
     return next((part for part in parts if part.cached), None)
 
 
-REGISTRY = Registry("registry", (images.ALL, images.PART), 5000)
-GUIDES = Registry("guide-registry", (guide.IMAGES_PART,), 5001)
+REGISTRY = Registry("registry", lambda: (*versions.images_parts(), images.ALL, images.PART), 5000)
+GUIDES = Registry("guide-registry", lambda: (guide.IMAGES_PART,), 5001)
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,13 @@ def publish() -> None:
     for registry in (REGISTRY, GUIDES):
         if registry.images:
             registry.publish(registry.images)
-    folders = {"guide": guide.PACKAGES_PART, "pkgs": packages.PART, "cri-dockerd": packages.CRI_DOCKERD_PART}
-    for name, part in folders.items():
-        if part.cached:
+    folders = {
+        "guide": [guide.PACKAGES_PART],
+        "pkgs": [*versions.packages_parts(), packages.PART],
+        "cri-dockerd": [packages.CRI_DOCKERD_PART],
+    }
+    for name, candidates in folders.items():
+        if part := first_built(*candidates):
             point(WWW / name, part.place)
     if served := first_built(manifests.ALL, manifests.PART):
         for folder in served.place.iterdir():

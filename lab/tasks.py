@@ -27,13 +27,21 @@ UP = {
     "stack": STACK,
     "everything": EVERYTHING,
     "kernels": KERNELS,
+    "kubernetes": "also build and serve this version, to upgrade from or to; or once more for another",
 }
 
 
-@task(auto_shortflags=False, help=UP)
-def up(c: Context, machines: int = 2, stack: str = "", everything: bool = False, kernels: int = 0) -> None:
+@task(auto_shortflags=False, iterable=["kubernetes"], help=UP)
+def up(
+    c: Context,
+    kubernetes: list[str],
+    machines: int = 2,
+    stack: str = "",
+    everything: bool = False,
+    kernels: int = 0,
+) -> None:
     """Machines on this computer: build what is missing, start what is not running."""
-    do("up", machines, stack, everything, kernels)
+    do("up", machines, stack, everything, kernels, kubernetes)
 
 
 @task(

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -34,6 +35,7 @@ from lab import (
     settings,
     stacks,
     toolchain,
+    versions,
     ways_in,
 )
 from lab import lab as whole
@@ -176,7 +178,9 @@ def test_durations(seconds: float, says: str) -> None:
 # What is built
 
 
-@pytest.mark.parametrize("component", [*components.COMPONENTS, *guide.COMPONENTS], ids=lambda component: component.name)
+@pytest.mark.parametrize(
+    "component", [*components.COMPONENTS, *guide.COMPONENTS, *versions.COMPONENTS], ids=lambda component: component.name
+)
 def test_every_component_pins_every_byte(component: components.Component) -> None:
     module = (component.folder / "go.mod").read_text()
     assert ("\nrequire" in module) == (component.folder / "go.sum").exists()
@@ -197,9 +201,40 @@ def test_nothing_of_the_guides_stack_is_built_without_being_asked_for() -> None:
     assert not any(name.startswith("guide") for name in built)
 
 
+@pytest.mark.usefixtures("cache")
 def test_a_cluster_without_docker_and_addons_wants_nothing_of_theirs_built() -> None:
     built = {part.name for part in parts.everything(stacks.parts("", everything=False))}
     assert not built & {"cri-dockerd", "metrics-server", "local-path", "rook", "stand-in"}
+
+
+def names_of(found: Iterable[Part]) -> set[str]:
+    return {part.name for part in parts.everything(found)}
+
+
+@pytest.mark.usefixtures("cache")
+def test_another_kubernetes_is_built_only_where_it_is_named() -> None:
+    assert not any(name.startswith(("kubernetes-", "versions-")) for name in names_of(stacks.parts("guide", True)))
+    wanted = names_of(stacks.parts("", False, versions.VERSIONS))
+    assert {f"kubernetes-{version}" for version in versions.VERSIONS} <= wanted
+
+
+@pytest.mark.usefixtures("cache")
+def test_another_kubernetes_that_was_built_once_is_served_ever_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert services.REGISTRY.parts() == (images.ALL, images.PART)
+    monkeypatch.setitem(versions.KUBERNETES_PARTS, "1.37.1", made := a_part("kubernetes-1.37.1"))
+    parts.make_missing([made], Report())
+    served = names_of(stacks.parts("", False))
+    assert [name for name in served if name.startswith("kubernetes-")] == ["kubernetes-1.37.1"]
+    assert services.REGISTRY.parts()[0].name == "versions-images"
+
+
+def test_a_registry_with_another_kubernetes_has_all_that_it_had_before() -> None:
+    for everything, before in ((False, images.IMAGES), (True, [*images.IMAGES, *images.ADDONS])):
+        [packages_part, images_part] = versions.parts(versions.VERSIONS, everything)
+        assert {component for image in before for component, _ in image.files.values()} <= names_of([images_part])
+        assert {f"kubernetes-{version}" for version in versions.VERSIONS} <= names_of([images_part]) & names_of(
+            [packages_part]
+        )
 
 
 def test_a_layer_depends_on_nothing_but_its_files(tmp_path: Path) -> None:
@@ -385,7 +420,7 @@ def test_what_is_not_served_is_answered_with_the_command_that_builds_it(tmp_path
         server.shutdown()
     assert there.text == "built"
     assert missing.status_code == 404
-    assert missing.reason.endswith("built by inv lab.up --everything")
+    assert "built by inv lab.up --everything, another Kubernetes by inv lab.up --kubernetes" in missing.reason
 
 
 def test_no_manifest_of_an_addon_is_served_before_its_images_are(
