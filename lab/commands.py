@@ -86,7 +86,8 @@ def show(report: Report, found: dict[str, Any], kinds: Sequence[str] = ("machine
 
 def said(each: dict[str, Any]) -> str:
     if "cached" in each:
-        return "built" if each["cached"] else "not yet built"
+        built = "built" if each["cached"] else "not yet built"
+        return f"{built}; served {each['served']}" if each["served"] else built
     kind = each.get("kind", "container")
     return ("runs" if each["running"] else "does not run") + ("" if kind == "container" else f", {KINDS[kind]}")
 

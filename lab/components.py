@@ -50,6 +50,14 @@ def kubernetes(name: str, version: str) -> Component:
     return Component(name, version, seconds=320, ldflags=kubernetes_stamp(version), gigabytes=6)
 
 
+def etcd(name: str, version: str) -> Component:
+    return Component(name, version, seconds=25, rename={"server": "etcd"})
+
+
+def coredns(name: str, version: str) -> Component:
+    return Component(name, version, seconds=85, gigabytes=2)
+
+
 FLANNEL_MODULE = "github.com/flannel-io/flannel"
 LOCAL_PATH_MODULE = "github.com/rancher/local-path-provisioner"
 ROOK_EXAMPLES = "github.com/rook/rook//deploy/examples"
@@ -71,8 +79,8 @@ def flannel(name: str, version: str) -> Component:
 
 COMPONENTS = [
     kubernetes("kubernetes", KUBERNETES),
-    Component("etcd", "3.7.0", seconds=25, rename={"server": "etcd"}),
-    Component("coredns", "1.14.6", seconds=85, gigabytes=2),
+    etcd("etcd", "3.7.0"),
+    coredns("coredns", "1.14.6"),
     flannel("flannel", FLANNEL),
     Component("flannel-cni", "0.9.1", seconds=5),
     Component("cni", "1.9.1", seconds=10),

@@ -42,6 +42,14 @@ def kubernetes_images(component: str, version: str) -> list[Image]:
     return [Image(name, f"v{version}", places[name], base=name == "kube-proxy") for name in names]
 
 
+def etcd_image(component: str, tag: str) -> Image:
+    return Image("etcd", tag, {f"usr/local/bin/{name}": (component, name) for name in ("etcd", "etcdctl", "etcdutl")})
+
+
+def coredns_image(component: str, tag: str) -> Image:
+    return Image("coredns/coredns", tag, {"coredns": (component, "coredns")}, entrypoint=["/coredns"])
+
+
 def flannel_image(component: str, version: str) -> Image:
     files = {f"opt/bin/{name}": (component, name) for name in ("flanneld", "install-conf")}
     return Image("flannel-io/flannel", f"v{version}", files, base=True, entrypoint=["/opt/bin/flanneld"])
@@ -58,12 +66,8 @@ def stand_in(what: str, name: str, tag: str, command: str = "") -> Image:
 
 IMAGES = [
     *kubernetes_images("kubernetes", KUBERNETES),
-    Image(
-        "etcd",
-        "3.7.0-0",
-        {f"usr/local/bin/{name}": ("etcd", name) for name in ("etcd", "etcdctl", "etcdutl")},
-    ),
-    Image("coredns/coredns", "v1.14.6", {"coredns": ("coredns", "coredns")}, entrypoint=["/coredns"]),
+    etcd_image("etcd", "3.7.0-0"),
+    coredns_image("coredns", "v1.14.6"),
     Image("pause", "3.10.2", {"pause": ("pause", "pause")}, entrypoint=["/pause"]),
     flannel_image("flannel", FLANNEL),
     # On the base for its `cp`, which the manifest calls.

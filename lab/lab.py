@@ -164,7 +164,7 @@ def status() -> dict[str, Any]:
     found = machines.existing()
     alive = services.processes()
     served = [] if hosts.origin() == INTERNET else services.services()
-    listed = [*stacks.parts("guide", True), *versions.KUBERNETES_PARTS.values(), vm_image.PART]
+    listed = [*stacks.parts("guide", True), *versions.PARTS.values(), vm_image.PART]
     return {
         "machines": [
             {"name": name, "address": address(name), "running": machine.runs, "kind": machine.kind}
@@ -178,5 +178,8 @@ def status() -> dict[str, Any]:
             }
             for service in served
         ],
-        "parts": [{"name": part.name, "cached": part.cached} for part in parts.everything(listed)],
+        "parts": [
+            {"name": part.name, "cached": part.cached, "served": versions.NOTES.get(part.name, "")}
+            for part in parts.everything(listed)
+        ],
     }

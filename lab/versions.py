@@ -3,7 +3,7 @@
 Once built, it is served in the same repository and the same registry as the lab's own, as upstream has them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +12,44 @@ from lab.images import Image
 from lab.parts import Job, Part
 from lab.settings import KUBERNETES
 
-VERSIONS = ("1.37.1",)
-COMPONENTS = [components.kubernetes(f"kubernetes-{version}", version) for version in VERSIONS]
-KUBERNETES_PARTS = {component.version: components.part(component) for component in COMPONENTS}
-MADE_OF = {**components.PARTS, **{part.name: part for part in KUBERNETES_PARTS.values()}}
+COMPONENTS = [
+    components.kubernetes("kubernetes-1.37.1", "1.37.1"),
+    components.kubernetes("kubernetes-1.36.3", "1.36.3"),
+    components.etcd("etcd-3.6.8", "3.6.8"),
+    components.etcd("etcd-3.6.16", "3.6.16"),
+    components.coredns("coredns-1.14.3", "1.14.3"),
+]
+PARTS = {component.name: components.part(component) for component in COMPONENTS}
+MADE_OF = {**components.PARTS, **PARTS}
+NOTES = {"coredns-1.14.3": "as v1.14.2, which Kubernetes 1.36.3 wants and no Go module has"}
+# What each asks for besides its own programs, and the lab's own Kubernetes does not.
+BESIDES: Mapping[str, Sequence[Image]] = {
+    "1.37.1": [],
+    "1.36.3": [
+        images.etcd_image("etcd-3.6.8", "3.6.8-0"),
+        # The newest 3.6, by way of which an etcd of several members goes to 3.7.
+        images.etcd_image("etcd-3.6.16", "3.6.16-0"),
+        images.coredns_image("coredns-1.14.3", "v1.14.2"),
+    ],
+}
+VERSIONS = tuple(BESIDES)
+
+
+def kubernetes(version: str) -> Part:
+    return PARTS[f"kubernetes-{version}"]
+
+
+def images_of(version: str) -> list[Image]:
+    return [*images.kubernetes_images(f"kubernetes-{version}", version), *BESIDES[version]]
+
+
+def parts_of(version: str) -> list[Part]:
+    """What is built for this version alone."""
+    return [PARTS[component] for image in images_of(version) for component, _ in image.files.values()]
 
 
 def built() -> list[str]:
-    return [version for version in VERSIONS if KUBERNETES_PARTS[version].cached]
+    return [version for version in VERSIONS if all(part.cached for part in parts_of(version))]
 
 
 def parts(wanted: Iterable[str], everything: bool) -> list[Part]:
@@ -46,7 +76,7 @@ def packages_part(versions: Sequence[str]) -> Part:
         (packages.KEYS, packages.FILES, Path(packages.__file__), Path(__file__)),
         partial(make_packages, versions),
         seconds=10 + 10 * len(versions),
-        needs=(components.PARTS["kubernetes"], components.PARTS["cni"], *map(KUBERNETES_PARTS.__getitem__, versions)),
+        needs=(components.PARTS["kubernetes"], components.PARTS["cni"], *map(kubernetes, versions)),
     )
 
 
@@ -54,7 +84,7 @@ def make_packages(versions: Sequence[str], job: Job) -> None:
     """Of one minor all versions lie in one repository: each is indexed with those before it."""
     packages.make(job)
     for version in versions:
-        packages.make_repository(job, version, KUBERNETES_PARTS[version].place)
+        packages.make_repository(job, version, kubernetes(version).place)
 
 
 def images_part(versions: Sequence[str], everything: bool) -> Part:
@@ -71,11 +101,7 @@ def images_part(versions: Sequence[str], everything: bool) -> Part:
     )
 
 
-def images_of(version: str) -> list[Image]:
-    return images.kubernetes_images(f"kubernetes-{version}", version)
-
-
 def make_images(versions: Sequence[str], made: Sequence[Image], job: Job) -> None:
     for version in versions:
-        images.check_wanted(version, KUBERNETES_PARTS[version], made)
+        images.check_wanted(version, kubernetes(version), made)
     images.store_all(made, MADE_OF, job)

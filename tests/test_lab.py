@@ -17,6 +17,7 @@ import requests
 from kubefab import downloads
 from lab import (
     cgroups,
+    commands,
     components,
     computer,
     containers,
@@ -221,11 +222,26 @@ def test_another_kubernetes_is_built_only_where_it_is_named() -> None:
 @pytest.mark.usefixtures("cache")
 def test_another_kubernetes_that_was_built_once_is_served_ever_after(monkeypatch: pytest.MonkeyPatch) -> None:
     assert services.REGISTRY.parts() == (images.ALL, images.PART)
-    monkeypatch.setitem(versions.KUBERNETES_PARTS, "1.37.1", made := a_part("kubernetes-1.37.1"))
+    monkeypatch.setitem(versions.PARTS, "kubernetes-1.37.1", made := a_part("kubernetes-1.37.1"))
     parts.make_missing([made], Report())
     served = names_of(stacks.parts("", False))
     assert [name for name in served if name.startswith("kubernetes-")] == ["kubernetes-1.37.1"]
     assert services.REGISTRY.parts()[0].name == "versions-images"
+
+
+def test_a_version_that_is_half_built_is_not_served(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(versions.PARTS, "kubernetes-1.36.3", made := a_part("kubernetes-1.36.3"))
+    parts.make_missing([made], Report())
+    assert versions.built() == []
+
+
+def test_what_is_served_under_another_tag_than_its_version_is_told() -> None:
+    """kubeadm 1.36.3 asks for a CoreDNS that cannot be had as a Go module."""
+    component = next(each for each in versions.COMPONENTS if each.name in versions.NOTES)
+    [image] = [image for image in versions.BESIDES["1.36.3"] if (component.name, "coredns") in image.files.values()]
+    assert image.tag != f"v{component.version}"
+    told = {"name": component.name, "cached": True, "served": versions.NOTES[component.name]}
+    assert commands.said(told).startswith(f"built; served as {image.tag},")
 
 
 def test_a_registry_with_another_kubernetes_has_all_that_it_had_before() -> None:
