@@ -27,6 +27,8 @@ from kubefab.runbook import (
     show_status,
     with_the_others,
 )
+from kubefab.shells import kubectl as run_kubectl
+from kubefab.shells import log_in
 from kubefab.steps import (
     addons,
     bundle,
@@ -238,6 +240,18 @@ def kubeconfig(c: Context, output: str, force: bool = False) -> None:
     save_kubeconfig(c, output, force)
 
 
+@task
+def kubectl(c: Context) -> None:
+    """Run kubectl by way of a master that answers: inv kubectl -- get nodes."""
+    run_kubectl(c)
+
+
+@task(positional=[], auto_shortflags=False, help={"host": "a host in hosts.yml"})
+def shell(c: Context, host: str = "") -> None:
+    """Log in to a host as hosts.yml says; what stands behind -- is run there instead of a shell."""
+    log_in(c, host)
+
+
 WHERE = "the folder in which the backup gets one of its own (default: ~/.local/state/kubefab/backups)"
 
 
@@ -301,9 +315,10 @@ ns = Collection(
     rook,
     restart,
     fix_reboot,
+    kubectl,
 )
 ns.add_collection(Collection("cluster", up, status, explain, reset_all, kubeconfig, auto_dash_names=True))
-ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove))
+ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove, shell))
 ns.add_collection(Collection("etcd", backup, etcd_status))
 ns.add_collection(Collection("addon", remove=addon_remove))
 ns.add_collection(Collection("bundle", make, use))

@@ -89,8 +89,10 @@ class Link:
         with self._channels, self.begin(command, seconds) as channel:
             yield channel
 
-    def begin(self, command: str, seconds: float | None) -> paramiko.Channel:
-        """A command's channel, whatever others there are; `channel` is for what is over soon.
+    def begin(
+        self, command: str, seconds: float | None, prepare: Callable[[paramiko.Channel], None] = lambda _: None
+    ) -> paramiko.Channel:
+        """A command's channel, whatever others there are; `channel` is for what is over soon. "" is a login's shell.
 
         Tried again as long as nothing has begun: after a blip of the connection, and where the host is busy.
         """
@@ -99,22 +101,32 @@ class Link:
         while True:
             transport = self.transport()
             try:
-                return self._begun(transport, command, seconds)
+                return self._begun(transport, command, seconds, prepare)
             except (OSError, EOFError, paramiko.SSHException) as error:
                 if transport.is_active():
                     if time.monotonic() >= until:
                         raise _too_busy(error, busy) from error
                     time.sleep(BUSY_PAUSE)
                 elif blips:
-                    raise _lost(error) from error
+                    raise lost(error) from error
                 blips += not transport.is_active()
 
-    def _begun(self, transport: paramiko.Transport, command: str, seconds: float | None) -> paramiko.Channel:
+    def _begun(
+        self,
+        transport: paramiko.Transport,
+        command: str,
+        seconds: float | None,
+        prepare: Callable[[paramiko.Channel], None] = lambda _: None,
+    ) -> paramiko.Channel:
         self.trips += 1
         # A busy machine is not a lost one; and a channel that was given up would come all the same, and stay.
         channel = transport.open_session(timeout=self.network.patience.busy)
         channel.settimeout(seconds)
-        channel.exec_command(command)
+        prepare(channel)
+        if command:
+            channel.exec_command(command)
+        else:
+            channel.invoke_shell()
         return channel
 
     def _conversation(
@@ -131,7 +143,7 @@ class Link:
             errors = channel.makefile_stderr("rb").read()
             status = channel.recv_exit_status()
         if status == -1:
-            raise _lost(errors.decode(errors="replace"), killed=channel.get_transport().is_active())
+            raise lost(errors.decode(errors="replace"), killed=channel.get_transport().is_active())
         return Answer(status, b"".join(said).decode(errors="replace"), errors.decode(errors="replace"), began)
 
     def close(self) -> None:
@@ -150,7 +162,7 @@ def talking(seconds: float | None, load: Callable[[], str] = lambda: "") -> Iter
     except TimeoutError as error:
         raise HostError(f"said nothing for {seconds:.0f} s", hint=f"is the host overloaded?{load()}") from error
     except (OSError, EOFError, paramiko.SSHException) as error:
-        raise _lost(error) from error
+        raise lost(error) from error
 
 
 def taken(channel: paramiko.Channel, data: bytes) -> bool:
@@ -166,7 +178,7 @@ def taken(channel: paramiko.Channel, data: bytes) -> bool:
     return True
 
 
-def _lost(error: object, killed: bool = False) -> HostError:
+def lost(error: object, killed: bool = False) -> HostError:
     hint = "a change that has begun there goes on by itself; run the same command again to continue"
     if killed:
         return HostError("what ran there was killed from outside", str(error), "has it run out of memory?")

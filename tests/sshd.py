@@ -1,10 +1,14 @@
 """An SSH server in a thread, on this computer: it runs what it is told to with `sh -c`."""
 
+import fcntl
 import os
+import pty
 import select
 import shutil
 import socket
+import struct
 import subprocess
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,6 +50,8 @@ class Sshd:
     connections: int = 0
     offered: int = 0  # keys
     besides: bool = False  # whether a password is wanted besides a key
+    terminals: list[tuple[str, int, int]] = field(default_factory=list)  # that were asked for: kind, columns, lines
+    sizes: list[tuple[int, int]] = field(default_factory=list)  # that they were given later on
 
     @property
     def known_hosts(self) -> Path:
@@ -78,6 +84,7 @@ class _Server(paramiko.ServerInterface):
         self.transport = transport
         self.far: dict[int, socket.socket] = {}
         self.asked: dict[int, threading.Thread] = {}
+        self.terminals: dict[int, tuple[int, int]] = {}  # columns, lines
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
         self.sshd.offered += 1
@@ -121,6 +128,22 @@ class _Server(paramiko.ServerInterface):
                         return
                     (channel if one is far else far).sendall(said)
 
+    def check_channel_pty_request(
+        self, channel: paramiko.Channel, term: bytes, width: int, height: int, *pixels: Any
+    ) -> bool:
+        self.sshd.terminals.append((term.decode(), width, height))
+        self.terminals[channel.get_id()] = (width, height)
+        return True
+
+    def check_channel_window_change_request(
+        self, channel: paramiko.Channel, width: int, height: int, *pixels: int
+    ) -> bool:
+        self.sshd.sizes.append((width, height))
+        return True
+
+    def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
+        return self.check_channel_exec_request(channel, b"sh")
+
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.sshd.commands.append(command.decode())
         self.asked[channel.get_id()] = threading.Thread(target=self.run, args=(channel, command.decode()), daemon=True)
@@ -137,6 +160,9 @@ class _Server(paramiko.ServerInterface):
             channel.get_transport().close()
             return
         environment = {**os.environ, "PATH": f"{self.sshd.folder}:{os.environ['PATH']}"}
+        if size := self.terminals.get(channel.get_id()):
+            self.run_at_terminal(channel, command, environment, size)
+            return
         pipes = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE, "bufsize": 0}
         with subprocess.Popen(["sh", "-c", f"{self.sshd.greeting}\n{command}"], env=environment, **pipes) as program:  # type: ignore[call-overload]
             feeding = threading.Thread(target=self.feed, args=(channel, program), daemon=True)
@@ -150,6 +176,25 @@ class _Server(paramiko.ServerInterface):
                 channel.send_exit_status(program.wait())
                 channel.close()
             feeding.join()
+
+    def run_at_terminal(
+        self, channel: paramiko.Channel, command: str, environment: dict[str, str], size: tuple[int, int]
+    ) -> None:
+        program, terminal = pty.fork()
+        if program == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+            os.execve("/bin/sh", ["sh", "-c", f"{self.sshd.greeting}\n{command}"], environment)
+        threading.Thread(target=self.feed_terminal, args=(channel, terminal), daemon=True).start()
+        with suppress(OSError, EOFError, paramiko.SSHException):  # the end of a terminal is an error
+            while part := os.read(terminal, 4096):
+                channel.sendall(part)
+        channel.send_exit_status(os.waitstatus_to_exitcode(os.waitpid(program, 0)[1]))
+        channel.close()
+
+    def feed_terminal(self, channel: paramiko.Channel, terminal: int) -> None:
+        with suppress(OSError):
+            while part := channel.recv(4096):
+                os.write(terminal, part)
 
     def feed(self, channel: paramiko.Channel, program: subprocess.Popen[bytes]) -> None:
         """Carries standard input on as it comes, and its end with it."""

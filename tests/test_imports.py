@@ -45,6 +45,8 @@ TALKING = {
     "kubefab.leaving",
     "kubefab.losing",
     "kubefab.runbook",
+    "kubefab.shells",
+    "kubefab.streams",
 }
 # Below which module may each stand: what it may import of kubefab.
 ALLOWED = {
@@ -157,6 +159,8 @@ ALLOWED = {
         "step",
         "steps",
     },
+    "streams": {"errors", "framing", "host", "ssh"},
+    "shells": {"cluster", "errors", "executor", "host", "patience", "programs", "report", "streams"},
     "runbook": {
         "passes",
         "addons",
@@ -284,7 +288,7 @@ def annotated(node: ast.AST) -> Iterator[ast.AST]:
 
 def test_the_runbook_is_made_of_tasks_and_subjects() -> None:
     own = {module for module in modules(ROOT / "tasks.py") if not module.startswith("kubefab.steps.")}
-    assert own == {"invoke", "kubefab.leaving", "kubefab.losing", "kubefab.runbook", "lab.tasks"}
+    assert own == {"invoke", "kubefab.leaving", "kubefab.losing", "kubefab.runbook", "kubefab.shells", "lab.tasks"}
 
 
 def test_what_only_some_runs_need_is_imported_when_they_need_it() -> None:
