@@ -13,7 +13,7 @@ def test_the_slowest_suite_comes_first_and_all_of_them_last() -> None:
 
 
 def test_a_time_is_told_beside_the_one_that_is_wanted() -> None:
-    assert summary.times([("a dry run", 10, 12.4)]) == ["a dry run: 12 s, wanted 10 s"]
+    assert summary.times([("a dry run", 10, 12.4)]) == ["a dry run: 12.4 s, wanted 10 s"]
 
 
 def test_a_reason_for_skipping_is_told_once_for_a_suite() -> None:

@@ -9,7 +9,7 @@ import pytest
 from lab import requirements
 
 from . import summary
-from .harness import MASTER, MEASURED, SPARE, WORKER, Kubefab, hosts_file, mended, no_secrets, power_on
+from .harness import COUNTED, MASTER, MEASURED, SPARE, WORKER, Kubefab, hosts_file, mended, no_secrets, power_on
 
 # What begins without a cluster, in an order in which the next needs least: after broken_off there are packages and no
 # cluster, as ways_in wants it; and from_fresh leaves the cluster that all others want.
@@ -32,6 +32,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for title, lines in (
         ("minutes of each suite", summary.suites((one.nodeid, one.duration) for one in reports)),
         ("times that are wanted of kubefab", summary.times(MEASURED)),
+        ("counted", COUNTED),
         ("skipped, and why", summary.skipped((one.nodeid, one.longrepr) for one in reports if one.skipped)),
     ):
         if lines:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INV = Path(sys.executable).with_name("inv")
 MACHINES = tuple(os.environ.get("KUBEFAB_E2E_MACHINES", "manager,client,client2").split(","))
 MASTER, WORKER, SPARE = MACHINES
+FRONT = os.environ.get("KUBEFAB_E2E_WORKER", "client3")  # the worker, where all three of them are masters
 LONGEST = 900  # seconds that any one command may take
 
 Words = Mapping[str, Any]
@@ -209,7 +210,7 @@ def has_the_guides_arguments() -> None:
 
 
 def _machine(name: str, master: str, says: Words) -> Words:
-    known = {"address": address(name)} if name in MACHINES or has_a_kernel(name) else {}
+    known = {"address": address(name)} if name in (*MACHINES, FRONT) or has_a_kernel(name) else {}
     return {"role": "master" if name == master else "worker", **known, **says}
 
 
@@ -256,12 +257,12 @@ def attempt(host: str, command: str, stdin: str = "") -> "subprocess.CompletedPr
 
 
 @contextmanager
-def forwarded(host: str, port: int) -> Iterator[int]:
-    """A port of this computer that leads to this one of the machine's own 127.0.0.1."""
+def forwarded(host: str, place: str) -> Iterator[int]:
+    """A port of this computer that leads to where NAME:PORT does on this machine, looked up by each new connection."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         here = free.getsockname()[1]
     on(host, "true")  # the connection is open
-    words = ("-L", f"{here}:127.0.0.1:{port}")
+    words = ("-L", f"{here}:{place}")
     subprocess.run(_ssh(host, "-O", "forward", *words), check=True, capture_output=True)
     try:
         yield here
@@ -294,10 +295,10 @@ def lab(*words: str) -> None:
     assert done.returncode == 0, f"inv {' '.join(words)}\n{done.stdout}{done.stderr}"
 
 
-def power_on(*options: str) -> None:
-    """All machines run; what runs already stays as it is."""
+def power_on(*options: str, machines: Sequence[str] = MACHINES) -> None:
+    """All machines up to the last of these run; what runs already stays as it is."""
     names = machine_names(MOST_MACHINES)
-    lab("lab.up", *options, "--machines", str(max(names.index(name) for name in MACHINES) + 1))
+    lab("lab.up", *options, "--machines", str(max(map(names.index, machines)) + 1))
 
 
 def fresh(*hosts: str, stack: str = "") -> None:
@@ -338,6 +339,23 @@ def cut_off(host: str) -> None:
         "! -d 10.0.0.0/8 -j REJECT",
     )
     on(host, "; ".join(f"iptables -I OUTPUT {place} {rule}" for place, rule in enumerate(rules, start=1)))
+
+
+UNPLUGGED = (
+    "INPUT ! -i lo -j DROP",
+    "OUTPUT ! -o lo -j DROP",
+    f"INPUT -s {GATEWAY} -p tcp --dport 22 -j ACCEPT",
+    f"OUTPUT -d {GATEWAY} -p tcp --sport 22 -j ACCEPT",
+)
+
+
+def unplug(host: str) -> None:
+    """This machine reaches nobody and nobody reaches it, of whom neither is told; SSH from this computer comes in."""
+    on(host, "; ".join(f"iptables -I {rule}" for rule in UNPLUGGED))
+
+
+def plug_in(host: str) -> None:
+    on(host, "; ".join(f"iptables -D {rule}" for rule in UNPLUGGED))
 
 
 OTHER_PORT = 2222
@@ -492,6 +510,7 @@ def coredns_answers(master: str = MASTER) -> bool:
 
 
 MEASURED: list[tuple[str, float, float]] = []  # what, and the seconds that are wanted of it and that it took
+COUNTED: list[str] = []  # what came of something, in words
 
 
 def in_time(what: str, wanted: float, done: Done) -> None:

@@ -20,7 +20,7 @@ def suites(spent: Iterable[tuple[str, float]]) -> list[str]:
 
 def times(measured: Iterable[tuple[str, float, float]]) -> list[str]:
     """What, the seconds that are wanted, and those that it took."""
-    return [f"{what}: {took:.0f} s, wanted {wanted:.0f} s" for what, wanted, took in measured]
+    return [f"{what}: {took:.3g} s, wanted {wanted:.0f} s" for what, wanted, took in measured]
 
 
 def skipped(reports: Iterable[tuple[str, object]]) -> list[str]:

@@ -1,9 +1,10 @@
 """A client that writes through a host's own way to the API servers, and remembers what was acknowledged."""
 
+import secrets
 import threading
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +13,11 @@ import requests
 import yaml
 from requests.adapters import HTTPAdapter
 
-from .harness import eventually, forwarded, on
+from .harness import COUNTED, MEASURED, eventually, forwarded, on
 
 LIMIT = 2  # seconds that a client like this waits for an answer
+AIM = 3.0  # seconds that it is wanted to wait at most for the next acknowledged write
+HAPROXY, SERVICE = "127.0.0.1:6443", "10.96.0.1:443"  # a worker's own, and what pods ask
 
 
 class Writer:
@@ -38,10 +41,10 @@ class Writer:
         return session
 
     def _write_on(self) -> None:
-        session, number = self._session(), 0
+        session, number, run = self._session(), 0, secrets.token_hex(3)
         while not self._ended.wait(0.02):
             number += 1
-            name = f"written-{number}"
+            name = f"written-{run}-{number}"
             try:
                 answer = session.post(self._place, json={"metadata": {"name": name}}, timeout=LIMIT)
             except requests.RequestException:
@@ -56,6 +59,12 @@ class Writer:
         moments = list(self.acknowledged.values())
         return max(later - at for at, later in pairwise(moments) if later >= since)
 
+    def gaps(self, what: str, since: float, wanted: float = AIM) -> None:
+        """The longest is told at the end of the run; three times what is wanted is a failure."""
+        gap = self.gap(since)
+        MEASURED.append((f"no gap in writing: {what}", wanted, gap))
+        assert gap < 3 * wanted
+
     def goes_on(self, writes: int = 20) -> None:
         """Until so many more are acknowledged."""
         there = len(self.acknowledged)
@@ -68,8 +77,8 @@ class Writer:
 
 
 @contextmanager
-def writing(host: str, master: str, folder: Path) -> Iterator[Writer]:
-    """Through 127.0.0.1:6443 of this host, as the admin of this master."""
+def writing(host: str, master: str, folder: Path, place: str = HAPROXY) -> Iterator[Writer]:
+    """To where this place leads from this host, as the admin of this master."""
     conf = yaml.safe_load(on(master, "cat /etc/kubernetes/admin.conf"))
     cluster, user = conf["clusters"][0]["cluster"], conf["users"][0]["user"]
     credentials = {
@@ -80,11 +89,18 @@ def writing(host: str, master: str, folder: Path) -> Iterator[Writer]:
     folder.mkdir(mode=0o700)
     for name, data in credentials.items():
         (folder / name).write_bytes(b64decode(data))
-    with forwarded(host, 6443) as port:
+    with forwarded(host, place) as port:
         writer = Writer(port, folder)
         writer.goes_on()
         yield writer
         writer.ends()
+
+
+def none_is_lost(what: str, acknowledged: set[str], masters: Iterable[str]) -> None:
+    """Each master has every one of them, by its own word; the numbers are told at the end of the run."""
+    lost = {master: len(acknowledged - written(master)) for master in masters}
+    COUNTED.append(f"{what}: {len(acknowledged)} writes acknowledged, {max(lost.values())} of them lost")
+    assert not any(lost.values()), lost
 
 
 def written(master: str) -> set[str]:
