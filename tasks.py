@@ -2,6 +2,8 @@
 
 from invoke import Collection, Context, task
 
+from kubefab.access import Wish
+from kubefab.access import give as give_access
 from kubefab.leaving import TEN_MINUTES, Seconds, of_node
 from kubefab.leaving import drain as drain_node
 from kubefab.leaving import remove as remove_node
@@ -21,7 +23,6 @@ from kubefab.runbook import (
     meant,
     preload,
     save_before_growing,
-    save_kubeconfig,
     show_etcd,
     show_explained,
     show_status,
@@ -234,10 +235,20 @@ def explain(c: Context, json: bool = False) -> None:
     show_explained(c, json)
 
 
-@task(help={"output": "the file to write", "force": "overwrite another cluster's kubeconfig"})
-def kubeconfig(c: Context, output: str, force: bool = False) -> None:
-    """Fetch the admin's kubeconfig, for kubectl on this computer."""
-    save_kubeconfig(c, output, force)
+KUBECONFIG = {
+    "output": "a file of its own, instead of your kubeconfig ($KUBECONFIG, or ~/.kube/config)",
+    "force": "write over what is another cluster's; a copy of your kubeconfig is kept",
+    "use": "make it the current context",
+    "remove": "take this cluster out of your kubeconfig again; nobody is asked",
+}
+
+
+@task(auto_shortflags=False, help=KUBECONFIG)
+def kubeconfig(
+    c: Context, output: str | None = None, force: bool = False, use: bool = False, remove: bool = False
+) -> None:
+    """Let kubectl on this computer into the cluster, as its admin."""
+    give_access(c, Wish(output, force, use, remove))
 
 
 @task

@@ -147,7 +147,7 @@ def _told(error: KubefabError, task: str) -> str:
 
 NEXT = {
     "preflight": "next: inv --dry cluster.up, or inv cluster.up",
-    "cluster.up": "next: inv cluster.status, or kubectl for this computer: inv cluster.kubeconfig --output FILE",
+    "cluster.up": "next: inv cluster.status, or kubectl for this computer: inv cluster.kubeconfig",
     "node.join": "next: inv cluster.status",
     "bundle.make": "next: where there is no internet, in hosts.yml: bundle: FILE",
     "cluster.reset": "next: inv cluster.up",

@@ -1,12 +1,19 @@
-"""The admin's kubeconfig, for a computer that is none of the hosts."""
+"""Kubeconfigs on a computer that is none of the hosts: which files count, and how they are read and written."""
 
 import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+import tenacity
 import yaml
 
 from kubefab.errors import KubefabError, reason
+
+LOCK_TRIES, LOCK_PAUSE = 20, 0.1  # a kubectl that writes is done in a moment
 
 
 def reachable_at(text: str, server: str) -> str:
@@ -15,13 +22,21 @@ def reachable_at(text: str, server: str) -> str:
     KubefabError where the text is no kubeconfig.
     """
     if _authority(text) is None:
-        raise KubefabError(
-            "/etc/kubernetes/admin.conf on the master is no kubeconfig: see what is in it, or made it so"
-        )
+        raise KubefabError(_NONE)
     document = yaml.safe_load(text)
     for entry in document["clusters"]:
         entry["cluster"]["server"] = server
     return yaml.safe_dump(document, sort_keys=False)
+
+
+def inside(text: str) -> tuple[str, dict[str, str]]:
+    """The CA, in base64, and the credentials of the one cluster and user that are in it. KubefabError as above."""
+    try:
+        document = yaml.safe_load(text)
+        credentials = dict(document["users"][0]["user"])
+        return str(document["clusters"][0]["cluster"]["certificate-authority-data"]), credentials
+    except (yaml.YAMLError, TypeError, ValueError, LookupError, RecursionError):
+        raise KubefabError(_NONE) from None
 
 
 def save(text: str, path: Path, force: bool) -> None:
@@ -34,19 +49,119 @@ def save(text: str, path: Path, force: bool) -> None:
         raise KubefabError(f"{path}: {reason(error)}") from error
 
 
+def files() -> list[Path]:
+    """Those that kubectl reads, the first first. Source: k8s.io/client-go, tools/clientcmd/loader.go."""
+    named = filter(None, os.environ.get("KUBECONFIG", "").split(os.pathsep))
+    return list(dict.fromkeys(map(Path, named))) or [Path(os.path.expanduser("~/.kube/config"))]
+
+
+def home(among: Sequence[Path]) -> Path:
+    """Where kubectl puts what is in none of them yet: the first that is there, else the last."""
+    return next((path for path in among if path.exists()), among[-1])
+
+
+def change(paths: Sequence[Path], changed: Callable[[Mapping[Path, str]], Mapping[Path, str]]) -> None:
+    """Reads them and writes what `changed` makes of them, while no kubectl does. KubefabError where that fails.
+
+    `changed` gives the files alone that are to be written, in this order.
+    """
+    with _locked(paths):
+        for path, text in changed({path: _read(path) for path in paths}).items():
+            with _named(path):
+                _write(path, text)
+
+
+def kept(path: Path) -> Path:
+    """A name beside this file that nobody has yet, for what it is now."""
+    plain = path.with_name(f"{path.name}.before-kubefab")
+    timed = (plain.with_name(f"{plain.name}-{second}") for second in count(int(time.time())))
+    return next(one for one in chain((plain,), timed) if not os.path.lexists(one))
+
+
+def _read(path: Path) -> str:
+    """ "" where it is not there."""
+    with _named(path):
+        try:
+            return path.read_text("utf-8")
+        except FileNotFoundError:
+            return ""
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise KubefabError(f"{path}: {reason(error)}") from error
+
+
+@contextmanager
+def _locked(paths: Sequence[Path]) -> Iterator[None]:
+    """By kubectl's own locks, in its own order. Where nobody may write, nobody has to be kept from it."""
+    with ExitStack() as held:
+        for path in sorted(paths, key=str):
+            _make_kubectls_folder(path)
+            lock = path.with_name(f"{path.name}.lock")
+            with suppress(FileNotFoundError, PermissionError):
+                _take(lock, path)
+                held.callback(lock.unlink, missing_ok=True)
+        yield
+
+
+def _take(lock: Path, path: Path) -> None:
+    again = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(FileExistsError),
+        stop=tenacity.stop_after_attempt(LOCK_TRIES),
+        wait=tenacity.wait_fixed(LOCK_PAUSE),
+        reraise=True,
+    )
+    try:
+        os.close(again(os.open, lock, os.O_CREAT | os.O_EXCL, 0))
+    except FileExistsError:
+        raise KubefabError(f"another program is writing {path}: {lock} is there; if none is: rm {lock}") from None
+
+
+def _make_kubectls_folder(path: Path) -> None:
+    """~/.kube, which nobody has who has just begun."""
+    if path.parent.name == ".kube":
+        with _named(path):
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+
+
 def _write(path: Path, text: str) -> None:
-    """On the disk before it has its name: a power cut leaves the one before, or this one."""
-    if path.parent.name == ".kube":  # kubectl's own, which nobody has who has just begun
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    """On the disk before it has its name: a power cut leaves the one before, or this one. Links lead on to their file.
+
+    It is for its owner alone, who stays who that was.
+    """
+    _make_kubectls_folder(path)
+    target = Path(os.path.realpath(path))
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            _give(file.fileno(), target)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        draft.replace(target)
+        _sync_folder(target.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _give(handle: int, target: Path) -> None:
+    """Root, by sudo, writes a file of somebody else's."""
+    with suppress(FileNotFoundError):
+        owner = target.stat()
+        if owner.st_uid != os.geteuid():
+            os.fchown(handle, owner.st_uid, owner.st_gid)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _authority(text: str) -> Any:
@@ -55,3 +170,6 @@ def _authority(text: str) -> Any:
         return [entry["cluster"]["certificate-authority-data"] for entry in yaml.safe_load(text)["clusters"]]
     except (yaml.YAMLError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+_NONE = "/etc/kubernetes/admin.conf on the master is no kubeconfig: see what is in it, or made it so"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit
 
-from kubefab import backup, etcd, kubeconfig, report, status
+from kubefab import backup, etcd, report, status
 from kubefab.addons import Addon
 from kubefab.addons.addon import ADMIN, Page
 from kubefab.converge import Engine
@@ -21,7 +21,6 @@ from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.kubeadm import API_PORT
 from kubefab.passes import Group, Pass, Who
 from kubefab.patience import SHORT
 from kubefab.step import Subject
@@ -121,13 +120,13 @@ def show_explained(c: Context, as_json: bool) -> None:
     from kubefab import explain  # nobody else reads certificates
 
     run = engine_of(c)
-    facts = _of_master(run, _NOTHING_TO_EXPLAIN, "explain")
+    facts = of_master(run, _NOTHING_TO_EXPLAIN, "explain")
     told = explain.explained(facts, datetime.now(UTC))
     name = run.cluster.inventory.cluster.name
     print(explain.as_json({"cluster": name, **told}) if as_json else report.plain(explain.as_tree(name, told)))
 
 
-def _of_master(run: Engine, without_cluster: str, *parts: str) -> Facts:
+def of_master(run: Engine, without_cluster: str, *parts: str) -> Facts:
     """What the master knows of its cluster. KubefabError where it does not answer, or has none."""
     away = _away(run, Group.SPEAKER, *parts)
     if not run.cluster.looked_at(run.cluster.speaker):
@@ -229,25 +228,8 @@ def _needed(run: Engine, addons: "Addons") -> list[str]:
         raise KubefabError("\n".join((str(error), *away))) from None
 
 
-def save_kubeconfig(c: Context, output: str, force: bool) -> None:
-    """Fetches the admin's kubeconfig into a file of this computer."""
-    run = engine_of(c)
-    _of_master(run, _NO_KUBECONFIG)
-    path = Path(expanduser(output))
-    if run.dry:
-        print(f"would write {path}")
-        return
-    master = run.cluster.speaker
-    text = master.ask("print-kubeconfig.sh", secret=True)
-    # A load balancer of the user's outlives each master.
-    place = run.cluster.inventory.cluster.endpoint or f"{master.wanted.address}:{API_PORT}"
-    kubeconfig.save(kubeconfig.reachable_at(text, f"https://{place}"), path, force)
-    print(f"kubectl --kubeconfig {path} get nodes")
-
-
 _LOGIN_BY_HAND = (
     "this Kubernetes cannot issue a one-hour token; for a permanent one, on the master: "
     "kubectl -n {} describe secret {}"
 )
-_NO_KUBECONFIG = "there is no cluster to fetch a kubeconfig from; `inv cluster.up` makes one"
 _NOTHING_TO_EXPLAIN = "there is no cluster to explain; `inv cluster.up` makes one"

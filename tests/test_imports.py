@@ -21,6 +21,7 @@ PURE = (
     "runtimes",
     "etcd",
     "explain",
+    "merging",
     "step",
     "errors",
     "patience",
@@ -44,6 +45,7 @@ TALKING = {
     "kubefab.executor",
     "kubefab.leaving",
     "kubefab.losing",
+    "kubefab.access",
     "kubefab.runbook",
     "kubefab.shells",
     "kubefab.streams",
@@ -67,6 +69,7 @@ ALLOWED = {
     "bundle": {"errors"},
     "downloads": {"bundle", "errors", "inventory", "mirrors", "releases"},
     "kubeconfig": {"errors"},
+    "merging": {"errors"},
     "backup": {"errors"},
     "etcd": {"errors", "facts"},
     "carry": {"errors", "framing", "host", "programs", "ssh"},
@@ -159,6 +162,18 @@ ALLOWED = {
         "step",
         "steps",
     },
+    "access": {
+        "cluster",
+        "converge",
+        "errors",
+        "executor",
+        "inventory",
+        "kubeadm",
+        "kubeconfig",
+        "merging",
+        "report",
+        "runbook",
+    },
     "streams": {"errors", "framing", "host", "ssh"},
     "shells": {"cluster", "errors", "executor", "host", "patience", "programs", "report", "streams"},
     "runbook": {
@@ -174,8 +189,6 @@ ALLOWED = {
         "facts",
         "images",
         "inventory",
-        "kubeadm",
-        "kubeconfig",
         "host",
         "log",
         "patience",
@@ -288,7 +301,15 @@ def annotated(node: ast.AST) -> Iterator[ast.AST]:
 
 def test_the_runbook_is_made_of_tasks_and_subjects() -> None:
     own = {module for module in modules(ROOT / "tasks.py") if not module.startswith("kubefab.steps.")}
-    assert own == {"invoke", "kubefab.leaving", "kubefab.losing", "kubefab.runbook", "kubefab.shells", "lab.tasks"}
+    assert own == {
+        "invoke",
+        "kubefab.access",
+        "kubefab.leaving",
+        "kubefab.losing",
+        "kubefab.runbook",
+        "kubefab.shells",
+        "lab.tasks",
+    }
 
 
 def test_what_only_some_runs_need_is_imported_when_they_need_it() -> None:

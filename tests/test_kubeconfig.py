@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,144 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "fsync", lambda handle: seen.append([path.name for path in tmp_path.iterdir()]))
     kubeconfig.save(admin(), tmp_path / "config", force=False)
     assert "config" not in seen[0]
+
+
+# --- a person's own
+
+
+def write(path: Path, text: str = "new") -> None:
+    kubeconfig.change([path], lambda texts: {path: text})
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a lock."""
+    monkeypatch.setattr(kubeconfig, "LOCK_PAUSE", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "files"),
+    [("", ["~/.kube/config"]), ("a", ["a"]), ("a:b", ["a", "b"]), (":a::b:a:", ["a", "b"]), (":", ["~/.kube/config"])],
+)
+def test_the_files_are_those_that_kubectl_reads(monkeypatch: pytest.MonkeyPatch, said: str, files: list[str]) -> None:
+    monkeypatch.setenv("KUBECONFIG", said)
+    assert kubeconfig.files() == [Path(os.path.expanduser(file)) for file in files]
+
+
+def test_what_is_new_goes_where_kubectl_would_put_it(tmp_path: Path) -> None:
+    """Into the first that is there; where none is, into the last."""
+    one, two, three = paths = [tmp_path / name for name in ("one", "two", "three")]
+    assert kubeconfig.home(paths) == three
+    two.touch()
+    assert kubeconfig.home(paths) == two
+    one.touch()
+    assert kubeconfig.home(paths) == one
+
+
+def test_a_change_reads_and_writes_while_no_kubectl_does(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text("old")
+
+    def change(texts: Mapping[Path, str]) -> Mapping[Path, str]:
+        assert texts == {one: "old", two: ""}
+        assert {path.name for path in tmp_path.iterdir()} == {"one", "one.lock", "two.lock"}
+        return {one: "new"}
+
+    kubeconfig.change([two, one], change)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"one": "new"}
+
+
+def test_a_lock_of_somebody_else_is_told_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "b.lock").touch()
+    (tmp_path / "b").write_text("old")
+    with pytest.raises(KubefabError, match=r"another program is writing .*/b: .*/b\.lock is there; if none is: rm "):
+        kubeconfig.change([tmp_path / "b", tmp_path / "a"], lambda texts: {tmp_path / "b": "new"})
+    assert {path.name for path in tmp_path.iterdir()} == {"b", "b.lock"}
+    assert (tmp_path / "b").read_text() == "old"
+
+
+def test_a_lock_that_goes_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "config.lock"
+    lock.touch()
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: lock.unlink())
+    write(tmp_path / "config")
+    assert (tmp_path / "config").read_text() == "new"
+
+
+def test_locks_go_whatever_happens(tmp_path: Path) -> None:
+    def fail(texts: Mapping[Path, str]) -> Mapping[Path, str]:
+        raise KubefabError("no")
+
+    with pytest.raises(KubefabError, match="no"):
+        kubeconfig.change([tmp_path / "config"], fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_leads_on_to_its_file_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / "dotfiles/config").write_text("old")
+    (tmp_path / "link").symlink_to("dotfiles/config")
+    (tmp_path / "config").symlink_to("link")
+    write(tmp_path / "config")
+    assert (tmp_path / "config").is_symlink()
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "dotfiles/config").read_text() == "new"
+    assert [path.name for path in (tmp_path / "dotfiles").iterdir()] == ["config"]
+
+
+def test_a_link_that_leads_in_a_circle_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config").symlink_to("config")
+    with pytest.raises(KubefabError, match=f"{tmp_path}/config: Too many levels of symbolic links"):
+        write(tmp_path / "config")
+
+
+def test_a_file_is_its_owners_alone_from_now_on(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("old")
+    (tmp_path / "config").chmod(0o644)
+    write(tmp_path / "config")
+    assert stat.S_IMODE((tmp_path / "config").stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT TRIED: only root may give a file away")
+def test_what_root_writes_stays_its_owners(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("old")
+    os.chown(tmp_path / "config", 12345, 54321)
+    write(tmp_path / "config")
+    there = (tmp_path / "config").stat()
+    assert (there.st_uid, there.st_gid) == (12345, 54321)
+
+
+def test_where_there_is_no_room_the_file_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "config").write_text("old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KubefabError, match=f"{tmp_path}/config: No space left on device"):
+        write(tmp_path / "config")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"config": "old"}
+
+
+def test_a_copy_takes_no_name_that_somebody_has(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    first = kubeconfig.kept(path)
+    assert first.name == "config.before-kubefab"
+    first.symlink_to("nowhere")
+    second = kubeconfig.kept(path)
+    second.touch()
+    third = kubeconfig.kept(path)
+    assert len({first, second, third}) == 3
+    assert all(one.name.startswith("config.before-kubefab-") for one in (second, third))
+
+
+def test_bytes_that_are_no_text_stay(tmp_path: Path) -> None:
+    (tmp_path / "config").write_bytes(b"\xff\xfe")
+    with pytest.raises(KubefabError, match=f"{tmp_path}/config: "):
+        write(tmp_path / "config")
+    assert (tmp_path / "config").read_bytes() == b"\xff\xfe"
+
+
+@pytest.mark.parametrize("text", ["", "[", "Welcome", "clusters: []\nusers: []", "clusters: 5", "- [" * 2000])
+def test_what_lets_nobody_in_is_told(text: str) -> None:
+    with pytest.raises(KubefabError, match=r"/etc/kubernetes/admin\.conf on the master is no kubeconfig"):
+        kubeconfig.inside(text)

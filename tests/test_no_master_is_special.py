@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from kubefab import losing, runbook, tunnel
+from kubefab import access, losing, runbook, tunnel
+from kubefab.access import Wish
 from kubefab.cluster import Cluster
 from kubefab.converge import Stop
 from kubefab.errors import HostError, KubefabError
@@ -126,7 +127,7 @@ def test_a_master_that_dies_in_the_middle_is_followed_by_another(dead: str, monk
 
 
 def test_a_kubeconfig_is_anothers_and_leads_to_it(run: Run, dead: str, tmp_path: Path) -> None:
-    runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)
+    access.give(run.context, Wish(str(tmp_path / "config")))
     assert f"server: https://{address(run, another(run, dead))}:6443" in (tmp_path / "config").read_text()
     assert by(run, "print-kubeconfig.sh") == {another(run, dead)}
 
@@ -134,7 +135,7 @@ def test_a_kubeconfig_is_anothers_and_leads_to_it(run: Run, dead: str, tmp_path:
 def test_a_kubeconfig_leads_to_a_load_balancer_where_there_is_one(run: Run, dead: str, tmp_path: Path) -> None:
     named = run.cluster.inventory.cluster.model_copy(update={"endpoint": "api.example:8443"})
     run.cluster.inventory = run.cluster.inventory.model_copy(update={"cluster": named})
-    runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)
+    access.give(run.context, Wish(str(tmp_path / "config")))
     assert "server: https://api.example:8443" in (tmp_path / "config").read_text()
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kubefab import downloads, releases, runbook
+from kubefab import access, downloads, releases, runbook
+from kubefab.access import Wish
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, InventoryError, KubefabError
 from kubefab.steps import addons
@@ -59,7 +60,7 @@ def test_of_a_cluster_whose_master_is_away_nothing_is_said(run: Run, tmp_path: P
 
     run("manager").on_look = away
     with pytest.raises(KubefabError, match=r"^manager: cannot be reached$"):
-        runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)
+        access.give(run.context, Wish(str(tmp_path / "config")))
     with pytest.raises(KubefabError, match=r"^manager: cannot be reached$"):
         runbook.show_explained(run.context, as_json=False)
 
@@ -79,7 +80,7 @@ def test_a_kubeconfig_is_for_this_computer(run: Run, tmp_path: Path, capsys: pyt
     run.put_cluster("manager")
     run("manager").answers["print-kubeconfig.sh"] = KUBECONFIG
     file = tmp_path / "config"
-    runbook.save_kubeconfig(run.context, str(file), force=False)
+    access.give(run.context, Wish(str(file)))
     assert "server: https://10.250.0.10:6443" in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert capsys.readouterr().out == f"kubectl --kubeconfig {file} get nodes\n"
@@ -89,7 +90,7 @@ def test_the_home_of_nobody_is_a_folder_that_is_not_there(run: Run) -> None:
     run.put_cluster("manager")
     run("manager").answers["print-kubeconfig.sh"] = KUBECONFIG
     with pytest.raises(KubefabError, match="~nouser/config: No such file or directory"):
-        runbook.save_kubeconfig(run.context, "~nouser/config", force=False)
+        access.give(run.context, Wish("~nouser/config"))
     with pytest.raises(KubefabError, match="~nouser/x: No such file"):
         runbook.preload(run.context, (), lambda inventory: [], None, "~nouser/x")
 
@@ -114,11 +115,11 @@ def test_what_is_wrong_with_the_words_of_a_preload_is_told_before_anybody_is_ask
 
 def test_without_a_cluster_there_is_no_kubeconfig(run: Run, tmp_path: Path) -> None:
     with pytest.raises(KubefabError, match="there is no cluster to fetch a kubeconfig from"):
-        runbook.save_kubeconfig(run.context, str(tmp_path / "config"), force=False)
+        access.give(run.context, Wish(str(tmp_path / "config")))
 
 
 def test_a_dry_run_writes_no_kubeconfig(dry: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dry.put_cluster("manager")
-    runbook.save_kubeconfig(dry.context, str(tmp_path / "config"), force=False)
+    access.give(dry.context, Wish(str(tmp_path / "config")))
     assert (list(tmp_path.iterdir()), dry.ran) == ([], [])
     assert capsys.readouterr().out == f"would write {tmp_path}/config\n"

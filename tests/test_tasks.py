@@ -107,7 +107,7 @@ def test_a_port_that_is_none_is_told_before_anything_is_deployed(port: str) -> N
     assert argument.value == 8443
 
 
-@pytest.mark.parametrize(("name", "needed"), [("bundle.make", "output"), ("cluster.kubeconfig", "output")])
+@pytest.mark.parametrize(("name", "needed"), [("bundle.make", "output")])
 def test_an_option_that_is_needed_is_asked_for_before_the_task_runs(name: str, needed: str) -> None:
     assert [argument.name for argument in named(name).get_arguments() if argument.positional] == [needed]
 
