@@ -50,6 +50,7 @@ from kubefab.steps import (
 )
 from kubefab.steps import preflight as checks
 from kubefab.steps import rook as rook_steps
+from kubefab.upgrading import bring_up
 from lab.tasks import ns as lab
 
 
@@ -166,6 +167,12 @@ def node_remove(
 ) -> None:
     """Take a node out of the cluster, a master too, and remove Kubernetes from its machine."""
     remove_node(c, host, timeout, dead, yes)
+
+
+@task(auto_shortflags=False, help={"timeout": LIMIT, "yes": COST})
+def upgrade(c: Context, timeout: Seconds = TEN_MINUTES, yes: bool = False) -> None:
+    """Bring the cluster to the version in hosts.yml, node by node, or finish what an earlier run began."""
+    bring_up(c, timeout, yes)
 
 
 OPEN = "open a tunnel and print the URL; Ctrl-C ends it"
@@ -328,7 +335,7 @@ ns = Collection(
     fix_reboot,
     kubectl,
 )
-ns.add_collection(Collection("cluster", up, status, explain, reset_all, kubeconfig, auto_dash_names=True))
+ns.add_collection(Collection("cluster", up, upgrade, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove, shell))
 ns.add_collection(Collection("etcd", backup, etcd_status))
 ns.add_collection(Collection("addon", remove=addon_remove))

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -148,16 +148,21 @@ class Cluster:
             self._leaving = name
             self._agree()
 
-    def ask(self, masters: Iterable[Host], since: float | None = None) -> None:
+    def ask_of(self, nodes: Sequence[str]) -> None:
+        """The looks ask of these Nodes: their pods are to go."""
+        self._questions = replace(self._questions, nodes=tuple(nodes))
+
+    def ask(self, masters: Iterable[Host], since: float | None = None, besides: tuple[str, ...] = ()) -> None:
         """Brings up to date what is known of the cluster, by the first of these masters whose API server answers.
 
-        Whoever has spoken so far is asked first. HostError where not one of them can be talked to.
+        `besides`: parts of its look that are wanted too. Whoever has spoken so far is asked first. HostError where not
+        one of them can be talked to.
         """
         ordered = sorted(masters, key=lambda host: (host.name == self._leaving, host.name != self._speaker))
         errors = []
         for host in ordered:
             try:
-                self.look(host, ("node", "cluster"), since)
+                self.look(host, ("node", "cluster"), since, besides)
             except HostError as error:
                 errors.append(error)
                 self._fell_silent(host, error)

@@ -18,12 +18,13 @@ from kubefab.locks import Locks
 from kubefab.passes import ALL_AT_ONCE, ONE_BY_ONE, Group, Pass, Who
 from kubefab.patience import USUAL, Patience
 from kubefab.report import ANSWERS, Failure, Report
-from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
+from kubefab.step import MISSING, NO_CLUSTER, Step, Subject, when
 from kubefab.waiting import Waiting
 
 ORPHAN_SECONDS = 1800  # an apt on a slow line may take that long
 ANSWER_SECONDS = 60
 OF_MASTERS = ("node", "etcd", "kubeadm")  # the parts of the look in which masters tell of each other
+OF_PODS = ("pods",)  # those in which the speaker tells of the nodes that are to be emptied
 HOST_PAUSE, CLUSTER_PAUSE = 0.3, 1.0  # seconds between looks while a state comes true
 
 
@@ -306,6 +307,8 @@ class Engine:
 
     def _step(self, host: Host, step: Step) -> bool:
         """Brings one state about. Whether it did not, since what was known was older than the lock."""
+        if step.anew:
+            self._look_again(host, step, self.cluster.clock())
         if not (gap := self._gap(host, step)):
             return False
         if step.close and self._locked_anew(host):
@@ -359,12 +362,12 @@ class Engine:
         self._ask_masters(since, host)
         self._anew[host.name] = since
 
-    def _ask_cluster(self, since: float | None = None) -> None:
+    def _ask_cluster(self, since: float | None = None, *besides: str) -> None:
         """Brings up to date what is known of the cluster. HostError where nobody can speak for it any more."""
         masters = self._masters()
         if not masters:
             raise HostError("it does not answer", host=self.cluster.speaker.name)
-        self.cluster.ask(masters, since)
+        self.cluster.ask(masters, since, besides)
 
     def _ask_masters(self, since: float, host: Host) -> None:
         """Brings up to date what masters say of each other, this one among several. One that is lost has failed.
@@ -384,7 +387,7 @@ class Engine:
         if step.parts != ():
             self.cluster.look(host, step.parts, since)
         if step.touches != "host":
-            self._ask_cluster(since)
+            self._ask_cluster(since, *when(step.touches == "pods", *OF_PODS))
 
     def _prove(self, host: Host, step: Step, asked: float) -> None:
         """The gap that called for the change now has to say that it is closed, within the step's time.
@@ -433,7 +436,7 @@ class Engine:
         """The gap of a step about to act, for which silence is no reason: it is waited out, or Silent."""
 
         def look() -> str | None:
-            self._ask_cluster()
+            self._ask_cluster(None, *when(step.touches == "pods", *OF_PODS))
             if step.parts:  # what the API server was asked by them, too
                 self.cluster.look(host, step.parts)
             return step.gap(self.cluster.facts(host))

@@ -1,6 +1,6 @@
 """The documents that kubeadm reads, with hosts.yml's own fields over ours. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -57,6 +57,22 @@ def join_documents(inventory: Inventory, host: Host, token: str, discovery: str)
         **({"controlPlane": {"localAPIEndpoint": _api_server(host)}} if host.role == "master" else {}),
     }
     return _dump(inventory, [join])
+
+
+def upgrade_documents(inventory: Inventory, patches: str, skipped: Sequence[str] = ()) -> str:
+    """What `kubeadm upgrade apply` and `upgrade node` read; `patches`: the folder with ours, "" for none.
+
+    What a node's preflight is to pass over, hosts.yml says of its init or its join.
+    """
+    borne = inventory.told("InitConfiguration.nodeRegistration.ignorePreflightErrors")
+    how = {
+        "ignorePreflightErrors": borne or [],
+        "skipPhases": list(skipped),
+        **({"patches": {"directory": patches}} if patches else {}),
+    }
+    version = f"v{inventory.cluster.kubernetes}"
+    upgrade = {"apply": {"kubernetesVersion": version, **how}, "node": how}
+    return _dump(inventory, [{"apiVersion": _api(inventory), "kind": "UpgradeConfiguration", **upgrade}])
 
 
 def discovery(server: str, ca: str) -> str:

@@ -36,10 +36,12 @@ class Step:
     within: float = 0  # seconds without progress that the state may take to come true after the change
     progress: Callable[[Facts], int] | None = None  # a count of what is done so far; None: `within` is all the time
     workload: str = ""  # "namespace/name" of what is waited for: a crash loop of it ends the wait
-    # What else changes with it: what the speaker says of the cluster; or that, and what each master's etcd says.
-    touches: Literal["host", "cluster", "masters"] = "host"
+    # What else changes with it: what the speaker says of the cluster; or that, and what each master's etcd says; or
+    # what the speaker says of pods and workloads as well.
+    touches: Literal["host", "cluster", "masters", "pods"] = "host"
     warning: str = ""  # what the user should know before the change is made
     again: float | None = None  # seconds after which it is told once more what is waited for; None: as of all
+    anew: bool = False  # looked at before it is decided, since others change it while the run is elsewhere
     parts: tuple[str, ...] | None = None  # of the host's look, to take again as the proof; None: all of it
 
 

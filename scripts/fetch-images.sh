@@ -1,12 +1,18 @@
 #!/bin/sh
 # Starts fetching images in the background, as the transient unit kubefab-images; no run waits for it. Where it fails,
-# the unit stays as failed.
-# usage: fetch-images.sh RUNTIME REPOSITORY VERSION PATTERN IMAGE…    RUNTIME: containerd or docker; of the
+# the unit stays as failed. With --wait its end is waited for, and says why where an image cannot be had.
+# usage: fetch-images.sh [--wait] RUNTIME REPOSITORY VERSION PATTERN IMAGE…    RUNTIME: containerd or docker; of the
 # images that kubeadm names in REPOSITORY, those like PATTERN (none where it is empty), and IMAGEs
 set -eu
+wait=
+if [ "$1" = --wait ]; then
+    shift
+    wait="--wait --pipe"
+    while systemctl --quiet is-active kubefab-images; do sleep 1; done
+fi
 systemctl reset-failed kubefab-images 2>/dev/null || true
-# shellcheck disable=SC2016  # expanded by the unit's own shell
-exec systemd-run --quiet --unit=kubefab-images --property=Nice=10 \
+# shellcheck disable=SC2016,SC2086  # expanded by the unit's own shell; words
+exec systemd-run --quiet $wait --unit=kubefab-images --property=Nice=10 \
     --property=EnvironmentFile=-/etc/default/kubefab-proxy /bin/sh -c '
     if [ "$1" = docker ]; then
         there() { docker image inspect "$1"; }

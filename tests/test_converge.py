@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kubefab.cluster import PARTS, Cluster
-from kubefab.converge import Engine, Pass, Stop, Who
+from kubefab.converge import OF_PODS, Engine, Pass, Stop, Who
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
@@ -646,3 +646,22 @@ def test_a_change_is_not_made_for_what_could_not_be_looked_at() -> None:
     )
     run.converge("client", stopped)
     assert "not known: systemctl: Failed to connect to bus" in run.failures["client"]
+
+
+def test_what_others_change_meanwhile_is_looked_at_before_it_is_decided() -> None:
+    """As the pods of a node, to which those of the node before it have gone."""
+    run = Run()
+    run.put_cluster("manager", "client")
+    run.cluster.ask_of(["client"])
+    step = wants("a", touches="pods", anew=True)
+    run("client").parts["files"] = "file a 0\n"
+    run.converge("client", step)
+    assert ("node", "cluster", *OF_PODS) in run("manager").looks
+    assert run("client").ran == []
+
+
+def test_a_plan_looks_at_nothing_anew() -> None:
+    run = Run(dry=True)
+    run.put_cluster("manager", "client")
+    run.converge("client", wants("a", touches="pods", anew=True))
+    assert len(run("manager").looks) == 1

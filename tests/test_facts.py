@@ -256,13 +256,17 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "cri_socket",
         "etcd_silent",
         "run",
-        # Of a node that is to go, alone: see test_draining.py.
+        # Of nodes whose pods are to go, alone: see test_draining.py.
         "pods",
         "replicas",
         "kept",
         "attached",
         "held",
+        "where",
         "pods_told",
+        # Captured before it was looked at: see test_look.py.
+        "static",
+        "fetched",
     }
 
 

@@ -49,6 +49,7 @@ TALKING = {
     "kubefab.runbook",
     "kubefab.shells",
     "kubefab.streams",
+    "kubefab.upgrading",
 }
 # Below which module may each stand: what it may import of kubefab.
 ALLOWED = {
@@ -176,6 +177,20 @@ ALLOWED = {
     },
     "streams": {"errors", "framing", "host", "ssh"},
     "shells": {"cluster", "errors", "executor", "host", "patience", "programs", "report", "streams"},
+    "upgrading": {
+        "converge",
+        "errors",
+        "etcd",
+        "executor",
+        "facts",
+        "host",
+        "images",
+        "leaving",
+        "losing",
+        "passes",
+        "step",
+        "steps",
+    },
     "runbook": {
         "passes",
         "addons",
@@ -308,6 +323,7 @@ def test_the_runbook_is_made_of_tasks_and_subjects() -> None:
         "kubefab.losing",
         "kubefab.runbook",
         "kubefab.shells",
+        "kubefab.upgrading",
         "lab.tasks",
     }
 

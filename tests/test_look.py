@@ -668,6 +668,10 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
         init_begun=1795377600,
         etcd_data=True,
         manifests=("kube-apiserver.yaml", "kube-controller-manager.yaml"),
+        static={
+            "kube-apiserver.yaml": "registry.k8s.io/kube-apiserver:v1.37.2",
+            "kube-controller-manager.yaml": "registry.k8s.io/kube-controller-manager:v1.37.2",
+        },
         cni=("10-flannel.conflist",),
         flannel=True,
         kubeconfig="same",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kubefab.programs import SCRIPTS, look_program
+from kubefab.programs import SCRIPTS, look_program, script_text
 from kubefab.questions import Questions
 from tests import sandbox
 
@@ -360,8 +360,42 @@ def test_kubernetes_is_installed_at_one_version_and_held() -> None:
     assert calls[2:] == ["apt-mark hold kubelet kubeadm kubectl kubernetes-cni"]
 
 
+@sandbox.needed
+def test_kubernetes_is_downloaded_and_not_installed() -> None:
+    calls = sandbox.run(f"{sandbox.script('fetch-kubernetes.sh', '1.37.2')}\ncat /mnt/calls").splitlines()
+    assert calls[0].split()[-1] == "APT::Get::List-Cleanup=0"
+    (get,) = calls[1:]
+    assert get.endswith("--download-only kubelet=1.37.2-* kubeadm=1.37.2-* kubectl=1.37.2-* kubernetes-cni")
+
+
+UPGRADE = 'stub kubeadm \'cat $(printf "%s\\n" "$@" | tail -n 1) >>/mnt/read\'\nmkdir -p /run/kubefab\n'
+
+
+@sandbox.needed
+def test_a_kubelet_is_installed_after_its_configuration_and_both_by_a_kubeadm_of_its_version() -> None:
+    run = f"{UPGRADE}echo 'kind: UpgradeConfiguration' | {sandbox.script('upgrade-kubelet.sh', '1.37.2')} >/dev/null"
+    *calls, read, left = sandbox.run(f"{run}\ncat /mnt/calls /mnt/read; ls -1 /run/kubefab | wc -l").splitlines()
+    assert [call.split(" --")[-1].partition(" ")[2] or call for call in calls if not call.startswith("apt-mark")] == [
+        "kubeadm=1.37.2-*",
+        calls[2].partition(" --config ")[2],
+        "kubelet=1.37.2-* kubectl=1.37.2-* kubernetes-cni",
+    ]
+    assert calls[2].startswith("kubeadm upgrade node --config /run/kubefab/upgrade.")
+    assert (read, left) == ("kind: UpgradeConfiguration", "0")
+
+
+@sandbox.needed
+def test_what_was_fetched_is_installed_without_asking_anybody_and_asked_for_where_it_is_gone() -> None:
+    gone = "stub apt-get 'case \"$*\" in *update*) touch /mnt/updated ;; *) [ -e /mnt/updated ] ;; esac'\n"
+    for before, updates in (("", 0), (gone, 1)):
+        run = f"{before}{UPGRADE}{sandbox.script('upgrade.sh', '1.37.2', 'node')} </dev/null >/dev/null"
+        calls = sandbox.run(f"{run}\ncat /mnt/calls").splitlines()
+        assert sum("update" in call for call in calls) == updates
+        assert calls[-1].startswith("kubeadm upgrade node --config ")
+
+
 # list-images.sh installs nothing: its apt has one source, and nothing of the host's.
-CALLS_APT = [path.name for path in OWN if "apt-get" in path.read_text() and path.name != "list-images.sh"]
+CALLS_APT = [path.name for path in OWN if "apt-get" in script_text(path.name) and path.name != "list-images.sh"]
 ASKED = "stub apt-get 'echo ${APT_CONFIG-} >>/mnt/asked; exit 100'\n"
 OUT_OF_A_BUNDLE = sandbox.file(
     "/etc/apt/sources.list.d/kubernetes.list", "deb [trusted=yes] file:/var/lib/kubefab-bundle/packages ./\n"
@@ -372,9 +406,9 @@ OUT_OF_A_BUNDLE = sandbox.file(
 @pytest.mark.parametrize("name", CALLS_APT)
 @pytest.mark.parametrize(("source", "told"), [("", ""), (OUT_OF_A_BUNDLE, "/var/lib/kubefab-bundle/apt.conf")])
 def test_where_a_bundle_is_in_use_apt_asks_it_and_nobody_else(name: str, source: str, told: str) -> None:
-    gone = "rm -f /etc/apt/sources.list.d/kubernetes.list\n"
+    gone = "rm -f /etc/apt/sources.list.d/kubernetes.list\nmkdir -p /run/kubefab\n"
     stubs = f"{gone}{ASKED}stub dpkg 'exit 0'\nstub dpkg-query 'echo 1'\n"
-    run = f"{stubs}{source}{sandbox.script(name, 'x')} >/dev/null 2>&1 || true\ncat /mnt/asked"
+    run = f"{stubs}{source}{sandbox.script(name, 'x')} </dev/null >/dev/null 2>&1 || true\ncat /mnt/asked"
     assert set(sandbox.run(run).splitlines()) == {told}
 
 
@@ -393,11 +427,12 @@ def test_what_lacks_another_package_is_finished_by_apt_with_new_lists_and_nothin
 
 
 @sandbox.needed
-@pytest.mark.parametrize("name", ["install-packages.sh", "install-kubernetes.sh", "mend-plugins.sh", "mend-dpkg.sh"])
+@pytest.mark.parametrize("name", sorted({*CALLS_APT} - {"pack-packages.sh"}))  # which installs nothing
 def test_no_installation_takes_a_package_away(name: str) -> None:
     """Debian's docker.io would have apt remove Docker's own containerd.io, under whatever runs in it."""
-    stubs = "stub dpkg 'exit 0'\nstub dpkg-query 'echo 1'\nstub apt-cache 'echo x'\n"
-    calls = sandbox.run(f"{stubs}{sandbox.script(name, 'x')} >/dev/null\ngrep ' install' /mnt/calls").splitlines()
+    stubs = "stub dpkg 'exit 0'\nstub dpkg-query 'echo 1'\nstub apt-cache 'echo x'\nmkdir -p /run/kubefab\n"
+    run = f"{stubs}{sandbox.script(name, 'x')} </dev/null >/dev/null"
+    calls = sandbox.run(f"{run}\ngrep ' install' /mnt/calls").splitlines()
     assert calls
     assert all(" --no-remove " in call for call in calls)
 

@@ -109,8 +109,8 @@ def test_what_hosts_yml_says_otherwise_is_wrong_too(told: Told, monkeypatch: pyt
     run = in_place(made(), monkeypatch)
     run("manager").parts["cluster"] = f"version 1.37.1\n{nodes(*WELL)}"
     code, found = told(run)
-    assert (code, found["next"]) == (1, "inv preflight")
-    assert "put `kubernetes: 1.37.1` back" in found["problems"][0]
+    assert (code, found["next"].partition(";")[0]) == (1, "inv cluster.upgrade")
+    assert "the cluster is of 1.37.1" in found["problems"][0]
 
 
 def test_a_cluster_that_is_not_there_yet_is_1_and_told_once(run: Run, told: Told) -> None:

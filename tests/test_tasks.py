@@ -26,6 +26,7 @@ NAMES = (
     "fix-reboot",
     "kubectl",
     "cluster.up",
+    "cluster.upgrade",
     "cluster.status",
     "cluster.explain",
     "cluster.reset",

@@ -18,6 +18,7 @@ class Configuration:
     endpoint: str = ""  # NAME:PORT, or "" where the cluster has none that would do for several masters
     sans: tuple[str, ...] = ()  # what every API server's certificate has besides its own name and address
     arguments: Mapping[str, str] = field(default_factory=nothing)  # every API server's
+    version: str = ""  # of Kubernetes: what `kubeadm upgrade node` brings a master to
 
     @classmethod
     def read(cls, said: str) -> "Configuration":
@@ -27,7 +28,9 @@ class Configuration:
             found = yaml.safe_load(text) or {}
             server = found.get("apiServer") or {}
             sans = tuple(map(str, server.get("certSANs") or ()))
-            return cls(text, str(found.get("controlPlaneEndpoint") or ""), sans, _pairs(server.get("extraArgs") or {}))
+            version = str(found.get("kubernetesVersion") or "").removeprefix("v")
+            endpoint = str(found.get("controlPlaneEndpoint") or "")
+            return cls(text, endpoint, sans, _pairs(server.get("extraArgs") or {}), version)
         except (yaml.YAMLError, AttributeError, TypeError, LookupError, RecursionError) as error:
             raise ValueError(f"{type(error).__name__} {error}") from None
 

@@ -1,10 +1,11 @@
 """What of Kubernetes is on a host, as its own files tell it."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from kubefab.facts.part import Part, each
+from kubefab.facts.part import Part, each, pairs
 
 
 def fingerprint(text: str) -> str:
@@ -31,6 +32,7 @@ class LocalNode(Part):
     pki_left: bool = False  # a CA where no kubelet is configured: a join begun, or somebody's own copy
     etcd_data: bool = False
     manifests: tuple[str, ...] = each("manifest")
+    static: Mapping[str, str] = pairs("static")  # a manifest -> the image of its pod
     cni: tuple[str, ...] = ()
     links: tuple[str, ...] = each("link")
     flannel: bool = False  # whether it has come up since the boot

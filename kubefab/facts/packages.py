@@ -47,6 +47,7 @@ class Packages(Part):
     dpkg_broken: tuple[str, ...] = ()
     apt_lock: str = ""
     plugins: tuple[str, ...] = each("plugin")  # of the pods' network, in /opt/cni/bin
+    fetched: tuple[str, ...] = ()  # files of Kubernetes' packages that apt has: kubelet_1.37.2-1.1_amd64.deb
     apt_sources: tuple[AptSource, ...] = each("apt_source")
 
     def deb(self, name: str) -> Package:

@@ -1,4 +1,4 @@
-"""What a node that is to go has, by a master's word: its pods and volumes, and who else is there for them."""
+"""What nodes have whose pods are to go, by a master's word: pods, volumes, and who else is there for them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from kubefab.facts.part import Part, each, pairs, whole, words
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod of that node, and where it keeps something."""
+    """A pod of such a node, and where it keeps something."""
 
     name: str  # "namespace/name", as of all of these
     controller: str = ""  # "Kind/name"; "": nobody makes it anew
@@ -78,6 +78,15 @@ class Pods(Part):
     pods: tuple[Pod, ...] = each("pod")
     replicas: Mapping[str, Replicas] = pairs("replicas")  # by "namespace/Kind/name"
     kept: Mapping[str, Kept] = pairs("kept")  # by claim
-    attached: Mapping[str, str] = pairs("attached")  # VolumeAttachments of this node -> PersistentVolume
+    attached: Mapping[str, str] = pairs("attached")  # VolumeAttachments -> PersistentVolume
+    where: Mapping[str, str] = pairs("on")  # pods, and VolumeAttachments, -> the node that they are on
     held: Mapping[str, str] = pairs("held")  # pods whose budget allows no eviction now -> budget
     pods_told: bool = False  # whether the API server has said all of it
+
+    def of(self, node: str) -> list[Pod]:
+        """Those of this node."""
+        return [pod for pod in self.pods if self.is_on(pod.name, node)]
+
+    def is_on(self, name: str, node: str) -> bool:
+        """Whether a pod, or a VolumeAttachment, is of this node."""
+        return self.where.get(name, node) == node

@@ -12,7 +12,8 @@ from kubefab.runtimes import by_docker, cri_socket
 from kubefab.step import Gap, Step, complaint, when
 from kubefab.steps import docker, endpoint
 from kubefab.steps.health import has_kube_proxy
-from kubefab.steps.machine import OLDER_HINT, upstream
+from kubefab.steps.machine import OLDER_HINT
+from kubefab.steps.versions import TASK, behind, proxy, upstream
 from kubefab.steps.worker import own_name
 
 SKEW_SECONDS = 30  # beyond it, certificates and tokens are "not yet valid": kubernetes/kubeadm#240
@@ -30,7 +31,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         complaint("no other Node has this machine-id", cloned, NEW_ID),
         complaint("clocks agree", clock_apart(cluster.speaker.name), _CLOCKS),
         complaint("the kubelet is not newer than the master", newer_kubelet, OLDER_HINT.format(wanted)),
-        complaint("the kubelet has the version in hosts.yml", other_release(wanted), by_hand(host.name, wanted)),
+        complaint("the cluster is not newer than hosts.yml", newer_cluster(wanted), _NO_WAY_BACK),
         as_wanted(cluster),
         *when(
             host.wanted.role == "master",
@@ -59,6 +60,13 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 def as_wanted(cluster: Cluster) -> Step:
     return complaint("the cluster is what hosts.yml says", unlike_live(cluster))
+
+
+def upgraded(cluster: Cluster) -> Step:
+    """Of every host: what an upgrade has not begun, or not ended."""
+    return complaint(
+        "the node has the version in hosts.yml", older_node(cluster.inventory.cluster.kubernetes), _UPGRADE
+    )
 
 
 def _unique(what: str, hint: str) -> Step:
@@ -104,44 +112,51 @@ def newer_kubelet(facts: Facts) -> str | None:
     return f"kubelet {facts.node.version}, master {facts.cluster.version}"
 
 
-def other_release(wanted: str) -> Gap:
-    """A node is never upgraded in place, with its pods on it: an upgrade begun by hand is ended by hand.
-
-    Until it is, nobody joins: his kubelet would be newer than some API server.
-    """
-
+def newer_cluster(wanted: str) -> Gap:
     def gap(facts: Facts) -> str | None:
         live = facts.cluster
-        if not live or facts.unfinished or live.version != wanted:
-            return None
-        if not facts.trusted:
-            return _older_masters(live, wanted)
-        found = _kubelet(facts)
-        return f"kubelet {found}; the cluster and hosts.yml have {wanted}" if found < Version(wanted) else None
+        newer = live and not facts.unfinished and upstream(live.version) > Version(wanted)
+        return f"it is of {live.version}, and hosts.yml says {wanted}" if live and newer else None
 
     return gap
 
 
-def _older_masters(live: ClusterFacts, wanted: str) -> str | None:
+def older_node(wanted: str) -> Gap:
+    """No node is upgraded in place, with its pods on it; and until all are done, nobody joins.
+
+    His kubelet would be newer than some API server.
+    """
+
+    def gap(facts: Facts) -> str | None:
+        live = facts.cluster
+        if not live or facts.unfinished:
+            return None
+        found = _half_done(live, facts, wanted) if facts.trusted else _older_masters(live, wanted)
+        return f"{', '.join(found)}; hosts.yml says {wanted}" if found else None
+
+    return gap
+
+
+def _half_done(live: ClusterFacts, facts: Facts, wanted: str) -> list[str]:
+    """What an upgrade has still to do here; of what is about all of the cluster its speaker tells."""
+    by = facts.node.cordoned_by if facts.node else ""
+    older = live.speaker == facts.name and Version("0") < proxy(live) < Version(wanted)
+    return [
+        *behind(facts, wanted),
+        *when(older, f"kube-proxy {proxy(live)}"),
+        *when(by.startswith(TASK), f"cordoned by {by}"),
+    ]
+
+
+def _older_masters(live: ClusterFacts, wanted: str) -> list[str]:
+    if Version("0") < upstream(live.version) < Version(wanted):
+        return [f"the cluster is of {live.version}"]
     masters = [node for node in live.nodes.values() if node.is_master]
-    older = [
+    return [
         f"{node.name} is still of {node.version}"
         for node in masters
         if Version("0") < upstream(node.version) < Version(wanted)
     ]
-    return ", ".join(older) or None
-
-
-def _kubelet(facts: Facts) -> Version:
-    """The older one of what runs and of what is installed; where neither is told there is nothing to upgrade."""
-    installed = facts.packages.debs.get("kubelet")
-    told = [facts.node.version if facts.node else "", installed.version if installed and installed.installed else ""]
-    return min((upstream(version) for version in told if version), default=Version("9999"))
-
-
-def by_hand(name: str, wanted: str) -> str:
-    """How a worker is upgraded as long as there is no task for it."""
-    return _BY_HAND.format(name=name, version=wanted)
 
 
 def no_pod_subnet(facts: Facts) -> str | None:
@@ -167,7 +182,6 @@ def unlike_live(cluster: Cluster) -> Gap:
         different = [
             f"the {what} is {is_} there and {should} in hosts.yml: put `{key}: {is_}` back ({otherwise})"
             for what, key, is_, should, otherwise in (
-                ("version", "kubernetes", live.version, wanted.kubernetes, "there is no upgrade task yet"),
                 ("pod subnet", "pod_subnet", live.pod_subnet, str(wanted.pod_subnet), _ANOTHER),
                 ("service subnet", "service_subnet", live.service_subnet, str(wanted.service_subnet), _ANOTHER),
                 ("cluster's name", "name", _our_name(live.endpoint), wanted.name, _ANOTHER),
@@ -286,12 +300,8 @@ def _our_name(live: str) -> str:
     return name.removesuffix(DOMAIN) if name.endswith(DOMAIN) else ""
 
 
-_BY_HAND = (
-    "`up` upgrades no node yet. By hand, on the master: kubectl drain {name} --ignore-daemonsets; on {name}: apt-get "
-    "install --allow-change-held-packages kubeadm={version}-*; kubeadm upgrade node; apt-get install "
-    "--allow-change-held-packages kubelet={version}-* kubectl={version}-*; systemctl restart kubelet; then: "
-    "kubectl uncordon {name}"
-)
+_NO_WAY_BACK = "Kubernetes does not go back: put the version that it has into hosts.yml"
+_UPGRADE = "inv cluster.upgrade; or, to stay with what there is: put the former `kubernetes:` back"
 _FORBIDDEN = (
     "in the host's sshd_config, at least for the user in hosts.yml: AllowTcpForwarding yes (or local), PermitOpen "
     "localhost:6443; then: systemctl reload ssh"

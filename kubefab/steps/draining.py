@@ -16,13 +16,13 @@ TOLD_SECONDS = 10  # between two words on what holds a drain up
 
 def cordoned(node: str) -> Subject:
     """A person's cordon, which no task undoes; one that a task has made becomes it."""
-    step = Step(f"{node} takes no new pods", takes_pods(node), _cordon(node), touches="cluster", parts=())
+    step = Step(f"{node} takes no new pods", takes_pods(node), cordon(node), touches="cluster", parts=())
     return lambda *_: [is_a_node(node), step]
 
 
 def uncordoned(node: str) -> Subject:
     """A person's word counts for every cordon."""
-    step = Step(f"{node} takes pods", takes_none(node), _patch(node, None, None), touches="cluster", parts=())
+    step = Step(f"{node} takes pods", takes_none(node), uncordon(node), touches="cluster", parts=())
     return lambda *_: [is_a_node(node), step]
 
 
@@ -35,12 +35,12 @@ def drained(node: str, seconds: int, task: str) -> Subject:
         cordoned, empty = f"{node} takes no new pods meanwhile", f"{node} has no pods but those of every node"
         return [
             Step(under_way, drains(node), None, within=seconds, parts=("change",), again=TOLD_SECONDS),
-            Step(cordoned, is_open(node), _cordon(node, by), touches="cluster", parts=()),
+            Step(cordoned, is_open(node), cordon(node, by), touches="cluster", parts=()),
             Step(
                 empty,
                 has_pods(node),
-                _drain(cluster, node, seconds),
-                _HELD,
+                drain(cluster, node, seconds),
+                HELD,
                 touches="cluster",
                 parts=("pods",),
                 again=TOLD_SECONDS,
@@ -52,7 +52,7 @@ def drained(node: str, seconds: int, task: str) -> Subject:
 
 def price(node: str) -> Subject:
     """What a drain of it costs, a line each: told and asked for, and brought about by nobody."""
-    gap = of(node, lambda _, facts: "\n".join(lost(facts)) or None)
+    gap = of(node, lambda _, facts: "\n".join(lost(node, facts)) or None)
     return lambda *_: [Step(f"{node} can go without a loss", gap, _nothing, parts=("pods",))]
 
 
@@ -120,7 +120,7 @@ def drains(node: str) -> Gap:
 
 def has_pods(node: str) -> Gap:
     """On a node that is not Ready nobody ends them: they go with it."""
-    return of(node, lambda found, facts: ", ".join(pod.name for pod in going(facts) if found.ready) or None)
+    return of(node, lambda found, facts: ", ".join(pod.name for pod in going(node, facts) if found.ready) or None)
 
 
 # --- its pods
@@ -133,13 +133,13 @@ def told(facts: Facts) -> Pods:
     return facts.pods
 
 
-def going(facts: Facts) -> list[Pod]:
-    return [pod for pod in told(facts).pods if not pod.stays]
+def going(node: str, facts: Facts) -> list[Pod]:
+    return [pod for pod in told(facts).of(node) if not pod.stays]
 
 
-def lost(facts: Facts) -> list[str]:
+def lost(node: str, facts: Facts) -> list[str]:
     """What is lost or stands still without this node's pods, and what cannot be evicted now: a line for each."""
-    pods = [pod for pod in going(facts) if not (pod.over or pod.ending)]
+    pods = [pod for pod in going(node, facts) if not (pod.over or pod.ending)]
     why = {pod.name: [*_reasons(pod, facts.pods)] for pod in pods}
     return [*(f"{name}: {'; '.join(reasons)}" for name, reasons in why.items() if reasons), *_last(pods, facts.pods)]
 
@@ -171,8 +171,14 @@ def _nothing(_: Host) -> None:
     """A price has no other end than the drain."""
 
 
-def _cordon(node: str, by: str | None = None) -> Close:
+def cordon(node: str, by: str | None = None) -> Close:
+    """Keeps new pods off it; `by`: the task that lets it take pods again, None for a person who does."""
     return _patch(node, True, by)
+
+
+def uncordon(node: str) -> Close:
+    """It takes pods again, whoever has kept them off."""
+    return _patch(node, None, None)
 
 
 def _patch(node: str, unschedulable: bool | None, by: str | None) -> Close:
@@ -190,27 +196,30 @@ def by_kubectl(node: str, *words: str) -> Close:
     return close
 
 
-def _drain(cluster: Cluster, node: str, seconds: int) -> Close:
+def drain(cluster: Cluster, node: str, seconds: int) -> Close:
+    """By way of the host that it is given: a master that was asked for the pods of this node."""
+
     def close(host: Host) -> None:
-        attached = _attached(cluster.facts(host))
+        attached = _attached(node, cluster.facts(host))
         words = (node, str(seconds), CORDONED_BY, cluster.release.empties, *attached)
         host.change("drain.sh", *words, about=_about(node))
 
     return close
 
 
-def _attached(facts: Facts) -> list[str]:
+def _attached(node: str, facts: Facts) -> list[str]:
     """The VolumeAttachments that end with the pods that go."""
     pods = told(facts)
-    stay = {pods.kept[claim].name for pod in pods.pods if pod.stays for claim in pod.claims if claim in pods.kept}
-    return [name for name, volume in pods.attached.items() if volume not in stay]
+    stay = {pods.kept[claim].name for pod in pods.of(node) if pod.stays for claim in pod.claims if claim in pods.kept}
+    here = {name: volume for name, volume in pods.attached.items() if pods.is_on(name, node)}
+    return [name for name, volume in here.items() if volume not in stay]
 
 
 def _about(node: str) -> str:
     return f"drain {node}"
 
 
-_HELD = (
+HELD = (
     "where a budget holds it: more replicas, or another budget (kubectl edit pdb); where time is short: --timeout "
     "SECONDS. kubefab never goes past a budget"
 )

@@ -54,7 +54,7 @@ def given_up(node: str) -> Subject:
             None,
             _HOLDS,
             within=DETACH_SECONDS,
-            progress=lambda facts: -len(_held(facts)),
+            progress=lambda facts: -len(_held(node, facts)),
             touches="cluster",
             parts=("pods",),
             again=TOLD_SECONDS,
@@ -76,13 +76,13 @@ def in_service(node: str) -> Gap:
 
 
 def holds(node: str) -> Gap:
-    return of(node, lambda _, facts: ", ".join(_held(facts)) or None)
+    return of(node, lambda _, facts: ", ".join(_held(node, facts)) or None)
 
 
-def _held(facts: Facts) -> list[str]:
+def _held(node: str, facts: Facts) -> list[str]:
     pods = told(facts)
-    attached = [f"volume {volume} ({name})" for name, volume in pods.attached.items()]
-    return attached + [f"pod {pod.name}" for pod in pods.pods if pod.ending and not pod.static]
+    attached = [f"volume {volume} ({name})" for name, volume in pods.attached.items() if pods.is_on(name, node)]
+    return attached + [f"pod {pod.name}" for pod in pods.of(node) if pod.ending and not pod.static]
 
 
 def last_master(node: str) -> Gap:

@@ -11,6 +11,7 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.render import KEYRING, SOURCES, SYSCTL
 from kubefab.step import Gap, Step, complaint, when
+from kubefab.steps.versions import upstream
 
 KNOWN = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04", "26.04")}
 ARCHITECTURES = ("x86_64", "aarch64")
@@ -158,12 +159,6 @@ def newer_packages(wanted: str) -> Gap:
         return f"{', '.join(newer)}; hosts.yml says {wanted}" if newer else None
 
     return gap
-
-
-def upstream(version: str) -> Version:
-    """The upstream part of a Debian version: 1:1.37.2~rc1-1.1 is 1.37.2."""
-    numbers = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", version)
-    return Version(numbers[1] if numbers else "0")
 
 
 def _master_size() -> tuple[Step, ...]:

@@ -31,12 +31,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
     return [
         *package_manager(),
-        # Before the source that names it: without its key, a source breaks every apt-get update.
-        *when(
-            not inventory.bundle,
-            Step("the repository key is installed", other_key(inventory), put_key(inventory), parts=("files",)),
-        ),
-        files("the repository and the version are pinned", render.apt(inventory)),
+        *sources(inventory),
         Step(
             f"Kubernetes {version} is installed and held",
             lambda facts: other_packages(facts.packages, version),
@@ -59,6 +54,18 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         files("shell completion knows kubectl and kubeadm", render.completion()),
         *when(not inventory.bundle, images_on_their_way(inventory, host)),  # a bundle has them, and nobody is asked
+    ]
+
+
+def sources(inventory: Inventory) -> list[Step]:
+    """Where Kubernetes' packages come from."""
+    return [
+        # Before the source that names it: without its key, a source breaks every apt-get update.
+        *when(
+            not inventory.bundle,
+            Step("the repository key is installed", other_key(inventory), put_key(inventory), parts=("files",)),
+        ),
+        files("the repository and the version are pinned", render.apt(inventory)),
     ]
 
 

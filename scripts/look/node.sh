@@ -42,7 +42,11 @@ begun join-master master_begun
 begun tear-down tear_down_begun
 [ ! -d /var/lib/etcd/member ] || fact "etcd_data yes"
 for manifest in /etc/kubernetes/manifests/*.yaml; do
-    [ ! -e "$manifest" ] || fact "manifest ${manifest##*/}"
+    [ -e "$manifest" ] || continue
+    fact "manifest ${manifest##*/}"
+    while read -r name value; do
+        case $name in image:) fact "static ${manifest##*/} $value" && break ;; esac
+    done <"$manifest"
 done
 for conf in /etc/cni/net.d/*; do
     [ ! -e "$conf" ] || fact "cni ${conf##*/}"

@@ -17,6 +17,10 @@ while read -r _ _ _ _ pid device _; do
     done
 done </proc/locks
 
+# What apt has fetched, whether it is installed or not.
+for file in /var/cache/apt/archives/kube*.deb; do
+    [ ! -e "$file" ] || fact "fetched ${file##*/}"
+done
 # Somebody may have removed what a package brought.
 for plugin in /opt/cni/bin/*; do
     [ ! -x "$plugin" ] || fact "plugin ${plugin##*/}"

@@ -1,14 +1,15 @@
 # shellcheck shell=sh
 # held ASK NODE: the pods there that a budget holds now, "NAMESPACE/POD BUDGET" a line, by way of ASK, which is as_admin or
-# what limits it. The API server itself says whom a budget is about. False where it does not answer.
+# what limits it; those of all nodes where NODE is empty. The API server itself says whom a budget is about. False where it
+# does not answer.
 # As its eviction does (pkg/registry/core/pod/storage/eviction.go), this passes over pods that do not run, that end
 # already, and those not Ready that the budget lets go; and over those that no drain takes.
 held() {
     budgets=$("$1" get poddisruptionbudgets --all-namespaces -o "go-template=$held_budgets") || return 1
     [ -n "$budgets" ] || return 0
     printf '%s\n' "$budgets" | while read -r space budget policy healthy wanted selector; do
-        pods=$("$1" get pods --namespace "$space" --selector "${selector%,}" --field-selector "spec.nodeName=$2" \
-            -o "go-template=$held_pods") || return 1
+        pods=$("$1" get pods --namespace "$space" --selector "${selector%,}" \
+            --field-selector "spec.nodeName${2:+=}${2:-!=}" -o "go-template=$held_pods") || return 1
         least=True
         if [ "$policy" != AlwaysAllow ] && { [ "$wanted" = 0 ] || [ "$healthy" -lt "$wanted" ]; }; then least=; fi
         [ -z "$pods" ] || printf '%s\n' "$pods" | awk -v space="$space" -v budget="$budget" -v least="$least" \

@@ -157,12 +157,12 @@ ELSEWHERE = {"default/ReplicaSet/web-5f": Replicas(2, "Deployment/web")}
     ],
 )
 def test_what_is_lost_is_told_by_name(facts: Facts, line: str | None) -> None:
-    assert draining.lost(facts) == ([line] if line else [])
+    assert draining.lost("client", facts) == ([line] if line else [])
 
 
 def test_several_reasons_of_one_pod_are_one_line() -> None:
     facts = told(replace(WEB, controller="", volumes=("emptyDir a",)))
-    assert draining.lost(facts) == [
+    assert draining.lost("client", facts) == [
         "default/web-1: gone for good, for nobody makes it anew; loses what is in a (emptyDir)"
     ]
 
@@ -172,4 +172,4 @@ def test_volumes_of_pods_that_stay_are_not_waited_for() -> None:
     goes = replace(WEB, volumes=("claim own",))
     kept = {"default/shared": Kept("pv1"), "default/own": Kept("pv2")}
     facts = told(daemons, goes, kept=kept, attached={"a1": "pv1", "a2": "pv2"})
-    assert draining._attached(facts) == ["a2"]
+    assert draining._attached("client", facts) == ["a2"]

@@ -21,7 +21,7 @@ from kubefab.facts import ClusterFacts, Part, parse_cluster
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject
 from kubefab.steps import bundle as of_bundle
-from kubefab.steps import draining, leaving, removal, reset
+from kubefab.steps import draining, leaving, removal, reset, upgrade
 from kubefab.steps import images as of_images
 from tests.facts import known, read, with_
 from tests.fakes import HOSTS, looked
@@ -54,6 +54,8 @@ MAKERS: dict[Any, Made] = {
     leaving.forgotten: lambda _: [leaving.forgotten("client")],
     removal.steps: lambda made: [removal.steps(name) for name in ADDONS],
     reset.disks: lambda made: [reset.disks(True)],
+    upgrade.fetched: lambda _: [upgrade.fetched(["registry.k8s.io/pause:3.10.2"])],
+    upgrade.kubelet: lambda _: [upgrade.kubelet(60)],
 }
 
 

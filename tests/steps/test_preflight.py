@@ -129,8 +129,8 @@ def test_only_the_user_can_change_any_of_it() -> None:
         ),
         (
             {"cluster": replace(LIVE, nodes={"b": Node("b", version="1.36.3", roles=("control-plane",))})},
-            "the kubelet has the version in hosts.yml",
-            "b is still of 1.36.3",
+            "the node has the version in hosts.yml",
+            "b is still of 1.36.3; hosts.yml says 1.37.2",
         ),
         (
             {"cluster": replace(LIVE, pod_subnet="")},
@@ -141,8 +141,8 @@ def test_only_the_user_can_change_any_of_it() -> None:
         ({"clock": -31}, "clocks agree", "31 s behind this computer"),
         (
             {"cluster": LIVE, "kubelet_ca": "aaa", "admin_ca": "aaa", "debs": {"kubelet": Package("hi", "1.36.3-1.1")}},
-            "the kubelet has the version in hosts.yml",
-            "kubelet 1.36.3; the cluster and hosts.yml have 1.37.2",
+            "the node has the version in hosts.yml",
+            "kubelet 1.36.3; hosts.yml says 1.37.2",
         ),
         (
             {
@@ -151,8 +151,8 @@ def test_only_the_user_can_change_any_of_it() -> None:
                 "admin_ca": "aaa",
                 "debs": {"kubelet": Package("hi", "1.37.1-1.1")},
             },
-            "the kubelet has the version in hosts.yml",
-            "kubelet 1.37.1; the cluster and hosts.yml have 1.37.2",
+            "the node has the version in hosts.yml",
+            "kubelet 1.37.1; hosts.yml says 1.37.2",
         ),
         (
             {
@@ -161,8 +161,8 @@ def test_only_the_user_can_change_any_of_it() -> None:
                 "cluster": replace(LIVE, nodes={"manager": Node("manager", "abc", "1.36.3", "10.250.0.10")}),
                 "debs": {"kubelet": Package("hi", "1.37.2-1.1")},
             },
-            "the kubelet has the version in hosts.yml",
-            "kubelet 1.36.3; the cluster and hosts.yml have 1.37.2",
+            "the node has the version in hosts.yml",
+            "kubelet 1.36.3; hosts.yml says 1.37.2",
         ),
         (
             {"addresses": {"10.0.2.15": "eth0"}},
@@ -191,9 +191,13 @@ def test_only_the_user_can_change_any_of_it() -> None:
         ),
         (
             {"cluster": replace(LIVE, version="1.36.0"), "admin_ca": "aaa", "machine_id": "new"},
-            "the cluster is what hosts.yml says",
-            "the version is 1.36.0 there and 1.37.2 in hosts.yml: put `kubernetes: 1.36.0` back "
-            "(there is no upgrade task yet)",
+            "the node has the version in hosts.yml",
+            "the cluster is of 1.36.0; hosts.yml says 1.37.2",
+        ),
+        (
+            {"cluster": replace(LIVE, version="1.37.3"), "admin_ca": "aaa", "machine_id": "new"},
+            "the cluster is not newer than hosts.yml",
+            "it is of 1.37.3, and hosts.yml says 1.37.2",
         ),
         (
             {"cluster": replace(SILENT, pod_subnet="10.0.0.0/16", service_subnet="10.1.0.0/16"), "admin_ca": "aaa"},
@@ -312,7 +316,8 @@ def test_the_cure_for_another_pod_network_is_one_that_takes_it_away() -> None:
 def test_a_status_tells_once_what_the_cluster_is_not() -> None:
     made = looked_at()
     told = {name: [one.title for one in preflight.as_wanted(made, made.hosts[name])] for name in made.hosts}
-    assert told == {"manager": ["the cluster is what hosts.yml says"], "client": []}
+    version = "the node has the version in hosts.yml"
+    assert told == {"manager": ["the cluster is what hosts.yml says", version], "client": [version]}
 
 
 def test_hosts_with_each_others_address_are_not_told_to_clean_anything() -> None:

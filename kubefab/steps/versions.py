@@ -1,0 +1,58 @@
+"""Which version of Kubernetes a host has come to, part by part. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from packaging.version import Version
+
+from kubefab.facts import ClusterFacts, Facts
+
+TASK = "cluster.upgrade"  # how the word begins by which a Node tells that an upgrade has cordoned it
+STATIC = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")  # of Kubernetes' own version; etcd has another
+
+
+def upstream(version: str) -> Version:
+    """The upstream part of a Debian version: 1:1.37.2~rc1-1.1 is 1.37.2."""
+    numbers = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", version)
+    return Version(numbers[1] if numbers else "0")
+
+
+def kubelet(facts: Facts) -> Version:
+    """The older one of what runs and of what is installed; where neither is told there is nothing to upgrade."""
+    installed = facts.packages.debs.get("kubelet")
+    told = [facts.node.version if facts.node else "", installed.version if installed and installed.installed else ""]
+    return min((upstream(version) for version in told if version), default=Version("9999"))
+
+
+def control_plane(facts: Facts) -> Mapping[str, Version]:
+    """Those of this host's static pods, by their manifests."""
+    images = {name.removesuffix(".yaml"): image for name, image in facts.local.static.items()}
+    return {name: upstream(tag(images[name])) for name in STATIC if name in images}
+
+
+def tag(image: str) -> str:
+    """An image's, without the v: 1.37.2."""
+    return image.rpartition(":")[2].partition("@")[0].removeprefix("v")
+
+
+def behind(facts: Facts, wanted: str) -> list[str]:
+    """What of this node is older than that, each with its version."""
+    return [*_older(facts, Version(wanted))]
+
+
+def _older(facts: Facts, wanted: Version) -> Iterator[str]:
+    yield from (f"{name} {found}" for name, found in control_plane(facts).items() if found < wanted)
+    if (found := kubelet(facts)) < wanted:
+        yield f"kubelet {found}"
+
+
+def oldest_api_server(facts: Facts) -> Version:
+    """Of all masters that were looked at."""
+    told = [control_plane(one).get("kube-apiserver") for one in facts.everyone.values()]
+    return min(filter(None, told), default=Version("0"))
+
+
+def proxy(live: ClusterFacts) -> Version:
+    """kube-proxy's: the last that kubeadm makes of what it keeps in the cluster."""
+    workload = live.workloads.get("kube-system/kube-proxy")
+    return upstream(tag(workload.images[0])) if workload and workload.images else Version("0")

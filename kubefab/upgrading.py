@@ -1,0 +1,110 @@
+"""The cluster comes to the version in hosts.yml: all are heard, and what it means is told and asked for first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from invoke import Context
+
+from kubefab import etcd, images
+from kubefab.converge import Engine, Stop
+from kubefab.errors import KubefabError
+from kubefab.executor import engine_of
+from kubefab.facts import Facts
+from kubefab.host import Host
+from kubefab.leaving import Seconds
+from kubefab.losing import Loss, agree
+from kubefab.passes import Group, Pass, Who
+from kubefab.step import Subject
+from kubefab.steps import draining, health, preflight, upgrade, versions
+from kubefab.steps.etcd import backup_of
+
+PARTS = ("kubeadm", "etcd", "pods")
+TOGETHER = Pass(rolling=True)  # what fails on one host is begun on none
+IN_TURN = Pass(at_once=1, rolling=True)
+
+
+def bring_up(c: Context, seconds: Seconds, yes: bool) -> None:
+    """Upgrades the cluster of hosts.yml. KubefabError where somebody is not heard, or does not agree."""
+    Upgrading(engine_of(c), seconds, yes).bring_about()
+
+
+@dataclass(frozen=True)
+class Upgrading:
+    """Passes in turn, none of which is begun where one before it has failed."""
+
+    run: Engine
+    seconds: int  # that a node's pods and their budgets have
+    yes: bool
+
+    def bring_about(self) -> None:
+        hosts = self._heard()
+        if not self.run.dry and self._losses(hosts):
+            self.run.lock(hosts, *PARTS)
+            agree(lambda: self._losses(hosts), self.yes, lambda: self.run.look_again(hosts, *PARTS), _COST)
+        for who, subjects, how in self._passes(hosts):
+            if not self.run.failures:
+                self.run.converge(who, *subjects, how=how)
+
+    def _heard(self) -> list[Host]:
+        """Every host, looked at. KubefabError where one does not answer, or there is no cluster that does."""
+        hosts = self.run.look(Group.ALL)
+        live = self.run.cluster.facts(self.run.cluster.speaker).cluster
+        if self.run.failures or self.run.unheard:
+            raise Stop(_UNHEARD)
+        if not live or live.silent:
+            raise KubefabError(live.unheard if live else "there is no cluster yet; `inv cluster.up` makes one")
+        self.run.cluster.ask_of([upgrade.node_name(self.run.cluster, host) for host in hosts])
+        self.run.look(Group.ALL, *PARTS)
+        self.run.complain(hosts, preflight.upgradable)
+        if self.run.failures:
+            raise Stop("nothing was changed")
+        return hosts
+
+    def _passes(self, hosts: Sequence[Host]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
+        """Nothing that runs is changed before all is fetched, and no kubelet before every API server."""
+        kubelet = upgrade.kubelet(self.seconds)
+        if any(self._behind(host) for host in hosts):
+            names = images.needed(self.run.cluster, lambda _: [])
+            yield Group.ALL, [upgrade.fetched(names)], TOGETHER
+        yield from self._saved()
+        yield Group.MASTERS, [upgrade.control_plane], IN_TURN
+        yield Group.SPEAKER, [upgrade.kept], TOGETHER
+        yield Group.MASTERS, [kubelet], IN_TURN
+        yield Group.WORKERS, [kubelet], IN_TURN
+        yield Group.ALL, [health.steps], TOGETHER
+
+    def _saved(self) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
+        """A backup of etcd, before the first control plane that is behind."""
+        cluster = self.run.cluster
+        masters = {host.name: cluster.facts(host) for host in cluster.masters}
+        wanted = cluster.inventory.cluster.kubernetes
+        if any(upgrade.old_control_plane(wanted)(facts) for facts in masters.values()):
+            backup = backup_of(cluster, masters, etcd.problems(masters))
+            yield backup.source, [backup.subject], TOGETHER
+
+    def _behind(self, host: Host) -> list[str]:
+        facts = self.run.cluster.facts(host)
+        return versions.behind(facts, self.run.cluster.inventory.cluster.kubernetes) if facts.trusted else []
+
+    def _losses(self, hosts: Sequence[Host]) -> list[Loss]:
+        """What is upgraded on each host, and what its pods lose by it."""
+        wanted = self.run.cluster.inventory.cluster.kubernetes
+        speaker = self.run.cluster.facts(self.run.cluster.speaker)
+        found = []
+        for host in hosts:
+            if old := self._behind(host):
+                facts = self.run.cluster.facts(host)
+                found += [(host.name, "", f"{', '.join(old)} -> {wanted}"), *self._price(host, facts, speaker)]
+        return found
+
+    def _price(self, host: Host, facts: Facts, speaker: Facts) -> list[Loss]:
+        wanted, name = self.run.cluster.inventory.cluster.kubernetes, upgrade.node_name(self.run.cluster, host)
+        gap = upgrade.of_old(wanted, lambda _: "\n".join(draining.lost(name, speaker)) or None)
+        return [(host.name, "", line) for line in (gap(facts) or "").splitlines()]
+
+
+_COST = "every node is upgraded, one after the other, and its pods go elsewhere meanwhile"
+_UNHEARD = (
+    "nothing was changed: an upgrade is of all hosts; run the same command again once they answer, or mark a machine "
+    "that is known to be away `absent: true` in hosts.yml"
+)

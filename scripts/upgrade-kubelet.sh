@@ -1,0 +1,11 @@
+#!/bin/sh
+# Has kubeadm write this node's configuration as another version wants it, and then installs that version's kubelet and
+# kubectl: no kubelet starts with a configuration that is older than itself.
+# usage: upgrade-kubelet.sh VERSION    standard input: kubeadm's UpgradeConfiguration
+set -eu
+. "${0%/*}/shared/unproxied.sh"
+. "${0%/*}/shared/upgrade.sh"
+take_kubeadm "$1"
+# shellcheck disable=SC2154  # take_kubeadm sets it
+kubeadm upgrade node --config "$document"
+install_kubernetes "$1" kubelet kubectl kubernetes-cni

@@ -1,0 +1,241 @@
+"""What an upgrade finds to do, and what it leaves alone."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from kubefab.errors import Silent
+from kubefab.facts import ClusterFacts, Configuration, Facts, Node, Package, Pod, Workload
+from kubefab.step import Step
+from kubefab.steps import upgrade, versions
+from tests.facts import known, with_
+from tests.fakes import cluster, inventory, step, three_masters
+
+WANTED = "1.37.2"
+MARK = "cluster.upgrade at 2026-11-26T05:00:00Z"
+REGISTRY = "registry.k8s.io"
+
+
+def images(version: str) -> dict[str, str]:
+    """A master's static pods, of this version."""
+    return {"etcd.yaml": f"{REGISTRY}/etcd:3.7.0-0"} | {
+        f"{name}.yaml": f"{REGISTRY}/{name}:v{version}" for name in versions.STATIC
+    }
+
+
+def debs(version: str) -> dict[str, Package]:
+    return {name: Package("hi", f"{version}-1.1") for name in ("kubelet", "kubeadm", "kubectl")}
+
+
+def live(*nodes: Node, proxy: str = "1.37.1") -> ClusterFacts:
+    workloads = {"kube-system/kube-proxy": Workload(images=(f"{REGISTRY}/kube-proxy:v{proxy}",))}
+    return ClusterFacts("manager", ca="aaa", nodes={node.name: node for node in nodes}, workloads=workloads)
+
+
+def host(name: str, version: str = "1.37.1", node: Node | None = None, **said: Any) -> Facts:
+    """A host of the cluster whose packages, and whose kubelet unless `node` says otherwise, are of this version."""
+    told = live(node or Node(name, version=version, ready=True, address="10.250.0.11"))
+    facts = known(name, told, kubelet_ca="aaa", addresses={"10.250.0.11": "eth0"}, debs=debs(version))
+    return with_(facts, **said)
+
+
+def master(version: str = "1.37.1", configured: str = "", **said: Any) -> Facts:
+    told = Configuration("", version=configured or version)
+    return host("manager", version, **{"admin_ca": "aaa", "static": images(version), "configuration": told, **said})
+
+
+def beside(facts: Facts, *others: Facts) -> Facts:
+    return replace(facts, others={one.name: one for one in others})
+
+
+def kubelet_steps(name: str = "client") -> list[Step]:
+    made = cluster()
+    return upgrade.kubelet(600)(made, made.hosts[name])
+
+
+def gap(title: str, facts: Facts, name: str = "client") -> str | None:
+    return step(kubelet_steps(name), title).gap(facts)
+
+
+NO_NEW, EMPTY = "an old kubelet gets no new pods", "an old kubelet has no pods but those of every node"
+AGAIN, ALLOWED = "a node that was upgraded takes pods again", "no API server is older than the kubelet will be"
+INSTALLED = f"the kubelet is installed and configured as of {WANTED}"
+RUNS = f"the kubelet that runs is of {WANTED}"
+
+
+# --- the control plane
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (
+            master(),
+            "kube-apiserver 1.37.1, kube-controller-manager 1.37.1, kube-scheduler 1.37.1, kubeadm-config 1.37.1",
+        ),
+        (master("1.37.2"), None),
+        (master("1.37.2", configured="1.37.1"), "kubeadm-config 1.37.1"),
+        (
+            master("1.37.2", static=images("1.37.2") | {"kube-scheduler.yaml": f"{REGISTRY}/kube-scheduler:v1.37.1"}),
+            "kube-scheduler 1.37.1",
+        ),
+        (master("1.37.2", configuration=None), None),
+    ],
+)
+def test_a_control_plane_is_old_until_the_last_of_it_is_new(facts: Facts, told: str | None) -> None:
+    assert upgrade.old_control_plane(WANTED)(facts) == told
+
+
+def test_a_silent_api_server_says_nothing_of_a_control_plane() -> None:
+    with pytest.raises(Silent):
+        upgrade.old_control_plane(WANTED)(replace(master(), cluster=replace(live(), silent="no answer")))
+
+
+@pytest.mark.parametrize(("configured", "command"), [("1.37.1", "apply --yes"), ("1.37.2", "node")])
+def test_the_first_master_takes_kubeadms_configuration_with_it(configured: str, command: str) -> None:
+    made = cluster(three_masters())
+    made._alone["m1"] = with_(master(configured=configured), name="m1")
+    (change, *_) = upgrade.control_plane(made, made.hosts["m1"])
+    assert change.close
+    change.close(made.hosts["m1"])
+    world = vars(made.hosts["m1"])["world"]
+    assert world.ran == [f"upgrade.sh {WANTED} {command}"]
+    told = yaml.safe_load(world.payloads["upgrade.sh"])
+    own = {"ignorePreflightErrors": [], "skipPhases": ["addon"], "patches": {"directory": "/etc/kubefab/patches"}}
+    assert (told["apply"], told["node"]) == ({"kubernetesVersion": "v1.37.2", **own}, own)
+
+
+def test_a_worker_has_no_control_plane_to_upgrade() -> None:
+    made = cluster()
+    assert upgrade.control_plane(made, made.hosts["client"]) == []
+
+
+@pytest.mark.parametrize(("proxy", "told"), [("1.37.1", "kube-proxy 1.37.1"), ("1.37.2", None), ("1.37.3", None)])
+def test_what_kubeadm_keeps_in_the_cluster_is_old_as_long_as_kube_proxy_is(proxy: str, told: str | None) -> None:
+    assert upgrade.old_proxy(WANTED)(known("manager", live(proxy=proxy))) == told
+
+
+# --- a kubelet
+
+
+@pytest.mark.parametrize(("oldest", "told"), [("1.37.1", "one is of 1.37.1"), ("1.37.2", None)])
+def test_no_kubelet_is_upgraded_before_every_api_server(oldest: str, told: str | None) -> None:
+    facts = beside(host("client"), master("1.37.2"), replace(master(oldest), name="m2"))
+    assert gap(ALLOWED, facts) == told
+
+
+def test_a_kubelet_is_not_upgraded_where_no_api_server_was_looked_at() -> None:
+    assert gap(ALLOWED, host("client")) == "one is of 0"
+
+
+def test_an_old_kubelet_is_cordoned_in_the_name_of_the_upgrade() -> None:
+    assert gap(NO_NEW, host("client")) == "it takes them"
+    made = cluster()
+    close = step(upgrade.kubelet(600)(made, made.hosts["client"]), NO_NEW).close
+    assert close
+    close(made.hosts["client"])
+    (ran,) = vars(made.hosts["manager"])["world"].ran
+    assert ran.startswith("kubectl.sh patch node client")
+    assert '"cluster.upgrade at ' in ran
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        host("client", "1.37.2"),
+        host("client", node=Node("client", version="1.37.1", cordoned=True, address="10.250.0.11")),
+        known("client", live()),  # it has not joined
+        master(node=Node("manager", version="1.37.1", taints={"node-role.kubernetes.io/control-plane": "NoSchedule"})),
+    ],
+    ids=["new", "cordoned by a person", "no node", "a master without ordinary pods"],
+)
+def test_who_is_not_cordoned(facts: Facts) -> None:
+    assert gap(NO_NEW, facts, facts.name) is None
+
+
+def drained(*pods: Pod, where: Mapping[str, str], version: str = "1.37.1") -> Facts:
+    """A worker, and what the master says of these pods."""
+    facts = host("client", version)
+    speaker = known("manager", facts.cluster, pods=pods, where=where, pods_told=True)
+    return beside(facts, speaker)
+
+
+WEB = Pod("default/web-1", "ReplicaSet/web", ready=True, phase="Running")
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (drained(WEB, where={WEB.name: "client"}), "default/web-1"),
+        (drained(WEB, where={WEB.name: "client2"}), None),
+        (drained(Pod("kube-system/p", "DaemonSet/p"), where={"kube-system/p": "client"}), None),
+        (drained(WEB, where={WEB.name: "client"}, version="1.37.2"), None),
+    ],
+    ids=["its own", "another node's", "a DaemonSet's", "of a new kubelet"],
+)
+def test_an_old_kubelet_has_its_own_pods_to_lose(facts: Facts, told: str | None) -> None:
+    assert gap(EMPTY, facts) == told
+
+
+def test_what_pods_there_are_is_asked_anew_before_a_kubelet_is_taken_for_empty() -> None:
+    assert step(kubelet_steps(), EMPTY).anew
+
+
+def test_a_kubelet_whose_pods_nobody_has_listed_is_not_empty() -> None:
+    facts = beside(host("client"), known("manager", live(Node("client", ready=True))))
+    with pytest.raises(Silent):
+        gap(EMPTY, facts)
+
+
+def test_a_new_package_alone_is_no_new_kubelet() -> None:
+    facts = host("client", "1.37.2", node=Node("client", version="1.37.1", ready=True, address="10.250.0.11"))
+    assert (gap(INSTALLED, facts), gap(RUNS, facts)) == (None, "it is of 1.37.1")
+
+
+def test_an_upgraded_kubelet_is_left_alone() -> None:
+    facts = beside(host("client", "1.37.2"), master("1.37.2"))
+    assert {one.title: found for one in kubelet_steps() if (found := one.gap(facts))} == {}
+
+
+@pytest.mark.parametrize(
+    ("by", "version", "told"),
+    [
+        (MARK, "1.37.2", f"cordoned by {MARK}"),
+        (MARK, "1.37.1", None),
+        ("", "1.37.2", None),
+        ("node.drain at 2026-11-26T05:00:00Z", "1.37.2", None),
+    ],
+    ids=["ours, at its end", "ours, not at its end", "a person's", "another task's"],
+)
+def test_only_what_an_upgrade_has_cordoned_takes_pods_again(by: str, version: str, told: str | None) -> None:
+    node = Node("client", version=version, ready=True, address="10.250.0.11", cordoned=True, cordoned_by=by)
+    assert gap(AGAIN, host("client", version, node=node)) == told
+
+
+# --- what is fetched
+
+
+@pytest.mark.parametrize(
+    ("fetched", "told"),
+    [
+        ((), "without kubelet, kubeadm, kubectl"),
+        (("kubelet_1.37.2-1.1_amd64.deb", "kubeadm_1.37.2-1.1_amd64.deb"), "without kubectl"),
+        (("kubelet_1.37.20-1.1_amd64.deb",), "without kubelet, kubeadm, kubectl"),
+    ],
+)
+def test_packages_are_downloaded_before_anything_is_changed(fetched: tuple[str, ...], told: str) -> None:
+    assert upgrade.unfetched(WANTED)(host("client", fetched=fetched)) == told
+
+
+def test_what_is_installed_is_not_downloaded() -> None:
+    assert upgrade.unfetched(WANTED)(host("client", "1.37.2")) is None
+
+
+def test_a_host_that_is_not_behind_fetches_nothing() -> None:
+    made = cluster(inventory())
+    states = upgrade.fetched(["registry.k8s.io/pause:3.10.2"])(made, made.hosts["client"])
+    assert [one.title for one in states if one.gap(host("client", "1.37.2"))] == []
+    assert f"the images of Kubernetes {WANTED} are there" in [one.title for one in states if one.gap(host("client"))]

@@ -1,0 +1,326 @@
+"""A whole upgrade on hosts that answer from memory: what is asked, its order, and how it goes on after a kill."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
+from packaging.version import Version
+
+from kubefab import images, upgrading
+from kubefab.converge import Stop
+from kubefab.errors import KubefabError, Unreachable
+from kubefab.facts import CORDONED_BY
+from kubefab.inventory import Inventory
+from kubefab.leaving import TEN_MINUTES
+from kubefab.steps import etcd, packages, preflight, runtime
+from kubefab.steps.versions import STATIC
+from tests.fakes import HOSTS, three_masters
+from tests.members import M, look
+from tests.runs import ADMIN, Run, each, in_place, wants
+
+OLD, NEW = "1.37.1", "1.37.2"
+TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+
+
+@dataclass
+class Machine:
+    """What is true on one of the hosts, and of its Node."""
+
+    master: bool
+    kubelet: str = OLD  # installed
+    runs: str = OLD
+    kubeadm: str = OLD
+    static: str = OLD
+    fetched: str = OLD
+    images: str = OLD
+    pods: int = 1
+    node: dict[str, Any] = field(default_factory=dict)  # its annotations, and unschedulable
+
+
+class Nodes:
+    """Hosts of a cluster of OLD, and their API server: they do what they are told."""
+
+    def __init__(self, wanted: str | Inventory = HOSTS) -> None:
+        self.wanted = wanted
+        self.worlds = Run(wanted)
+        roles = {host.name: host.wanted.role == "master" for host in self.worlds.cluster.hosts.values()}
+        self.machines = {name: Machine(master) for name, master in roles.items()}
+        for name, one in self.machines.items():
+            member = name if name in M else "m1"
+            self.worlds(name).parts["etcd"] = look(member, *(M if name in M else [member])) if one.master else ""
+        self.proxy = self.configured = OLD
+        self.done: list[str] = []  # "host: what", in turn
+        self.killed: Callable[[], bool] = lambda: False  # whether the run is ended at this moment
+        self.looked_at: dict[str, Callable[[], None]] = {}
+        self.run: Run
+
+    def come_to(self, monkeypatch: pytest.MonkeyPatch, yes: bool = True, dry: bool = False) -> Run:
+        """One invocation over these hosts."""
+        self.run = in_place(Run(self.wanted, dry=dry), monkeypatch)
+        for name in self.machines:
+            world = self.run(name)
+            world.parts = self.worlds(name).parts
+            world.on_change = partial(self.changed, name)
+            world.on_look = self.looked_at.get(name, lambda: None)
+        self.tell()
+        upgrading.bring_up(self.run.context, TEN_MINUTES, yes)
+        return self.run
+
+    def tell(self) -> None:
+        for name, one in self.machines.items():
+            local = ["kubelet_ca QUJD", "flannel yes"]
+            local += [f"static {pod}.yaml registry.k8s.io/{pod}:v{one.static}" for pod in STATIC if one.master]
+            debs = {"kubelet": one.kubelet, "kubectl": one.kubelet, "kubeadm": one.kubeadm}
+            fetched = [f"fetched {deb}_{one.fetched}-1.1_amd64.deb" for deb in debs]
+            self.worlds(name).parts.update(
+                system=f"machine_id id-{name}",
+                packages="\n".join([*(f"package {deb} hi {version}-1.1" for deb, version in debs.items()), *fetched]),
+                runtime=f"image registry.k8s.io/kube-proxy:v{one.images}",
+                services="unit Id=kubelet.service\nunit ActiveState=active\nunit UnitFileState=enabled",
+                node="\n".join([*([ADMIN] if one.master else []), *local]),
+            )
+            if one.master:
+                document = b64encode(f"kubernetesVersion: v{self.configured}".encode()).decode()
+                pods = [line for node in self.machines for line in self.pods_of(node)]
+                self.worlds(name).parts.update(
+                    cluster=f"answer {json.dumps({'items': self.items()})}",
+                    kubeadm=f"configuration {document}",
+                    pods="\n".join([*pods, "replicas default/ReplicaSet/web 1", "pods_told yes"]),
+                )
+
+    def pods_of(self, node: str) -> list[str]:
+        web = [f"default/{node}-{n}" for n in range(self.machines[node].pods)]
+        return [line for pod in web for line in (f"pod {pod}|ReplicaSet/web|ready Running", f"on {pod} {node}")]
+
+    def items(self) -> list[Any]:
+        rolled = {"desiredNumberScheduled": 9, "updatedNumberScheduled": 9, "numberAvailable": 9}
+        rolled |= {"updatedReplicas": 1, "availableReplicas": 1}
+        workloads = [
+            {
+                "kind": kind,
+                "metadata": {"name": name, "namespace": space},
+                "spec": {"template": {"spec": {"containers": [{"image": f"{name}:v{self.proxy}"}]}}},
+                "status": rolled,
+            }
+            for kind, space, name in (
+                ("DaemonSet", "kube-system", "kube-proxy"),
+                ("DaemonSet", "kube-flannel", "kube-flannel-ds"),
+                ("Deployment", "kube-system", "coredns"),
+            )
+        ]
+        return [*map(self.node, self.machines), *workloads]
+
+    def node(self, name: str) -> Any:
+        one = self.machines[name]
+        return {
+            "kind": "Node",
+            "metadata": {"name": name, "annotations": one.node.get("annotations", {})},
+            "spec": {"unschedulable": one.node.get("unschedulable") is True, "taints": [TAINT] if one.master else []},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "nodeInfo": {"machineID": f"id-{name}", "kubeletVersion": f"v{one.runs}"},
+            },
+        }
+
+    def changed(self, name: str) -> None:
+        if self.killed():
+            raise KeyboardInterrupt
+        what = self.run(name).ran[-1]
+        self.done.append(f"{name}: {what.partition(' --patch ')[0]}")
+        script, *words = what.split(" ")
+        getattr(self, script.removesuffix(".sh").replace("-", "_"))(self.machines[name], words)
+        self.tell()
+        newest = max(Version(one.runs) for one in self.machines.values())
+        assert newest <= min(Version(one.static) for one in self.machines.values() if one.master), self.done
+        if self.killed():
+            raise KeyboardInterrupt
+
+    def put(self, *_: object) -> None:
+        """The backup, whose state is a line in the look."""
+
+    def fetch_kubernetes(self, one: Machine, words: list[str]) -> None:
+        one.fetched = words[0]
+
+    def fetch_images(self, one: Machine, words: list[str]) -> None:
+        one.images = NEW
+
+    def upgrade(self, one: Machine, words: list[str]) -> None:
+        one.kubeadm = words[0]
+        one.static = words[0] if words[1] == "apply" else self.configured
+        if words[1] == "apply":
+            self.configured = words[0]
+        if {each.static for each in self.machines.values() if each.master} == {words[0]}:
+            self.proxy = words[0]
+
+    def upgrade_kubelet(self, one: Machine, words: list[str]) -> None:
+        assert not one.pods or one.master, "its pods are on it still"
+        one.kubeadm = one.kubelet = words[0]
+
+    def restart_service(self, one: Machine, words: list[str]) -> None:
+        one.runs = one.kubelet
+
+    def kubectl(self, _: Machine, words: list[str]) -> None:
+        patch = json.loads(" ".join(words[words.index("--patch") + 1 :]))
+        marks = {key: value for key, value in patch["metadata"]["annotations"].items() if value}
+        self.machines[words[2]].node = {"annotations": marks, "unschedulable": patch["spec"]["unschedulable"]}
+
+    def drain(self, _: Machine, words: list[str]) -> None:
+        self.machines[words[0]].pods = 0
+
+    @property
+    def ended(self) -> dict[str, tuple[str, str, str, bool]]:
+        return {
+            name: (one.static if one.master else "", one.kubelet, one.runs, bool(one.node.get("unschedulable")))
+            for name, one in self.machines.items()
+        }
+
+
+@pytest.fixture(autouse=True)
+def around(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these hosts do not tell, and other tests are about."""
+    names = [f"registry.k8s.io/kube-proxy:v{NEW}"]
+    monkeypatch.setattr(images, "needed", lambda *_: names)
+    monkeypatch.setattr(preflight, "upgradable", each())
+    monkeypatch.setattr(packages, "sources", lambda _: [])
+    monkeypatch.setattr(runtime, "package_manager", list)
+    monkeypatch.setattr(etcd, "saved", lambda *_: each(wants("backup")))
+
+
+FETCHED = f"fetch-kubernetes.sh {NEW}"
+PULLED = f"fetch-images.sh --wait containerd    registry.k8s.io/kube-proxy:v{NEW}"
+PATCHED = "manager: kubectl.sh patch node client --type merge"  # it is cordoned, and in the end takes pods again
+ALL_OF_ONE = [
+    f"manager: {FETCHED}",
+    f"manager: {PULLED}",
+    f"client: {FETCHED}",
+    f"client: {PULLED}",
+    "manager: put backup",
+    f"manager: upgrade.sh {NEW} apply --yes",
+    f"manager: upgrade-kubelet.sh {NEW}",
+    "manager: restart-service.sh kubelet",
+    PATCHED,
+    f"manager: drain.sh client 600 {CORDONED_BY} --delete-emptydir-data",
+    f"client: upgrade-kubelet.sh {NEW}",
+    "client: restart-service.sh kubelet",
+    PATCHED,
+]
+DONE = {"manager": (NEW, NEW, NEW, False), "client": ("", NEW, NEW, False)}
+
+
+def test_all_is_fetched_first_and_kubelets_come_after_every_control_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+    run = nodes.come_to(monkeypatch)
+    assert sorted(nodes.done[:4]) == sorted(ALL_OF_ONE[:4])
+    assert nodes.done[4:] == ALL_OF_ONE[4:]
+    assert (nodes.ended, run.failures) == (DONE, {})
+
+
+def test_a_cluster_that_is_upgraded_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+    nodes.come_to(monkeypatch)
+    before = list(nodes.done)
+    run = nodes.come_to(monkeypatch, yes=False)
+    assert (nodes.done, run.failures) == (before, {})
+
+
+@pytest.mark.parametrize("after", range(2 * len(ALL_OF_ONE)))
+def test_an_upgrade_that_was_killed_anywhere_goes_on(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Before each of its changes, and after it."""
+    nodes, left = Nodes(), iter([False] * after + [True])
+    nodes.killed = lambda: next(left, False)
+    with pytest.raises(KeyboardInterrupt):
+        nodes.come_to(monkeypatch)
+    run = nodes.come_to(monkeypatch)
+    assert (nodes.ended, run.failures) == (DONE, {})
+    made_twice = {one for one in nodes.done if nodes.done.count(one) > 1}
+    assert made_twice <= {PATCHED, "manager: put backup"}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_persons_cordon_outlives_an_upgrade(monkeypatch: pytest.MonkeyPatch, killed: bool) -> None:
+    nodes = Nodes()
+    nodes.machines["client"].node = {"unschedulable": True}
+    if killed:
+        nodes.killed = lambda: nodes.done[-1:] == [f"client: upgrade-kubelet.sh {NEW}"]
+        with pytest.raises(KeyboardInterrupt):
+            nodes.come_to(monkeypatch)
+        nodes.killed = lambda: False
+    nodes.come_to(monkeypatch)
+    assert nodes.ended == {**DONE, "client": ("", NEW, NEW, True)}
+
+
+def test_several_masters_take_the_control_plane_in_turn_before_any_kubelet(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes(three_masters())
+    run = nodes.come_to(monkeypatch)
+    done = [one for one in nodes.done if "fetch-" not in one]
+    assert run.failures == {}
+    assert [one for one in done if "upgrade" in one] == [
+        f"m1: upgrade.sh {NEW} apply --yes",
+        f"m2: upgrade.sh {NEW} node",
+        f"m3: upgrade.sh {NEW} node",
+        *(f"{name}: upgrade-kubelet.sh {NEW}" for name in (*M, "client")),
+    ]
+
+
+# --- what is asked before, and what stops it
+
+
+def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = Nodes()
+    with pytest.raises(KubefabError, match="--yes is needed"):
+        nodes.come_to(monkeypatch, yes=False)
+    assert nodes.done == []
+    assert capsys.readouterr().out.splitlines() == [
+        f"manager  - kube-apiserver {OLD}, kube-controller-manager {OLD}, kube-scheduler {OLD}, kubelet {OLD} -> {NEW}",
+        f"client  - kubelet {OLD} -> {NEW}",
+        "client  - ReplicaSet/web in default: stands still meanwhile, for no other of its pods is ready",
+    ]
+
+
+def test_a_plan_changes_nothing_and_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+    run = nodes.come_to(monkeypatch, yes=False, dry=True)
+    assert (nodes.done, run.failures, run("manager").locks) == ([], {}, [])
+
+
+def test_a_host_that_does_not_answer_stops_it_before_any_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+
+    def away() -> None:
+        raise Unreachable("cannot be reached")
+
+    nodes.looked_at = {"client": away}
+    with pytest.raises(Stop, match="absent: true"):
+        nodes.come_to(monkeypatch)
+    assert nodes.done == []
+
+
+def test_where_an_image_is_missing_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+    monkeypatch.setattr(Nodes, "fetch_images", lambda *_: None)
+    with pytest.raises(Stop):
+        nodes.come_to(monkeypatch)
+    assert {one.partition(": ")[2].partition(" ")[0] for one in nodes.done} == {
+        "fetch-kubernetes.sh",
+        "fetch-images.sh",
+    }
+
+
+def test_the_first_node_that_does_not_come_back_stops_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+    monkeypatch.setattr(Nodes, "restart_service", lambda *_: None)
+    with pytest.raises(Stop, match="manager failed: no other host is begun after it"):
+        nodes.come_to(monkeypatch)
+    assert not any(one.startswith("client: upgrade") for one in nodes.done)
+
+
+def test_a_drain_in_vain_leaves_the_kubelet_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+    monkeypatch.setattr(Nodes, "drain", lambda *_: None)
+    with pytest.raises(Stop):
+        nodes.come_to(monkeypatch)
+    assert f"client: upgrade-kubelet.sh {NEW}" not in nodes.done
