@@ -2,7 +2,7 @@
 
 from invoke import Collection, Context, task
 
-from kubefab.access import Wish
+from kubefab.access import A_DAY, Ttl, Wish
 from kubefab.access import give as give_access
 from kubefab.leaving import TEN_MINUTES, Seconds, of_node
 from kubefab.leaving import drain as drain_node
@@ -246,16 +246,26 @@ KUBECONFIG = {
     "output": "a file of its own, instead of your kubeconfig ($KUBECONFIG, or ~/.kube/config)",
     "force": "write over what is another cluster's; a copy of your kubeconfig is kept",
     "use": "make it the current context",
-    "remove": "take this cluster out of your kubeconfig again; nobody is asked",
+    "remove": "take this cluster out of your kubeconfig again; with --user this user alone",
+    "user": "let this user in, and not the admin: with a new key, and a certificate for it",
+    "group": "a group that the user is in; repeat it for more",
+    "ttl": "how long the certificate is good, as 90m, 24h or 7d (default: 24h)",
 }
 
 
-@task(auto_shortflags=False, help=KUBECONFIG)
+@task(iterable=["group"], auto_shortflags=False, help=KUBECONFIG)
 def kubeconfig(
-    c: Context, output: str | None = None, force: bool = False, use: bool = False, remove: bool = False
+    c: Context,
+    group: list[str],
+    output: str | None = None,
+    force: bool = False,
+    use: bool = False,
+    remove: bool = False,
+    user: str | None = None,
+    ttl: Ttl = A_DAY,
 ) -> None:
-    """Let kubectl on this computer into the cluster, as its admin."""
-    give_access(c, Wish(output, force, use, remove))
+    """Let kubectl on this computer into the cluster, as its admin or as a user with an end."""
+    give_access(c, Wish(output, force, use, remove, user, group, ttl))
 
 
 @task

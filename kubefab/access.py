@@ -1,12 +1,14 @@
 """Who gets in: kubeconfigs for kubectl on this computer."""
 
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from os.path import expanduser
 from pathlib import Path
 from shlex import quote
 
-from invoke import Context
+from invoke import Context, Exit
 
 from kubefab import kubeconfig, merging, report
 from kubefab.cluster import Cluster
@@ -18,6 +20,28 @@ from kubefab.kubeadm import API_PORT
 from kubefab.merging import Access, Change, Place
 from kubefab.runbook import of_master
 
+SHORTEST, LONGEST = 600, 100 * 365 * 24 * 3600  # seconds; the API server takes no request for less
+_UNITS = {"m": 60, "h": 3600, "d": 24 * 3600}
+
+
+class Ttl(int):
+    """Seconds, from "90m", "24h", "7d". Read with the command line itself, so that a wrong one is told at once."""
+
+    def __new__(cls, text: "str | int") -> "Ttl":
+        seconds = text if isinstance(text, int) else _seconds(text)
+        if not SHORTEST <= seconds <= LONGEST:
+            raise Exit(f"--ttl: found {text!r}; allowed: 10m or longer, as 90m, 24h or 7d", code=1)
+        return super().__new__(cls, seconds)
+
+
+def _seconds(text: str) -> int:
+    number, unit = text[:-1], text[-1:]
+    well = number.isascii() and number.isdigit() and len(number) < 10 and unit in _UNITS
+    return int(number) * _UNITS[unit] if well else 0
+
+
+A_DAY = Ttl("24h")
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -27,16 +51,25 @@ class Wish:
     force: bool = False
     use: bool = False
     remove: bool = False
+    user: str | None = None  # not the admin
+    groups: Sequence[str] = ()
+    ttl: Ttl = A_DAY
 
 
 def give(c: Context, wish: Wish) -> None:
-    """Lets kubectl on this computer into the cluster, or takes out what once let it in."""
+    """Lets kubectl on this computer, or somebody, into the cluster; or takes out what once let it in."""
     run = engine_of(c)
     _check(wish)
     if wish.remove:
         _take_out(run, wish)
+        return
+    of_master(run, _NO_CLUSTER)
+    if run.dry:
+        print(report.plain(_would(run.cluster.inventory.cluster.name, wish)))
+    elif wish.user is not None:
+        _give_user(run, wish, wish.user)
     elif wish.output is None:
-        _merge(run, wish)
+        _merge(_access(run.cluster, *kubeconfig.inside(_admin(run))), wish)
     else:
         _save(run, wish.output, wish.force)
 
@@ -47,27 +80,54 @@ def _check(wish: Wish) -> None:
         raise KubefabError("--output writes a file of its own: --use and --remove are for your own kubeconfig")
     if wish.remove and wish.use:
         raise KubefabError("use --remove or --use, not both")
+    if wish.user is None and wish.groups:
+        raise KubefabError("--group is for --user NAME")
+    if wish.user is not None:
+        from kubefab import users
+
+        users.check(wish.user, wish.groups)
+
+
+def _would(cluster: str, wish: Wish) -> str:
+    who = f"a new key of {wish.user} in " if wish.user is not None else ""
+    if wish.output is not None:
+        return f"would write {who}{Path(expanduser(wish.output))}"
+    return (
+        f"would write {who or 'the context '}{'' if who else f'{cluster} into '}{kubeconfig.home(kubeconfig.files())}"
+    )
 
 
 def _save(run: Engine, output: str, force: bool) -> None:
-    of_master(run, _NO_CLUSTER)
     path = Path(expanduser(output))
-    if run.dry:
-        print(f"would write {path}")
-        return
     server = places(run.cluster.inventory, run.cluster.speaker.name)[""].server
     kubeconfig.save(kubeconfig.reachable_at(_admin(run), server), path, force)
     print(f"kubectl --kubeconfig {quote(str(path))} get nodes")
 
 
-def _merge(run: Engine, wish: Wish) -> None:
-    of_master(run, _NO_CLUSTER)
+def _give_user(run: Engine, wish: Wish, user: str) -> None:
+    """A key that never leaves this computer, and a certificate for it that the cluster signs."""
+    from kubefab import users  # nobody else makes keys
+
+    if not run.cluster.release.limits_certificates:
+        raise KubefabError(_FOR_A_YEAR.format(run.cluster.inventory.cluster.kubernetes))
+    asked, master = users.request(user, wish.groups), run.cluster.speaker
+    name = f"kubefab-{secrets.token_hex(8)}"
+    signed = users.certificate(asked, master.ask("sign-user.sh", name, str(int(wish.ttl)), payload=asked.text))
+    access = _access(run.cluster, run.cluster.authority, users.credentials(asked, signed), user)
+    if wish.output is None:
+        _merge(access, wish)
+    else:
+        path = Path(expanduser(wish.output))
+        kubeconfig.save(access.alone(), path, wish.force)
+        print(f"kubectl --kubeconfig {quote(str(path))} get nodes")
+    bindings = master.ask("kubectl.sh", *_BINDINGS, secret=True)
+    told = [*users.told_of_end(signed, wish.ttl, datetime.now(UTC)), users.told_of_rights(bindings, user, wish.groups)]
+    print(report.plain("\n".join(told)))
+
+
+def _merge(access: Access, wish: Wish) -> None:
     paths = kubeconfig.files()
     home = kubeconfig.home(paths)
-    if run.dry:
-        print(f"would write the context {run.cluster.inventory.cluster.name} into {home}")
-        return
-    access = _access(run.cluster, _admin(run))
     done = _changed(paths, lambda texts: merging.put(texts, home, access, wish.use, wish.force))
     _tell(done, access.contexts)
 
@@ -80,7 +140,7 @@ def _take_out(run: Engine, wish: Wish) -> None:
     if run.dry:
         print(f"would take the contexts of {name} out of {', '.join(map(str, paths))}")
         return
-    done = _changed(paths, lambda texts: merging.take_out(texts, name, servers, None, wish.force))
+    done = _changed(paths, lambda texts: merging.take_out(texts, name, servers, wish.user, wish.force))
     _tell(done, [])
 
 
@@ -119,9 +179,9 @@ def _admin(run: Engine) -> str:
     return run.cluster.speaker.ask("print-kubeconfig.sh", secret=True)
 
 
-def _access(cluster: Cluster, admin: str) -> Access:
-    ca, credentials = kubeconfig.inside(admin)
-    return Access(cluster.inventory.cluster.name, ca, places(cluster.inventory, cluster.speaker.name), credentials)
+def _access(cluster: Cluster, ca: str, credentials: Mapping[str, str], user: str = "") -> Access:
+    wanted = cluster.inventory
+    return Access(wanted.cluster.name, ca, places(wanted, cluster.speaker.name), credentials, user)
 
 
 def places(wanted: Inventory, speaker: str) -> dict[str, Place]:
@@ -139,4 +199,9 @@ def _direct(address: str) -> Place:
     return Place(f"https://{address}:{API_PORT}", "kubernetes")
 
 
+_BINDINGS = ("get", "clusterrolebindings,rolebindings", "--all-namespaces", "--output", "json")
+_FOR_A_YEAR = (
+    "Kubernetes {} signs for as long as the cluster always does, a year say, and nobody could take that back; "
+    "from 1.22 on a request says how long"
+)
 _NO_CLUSTER = "there is no cluster to fetch a kubeconfig from; `inv cluster.up` makes one"

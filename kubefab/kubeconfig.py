@@ -44,6 +44,8 @@ def save(text: str, path: Path, force: bool) -> None:
     try:
         if path.exists() and not force and _authority(path.read_text("utf-8")) != _authority(text):
             raise KubefabError(f"{path} is not of this cluster; --force writes over it")
+        if path.exists() and not force and _users(path.read_text("utf-8")) != _users(text):
+            raise KubefabError(f"{path} lets another user in; --force writes over it")
         _write(path, text)
     except (OSError, ValueError) as error:
         raise KubefabError(f"{path}: {reason(error)}") from error
@@ -167,9 +169,14 @@ def _sync_folder(folder: Path) -> None:
 def _authority(text: str) -> Any:
     """Whom a kubeconfig believes; None for what is no kubeconfig."""
     try:
-        return [entry["cluster"]["certificate-authority-data"] for entry in yaml.safe_load(text)["clusters"]]
+        return {entry["cluster"]["certificate-authority-data"] for entry in yaml.safe_load(text)["clusters"]}
     except (yaml.YAMLError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def _users(text: str) -> Any:
+    """Whom a kubeconfig lets in, by name."""
+    return {entry["name"] for entry in yaml.safe_load(text).get("users") or ()}
 
 
 _NONE = "/etc/kubernetes/admin.conf on the master is no kubeconfig: see what is in it, or made it so"

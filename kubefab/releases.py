@@ -64,6 +64,7 @@ class Release:
     mints_logins: bool = True  # its kubeadm lets the API server give a token of an hour: kubernetes/kubernetes#93258
     ports: tuple[int, ...] = (10257, 10259)  # where controller manager and scheduler tell of their health
     empties: str = "--delete-emptydir-data"  # how its `kubectl drain` is told that what is in an emptyDir goes
+    limits_certificates: bool = True  # a request says how long its certificate is to be good: KEP-2784
     forces_off: bool = True  # the taint out-of-service takes a dead node's volumes from it: KEP-2268
     flannel: Flannel = Flannel("0.28.10", "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5")
 
@@ -97,6 +98,7 @@ _DOCKERSHIM = partial(
     flannel=Flannel("0.28.9", "e875824be2f552b45711dbda91af81b17eb961d00025d914d9fef18fad8f09c0"),
 )
 _EMPTIES = "--delete-local-data"  # the same flag until 1.20: kubernetes/kubernetes#95076
+_FOREVER = partial(_DOCKERSHIM, limits_certificates=False)
 _INSECURE = (10251, 10252, 10257, 10259)  # kubeadm switched the first two off in 1.19
 # Its address for `kubectl exec` has no scheme, and is taken for https: Mirantis/cri-dockerd#569
 _EXEC = ("ExtendWebSocketsToKubelet",)
@@ -104,11 +106,11 @@ _NOW = partial(Release, taints=(CONTROL_PLANE,))
 _BY_MINOR = {
     release.minor: release
     for release in (
-        _DOCKERSHIM("1.17", "v1beta2", "3.1", coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES),
-        _DOCKERSHIM("1.18", "v1beta2", "3.2", coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES),
-        _DOCKERSHIM("1.19", "v1beta2", "3.2", coredns="", mints_logins=False, empties=_EMPTIES),
-        _DOCKERSHIM("1.20", "v1beta2", "3.2", coredns=""),
-        _DOCKERSHIM("1.21", "v1beta2", "3.4.1"),
+        _FOREVER("1.17", "v1beta2", "3.1", coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES),
+        _FOREVER("1.18", "v1beta2", "3.2", coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES),
+        _FOREVER("1.19", "v1beta2", "3.2", coredns="", mints_logins=False, empties=_EMPTIES),
+        _FOREVER("1.20", "v1beta2", "3.2", coredns=""),
+        _FOREVER("1.21", "v1beta2", "3.4.1"),
         _DOCKERSHIM("1.22", "v1beta3", "3.5"),
         _DOCKERSHIM("1.23", "v1beta3", "3.6"),
         _OLD("1.24", "v1beta3", "3.7", taints=(MASTER, CONTROL_PLANE)),

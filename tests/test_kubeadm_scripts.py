@@ -845,6 +845,7 @@ def test_kubeadm_gets_the_proxy_of_hosts_yml_and_not_that_of_the_login(name: str
         ("kubectl.sh", "kubectl"),
         ("mint-token.sh", "kubeadm"),
         ("mint-login.sh", "kubectl"),
+        ("sign-user.sh", "kubectl"),
         ("delete-tokens.sh", "kubeadm"),
         ("apply-dns.sh", "kubeadm"),
     ],

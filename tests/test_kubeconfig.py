@@ -58,9 +58,17 @@ def test_the_folder_of_who_has_just_begun_is_made(tmp_path: Path) -> None:
 
 def test_one_of_the_same_cluster_is_written_anew(tmp_path: Path) -> None:
     file = tmp_path / "config"
-    file.write_text(admin(user="old"))
+    file.write_text(admin().replace("c2VjcmV0", "b2xk"))
     kubeconfig.save(admin(), file, force=False)
     assert file.read_text() == admin()
+
+
+def test_one_that_lets_another_in_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(admin(user="alice"))
+    with pytest.raises(KubefabError, match="lets another user in; --force writes over it"):
+        kubeconfig.save(admin(), file, force=False)
+    assert file.read_text() == admin(user="alice")
 
 
 @pytest.mark.parametrize("text", [admin(ca="REVG"), "", "[", "no: kubeconfig", "- a\n- list", "clusters: [{}]"])

@@ -1,0 +1,104 @@
+"""A user of the cluster: a key that is made here and stays here, and a certificate for it that ends soon. Pure."""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from kubefab.errors import KubefabError
+
+MASTERS = "system:masters"
+# The signer dates it back by five minutes: k8s.io/kubernetes, pkg/controller/certificates/authority/policies.go
+BACKDATED = timedelta(minutes=6)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Somebody's key, and the request for a certificate of it; both as PEM."""
+
+    key: ec.EllipticCurvePrivateKey
+    text: str
+
+
+def check(user: str, groups: Sequence[str]) -> None:
+    """KubefabError for what the cluster would refuse, or take for somebody of its own."""
+    for option, name in (("user", user), *(("group", group) for group in groups)):
+        if not (0 < len(name) <= 64 and name.isprintable()):
+            raise KubefabError(f"--{option}: found {name!r}; allowed: 1 to 64 characters that can be printed")
+    if MASTERS in groups:
+        raise KubefabError(_MASTERS)
+    if user.startswith("system:"):
+        raise KubefabError("--user: names that begin with system: are Kubernetes' own components'")
+
+
+def request(user: str, groups: Sequence[str]) -> Request:
+    """A new key, and what asks for a certificate of this user in these groups."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = [
+        *(x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in dict.fromkeys(groups)),
+        x509.NameAttribute(NameOID.COMMON_NAME, user),
+    ]
+    asked = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(names)).sign(key, hashes.SHA256())
+    return Request(key, asked.public_bytes(Encoding.PEM).decode())
+
+
+def certificate(asked: Request, text: str) -> x509.Certificate:
+    """The certificate, of that very key. KubefabError where it is another, or none."""
+    try:
+        read = x509.load_pem_x509_certificate(text.encode())
+    except ValueError as error:
+        raise KubefabError(_NONE) from error
+    if read.public_key() != asked.key.public_key():
+        raise KubefabError(_NONE)
+    return read
+
+
+def credentials(asked: Request, certificate: x509.Certificate) -> dict[str, str]:
+    """As a kubeconfig has them."""
+    key = asked.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pairs = {"client-certificate-data": certificate.public_bytes(Encoding.PEM), "client-key-data": key}
+    return {name: b64encode(data).decode() for name, data in pairs.items()}
+
+
+def told_of_end(certificate: x509.Certificate, ttl: int, now: datetime) -> list[str]:
+    """Until when it is good, and where that is less than was asked for, why."""
+    end = certificate.not_valid_after_utc
+    lines = [f"good until {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC; until then nobody can take it back"]
+    return [*lines, _SHORTER] if end + BACKDATED < now + timedelta(seconds=ttl) else lines
+
+
+def told_of_rights(answer: str, user: str, groups: Sequence[str]) -> str:
+    """What RBAC lets them do, of which the API server's RoleBindings and ClusterRoleBindings tell."""
+    bound = list(dict.fromkeys(_bound(json.loads(answer)["items"], user, groups)))
+    return f"it may do what is in: {', '.join(bound)}" if bound else _NO_RIGHTS.format(user)
+
+
+def _bound(bindings: Sequence[Mapping[str, Any]], user: str, groups: Sequence[str]) -> Iterator[str]:
+    wanted = {("User", user), *(("Group", group) for group in groups)}
+    for one in bindings:
+        if wanted & {(subject["kind"], subject["name"]) for subject in one.get("subjects") or ()}:
+            role, where = one["roleRef"], one["metadata"].get("namespace")
+            yield f"{role['kind']} {role['name']}" + (f" (namespace {where})" if where else "")
+
+
+_MASTERS = (
+    f"--group {MASTERS}: the API server signs none of these, since whoever is in it passes every rule, and no "
+    "certificate can be taken back; for an administrator with an end: inv kubectl -- create clusterrolebinding NAME "
+    "--clusterrole cluster-admin --user USER"
+)
+_NONE = (
+    "the cluster gave no certificate for the key that was made here; nothing was written; run the same command again"
+)
+_SHORTER = "the cluster gives none that is longer (its authority's end, or --cluster-signing-duration)"
+_NO_RIGHTS = (
+    "RBAC lets it do nothing yet; as you choose: "
+    "inv kubectl -- create clusterrolebinding {0}-view --clusterrole view --user {0}"
+)
