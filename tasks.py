@@ -50,7 +50,7 @@ from kubefab.steps import (
 )
 from kubefab.steps import preflight as checks
 from kubefab.steps import rook as rook_steps
-from kubefab.upgrading import bring_up
+from kubefab.upgrading import ONE, Workers, bring_up
 from lab.tasks import ns as lab
 
 
@@ -169,10 +169,20 @@ def node_remove(
     remove_node(c, host, timeout, dead, yes)
 
 
-@task(auto_shortflags=False, help={"timeout": LIMIT, "yes": COST})
-def upgrade(c: Context, timeout: Seconds = TEN_MINUTES, yes: bool = False) -> None:
+UPGRADE = {
+    "at_once": "workers that are upgraded at one time (default: 1)",
+    "ignore": "a workload that is not waited for, NAMESPACE/NAME; repeat it for more",
+    "timeout": "seconds that a node's pods and their budgets have in all (default: 600)",
+    "yes": "do not ask before the first change (needed without a terminal)",
+}
+
+
+@task(iterable=["ignore"], auto_shortflags=False, help=UPGRADE)
+def upgrade(
+    c: Context, ignore: list[str], at_once: Workers = ONE, timeout: Seconds = TEN_MINUTES, yes: bool = False
+) -> None:
     """Bring the cluster to the version in hosts.yml, node by node, or finish what an earlier run began."""
-    bring_up(c, timeout, yes)
+    bring_up(c, timeout, yes, at_once, ignore)
 
 
 OPEN = "open a tunnel and print the URL; Ctrl-C ends it"

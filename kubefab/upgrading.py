@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from invoke import Context
+from invoke import Context, Exit
 
 from kubefab import etcd, images
 from kubefab.converge import Engine, Stop
@@ -14,18 +14,31 @@ from kubefab.host import Host
 from kubefab.leaving import Seconds
 from kubefab.losing import Loss, agree
 from kubefab.passes import Group, Pass, Who
-from kubefab.step import Subject
+from kubefab.step import Subject, when
 from kubefab.steps import draining, health, preflight, upgrade, versions
 from kubefab.steps.etcd import backup_of
 
-PARTS = ("kubeadm", "etcd", "pods")
+PARTS = ("kubeadm", "etcd", "pods", "workloads")
+
+
+class Workers(int):
+    """Read with the command line itself, so that a wrong one is told before anything is begun."""
+
+    def __new__(cls, workers: "str | int") -> "Workers":
+        text = str(workers)
+        if not (text.isascii() and text.isdigit() and 0 < len(text) < 4 and int(text)):
+            raise Exit(f"--at-once: found {workers!r}; allowed: a number from 1 to 999", code=1)
+        return super().__new__(cls, workers)
+
+
+ONE = Workers(1)
 TOGETHER = Pass(rolling=True)  # what fails on one host is begun on none
 IN_TURN = Pass(at_once=1, rolling=True)
 
 
-def bring_up(c: Context, seconds: Seconds, yes: bool) -> None:
+def bring_up(c: Context, seconds: Seconds, yes: bool, at_once: int = 1, ignored: Sequence[str] = ()) -> None:
     """Upgrades the cluster of hosts.yml. KubefabError where somebody is not heard, or does not agree."""
-    Upgrading(engine_of(c), seconds, yes).bring_about()
+    Upgrading(engine_of(c), seconds, yes, at_once, tuple(ignored)).bring_about()
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,8 @@ class Upgrading:
     run: Engine
     seconds: int  # that a node's pods and their budgets have
     yes: bool
+    at_once: int  # workers
+    ignored: tuple[str, ...]  # workloads, as "namespace/name", that nobody waits for
 
     def bring_about(self) -> None:
         hosts = self._heard()
@@ -62,7 +77,7 @@ class Upgrading:
 
     def _passes(self, hosts: Sequence[Host]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
         """Nothing that runs is changed before all is fetched, and no kubelet before every API server."""
-        kubelet = upgrade.kubelet(self.seconds)
+        kubelet = upgrade.kubelet(self.seconds, self.ignored)
         if any(self._behind(host) for host in hosts):
             names = images.needed(self.run.cluster, lambda _: [])
             yield Group.ALL, [upgrade.fetched(names)], TOGETHER
@@ -70,7 +85,7 @@ class Upgrading:
         yield Group.MASTERS, [upgrade.control_plane], IN_TURN
         yield Group.SPEAKER, [upgrade.kept], TOGETHER
         yield Group.MASTERS, [kubelet], IN_TURN
-        yield Group.WORKERS, [kubelet], IN_TURN
+        yield Group.WORKERS, [kubelet], Pass(self.at_once, rolling=True)
         yield Group.ALL, [health.steps], TOGETHER
 
     def _saved(self) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
@@ -95,7 +110,12 @@ class Upgrading:
             if old := self._behind(host):
                 facts = self.run.cluster.facts(host)
                 found += [(host.name, "", f"{', '.join(old)} -> {wanted}"), *self._price(host, facts, speaker)]
-        return found
+        return [*found, *when(found, *self._short(speaker))]
+
+    def _short(self, speaker: Facts) -> list[Loss]:
+        """What is not whole now, and would be waited for."""
+        name = self.run.cluster.speaker.name
+        return [(name, "", f"{one}: that is waited for first") for one in upgrade.shortages(speaker, self.ignored)]
 
     def _price(self, host: Host, facts: Facts, speaker: Facts) -> list[Loss]:
         wanted, name = self.run.cluster.inventory.cluster.kubernetes, upgrade.node_name(self.run.cluster, host)

@@ -3,6 +3,7 @@
 import pytest
 
 from kubefab.facts import Kept, Pod, Replicas
+from kubefab.programs import look_program
 from kubefab.questions import Questions
 from tests import sandbox
 from tests.facts import known
@@ -17,6 +18,8 @@ echo "$*" | head -n 1 | cut -d '{' -f 1 >>/mnt/asked
 case "$*" in
     *poddisruptionbudgets*) [ -e /mnt/budgets ] || exit 0; cat /mnt/budgets; ;;
     *"pods --namespace"*) cat /mnt/selected ;;
+    *daemonsets.apps*) [ ! -e /mnt/daemons ] || cat /mnt/daemons ;;
+    *deployments.apps*) [ -e /mnt/sets ] && cat /mnt/sets ;;
     *" pods "*) cat /mnt/pods ;;
     *replicasets*) cat /mnt/replicas ;;
     *persistentvolumes*) cat /mnt/kept ;;
@@ -66,6 +69,39 @@ def test_a_node_is_told_by_its_pods_who_else_is_there_for_them_and_its_volumes()
 
 def test_where_no_node_is_to_go_nothing_is_asked() -> None:
     assert found(cluster(pods="pod default/x||Running\n"), "pods").pods == known().pods
+
+
+def test_of_several_nodes_the_pods_of_all_are_asked_for_with_where_they_are() -> None:
+    pods = "pod default/x||Running\non default/x client\npod default/y||Running\non default/y client2\n"
+    text = cluster(pods=pods, attached="attached a pv\non a client2\n", budgets=BUDGET.format(policy="-", healthy=1))
+    this = found(text, "pods", questions=Questions(nodes=("client", "client2"))).pods
+    assert [[pod.name for pod in this.of(node)] for node in ("client", "client2")] == [["default/x"], ["default/y"]]
+    assert [this.is_on("a", node) for node in ("client", "client2")] == [False, True]
+
+
+@pytest.mark.parametrize("nodes", [("client",), ("client", "client2")])
+def test_only_of_one_node_is_the_api_server_asked_for_its_own_pods(nodes: tuple[str, ...]) -> None:
+    text = cluster(budgets=BUDGET.format(policy="-", healthy=1))
+    program = sandbox.file("/mnt/look", look_program(Questions(nodes=nodes)))
+    looked = f"{text}{program}sh /mnt/look pods >/dev/null\ngrep -o 'spec.nodeName[^ ]*' /mnt/asked"
+    wanted = "spec.nodeName=client" if len(nodes) == 1 else "spec.nodeName!="
+    assert set(sandbox.run(looked).splitlines()) == {wanted}
+
+
+def test_every_workload_tells_how_many_pods_it_wants_and_has() -> None:
+    daemons = "workload DaemonSet kube-system/kube-proxy 3 3\n"
+    sets = "workload Deployment default/web 2 1\nworkload StatefulSet default/db 1 0\n"
+    this = found(cluster(daemons=daemons, sets=sets), "workloads", questions=Questions(nodes=("client",))).workloads
+    assert [str(one) for one in this.workloads if one.short] == [
+        "Deployment default/web: 1 of 2 pods are ready",
+        "StatefulSet default/db: 0 of 1 pods are ready",
+    ]
+    assert this.workloads_told
+
+
+def test_workloads_that_are_not_listed_are_not_whole() -> None:
+    this = found(cluster(), "workloads", questions=Questions(nodes=("client",))).workloads
+    assert not this.workloads_told
 
 
 def test_a_list_that_was_not_to_be_had_is_no_empty_one() -> None:

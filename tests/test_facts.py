@@ -264,6 +264,8 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "held",
         "where",
         "pods_told",
+        "workloads",
+        "workloads_told",
         # Captured before it was looked at: see test_look.py.
         "static",
         "fetched",

@@ -108,13 +108,22 @@ def test_a_port_that_is_none_is_told_before_anything_is_deployed(port: str) -> N
     assert argument.value == 8443
 
 
+@pytest.mark.parametrize("workers", ["0", "-1", "1.5", "many", "", "9" * 5000])
+def test_how_many_workers_at_once_is_read_before_anything_is_begun(workers: str) -> None:
+    (argument,) = [one for one in named("cluster.upgrade").get_arguments() if one.name == "at_once"]
+    with pytest.raises(Exit, match=r"--at-once: found .*; allowed: a number from 1 to 999"):
+        argument.value = workers
+    argument.value = "3"
+    assert argument.value == 3
+
+
 @pytest.mark.parametrize(("name", "needed"), [("bundle.make", "output")])
 def test_an_option_that_is_needed_is_asked_for_before_the_task_runs(name: str, needed: str) -> None:
     assert [argument.name for argument in named(name).get_arguments() if argument.positional] == [needed]
 
 
 def test_what_destroys_asks_before_it_does() -> None:
-    for name in ("restart", "cluster.reset", "addon.remove", "node.drain", "node.remove"):
+    for name in ("restart", "cluster.reset", "addon.remove", "node.drain", "node.remove", "cluster.upgrade"):
         assert "yes" in {argument.name for argument in named(name).get_arguments()}
 
 

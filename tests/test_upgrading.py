@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -55,10 +55,13 @@ class Nodes:
         self.proxy = self.configured = OLD
         self.done: list[str] = []  # "host: what", in turn
         self.killed: Callable[[], bool] = lambda: False  # whether the run is ended at this moment
+        self.ready = 1  # of the one pod of a Deployment
         self.looked_at: dict[str, Callable[[], None]] = {}
         self.run: Run
 
-    def come_to(self, monkeypatch: pytest.MonkeyPatch, yes: bool = True, dry: bool = False) -> Run:
+    def come_to(
+        self, monkeypatch: pytest.MonkeyPatch, yes: bool = True, dry: bool = False, ignored: Sequence[str] = ()
+    ) -> Run:
         """One invocation over these hosts."""
         self.run = in_place(Run(self.wanted, dry=dry), monkeypatch)
         for name in self.machines:
@@ -67,7 +70,7 @@ class Nodes:
             world.on_change = partial(self.changed, name)
             world.on_look = self.looked_at.get(name, lambda: None)
         self.tell()
-        upgrading.bring_up(self.run.context, TEN_MINUTES, yes)
+        upgrading.bring_up(self.run.context, TEN_MINUTES, yes, upgrading.ONE, ignored)
         return self.run
 
     def tell(self) -> None:
@@ -89,6 +92,7 @@ class Nodes:
                 self.worlds(name).parts.update(
                     cluster=f"answer {json.dumps({'items': self.items()})}",
                     kubeadm=f"configuration {document}",
+                    workloads="\n".join([f"workload Deployment default/web 1 {self.ready}", "workloads_told yes"]),
                     pods="\n".join([*pods, "replicas default/ReplicaSet/web 1", "pods_told yes"]),
                 )
 
@@ -297,6 +301,21 @@ def test_a_host_that_does_not_answer_stops_it_before_any_change(monkeypatch: pyt
     with pytest.raises(Stop, match="absent: true"):
         nodes.come_to(monkeypatch)
     assert nodes.done == []
+
+
+def test_a_workload_without_all_of_its_pods_is_named_before_and_stops_the_first_node(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    nodes = Nodes()
+    nodes.ready = 0
+    with pytest.raises(Stop, match="client failed"):
+        nodes.come_to(monkeypatch)
+    told = "Deployment default/web: 0 of 1 pods are ready"
+    assert f"manager  - {told}: that is waited for first" in capsys.readouterr().out
+    assert told in nodes.run.failures["client"]
+    assert PATCHED not in nodes.done
+    run = nodes.come_to(monkeypatch, ignored=["default/web"])
+    assert (nodes.ended, run.failures) == (DONE, {})
 
 
 def test_where_an_image_is_missing_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:

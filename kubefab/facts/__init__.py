@@ -28,6 +28,7 @@ from kubefab.facts.runtime import Runtime
 from kubefab.facts.services import Services, Unit
 from kubefab.facts.system import System
 from kubefab.facts.volumes import Volume, Volumes
+from kubefab.facts.workloads import Running, Workloads
 
 __all__ = [
     "ADDON",
@@ -59,6 +60,7 @@ __all__ = [
     "Pod",
     "Pods",
     "Replicas",
+    "Running",
     "Unit",
     "Volume",
     "Workload",
@@ -117,6 +119,7 @@ class Facts:
     services = Told(Services)
     system = Told(System)
     volumes = Told(Volumes)
+    workloads = Told(Workloads)
 
     @cached_property  # every other host's gaps ask for it, too
     def node(self) -> Node | None:

@@ -11,7 +11,8 @@ from packaging.version import Version
 
 from kubefab import images, kubeadm, mirrors, render
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts, Node
+from kubefab.errors import Silent
+from kubefab.facts import ClusterFacts, Facts, Node, Running
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when
@@ -20,6 +21,7 @@ from kubefab.steps.network import COREDNS
 from kubefab.steps.versions import TASK, behind
 
 API_SECONDS = 60
+WHOLE_SECONDS = 300  # without news of the pods that a node before has lost
 START_SECONDS = 60  # until a kubelet that has started tells of its version
 PHASES_OF_ALL = ("addon",)  # what kubeadm keeps in the cluster, and does last
 
@@ -100,8 +102,11 @@ def kept(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
-def kubelet(seconds: int) -> Subject:
-    """A node's kubelet, without pods meanwhile where it has ordinary ones; `seconds`: what its drain may take."""
+def kubelet(seconds: int, ignored: Sequence[str] = ()) -> Subject:
+    """A node's kubelet, without pods meanwhile where it has ordinary ones; `seconds`: what its drain may take.
+
+    `ignored`: workloads, as "namespace/name", that nobody waits for.
+    """
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         wanted, name = cluster.inventory.cluster.kubernetes, node_name(cluster, host)
@@ -109,6 +114,17 @@ def kubelet(seconds: int) -> Subject:
         document = _document(cluster, "preflight", "control-plane", "addon")
         return [
             Step("no API server is older than the kubelet will be", older_api_server(wanted), None, within=API_SECONDS),
+            Step(
+                "every workload has all of its pods before a node goes",
+                of_old(wanted, of_speaker(short(ignored))),
+                None,
+                hint=_SHORT,
+                within=WHOLE_SECONDS,
+                touches="pods",
+                anew=True,
+                again=draining.TOLD_SECONDS,
+                parts=(),
+            ),
             Step(
                 "an old kubelet gets no new pods",
                 of_old(wanted, draining.is_open(name)),
@@ -229,7 +245,7 @@ def is_old(facts: Facts, wanted: str) -> bool:
 
 
 def of_old(wanted: str, gap: Gap) -> Gap:
-    """What is asked of an old kubelet alone; and not on a master that takes no ordinary pods."""
+    """What is asked before an old kubelet loses its pods; a master that takes no ordinary ones keeps them."""
 
     def asked(facts: Facts) -> str | None:
         return gap(facts) if is_old(facts, wanted) and takes_ordinary(facts.node) else None
@@ -239,6 +255,18 @@ def of_old(wanted: str, gap: Gap) -> Gap:
 
 def takes_ordinary(node: Node | None) -> bool:
     return bool(node) and not {CONTROL_PLANE, MASTER} & set(node.taints if node else ())
+
+
+def short(ignored: Sequence[str]) -> Gap:
+    """What has fewer pods than it wants, as where those of the node before are not up again elsewhere."""
+    return lambda facts: "; ".join(map(str, shortages(facts, ignored))) or None
+
+
+def shortages(facts: Facts, ignored: Sequence[str]) -> list[Running]:
+    """By the speaker's facts. Silent where the API server has not said what there is."""
+    if not facts.workloads.workloads_told:
+        raise Silent("the API server does not list the cluster's workloads")
+    return [one for one in facts.workloads.workloads if one.short and one.name not in ignored]
 
 
 def old_package(wanted: str) -> Gap:
@@ -279,3 +307,8 @@ def of_speaker(gap: Gap) -> Gap:
 def by_speaker(cluster: Cluster, close: Close) -> Close:
     """By way of the master that speaks for the cluster."""
     return lambda host: close(cluster.speaker.during(host.title, host.tell, host.beat))
+
+
+_SHORT = (
+    "see why: kubectl describe pods; what is not to be waited for: --ignore NAMESPACE/NAME; then the same command again"
+)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Configuration, Facts, Node, Package, Pod, Workload
+from kubefab.facts import ClusterFacts, Configuration, Facts, Node, Package, Pod, Running, Workload
 from kubefab.step import Step
 from kubefab.steps import upgrade, versions
 from tests.facts import known, with_
@@ -178,6 +178,44 @@ WEB = Pod("default/web-1", "ReplicaSet/web", ready=True, phase="Running")
 )
 def test_an_old_kubelet_has_its_own_pods_to_lose(facts: Facts, told: str | None) -> None:
     assert gap(EMPTY, facts) == told
+
+
+def runs(*workloads: Running, version: str = "1.37.1", told: bool = True) -> Facts:
+    """A worker, and what the master says of these workloads."""
+    facts = host("client", version)
+    return beside(facts, known("manager", facts.cluster, workloads=workloads, workloads_told=told))
+
+
+WHOLE = "every workload has all of its pods before a node goes"
+SHORT = Running("Deployment", "default/web", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (runs(SHORT), "Deployment default/web: 1 of 2 pods are ready"),
+        (runs(replace(SHORT, ready=2), Running("StatefulSet", "default/off", 0, 0)), None),
+        (runs(SHORT, version="1.37.2"), None),
+    ],
+    ids=["short", "whole", "of a new kubelet"],
+)
+def test_a_node_waits_for_the_pods_that_the_one_before_it_has_lost(facts: Facts, told: str | None) -> None:
+    assert gap(WHOLE, facts) == told
+
+
+def test_what_is_left_out_by_name_is_waited_for_by_nobody() -> None:
+    made = cluster()
+    states = upgrade.kubelet(600, ["default/web"])(made, made.hosts["client"])
+    assert step(states, WHOLE).gap(runs(SHORT)) is None
+
+
+def test_workloads_that_nobody_has_listed_are_not_whole() -> None:
+    with pytest.raises(Silent):
+        gap(WHOLE, runs(told=False))
+
+
+def test_what_runs_is_asked_anew_before_a_node_goes() -> None:
+    assert step(kubelet_steps(), WHOLE).anew
 
 
 def test_what_pods_there_are_is_asked_anew_before_a_kubelet_is_taken_for_empty() -> None:
