@@ -3,11 +3,15 @@
 set -eu
 . "${0%/*}/shared/apt.sh"
 fix() { # apt would take away what it finds no package for, and nobody was asked
-    apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold --no-remove --fix-broken install </dev/null
+    apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold --no-remove --fix-broken install "$@" </dev/null
 }
 # What lacks another package is left to apt.
 dpkg --force-confold --configure -a </dev/null || :
-fix || {
+# Of a package that was half unpacked over an older one, apt fixes nothing where it is not named; it may be held by now.
+# shellcheck disable=SC2046 # names
+set -- $(dpkg-query -W -f '${db:Status-Eflag} ${Package}\n' | sed -n 's/^reinstreq //p')
+[ $# = 0 ] || set -- --allow-change-held-packages --reinstall "$@"
+fix "$@" || {
     apt-get -q -o DPkg::Lock::Timeout=600 update || :
-    fix
+    fix "$@"
 }

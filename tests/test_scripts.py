@@ -413,6 +413,15 @@ def test_where_a_bundle_is_in_use_apt_asks_it_and_nobody_else(name: str, source:
 
 
 @sandbox.needed
+def test_a_newer_package_that_was_half_unpacked_is_installed_again_by_its_name() -> None:
+    """apt calls it broken, fixes nothing of it by itself, and ends with 0."""
+    stubs = "stub dpkg-query 'printf \"ok containerd\\nreinstreq kubeadm\\n\"'\nstub dpkg ''\n"
+    calls = sandbox.run(f"{stubs}{sandbox.script('mend-dpkg.sh')}\ncat /mnt/calls").splitlines()
+    [fixed] = [call for call in calls if "--fix-broken" in call]
+    assert fixed.endswith("--no-remove --fix-broken install --allow-change-held-packages --reinstall kubeadm")
+
+
+@sandbox.needed
 def test_what_lacks_another_package_is_finished_by_apt_with_new_lists_and_nothing_is_taken_away() -> None:
     """A package of somebody else's that apt knows no other of would be removed, and nobody was asked."""
     stubs = "stub dpkg 'exit 1'\nstub apt-get 'case \"$*\" in *--no-remove*) exit 100 ;; esac'\n"
