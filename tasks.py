@@ -23,6 +23,7 @@ from kubefab.runbook import (
     meant,
     preload,
     save_before_growing,
+    show_certificates,
     show_etcd,
     show_explained,
     show_status,
@@ -305,6 +306,12 @@ def etcd_status(c: Context, json: bool = False) -> None:
     show_etcd(c, json)
 
 
+@task(name="status", help={"json": JSON})
+def certs_status(c: Context, json: bool = False) -> None:
+    """Show until when certificates are good, and whether they are served. Exit status 0: for 30 days all are well."""
+    show_certificates(c, json)
+
+
 @task(name="list")
 def list_all(c: Context) -> None:
     """List the images that this cluster needs, by the names that kubeadm uses."""
@@ -358,6 +365,7 @@ ns = Collection(
 ns.add_collection(Collection("cluster", up, upgrade, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove, shell))
 ns.add_collection(Collection("etcd", backup, etcd_status))
+ns.add_collection(Collection("certs", certs_status))
 ns.add_collection(Collection("addon", remove=addon_remove))
 ns.add_collection(Collection("bundle", make, use))
 ns.add_collection(Collection("images", list_all, preload_images))

@@ -296,6 +296,13 @@ def etcd_table(data: Mapping[str, Any], head: Sequence[str], rows: Sequence[Sequ
     return "\n".join((f"{table(head, rows) if rows else ''}{data['cluster']}: {verdict}", *problems))
 
 
+def certificates_table(data: Mapping[str, Any], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """All certificates, and the verdict, for people."""
+    verdict = "certificates are not well:" if data["problems"] else "all certificates are well"
+    problems = [plain(f"  {problem}") for problem in data["problems"]]
+    return "\n".join((f"{table(head, rows)}{data['cluster']}: {verdict}", *problems))
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table as text."""
     from rich.console import Console

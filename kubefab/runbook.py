@@ -106,13 +106,13 @@ def show_status(c: Context, *health: Subject, as_json: bool) -> None:
 
 def _found(run: Engine, health: Sequence[Subject]) -> status.Found:
     """One look at every host; and at etcd, where there are several members, or where no API server tells of it."""
-    cluster, hosts = run.cluster, run.look(Group.ALL)
+    cluster, hosts = run.cluster, run.look(Group.ALL, "certificates")
     live = cluster.facts(cluster.speaker).cluster
     if live and (live.silent or len(cluster.masters) > 1):
         run.look(Group.MASTERS, "etcd")
     away = {failure.host: failure.what for failure in run.failures}
     facts = {host.name: cluster.facts(host) for host in hosts if host.name not in away}
-    return status.Found(cluster.inventory, live, facts, away, run.gaps(hosts, *health))
+    return status.Found(cluster.inventory, live, facts, away, run.gaps(hosts, *health), datetime.now(UTC))
 
 
 def show_explained(c: Context, as_json: bool) -> None:
@@ -144,6 +144,27 @@ def show_etcd(c: Context, as_json: bool) -> None:
     data = etcd.as_data(run.cluster.inventory.cluster.name, masters, wrong)
     print(etcd.as_json(data) if as_json else report.etcd_table(data, etcd.HEAD, etcd.rows(data)))
     if wrong:
+        raise Exit(code=1)
+
+
+def show_certificates(c: Context, as_json: bool) -> None:
+    """The certificates of all hosts. Exit with 1 where one ends within 30 days, or anything is not known."""
+    from kubefab import certificates  # nobody else reads them but explain
+
+    run, now = engine_of(c), datetime.now(UTC)
+    with run.only_looking():
+        hosts = run.look(Group.ALL, "certificates")
+        away = list(map(str, run.failures))
+    found, wrong = certificates.of_all([run.cluster.facts(host) for host in hosts], now)
+    if not (found or away):
+        raise KubefabError("\n".join(wrong) or _NO_CERTIFICATES)
+    data = certificates.as_data(run.cluster.inventory.cluster.name, found, [*away, *wrong], now)
+    print(
+        certificates.as_json(data)
+        if as_json
+        else report.certificates_table(data, certificates.HEAD, certificates.rows(data))
+    )
+    if data["problems"]:
         raise Exit(code=1)
 
 
@@ -232,4 +253,5 @@ _LOGIN_BY_HAND = (
     "this Kubernetes cannot issue a one-hour token; for a permanent one, on the master: "
     "kubectl -n {} describe secret {}"
 )
+_NO_CERTIFICATES = "there is no cluster, and no certificate; `inv cluster.up` makes one"
 _NOTHING_TO_EXPLAIN = "there is no cluster to explain; `inv cluster.up` makes one"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
@@ -13,6 +14,8 @@ from kubefab.inventory import Host, Inventory
 from kubefab.patience import SHORT
 from kubefab.step import NO_CLUSTER, Step
 
+CERTIFICATES = "inv certs.status"
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 PREFLIGHT, UP, REBOOTED = "inv preflight", "inv cluster.up", "inv fix-reboot"
 _BLIND = "without anonymous requests haproxy sees that an API server answers, and not whether it has its etcd"
 AGAIN = "inv cluster.status, once more: an API server is ready, and only had no answer in time"
@@ -37,6 +40,7 @@ class Found:
     facts: Mapping[str, Facts]  # of the hosts that answered
     away: Mapping[str, str]  # why the others did not
     gaps: Sequence[tuple[str, Step, str]] = ()  # host, state, what is there instead
+    now: datetime = LONG_AGO
 
     @property
     def masters(self) -> list[str]:
@@ -118,6 +122,7 @@ def _problems(found: Found) -> Iterator[Problem]:
         yield from (Problem(f"{name}: a change is going on: {one.title}") for one in changes)
     yield from (_not_so(*gap) for gap in found.gaps if found.live)
     yield from (_stranger(node, found.wanted) for node in strangers(found.wanted, found.live, found.facts))
+    yield from _of_certificates(found)
 
 
 def _of_cluster(found: Found) -> Iterator[Problem]:
@@ -142,6 +147,17 @@ def _unknown(found: Found) -> Iterator[tuple[str, str]]:
             _ = "etcd" in facts.parts and etcd.told(facts)
         except NotAsked as error:
             yield name, error.what
+
+
+def _of_certificates(found: Found) -> Iterator[Problem]:
+    """Of each host that has any; what they say of themselves is for `certs.status`."""
+    for name, facts in found.facts.items():
+        if _told(lambda one: one.certificates.issued, facts):
+            from kubefab import certificates  # a host without a cluster has none to read
+
+            yield from (Problem(line, CERTIFICATES) for line in certificates.problems(facts, found.now))
+        elif "certificates" in facts.parts and _told(lambda one: one.certificates, facts) is None:
+            yield Problem(f"{name}: its certificates are not known", CERTIFICATES)
 
 
 def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:

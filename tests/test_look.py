@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from base64 import b64encode
 from dataclasses import replace
 from functools import cache
 
@@ -939,6 +940,44 @@ def test_certificates_are_told_without_the_keys_beside_them() -> None:
         "/var/lib/kubelet/pki/current.pem": "QUJDREVG",
     }
     assert this.confs == {"/etc/kubernetes/kubelet.conf": "https://here:6443 /var/lib/kubelet/pki/current.pem"}
+
+
+SERVING = """\
+touch -d @1000 /etc/kubernetes/scheduler.conf
+stub date 'echo 1100'
+stub ps 'echo kube-scheduler 100; echo kubelet 5'
+stub ss 'echo LISTEN 0 1 10.0.0.1:2380 0.0.0.0:*; echo LISTEN 0 1 *:6443 *:*; echo LISTEN 0 1 127.0.0.1:22 *:*'
+stub openssl 'case $1 in s_client) echo "$3" ;; x509) grep -v 6443 ;; esac'
+"""
+
+
+@sandbox.needed
+def test_files_confs_processes_and_what_is_served_are_told_without_a_key() -> None:
+    both = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nR0hJ\n"
+    conf = "users:\n- user:\n    client-certificate-data: WA==\n    client-key-data: R0hJ\n"
+    said = look(
+        sandbox.file("/etc/kubernetes/pki/etcd/peer.crt", both)
+        + sandbox.file("/var/lib/kubelet/pki/kubelet-client-current.pem", both)
+        + sandbox.file("/etc/kubernetes/scheduler.conf", conf)
+        + SERVING,
+        "certificates",
+    )
+    this = read(said).certificates
+    assert "R0hJ" not in said["certificates"]
+    assert set(this.issued.values()) == {"QUJD"}
+    assert set(this.issued) == {
+        "/etc/kubernetes/pki/etcd/peer.crt",
+        "/var/lib/kubelet/pki/kubelet-client-current.pem",
+    }
+    assert this.clients == {"/etc/kubernetes/scheduler.conf": "WA=="}
+    assert this.written == {"/etc/kubernetes/scheduler.conf": 1000}
+    assert this.began == {"kube-scheduler": 1000}
+    assert this.served == {"2380": b64encode(b"10.0.0.1:2380\n").decode(), "6443": "none"}
+
+
+@sandbox.needed
+def test_where_kubernetes_is_not_no_certificate_is_looked_for() -> None:
+    assert look("", "certificates") == {"certificates": ""}
 
 
 @sandbox.needed

@@ -39,6 +39,7 @@ NAMES = (
     "node.shell",
     "etcd.backup",
     "etcd.status",
+    "certs.status",
     "addon.remove",
     "bundle.make",
     "bundle.use",

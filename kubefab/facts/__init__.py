@@ -10,6 +10,7 @@ from kubefab.errors import NotAsked
 from kubefab.facts.addons import AddonObject, Labelled
 from kubefab.facts.api import Api
 from kubefab.facts.ceph import CEPH, Ceph, Rook
+from kubefab.facts.certificates import Certificates
 from kubefab.facts.change import Change, Work
 from kubefab.facts.cluster import ADDON, CORDONED_BY, OBJECTS, ClusterFacts, Node, Workload, parse_cluster
 from kubefab.facts.disks import CEPHS, EMPTY, Disks
@@ -42,6 +43,7 @@ __all__ = [
     "AddonObject",
     "AptSource",
     "Ceph",
+    "Certificates",
     "Change",
     "ClusterFacts",
     "Configuration",
@@ -103,6 +105,7 @@ class Facts:
     addons = Told(Labelled)
     api = Told(Api)
     ceph = Told(Rook)
+    certificates = Told(Certificates)
     change = Told(Work)
     disks = Told(Disks)
     endpoint = Told(Endpoint)

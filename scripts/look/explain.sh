@@ -1,18 +1,8 @@
 # shellcheck shell=sh
 # What kubeadm made on a master, for people to understand: certificates, .conf files, static pods, tokens and
 # cluster-info. No key, and of a token just its id.
+. "${0%/*}/shared/certificate.sh"
 [ -d /etc/kubernetes ] || exit 0
-certificate() { # certificate FILE: the first one in it, without its armour; a key beside it stays there
-    body=none
-    while IFS= read -r line; do
-        case $line in
-            *'BEGIN CERTIFICATE'*) body= ;;
-            *'END CERTIFICATE'*) break ;;
-            *) [ "$body" = none ] || body=$body$line ;;
-        esac
-    done <"$1"
-    fact "certificate $1 $body"
-}
 for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt; do
     [ ! -e "$file" ] || certificate "$file"
 done

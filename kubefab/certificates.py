@@ -1,0 +1,197 @@
+"""The certificates of a cluster's hosts: until when they are good, what is served for them, what is wrong. Pure."""
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from kubefab.errors import NotAsked
+from kubefab.explain import UNREADABLE
+from kubefab.facts import Certificates, Facts
+
+SOON = timedelta(days=30)
+PKI, KUBELETS = "/etc/kubernetes/pki", "/var/lib/kubelet/pki"
+ROTATED, SELF_MADE = f"{KUBELETS}/kubelet-server-current.pem", f"{KUBELETS}/kubelet.crt"
+CLIENT = f"{KUBELETS}/kubelet-client-current.pem"
+SERVED = {"6443": f"{PKI}/apiserver.crt", "2379": f"{PKI}/etcd/server.crt", "2380": f"{PKI}/etcd/peer.crt"}
+# These make one for themselves at each start, of which there is no file; what may be old is whom they are to the API.
+OWN = {"10257": ("kube-controller", "controller-manager.conf"), "10259": ("kube-scheduler", "scheduler.conf")}
+HEAD = ("host", "certificate", "of", "good until", "days")
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One of a host's; `what` is its file, or where it is served. Without an end it could not be read."""
+
+    host: str
+    what: str
+    subject: str = ""
+    authority: bool = False
+    begins: datetime | None = None
+    ends: datetime | None = None
+
+    def left(self, now: datetime) -> timedelta | None:
+        return self.ends - now if self.ends else None
+
+    def is_soon(self, now: datetime) -> bool:
+        """Below 30 days, or a fifth of its life where that is shorter: some kubelets' live for a day."""
+        if not (self.begins and self.ends):
+            return False
+        return self.ends - now < min(SOON, (self.ends - self.begins) / 5)
+
+
+def of_all(hosts: Iterable[Facts], now: datetime) -> tuple[list[Certificate], list[str]]:
+    """All certificates of all hosts; and what is wrong, or was not heard."""
+    there: list[Certificate] = []
+    wrong: list[str] = []
+    for facts in hosts:
+        try:
+            there += found(facts)
+            wrong += [*problems(facts, now), *(f"{facts.name}: {line}" for line in _unshown(facts.certificates))]
+        except NotAsked as error:
+            wrong.append(f"{facts.name}: {error.what}")
+    return there, wrong
+
+
+def found(facts: Facts) -> list[Certificate]:
+    """All of a host's. NotAsked where they were not looked at."""
+    told = facts.certificates
+    files = [_read(facts.name, path, body) for path, body in told.issued.items()]
+    confs = [_read(facts.name, path, body, x509.load_pem_x509_certificate) for path, body in told.clients.items()]
+    own = [
+        _read(facts.name, f"served at {port}", told.served[port])
+        for port in OWN
+        if told.served.get(port, "none") != "none"
+    ]
+    return [*files, *confs, *own]
+
+
+def problems(facts: Facts, now: datetime) -> list[str]:
+    """What is wrong with a host's, or will be within 30 days. NotAsked where they were not looked at."""
+    ends = [f"{one.host}: {line}" for one in found(facts) for line in _of_end(one, now)]
+    return [
+        *ends,
+        *(f"{facts.name}: {line}" for line in (*_of_served(facts.certificates), *_of_began(facts.certificates))),
+    ]
+
+
+def _of_end(one: Certificate, now: datetime) -> Iterator[str]:
+    if one.ends is None:
+        yield f"{one.what} cannot be read"
+    elif one.is_soon(now):
+        left = one.ends - now
+        when = f"ends in {left.days} days" if left > timedelta() else "HAS ENDED"
+        yield f"{one.what} {when} ({one.ends:%Y-%m-%d %H:%M} UTC): {_meaning(one)}"
+
+
+def _meaning(one: Certificate) -> str:
+    if one.authority:
+        return _AUTHORITY
+    if one.what == SELF_MADE:
+        return _SELF_MADE
+    return _KUBELET if one.what in (CLIENT, ROTATED) else _KUBEADM
+
+
+def _of_served(told: Certificates) -> Iterator[str]:
+    """What is served is compared with its file, byte by byte."""
+    for port, body in told.served.items():
+        file = _file(told, port)
+        if body != "none" and body != told.issued.get(file, body):
+            yield f"port {port} serves another certificate than {file}: {_OLDER}"
+
+
+def _file(told: Certificates, port: str) -> str:
+    if port == "10250":
+        return ROTATED if ROTATED in told.issued else SELF_MADE
+    return SERVED.get(port, "")
+
+
+def _unshown(told: Certificates) -> Iterator[str]:
+    """A machine that is busy for a moment shows none in time, so that a status says nothing of it."""
+    if told.unserved:
+        yield f"what is served is not known: {told.unserved}"
+    for port in (port for port, body in told.served.items() if body == "none"):
+        yield f"port {port} has shown no certificate in time"
+
+
+def _of_began(told: Certificates) -> Iterator[str]:
+    """Whoever began before his .conf was written goes on as whom it named then. Clocks of seconds differ by one."""
+    for process, conf in OWN.values():
+        began, written = told.began.get(process), told.written.get(f"/etc/kubernetes/{conf}", 0)
+        if began is not None and began + 2 < written:
+            yield f"{process} began before {conf} was written: {_OLDER}"
+
+
+def _read(
+    host: str, what: str, body: str, load: Callable[[bytes], x509.Certificate] = x509.load_der_x509_certificate
+) -> Certificate:
+    try:
+        read = load(b64decode(body))
+        names = read.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        begins, ends = read.not_valid_before_utc, read.not_valid_after_utc
+        return Certificate(host, what, ", ".join(str(one.value) for one in names), _signs(read), begins, ends)
+    except UNREADABLE:
+        return Certificate(host, what)
+
+
+def _signs(read: x509.Certificate) -> bool:
+    try:
+        return read.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def as_data(cluster: str, certificates: Sequence[Certificate], wrong: Sequence[str], now: datetime) -> dict[str, Any]:
+    """All of it as plain data, the next to end first."""
+    ordered = sorted(certificates, key=lambda one: (one.ends or datetime.min.replace(tzinfo=UTC), one.host, one.what))
+    return {
+        "cluster": cluster,
+        "healthy": not wrong,
+        "problems": list(wrong),
+        "certificates": [
+            {
+                "host": one.host,
+                "certificate": one.what,
+                "subject": one.subject,
+                "authority": one.authority,
+                "expires": one.ends.isoformat() if one.ends else None,
+                "days": left.days if (left := one.left(now)) else None,
+            }
+            for one in ordered
+        ],
+    }
+
+
+def as_json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=2)
+
+
+def rows(data: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The same for people."""
+    return [
+        (
+            one["host"],
+            one["certificate"].removeprefix("/etc/kubernetes/"),
+            f"{one['subject']}{', an authority' if one['authority'] else ''}",
+            datetime.fromisoformat(one["expires"]).strftime("%Y-%m-%d %H:%M") if one["expires"] else "unreadable",
+            "?" if one["days"] is None else str(one["days"]),
+        )
+        for one in data["certificates"]
+    ]
+
+
+_AUTHORITY = (
+    "with it ends all that it has signed, and nobody renews it: a new authority has to be brought to every host by hand"
+)
+_SELF_MADE = (
+    "the kubelet made it for itself and does not renew it; on that host: rm /var/lib/kubelet/pki/kubelet.crt "
+    "/var/lib/kubelet/pki/kubelet.key && systemctl restart kubelet"
+)
+_KUBELET = "the kubelet renews it by itself, and has not: journalctl -u kubelet on that host says why"
+_KUBEADM = "on that host: kubeadm certs renew all, then start its static pods anew; an upgrade renews it too"
+_OLDER = "what serves there is older than the file, and has to be started anew"

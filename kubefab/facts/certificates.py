@@ -1,0 +1,16 @@
+"""Until when this host's certificates are good, and which of them are really served."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kubefab.facts.part import Part, pairs
+
+
+@dataclass(frozen=True)
+class Certificates(Part):
+    issued: Mapping[str, str] = pairs("certificate")  # path -> DER, in base64
+    clients: Mapping[str, str] = pairs("client")  # a .conf's path -> its user's certificate: PEM, in base64
+    written: Mapping[str, float] = pairs("written")  # a .conf's path -> when, in seconds of the epoch
+    began: Mapping[str, float] = pairs("process")  # the first 15 characters of its name -> when, in the same seconds
+    served: Mapping[str, str] = pairs("served")  # port -> DER, in base64; "none" where it was not shown
+    unserved: str = ""  # why nobody could be asked for it

@@ -1,0 +1,39 @@
+# shellcheck shell=sh
+# Until when the certificates of this host are good, and which of them are really served. No key.
+. "${0%/*}/shared/certificate.sh"
+[ -d /etc/kubernetes ] || exit 0
+kubelets=/var/lib/kubelet/pki
+for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt \
+    "$kubelets/kubelet-client-current.pem" "$kubelets/kubelet-server-current.pem" "$kubelets/kubelet.crt"; do
+    [ ! -e "$file" ] || certificate "$file"
+done
+for file in /etc/kubernetes/*.conf; do
+    [ -e "$file" ] || continue
+    fact "written $file $(stat -c %Y "$file")"
+    while read -r name value; do
+        case $name in client-certificate-data:) fact "client $file $value" ;; esac
+    done <"$file"
+done
+now=$(date +%s)
+heard ps -eo comm=,etimes= | while read -r name age; do
+    # The kernel keeps 15 characters of a name.
+    case $name in kube-controller | kube-scheduler) fact "process $name $((now - age))" ;; esac
+done
+if ! has openssl; then
+    fact "unserved openssl is not installed there"
+    exit 0
+fi
+served() { # served PORT ADDRESS: what is shown to whoever knocks, with or without a certificate of theirs
+    body=$(timeout -k 1 "$(at_most 3)" openssl s_client -connect "$2:$1" </dev/null 2>/dev/null |
+        openssl x509 -outform DER 2>/dev/null | base64 -w0)
+    fact "served $1 ${body:-none}"
+}
+# All at once: one that hangs is to cost no more than that.
+heard ss -Hltn | {
+    while read -r _ _ _ place _; do
+        case ${place##*:} in 6443 | 2379 | 2380 | 10250 | 10257 | 10259) ;; *) continue ;; esac
+        case ${place%:*} in '*' | '0.0.0.0' | '[::]') address=127.0.0.1 ;; *) address=${place%:*} ;; esac
+        served "${place##*:}" "$address" &
+    done
+    wait
+}

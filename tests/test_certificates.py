@@ -1,0 +1,201 @@
+"""Certificates: until when they are good, what is served for them, and what is told of it."""
+
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from invoke import Exit
+
+from kubefab import certificates, runbook
+from kubefab.errors import HostError, KubefabError
+from kubefab.facts import ClusterFacts, Facts
+from kubefab.status import Found, State, status
+from tests.facts import known, read
+from tests.fakes import inventory
+from tests.runs import Run
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+API, KUBELET, SELF_MADE = "/etc/kubernetes/pki/apiserver.crt", certificates.CLIENT, certificates.SELF_MADE
+KEY = ec.generate_private_key(ec.SECP256R1())
+YEAR = timedelta(days=365)
+
+
+def made(days: float, life: timedelta = YEAR, authority: bool = False, name: str = "x") -> x509.Certificate:
+    who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    end = NOW + timedelta(days=days)
+    builder = x509.CertificateBuilder(who, who, KEY.public_key(), x509.random_serial_number(), end - life, end)
+    return builder.add_extension(x509.BasicConstraints(authority, None), critical=True).sign(KEY, hashes.SHA256())
+
+
+def der(*args: Any, **how: Any) -> str:
+    return b64encode(made(*args, **how).public_bytes(Encoding.DER)).decode()
+
+
+def pem(*args: Any, **how: Any) -> str:
+    return b64encode(made(*args, **how).public_bytes(Encoding.PEM)).decode()
+
+
+def host(*lines: str) -> Facts:
+    """What the look has printed."""
+    return read({"certificates": "\n".join(lines)})
+
+
+def wrong(*lines: str) -> list[str]:
+    return certificates.problems(host(*lines), NOW)
+
+
+def test_what_is_good_for_more_than_a_month_is_well() -> None:
+    assert wrong(f"certificate {API} {der(31)}", f"client /etc/kubernetes/admin.conf {pem(31)}") == []
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        (API, "kubeadm certs renew all"),
+        (KUBELET, "the kubelet renews it by itself, and has not"),
+        (SELF_MADE, "rm /var/lib/kubelet/pki/kubelet.crt"),
+    ],
+)
+def test_what_ends_within_a_month_is_told_with_what_to_do(file: str, told: str) -> None:
+    (line,) = wrong(f"certificate {file} {der(29.5)}")
+    assert line.startswith(f": {file} ends in 29 days (2026-12-25 12:00 UTC): ")
+    assert told in line
+
+
+def test_a_conf_ends_too() -> None:
+    (line,) = wrong(f"client /etc/kubernetes/super-admin.conf {pem(1)}")
+    assert "super-admin.conf ends in 1 days" in line
+
+
+def test_what_has_ended_is_told_as_that() -> None:
+    (line,) = wrong(f"certificate {API} {der(-1)}")
+    assert "HAS ENDED (2026-11-25" in line
+
+
+def test_the_end_of_an_authority_is_told_with_what_it_means() -> None:
+    (line,) = wrong(f"certificate /etc/kubernetes/pki/ca.crt {der(10, authority=True)}")
+    assert "with it ends all that it has signed, and nobody renews it" in line
+
+
+def test_one_that_lives_for_a_day_is_no_alarm_every_day() -> None:
+    day = timedelta(days=1)
+    assert wrong(f"certificate {KUBELET} {der(0.3, day)}") == []
+    assert len(wrong(f"certificate {KUBELET} {der(0.1, day)}")) == 1
+
+
+@pytest.mark.parametrize("body", ["none", "QUJD", "", "!"])
+def test_what_cannot_be_read_is_told(body: str) -> None:
+    assert wrong(f"certificate {API} {body}") == [f": {API} cannot be read"]
+
+
+# --- what is served
+
+
+@pytest.mark.parametrize(
+    ("port", "file"),
+    [
+        ("6443", API),
+        ("2379", "/etc/kubernetes/pki/etcd/server.crt"),
+        ("2380", "/etc/kubernetes/pki/etcd/peer.crt"),
+        ("10250", SELF_MADE),
+        ("10250", certificates.ROTATED),
+    ],
+)
+def test_what_is_served_is_compared_with_its_file(port: str, file: str) -> None:
+    old, new = der(100), der(300)
+    assert wrong(f"certificate {file} {new}", f"served {port} {new}") == []
+    (line,) = wrong(f"certificate {file} {new}", f"served {port} {old}")
+    assert line.startswith(f": port {port} serves another certificate than {file}: what serves there is older")
+
+
+def test_of_a_kubelet_that_has_one_of_the_clusters_the_self_made_one_counts_no_more() -> None:
+    ours = der(300)
+    assert (
+        wrong(
+            f"certificate {certificates.ROTATED} {ours}", f"certificate {SELF_MADE} {der(200)}", f"served 10250 {ours}"
+        )
+        == []
+    )
+
+
+def test_a_port_that_shows_nothing_in_time_is_no_alarm_of_a_status() -> None:
+    facts = host(f"certificate {API} {der(300)}", "served 6443 none")
+    assert certificates.problems(facts, NOW) == []
+    assert certificates.of_all([facts], NOW)[1] == [": port 6443 has shown no certificate in time"]
+
+
+def test_without_openssl_there_it_is_said_that_this_is_not_known() -> None:
+    facts = host(f"certificate {API} {der(300)}", "unserved openssl is not installed there")
+    assert certificates.of_all([facts], NOW)[1] == [": what is served is not known: openssl is not installed there"]
+
+
+def test_who_has_no_file_is_told_by_its_end_and_by_what_it_read_at_its_start() -> None:
+    served = [f"served {port} {der(300)}" for port in ("10257", "10259")]
+    assert [one.what for one in certificates.found(host(*served))] == ["served at 10257", "served at 10259"]
+    conf = "written /etc/kubernetes/controller-manager.conf"
+    assert wrong(*served, "process kube-controller 1000", f"{conf} 1002") == []
+    (line,) = wrong(*served, "process kube-controller 1000", f"{conf} 1003")
+    assert line.startswith(": kube-controller began before controller-manager.conf was written")
+
+
+def test_a_host_that_was_not_looked_at_is_no_host_that_is_well() -> None:
+    there, told = certificates.of_all([Facts("m1"), read({"certificates": "untold ss: no such file"})], NOW)
+    assert there == []
+    assert told == ["m1: the look has no answer for 'certificates'", ": not known: ss: no such file"]
+
+
+# --- what is printed
+
+
+def test_the_next_to_end_comes_first() -> None:
+    lines = (
+        f"certificate {API} {der(40, name='api')}",
+        f"certificate {KUBELET} {der(35, name='node')}",
+        f"certificate /a {der(9999, authority=True)}",
+    )
+    data = certificates.as_data("lab", certificates.found(host(*lines)), [], NOW)
+    assert [(row[2], row[4]) for row in certificates.rows(data)] == [
+        ("node", "35"),
+        ("api", "40"),
+        ("x, an authority", "9999"),
+    ]
+    assert certificates.rows(data)[1][1] == "pki/apiserver.crt"
+
+
+def test_all_is_well_is_said_by_the_exit_status(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    run.put_cluster("manager")
+    run("manager").parts["certificates"] = f"certificate {API} {der(9999)}"
+    runbook.show_certificates(run.context, as_json=False)
+    assert capsys.readouterr().out.endswith("lab: all certificates are well\n")
+
+
+def test_a_host_that_is_away_is_wrong(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def away() -> None:
+        raise HostError("cannot be reached")
+
+    run.put_cluster("manager")
+    run("manager").parts["certificates"] = f"certificate {API} {der(9999)}"
+    run("client").on_look = away
+    with pytest.raises(Exit) as ended:
+        runbook.show_certificates(run.context, as_json=True)
+    assert ended.value.code == 1
+    assert '"client: cannot be reached"' in capsys.readouterr().out
+
+
+def test_without_a_cluster_the_command_that_makes_one_is_told(run: Run) -> None:
+    with pytest.raises(KubefabError, match=r"inv cluster\.up"):
+        runbook.show_certificates(run.context, as_json=False)
+
+
+def test_a_status_warns_of_it() -> None:
+    live = ClusterFacts(speaker="manager")
+    near = Facts("manager", {"certificates": known(issued={API: der(10)}).certificates}, live)
+    told = status(Found(inventory(), live, {"manager": near}, {}, now=NOW))
+    assert (told.state, told.cure) == (State.WRONG, "inv certs.status")
+    assert "apiserver.crt ends in 10 days" in told.problems[0].text
+    assert status(Found(inventory(), live, {"manager": Facts("manager", {}, live)}, {}, now=NOW)).state is State.WELL
