@@ -65,6 +65,7 @@ class Release:
     ports: tuple[int, ...] = (10257, 10259)  # where controller manager and scheduler tell of their health
     empties: str = "--delete-emptydir-data"  # how its `kubectl drain` is told that what is in an emptyDir goes
     limits_certificates: bool = True  # a request says how long its certificate is to be good: KEP-2784
+    upgrades: bool = True  # kubeadm is told by file how to upgrade to it: kubernetes/kubeadm#2489
     forces_off: bool = True  # the taint out-of-service takes a dead node's volumes from it: KEP-2268
     flannel: Flannel = Flannel("0.28.10", "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5")
 
@@ -87,7 +88,13 @@ class Release:
 
 
 # kubeadm's own registry until 1.24 was frozen; its images are in the new one too.
-_OLD = partial(Release, registry="k8s.gcr.io", checks=("config images list", "join phase preflight"), forces_off=False)
+_OLD = partial(
+    Release,
+    registry="k8s.gcr.io",
+    checks=("config images list", "join phase preflight"),
+    forces_off=False,
+    upgrades=False,
+)
 _DOCKERSHIM = partial(
     _OLD,
     taints=(MASTER,),
@@ -115,8 +122,9 @@ _BY_MINOR = {
         _DOCKERSHIM("1.23", "v1beta3", "3.6"),
         _OLD("1.24", "v1beta3", "3.7", taints=(MASTER, CONTROL_PLANE)),
         _OLD("1.25", "v1beta3", "3.8", taints=(CONTROL_PLANE,), registry=REGISTRY),
-        *(_NOW(minor, "v1beta3", "3.9") for minor in ("1.26", "1.27", "1.28", "1.29", "1.30")),
-        *(_NOW(minor, "v1beta4", "3.10") for minor in ("1.31", "1.32", "1.33")),
+        *(_NOW(minor, "v1beta3", "3.9", upgrades=False) for minor in ("1.26", "1.27", "1.28", "1.29", "1.30")),
+        _NOW("1.31", "v1beta4", "3.10", upgrades=False),
+        *(_NOW(minor, "v1beta4", "3.10") for minor in ("1.32", "1.33")),
         _NOW("1.34", "v1beta4", "3.10.1"),
         _NOW("1.35", "v1beta4", "3.10.1", refuses_cgroup_v1=True),
         _NOW("1.36", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC),

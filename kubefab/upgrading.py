@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from invoke import Context, Exit
+from packaging.version import Version
 
 from kubefab import etcd, images
 from kubefab.converge import Engine, Stop
@@ -17,8 +18,9 @@ from kubefab.passes import Group, Pass, Who
 from kubefab.step import Subject, when
 from kubefab.steps import draining, health, preflight, upgrade, versions
 from kubefab.steps.etcd import backup_of
+from kubefab.steps.versions import upstream
 
-PARTS = ("kubeadm", "etcd", "pods", "workloads")
+PARTS = ("kubeadm", "etcd", "pods", "workloads", "upgrade")
 
 
 class Workers(int):
@@ -62,7 +64,9 @@ class Upgrading:
 
     def _heard(self) -> list[Host]:
         """Every host, looked at. KubefabError where one does not answer, or there is no cluster that does."""
-        hosts = self.run.look(Group.ALL)
+        hosts = self.run.look(Group.ALL, "upgrade")
+        if not self.run.failures:
+            self.run.converge(Group.MASTERS, upgrade.taken_up)
         live = self.run.cluster.facts(self.run.cluster.speaker).cluster
         if self.run.failures or self.run.unheard:
             raise Stop(_UNHEARD)
@@ -70,7 +74,7 @@ class Upgrading:
             raise KubefabError(live.unheard if live else "there is no cluster yet; `inv cluster.up` makes one")
         self.run.cluster.ask_of([upgrade.node_name(self.run.cluster, host) for host in hosts])
         self.run.look(Group.ALL, *PARTS)
-        self.run.complain(hosts, preflight.upgradable)
+        self.run.complain(hosts, preflight.upgradable, upgrade.possible)
         if self.run.failures:
             raise Stop("nothing was changed")
         return hosts
@@ -110,12 +114,21 @@ class Upgrading:
             if old := self._behind(host):
                 facts = self.run.cluster.facts(host)
                 found += [(host.name, "", f"{', '.join(old)} -> {wanted}"), *self._price(host, facts, speaker)]
-        return [*found, *when(found, *self._short(speaker))]
+        return [*found, *when(found, *self._short(speaker), *self._deprecated())]
 
     def _short(self, speaker: Facts) -> list[Loss]:
         """What is not whole now, and would be waited for."""
         name = self.run.cluster.speaker.name
         return [(name, "", f"{one}: that is waited for first") for one in upgrade.shortages(speaker, self.ignored)]
+
+    def _deprecated(self) -> Iterator[Loss]:
+        """What each API server was asked for and will not have: it knows that since its start alone."""
+        then = Version(self.run.cluster.inventory.cluster.kubernetes)
+        for host in self.run.cluster.masters:
+            for one in self.run.cluster.facts(host).upgrade.deprecated:
+                if upstream(one.gone) <= then:
+                    told = f"somebody has asked for {one.resource} of {one.api}, which {one.gone} has no more"
+                    yield host.name, "", f"{told} (known since this API server's start)"
 
     def _price(self, host: Host, facts: Facts, speaker: Facts) -> list[Loss]:
         wanted, name = self.run.cluster.inventory.cluster.kubernetes, upgrade.node_name(self.run.cluster, host)

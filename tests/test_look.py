@@ -1082,3 +1082,44 @@ def test_a_kind_that_was_removed_is_not_there_though_kubectl_remembers_it() -> N
 )
 def test_where_containerd_stores_is_told_as_its_file_says(text: str, told: str) -> None:
     assert found(sandbox.file("/etc/containerd/config.toml", text), "runtime").runtime.containerd_root == told
+
+
+METRICS = """# TYPE apiserver_requested_deprecated_apis gauge
+apiserver_requested_deprecated_apis{group="",removed_release="",resource="componentstatuses",subresource="",version="v1"} 1
+apiserver_requested_deprecated_apis{group="x.k8s.io",removed_release="1.38",resource="things",subresource="",version="v1beta3"} 1
+"""  # noqa: E501
+
+
+@sandbox.needed
+def test_what_an_upgrade_wants_to_know_of_a_master() -> None:
+    before = (
+        ADMIN
+        + MANIFESTS
+        + "mkdir -p /var/lib/etcd /etc/kubernetes/tmp/kubeadm-backup-etcd-1\n"
+        + sandbox.file("/mnt/metrics", METRICS)
+        + "stub kubectl 'cat /mnt/metrics'\n"
+    )
+    told = found(before, "upgrade").upgrade
+    assert told.copies == ("kubeadm-backup-etcd-1",)
+    assert told.deprecated == (facts.Deprecated("x.k8s.io/v1beta3", "things", "1.38"),)
+    assert told.room_mib > 0
+    assert told.torn == ()
+
+
+TMP = "/etc/kubernetes/tmp"
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("left", "torn"),
+    [
+        (f"{TMP}/kubeadm-upgraded-manifests1/etcd.yaml {TMP}/kubeadm-backup-manifests-1/etcd.yaml", ("etcd.yaml",)),
+        (f"{TMP}/kubeadm-backup-manifests-1/etcd.yaml", ()),
+        (f"{TMP}/kubeadm-upgraded-manifests1/etcd.yaml", ()),
+        (f"/etc/kubernetes/manifests/etcd.yaml {TMP}/kubeadm-backup-manifests-1/etcd.yaml", ("etcd.yaml",)),
+    ],
+    ids=["between the two", "somebody took it away", "no copy", "empty"],
+)
+def test_a_manifest_is_missing_for_an_upgrade_alone(left: str, torn: tuple[str, ...]) -> None:
+    files = f"for file in {left}; do mkdir -p ${{file%/*}}; >$file; done\n"
+    assert found(ADMIN + files, "upgrade").upgrade.torn == torn

@@ -162,6 +162,12 @@ RENAMING = {
     "settle-etcd.sh": (sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "    - --initial-cluster=a=b\n"), "", ""),
     "put-endpoint.sh": ("stub haproxy ''\n", "", "QUJD"),
     "put-kubeconfig.sh": (sandbox.file("/etc/kubernetes/admin.conf", "admin"), "", ""),
+    "put-manifests.sh": (
+        "cd /etc; mkdir -p kubernetes/manifests kubernetes/tmp/kubeadm-backup-manifests-1; cd kubernetes/tmp\n"
+        "echo x >kubeadm-backup-manifests-1/etcd.yaml\n",
+        "etcd.yaml",
+        "",
+    ),
     "use-bundle.sh": (BUNDLE, "/mnt/bundle $(sha256sum SHA256SUMS | cut -c1-64)", ""),
     "install-cri-dockerd.sh": (
         f"{ARCHIVE}{HELPER}chmod +x /usr/lib/apt/apt-helper\nmkdir /run/kubefab\n",
@@ -392,6 +398,23 @@ def test_what_was_fetched_is_installed_without_asking_anybody_and_asked_for_wher
         calls = sandbox.run(f"{run}\ncat /mnt/calls").splitlines()
         assert sum("update" in call for call in calls) == updates
         assert calls[-1].startswith("kubeadm upgrade node --config ")
+
+
+@sandbox.needed
+def test_the_newest_whole_copy_of_a_manifest_is_put_back() -> None:
+    copies = "".join(
+        sandbox.file(f"/etc/kubernetes/tmp/kubeadm-backup-manifests-{when}/etcd.yaml", text)
+        for when, text in (("2026-11-26-05", "old"), ("2026-11-26-06", "new"), ("2026-11-26-07", ""))
+    )
+    put = f"mkdir -p /etc/kubernetes/manifests\n{copies}{sandbox.script('put-manifests.sh', 'etcd.yaml')}"
+    assert sandbox.run(f"{put}\ncat /etc/kubernetes/manifests/*; ls /etc/kubernetes") == "newmanifests\ntmp\n"
+
+
+@sandbox.needed
+def test_of_kubeadms_folder_only_its_copies_go() -> None:
+    tmp = "/etc/kubernetes/tmp"
+    made = f"mkdir -p {tmp}/kubeadm-backup-etcd-1 {tmp}/kubeadm-kubelet-config2 {tmp}/mine\n"
+    assert sandbox.run(f"{made}{sandbox.script('forget-copies.sh')}\nls {tmp}") == "mine\n"
 
 
 # list-images.sh installs nothing: its apt has one source, and nothing of the host's.

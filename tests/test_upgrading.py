@@ -285,6 +285,17 @@ def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_an_api_that_goes_away_and_was_asked_for_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = Nodes()
+    asked = "deprecated apps/v1beta9 deployments 1.37\ndeprecated batch/v1beta9 jobs 1.38"
+    nodes.worlds("manager").parts["upgrade"] = asked
+    with pytest.raises(KubefabError):
+        nodes.come_to(monkeypatch, yes=False)
+    said = capsys.readouterr().out
+    assert "somebody has asked for deployments of apps/v1beta9, which 1.37 has no more" in said
+    assert "batch/v1beta9" not in said
+
+
 def test_a_plan_changes_nothing_and_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = Nodes()
     run = nodes.come_to(monkeypatch, yes=False, dry=True)

@@ -28,6 +28,7 @@ from kubefab.facts.pods import Kept, Pod, Pods, Replicas
 from kubefab.facts.runtime import Runtime
 from kubefab.facts.services import Services, Unit
 from kubefab.facts.system import System
+from kubefab.facts.upgrade import Deprecated, Upgrade
 from kubefab.facts.volumes import Volume, Volumes
 from kubefab.facts.workloads import Running, Workloads
 
@@ -47,6 +48,7 @@ __all__ = [
     "Change",
     "ClusterFacts",
     "Configuration",
+    "Deprecated",
     "Endpoint",
     "Etcd",
     "Facts",
@@ -121,6 +123,7 @@ class Facts:
     runtime = Told(Runtime)
     services = Told(Services)
     system = Told(System)
+    upgrade = Told(Upgrade)
     volumes = Told(Volumes)
     workloads = Told(Workloads)
 

@@ -7,7 +7,7 @@ from kubefab.facts.part import Part, each, whole, words
 
 @dataclass(frozen=True)
 class Running:
-    """A Deployment, StatefulSet or DaemonSet."""
+    """A Deployment, StatefulSet or DaemonSet; or a static pod, which is one of itself."""
 
     kind: str
     name: str  # "namespace/name"

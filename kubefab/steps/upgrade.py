@@ -15,15 +15,54 @@ from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Node, Running
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
-from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when
+from kubefab.step import Close, Gap, Step, Subject, complaint, on_cluster, script, when
 from kubefab.steps import draining, health, masters, packages, runtime, versions
 from kubefab.steps.network import COREDNS
 from kubefab.steps.versions import TASK, behind
 
-API_SECONDS = 60
+API_SECONDS = READY_SECONDS = 60
+ANSWER_SECONDS = 120  # until an API server has started anew
+COPIES = 2  # times etcd's folder, which grows meanwhile
+SKEW = 3  # minors that a kubelet may be older: https://kubernetes.io/releases/version-skew-policy/
 WHOLE_SECONDS = 300  # without news of the pods that a node before has lost
 START_SECONDS = 60  # until a kubelet that has started tells of its version
 PHASES_OF_ALL = ("addon",)  # what kubeadm keeps in the cluster, and does last
+
+
+def taken_up(cluster: Cluster, host: Host) -> list[Step]:
+    """What an upgrade that was broken off may need before anybody can be asked for anything."""
+    if host.wanted.role != "master":
+        return []
+
+    def put(host: Host) -> None:
+        host.change("put-manifests.sh", *cluster.facts(host).upgrade.torn)
+
+    return [
+        Step("no manifest is left away by an upgrade", torn, put, parts=("node", "upgrade")),
+        *when(
+            host.name == cluster.speaker.name,
+            Step("the API server answers", unheard, None, _SILENT, within=ANSWER_SECONDS, touches="cluster", parts=()),
+        ),
+    ]
+
+
+def possible(cluster: Cluster, host: Host) -> list[Step]:
+    """What only a person can change, before anything is."""
+    inventory = cluster.inventory
+    wanted = inventory.cluster.kubernetes
+    told = None if inventory.release.upgrades else f"{wanted} is older than 1.32"
+    return [
+        *when(
+            host.name == cluster.speaker.name,
+            complaint("kubeadm can be told how to upgrade", lambda _: told, "by hand: kubeadm upgrade apply"),
+            complaint("no minor is skipped", skipped(wanted), "a minor at a time: put that one into hosts.yml first"),
+        ),
+        complaint("the kubelet is at most three minors older", too_old(wanted), "upgrade that kubelet by hand first"),
+        *when(
+            host.wanted.role == "master",
+            complaint("there is room for kubeadm's copy of etcd", no_room(wanted), "make room below /etc/kubernetes"),
+        ),
+    ]
 
 
 def fetched(names: Sequence[str]) -> Subject:
@@ -33,6 +72,15 @@ def fetched(names: Sequence[str]) -> Subject:
         inventory, wanted = cluster.inventory, cluster.inventory.cluster.kubernetes
         own = images.for_host(host, list(names))
         states = [
+            Step(
+                "the node is Ready before it is upgraded",
+                untouched(wanted, health.not_ready),
+                None,
+                hint=f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}",
+                within=READY_SECONDS,
+                touches="cluster",
+                parts=(),
+            ),
             *runtime.package_manager(),
             *packages.sources(inventory),
             *when(
@@ -159,7 +207,23 @@ def kubelet(seconds: int, ignored: Sequence[str] = ()) -> Subject:
                 parts=("services",),
             ),
             *health.ready(cluster, host),
-            *when(host.wanted.role == "master", health.api_server()),
+            *when(
+                host.wanted.role == "master",
+                health.api_server(),
+                replace(
+                    health.wait(
+                        "its static pods are Ready", of_speaker(static(name)), "see why: ls /var/log/containers"
+                    ),
+                    touches="pods",
+                    anew=True,
+                ),
+            ),
+            Step(
+                "nothing is left of kubeadm's upgrade",
+                copies(wanted),
+                script("forget-copies.sh"),
+                parts=("upgrade",),
+            ),
             Step(
                 "a node that was upgraded takes pods again",
                 ours(wanted),
@@ -185,6 +249,65 @@ def _document(cluster: Cluster, *skipped: str) -> str:
 
 
 # --- what is so instead
+
+
+def torn(facts: Facts) -> str | None:
+    return ", ".join(facts.upgrade.torn) or None
+
+
+def unheard(facts: Facts) -> str | None:
+    return facts.cluster.unheard if facts.cluster and facts.cluster.silent else None
+
+
+def skipped(wanted: str) -> Gap:
+    """kubeadm goes from one minor to the next."""
+
+    def gap(facts: Facts) -> str | None:
+        now, then = versions.oldest_api_server(facts), Version(wanted)
+        if not now.major or then.minor <= now.minor + 1:
+            return None
+        return f"from {now} to {wanted}; next is a version of {now.major}.{now.minor + 1}"
+
+    return gap
+
+
+def too_old(wanted: str) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        old = is_old(facts, wanted) and versions.kubelet(facts).minor < Version(wanted).minor - SKEW
+        return f"it is of {versions.kubelet(facts)}, and {wanted} is to be the control plane's" if old else None
+
+    return gap
+
+
+def no_room(wanted: str) -> Gap:
+    """kubeadm copies all of etcd's folder before it upgrades it."""
+
+    def gap(facts: Facts) -> str | None:
+        needed = COPIES * facts.upgrade.etcd_mib
+        if not behind(facts, wanted) or facts.upgrade.room_mib >= needed:
+            return None
+        return f"{facts.upgrade.room_mib} MiB are free; allowed: {needed} MiB, twice of what etcd has"
+
+    return gap
+
+
+def untouched(wanted: str, gap: Gap) -> Gap:
+    """What is asked of a kubelet of which nothing is upgraded yet: once begun, only the end of it brings it back."""
+    return lambda facts: gap(facts) if old_package(wanted)(facts) else None
+
+
+def static(node: str) -> Gap:
+    """Those of this node, by the speaker's facts: a new kubelet may begin them anew (siderolabs/talos#14227)."""
+
+    def gap(facts: Facts) -> str | None:
+        here = [one for one in shortages(facts, ()) if one.kind == "Pod" and one.name.endswith(f"-{node}")]
+        return ", ".join(one.name for one in here) or None
+
+    return gap
+
+
+def copies(wanted: str) -> Gap:
+    return lambda facts: None if behind(facts, wanted) else ", ".join(facts.upgrade.copies) or None
 
 
 def where_behind(wanted: str, gap: Gap) -> Gap:
@@ -309,6 +432,7 @@ def by_speaker(cluster: Cluster, close: Close) -> Close:
     return lambda host: close(cluster.speaker.during(host.title, host.tell, host.beat))
 
 
+_SILENT = "see what it says, on the master: journalctl -u kubelet; ls /var/log/containers"
 _SHORT = (
     "see why: kubectl describe pods; what is not to be waited for: --ignore NAMESPACE/NAME; then the same command again"
 )

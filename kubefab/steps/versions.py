@@ -56,3 +56,7 @@ def proxy(live: ClusterFacts) -> Version:
     """kube-proxy's: the last that kubeadm makes of what it keeps in the cluster."""
     workload = live.workloads.get("kube-system/kube-proxy")
     return upstream(tag(workload.images[0])) if workload and workload.images else Version("0")
+
+
+def minor(version: Version) -> str:
+    return f"{version.major}.{version.minor}"

@@ -12,7 +12,7 @@ from kubefab.facts import ClusterFacts, Configuration, Facts, Node, Package, Pod
 from kubefab.step import Step
 from kubefab.steps import upgrade, versions
 from tests.facts import known, with_
-from tests.fakes import cluster, inventory, step, three_masters
+from tests.fakes import HOSTS, cluster, inventory, looked, step, three_masters
 
 WANTED = "1.37.2"
 MARK = "cluster.upgrade at 2026-11-26T05:00:00Z"
@@ -64,6 +64,90 @@ NO_NEW, EMPTY = "an old kubelet gets no new pods", "an old kubelet has no pods b
 AGAIN, ALLOWED = "a node that was upgraded takes pods again", "no API server is older than the kubelet will be"
 INSTALLED = f"the kubelet is installed and configured as of {WANTED}"
 RUNS = f"the kubelet that runs is of {WANTED}"
+
+
+# --- what stops it before anything is changed
+
+
+def possible(facts: Facts, wanted: str = WANTED) -> dict[str, str]:
+    """The complaints of the founder."""
+    made = cluster(HOSTS.replace(WANTED, wanted))
+    return {one.title: told for one in upgrade.possible(made, made.founder) if (told := one.gap(facts))}
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted", "told"),
+    [
+        ("1.37.1", "1.37.2", None),
+        ("1.36.3", "1.37.2", None),
+        ("1.35.4", "1.37.2", "from 1.35.4 to 1.37.2; next is a version of 1.36"),
+    ],
+)
+def test_the_control_plane_goes_one_minor_at_a_time(now: str, wanted: str, told: str | None) -> None:
+    assert possible(master(now), wanted).get("no minor is skipped") == told
+
+
+def test_the_master_that_is_farthest_behind_counts() -> None:
+    facts = beside(master("1.37.1"), replace(master("1.35.4"), name="m2"))
+    assert "next is a version of 1.36" in possible(facts)["no minor is skipped"]
+
+
+@pytest.mark.parametrize(("wanted", "refused"), [("1.31.9", True), ("1.32.0", False)])
+def test_a_version_whose_kubeadm_reads_no_file_for_an_upgrade_is_refused(wanted: str, refused: bool) -> None:
+    assert ("kubeadm can be told how to upgrade" in possible(known("manager"), wanted)) is refused
+
+
+@pytest.mark.parametrize(("kubelet", "told"), [("1.34.4", False), ("1.33.1", True)])
+def test_a_kubelet_too_old_for_the_new_api_server_is_told(kubelet: str, told: bool) -> None:
+    facts = master("1.36.3", debs=debs(kubelet))
+    assert ("the kubelet is at most three minors older" in possible(facts)) is told
+
+
+@pytest.mark.parametrize(("room", "told"), [(200, None), (199, "199 MiB are free; allowed: 200 MiB, twice")])
+def test_kubeadms_copy_of_etcd_needs_room(room: int, told: str | None) -> None:
+    found = possible(master(etcd_mib=100, room_mib=room)).get("there is room for kubeadm's copy of etcd")
+    assert (found or "").startswith(told or "\n") is bool(told)
+    assert possible(master("1.37.2", etcd_mib=100, room_mib=room)) == {}
+
+
+READY = "the node is Ready before it is upgraded"
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("1.37.1", "Kubelet stopped posting"), ("1.37.2", None)], ids=["not begun", "begun"]
+)
+def test_a_node_that_is_not_ready_is_not_begun_and_one_that_is_begun_is_ended(version: str, told: str | None) -> None:
+    made = cluster()
+    node = Node("client", version="1.37.1", trouble="Kubelet stopped posting", address="10.250.0.11")
+    states = upgrade.fetched([])(made, made.hosts["client"])
+    assert step(states, READY).gap(host("client", version, node=node)) == told
+
+
+# --- what an upgrade that was broken off needs first
+
+
+def taken_up(name: str, facts: Facts) -> dict[str, str]:
+    made = cluster()
+    return {one.title: told for one in upgrade.taken_up(made, made.hosts[name]) if (told := one.gap(facts))}
+
+
+def test_a_manifest_that_was_moved_away_is_put_back_before_anybody_is_asked() -> None:
+    facts = master(torn=("etcd.yaml",), cluster=replace(live(), silent="refused"))
+    assert taken_up("manager", facts) == {
+        "no manifest is left away by an upgrade": "etcd.yaml",
+        "the API server answers": "the API server gives no answer: refused",
+    }
+    made = looked({"manager": {"upgrade": "torn etcd.yaml"}})
+    made.look(made.founder, ("upgrade",))
+    close = upgrade.taken_up(made, made.founder)[0].close
+    assert close
+    close(made.founder)
+    assert vars(made.founder)["world"].ran == ["put-manifests.sh etcd.yaml"]
+
+
+def test_a_master_that_is_well_needs_nothing_first() -> None:
+    assert taken_up("manager", master()) == {}
+    assert taken_up("client", host("client")) == {}
 
 
 # --- the control plane
@@ -251,6 +335,20 @@ def test_an_upgraded_kubelet_is_left_alone() -> None:
 def test_only_what_an_upgrade_has_cordoned_takes_pods_again(by: str, version: str, told: str | None) -> None:
     node = Node("client", version=version, ready=True, address="10.250.0.11", cordoned=True, cordoned_by=by)
     assert gap(AGAIN, host("client", version, node=node)) == told
+
+
+LEFT = "nothing is left of kubeadm's upgrade"
+
+
+@pytest.mark.parametrize(("version", "told"), [("1.37.1", None), ("1.37.2", "kubeadm-backup-etcd-1")])
+def test_kubeadms_copies_stay_until_the_node_is_upgraded(version: str, told: str | None) -> None:
+    assert gap(LEFT, host("client", version, copies=("kubeadm-backup-etcd-1",))) == told
+
+
+def test_a_master_has_its_static_pods_back_before_the_next_is_begun() -> None:
+    pods = Running("Pod", "kube-system/etcd-manager", 1, 0), Running("Pod", "kube-system/etcd-m2", 1, 0)
+    facts = master("1.37.2", workloads=pods, workloads_told=True)
+    assert gap("its static pods are Ready", facts, "manager") == "kube-system/etcd-manager"
 
 
 # --- what is fetched
