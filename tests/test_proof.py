@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.versions import VERSIONS
 from tests.proof import __main__ as proof
 from tests.proof.suites import ROOT, Row, Suite, covers, digest, files, read, stale, suites, why_stale, written
 
@@ -135,7 +136,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     both = [ONE, replace(ONE, name="two")]
     monkeypatch.setattr(proof, "PAGE", tmp_path / "proof.md")
     monkeypatch.setattr(proof, "LOGS", tmp_path / "logs")
-    monkeypatch.setattr(proof, "build", lambda: None)
+    monkeypatch.setattr(proof, "build", lambda chosen: None)
     monkeypatch.setattr(proof, "suites", lambda: both)
     monkeypatch.setattr(proof, "stale", lambda rows: {s: "never run" for s in both if s.name not in rows})
     return tmp_path
@@ -280,6 +281,17 @@ def proved(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, seconds: fl
     monkeypatch.setattr(proof, "LOGS", folder / "logs")
     monkeypatch.setattr(proof, "git", lambda root, *words: ["d55bcdf"])
     return proof.prove(ONE, seconds)
+
+
+@pytest.mark.parametrize(("name", "builds"), [("docker", False), ("killed_upgrades", True)])
+def test_another_kubernetes_is_built_before_an_upgrades_time_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, builds: bool
+) -> None:
+    ran: list[list[object]] = []
+    monkeypatch.setattr(proof, "LOGS", tmp_path)
+    monkeypatch.setattr(subprocess, "run", lambda words, **_: ran.append(words))
+    proof.build([Suite(name, ())])
+    assert [word for word in VERSIONS if word in ran[0]] == (list(VERSIONS) if builds else [])
 
 
 def test_the_page_has_a_table_for_the_rows() -> None:

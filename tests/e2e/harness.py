@@ -551,6 +551,6 @@ def thaw(host: str, program: str) -> None:
 def kill_change(host: str) -> None:
     """Ends the change that is being made there, all of its processes, as a power cut would."""
     holders = f'for fd in /proc/[0-9]*/fd/*; do [ "$(readlink $fd)" != {CHANGE} ] || echo $fd; done'
+    # One of them may have ended by itself, or have begun another meanwhile.
     kill = f"{holders} | cut -d/ -f3 | sort -u | xargs -r kill -9"
-    attempt(host, kill)  # one of them may have ended by itself
-    wait_on(host, f"flock -n {CHANGE} true")
+    wait_on(host, f"{{ {kill}; flock -n {CHANGE} true; }}")

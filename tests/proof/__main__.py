@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from xml.etree import ElementTree
 
+from lab.versions import VERSIONS
 from tests.proof.suites import ROOT, Row, Suite, digest, git, read, stale, suites, why_stale, written
 
 PAGE = ROOT / "docs/proof.md"
@@ -31,17 +32,19 @@ def main(words: Sequence[str]) -> int:
         return 0
     chosen = named(asked.suite) or list(stale(rows))
     if chosen:
-        build()
+        build(chosen)
     left = not_begun(chosen, rows)
     for suite in left:
         print(f"{suite.name}: not begun, {ALL_MINUTES} minutes are over; make proof again goes on here")
     return int(bool(left or any(why_stale(suite, read(PAGE.read_text()).get(suite.name)) for suite in chosen)))
 
 
-def build() -> None:
+def build(chosen: Sequence[Suite]) -> None:
     """What the lab serves, before any suite's time runs. Why it cannot be built here, each suite says."""
     LOGS.mkdir(exist_ok=True)
-    subprocess.run([Path(sys.executable).with_name("inv"), "lab.up", "--everything"], cwd=ROOT, check=False)
+    older = VERSIONS if any("upgrade" in suite.name for suite in chosen) else ()
+    options = ["--everything", *(word for version in older for word in ("--kubernetes", version))]
+    subprocess.run([Path(sys.executable).with_name("inv"), "lab.up", *options], cwd=ROOT, check=False)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -1,0 +1,59 @@
+"""An upgrade of one master and one worker that is killed after each of its steps: the same command, the same end."""
+
+import pytest
+
+from tests.e2e.harness import LONGEST, MASTER, WORKER, Kubefab, fresh, kill_change, poll, power_on
+
+from .upgrades import AFTER, Watch, changes, hosts_of, is_upgraded, watched
+
+COVERS = (
+    "kubefab/upgrading.py",
+    "kubefab/steps/upgrade.py",
+    "kubefab/steps/versions.py",
+    "scripts/**/*upgrade*",
+    "scripts/fetch-kubernetes.sh",
+)
+BEFORE = "1.37.1"
+BOTH = (MASTER, WORKER)
+
+
+@pytest.fixture(scope="module")
+def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Kubefab:
+    """Its cluster is at the version before, and its hosts.yml says the new one."""
+    folder = tmp_path_factory.mktemp("killed-upgrades")
+    power_on("--everything", "--kubernetes", BEFORE)
+    fresh(*BOTH)
+    inv = Kubefab(hosts_of(folder / "hosts.yml", AFTER, [MASTER], [WORKER]), folder)
+    inv("cluster.up", hosts=hosts_of(folder / "before.yml", BEFORE, [MASTER], [WORKER])).well()
+    return inv
+
+
+def killed_after_a_new_step(inv: Kubefab, before: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """What the run had changed that no run had before; nothing, where it came to its end."""
+    with inv.started("cluster.upgrade", "--yes") as run:
+        poll(lambda: changes(run.said()) - before or run.process.poll() is not None, LONGEST)
+        if run.process.poll() is not None:
+            run.ends().well()
+            return set()
+        run.is_killed()
+        for host in BOTH:
+            kill_change(host)
+        return changes(run.said()) - before
+
+
+@pytest.fixture(scope="module")
+def watch(inv: Kubefab) -> Watch:
+    done: set[tuple[str, str]] = set()
+    with watched("cluster.upgrade, killed after each step", [MASTER], [WORKER], inv.state) as watch:
+        while new := killed_after_a_new_step(inv, done):
+            done |= new
+    assert {host for host, _ in done} == set(BOTH)
+    return watch
+
+
+def test_the_same_command_goes_on_to_the_same_end(watch: Watch, inv: Kubefab) -> None:
+    is_upgraded(inv, [MASTER], [WORKER])
+
+
+def test_nobody_notices(watch: Watch) -> None:
+    watch.nobody_noticed()

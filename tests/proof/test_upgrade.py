@@ -1,0 +1,86 @@
+"""One master and one worker come from 1.36.3 to 1.37.2, etcd with them, and nobody notices; beside the same by hand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import MASTER, MEASURED, WORKER, Done, Kubefab, fresh, power_on, untouched
+
+from . import upgrade_by_hand
+from .upgrades import AFTER, Watch, hosts_of, images_of, is_upgraded, watched
+
+COVERS = (
+    "kubefab/upgrading.py",
+    "kubefab/steps/upgrade.py",
+    "kubefab/steps/versions.py",
+    "scripts/**/*upgrade*",
+    "scripts/fetch-kubernetes.sh",
+)
+BEFORE = "1.36.3"
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    inv: Kubefab
+    plan: Done
+    done: Done
+    watch: Watch
+
+
+@dataclass(frozen=True)
+class ByHand:
+    seconds: float
+    watch: Watch
+
+
+@pytest.fixture(scope="module")
+def folder(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    power_on("--everything", "--kubernetes", BEFORE)
+    return tmp_path_factory.mktemp("upgrade")
+
+
+def old_cluster(folder: Path) -> Kubefab:
+    """Of machines as new, and at the version before; its hosts.yml says the new one."""
+    fresh(MASTER, WORKER)
+    inv = Kubefab(hosts_of(folder / "hosts.yml", AFTER, [MASTER], [WORKER]), folder)
+    inv("cluster.up", hosts=hosts_of(folder / "before.yml", BEFORE, [MASTER], [WORKER])).well()
+    return inv
+
+
+@pytest.fixture(scope="module")
+def by_hand(folder: Path) -> ByHand:
+    old_cluster(folder)
+    with watched("by hand", [MASTER], [WORKER], folder) as watch:
+        seconds = upgrade_by_hand.upgrade([MASTER], [WORKER], AFTER)
+    return ByHand(seconds, watch)
+
+
+@pytest.fixture(scope="module")
+def upgraded(by_hand: ByHand, folder: Path) -> Upgraded:
+    inv = old_cluster(folder)
+    assert images_of(MASTER)["etcd"] == {"registry.k8s.io/etcd:3.6.8-0"}
+    with untouched(MASTER, WORKER):
+        plan = inv("--dry", "cluster.upgrade").well()
+    with watched("cluster.upgrade", [MASTER], [WORKER], folder) as watch:
+        done = inv("cluster.upgrade", "--yes")
+    return Upgraded(inv, plan, done.well(), watch)
+
+
+def test_the_plan_says_from_and_to_for_every_host(upgraded: Upgraded) -> None:
+    for host in (MASTER, WORKER):
+        [line] = [line for line in upgraded.plan.stdout.splitlines() if line.startswith(host) and f"-> {AFTER}" in line]
+        assert BEFORE in line
+
+
+def test_nobody_notices(upgraded: Upgraded) -> None:
+    upgraded.watch.nobody_noticed()
+
+
+def test_all_is_of_the_new_version_and_there_is_nothing_to_do(upgraded: Upgraded) -> None:
+    is_upgraded(upgraded.inv, [MASTER], [WORKER])
+
+
+def test_it_takes_no_longer_than_by_hand(upgraded: Upgraded, by_hand: ByHand) -> None:
+    MEASURED.append(("cluster.upgrade, beside the same by hand", by_hand.seconds, upgraded.done.seconds))
+    assert upgraded.done.seconds < 3 * by_hand.seconds

@@ -1,0 +1,109 @@
+"""What the proofs of upgrades share: who must not notice, and how all is once it is over."""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.settings import address
+from tests.e2e.asker import Asker, asking
+from tests.e2e.harness import COUNTED, Kubefab, hosts_file, nodes, objects, on
+from tests.e2e.writer import Writer, none_is_lost, writing
+
+AFTER = "1.37.2"
+MASTERS_TOO = {"role": "master", "schedulable": True}
+# What kubeadm and its components are once they are of this version.
+IMAGES = {
+    "etcd": "etcd:3.7.0-0",
+    "kube-apiserver": f"kube-apiserver:v{AFTER}",
+    "kube-controller-manager": f"kube-controller-manager:v{AFTER}",
+    "kube-scheduler": f"kube-scheduler:v{AFTER}",
+    "kube-proxy": f"kube-proxy:v{AFTER}",
+    "coredns": "coredns/coredns:v1.14.6",
+}
+STEP = re.compile(r"^(\S+) +[+~] (.+?)(?:  [\d.]+ s)?$", re.M)
+
+
+def hosts_of(path: Path, version: str, masters: Sequence[str], workers: Sequence[str]) -> Path:
+    """A hosts.yml of masters that take pods too, and workers, at this version."""
+    roles = {name: {"address": address(name), **MASTERS_TOO} for name in masters}
+    return hosts_file(
+        path,
+        *masters,
+        *workers,
+        cluster={"kubernetes": version},
+        hosts={**roles, **{name: {"address": address(name)} for name in workers}},
+    )
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What those saw who use the cluster while something is done to it."""
+
+    what: str
+    masters: Sequence[str]
+    asker: Asker
+    writer: Writer
+    began: float
+
+    @property
+    def gap(self) -> float:
+        return self.writer.gap(self.began)
+
+    def nobody_noticed(self) -> None:
+        """No request failed, and nothing is missing of what was acknowledged."""
+        none_is_lost(self.what, set(self.writer.acknowledged), self.masters)
+        assert not self.asker.failed, self.asker.failed
+
+
+@contextmanager
+def watched(what: str, masters: Sequence[str], workers: Sequence[str], folder: Path) -> Iterator[Watch]:
+    """A Service is asked at every node, and a client writes through a worker's own endpoint, the whole time.
+
+    The worker of one master has no endpoint of its own: the client writes to the master.
+    """
+    first, way = masters[0], workers[0] if len(masters) > 1 else masters[0]
+    with asking([*masters, *workers], first) as asker, writing(way, first, folder / f"writer: {what}") as writer:
+        watch = Watch(what, masters, asker, writer, time.monotonic())
+        try:
+            yield watch
+            writer.goes_on()
+            asker.goes_on()
+        finally:
+            COUNTED.append(f"{what}: {len(asker.failed)} of {asker.asked} requests failed")
+            COUNTED.append(f"{what}: no write was acknowledged for {watch.gap:.1f} s")
+
+
+def is_upgraded(inv: Kubefab, masters: Sequence[str], workers: Sequence[str]) -> None:
+    """All is of the new version, all nodes take pods, nothing is left to do, and nothing lies about."""
+    found = nodes(masters[0])
+    assert {name: node["status"]["nodeInfo"]["kubeletVersion"] for name, node in found.items()} == dict.fromkeys(
+        (*masters, *workers), f"v{AFTER}"
+    )
+    assert not [name for name, node in found.items() if node["spec"].get("unschedulable")]
+    assert images_of(masters[0]) == {name: {f"registry.k8s.io/{image}"} for name, image in IMAGES.items()}
+    for host in masters:
+        assert on(host, "ls /etc/kubernetes/tmp 2>/dev/null; true") == ""
+    for host in (*masters, *workers):
+        assert on(host, "ls /var/lib/kubefab 2>/dev/null; true") == ""
+    assert json.loads(inv("cluster.status", "--json").well().stdout)["state"] == "well"
+    for task in (("cluster.up",), ("cluster.upgrade", "--yes")):
+        assert "nothing to do" in inv(*task).well().stdout
+
+
+def images_of(master: str) -> Mapping[str, set[str]]:
+    """Of Kubernetes' own pods that run, by container."""
+    pods = objects("pods", "-n", "kube-system", master=master)
+    found: dict[str, set[str]] = {}
+    for pod in pods:
+        for container in pod["spec"]["containers"]:
+            found.setdefault(container["name"], set()).add(container["image"])
+    return found
+
+
+def changes(said: str) -> set[tuple[str, str]]:
+    """The hosts and titles of what a run has changed so far; a file's name tells the time, and is left out."""
+    return {(host, re.sub(r"/\S+", "", title)) for host, title in STEP.findall(said)}
