@@ -65,7 +65,7 @@ def give(c: Context, wish: Wish) -> None:
         return
     of_master(run, _NO_CLUSTER)
     if run.dry:
-        print(report.plain(_would(run.cluster.inventory.cluster.name, wish)))
+        print(report.plain(_would(wish)))
     elif wish.user is not None:
         _give_user(run, wish, wish.user)
     elif wish.output is None:
@@ -88,13 +88,10 @@ def _check(wish: Wish) -> None:
         users.check(wish.user, wish.groups)
 
 
-def _would(cluster: str, wish: Wish) -> str:
-    who = f"a new key of {wish.user} in " if wish.user is not None else ""
-    if wish.output is not None:
-        return f"would write {who}{Path(expanduser(wish.output))}"
-    return (
-        f"would write {who or 'the context '}{'' if who else f'{cluster} into '}{kubeconfig.home(kubeconfig.files())}"
-    )
+def _would(wish: Wish) -> str:
+    what = "the admin's key" if wish.user is None else f"a new key of {wish.user}"
+    own = kubeconfig.home(kubeconfig.files())
+    return f"would write {what} into {own if wish.output is None else Path(expanduser(wish.output))}"
 
 
 def _save(run: Engine, output: str, force: bool) -> None:

@@ -192,9 +192,7 @@ class _Book:
         self.displaced = False  # whether something was written over that was not ours
 
     def text(self) -> str:
-        """As people read it; where PyYAML would lose a character by that, as an odd line's end, with escapes."""
-        readable, exact = (_written(self.root, unicode) for unicode in (True, False))
-        return readable if _said(readable) == _said(exact) else exact
+        return str(yaml.serialize(self.root, Dumper=yaml.SafeDumper, width=float("inf"), allow_unicode=True))
 
     def set(self, key: str, value: str) -> None:
         _set(self.root, key, _node(value))
@@ -263,14 +261,6 @@ def _root(path: Path, text: str) -> MappingNode:
     if wrong := [kind for kind in BODY if not _is_list(_get(root, kind), BODY[kind])]:
         raise KubefabError(_BROKEN.format(path, f"its {wrong[0]} cannot be understood"))
     return root
-
-
-def _written(root: MappingNode, unicode: bool) -> str:
-    return str(yaml.serialize(root, Dumper=yaml.SafeDumper, width=float("inf"), allow_unicode=unicode))
-
-
-def _said(text: str) -> list[Any]:
-    return [getattr(event, "value", type(event)) for event in yaml.parse(text, Loader=yaml.SafeLoader)]
 
 
 def _fill(root: MappingNode) -> None:

@@ -93,7 +93,7 @@ def test_a_dry_run_changes_no_file(dry: Run, home: Path, capsys: pytest.CaptureF
         access.give(served(dry).context, wish)
     assert (list(home.iterdir()), dry.ran) == ([], [])
     assert capsys.readouterr().out == (
-        f"would write the context lab into {home}/.kube/config\n"
+        f"would write the admin's key into {home}/.kube/config\n"
         f"would take the contexts of lab out of {home}/.kube/config\n"
     )
 

@@ -976,6 +976,15 @@ def test_files_confs_processes_and_what_is_served_are_told_without_a_key() -> No
 
 
 @sandbox.needed
+@pytest.mark.parametrize(("said", "counts"), [("tlsCertFile: ''", True), ("tlsCertFile: /own.crt", False), ("", True)])
+def test_what_a_kubelet_made_counts_as_long_as_it_serves_it(said: str, counts: bool) -> None:
+    made = "/var/lib/kubelet/pki/kubelet.crt"
+    before = sandbox.file("/etc/kubernetes/kubelet.conf", "") + sandbox.file(made, "")
+    config = sandbox.file("/var/lib/kubelet/config.yaml", f"{said}\n")
+    assert (made in found(before + config, "certificates").certificates.issued) is counts
+
+
+@sandbox.needed
 def test_where_kubernetes_is_not_no_certificate_is_looked_for() -> None:
     assert look("", "certificates") == {"certificates": ""}
 

@@ -122,4 +122,4 @@ def test_a_dry_run_writes_no_kubeconfig(dry: Run, tmp_path: Path, capsys: pytest
     dry.put_cluster("manager")
     access.give(dry.context, Wish(str(tmp_path / "config")))
     assert (list(tmp_path.iterdir()), dry.ran) == ([], [])
-    assert capsys.readouterr().out == f"would write {tmp_path}/config\n"
+    assert capsys.readouterr().out == f"would write the admin's key into {tmp_path}/config\n"

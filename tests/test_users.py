@@ -217,7 +217,7 @@ def test_a_dry_run_asks_for_no_certificate(dry: Run, capsys: pytest.CaptureFixtu
     dry.put_cluster("manager")
     access.give(dry.context, Wish(str(tmp_path / "x"), user="alice"))
     assert (dry.ran, list(tmp_path.iterdir())) == ([], [])
-    assert capsys.readouterr().out == f"would write a new key of alice in {tmp_path}/x\n"
+    assert capsys.readouterr().out == f"would write a new key of alice into {tmp_path}/x\n"
 
 
 # --- on the master

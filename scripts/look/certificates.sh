@@ -3,8 +3,11 @@
 . "${0%/*}/shared/certificate.sh"
 [ -d /etc/kubernetes ] || exit 0
 kubelets=/var/lib/kubelet/pki
+made=$kubelets/kubelet.crt
+# A kubelet that was given another does not serve what it once made.
+! grep -qs '^tlsCertFile: *"\{0,1\}/' /var/lib/kubelet/config.yaml || made=
 for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt \
-    "$kubelets/kubelet-client-current.pem" "$kubelets/kubelet-server-current.pem" "$kubelets/kubelet.crt"; do
+    "$kubelets/kubelet-client-current.pem" "$kubelets/kubelet-server-current.pem" $made; do
     [ ! -e "$file" ] || certificate "$file"
 done
 for file in /etc/kubernetes/*.conf; do
@@ -24,7 +27,7 @@ if ! has openssl; then
     exit 0
 fi
 served() { # served PORT ADDRESS: what is shown to whoever knocks, with or without a certificate of theirs
-    body=$(timeout -k 1 "$(at_most 3)" openssl s_client -connect "$2:$1" </dev/null 2>/dev/null |
+    body=$(timeout -k 1 "$(at_most 10)" openssl s_client -connect "$2:$1" </dev/null 2>/dev/null |
         openssl x509 -outform DER 2>/dev/null | base64 -w0)
     fact "served $1 ${body:-none}"
 }
