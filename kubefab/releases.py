@@ -65,6 +65,9 @@ class Release:
     ports: tuple[int, ...] = (10257, 10259)  # where controller manager and scheduler tell of their health
     empties: str = "--delete-emptydir-data"  # how its `kubectl drain` is told that what is in an emptyDir goes
     limits_certificates: bool = True  # a request says how long its certificate is to be good: KEP-2784
+    # To which several members of etcd go before one of them goes to this minor's, as its image's tag: the newest of
+    # their own minor (https://etcd.io/docs/v3.7/upgrades/). "": this minor's etcd is of no other.
+    etcd_before: str = ""
     upgrades: bool = True  # kubeadm is told by file how to upgrade to it: kubernetes/kubeadm#2489
     forces_off: bool = True  # the taint out-of-service takes a dead node's volumes from it: KEP-2268
     flannel: Flannel = Flannel("0.28.10", "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5")
@@ -128,7 +131,7 @@ _BY_MINOR = {
         _NOW("1.34", "v1beta4", "3.10.1"),
         _NOW("1.35", "v1beta4", "3.10.1", refuses_cgroup_v1=True),
         _NOW("1.36", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC),
-        _NOW("1.37", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC),
+        _NOW("1.37", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC, etcd_before="3.6.16-0"),
     )
 }
 MINORS = tuple(_BY_MINOR)

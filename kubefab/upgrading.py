@@ -86,6 +86,7 @@ class Upgrading:
             names = images.needed(self.run.cluster, lambda _: [])
             yield Group.ALL, [upgrade.fetched(names)], TOGETHER
         yield from self._saved()
+        yield Group.MASTERS, [upgrade.etcd_first], IN_TURN
         yield Group.MASTERS, [upgrade.control_plane], IN_TURN
         yield Group.SPEAKER, [upgrade.kept], TOGETHER
         yield Group.MASTERS, [kubelet], IN_TURN

@@ -636,6 +636,24 @@ def test_an_etcd_is_told_of_itself_alone_and_that_its_cluster_exists(before: str
     assert settled == MANIFEST.replace("m1=https://10.0.0.1:2380,", "") + "manifests\n"
 
 
+@sandbox.needed
+@pytest.mark.parametrize("image", ["near:5000/etcd:3.6.8-0", "near:5000/etcd:3.6.16-0"])
+def test_an_etcd_has_another_image_and_nothing_else(image: str) -> None:
+    path = "/etc/kubernetes/manifests/etcd.yaml"
+    text = MANIFEST + "    image: {}\n    imagePullPolicy: IfNotPresent\n"
+    change = sandbox.script("set-etcd-image.sh", "near:5000/etcd:3.6.16-0")
+    changed = sandbox.run(f"{sandbox.file(path, text.format(image))}{change}\ncat {path}; ls /etc/kubernetes")
+    assert changed == text.format("near:5000/etcd:3.6.16-0") + "manifests\n"
+
+
+@sandbox.needed
+@pytest.mark.parametrize("script", ["set-etcd-image.sh", "settle-etcd.sh"])
+def test_a_manifest_that_is_none_of_etcds_is_left_alone(script: str) -> None:
+    path = "/etc/kubernetes/manifests/etcd.yaml"
+    run = f"{sandbox.file(path, 'spec: other')}! {sandbox.script(script, 'x/etcd:1')} 2>/dev/null\ncat {path}"
+    assert sandbox.run(run) == "spec: other"
+
+
 # --- finish-join.sh, restart-flannel.sh, remake-bridge.sh
 
 BEGUN = "".join(

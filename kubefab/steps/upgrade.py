@@ -70,7 +70,7 @@ def fetched(names: Sequence[str]) -> Subject:
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         inventory, wanted = cluster.inventory, cluster.inventory.cluster.kubernetes
-        own = images.for_host(host, list(names))
+        own = [*images.for_host(host, list(names)), *_etcd_before(cluster, host)]
         states = [
             Step(
                 "the node is Ready before it is upgraded",
@@ -104,6 +104,33 @@ def fetched(names: Sequence[str]) -> Subject:
         return [replace(one, gap=where_behind(wanted, one.gap)) for one in states]
 
     return steps
+
+
+def etcd_first(cluster: Cluster, host: Host) -> list[Step]:
+    """Several members go to the newest etcd of their own minor before the first of them goes to the next one.
+
+    In the manifest alone: a tag in kubeadm's stored configuration would hold back the next etcd.
+    """
+    tag, names = cluster.release.etcd_before, [one.name for one in cluster.masters]
+    if host.name not in names or len(names) == 1 or not tag:
+        return []
+
+    def set_image(host: Host) -> None:
+        host.change("set-etcd-image.sh", etcd_image(cluster.facts(host), tag))
+
+    return [
+        Step(
+            f"etcd is of {tag.partition('-')[0]} before it goes farther",
+            old_etcd(tag, cluster.inventory.cluster.kubernetes),
+            set_image,
+            hint="see what it says: ls /var/log/containers/etcd*",
+            within=masters.SECONDS,
+            touches="masters",
+            parts=("node", "etcd", "api"),
+        ),
+        masters.up_to_date(names),
+        health.api_server(),
+    ]
 
 
 def control_plane(cluster: Cluster, host: Host) -> list[Step]:
@@ -236,6 +263,13 @@ def kubelet(seconds: int, ignored: Sequence[str] = ()) -> Subject:
     return steps
 
 
+def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
+    """The image of etcd_first, where it is needed."""
+    if not cluster.looked_at(host) or not any(one.gap(cluster.facts(host)) for one in etcd_first(cluster, host)[:1]):
+        return []
+    return [etcd_image(cluster.facts(host), cluster.release.etcd_before)]
+
+
 def node_name(cluster: Cluster, host: Host) -> str:
     """Its name in the cluster."""
     node = cluster.facts(host).node if cluster.looked_at(host) else None
@@ -328,6 +362,27 @@ def unfetched(wanted: str) -> Gap:
         return f"without {', '.join(older)}" if older else None
 
     return gap
+
+
+def old_etcd(tag: str, wanted: str) -> Gap:
+    """Where a control plane is to be upgraded; by the member that runs, which proves it."""
+    needed = versions.upstream(tag)
+
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        member = facts.etcd.member
+        if facts.etcd.elsewhere or versions.oldest_api_server(facts) >= Version(wanted):
+            return None
+        if not member:
+            return f"its etcd gives no answer: {facts.etcd.etcd_silent}"
+        return f"etcd {member.version}" if versions.upstream(member.version) < needed else None
+
+    return gap
+
+
+def etcd_image(facts: Facts, tag: str) -> str:
+    """From where this master has its etcd now."""
+    return f"{facts.local.static.get('etcd.yaml', '').rpartition(':')[0]}:{tag}"
 
 
 def old_control_plane(wanted: str) -> Gap:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Configuration, Facts, Node, Package, Pod, Running, Workload
+from kubefab.facts import ClusterFacts, Configuration, Facts, Member, Node, Package, Pod, Running, Workload
 from kubefab.step import Step
 from kubefab.steps import upgrade, versions
 from tests.facts import known, with_
@@ -200,6 +200,49 @@ def test_a_worker_has_no_control_plane_to_upgrade() -> None:
 @pytest.mark.parametrize(("proxy", "told"), [("1.37.1", "kube-proxy 1.37.1"), ("1.37.2", None), ("1.37.3", None)])
 def test_what_kubeadm_keeps_in_the_cluster_is_old_as_long_as_kube_proxy_is(proxy: str, told: str | None) -> None:
     assert upgrade.old_proxy(WANTED)(known("manager", live(proxy=proxy))) == told
+
+
+# --- etcd
+
+
+def member(version: str, now: str = "1.36.3", **said: Any) -> Facts:
+    return master(now, **{"member": Member(1, 1, version=version), "etcd_runs": True, **said})
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (member("3.6.8"), "etcd 3.6.8"),
+        (member("3.6.16"), None),
+        (member("3.7.0"), None),
+        (member("3.6.8", now="1.37.2"), None),
+        (member("3.6.8", servers="https://10.0.0.9:2379"), None),
+        (master("1.36.3", etcd_silent="no answer"), "its etcd gives no answer: no answer"),
+    ],
+    ids=["old", "new enough", "farther already", "nothing to upgrade", "not kubeadm's", "silent"],
+)
+def test_several_members_go_to_the_newest_of_their_minor_before_the_next(facts: Facts, told: str | None) -> None:
+    assert upgrade.old_etcd("3.6.16-0", WANTED)(facts) == told
+
+
+def test_as_long_as_one_master_is_to_be_upgraded_no_etcd_is_left_behind() -> None:
+    facts = beside(member("3.6.8", now="1.37.2"), replace(master("1.36.3"), name="m2"))
+    assert upgrade.old_etcd("3.6.16-0", WANTED)(facts) == "etcd 3.6.8"
+
+
+@pytest.mark.parametrize(("wanted", "steps"), [(HOSTS, 0), (three_masters(), 3)])
+def test_a_single_member_goes_to_the_next_minor_at_once(wanted: Any, steps: int) -> None:
+    made = cluster(wanted)
+    assert len(upgrade.etcd_first(made, made.founder)) == steps
+
+
+def test_etcd_comes_from_where_it_came_before() -> None:
+    made = cluster(three_masters())
+    made._alone["m1"] = replace(member("3.6.8", static={"etcd.yaml": "near:5000/etcd:3.6.8-0"}), name="m1")
+    change = upgrade.etcd_first(made, made.hosts["m1"])[0].close
+    assert change
+    change(made.hosts["m1"])
+    assert vars(made.hosts["m1"])["world"].ran == ["set-etcd-image.sh near:5000/etcd:3.6.16-0"]
 
 
 # --- a kubelet

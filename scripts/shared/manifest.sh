@@ -1,0 +1,25 @@
+# shellcheck shell=sh disable=SC2154 # $etcd is set by find_etcd
+# etcd's manifest, from which its kubelet starts it.
+. "${0%/*}/shared/etcd.sh"
+manifest=/etc/kubernetes/manifests/etcd.yaml
+# change_manifest COMMAND…: what the command prints of it takes its place, and the former etcd is ended. Where all is so
+# already nothing happens.
+change_manifest() {
+    # Beside its folder: the kubelet reads whatever is in there, in whatever state.
+    new=$(mktemp /etc/kubernetes/etcd.XXXXXX)
+    trap 'rm -f "$new"' EXIT
+    cp -p "$manifest" "$new"
+    "$@" "$manifest" >"$new"
+    ! cmp -s "$manifest" "$new" || return 0
+    sync "$new"
+    find_etcd "$(ss -Hltnp)" || etcd=
+    mv "$new" "$manifest"
+    sync "${manifest%/*}"
+    [ -n "$etcd" ] || return 0
+    # Before the kubelet starts the new one, it has this host's API server delete the old one's mirror pod, and that waits
+    # half a minute for the etcd that is gone. Without an etcd it is of no use: ended, it says no at once, and comes back.
+    timeout 60 tail --pid "$etcd" -s 0.2 -f /dev/null || { echo "its kubelet has not ended etcd within a minute" >&2 && return 1; }
+    for server in $(pgrep -x kube-apiserver || true); do
+        if grep -qs kubepods "/proc/$server/cgroup"; then kill -KILL "$server" || true; fi
+    done
+}
