@@ -30,6 +30,8 @@ COVERS = (
     "kubefab/steps/versions.py",
     "scripts/**/*upgrade*",
     "scripts/fetch-kubernetes.sh",
+    "scripts/forget-copies.sh",
+    "scripts/put-manifests.sh",
 )
 BEFORE = "1.37.1"
 FOLDER = "/etc/kubernetes"

@@ -16,6 +16,8 @@ COVERS = (
     "kubefab/steps/versions.py",
     "scripts/**/*upgrade*",
     "scripts/fetch-kubernetes.sh",
+    "scripts/forget-copies.sh",
+    "scripts/put-manifests.sh",
 )
 BEFORE = "1.36.3"
 

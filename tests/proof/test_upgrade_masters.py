@@ -25,8 +25,11 @@ COVERS = (
     "kubefab/steps/upgrade.py",
     "kubefab/steps/versions.py",
     "kubefab/steps/etcd.py",
+    "scripts/*etcd*",
     "scripts/**/*upgrade*",
     "scripts/fetch-kubernetes.sh",
+    "scripts/forget-copies.sh",
+    "scripts/put-manifests.sh",
 )
 BEFORE, GAP = "1.36.3", 5  # seconds that a client of the API may wait, with three masters
 WORKERS = tuple(os.environ.get("KUBEFAB_E2E_WORKERS", "client3,client4").split(","))
