@@ -135,10 +135,14 @@ def _check_removable(name: str, wanted: Inventory) -> None:
         raise KubefabError(f"{wanted.path} names {name}, so that `up` would bring it back: take it out there first")
 
 
-def _ask(losses: list[Loss], yes: bool, cost: str) -> None:
-    """Lists what will be lost, and goes on only for a yes."""
+def tell(losses: Sequence[Loss]) -> None:
     for host, _, gap in losses:
         print(report.plain(f"{host}  - {gap}"))
+
+
+def _ask(losses: list[Loss], yes: bool, cost: str) -> None:
+    """Lists what will be lost, and goes on only for a yes."""
+    tell(losses)
     if yes:
         return
     if not sys.stdin.isatty():

@@ -13,7 +13,7 @@ from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.leaving import Seconds
-from kubefab.losing import Loss, agree
+from kubefab.losing import Loss, agree, tell
 from kubefab.passes import Group, Pass, Who
 from kubefab.step import Subject, when
 from kubefab.steps import draining, health, preflight, upgrade, versions
@@ -55,7 +55,9 @@ class Upgrading:
 
     def bring_about(self) -> None:
         hosts = self._heard()
-        if not self.run.dry and self._losses(hosts):
+        if self.run.dry:
+            tell(self._losses(hosts))
+        elif self._losses(hosts):
             self.run.lock(hosts, *PARTS)
             agree(lambda: self._losses(hosts), self.yes, lambda: self.run.look_again(hosts, *PARTS), _COST)
         for who, subjects, how in self._passes(hosts):

@@ -296,10 +296,11 @@ def test_an_api_that_goes_away_and_was_asked_for_is_told(monkeypatch: pytest.Mon
     assert "batch/v1beta9" not in said
 
 
-def test_a_plan_changes_nothing_and_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_says_from_and_to_changes_nothing_and_asks_nobody(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     nodes = Nodes()
     run = nodes.come_to(monkeypatch, yes=False, dry=True)
     assert (nodes.done, run.failures, run("manager").locks) == ([], {}, [])
+    assert f"client  - kubelet {OLD} -> {NEW}" in capsys.readouterr().out.splitlines()
 
 
 def test_a_host_that_does_not_answer_stops_it_before_any_change(monkeypatch: pytest.MonkeyPatch) -> None:
