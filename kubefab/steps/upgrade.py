@@ -219,7 +219,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = ()) -> Subject:
             ),
             Step(
                 f"the kubelet is installed and configured as of {wanted}",
-                old_package(wanted),
+                unfinished(wanted),
                 script("upgrade-kubelet.sh", wanted, payload=document),
                 hint=f"see what it says: apt-cache policy kubelet, on {host.name}",
                 parts=("packages", "services"),
@@ -445,6 +445,20 @@ def shortages(facts: Facts, ignored: Sequence[str]) -> list[Running]:
     if not facts.workloads.workloads_told:
         raise Silent("the API server does not list the cluster's workloads")
     return [one for one in facts.workloads.workloads if one.short and one.name not in ignored]
+
+
+def unfinished(wanted: str) -> Gap:
+    """Of what comes with the kubelet: killed there, dpkg leaves some of it old, and what it has unpacked not held."""
+
+    def gap(facts: Facts) -> str | None:
+        debs = {name: facts.packages.deb(name) for name in packages.VERSIONED}
+        if not facts.trusted or not debs["kubelet"].installed:
+            return None
+        old = [name for name in ("kubelet", "kubectl") if versions.upstream(debs[name].version) < Version(wanted)]
+        free = [f"{name} is not held" for name, deb in debs.items() if deb.installed and not deb.held]
+        return ", ".join([*(f"{name} {debs[name].version}" for name in old), *free]) or None
+
+    return gap
 
 
 def old_package(wanted: str) -> Gap:

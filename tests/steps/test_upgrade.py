@@ -360,6 +360,18 @@ def test_a_new_package_alone_is_no_new_kubelet() -> None:
     assert (gap(INSTALLED, facts), gap(RUNS, facts)) == (None, "it is of 1.37.1")
 
 
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        ({"kubectl": Package("hi", "1.37.1-1.1")}, "kubectl 1.37.1-1.1"),
+        ({"kubelet": Package("ii", f"{WANTED}-1.1")}, "kubelet is not held"),
+    ],
+)
+def test_a_kubelet_that_was_unpacked_and_no_more_is_not_all_of_it(left: Mapping[str, Package], told: str) -> None:
+    """Killed there, dpkg leaves what it unpacked free, and what comes after it as it was."""
+    assert gap(INSTALLED, host("client", debs={**debs(WANTED), **left})) == told
+
+
 def test_an_upgraded_kubelet_is_left_alone() -> None:
     facts = beside(host("client", "1.37.2"), master("1.37.2"))
     assert {one.title: found for one in kubelet_steps() if (found := one.gap(facts))} == {}
