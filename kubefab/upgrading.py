@@ -111,6 +111,7 @@ class Upgrading:
     def _losses(self, hosts: Sequence[Host]) -> list[Loss]:
         """What is upgraded on each host, and what its pods lose by it."""
         wanted = self.run.cluster.inventory.cluster.kubernetes
+        self.run.converge(Group.SPEAKER, upgrade.listed)
         speaker = self.run.cluster.facts(self.run.cluster.speaker)
         found = []
         for host in hosts:

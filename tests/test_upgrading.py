@@ -296,6 +296,21 @@ def test_an_api_that_goes_away_and_was_asked_for_is_told(monkeypatch: pytest.Mon
     assert "batch/v1beta9" not in said
 
 
+def test_a_busy_api_server_is_asked_again_before_anybody_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes, looks = Nodes(), iter(range(9))
+
+    def busy() -> None:
+        if next(looks, 9) < 5:
+            nodes.worlds("manager").parts["workloads"] = ""
+        elif not nodes.done:
+            nodes.tell()
+
+    nodes.looked_at = {"manager": busy}
+    run = nodes.come_to(monkeypatch)
+    assert (nodes.ended, run.failures) == (DONE, {})
+    assert next(looks, 9) == 9
+
+
 def test_a_plan_says_from_and_to_changes_nothing_and_asks_nobody(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     nodes = Nodes()
     run = nodes.come_to(monkeypatch, yes=False, dry=True)

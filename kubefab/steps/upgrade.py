@@ -46,6 +46,13 @@ def taken_up(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
+def listed(cluster: Cluster, host: Host) -> list[Step]:
+    """What is to be told before anybody is asked: a busy API server may not list all of it at once."""
+    title = "the API server lists pods and workloads"
+    wait = Step(title, unlisted, None, _SILENT, within=ANSWER_SECONDS, touches="pods", parts=())
+    return [wait] if host.name == cluster.speaker.name else []
+
+
 def possible(cluster: Cluster, host: Host) -> list[Step]:
     """What only a person can change, before anything is."""
     inventory = cluster.inventory
@@ -291,6 +298,11 @@ def torn(facts: Facts) -> str | None:
 
 def unheard(facts: Facts) -> str | None:
     return facts.cluster.unheard if facts.cluster and facts.cluster.silent else None
+
+
+def unlisted(facts: Facts) -> str | None:
+    told = facts.pods.pods_told and facts.workloads.workloads_told
+    return None if told else "it has not said which there are"
 
 
 def skipped(wanted: str) -> Gap:

@@ -15,7 +15,7 @@ import pytest
 from kubefab import bundle, images, render, steps
 from kubefab.addons import ADDONS
 from kubefab.cluster import PARTS, Cluster
-from kubefab.converge import OF_MASTERS
+from kubefab.converge import OF_MASTERS, OF_PODS
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Part, parse_cluster
 from kubefab.host import Host
@@ -184,8 +184,8 @@ def parts_read(name: str, gap: Gap) -> set[str]:
 
 def parts_looked_at_again(made: Cluster, host: Host, step: Step) -> set[str]:
     own = set(step.parts) if step.parts is not None else {*PARTS, "disks", "leftovers"}
-    speaker = {"node"} if host is made.founder else set()
-    more = {"host": set(), "cluster": speaker | GIVEN, "masters": {*OF_MASTERS, *GIVEN}}
+    speaker, pods = ({"node"}, {*OF_PODS}) if host is made.founder else (set(), set())
+    more = {"host": set(), "cluster": speaker | GIVEN, "masters": {*OF_MASTERS, *GIVEN}, "pods": speaker | GIVEN | pods}
     return own | more[step.touches]
 
 
