@@ -1,4 +1,5 @@
-# shellcheck shell=sh disable=SC2154 # $etcd is set by find_etcd
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # $etcd is set by find_etcd
 # etcd's manifest, from which its kubelet starts it.
 . "${0%/*}/shared/etcd.sh"
 manifest=/etc/kubernetes/manifests/etcd.yaml
