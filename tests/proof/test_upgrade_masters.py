@@ -26,6 +26,7 @@ COVERS = (
     "kubefab/steps/versions.py",
     "kubefab/steps/etcd.py",
     "scripts/*etcd*",
+    "scripts/shared/manifest.sh",
     "scripts/**/*upgrade*",
     "scripts/fetch-kubernetes.sh",
     "scripts/forget-copies.sh",
