@@ -16,7 +16,7 @@ from kubefab.facts import ClusterFacts, Facts, Node, Running
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import Close, Gap, Step, Subject, complaint, on_cluster, script, when
-from kubefab.steps import draining, health, masters, packages, runtime, versions
+from kubefab.steps import bundle, draining, health, masters, packages, runtime, versions
 from kubefab.steps.network import COREDNS
 from kubefab.steps.versions import TASK, behind
 
@@ -88,6 +88,7 @@ def fetched(names: Sequence[str]) -> Subject:
                 touches="cluster",
                 parts=(),
             ),
+            *bundle.steps(cluster, host),
             *runtime.package_manager(),
             *packages.sources(inventory),
             *when(
@@ -108,6 +109,7 @@ def fetched(names: Sequence[str]) -> Subject:
                 ),
             ),
         ]
+        states += bundle.images_loaded(cluster, host)
         return [replace(one, gap=where_behind(wanted, one.gap)) for one in states]
 
     return steps

@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from kubefab.bundle import write
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Member, Node, Package, Pod, Running, Workload
 from kubefab.step import Step
 from kubefab.steps import upgrade, versions
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, inventory, looked, step, three_masters
+from tests.steps.test_gaps import ABOUT
 
 WANTED = "1.37.2"
 MARK = "cluster.upgrade at 2026-11-26T05:00:00Z"
@@ -430,3 +433,12 @@ def test_a_host_that_is_not_behind_fetches_nothing() -> None:
     states = upgrade.fetched(["registry.k8s.io/pause:3.10.2"])(made, made.hosts["client"])
     assert [one.title for one in states if one.gap(host("client", "1.37.2"))] == []
     assert f"the images of Kubernetes {WANTED} are there" in [one.title for one in states if one.gap(host("client"))]
+
+
+def test_a_new_bundle_is_the_source_where_there_is_one(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "packages").mkdir(parents=True)
+    write(tmp_path / "it.bundle", ABOUT, tmp_path / "folder")
+    made = cluster(f"{HOSTS}bundle: {tmp_path}/it.bundle\n")
+    titles = [one.title for one in upgrade.fetched([])(made, made.hosts["client"])]
+    assert {"the bundle is unpacked", "the bundle's images are loaded"} <= set(titles)
+    assert not [title for title in titles if "downloaded" in title]
