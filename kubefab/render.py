@@ -144,8 +144,9 @@ def patches() -> dict[str, str]:
 
 
 def haproxy(inventory: Inventory) -> str:
-    """What a worker's haproxy is told of the masters."""
-    return file(ENDPOINT.lstrip("/"), masters=inventory.masters, port=API_PORT, ca=AUTHORITY)
+    """What a worker's haproxy is told of the masters, in an order of their own: hosts.yml may get another one."""
+    masters = sorted(inventory.masters, key=lambda host: host.address)
+    return file(ENDPOINT.lstrip("/"), masters=masters, port=API_PORT, ca=AUTHORITY)
 
 
 def haproxy_unit() -> dict[str, str]:

@@ -312,3 +312,8 @@ def test_a_mirror_of_the_old_repository_is_asked_for_old_releases_as_that_was_la
 def test_a_mirror_of_the_old_repository_is_not_asked_for_new_releases() -> None:
     source = render.apt(inventory(HOSTS + OLD_MIRROR))["/etc/apt/sources.list.d/kubernetes.list"]
     assert "https://pkgs.k8s.io/core:/stable:/v1.37/deb/ /" in source
+
+
+def test_a_workers_haproxy_is_told_the_same_whatever_the_order_in_hosts_yml() -> None:
+    turned = three_masters().model_copy(update={"hosts": three_masters().hosts[::-1]})
+    assert render.haproxy(turned) == render.haproxy(three_masters())
