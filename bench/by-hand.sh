@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # The same cluster by hand over ssh, as a careful person makes it who knows the way, on all hosts at once.
-# usage: by-hand.sh FOLDER MASTER WORKER…    FOLDER: what that person has written beforehand (bench/scene.py)
-# The order is that of the documentation: container runtime, kubeadm, init, network, join.
+# usage: by-hand.sh FOLDER 'MASTER…' 'WORKER…'    FOLDER: what that person has written beforehand (bench/scene.py)
+# The order is that of the documentation: container runtime, kubeadm, init, network, join. With several masters each of
+# them asks its own API server in the end, and each worker a haproxy of its own.
 set -euo pipefail
-folder=$1 master=$2 workers=("${@:3}")
+folder=$1
+read -ra masters <<<"$2"
+read -ra workers <<<"$3"
+master=${masters[0]}
 
 say() { echo "== $1"; }
 on() { ssh -F "$folder/ssh_config" "$@"; }
@@ -39,8 +43,15 @@ systemctl enable kubelet
 END
 }
 
+prepare_worker() {
+    prepare "$1"
+    [ ! -d "$folder/haproxy" ] || do_on "$1" <<<"apt-get -qy install --no-install-recommends haproxy"
+}
+
+lead() { do_on "$1" <<<"sed -i \"s/.* \$endpoint\$/$2 \$endpoint/\" /etc/hosts"; } # lead HOST ADDRESS
+
 join() {
-    sed "s/TOKEN/$token/; s/CA_HASH/$ca_hash/" "$folder/join-$1.yaml" | on "$1" "
+    sed "s/CERTIFICATE_KEY/$certificate_key/; s/TOKEN/$token/; s/CA_HASH/$ca_hash/" "$folder/join-$1.yaml" | on "$1" "
         set -eu
         umask 077
         cat >join.yaml
@@ -49,11 +60,31 @@ join() {
         rm join.yaml"
 }
 
+join_masters() { # one after another, as etcd wants it
+    for one in "${masters[@]:1}"; do
+        join "$one"
+        lead "$one" "$(on -G "$one" | sed -n 's/^hostname //p')"
+    done
+}
+
+join_worker() {
+    if [ -d "$folder/haproxy" ]; then
+        put "$1" haproxy
+        on -n "$master" cat /etc/kubernetes/pki/ca.crt | on "$1" "mkdir -p /etc/kubefab && cat >/etc/kubefab/ca.crt"
+        on -n "$1" systemctl restart haproxy
+        lead "$1" 127.0.0.1
+    fi
+    join "$1"
+}
+
 say "preparing"
-prepare "$master" &
-pids=($!)
+pids=()
+for one in "${masters[@]}"; do
+    prepare "$one" &
+    pids+=($!)
+done
 for worker in "${workers[@]}"; do
-    prepare "$worker" &
+    prepare_worker "$worker" &
     pids+=($!)
 done
 wait "${pids[0]}"
@@ -79,15 +110,21 @@ for pid in "${pids[@]:1}"; do wait "$pid"; done
 
 say "kubeadm join"
 read -r _ _ _ _ token _ ca_hash <<<"$(on -n "$master" kubeadm token create --ttl 15m --print-join-command)"
-pids=()
+certificate_key=
+[ ${#masters[@]} = 1 ] ||
+    certificate_key=$(on -n "$master" kubeadm init phase upload-certs --upload-certs --config init.yaml | tail -n 1)
+join_masters &
+pids=($!)
 for worker in "${workers[@]}"; do
-    join "$worker" &
+    join_worker "$worker" &
     pids+=($!)
 done
 for pid in "${pids[@]}"; do wait "$pid"; done
 on -n "$master" kubeadm token delete "${token%%.*}"
 
 say "waiting"
+# It has a copy of what /etc/hosts said when it was started.
+[ ${#masters[@]} = 1 ] || do_on "$master" <<<"kubectl -n kube-system rollout restart ds/kube-proxy"
 do_on "$master" <<'END'
 kubectl wait --for=condition=Ready nodes --all --timeout=300s
 for workload in ds/kube-proxy deploy/coredns; do kubectl -n kube-system rollout status "$workload" --timeout=300s; done

@@ -33,6 +33,8 @@ def prepare(folder: Path, inventory: Inventory) -> None:
     """Writes all of it into this folder, before any clock runs."""
     write_tree(folder / "system", {**render.containerd(inventory), **render.kernel()})
     write_tree(folder / "kubernetes", {**render.apt(inventory), **render.completion()})
+    if len(inventory.masters) > 1:
+        write_tree(folder / "haproxy", {"/etc/haproxy/haproxy.cfg": render.haproxy(inventory)})
     (folder / "ssh_config").write_text("".join(ssh_config(folder, host) for host in inventory.hosts))
     (folder / "init.yaml").write_text(kubeadm.init_documents(inventory, inventory.founder))
     for host in inventory.hosts:
@@ -55,8 +57,10 @@ def ssh_config(folder: Path, host: Host) -> str:
 
 
 def join_document(inventory: Inventory, host: Host) -> str:
-    """kubefab's own, but with discovery by token as `kubeadm token create` offers it."""
+    """kubefab's own, but with discovery by token, and the keys of masters by a Secret, as kubeadm offers both."""
     document = yaml.safe_load(kubeadm.join_documents(inventory, host, "TOKEN", ""))
+    if "controlPlane" in document:
+        document["controlPlane"]["certificateKey"] = "CERTIFICATE_KEY"
     server = f"{kubeadm.endpoint(inventory)}:{kubeadm.API_PORT}"
     by_token = {"token": "TOKEN", "apiServerEndpoint": server, "caCertHashes": ["CA_HASH"]}
     return yaml.safe_dump({**document, "discovery": {"bootstrapToken": by_token}}, sort_keys=False)

@@ -11,6 +11,7 @@ from bench.race import BenchError, Race, Span, proven, titled
 from bench.race import run as run_race
 from kubefab import inventory
 from kubefab.inventory import Inventory
+from tests.fakes import three_masters
 
 KUBEFAB, BY_HAND, ANSIBLE = ALL
 
@@ -106,6 +107,19 @@ def test_everybody_is_given_the_same_files_and_documents(wanted: Inventory, tmp_
     }
     assert "version=1.37.2\n" in (tmp_path / "values.sh").read_text()
     assert "Host client\n    HostName 10.250.0.11\n" in (tmp_path / "ssh_config").read_text()
+
+
+def test_who_makes_several_masters_by_hand_has_their_keys_in_a_secret_and_haproxy_on_workers(tmp_path: Path) -> None:
+    scene.prepare(tmp_path, three_masters())
+    masters = yaml.safe_load((tmp_path / "join-m2.yaml").read_text())["controlPlane"]
+    assert masters["certificateKey"] == "CERTIFICATE_KEY"
+    assert "controlPlane" not in yaml.safe_load((tmp_path / "join-client.yaml").read_text())
+    assert "server m3 10.250.0.13:6443" in (tmp_path / "haproxy/etc/haproxy/haproxy.cfg").read_text()
+
+
+def test_ansibles_playbook_is_for_one_master(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="one master"):
+        ANSIBLE.get_ready(Stage(three_masters(), tmp_path))
 
 
 def test_the_report_compares_medians() -> None:
