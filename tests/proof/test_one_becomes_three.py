@@ -1,14 +1,22 @@
-"""One master becomes three, of a cluster that was made before there could be several; and one by `node.join`."""
+"""One master becomes three, of a cluster that was made before there could be several; and one by `node.join`.
+
+Meanwhile a client on a worker writes, by the cluster's name; and then the first master is removed and replaced.
+"""
 
 import json
 import re
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from kubefab.inventory import load
+from kubefab.kubeadm import API_PORT, endpoint
 from lab.settings import address
 from tests.e2e.harness import (
+    FRONT,
     MACHINES,
     MASTER,
     SPARE,
@@ -19,9 +27,12 @@ from tests.e2e.harness import (
     fresh,
     hosts_file,
     kubectl,
+    nodes,
     on,
+    power_on,
     ready_nodes,
 )
+from tests.e2e.writer import Writer, none_is_lost, writing
 
 COVERS = (
     "kubefab/steps/masters.py",
@@ -32,7 +43,10 @@ COVERS = (
 )
 
 THEIRS = {"role": "master", "schedulable": True}
+ALL = {*MACHINES, FRONT}
 STORED = ("configmap", "kubeadm-config", "-n", "kube-system")
+# One of one, or of two, members of etcd starts anew meanwhile, and without it there is no majority.
+GROWING = 15.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -41,16 +55,19 @@ class Grown:
     uid: str  # of the cluster before
     joined: Done
     done: Done
+    writer: Writer
+    began: float
 
 
 @pytest.fixture(scope="module")
-def grown(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Grown:
+def grown(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grown]:
     """From one to two by `node.join`, and to three by `cluster.up`."""
     folder = tmp_path_factory.mktemp("growing")
-    one = hosts_file(folder / "one.yml", MASTER, hosts={MASTER: THEIRS})
-    three = hosts_file(folder / "three.yml", *MACHINES, hosts=dict.fromkeys(MACHINES, THEIRS))
+    one = hosts_file(folder / "one.yml", MASTER, FRONT, hosts={MASTER: THEIRS})
+    three = hosts_file(folder / "three.yml", *MACHINES, FRONT, hosts=dict.fromkeys(MACHINES, THEIRS))
     inv = Kubefab(three, folder)
-    fresh(*MACHINES)
+    power_on(machines=(*MACHINES, FRONT))
+    fresh(*MACHINES, FRONT)
     inv("cluster.up", hosts=one).well()
     # As kubefab wrote it while a cluster had one master.
     text = kubectl("get", *STORED, "-o", "jsonpath={.data.ClusterConfiguration}")
@@ -58,21 +75,29 @@ def grown(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Grown:
     patch = json.dumps({"data": {"ClusterConfiguration": older}})
     kubectl("patch", *STORED, "--type", "merge", "--patch-file", "/dev/stdin", stdin=patch)
     uid = cluster_uid()
-    return Grown(inv, uid, inv("node.join", "--host", WORKER), inv("cluster.up"))
+    with writing(FRONT, MASTER, folder / "credentials", f"{endpoint(load(one))}:{API_PORT}") as writer:
+        began = time.monotonic()
+        yield Grown(inv, uid, inv("node.join", "--host", WORKER), inv("cluster.up"), writer, began)
+    inv("cluster.reset", "--yes").well()
 
 
 def test_a_master_joins_by_its_name_and_only_masters_change(grown: Grown) -> None:
     said = grown.joined.well().stdout
     assert f"{WORKER} + the host is a master of the cluster" in re.sub(" +", " ", said)
-    assert not [line for line in said.splitlines() if line.startswith(f"{SPARE} ")]
+    assert not [line for line in said.splitlines() if line.startswith((f"{SPARE} ", f"{FRONT} "))]
 
 
 def test_the_cluster_is_the_same_with_two_masters_more(grown: Grown) -> None:
     grown.done.well()
     assert cluster_uid() == grown.uid
-    assert ready_nodes() == set(MACHINES)
+    assert ready_nodes() == ALL
     told = json.loads(grown.inv("etcd.status", "--json").well().stdout)["members"]
     assert {(one["name"], one["learner"]) for one in told} == {(name, False) for name in MACHINES}
+
+
+def test_who_writes_meanwhile_waits_once_for_etcd_and_loses_nothing(grown: Grown) -> None:
+    grown.writer.goes_on()
+    grown.writer.gaps("one master becomes three", grown.began, GROWING)
 
 
 def test_etcd_was_backed_up_before_the_second_member(grown: Grown) -> None:
@@ -90,12 +115,29 @@ def test_the_first_masters_address_is_in_no_later_certificate(grown: Grown) -> N
 
 
 def test_a_role_that_hosts_yml_changes_is_refused_with_the_command(grown: Grown, tmp_path: Path) -> None:
-    less = hosts_file(tmp_path / "less.yml", *MACHINES, hosts={WORKER: THEIRS})
+    less = hosts_file(tmp_path / "less.yml", *MACHINES, FRONT, hosts={WORKER: THEIRS})
     said = grown.inv("cluster.up", hosts=less).badly().said
     assert "it is a master of this cluster, and hosts.yml calls it a worker" in said
     assert f"inv node.remove --host {SPARE}" in said
 
 
 def test_another_order_in_hosts_yml_changes_nothing(grown: Grown, tmp_path: Path) -> None:
-    turned = hosts_file(tmp_path / "turned.yml", SPARE, WORKER, MASTER, hosts=dict.fromkeys(MACHINES, THEIRS))
+    roles = {FRONT: {"role": "worker"}, **dict.fromkeys(MACHINES, THEIRS)}
+    turned = hosts_file(tmp_path / "turned.yml", FRONT, SPARE, WORKER, MASTER, hosts=roles)
     assert "nothing to do" in grown.inv("cluster.up", hosts=turned).well().stdout
+
+
+def test_the_first_master_is_removed_for_good_and_replaced_while_the_client_writes(grown: Grown) -> None:
+    since = time.monotonic()
+    grown.inv("node.remove", "--host", MASTER, "--yes").well()
+    assert set(nodes(WORKER)) == ALL - {MASTER}
+    grown.writer.goes_on()
+    grown.writer.gaps("the first master is removed for good", since)
+    fresh(MASTER)
+    since = time.monotonic()
+    grown.inv("cluster.up").well()
+    grown.writer.goes_on()
+    grown.writer.gaps("another machine takes its place", since)
+    assert ready_nodes(MASTER) == ALL
+    assert cluster_uid() == grown.uid
+    none_is_lost("from one master to three, and the first replaced", grown.writer.ends(), MACHINES)
