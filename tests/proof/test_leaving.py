@@ -18,9 +18,11 @@ from tests.e2e.harness import (
     kubectl,
     nodes,
     objects,
+    on,
     power_on,
     ready_nodes,
     true_on,
+    wait_on,
 )
 from tests.e2e.test_leaving import WEB, served
 
@@ -128,9 +130,17 @@ def masters(inv: Kubefab) -> Iterator[Kubefab]:
 
 
 def members(inv: Kubefab) -> set[str]:
-    """By the word of etcd's own, all of which are well."""
-    told = loads(inv("etcd.status", "--json").well().stdout)
-    return {one["host"] for one in told["members"]}
+    """Their hosts, by the word of etcd's own, all of which are well."""
+    return {one["host"] for one in told(inv)}
+
+
+def ids(inv: Kubefab) -> set[str]:
+    return {one["id"] for one in told(inv)}
+
+
+def told(inv: Kubefab) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = loads(inv("etcd.status", "--json").well().stdout)["members"]
+    return found
 
 
 def test_the_founder_goes_by_way_of_another_and_joins_again_as_any_other(masters: Kubefab) -> None:
@@ -144,12 +154,38 @@ def test_the_founder_goes_by_way_of_another_and_joins_again_as_any_other(masters
     assert members(masters) == {MASTER, WORKER, SPARE}
 
 
+def test_a_masters_removal_that_is_killed_once_its_member_is_out_is_gone_on_with(masters: Kubefab) -> None:
+    with masters.started("node.remove", "--host", WORKER, "--yes") as run:
+        assert run.says(f"etcd has no member {WORKER}  ")
+        run.is_killed()
+    masters("node.remove", "--host", WORKER, "--yes").well()
+    assert set(nodes()) == {MASTER, SPARE}
+    masters("cluster.up").well()
+    assert members(masters) == {MASTER, WORKER, SPARE}
+
+
+def test_a_master_whose_etcd_has_lost_its_data_serves_nothing_and_comes_back_as_a_new_member(masters: Kubefab) -> None:
+    before = ids(masters)
+    on(SPARE, "systemctl stop kubelet; pkill -KILL -x etcd; rm -r /var/lib/etcd/member; systemctl start kubelet")
+    wait_on(SPARE, "grep -rqs 'member count is unequal' /var/log/pods/kube-system_etcd-*")
+    status = masters("cluster.status")
+    assert status.status == 1
+    assert f"{SPARE}: its etcd" in status.stdout
+    assert not true_on(SPARE, "kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz")
+    masters("node.remove", "--host", SPARE, "--yes").well()
+    masters("cluster.up").well()
+    assert members(masters) == {MASTER, WORKER, SPARE}
+    assert len(ids(masters) & before) == 2
+
+
 def test_a_dead_master_goes_and_a_machine_of_its_name_and_address_takes_its_place(masters: Kubefab) -> None:
     cut_power(SPARE)
     stays = masters("node.remove", "--host", WORKER, "--yes").badly()
     assert f"away: {SPARE}" in stays.said
     masters("node.remove", "--host", SPARE, "--dead", "--yes").well()
     assert set(nodes()) == {MASTER, WORKER}
+    power_on()
+    eventually(lambda: f"{SPARE}: its etcd was removed" in masters("cluster.status").stdout)
     fresh(SPARE)
     masters("cluster.up").well()
     assert members(masters) == {MASTER, WORKER, SPARE}
