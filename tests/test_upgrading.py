@@ -38,11 +38,14 @@ class Machine:
     fetched: str = OLD
     images: str = OLD
     pods: int = 1
+    copies: bool = False  # of kubeadm's
     node: dict[str, Any] = field(default_factory=dict)  # its annotations, and unschedulable
 
 
 class Nodes:
     """Hosts of a cluster of OLD, and their API server: they do what they are told."""
+
+    asked = ""  # the API server was for what goes away
 
     def __init__(self, wanted: str | Inventory = HOSTS) -> None:
         self.wanted = wanted
@@ -83,6 +86,7 @@ class Nodes:
                 system=f"machine_id id-{name}",
                 packages="\n".join([*(f"package {deb} hi {version}-1.1" for deb, version in debs.items()), *fetched]),
                 runtime=f"image registry.k8s.io/kube-proxy:v{one.images}",
+                upgrade="copy kubeadm-kubelet-config1" if one.copies else self.asked if one.master else "",
                 services="unit Id=kubelet.service\nunit ActiveState=active\nunit UnitFileState=enabled",
                 node="\n".join([*([ADMIN] if one.master else []), *local]),
             )
@@ -160,7 +164,11 @@ class Nodes:
         if {each.static for each in self.machines.values() if each.master} == {words[0]}:
             self.proxy = words[0]
 
+    def forget_copies(self, one: Machine, _: list[str]) -> None:
+        one.copies = False
+
     def upgrade_kubelet(self, one: Machine, words: list[str]) -> None:
+        one.copies = True
         assert not one.pods or one.master, "its pods are on it still"
         one.kubeadm = one.kubelet = words[0]
 
@@ -206,10 +214,12 @@ ALL_OF_ONE = [
     f"manager: upgrade.sh {NEW} apply --yes",
     f"manager: upgrade-kubelet.sh {NEW}",
     "manager: restart-service.sh kubelet",
+    "manager: forget-copies.sh",
     PATCHED,
     f"manager: drain.sh client 600 {CORDONED_BY} --delete-emptydir-data",
     f"client: upgrade-kubelet.sh {NEW}",
     "client: restart-service.sh kubelet",
+    "client: forget-copies.sh",
     PATCHED,
 ]
 DONE = {"manager": (NEW, NEW, NEW, False), "client": ("", NEW, NEW, False)}
@@ -288,7 +298,7 @@ def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPat
 def test_an_api_that_goes_away_and_was_asked_for_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     nodes = Nodes()
     asked = "deprecated apps/v1beta9 deployments 1.37\ndeprecated batch/v1beta9 jobs 1.38"
-    nodes.worlds("manager").parts["upgrade"] = asked
+    monkeypatch.setattr(Nodes, "asked", asked)
     with pytest.raises(KubefabError):
         nodes.come_to(monkeypatch, yes=False)
     said = capsys.readouterr().out

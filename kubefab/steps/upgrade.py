@@ -151,7 +151,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
     def upgrade(host: Host) -> None:
         told = cluster.facts(host).kubeadm.configuration
         command = ("node",) if told and told.version == wanted else ("apply", "--yes")
-        document = _document(cluster, *when(several, *PHASES_OF_ALL))
+        document = _document(cluster, host, *when(several, *PHASES_OF_ALL))
         host.change("upgrade.sh", wanted, *command, payload=document)
 
     return [
@@ -173,7 +173,7 @@ def kept(cluster: Cluster, host: Host) -> list[Step]:
     if host.name != cluster.speaker.name:
         return []
     wanted = cluster.inventory.cluster.kubernetes
-    document = _document(cluster, "preflight", "control-plane")
+    document = _document(cluster, host, "preflight", "control-plane")
     return [
         Step(
             f"kube-proxy and CoreDNS are those of {wanted}",
@@ -195,7 +195,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = ()) -> Subject:
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         wanted, name = cluster.inventory.cluster.kubernetes, node_name(cluster, host)
         by = f"{TASK} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        document = _document(cluster, "preflight", "control-plane", "addon")
+        document = _document(cluster, host, "preflight", "control-plane", "addon")
         return [
             Step("no API server is older than the kubelet will be", older_api_server(wanted), None, within=API_SECONDS),
             Step(
@@ -258,6 +258,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = ()) -> Subject:
                 "nothing is left of kubeadm's upgrade",
                 copies(wanted),
                 script("forget-copies.sh"),
+                anew=True,
                 parts=("upgrade",),
             ),
             Step(
@@ -285,9 +286,10 @@ def node_name(cluster: Cluster, host: Host) -> str:
     return node.name if node else host.name
 
 
-def _document(cluster: Cluster, *skipped: str) -> str:
-    several = len(cluster.masters) > 1
-    folder = render.ETCD_PATCH.rpartition("/")[0] if several else ""
+def _document(cluster: Cluster, host: Host, *skipped: str) -> str:
+    """kubeadm's own; the folder of our patches only a master among several has."""
+    among_several = host.wanted.role == "master" and len(cluster.masters) > 1
+    folder = render.ETCD_PATCH.rpartition("/")[0] if among_several else ""
     return kubeadm.upgrade_documents(cluster.inventory, folder, skipped)
 
 

@@ -403,6 +403,19 @@ def test_kubeadms_copies_stay_until_the_node_is_upgraded(version: str, told: str
     assert gap(LEFT, host("client", version, copies=("kubeadm-backup-etcd-1",))) == told
 
 
+@pytest.mark.parametrize(("name", "patched"), [("m1", True), ("client", False)])
+def test_only_a_master_among_several_has_patches_for_kubeadm(name: str, patched: bool) -> None:
+    made = cluster(three_masters())
+    close = step(upgrade.kubelet(600)(made, made.hosts[name]), INSTALLED).close
+    assert close
+    close(made.hosts[name])
+    assert ("/etc/kubefab/patches" in vars(made.hosts[name])["world"].payloads["upgrade-kubelet.sh"]) is patched
+
+
+def test_copies_are_looked_for_after_kubeadm_has_made_them() -> None:
+    assert step(kubelet_steps(), LEFT).anew
+
+
 def test_a_master_has_its_static_pods_back_before_the_next_is_begun() -> None:
     pods = Running("Pod", "kube-system/etcd-manager", 1, 0), Running("Pod", "kube-system/etcd-m2", 1, 0)
     facts = master("1.37.2", workloads=pods, workloads_told=True)
