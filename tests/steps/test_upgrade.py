@@ -333,6 +333,13 @@ def test_a_node_waits_for_the_pods_that_the_one_before_it_has_lost(facts: Facts,
     assert gap(WHOLE, facts) == told
 
 
+def test_a_node_that_was_begun_is_ended_though_what_it_has_lost_has_no_other_place() -> None:
+    """As the one worker of a cluster: its pods come back on it alone, once it is upgraded."""
+    node = Node("client", version="1.37.1", ready=True, address="10.250.0.11", cordoned=True, cordoned_by=MARK)
+    facts = host("client", node=node)
+    assert gap(WHOLE, beside(facts, known("manager", facts.cluster, workloads=(SHORT,), workloads_told=True))) is None
+
+
 def test_what_is_left_out_by_name_is_waited_for_by_nobody() -> None:
     made = cluster()
     states = upgrade.kubelet(600, ["default/web"])(made, made.hosts["client"])
