@@ -16,7 +16,7 @@ from kubefab.leaving import Seconds
 from kubefab.losing import Loss, agree, tell
 from kubefab.passes import Group, Pass, Who
 from kubefab.step import Subject, when
-from kubefab.steps import draining, health, preflight, upgrade, versions
+from kubefab.steps import draining, health, preflight, upgrade, upgrade_checks, upgrade_kubelet, versions
 from kubefab.steps.etcd import backup_of
 from kubefab.steps.versions import upstream
 
@@ -68,22 +68,22 @@ class Upgrading:
         """Every host, looked at. KubefabError where one does not answer, or there is no cluster that does."""
         hosts = self.run.look(Group.ALL, "upgrade")
         if not self.run.failures:
-            self.run.converge(Group.MASTERS, upgrade.taken_up)
+            self.run.converge(Group.MASTERS, upgrade_checks.taken_up)
         live = self.run.cluster.facts(self.run.cluster.speaker).cluster
         if self.run.failures or self.run.unheard:
             raise Stop(_UNHEARD)
         if not live or live.silent:
             raise KubefabError(live.unheard if live else "there is no cluster yet; `inv cluster.up` makes one")
-        self.run.cluster.ask_of([upgrade.node_name(self.run.cluster, host) for host in hosts])
+        self.run.cluster.ask_of([upgrade_kubelet.node_name(self.run.cluster, host) for host in hosts])
         self.run.look(Group.ALL, *PARTS)
-        self.run.complain(hosts, preflight.upgradable, upgrade.possible)
+        self.run.complain(hosts, preflight.upgradable, upgrade_checks.possible)
         if self.run.failures:
             raise Stop("nothing was changed")
         return hosts
 
     def _passes(self, hosts: Sequence[Host]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
         """Nothing that runs is changed before all is fetched, and no kubelet before every API server."""
-        kubelet = upgrade.kubelet(self.seconds, self.ignored)
+        kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored)
         if any(self._behind(host) for host in hosts):
             names = images.needed(self.run.cluster, lambda _: [])
             yield Group.ALL, [upgrade.fetched(names)], TOGETHER
@@ -111,7 +111,7 @@ class Upgrading:
     def _losses(self, hosts: Sequence[Host]) -> list[Loss]:
         """What is upgraded on each host, and what its pods lose by it."""
         wanted = self.run.cluster.inventory.cluster.kubernetes
-        self.run.converge(Group.SPEAKER, upgrade.listed)
+        self.run.converge(Group.SPEAKER, upgrade_checks.listed)
         speaker = self.run.cluster.facts(self.run.cluster.speaker)
         found = []
         for host in hosts:
@@ -123,7 +123,8 @@ class Upgrading:
     def _short(self, speaker: Facts) -> list[Loss]:
         """What is not whole now, and would be waited for."""
         name = self.run.cluster.speaker.name
-        return [(name, "", f"{one}: that is waited for first") for one in upgrade.shortages(speaker, self.ignored)]
+        short = upgrade_kubelet.shortages(speaker, self.ignored)
+        return [(name, "", f"{one}: that is waited for first") for one in short]
 
     def _deprecated(self) -> Iterator[Loss]:
         """What each API server was asked for and will not have: it knows that since its start alone."""
@@ -135,8 +136,9 @@ class Upgrading:
                     yield host.name, "", f"{told} (known since this API server's start)"
 
     def _price(self, host: Host, facts: Facts, speaker: Facts) -> list[Loss]:
-        wanted, name = self.run.cluster.inventory.cluster.kubernetes, upgrade.node_name(self.run.cluster, host)
-        gap = upgrade.of_old(wanted, lambda _: "\n".join(draining.lost(name, speaker)) or None)
+        wanted = self.run.cluster.inventory.cluster.kubernetes
+        name = upgrade_kubelet.node_name(self.run.cluster, host)
+        gap = upgrade_kubelet.of_old(wanted, lambda _: "\n".join(draining.lost(name, speaker)) or None)
         return [(host.name, "", line) for line in (gap(facts) or "").splitlines()]
 
 

@@ -31,13 +31,19 @@ def control_plane(facts: Facts) -> Mapping[str, Version]:
 
 
 def tag(image: str) -> str:
-    """An image's, without the v: 1.37.2."""
-    return image.rpartition(":")[2].partition("@")[0].removeprefix("v")
+    """An image's, without the v and a digest: 1.37.2; "" where it has none."""
+    found = image.partition("@")[0].rpartition(":")[2]
+    return "" if "/" in found else found.removeprefix("v")
 
 
 def behind(facts: Facts, wanted: str) -> list[str]:
     """What of this node is older than that, each with its version."""
     return [*_older(facts, Version(wanted))]
+
+
+def is_old(facts: Facts, wanted: str) -> bool:
+    """Whether the kubelet of this node of the cluster is to be upgraded, or is at it."""
+    return facts.trusted and kubelet(facts) < Version(wanted)
 
 
 def _older(facts: Facts, wanted: Version) -> Iterator[str]:

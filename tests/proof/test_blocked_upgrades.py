@@ -26,7 +26,7 @@ from .upgrades import AFTER, hosts_of, is_upgraded
 
 COVERS = (
     "kubefab/upgrading.py",
-    "kubefab/steps/upgrade.py",
+    "kubefab/steps/upgrade*.py",
     "kubefab/steps/versions.py",
     "scripts/**/*upgrade*",
     "scripts/fetch-kubernetes.sh",

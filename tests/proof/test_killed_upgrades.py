@@ -8,7 +8,7 @@ from .upgrades import AFTER, Watch, changes, hosts_of, is_upgraded, watched
 
 COVERS = (
     "kubefab/upgrading.py",
-    "kubefab/steps/upgrade.py",
+    "kubefab/steps/upgrade*.py",
     "kubefab/steps/versions.py",
     "scripts/**/*upgrade*",
     "scripts/fetch-kubernetes.sh",

@@ -12,7 +12,7 @@ from .upgrades import AFTER, Watch, hosts_of, images_of, is_upgraded, watched
 
 COVERS = (
     "kubefab/upgrading.py",
-    "kubefab/steps/upgrade.py",
+    "kubefab/steps/upgrade*.py",
     "kubefab/steps/versions.py",
     "scripts/**/*upgrade*",
     "scripts/fetch-kubernetes.sh",

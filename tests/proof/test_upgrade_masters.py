@@ -22,7 +22,7 @@ from .upgrades import AFTER, Watch, hosts_of, images_of, is_upgraded, watched
 
 COVERS = (
     "kubefab/upgrading.py",
-    "kubefab/steps/upgrade.py",
+    "kubefab/steps/upgrade*.py",
     "kubefab/steps/versions.py",
     "kubefab/steps/etcd.py",
     "scripts/*etcd*",

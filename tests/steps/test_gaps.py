@@ -21,7 +21,7 @@ from kubefab.facts import ClusterFacts, Part, parse_cluster
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject
 from kubefab.steps import bundle as of_bundle
-from kubefab.steps import draining, leaving, removal, reset, upgrade
+from kubefab.steps import draining, leaving, removal, reset, upgrade, upgrade_kubelet
 from kubefab.steps import images as of_images
 from tests.facts import known, read, with_
 from tests.fakes import HOSTS, looked
@@ -55,7 +55,7 @@ MAKERS: dict[Any, Made] = {
     removal.steps: lambda made: [removal.steps(name) for name in ADDONS],
     reset.disks: lambda made: [reset.disks(True)],
     upgrade.fetched: lambda _: [upgrade.fetched(["registry.k8s.io/pause:3.10.2"])],
-    upgrade.kubelet: lambda _: [upgrade.kubelet(60)],
+    upgrade_kubelet.kubelet: lambda _: [upgrade_kubelet.kubelet(60)],
 }
 
 

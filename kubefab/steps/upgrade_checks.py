@@ -1,0 +1,108 @@
+"""What is asked of a cluster before it is upgraded: all that only a person can change."""
+
+from packaging.version import Version
+
+from kubefab.cluster import Cluster
+from kubefab.facts import Facts
+from kubefab.host import Host
+from kubefab.step import Gap, Step, complaint, when
+from kubefab.steps import versions
+from kubefab.steps.versions import behind, is_old
+
+ANSWER_SECONDS = 120  # until an API server has started anew
+COPIES = 2  # times etcd's folder, which grows meanwhile
+SKEW = 3  # minors that a kubelet may be older: https://kubernetes.io/releases/version-skew-policy/
+
+
+def taken_up(cluster: Cluster, host: Host) -> list[Step]:
+    """What an upgrade that was broken off may need before anybody can be asked for anything."""
+    if host.wanted.role != "master":
+        return []
+
+    def put(host: Host) -> None:
+        host.change("put-manifests.sh", *cluster.facts(host).upgrade.torn)
+
+    return [
+        Step("no manifest is left away by an upgrade", torn, put, parts=("node", "upgrade")),
+        *when(
+            host.name == cluster.speaker.name,
+            Step("the API server answers", unheard, None, _SILENT, within=ANSWER_SECONDS, touches="cluster", parts=()),
+        ),
+    ]
+
+
+def listed(cluster: Cluster, host: Host) -> list[Step]:
+    """What is to be told before anybody is asked: a busy API server may not list all of it at once."""
+    title = "the API server lists pods and workloads"
+    wait = Step(title, unlisted, None, _SILENT, within=ANSWER_SECONDS, touches="pods", parts=())
+    return [wait] if host.name == cluster.speaker.name else []
+
+
+def possible(cluster: Cluster, host: Host) -> list[Step]:
+    """What only a person can change, before anything is."""
+    inventory = cluster.inventory
+    wanted = inventory.cluster.kubernetes
+    told = None if inventory.release.upgrades else f"{wanted} is older than 1.32"
+    return [
+        *when(
+            host.name == cluster.speaker.name,
+            complaint("kubeadm can be told how to upgrade", lambda _: told, "by hand: kubeadm upgrade apply"),
+            complaint("no minor is skipped", skipped(wanted), "a minor at a time: put that one into hosts.yml first"),
+        ),
+        complaint("the kubelet is at most three minors older", too_old(wanted), "upgrade that kubelet by hand first"),
+        *when(
+            host.wanted.role == "master",
+            complaint("there is room for kubeadm's copy of etcd", no_room(wanted), "make room below /etc/kubernetes"),
+        ),
+    ]
+
+
+# --- what is so instead
+
+
+def torn(facts: Facts) -> str | None:
+    return ", ".join(facts.upgrade.torn) or None
+
+
+def unheard(facts: Facts) -> str | None:
+    return facts.cluster.unheard if facts.cluster and facts.cluster.silent else None
+
+
+def unlisted(facts: Facts) -> str | None:
+    told = facts.pods.pods_told and facts.workloads.workloads_told
+    return None if told else "it has not said which there are"
+
+
+def skipped(wanted: str) -> Gap:
+    """kubeadm goes from one minor to the next."""
+
+    def gap(facts: Facts) -> str | None:
+        now, then = versions.oldest_api_server(facts), Version(wanted)
+        if not now.major or then.minor <= now.minor + 1:
+            return None
+        return f"from {now} to {wanted}; next is a version of {now.major}.{now.minor + 1}"
+
+    return gap
+
+
+def too_old(wanted: str) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        old = is_old(facts, wanted) and versions.kubelet(facts).minor < Version(wanted).minor - SKEW
+        return f"it is of {versions.kubelet(facts)}, and {wanted} is to be the control plane's" if old else None
+
+    return gap
+
+
+def no_room(wanted: str) -> Gap:
+    """kubeadm copies all of etcd's folder before it upgrades it."""
+
+    def gap(facts: Facts) -> str | None:
+        needed = COPIES * facts.upgrade.etcd_mib
+        if not behind(facts, wanted) or facts.upgrade.room_mib >= needed:
+            return None
+        return f"{facts.upgrade.room_mib} MiB are free; allowed: {needed} MiB, twice of what etcd has"
+
+    return gap
+
+
+_SILENT = "see what it says, on the master: journalctl -u kubelet; ls /var/log/containers"

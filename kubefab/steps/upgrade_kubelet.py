@@ -1,0 +1,224 @@
+"""One kubelet comes to a newer version, without ordinary pods meanwhile.
+
+Every state says "an old kubelet …": true by itself once that is new, so that a run broken off goes on where it was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from packaging.version import Version
+
+from kubefab.cluster import Cluster
+from kubefab.errors import Silent
+from kubefab.facts import ClusterFacts, Facts, Node, Running
+from kubefab.host import Host
+from kubefab.releases import CONTROL_PLANE, MASTER
+from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when
+from kubefab.steps import draining, health, packages, versions
+from kubefab.steps.upgrade import documents
+from kubefab.steps.versions import TASK, behind, is_old
+
+API_SECONDS = 60
+WHOLE_SECONDS = 300  # without news of the pods that a node before has lost
+START_SECONDS = 60  # until a kubelet that has started tells of its version
+
+
+def kubelet(seconds: int, ignored: Sequence[str] = ()) -> Subject:
+    """A node's kubelet, without pods meanwhile where it has ordinary ones; `seconds`: what its drain may take.
+
+    `ignored`: workloads, as "namespace/name", that nobody waits for.
+    """
+
+    def steps(cluster: Cluster, host: Host) -> list[Step]:
+        wanted, name = cluster.inventory.cluster.kubernetes, node_name(cluster, host)
+        by = f"{TASK} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        document = documents(cluster, host, "preflight", "control-plane", "addon")
+        return [
+            Step("no API server is older than the kubelet will be", older_api_server(wanted), None, within=API_SECONDS),
+            Step(
+                "every workload has all of its pods before a node goes",
+                of_old(wanted, unless_gone(of_speaker(short(ignored)))),
+                None,
+                hint=_SHORT,
+                within=WHOLE_SECONDS,
+                touches="pods",
+                anew=True,
+                again=draining.TOLD_SECONDS,
+                parts=(),
+            ),
+            Step(
+                "an old kubelet gets no new pods",
+                of_old(wanted, draining.is_open(name)),
+                by_speaker(cluster, draining.cordon(name, by)),
+                touches="cluster",
+                parts=(),
+            ),
+            Step(
+                "an old kubelet has no pods but those of every node",
+                of_old(wanted, of_speaker(draining.has_pods(name))),
+                by_speaker(cluster, draining.drain(cluster, name, seconds)),
+                draining.HELD,
+                touches="pods",
+                anew=True,
+                again=draining.TOLD_SECONDS,
+                parts=(),
+            ),
+            Step(
+                f"the kubelet is installed and configured as of {wanted}",
+                unfinished(wanted),
+                script("upgrade-kubelet.sh", wanted, payload=document),
+                hint=f"see what it says: apt-cache policy kubelet, on {host.name}",
+                parts=("packages", "services"),
+            ),
+            Step(
+                f"the kubelet that runs is of {wanted}",
+                old_kubelet(wanted),
+                script("restart-service.sh", "kubelet"),
+                hint=f"see what it says: journalctl -u kubelet, on {host.name}",
+                within=START_SECONDS,
+                touches="cluster",
+                parts=("services",),
+            ),
+            *health.ready(cluster, host),
+            *when(
+                host.wanted.role == "master",
+                health.api_server(),
+                replace(
+                    health.wait(
+                        "its static pods are Ready", of_speaker(static(name)), "see why: ls /var/log/containers"
+                    ),
+                    touches="pods",
+                    anew=True,
+                ),
+            ),
+            Step(
+                "nothing is left of kubeadm's upgrade",
+                copies(wanted),
+                script("forget-copies.sh"),
+                anew=True,
+                parts=("upgrade",),
+            ),
+            Step(
+                "a node that was upgraded takes pods again",
+                ours(wanted),
+                by_speaker(cluster, draining.uncordon(name)),
+                touches="cluster",
+                parts=(),
+            ),
+        ]
+
+    return steps
+
+
+# --- what is so instead
+
+
+def node_name(cluster: Cluster, host: Host) -> str:
+    """Its name in the cluster."""
+    node = cluster.facts(host).node if cluster.looked_at(host) else None
+    return node.name if node else host.name
+
+
+def older_api_server(wanted: str) -> Gap:
+    """A kubelet newer than an API server that it talks to is not supported."""
+
+    def gap(facts: Facts) -> str | None:
+        oldest = versions.oldest_api_server(facts)
+        return f"one is of {oldest}" if is_old(facts, wanted) and oldest < Version(wanted) else None
+
+    return gap
+
+
+def of_old(wanted: str, gap: Gap) -> Gap:
+    """What is asked before an old kubelet loses its pods; a master that takes no ordinary ones keeps them."""
+
+    def asked(facts: Facts) -> str | None:
+        return gap(facts) if is_old(facts, wanted) and takes_ordinary(facts.node) else None
+
+    return asked
+
+
+def takes_ordinary(node: Node | None) -> bool:
+    return bool(node) and not {CONTROL_PLANE, MASTER} & set(node.taints if node else ())
+
+
+def unless_gone(gap: Gap) -> Gap:
+    """Nobody waits before a node that an upgrade has begun to empty: what it has lost may have no other place."""
+    return lambda facts: None if facts.node and facts.node.cordoned_by.startswith(TASK) else gap(facts)
+
+
+def short(ignored: Sequence[str]) -> Gap:
+    """What has fewer pods than it wants, as where those of the node before are not up again elsewhere."""
+    return lambda facts: "; ".join(map(str, shortages(facts, ignored))) or None
+
+
+def shortages(facts: Facts, ignored: Sequence[str]) -> list[Running]:
+    """By the speaker's facts. Silent where the API server has not said what there is."""
+    if not facts.workloads.workloads_told:
+        raise Silent("the API server does not list the cluster's workloads")
+    return [one for one in facts.workloads.workloads if one.short and one.name not in ignored]
+
+
+def unfinished(wanted: str) -> Gap:
+    """Of what comes with the kubelet: killed there, dpkg leaves some of it old, and what it has unpacked not held."""
+
+    def gap(facts: Facts) -> str | None:
+        debs = {name: facts.packages.deb(name) for name in packages.VERSIONED}
+        if not facts.trusted or not debs["kubelet"].installed:
+            return None
+        old = [name for name in ("kubelet", "kubectl") if versions.upstream(debs[name].version) < Version(wanted)]
+        free = [f"{name} is not held" for name, deb in debs.items() if deb.installed and not deb.held]
+        return ", ".join([*(f"{name} {debs[name].version}" for name in old), *free]) or None
+
+    return gap
+
+
+def old_kubelet(wanted: str) -> Gap:
+    """It tells of its version once, as it starts."""
+
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        return f"it is of {versions.kubelet(facts)}" if is_old(facts, wanted) else None
+
+    return gap
+
+
+def static(node: str) -> Gap:
+    """Those of this node, by the speaker's facts: a new kubelet may begin them anew (siderolabs/talos#14227)."""
+
+    def gap(facts: Facts) -> str | None:
+        here = [one for one in shortages(facts, ()) if one.kind == "Pod" and one.name.endswith(f"-{node}")]
+        return ", ".join(one.name for one in here) or None
+
+    return gap
+
+
+def copies(wanted: str) -> Gap:
+    return lambda facts: None if behind(facts, wanted) else ", ".join(facts.upgrade.copies) or None
+
+
+def ours(wanted: str) -> Gap:
+    """Cordoned by an upgrade, which is at its end here. What a person has cordoned stays so."""
+
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        by = facts.node.cordoned_by if facts.node else ""
+        return f"cordoned by {by}" if by.startswith(TASK) and not is_old(facts, wanted) else None
+
+    return gap
+
+
+def of_speaker(gap: Gap) -> Gap:
+    """As the master finds it that speaks for the cluster."""
+    return on_cluster(lambda live, facts: gap(facts.everyone[live.speaker]))
+
+
+def by_speaker(cluster: Cluster, close: Close) -> Close:
+    """By way of the master that speaks for the cluster."""
+    return lambda host: close(cluster.speaker.during(host.title, host.tell, host.beat))
+
+
+_SHORT = (
+    "see why: kubectl describe pods; what is not to be waited for: --ignore NAMESPACE/NAME; then the same command again"
+)

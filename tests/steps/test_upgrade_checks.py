@@ -1,0 +1,79 @@
+"""What stops an upgrade before anything is changed, and what one that was broken off needs first."""
+
+from dataclasses import replace
+
+import pytest
+
+from kubefab.facts import Facts
+from kubefab.steps import upgrade_checks
+from tests.facts import known
+from tests.fakes import HOSTS, cluster, looked
+from tests.steps.test_upgrade import WANTED, beside, debs, host, live, master
+
+
+def possible(facts: Facts, wanted: str = WANTED) -> dict[str, str]:
+    """The complaints of the founder."""
+    made = cluster(HOSTS.replace(WANTED, wanted))
+    return {one.title: told for one in upgrade_checks.possible(made, made.founder) if (told := one.gap(facts))}
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted", "told"),
+    [
+        ("1.37.1", "1.37.2", None),
+        ("1.36.3", "1.37.2", None),
+        ("1.35.4", "1.37.2", "from 1.35.4 to 1.37.2; next is a version of 1.36"),
+    ],
+)
+def test_the_control_plane_goes_one_minor_at_a_time(now: str, wanted: str, told: str | None) -> None:
+    assert possible(master(now), wanted).get("no minor is skipped") == told
+
+
+def test_the_master_that_is_farthest_behind_counts() -> None:
+    facts = beside(master("1.37.1"), replace(master("1.35.4"), name="m2"))
+    assert "next is a version of 1.36" in possible(facts)["no minor is skipped"]
+
+
+@pytest.mark.parametrize(("wanted", "refused"), [("1.31.9", True), ("1.32.0", False)])
+def test_a_version_whose_kubeadm_reads_no_file_for_an_upgrade_is_refused(wanted: str, refused: bool) -> None:
+    assert ("kubeadm can be told how to upgrade" in possible(known("manager"), wanted)) is refused
+
+
+@pytest.mark.parametrize(("kubelet", "told"), [("1.34.4", False), ("1.33.1", True)])
+def test_a_kubelet_too_old_for_the_new_api_server_is_told(kubelet: str, told: bool) -> None:
+    facts = master("1.36.3", debs=debs(kubelet))
+    assert ("the kubelet is at most three minors older" in possible(facts)) is told
+
+
+@pytest.mark.parametrize(("room", "told"), [(200, None), (199, "199 MiB are free; allowed: 200 MiB, twice")])
+def test_kubeadms_copy_of_etcd_needs_room(room: int, told: str | None) -> None:
+    found = possible(master(etcd_mib=100, room_mib=room)).get("there is room for kubeadm's copy of etcd")
+    assert (found or "").startswith(told or "\n") is bool(told)
+    assert possible(master("1.37.2", etcd_mib=100, room_mib=room)) == {}
+
+
+# --- what an upgrade that was broken off needs first
+
+
+def taken_up(name: str, facts: Facts) -> dict[str, str]:
+    made = cluster()
+    return {one.title: told for one in upgrade_checks.taken_up(made, made.hosts[name]) if (told := one.gap(facts))}
+
+
+def test_a_manifest_that_was_moved_away_is_put_back_before_anybody_is_asked() -> None:
+    facts = master(torn=("etcd.yaml",), cluster=replace(live(), silent="refused"))
+    assert taken_up("manager", facts) == {
+        "no manifest is left away by an upgrade": "etcd.yaml",
+        "the API server answers": "the API server gives no answer: refused",
+    }
+    made = looked({"manager": {"upgrade": "torn etcd.yaml"}})
+    made.look(made.founder, ("upgrade",))
+    close = upgrade_checks.taken_up(made, made.founder)[0].close
+    assert close
+    close(made.founder)
+    assert vars(made.founder)["world"].ran == ["put-manifests.sh etcd.yaml"]
+
+
+def test_a_master_that_is_well_needs_nothing_first() -> None:
+    assert taken_up("manager", master()) == {}
+    assert taken_up("client", host("client")) == {}

@@ -1,0 +1,209 @@
+"""What an upgrade finds to do for a kubelet, and what it leaves alone."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from kubefab.errors import Silent
+from kubefab.facts import Facts, Node, Package, Pod, Running
+from kubefab.step import Step
+from kubefab.steps import upgrade_kubelet
+from tests.facts import known
+from tests.fakes import cluster, step, three_masters
+from tests.steps.test_upgrade import WANTED, beside, debs, host, live, master
+
+MARK = "cluster.upgrade at 2026-11-26T05:00:00Z"
+
+
+def kubelet_steps(name: str = "client") -> list[Step]:
+    made = cluster()
+    return upgrade_kubelet.kubelet(600)(made, made.hosts[name])
+
+
+def gap(title: str, facts: Facts, name: str = "client") -> str | None:
+    return step(kubelet_steps(name), title).gap(facts)
+
+
+NO_NEW, EMPTY = "an old kubelet gets no new pods", "an old kubelet has no pods but those of every node"
+AGAIN, ALLOWED = "a node that was upgraded takes pods again", "no API server is older than the kubelet will be"
+INSTALLED = f"the kubelet is installed and configured as of {WANTED}"
+RUNS = f"the kubelet that runs is of {WANTED}"
+
+
+@pytest.mark.parametrize(("oldest", "told"), [("1.37.1", "one is of 1.37.1"), ("1.37.2", None)])
+def test_no_kubelet_is_upgraded_before_every_api_server(oldest: str, told: str | None) -> None:
+    facts = beside(host("client"), master("1.37.2"), replace(master(oldest), name="m2"))
+    assert gap(ALLOWED, facts) == told
+
+
+def test_a_kubelet_is_not_upgraded_where_no_api_server_was_looked_at() -> None:
+    assert gap(ALLOWED, host("client")) == "one is of 0"
+
+
+def test_an_old_kubelet_is_cordoned_in_the_name_of_the_upgrade() -> None:
+    assert gap(NO_NEW, host("client")) == "it takes them"
+    made = cluster()
+    close = step(upgrade_kubelet.kubelet(600)(made, made.hosts["client"]), NO_NEW).close
+    assert close
+    close(made.hosts["client"])
+    (ran,) = vars(made.hosts["manager"])["world"].ran
+    assert ran.startswith("kubectl.sh patch node client")
+    assert '"cluster.upgrade at ' in ran
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        host("client", "1.37.2"),
+        host("client", node=Node("client", version="1.37.1", cordoned=True, address="10.250.0.11")),
+        known("client", live()),  # it has not joined
+        master(node=Node("manager", version="1.37.1", taints={"node-role.kubernetes.io/control-plane": "NoSchedule"})),
+    ],
+    ids=["new", "cordoned by a person", "no node", "a master without ordinary pods"],
+)
+def test_who_is_not_cordoned(facts: Facts) -> None:
+    assert gap(NO_NEW, facts, facts.name) is None
+
+
+def drained(*pods: Pod, where: Mapping[str, str], version: str = "1.37.1") -> Facts:
+    """A worker, and what the master says of these pods."""
+    facts = host("client", version)
+    speaker = known("manager", facts.cluster, pods=pods, where=where, pods_told=True)
+    return beside(facts, speaker)
+
+
+WEB = Pod("default/web-1", "ReplicaSet/web", ready=True, phase="Running")
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (drained(WEB, where={WEB.name: "client"}), "default/web-1"),
+        (drained(WEB, where={WEB.name: "client2"}), None),
+        (drained(Pod("kube-system/p", "DaemonSet/p"), where={"kube-system/p": "client"}), None),
+        (drained(WEB, where={WEB.name: "client"}, version="1.37.2"), None),
+    ],
+    ids=["its own", "another node's", "a DaemonSet's", "of a new kubelet"],
+)
+def test_an_old_kubelet_has_its_own_pods_to_lose(facts: Facts, told: str | None) -> None:
+    assert gap(EMPTY, facts) == told
+
+
+def runs(*workloads: Running, version: str = "1.37.1", told: bool = True) -> Facts:
+    """A worker, and what the master says of these workloads."""
+    facts = host("client", version)
+    return beside(facts, known("manager", facts.cluster, workloads=workloads, workloads_told=told))
+
+
+WHOLE = "every workload has all of its pods before a node goes"
+SHORT = Running("Deployment", "default/web", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (runs(SHORT), "Deployment default/web: 1 of 2 pods are ready"),
+        (runs(replace(SHORT, ready=2), Running("StatefulSet", "default/off", 0, 0)), None),
+        (runs(SHORT, version="1.37.2"), None),
+    ],
+    ids=["short", "whole", "of a new kubelet"],
+)
+def test_a_node_waits_for_the_pods_that_the_one_before_it_has_lost(facts: Facts, told: str | None) -> None:
+    assert gap(WHOLE, facts) == told
+
+
+def test_a_node_that_was_begun_is_ended_though_what_it_has_lost_has_no_other_place() -> None:
+    """As the one worker of a cluster: its pods come back on it alone, once it is upgraded."""
+    node = Node("client", version="1.37.1", ready=True, address="10.250.0.11", cordoned=True, cordoned_by=MARK)
+    facts = host("client", node=node)
+    assert gap(WHOLE, beside(facts, known("manager", facts.cluster, workloads=(SHORT,), workloads_told=True))) is None
+
+
+def test_what_is_left_out_by_name_is_waited_for_by_nobody() -> None:
+    made = cluster()
+    states = upgrade_kubelet.kubelet(600, ["default/web"])(made, made.hosts["client"])
+    assert step(states, WHOLE).gap(runs(SHORT)) is None
+
+
+def test_workloads_that_nobody_has_listed_are_not_whole() -> None:
+    with pytest.raises(Silent):
+        gap(WHOLE, runs(told=False))
+
+
+def test_what_runs_is_asked_anew_before_a_node_goes() -> None:
+    assert step(kubelet_steps(), WHOLE).anew
+
+
+def test_what_pods_there_are_is_asked_anew_before_a_kubelet_is_taken_for_empty() -> None:
+    assert step(kubelet_steps(), EMPTY).anew
+
+
+def test_a_kubelet_whose_pods_nobody_has_listed_is_not_empty() -> None:
+    facts = beside(host("client"), known("manager", live(Node("client", ready=True))))
+    with pytest.raises(Silent):
+        gap(EMPTY, facts)
+
+
+def test_a_new_package_alone_is_no_new_kubelet() -> None:
+    facts = host("client", "1.37.2", node=Node("client", version="1.37.1", ready=True, address="10.250.0.11"))
+    assert (gap(INSTALLED, facts), gap(RUNS, facts)) == (None, "it is of 1.37.1")
+
+
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        ({"kubectl": Package("hi", "1.37.1-1.1")}, "kubectl 1.37.1-1.1"),
+        ({"kubelet": Package("ii", f"{WANTED}-1.1")}, "kubelet is not held"),
+    ],
+)
+def test_a_kubelet_that_was_unpacked_and_no_more_is_not_all_of_it(left: Mapping[str, Package], told: str) -> None:
+    """Killed there, dpkg leaves what it unpacked free, and what comes after it as it was."""
+    assert gap(INSTALLED, host("client", debs={**debs(WANTED), **left})) == told
+
+
+def test_an_upgraded_kubelet_is_left_alone() -> None:
+    facts = beside(host("client", "1.37.2"), master("1.37.2"))
+    assert {one.title: found for one in kubelet_steps() if (found := one.gap(facts))} == {}
+
+
+@pytest.mark.parametrize(
+    ("by", "version", "told"),
+    [
+        (MARK, "1.37.2", f"cordoned by {MARK}"),
+        (MARK, "1.37.1", None),
+        ("", "1.37.2", None),
+        ("node.drain at 2026-11-26T05:00:00Z", "1.37.2", None),
+    ],
+    ids=["ours, at its end", "ours, not at its end", "a person's", "another task's"],
+)
+def test_only_what_an_upgrade_has_cordoned_takes_pods_again(by: str, version: str, told: str | None) -> None:
+    node = Node("client", version=version, ready=True, address="10.250.0.11", cordoned=True, cordoned_by=by)
+    assert gap(AGAIN, host("client", version, node=node)) == told
+
+
+LEFT = "nothing is left of kubeadm's upgrade"
+
+
+@pytest.mark.parametrize(("version", "told"), [("1.37.1", None), ("1.37.2", "kubeadm-backup-etcd-1")])
+def test_kubeadms_copies_stay_until_the_node_is_upgraded(version: str, told: str | None) -> None:
+    assert gap(LEFT, host("client", version, copies=("kubeadm-backup-etcd-1",))) == told
+
+
+@pytest.mark.parametrize(("name", "patched"), [("m1", True), ("client", False)])
+def test_only_a_master_among_several_has_patches_for_kubeadm(name: str, patched: bool) -> None:
+    made = cluster(three_masters())
+    close = step(upgrade_kubelet.kubelet(600)(made, made.hosts[name]), INSTALLED).close
+    assert close
+    close(made.hosts[name])
+    assert ("/etc/kubefab/patches" in vars(made.hosts[name])["world"].payloads["upgrade-kubelet.sh"]) is patched
+
+
+def test_copies_are_looked_for_after_kubeadm_has_made_them() -> None:
+    assert step(kubelet_steps(), LEFT).anew
+
+
+def test_a_master_has_its_static_pods_back_before_the_next_is_begun() -> None:
+    pods = Running("Pod", "kube-system/etcd-manager", 1, 0), Running("Pod", "kube-system/etcd-m2", 1, 0)
+    facts = master("1.37.2", workloads=pods, workloads_told=True)
+    assert gap("its static pods are Ready", facts, "manager") == "kube-system/etcd-manager"
