@@ -3,6 +3,7 @@
 import io
 import stat
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_a_kubeconfig_is_for_this_computer(run: Run, tmp_path: Path, capsys: pyt
     access.give(run.context, Wish(str(file)))
     assert "server: https://10.250.0.10:6443" in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert capsys.readouterr().out == f"kubectl --kubeconfig {file} get nodes\n"
+    assert capsys.readouterr().out == f"kubectl --kubeconfig {quote(str(file))} get nodes\n"
 
 
 def test_the_home_of_nobody_is_a_folder_that_is_not_there(run: Run) -> None:

@@ -44,10 +44,11 @@ def test_the_words_of_kubectl_arrive_as_they_were_typed(tmp_path: Path) -> None:
     kubectl.write_text(f"#!{sys.executable}\nimport sys\nprint(sys.argv[5:])\n")
     kubectl.chmod(0o755)
     said = subprocess.run(
-        ["sh", "-c", shells.program(words)],
+        ["sh"],
         env={"PATH": f"{tmp_path}:{PATH}"},
+        input=shells.program(words),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert said.stdout == f"{words}\n"
