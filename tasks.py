@@ -171,6 +171,7 @@ def node_remove(
 
 
 UPGRADE = {
+    "host": "one host in hosts.yml alone, as far as its turn has come",
     "at_once": "workers that are upgraded at one time (default: 1)",
     "ignore": "a workload that is not waited for, NAMESPACE/NAME; repeat it for more",
     "timeout": "seconds that a node's pods and their budgets have in all (default: 600)",
@@ -180,10 +181,15 @@ UPGRADE = {
 
 @task(iterable=["ignore"], auto_shortflags=False, help=UPGRADE)
 def upgrade(
-    c: Context, ignore: list[str], at_once: Workers = ONE, timeout: Seconds = TEN_MINUTES, yes: bool = False
+    c: Context,
+    ignore: list[str],
+    host: str | None = None,
+    at_once: Workers = ONE,
+    timeout: Seconds = TEN_MINUTES,
+    yes: bool = False,
 ) -> None:
     """Bring the cluster to the version in hosts.yml, node by node, or finish what an earlier run began."""
-    bring_up(c, timeout, yes, at_once, ignore)
+    bring_up(c, timeout, yes, at_once, ignore, host)
 
 
 OPEN = "open a tunnel and print the URL; Ctrl-C ends it"

@@ -1,6 +1,6 @@
 """The cluster comes to the version in hosts.yml: all are heard, and what it means is told and asked for first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from invoke import Context, Exit
@@ -38,9 +38,26 @@ TOGETHER = Pass(rolling=True)  # what fails on one host is begun on none
 IN_TURN = Pass(at_once=1, rolling=True)
 
 
-def bring_up(c: Context, seconds: Seconds, yes: bool, at_once: int = 1, ignored: Sequence[str] = ()) -> None:
+def bring_up(
+    c: Context,
+    seconds: Seconds,
+    yes: bool,
+    at_once: int = 1,
+    ignored: Sequence[str] = (),
+    alone: str | None = None,
+) -> None:
     """Upgrades the cluster of hosts.yml. KubefabError where somebody is not heard, or does not agree."""
-    Upgrading(engine_of(c), seconds, yes, at_once, tuple(ignored)).bring_about()
+    Upgrading(engine_of(c), seconds, yes, at_once, tuple(ignored), alone).bring_about()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A part of an upgrade; no host begins the next part while another has this one before it."""
+
+    who: Group
+    subject: Subject
+    how: Pass
+    old: Callable[[Facts], object] = lambda _: None  # true where a host has it before it
 
 
 @dataclass(frozen=True)
@@ -52,15 +69,20 @@ class Upgrading:
     yes: bool
     at_once: int  # workers
     ignored: tuple[str, ...]  # workloads, as "namespace/name", that nobody waits for
+    alone: str | None = None  # the one host that is upgraded, as far as its turn has come
 
     def bring_about(self) -> None:
         hosts = self._heard()
+        turns = self._turns()
+        if self.alone is not None:
+            hosts = [self.run.cluster.require(self.alone)]
+            self._refuse_out_of_turn(turns)
         if self.run.dry:
             tell(self._losses(hosts))
         elif self._losses(hosts):
             self.run.lock(hosts, *PARTS)
             agree(lambda: self._losses(hosts), self.yes, lambda: self.run.look_again(hosts, *PARTS), _COST)
-        for who, subjects, how in self._passes(hosts):
+        for who, subjects, how in self._passes(hosts, turns):
             if not self.run.failures:
                 self.run.converge(who, *subjects, how=how)
 
@@ -81,19 +103,51 @@ class Upgrading:
             raise Stop("nothing was changed")
         return hosts
 
-    def _passes(self, hosts: Sequence[Host]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
-        """Nothing that runs is changed before all is fetched, and no kubelet before every API server."""
+    def _turns(self) -> list[Turn]:
+        """No kubelet comes before every API server."""
+        wanted = self.run.cluster.inventory.cluster.kubernetes
         kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored)
+        workers = Pass(self.at_once, rolling=True)
+        return [
+            Turn(Group.MASTERS, upgrade.etcd_first, IN_TURN, upgrade.etcd_before(self.run.cluster)),
+            Turn(Group.MASTERS, upgrade.control_plane, IN_TURN, upgrade.old_control_plane(wanted)),
+            Turn(Group.SPEAKER, upgrade.kept, TOGETHER),
+            Turn(Group.MASTERS, kubelet, IN_TURN, lambda facts: versions.is_old(facts, wanted)),
+            Turn(Group.WORKERS, kubelet, workers, lambda facts: versions.is_old(facts, wanted)),
+        ]
+
+    def _passes(self, hosts: Sequence[Host], turns: Sequence[Turn]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
+        """Nothing that runs is changed before all is fetched."""
         if any(self._behind(host) for host in hosts):
             names = images.needed(self.run.cluster, lambda _: [])
-            yield Group.ALL, [upgrade.fetched(names)], TOGETHER
+            yield self._of(Group.ALL), [upgrade.fetched(names)], TOGETHER
         yield from self._saved()
-        yield Group.MASTERS, [upgrade.etcd_first], IN_TURN
-        yield Group.MASTERS, [upgrade.control_plane], IN_TURN
-        yield Group.SPEAKER, [upgrade.kept], TOGETHER
-        yield Group.MASTERS, [kubelet], IN_TURN
-        yield Group.WORKERS, [kubelet], Pass(self.at_once, rolling=True)
-        yield Group.ALL, [health.steps], TOGETHER
+        for turn in turns:
+            if turn.who is Group.SPEAKER or any(host in hosts for host in self.run.chosen(turn.who)):
+                yield self._of(turn.who), [turn.subject], turn.how
+            if self.alone is not None and (others := self._before(turn)):
+                print(f"next: inv cluster.upgrade --host {others[0]}")
+                break
+        yield self._of(Group.ALL), [health.steps], TOGETHER
+
+    def _of(self, who: Group) -> Who:
+        """The one host that is upgraded alone, or all of these. The speaker tells for all of them."""
+        return who if self.alone is None or who is Group.SPEAKER else self.alone
+
+    def _refuse_out_of_turn(self, turns: Sequence[Turn]) -> None:
+        """Where others have a turn before the next one of this host, if it has one."""
+        host = self.run.cluster.require(self.alone or "")
+        told = self.run.cluster.facts(host)
+        mine = [n for n, turn in enumerate(turns) if host in self.run.chosen(turn.who) and turn.old(told)]
+        others = [name for turn in turns[: min(mine, default=0)] for name in self._before(turn)]
+        if others:
+            names = ", ".join(dict.fromkeys(others))
+            raise KubefabError(f"{host.name} comes after {names}: inv cluster.upgrade --host {others[0]}")
+
+    def _before(self, turn: Turn) -> list[str]:
+        """The others that have it before them."""
+        facts = {host.name: self.run.cluster.facts(host) for host in self.run.chosen(turn.who)}
+        return [name for name, told in facts.items() if name != self.alone and turn.old(told)]
 
     def _saved(self) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
         """A backup of etcd, before the first control plane that is behind."""
@@ -115,9 +169,10 @@ class Upgrading:
         speaker = self.run.cluster.facts(self.run.cluster.speaker)
         found = []
         for host in hosts:
+            facts = self.run.cluster.facts(host)
             if old := self._behind(host):
-                facts = self.run.cluster.facts(host)
                 found += [(host.name, "", f"{', '.join(old)} -> {wanted}"), *self._price(host, facts, speaker)]
+            found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
         return [*found, *when(found, *self._short(speaker), *self._deprecated())]
 
     def _short(self, speaker: Facts) -> list[Loss]:
@@ -142,6 +197,7 @@ class Upgrading:
         return [(host.name, "", line) for line in (gap(facts) or "").splitlines()]
 
 
+_COPIES = "/etc/kubernetes/tmp"  # what kubeadm leaves there is gone at the end
 _COST = "every node is upgraded, one after the other, and its pods go elsewhere meanwhile"
 _UNHEARD = (
     "nothing was changed: an upgrade is of all hosts; run the same command again once they answer, or mark a machine "

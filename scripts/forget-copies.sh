@@ -1,6 +1,5 @@
 #!/bin/sh
-# Takes away what kubeadm's upgrades have copied, etcd's data among it, and leave behind.
+# Takes away what kubeadm's upgrades have copied and left behind.
 set -eu
-rm -rf /etc/kubernetes/tmp/kubeadm-backup-etcd-* /etc/kubernetes/tmp/kubeadm-backup-manifests-* \
-    /etc/kubernetes/tmp/kubeadm-upgraded-manifests* /etc/kubernetes/tmp/kubeadm-kubelet-config* \
-    /etc/kubernetes/tmp/kubeadm-kubelet-env*
+. "${0%/*}/shared/copies.sh"
+kubeadm_copies | while read -r copy; do rm -rf "$copy"; done

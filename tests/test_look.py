@@ -1104,7 +1104,7 @@ def test_what_an_upgrade_wants_to_know_of_a_master() -> None:
     before = (
         ADMIN
         + MANIFESTS
-        + "mkdir -p /var/lib/etcd /etc/kubernetes/tmp/kubeadm-backup-etcd-1\n"
+        + "cd /etc/kubernetes; mkdir -p /var/lib/etcd tmp/kubeadm-backup-etcd-1 tmp/kubeadm-init-dryrun1; cd /\n"
         + sandbox.file("/mnt/metrics", METRICS)
         + "stub kubectl 'cat /mnt/metrics'\n"
     )

@@ -418,8 +418,8 @@ def test_the_newest_whole_copy_of_a_manifest_is_put_back() -> None:
 @sandbox.needed
 def test_of_kubeadms_folder_only_its_copies_go() -> None:
     tmp = "/etc/kubernetes/tmp"
-    made = f"mkdir -p {tmp}/kubeadm-backup-etcd-1 {tmp}/kubeadm-kubelet-config2 {tmp}/mine\n"
-    assert sandbox.run(f"{made}{sandbox.script('forget-copies.sh')}\nls {tmp}") == "mine\n"
+    made = f"mkdir -p {tmp}/kubeadm-backup-etcd-1 {tmp}/kubeadm-kubelet-config2 {tmp}/kubeadm-init-dryrun3 {tmp}/mine\n"
+    assert sandbox.run(f"{made}{sandbox.script('forget-copies.sh')}\nls {tmp}") == "kubeadm-init-dryrun3\nmine\n"
 
 
 # list-images.sh installs nothing: its apt has one source, and nothing of the host's.

@@ -63,7 +63,12 @@ class Nodes:
         self.run: Run
 
     def come_to(
-        self, monkeypatch: pytest.MonkeyPatch, yes: bool = True, dry: bool = False, ignored: Sequence[str] = ()
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        yes: bool = True,
+        dry: bool = False,
+        ignored: Sequence[str] = (),
+        alone: str | None = None,
     ) -> Run:
         """One invocation over these hosts."""
         self.run = in_place(Run(self.wanted, dry=dry), monkeypatch)
@@ -73,7 +78,7 @@ class Nodes:
             world.on_change = partial(self.changed, name)
             world.on_look = self.looked_at.get(name, lambda: None)
         self.tell()
-        upgrading.bring_up(self.run.context, TEN_MINUTES, yes, upgrading.ONE, ignored)
+        upgrading.bring_up(self.run.context, TEN_MINUTES, yes, upgrading.ONE, ignored, alone)
         return self.run
 
     def tell(self) -> None:
@@ -280,6 +285,62 @@ def test_several_masters_take_the_control_plane_in_turn_before_any_kubelet(monke
     ]
 
 
+# --- one host alone
+
+
+def test_one_host_at_a_time_gets_as_far_as_all_at_once(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = Nodes()
+    nodes.come_to(monkeypatch, alone="manager")
+    assert {one.partition(": ")[0] for one in nodes.done} == {"manager"}
+    assert nodes.ended["client"] == ("", OLD, OLD, False)
+    assert capsys.readouterr().out.splitlines()[-1] == "next: inv cluster.upgrade --host client"
+    run = nodes.come_to(monkeypatch, alone="client")
+    assert (nodes.ended, run.failures) == (DONE, {})
+    assert "next:" not in capsys.readouterr().out
+
+
+def test_a_worker_alone_does_not_come_before_its_masters(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+    with pytest.raises(KubefabError, match=r"^client comes after manager: inv cluster.upgrade --host manager$"):
+        nodes.come_to(monkeypatch, alone="client")
+    assert nodes.done == []
+
+
+def test_a_master_alone_has_its_kubelet_wait_for_the_others_control_planes(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    nodes, told = Nodes(three_masters()), []
+    for name in (*M, *M, "client"):
+        nodes.come_to(monkeypatch, alone=name)
+        told += [line for line in capsys.readouterr().out.splitlines() if line.startswith("next:")]
+    assert [one for one in nodes.done if "upgrade" in one] == [
+        f"m1: upgrade.sh {NEW} apply --yes",
+        f"m2: upgrade.sh {NEW} node",
+        f"m3: upgrade.sh {NEW} node",
+        f"m3: upgrade-kubelet.sh {NEW}",
+        f"m1: upgrade-kubelet.sh {NEW}",
+        f"m2: upgrade-kubelet.sh {NEW}",
+        f"client: upgrade-kubelet.sh {NEW}",
+    ]
+    assert told == [f"next: inv cluster.upgrade --host {name}" for name in ("m2", "m3", "m1", "m2", "client", "client")]
+
+
+def test_a_plan_for_one_host_ends_where_the_others_come_first(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = Nodes(three_masters())
+    nodes.come_to(monkeypatch, dry=True, alone="m1")
+    said = capsys.readouterr().out
+    assert nodes.done == []
+    assert "the control plane is of" in said
+    assert "kubelet is installed" not in said
+    others = [line for line in said.splitlines() if line.startswith(("m2 ", "m3 "))]
+    assert [line for line in others if "backup" not in line] == []
+
+
+def test_a_name_that_is_no_hosts_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(KubefabError, match="cleint"):
+        Nodes().come_to(monkeypatch, alone="cleint")
+
+
 # --- what is asked before, and what stops it
 
 
@@ -293,6 +354,18 @@ def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPat
         f"client  - kubelet {OLD} -> {NEW}",
         "client  - ReplicaSet/web in default: stands still meanwhile, for no other of its pods is ready",
     ]
+
+
+def test_kubeadms_earlier_copies_are_named_before_they_go(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Also on a host that is not behind: somebody may have upgraded it by hand, and want them."""
+    nodes = Nodes()
+    nodes.come_to(monkeypatch)
+    nodes.machines["manager"].copies = True
+    capsys.readouterr()
+    with pytest.raises(KubefabError, match="--yes is needed"):
+        nodes.come_to(monkeypatch, yes=False)
+    told = "manager  - /etc/kubernetes/tmp/kubeadm-kubelet-config1: an earlier copy of kubeadm's"
+    assert (told in capsys.readouterr().out, nodes.machines["manager"].copies) == (True, True)
 
 
 def test_an_api_that_goes_away_and_was_asked_for_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

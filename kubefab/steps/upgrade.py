@@ -79,7 +79,7 @@ def etcd_first(cluster: Cluster, host: Host) -> list[Step]:
     return [
         Step(
             f"etcd is of {tag.partition('-')[0]} before it goes farther",
-            old_etcd(tag, cluster.inventory.cluster.kubernetes),
+            etcd_before(cluster),
             set_image,
             hint="see what it says: ls /var/log/containers/etcd*",
             within=masters.SECONDS,
@@ -137,7 +137,8 @@ def kept(cluster: Cluster, host: Host) -> list[Step]:
 
 def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
     """The image of etcd_first, where it is needed."""
-    if not cluster.looked_at(host) or not any(one.gap(cluster.facts(host)) for one in etcd_first(cluster, host)[:1]):
+    of_a_master = host.wanted.role == "master" and cluster.looked_at(host)
+    if not of_a_master or not etcd_before(cluster)(cluster.facts(host)):
         return []
     return [etcd_image(cluster.facts(host), cluster.release.etcd_before)]
 
@@ -175,6 +176,12 @@ def unfetched(wanted: str) -> Gap:
         return f"without {', '.join(older)}" if older else None
 
     return gap
+
+
+def etcd_before(cluster: Cluster) -> Gap:
+    """Of a master among several, where the new version has an etcd of the next minor."""
+    tag = cluster.release.etcd_before
+    return old_etcd(tag, cluster.inventory.cluster.kubernetes) if tag and len(cluster.masters) > 1 else lambda _: None
 
 
 def old_etcd(tag: str, wanted: str) -> Gap:

@@ -1,9 +1,8 @@
 # shellcheck shell=sh
 # What is asked before an upgrade: what earlier ones have left; and of a master the room for kubeadm's copy of etcd, and the
 # APIs that were asked for and will go.
-for copy in /etc/kubernetes/tmp/kubeadm-*; do
-    [ ! -e "$copy" ] || fact "copy ${copy##*/}"
-done
+. "${0%/*}/shared/copies.sh"
+kubeadm_copies | while read -r copy; do fact "copy ${copy##*/}"; done
 [ -e /etc/kubernetes/admin.conf ] || exit 0
 # kubeadm moves a manifest away, and then the new one into its place, which may not be on the disk when the power goes. The
 # former one is: see scripts/put-manifests.sh.
