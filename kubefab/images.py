@@ -5,7 +5,7 @@ import tarfile
 import threading
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from kubefab.errors import HostError, KubefabError, reason
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap
+from kubefab.step import MISSING, Gap, when
 
 FETCH_SECONDS = 900  # for a kubeadm
+REFUSED = "refused\n"  # how a kubeadm's judgement of a configuration begins
 Addons = Callable[[Inventory], list[str]]
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 INCOMING = "/var/lib/kubefab-images"
@@ -31,25 +32,33 @@ def there(inventory: Inventory, facts: Facts) -> set[str]:
     }
 
 
-def needed(cluster: Cluster, addons: Addons, inventory: Inventory | None = None) -> list[str]:
+def needed(cluster: Cluster, addons: Addons, inventory: Inventory | None = None, stored: str = "") -> list[str]:
     """All that this cluster runs: what kubeadm itself names, and what its add-ons want. Looked-at hosts are asked.
 
-    `inventory`: with other mirrors than the cluster's own.
+    `inventory`: with other mirrors than the cluster's own. `stored`: kubeadm's own configuration of a cluster that is
+    upgraded; KubefabError where the new kubeadm does not take it.
     """
     inventory = inventory or cluster.inventory
-    return list(dict.fromkeys((*_of_kubernetes(cluster, inventory), *addons(inventory))))
+    return list(dict.fromkeys((*_of_kubernetes(cluster, inventory, stored), *addons(inventory))))
 
 
-def _of_kubernetes(cluster: Cluster, inventory: Inventory) -> list[str]:
+def _of_kubernetes(cluster: Cluster, inventory: Inventory, stored: str) -> list[str]:
     """Said by kubeadm: that of a host, the one that made the bundle, or one that a host fetches for it."""
     version = inventory.cluster.kubernetes
-    documents = kubeadm.init_documents(inventory, inventory.founder)
+    documents = stored or kubeadm.init_documents(inventory, inventory.founder)
+    judge = when(stored, "--judge")
     for name, facts in cluster.all_facts().items():
         if facts.packages.deb("kubeadm").version.startswith(f"{version}-"):
-            return cluster.hosts[name].ask("list-images.sh", payload=documents).split()
+            return _listed(cluster.hosts[name].ask("list-images.sh", *judge, payload=documents))
     if inventory.bundle:
         return _of_the_bundle(inventory.bundle, version)
-    return _by_a_fetched_kubeadm(cluster, documents)
+    return _by_a_fetched_kubeadm(cluster, documents, judge)
+
+
+def _listed(said: str) -> list[str]:
+    if said.startswith(REFUSED):
+        raise KubefabError(f"{_REFUSED}\n{said.removeprefix(REFUSED).strip()}")
+    return said.split()
 
 
 def _of_the_bundle(path: Path, version: str) -> list[str]:
@@ -59,7 +68,7 @@ def _of_the_bundle(path: Path, version: str) -> list[str]:
     return list(made.images)
 
 
-def _by_a_fetched_kubeadm(cluster: Cluster, documents: str) -> list[str]:
+def _by_a_fetched_kubeadm(cluster: Cluster, documents: str, judge: Sequence[str]) -> list[str]:
     """Asked before anything is installed, on the first host that can fetch one."""
     inventory = cluster.inventory
     version, (repository, _) = inventory.cluster.kubernetes, mirrors.repository(inventory)
@@ -73,7 +82,7 @@ def _by_a_fetched_kubeadm(cluster: Cluster, documents: str) -> list[str]:
     for name in cluster.all_facts():
         try:
             host = cluster.hosts[name]
-            return host.ask("list-images.sh", *source, payload=documents, seconds=FETCH_SECONDS).split()
+            return _listed(host.ask("list-images.sh", *judge, *source, payload=documents, seconds=FETCH_SECONDS))
         except HostError as error:
             errors.append(f"{name}: {_last_word(error)}")
     raise KubefabError("\n".join((_NO_KUBEADM.format(version), *errors, _ELSEWHERE)))
@@ -193,6 +202,10 @@ class Stock:
         raise HostError(f"no host has {image}, and none can pull it", "\n".join(errors), _HINT)
 
 
+_REFUSED = (
+    "the new kubeadm does not take the configuration that the cluster keeps; mend it there and in hosts.yml, and run "
+    "the same command again: kubectl -n kube-system edit configmap kubeadm-config. It says:"
+)
 _NO_KUBEADM = "no host has kubeadm {}, which knows its images, and none can fetch it"
 _ELSEWHERE = "`mirrors:` in hosts.yml says where to fetch it from, `inv install-kubeadm` installs it"
 _LISTS = ("manifest.json", "index.json")

@@ -59,6 +59,11 @@ def join_documents(inventory: Inventory, host: Host, token: str, discovery: str)
     return _dump(inventory, [join])
 
 
+def at_version(configuration: str, version: str) -> str:
+    """A stored ClusterConfiguration, as YAML, as it will be at this version."""
+    return yaml.safe_dump({**yaml.safe_load(configuration), "kubernetesVersion": f"v{version}"}, sort_keys=False)
+
+
 def upgrade_documents(inventory: Inventory, patches: str, skipped: Sequence[str] = ()) -> str:
     """What `kubeadm upgrade apply` and `upgrade node` read; `patches`: the folder with ours, "" for none.
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from invoke import Context, Exit
 from packaging.version import Version
 
-from kubefab import etcd, images
+from kubefab import etcd, images, kubeadm
 from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
-from kubefab.facts import Facts
+from kubefab.facts import Configuration, Facts
 from kubefab.host import Host
 from kubefab.leaving import Seconds
 from kubefab.losing import Loss, agree, tell
@@ -119,8 +119,7 @@ class Upgrading:
     def _passes(self, hosts: Sequence[Host], turns: Sequence[Turn]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
         """Nothing that runs is changed before all is fetched."""
         if any(self._behind(host) for host in hosts):
-            names = images.needed(self.run.cluster, lambda _: [])
-            yield self._of(Group.ALL), [upgrade.fetched(names)], TOGETHER
+            yield self._of(Group.ALL), [upgrade.fetched(self._images())], TOGETHER
         yield from self._saved()
         for turn in turns:
             if turn.who is Group.SPEAKER or any(host in hosts for host in self.run.chosen(turn.who)):
@@ -149,6 +148,17 @@ class Upgrading:
         facts = {host.name: self.run.cluster.facts(host) for host in self.run.chosen(turn.who)}
         return [name for name, told in facts.items() if name != self.alone and turn.old(told)]
 
+    def _images(self) -> list[str]:
+        """By the configuration that the cluster keeps, which the new kubeadm judges first."""
+        stored = kubeadm.at_version(self._stored().text, self.run.cluster.inventory.cluster.kubernetes)
+        return images.needed(self.run.cluster, lambda _: [], stored=stored)
+
+    def _stored(self) -> Configuration:
+        told = self.run.cluster.facts(self.run.cluster.speaker).kubeadm.configuration
+        if not told:
+            raise KubefabError(_UNREAD)
+        return told
+
     def _saved(self) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
         """A backup of etcd, before the first control plane that is behind."""
         cluster = self.run.cluster
@@ -173,13 +183,18 @@ class Upgrading:
             if old := self._behind(host):
                 found += [(host.name, "", f"{', '.join(old)} -> {wanted}"), *self._price(host, facts, speaker)]
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
-        return [*found, *when(found, *self._short(speaker), *self._deprecated())]
+        return [*found, *when(found, *self._short(speaker), *self._pinned(), *self._deprecated())]
 
     def _short(self, speaker: Facts) -> list[Loss]:
         """What is not whole now, and would be waited for."""
         name = self.run.cluster.speaker.name
         short = upgrade_kubelet.shortages(speaker, self.ignored)
         return [(name, "", f"{one}: that is waited for first") for one in short]
+
+    def _pinned(self) -> list[Loss]:
+        name = self.run.cluster.speaker.name
+        pinned = self._stored().pinned.items()
+        return [(name, "", f"kubeadm-config has {key}: {tag}, which stays as it is") for key, tag in pinned]
 
     def _deprecated(self) -> Iterator[Loss]:
         """What each API server was asked for and will not have: it knows that since its start alone."""
@@ -197,6 +212,7 @@ class Upgrading:
         return [(host.name, "", line) for line in (gap(facts) or "").splitlines()]
 
 
+_UNREAD = "nobody could read kubeadm's configuration: kubectl -n kube-system get configmap kubeadm-config"
 _COPIES = "/etc/kubernetes/tmp"  # what kubeadm leaves there is gone at the end
 _COST = "every node is upgraded, one after the other, and its pods go elsewhere meanwhile"
 _UNHEARD = (

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Prints the images that kubeadm asks for. usage: list-images.sh [VERSION URL SUITE KEYRING CONF]
+# Prints the images that kubeadm asks for. usage: list-images.sh [--judge] [VERSION URL SUITE KEYRING CONF]
 # standard input: the documents of kubeadm init; with arguments a kubeadm of this VERSION is fetched from this apt
 # repository, signed by KEYRING, by way of the proxy that CONF names for apt (both in base64), into a folder that goes
-# away again: it is installed nowhere
+# away again: it is installed nowhere. With --judge, where kubeadm does not take the documents, "refused" and why instead
 set -eu
 umask 077
+judge=
+[ "${1-}" != --judge ] || { judge=yes && shift; }
 place=/var/tmp
 # Where nothing in it may be run, there is the file system that containers run from.
 case $(findmnt -n -o OPTIONS -T "$place") in *noexec*) place=/var/lib ;; esac
@@ -34,4 +36,8 @@ END
     kubeadm=$folder/root/usr/bin/kubeadm
 }
 [ $# -eq 0 ] || fetch "$@" >&2 </dev/null
+if [ -n "$judge" ] && ! said=$("$kubeadm" config validate --config "$folder/documents" 2>&1); then
+    printf 'refused\n%s\n' "$said"
+    exit 0
+fi
 "$kubeadm" config images list --config "$folder/documents"

@@ -44,6 +44,18 @@ def test_kubeadm_itself_says_what_a_cluster_needs() -> None:
     assert images.needed(made, lambda _: ["flannel:1", A]) == [A, B, "flannel:1"]
 
 
+@pytest.mark.parametrize("there", [HAS_KUBEADM, {}])
+def test_a_configuration_that_the_new_kubeadm_refuses_is_told_in_its_words(
+    monkeypatch: pytest.MonkeyPatch, there: dict[str, str]
+) -> None:
+    monkeypatch.setattr(downloads, "repository_key", lambda inventory: b"keyring")
+    made = looked({"manager": there})
+    world(made, "manager").answers["list-images.sh"] = "refused\nunrecognized feature-gate key: Gone\n"
+    with pytest.raises(KubefabError, match=r"(?s)kubectl -n kube-system edit.*\nunrecognized feature-gate key: Gone$"):
+        images.needed(made, lambda _: [], stored="featureGates: {Gone: true}")
+    assert world(made, "manager").ran[0].startswith("list-images.sh --judge")
+
+
 SOURCE = "1.37.2 https://pkgs.k8s.io/core:/stable:/v1.37/deb/ / a2V5cmluZw=="
 
 

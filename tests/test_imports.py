@@ -190,6 +190,7 @@ ALLOWED = {
         "facts",
         "host",
         "images",
+        "kubeadm",
         "leaving",
         "losing",
         "passes",

@@ -536,6 +536,21 @@ def test_a_kubeadm_that_goes_away_again_is_run_where_programs_may_be_run(options
     assert sandbox.run(f"{deb}{kubeadm}{mounted}{run}").startswith(f"{place}/kubefab-images.")
 
 
+JUDGES = (
+    'stub kubeadm \'case $* in *validate*) grep -q Gone "$4" || exit 0; echo unrecognized: Gone >&2; exit 1 ;; esac; '
+    "echo r/pause:3'\n"
+)
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("documents", "told"), [("gates: Gone", "refused\nunrecognized: Gone\n"), ("gates: none", "r/pause:3\n")]
+)
+def test_a_kubeadm_judges_documents_before_it_lists_their_images(documents: str, told: str) -> None:
+    run = f"echo '{documents}' | {sandbox.script('list-images.sh', '--judge')}"
+    assert sandbox.run(f"{JUDGES}{run}") == told
+
+
 # --- wipe-disks.sh, on loop devices, beside what a look says of the same disk
 
 DISKS = """export LVM_SUPPRESS_FD_WARNINGS=1

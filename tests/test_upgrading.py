@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import yaml
 from packaging.version import Version
 
 from kubefab import images, upgrading
@@ -46,6 +47,7 @@ class Nodes:
     """Hosts of a cluster of OLD, and their API server: they do what they are told."""
 
     asked = ""  # the API server was for what goes away
+    stored = ""  # besides the version, in kubeadm's configuration
 
     def __init__(self, wanted: str | Inventory = HOSTS) -> None:
         self.wanted = wanted
@@ -96,7 +98,7 @@ class Nodes:
                 node="\n".join([*([ADMIN] if one.master else []), *local]),
             )
             if one.master:
-                document = b64encode(f"kubernetesVersion: v{self.configured}".encode()).decode()
+                document = b64encode(f"kubernetesVersion: v{self.configured}\n{self.stored}".encode()).decode()
                 pods = [line for node in self.machines for line in self.pods_of(node)]
                 self.worlds(name).parts.update(
                     cluster=f"answer {json.dumps({'items': self.items()})}",
@@ -200,7 +202,7 @@ class Nodes:
 def around(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these hosts do not tell, and other tests are about."""
     names = [f"registry.k8s.io/kube-proxy:v{NEW}"]
-    monkeypatch.setattr(images, "needed", lambda *_: names)
+    monkeypatch.setattr(images, "needed", lambda *_, **__: names)
     monkeypatch.setattr(preflight, "upgradable", each())
     monkeypatch.setattr(packages, "sources", lambda _: [])
     monkeypatch.setattr(runtime, "package_manager", list)
@@ -354,6 +356,31 @@ def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPat
         f"client  - kubelet {OLD} -> {NEW}",
         "client  - ReplicaSet/web in default: stands still meanwhile, for no other of its pods is ready",
     ]
+
+
+def test_an_image_that_no_upgrade_changes_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = Nodes()
+    monkeypatch.setattr(Nodes, "stored", "etcd: {local: {imageTag: 3.6.8-0}}\n")
+    with pytest.raises(KubefabError):
+        nodes.come_to(monkeypatch, yes=False)
+    assert "kubeadm-config has etcd.local.imageTag: 3.6.8-0, which stays as it is" in capsys.readouterr().out
+
+
+def test_the_stored_configuration_is_judged_at_the_new_version_before_any_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nodes, seen = Nodes(), []
+    monkeypatch.setattr(Nodes, "stored", "featureGates: {Gone: true}\n")
+
+    def refused(*_: object, stored: str = "") -> list[str]:
+        seen.append(yaml.safe_load(stored))
+        raise KubefabError("it says: unrecognized feature-gate")
+
+    monkeypatch.setattr(images, "needed", refused)
+    with pytest.raises(KubefabError, match="unrecognized"):
+        nodes.come_to(monkeypatch)
+    assert seen == [{"kubernetesVersion": f"v{NEW}", "featureGates": {"Gone": True}}]
+    assert nodes.done == []
 
 
 def test_kubeadms_earlier_copies_are_named_before_they_go(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

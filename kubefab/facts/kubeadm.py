@@ -19,6 +19,7 @@ class Configuration:
     sans: tuple[str, ...] = ()  # what every API server's certificate has besides its own name and address
     arguments: Mapping[str, str] = field(default_factory=nothing)  # every API server's
     version: str = ""  # of Kubernetes: what `kubeadm upgrade node` brings a master to
+    pinned: Mapping[str, str] = field(default_factory=nothing)  # image tags that no upgrade changes, by their keys
 
     @classmethod
     def read(cls, said: str) -> "Configuration":
@@ -30,7 +31,12 @@ class Configuration:
             sans = tuple(map(str, server.get("certSANs") or ()))
             version = str(found.get("kubernetesVersion") or "").removeprefix("v")
             endpoint = str(found.get("controlPlaneEndpoint") or "")
-            return cls(text, endpoint, sans, _pairs(server.get("extraArgs") or {}), version)
+            tags = {
+                "dns.imageTag": (found.get("dns") or {}).get("imageTag"),
+                "etcd.local.imageTag": ((found.get("etcd") or {}).get("local") or {}).get("imageTag"),
+            }
+            pinned = {key: str(tag) for key, tag in tags.items() if tag}
+            return cls(text, endpoint, sans, _pairs(server.get("extraArgs") or {}), version, pinned)
         except (yaml.YAMLError, AttributeError, TypeError, LookupError, RecursionError) as error:
             raise ValueError(f"{type(error).__name__} {error}") from None
 
