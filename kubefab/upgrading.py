@@ -181,9 +181,21 @@ class Upgrading:
         for host in hosts:
             facts = self.run.cluster.facts(host)
             if old := self._behind(host):
-                found += [(host.name, "", f"{', '.join(old)} -> {wanted}"), *self._price(host, facts, speaker)]
+                found += [(host.name, "", f"{', '.join(old)} -> {wanted}"), *self._etcd(host, facts)]
+                found += self._price(host, facts, speaker)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
         return [*found, *when(found, *self._short(speaker), *self._pinned(), *self._deprecated())]
+
+    def _etcd(self, host: Host, facts: Facts) -> list[Loss]:
+        """Where it goes to its next minor."""
+        cluster, tag = self.run.cluster, self.run.cluster.release.etcd_before
+        member = facts.etcd.member if host.wanted.role == "master" else None
+        if not tag or not member or upstream(member.version).release[:2] > upstream(tag).release[:2]:
+            return []
+        first = upgrade.etcd_before(cluster)(facts)
+        way = f"to {upstream(tag)} first, one member at a time, and then" if first else "directly"
+        told = f"etcd {member.version} goes {way} to the one of {cluster.inventory.cluster.kubernetes}"
+        return [(host.name, "", told)]
 
     def _short(self, speaker: Facts) -> list[Loss]:
         """What is not whole now, and would be waited for."""

@@ -40,6 +40,7 @@ class Machine:
     images: str = OLD
     pods: int = 1
     copies: bool = False  # of kubeadm's
+    pulled: list[str] = field(default_factory=list)
     node: dict[str, Any] = field(default_factory=dict)  # its annotations, and unschedulable
 
 
@@ -49,14 +50,13 @@ class Nodes:
     asked = ""  # the API server was for what goes away
     stored = ""  # besides the version, in kubeadm's configuration
 
-    def __init__(self, wanted: str | Inventory = HOSTS) -> None:
+    def __init__(self, wanted: str | Inventory = HOSTS, etcd: str = "3.7.0") -> None:
         self.wanted = wanted
         self.worlds = Run(wanted)
         roles = {host.name: host.wanted.role == "master" for host in self.worlds.cluster.hosts.values()}
         self.machines = {name: Machine(master) for name, master in roles.items()}
-        for name, one in self.machines.items():
-            member = name if name in M else "m1"
-            self.worlds(name).parts["etcd"] = look(member, *(M if name in M else [member])) if one.master else ""
+        for name in self.machines:
+            self.tell_etcd(name, etcd)
         self.proxy = self.configured = OLD
         self.done: list[str] = []  # "host: what", in turn
         self.killed: Callable[[], bool] = lambda: False  # whether the run is ended at this moment
@@ -87,12 +87,15 @@ class Nodes:
         for name, one in self.machines.items():
             local = ["kubelet_ca QUJD", "flannel yes"]
             local += [f"static {pod}.yaml registry.k8s.io/{pod}:v{one.static}" for pod in STATIC if one.master]
+            local += ["static etcd.yaml registry.k8s.io/etcd:3.6.8-0"] if one.master else []
             debs = {"kubelet": one.kubelet, "kubectl": one.kubelet, "kubeadm": one.kubeadm}
             fetched = [f"fetched {deb}_{one.fetched}-1.1_amd64.deb" for deb in debs]
             self.worlds(name).parts.update(
                 system=f"machine_id id-{name}",
                 packages="\n".join([*(f"package {deb} hi {version}-1.1" for deb, version in debs.items()), *fetched]),
-                runtime=f"image registry.k8s.io/kube-proxy:v{one.images}",
+                runtime="\n".join(
+                    f"image {image}" for image in (f"registry.k8s.io/kube-proxy:v{one.images}", *one.pulled)
+                ),
                 upgrade="copy kubeadm-kubelet-config1" if one.copies else self.asked if one.master else "",
                 services="unit Id=kubelet.service\nunit ActiveState=active\nunit UnitFileState=enabled",
                 node="\n".join([*([ADMIN] if one.master else []), *local]),
@@ -106,6 +109,11 @@ class Nodes:
                     workloads="\n".join([f"workload Deployment default/web 1 {self.ready}", "workloads_told yes"]),
                     pods="\n".join([*pods, "replicas default/ReplicaSet/web 1", "pods_told yes"]),
                 )
+
+    def tell_etcd(self, name: str, version: str) -> None:
+        member, others = (name, M) if name in M else ("m1", ("m1",))
+        told = look(member, *others, version=version) if self.machines[name].master else ""
+        self.worlds(name).parts["etcd"] = told
 
     def pods_of(self, node: str) -> list[str]:
         web = [f"default/{node}-{n}" for n in range(self.machines[node].pods)]
@@ -161,7 +169,7 @@ class Nodes:
         one.fetched = words[0]
 
     def fetch_images(self, one: Machine, words: list[str]) -> None:
-        one.images = NEW
+        one.images, one.pulled = NEW, [word for word in words if ":" in word]
 
     def upgrade(self, one: Machine, words: list[str]) -> None:
         one.kubeadm = words[0]
@@ -170,6 +178,10 @@ class Nodes:
             self.configured = words[0]
         if {each.static for each in self.machines.values() if each.master} == {words[0]}:
             self.proxy = words[0]
+
+    def set_etcd_image(self, one: Machine, words: list[str]) -> None:
+        (name,) = [name for name, other in self.machines.items() if other is one]
+        self.tell_etcd(name, words[0].rpartition(":")[2].partition("-")[0])
 
     def forget_copies(self, one: Machine, _: list[str]) -> None:
         one.copies = False
@@ -356,6 +368,35 @@ def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPat
         f"client  - kubelet {OLD} -> {NEW}",
         "client  - ReplicaSet/web in default: stands still meanwhile, for no other of its pods is ready",
     ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "etcd", "told"),
+    [
+        (HOSTS, "3.6.8", {"manager  - etcd 3.6.8 goes directly to the one of 1.37.2"}),
+        (HOSTS, "3.7.0", set()),
+        (
+            three_masters(),
+            "3.6.8",
+            {f"{m}  - etcd 3.6.8 goes to 3.6.16 first, one member at a time, and then to the one of 1.37.2" for m in M},
+        ),
+        (three_masters(), "3.6.16", {f"{m}  - etcd 3.6.16 goes directly to the one of 1.37.2" for m in M}),
+    ],
+    ids=["one member", "nothing to do", "several", "several that may"],
+)
+def test_what_etcd_does_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, wanted: Any, etcd: str, told: set[str]
+) -> None:
+    Nodes(wanted, etcd).come_to(monkeypatch, dry=True)
+    assert {line for line in capsys.readouterr().out.splitlines() if "  - etcd" in line} == told
+
+
+def test_no_member_of_etcd_goes_to_the_next_minor_before_all_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes(three_masters(), "3.6.8")
+    run = nodes.come_to(monkeypatch)
+    done = [one.split(" ")[:2] for one in nodes.done if "etcd-image" in one or "upgrade.sh" in one]
+    assert run.failures == {}
+    assert done == [[f"{m}:", script] for script in ("set-etcd-image.sh", "upgrade.sh") for m in M]
 
 
 def test_an_image_that_no_upgrade_changes_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
