@@ -58,6 +58,7 @@ class Turn:
     subject: Subject
     how: Pass
     old: Callable[[Facts], object] = lambda _: None  # true where a host has it before it
+    begun: Callable[[Facts], object] = lambda _: None  # true where a host was in the middle of it
 
 
 @dataclass(frozen=True)
@@ -106,14 +107,15 @@ class Upgrading:
     def _turns(self) -> list[Turn]:
         """No kubelet comes before every API server."""
         wanted = self.run.cluster.inventory.cluster.kubernetes
-        kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored)
-        workers = Pass(self.at_once, rolling=True)
+        names = {host.name: upgrade_kubelet.node_name(self.run.cluster, host) for host in self.run.chosen(Group.ALL)}
+        kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored, names)
+        begun, workers = upgrade_kubelet.is_begun, Pass(self.at_once, rolling=True)
         return [
             Turn(Group.MASTERS, upgrade.etcd_first, IN_TURN, upgrade.etcd_before(self.run.cluster)),
             Turn(Group.MASTERS, upgrade.control_plane, IN_TURN, upgrade.old_control_plane(wanted)),
             Turn(Group.SPEAKER, upgrade.kept, TOGETHER),
-            Turn(Group.MASTERS, kubelet, IN_TURN, lambda facts: versions.is_old(facts, wanted)),
-            Turn(Group.WORKERS, kubelet, workers, lambda facts: versions.is_old(facts, wanted)),
+            Turn(Group.MASTERS, kubelet, IN_TURN, lambda facts: versions.is_old(facts, wanted), begun),
+            Turn(Group.WORKERS, kubelet, workers, lambda facts: versions.is_old(facts, wanted), begun),
         ]
 
     def _passes(self, hosts: Sequence[Host], turns: Sequence[Turn]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
@@ -122,6 +124,8 @@ class Upgrading:
             yield self._of(Group.ALL), [upgrade.fetched(self._images())], TOGETHER
         yield from self._saved()
         for turn in turns:
+            for host in self._begun(turn, hosts):  # its pods may wait for it, and the next node for them
+                yield host, [turn.subject], TOGETHER
             if turn.who is Group.SPEAKER or any(host in hosts for host in self.run.chosen(turn.who)):
                 yield self._of(turn.who), [turn.subject], turn.how
             if self.alone is not None and (others := self._before(turn)):
@@ -142,6 +146,13 @@ class Upgrading:
         if others:
             names = ", ".join(dict.fromkeys(others))
             raise KubefabError(f"{host.name} comes after {names}: inv cluster.upgrade --host {others[0]}")
+
+    def _begun(self, turn: Turn, hosts: Sequence[Host]) -> list[str]:
+        return [
+            host.name
+            for host in self.run.chosen(turn.who)
+            if host in hosts and turn.begun(self.run.cluster.facts(host))
+        ]
 
     def _before(self, turn: Turn) -> list[str]:
         """The others that have it before them."""

@@ -1,6 +1,7 @@
 """A whole upgrade on hosts that answer from memory: what is asked, its order, and how it goes on after a kill."""
 
 import json
+import threading
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,12 +12,13 @@ import pytest
 import yaml
 from packaging.version import Version
 
-from kubefab import images, upgrading
+from kubefab import images, render, upgrading
 from kubefab.converge import Stop
 from kubefab.errors import KubefabError, Unreachable
 from kubefab.facts import CORDONED_BY
 from kubefab.inventory import Inventory
 from kubefab.leaving import TEN_MINUTES
+from kubefab.step import sha256
 from kubefab.steps import etcd, packages, preflight, runtime
 from kubefab.steps.versions import STATIC
 from tests.fakes import HOSTS, three_masters
@@ -41,6 +43,7 @@ class Machine:
     pods: int = 1
     copies: bool = False  # of kubeadm's
     pulled: list[str] = field(default_factory=list)
+    patched: bool = False
     node: dict[str, Any] = field(default_factory=dict)  # its annotations, and unschedulable
 
 
@@ -59,6 +62,7 @@ class Nodes:
             self.tell_etcd(name, etcd)
         self.proxy = self.configured = OLD
         self.done: list[str] = []  # "host: what", in turn
+        self.one_by_one = threading.Lock()
         self.killed: Callable[[], bool] = lambda: False  # whether the run is ended at this moment
         self.ready = 1  # of the one pod of a Deployment
         self.looked_at: dict[str, Callable[[], None]] = {}
@@ -95,6 +99,9 @@ class Nodes:
                 packages="\n".join([*(f"package {deb} hi {version}-1.1" for deb, version in debs.items()), *fetched]),
                 runtime="\n".join(
                     f"image {image}" for image in (f"registry.k8s.io/kube-proxy:v{one.images}", *one.pulled)
+                ),
+                files="".join(
+                    f"file {path} {sha256(text)}\n" for path, text in render.patches().items() if one.patched
                 ),
                 upgrade="copy kubeadm-kubelet-config1" if one.copies else self.asked if one.master else "",
                 services="unit Id=kubelet.service\nunit ActiveState=active\nunit UnitFileState=enabled",
@@ -150,9 +157,12 @@ class Nodes:
         }
 
     def changed(self, name: str) -> None:
+        with self.one_by_one:  # hosts change at once, and each tells of all of them
+            self._changed(name, self.run(name).ran[-1])
+
+    def _changed(self, name: str, what: str) -> None:
         if self.killed():
             raise KeyboardInterrupt
-        what = self.run(name).ran[-1]
         self.done.append(f"{name}: {what.partition(' --patch ')[0]}")
         script, *words = what.split(" ")
         getattr(self, script.removesuffix(".sh").replace("-", "_"))(self.machines[name], words)
@@ -164,6 +174,9 @@ class Nodes:
 
     def put(self, *_: object) -> None:
         """The backup, whose state is a line in the look."""
+
+    def put_files(self, one: Machine, _: list[str]) -> None:
+        one.patched = True
 
     def fetch_kubernetes(self, one: Machine, words: list[str]) -> None:
         one.fetched = words[0]
@@ -284,6 +297,16 @@ def test_a_persons_cordon_outlives_an_upgrade(monkeypatch: pytest.MonkeyPatch, k
         nodes.killed = lambda: False
     nodes.come_to(monkeypatch)
     assert nodes.ended == {**DONE, "client": ("", NEW, NEW, True)}
+
+
+def test_a_node_that_was_being_emptied_is_ended_before_another_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pods may have no other place, and the next node waits for them."""
+    nodes = Nodes(f"{HOSTS}  client2: {{address: 10.250.0.12, role: worker}}\n")
+    nodes.machines["client2"].node = {"unschedulable": True, "annotations": {CORDONED_BY: "cluster.upgrade at 1"}}
+    run = nodes.come_to(monkeypatch)
+    upgraded = [one for one in nodes.done if "upgrade-kubelet" in one]
+    assert run.failures == {}
+    assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW}" for name in ("manager", "client2", "client")]
 
 
 def test_several_masters_take_the_control_plane_in_turn_before_any_kubelet(monkeypatch: pytest.MonkeyPatch) -> None:

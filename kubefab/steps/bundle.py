@@ -95,11 +95,18 @@ def gathered(
 
 def gathered_images(cluster: Cluster, host: Host, addons: images.Addons, folder: Path) -> dict[str, str]:
     """By their own names, which hosts without our mirrors know, too."""
-    stock = images.Stock(cluster, folder / "images")
-    return {
-        name: f"images/{stock.saved(mirrors.image(name, cluster.inventory), host, name)[0].name}"
-        for name in images.needed(cluster, addons, mirrors.unmirrored(cluster.inventory))
-    }
+    stock, needed = images.Stock(cluster, folder / "images"), images.needed
+    names = needed(cluster, lambda one: [*addons(one), *etcd_on_its_way(one)], mirrors.unmirrored(cluster.inventory))
+    return {name: f"images/{stock.saved(mirrors.image(name, cluster.inventory), host, name)[0].name}" for name in names}
+
+
+def etcd_on_its_way(inventory: Inventory) -> list[str]:
+    """By which several members come to the etcd of this Kubernetes: see steps/upgrade.py."""
+    tag = inventory.release.etcd_before
+    return [f"{ETCD}:{tag}"] if tag and len(inventory.masters) > 1 else []
+
+
+ETCD = "registry.k8s.io/etcd"
 
 
 def cri_dockerd(inventory: Inventory, arch: str) -> dict[str, str]:

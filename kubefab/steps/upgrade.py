@@ -12,7 +12,7 @@ from kubefab import images, kubeadm, mirrors, render
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
-from kubefab.step import Gap, Step, Subject, on_cluster, script, when
+from kubefab.step import Gap, Step, Subject, files, on_cluster, script, when
 from kubefab.steps import bundle, health, masters, packages, runtime, versions
 from kubefab.steps.network import COREDNS
 from kubefab.steps.versions import behind
@@ -26,7 +26,8 @@ def fetched(names: Sequence[str]) -> Subject:
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         inventory, wanted = cluster.inventory, cluster.inventory.cluster.kubernetes
-        own = [*images.for_host(host, list(names)), *_etcd_before(cluster, host)]
+        first = _etcd_before(cluster, host)
+        own = [*images.for_host(host, list(names)), *first]
         states = [
             Step(
                 "the node is Ready before it is upgraded",
@@ -59,6 +60,16 @@ def fetched(names: Sequence[str]) -> Subject:
             ),
         ]
         states += bundle.images_loaded(cluster, host)
+        states += when(
+            inventory.bundle and first,
+            Step(
+                "the image of etcd on its way is there",
+                images.lacking(inventory, first),
+                None,
+                hint="the bundle is of a kubefab that put none into it: inv bundle.make",
+                parts=("runtime",),
+            ),
+        )
         return [replace(one, gap=where_behind(wanted, one.gap)) for one in states]
 
     return steps
@@ -77,6 +88,7 @@ def etcd_first(cluster: Cluster, host: Host) -> list[Step]:
         host.change("set-etcd-image.sh", etcd_image(cluster.facts(host), tag))
 
     return [
+        masters.up_to_date(names),
         Step(
             f"etcd is of {tag.partition('-')[0]} before it goes farther",
             etcd_before(cluster),
@@ -104,6 +116,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
         host.change("upgrade.sh", wanted, *command, payload=document)
 
     return [
+        *patched(cluster, host),
         Step(
             f"the control plane is of {wanted}",
             old_control_plane(wanted),
@@ -143,10 +156,18 @@ def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
     return [etcd_image(cluster.facts(host), cluster.release.etcd_before)]
 
 
+def patched(cluster: Cluster, host: Host) -> list[Step]:
+    """A cluster made by hand has no patches of ours yet, and kubeadm gives up where a folder is missing."""
+    return [files("kubeadm's patches are there", render.patches())] if _among_several(cluster, host) else []
+
+
+def _among_several(cluster: Cluster, host: Host) -> bool:
+    return host.wanted.role == "master" and len(cluster.masters) > 1
+
+
 def documents(cluster: Cluster, host: Host, *skipped: str) -> str:
     """kubeadm's own; the folder of our patches only a master among several has."""
-    among_several = host.wanted.role == "master" and len(cluster.masters) > 1
-    folder = render.ETCD_PATCH.rpartition("/")[0] if among_several else ""
+    folder = render.ETCD_PATCH.rpartition("/")[0] if _among_several(cluster, host) else ""
     return kubeadm.upgrade_documents(cluster.inventory, folder, skipped)
 
 
@@ -190,11 +211,11 @@ def old_etcd(tag: str, wanted: str) -> Gap:
 
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        member = facts.etcd.member
+        member, started = facts.etcd.member, versions.upstream(versions.tag(facts.local.static.get("etcd.yaml", "")))
         if facts.etcd.elsewhere or versions.oldest_api_server(facts) >= Version(wanted):
             return None
-        if not member:
-            return f"its etcd gives no answer: {facts.etcd.etcd_silent}"
+        if not member:  # what is new by its manifest may have seen newer data: it is never taken back
+            return None if started >= needed else f"its etcd gives no answer: {facts.etcd.etcd_silent}"
         return f"etcd {member.version}" if versions.upstream(member.version) < needed else None
 
     return gap

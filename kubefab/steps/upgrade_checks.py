@@ -3,9 +3,9 @@
 from packaging.version import Version
 
 from kubefab.cluster import Cluster
-from kubefab.facts import Facts
+from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
-from kubefab.step import Gap, Step, complaint, when
+from kubefab.step import Gap, Step, complaint, on_cluster, when
 from kubefab.steps import versions
 from kubefab.steps.versions import behind, is_old
 
@@ -48,7 +48,11 @@ def possible(cluster: Cluster, host: Host) -> list[Step]:
             host.name == cluster.speaker.name,
             complaint("kubeadm can be told how to upgrade", lambda _: told, "by hand: kubeadm upgrade apply"),
             complaint("no minor is skipped", skipped(wanted), "a minor at a time: put that one into hosts.yml first"),
+            complaint(
+                "hosts.yml knows every master of the cluster", strange, "its API server has to come first: add it"
+            ),
         ),
+        complaint("the host is a node of the cluster", stranger, _JOIN),
         complaint("the kubelet is at most three minors older", too_old(wanted), "upgrade that kubelet by hand first"),
         *when(
             host.wanted.role == "master",
@@ -71,6 +75,18 @@ def unheard(facts: Facts) -> str | None:
 def unlisted(facts: Facts) -> str | None:
     told = facts.pods.pods_told and facts.workloads.workloads_told
     return None if told else "it has not said which there are"
+
+
+@on_cluster
+def strange(live: ClusterFacts, facts: Facts) -> str | None:
+    """What nobody would upgrade; a kubelet may then be newer than it."""
+    known = [one.node.name for one in facts.everyone.values() if one.node]
+    return ", ".join(name for name, node in live.nodes.items() if node.is_master and name not in known) or None
+
+
+@on_cluster
+def stranger(_: ClusterFacts, facts: Facts) -> str | None:
+    return None if facts.trusted and facts.node else "it has not joined"
 
 
 def skipped(wanted: str) -> Gap:
@@ -105,4 +121,8 @@ def no_room(wanted: str) -> Gap:
     return gap
 
 
+_JOIN = (
+    "it would join at the new version, which the cluster has not come to: take it out of hosts.yml until the upgrade "
+    "is done, or put the former version back there, and first: inv cluster.up"
+)
 _SILENT = "see what it says, on the master: journalctl -u kubelet; ls /var/log/containers"

@@ -3,7 +3,7 @@
 Every state says "an old kubelet …": true by itself once that is new, so that a run broken off goes on where it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -14,9 +14,9 @@ from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Node, Running
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
-from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when
+from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
 from kubefab.steps import draining, health, packages, versions
-from kubefab.steps.upgrade import documents
+from kubefab.steps.upgrade import documents, patched
 from kubefab.steps.versions import TASK, behind, is_old
 
 API_SECONDS = 60
@@ -24,17 +24,19 @@ WHOLE_SECONDS = 300  # without news of the pods that a node before has lost
 START_SECONDS = 60  # until a kubelet that has started tells of its version
 
 
-def kubelet(seconds: int, ignored: Sequence[str] = ()) -> Subject:
+def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] | None = None) -> Subject:
     """A node's kubelet, without pods meanwhile where it has ordinary ones; `seconds`: what its drain may take.
 
-    `ignored`: workloads, as "namespace/name", that nobody waits for.
+    `ignored`: workloads, as "namespace/name", that nobody waits for. `names`: the nodes' by their hosts', as an API
+    server has told them: one that is silent for a moment tells none.
     """
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
-        wanted, name = cluster.inventory.cluster.kubernetes, node_name(cluster, host)
+        wanted, name = cluster.inventory.cluster.kubernetes, (names or {}).get(host.name, host.name)
         by = f"{TASK} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         document = documents(cluster, host, "preflight", "control-plane", "addon")
         return [
+            *patched(cluster, host),
             Step("no API server is older than the kubelet will be", older_api_server(wanted), None, within=API_SECONDS),
             Step(
                 "every workload has all of its pods before a node goes",
@@ -131,21 +133,35 @@ def older_api_server(wanted: str) -> Gap:
 
 
 def of_old(wanted: str, gap: Gap) -> Gap:
-    """What is asked before an old kubelet loses its pods; a master that takes no ordinary ones keeps them."""
+    """What is asked before an old kubelet loses its pods; a master that takes no ordinary ones keeps them.
 
-    def asked(facts: Facts) -> str | None:
-        return gap(facts) if is_old(facts, wanted) and takes_ordinary(facts.node) else None
+    Silent where nobody tells of the node: a drain that was not asked for would leave it cordoned as if by a person.
+    """
+
+    @where_there_is_one
+    @on_cluster
+    def asked(_: ClusterFacts, facts: Facts) -> str | None:
+        if not is_old(facts, wanted):
+            return None
+        if not facts.node:
+            return "it is no node of the cluster"
+        return gap(facts) if takes_ordinary(facts.node) else None
 
     return asked
 
 
-def takes_ordinary(node: Node | None) -> bool:
-    return bool(node) and not {CONTROL_PLANE, MASTER} & set(node.taints if node else ())
+def takes_ordinary(node: Node) -> bool:
+    return not {CONTROL_PLANE, MASTER} & set(node.taints)
 
 
 def unless_gone(gap: Gap) -> Gap:
     """Nobody waits before a node that an upgrade has begun to empty: what it has lost may have no other place."""
-    return lambda facts: None if facts.node and facts.node.cordoned_by.startswith(TASK) else gap(facts)
+    return lambda facts: None if is_begun(facts) else gap(facts)
+
+
+def is_begun(facts: Facts) -> bool:
+    """Whether an upgrade has cordoned this node, and was broken off. The word outlives a person's own uncordon."""
+    return bool(facts.node and facts.node.cordoned and facts.node.cordoned_by.startswith(TASK))
 
 
 def short(ignored: Sequence[str]) -> Gap:

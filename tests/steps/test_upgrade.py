@@ -11,6 +11,7 @@ from kubefab.bundle import write
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Member, Node, Package, Workload
 from kubefab.steps import upgrade, versions
+from kubefab.steps.bundle import etcd_on_its_way
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, inventory, step, three_masters
 from tests.steps.test_gaps import ABOUT
@@ -83,7 +84,7 @@ def test_a_silent_api_server_says_nothing_of_a_control_plane() -> None:
 def test_the_first_master_takes_kubeadms_configuration_with_it(configured: str, command: str) -> None:
     made = cluster(three_masters())
     made._alone["m1"] = with_(master(configured=configured), name="m1")
-    (change, *_) = upgrade.control_plane(made, made.hosts["m1"])
+    change = step(upgrade.control_plane(made, made.hosts["m1"]), f"the control plane is of {WANTED}")
     assert change.close
     change.close(made.hosts["m1"])
     world = vars(made.hosts["m1"])["world"]
@@ -106,6 +107,9 @@ def test_what_kubeadm_keeps_in_the_cluster_is_old_as_long_as_kube_proxy_is(proxy
 # --- etcd
 
 
+OLD_ETCD = images("1.36.3") | {"etcd.yaml": f"{REGISTRY}/etcd:3.6.8-0"}
+
+
 def member(version: str, now: str = "1.36.3", **said: Any) -> Facts:
     return master(now, **{"member": Member(1, 1, version=version), "etcd_runs": True, **said})
 
@@ -118,9 +122,10 @@ def member(version: str, now: str = "1.36.3", **said: Any) -> Facts:
         (member("3.7.0"), None),
         (member("3.6.8", now="1.37.2"), None),
         (member("3.6.8", servers="https://10.0.0.9:2379"), None),
-        (master("1.36.3", etcd_silent="no answer"), "its etcd gives no answer: no answer"),
+        (master("1.36.3", etcd_silent="no answer", static=OLD_ETCD), "its etcd gives no answer: no answer"),
+        (master("1.36.3", etcd_silent="no answer"), None),
     ],
-    ids=["old", "new enough", "farther already", "nothing to upgrade", "not kubeadm's", "silent"],
+    ids=["old", "new enough", "farther already", "nothing to upgrade", "not kubeadm's", "silent", "silent and new"],
 )
 def test_several_members_go_to_the_newest_of_their_minor_before_the_next(facts: Facts, told: str | None) -> None:
     assert upgrade.old_etcd("3.6.16-0", WANTED)(facts) == told
@@ -131,17 +136,17 @@ def test_as_long_as_one_master_is_to_be_upgraded_no_etcd_is_left_behind() -> Non
     assert upgrade.old_etcd("3.6.16-0", WANTED)(facts) == "etcd 3.6.8"
 
 
-@pytest.mark.parametrize(("wanted", "steps"), [(HOSTS, 0), (three_masters(), 3)])
-def test_a_single_member_goes_to_the_next_minor_at_once(wanted: Any, steps: int) -> None:
+@pytest.mark.parametrize(("wanted", "several"), [(HOSTS, False), (three_masters(), True)])
+def test_a_single_member_goes_to_the_next_minor_at_once(wanted: Any, several: bool) -> None:
     made = cluster(wanted)
-    assert len(upgrade.etcd_first(made, made.founder)) == steps
+    assert bool(upgrade.etcd_first(made, made.founder)) is several
 
 
 @pytest.mark.parametrize("image", ["near:5000/etcd:3.6.8-0", f"near:5000/etcd:3.6.8-0@sha256:{64 * 'a'}"])
 def test_etcd_comes_from_where_it_came_before(image: str) -> None:
     made = cluster(three_masters())
     made._alone["m1"] = replace(member("3.6.8", static={"etcd.yaml": image}), name="m1")
-    change = upgrade.etcd_first(made, made.hosts["m1"])[0].close
+    change = step(upgrade.etcd_first(made, made.hosts["m1"]), "etcd is of 3.6.16 before it goes farther").close
     assert change
     change(made.hosts["m1"])
     assert vars(made.hosts["m1"])["world"].ran == ["set-etcd-image.sh near:5000/etcd:3.6.16-0"]
@@ -180,6 +185,19 @@ def test_a_new_bundle_is_the_source_where_there_is_one(tmp_path: Path) -> None:
     titles = [one.title for one in upgrade.fetched([])(made, made.hosts["client"])]
     assert {"the bundle is unpacked", "the bundle's images are loaded"} <= set(titles)
     assert not [title for title in titles if "downloaded" in title]
+
+
+def test_a_bundle_without_the_etcd_on_its_way_stops_it_before_any_change(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "packages").mkdir(parents=True)
+    write(tmp_path / "it.bundle", ABOUT, tmp_path / "folder")
+    several = "  m2: {address: 10.250.0.12, role: master}\n  m3: {address: 10.250.0.13, role: master}\n"
+    made = cluster(f"{HOSTS}{several}bundle: {tmp_path}/it.bundle\n")
+    facts = member("3.6.8", static=OLD_ETCD)
+    made._alone["manager"], made._found["manager"] = facts, {"etcd": "looked at"}
+    told = step(upgrade.fetched([])(made, made.founder), "the image of etcd on its way is there")
+    assert (told.gap(facts), told.close) == ("missing", None)
+    assert etcd_on_its_way(made.inventory) == ["registry.k8s.io/etcd:3.6.16-0"]
+    assert etcd_on_its_way(inventory()) == []
 
 
 READY = "the node is Ready before it is upgraded"

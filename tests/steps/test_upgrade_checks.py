@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kubefab.facts import Facts
+from kubefab.facts import Facts, Node
 from kubefab.steps import upgrade_checks
 from tests.facts import known
 from tests.fakes import HOSTS, cluster, looked
@@ -77,3 +77,18 @@ def test_a_manifest_that_was_moved_away_is_put_back_before_anybody_is_asked() ->
 def test_a_master_that_is_well_needs_nothing_first() -> None:
     assert taken_up("manager", master()) == {}
     assert taken_up("client", host("client")) == {}
+
+
+def test_a_host_that_has_not_joined_is_told_before_it_stops_the_others() -> None:
+    assert (
+        possible(replace(known("manager"), cluster=live()))["the host is a node of the cluster"] == "it has not joined"
+    )
+
+
+def test_a_master_that_hosts_yml_does_not_know_is_told() -> None:
+    """Its API server would stay old, and kubelets get newer than it."""
+    ours = Node("manager", version="1.37.1", ready=True, address="10.250.0.11", roles=("control-plane",))
+    facts = master(node=ours)
+    beyond = replace(live(ours, replace(ours, name="m9", address="10.250.0.99")), ca="aaa")
+    assert possible(facts) == {}
+    assert possible(replace(facts, cluster=beyond)) == {"hosts.yml knows every master of the cluster": "m9"}

@@ -52,18 +52,43 @@ def test_an_old_kubelet_is_cordoned_in_the_name_of_the_upgrade() -> None:
     assert '"cluster.upgrade at ' in ran
 
 
+TAINTED = Node("manager", version="1.37.1", address="10.250.0.11")
+
+
 @pytest.mark.parametrize(
     "facts",
     [
         host("client", "1.37.2"),
         host("client", node=Node("client", version="1.37.1", cordoned=True, address="10.250.0.11")),
         known("client", live()),  # it has not joined
-        master(node=Node("manager", version="1.37.1", taints={"node-role.kubernetes.io/control-plane": "NoSchedule"})),
+        master(node=replace(TAINTED, taints={"node-role.kubernetes.io/control-plane": "NoSchedule"})),
     ],
     ids=["new", "cordoned by a person", "no node", "a master without ordinary pods"],
 )
 def test_who_is_not_cordoned(facts: Facts) -> None:
     assert gap(NO_NEW, facts, facts.name) is None
+
+
+@pytest.mark.parametrize("title", [NO_NEW, EMPTY])
+def test_a_silent_api_server_does_not_say_that_a_node_takes_no_pods(title: str) -> None:
+    """It would be drained all the same once that answers, with a cordon that nobody takes away."""
+    facts = host("client")
+    with pytest.raises(Silent):
+        gap(title, replace(facts, cluster=replace(live(), silent="no answer")))
+
+
+def test_a_kubelet_without_its_node_is_not_upgraded() -> None:
+    facts = host("client")
+    assert gap(NO_NEW, replace(facts, cluster=live())) == "it is no node of the cluster"
+
+
+def test_a_node_goes_by_the_name_that_the_cluster_gave_it() -> None:
+    made = cluster()
+    steps = upgrade_kubelet.kubelet(600, names={"client": "worker-1"})(made, made.hosts["client"])
+    close = step(steps, NO_NEW).close
+    assert close
+    close(made.hosts["client"])
+    assert vars(made.hosts["manager"])["world"].ran[0].startswith("kubectl.sh patch node worker-1 ")
 
 
 def drained(*pods: Pod, where: Mapping[str, str], version: str = "1.37.1") -> Facts:
