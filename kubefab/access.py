@@ -20,7 +20,7 @@ from kubefab.kubeadm import API_PORT
 from kubefab.merging import Access, Change, Place
 from kubefab.runbook import of_master
 
-SHORTEST, LONGEST = 600, 100 * 365 * 24 * 3600  # seconds; the API server takes no request for less
+SHORTEST, LONGEST = 600, 2**31 - 1  # seconds; the API server takes no request for less, and keeps 32 bits of it
 _UNITS = {"m": 60, "h": 3600, "d": 24 * 3600}
 
 
@@ -110,6 +110,7 @@ def _give_user(run: Engine, wish: Wish, user: str) -> None:
     asked, master = users.request(user, wish.groups), run.cluster.speaker
     name = f"kubefab-{secrets.token_hex(8)}"
     signed = users.certificate(asked, master.ask("sign-user.sh", name, str(int(wish.ttl)), payload=asked.text))
+    ends = users.told_of_end(signed, wish.ttl, datetime.now(UTC))
     access = _access(run.cluster, run.cluster.authority, users.credentials(asked, signed), user)
     if wish.output is None:
         _merge(access, wish)
@@ -118,8 +119,7 @@ def _give_user(run: Engine, wish: Wish, user: str) -> None:
         kubeconfig.save(access.alone(), path, wish.force)
         print(f"kubectl --kubeconfig {quote(str(path))} get nodes")
     bindings = master.ask("kubectl.sh", *_BINDINGS, secret=True)
-    told = [*users.told_of_end(signed, wish.ttl, datetime.now(UTC)), users.told_of_rights(bindings, user, wish.groups)]
-    print(report.plain("\n".join(told)))
+    print(report.plain("\n".join([*ends, users.told_of_rights(bindings, user, wish.groups)])))
 
 
 def _merge(access: Access, wish: Wish) -> None:

@@ -18,7 +18,12 @@ SOON = timedelta(days=30)
 PKI, KUBELETS = "/etc/kubernetes/pki", "/var/lib/kubelet/pki"
 ROTATED, SELF_MADE = f"{KUBELETS}/kubelet-server-current.pem", f"{KUBELETS}/kubelet.crt"
 CLIENT = f"{KUBELETS}/kubelet-client-current.pem"
-SERVED = {"6443": f"{PKI}/apiserver.crt", "2379": f"{PKI}/etcd/server.crt", "2380": f"{PKI}/etcd/peer.crt"}
+SERVED = {
+    "6443": (f"{PKI}/apiserver.crt",),
+    "2379": (f"{PKI}/etcd/server.crt",),
+    "2380": (f"{PKI}/etcd/peer.crt",),
+    "10250": (ROTATED, SELF_MADE),
+}
 # These make one for themselves at each start, of which there is no file; what may be old is whom they are to the API.
 OWN = {"10257": ("kube-controller", "controller-manager.conf"), "10259": ("kube-scheduler", "scheduler.conf")}
 HEAD = ("host", "certificate", "of", "good until", "days")
@@ -39,10 +44,13 @@ class Certificate:
         return self.ends - now if self.ends else None
 
     def is_soon(self, now: datetime) -> bool:
-        """Below 30 days, or a fifth of its life where that is shorter: some kubelets' live for a day."""
+        """Below 30 days, or a part of its life where that is shorter: some kubelets' live for a day.
+
+        A kubelet renews its own with 10 to 30 % of it left (k8s.io/client-go, util/certificate: nextRotationDeadline).
+        """
         if not (self.begins and self.ends):
             return False
-        return self.ends - now < min(SOON, (self.ends - self.begins) / 5)
+        return self.ends - now < min(SOON, (self.ends - self.begins) / (12 if self.what in (CLIENT, ROTATED) else 5))
 
 
 def of_all(hosts: Iterable[Facts], now: datetime) -> tuple[list[Certificate], list[str]]:
@@ -61,19 +69,26 @@ def of_all(hosts: Iterable[Facts], now: datetime) -> tuple[list[Certificate], li
 def found(facts: Facts) -> list[Certificate]:
     """All of a host's. NotAsked where they were not looked at."""
     told = facts.certificates
-    files = [_read(facts.name, path, body) for path, body in told.issued.items()]
-    confs = [_read(facts.name, path, body, x509.load_pem_x509_certificate) for path, body in told.clients.items()]
     own = [
         _read(facts.name, f"served at {port}", told.served[port])
         for port in OWN
         if told.served.get(port, "none") != "none"
     ]
-    return [*files, *confs, *own]
+    return [*_kept(facts), *own]
+
+
+def _kept(facts: Facts) -> list[Certificate]:
+    """Those that somebody has to renew: what is in files, and not what a program makes for itself at each start."""
+    told = facts.certificates
+    unused = ROTATED in told.issued and told.served.get("10250") != told.issued.get(SELF_MADE)
+    files = [_read(facts.name, path, body) for path, body in told.issued.items() if not (unused and path == SELF_MADE)]
+    confs = [_read(facts.name, path, body, x509.load_pem_x509_certificate) for path, body in told.clients.items()]
+    return [*files, *confs]
 
 
 def problems(facts: Facts, now: datetime) -> list[str]:
     """What is wrong with a host's, or will be within 30 days. NotAsked where they were not looked at."""
-    ends = [f"{one.host}: {line}" for one in found(facts) for line in _of_end(one, now)]
+    ends = [f"{one.host}: {line}" for one in _kept(facts) for line in _of_end(one, now)]
     return [
         *ends,
         *(f"{facts.name}: {line}" for line in (*_of_served(facts.certificates), *_of_began(facts.certificates))),
@@ -98,17 +113,11 @@ def _meaning(one: Certificate) -> str:
 
 
 def _of_served(told: Certificates) -> Iterator[str]:
-    """What is served is compared with its file, byte by byte."""
+    """What is served is compared with its file, byte by byte; where a program was told of another file, it is not."""
     for port, body in told.served.items():
-        file = _file(told, port)
-        if body != "none" and body != told.issued.get(file, body):
-            yield f"port {port} serves another certificate than {file}: {_OLDER}"
-
-
-def _file(told: Certificates, port: str) -> str:
-    if port == "10250":
-        return ROTATED if ROTATED in told.issued else SELF_MADE
-    return SERVED.get(port, "")
+        files = [file for file in SERVED.get(port, ()) if file in told.issued]
+        if files and port not in told.otherwise and body not in ("none", *(told.issued[file] for file in files)):
+            yield f"port {port} serves another certificate than {files[0]}: {_OLDER}"
 
 
 def _unshown(told: Certificates) -> Iterator[str]:

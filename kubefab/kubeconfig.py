@@ -54,7 +54,10 @@ def save(text: str, path: Path, force: bool) -> None:
 def files() -> list[Path]:
     """Those that kubectl reads, the first first. Source: k8s.io/client-go, tools/clientcmd/loader.go."""
     named = filter(None, os.environ.get("KUBECONFIG", "").split(os.pathsep))
-    return list(dict.fromkeys(map(Path, named))) or [Path(os.path.expanduser("~/.kube/config"))]
+    once: dict[str, Path] = {}  # of two names of one file the first: what is put into it would be taken out again
+    for name in named:
+        once.setdefault(os.path.realpath(name), Path(name))
+    return list(once.values()) or [Path(os.path.expanduser("~/.kube/config"))]
 
 
 def home(among: Sequence[Path]) -> Path:

@@ -104,13 +104,16 @@ def put(files: Texts, home: Path, access: Access, use: bool, force: bool) -> Cha
     if not force:
         _check([told for kind, name, body in wanted if (told := _foreign(books, kind, name, body))])
     at_home = next(book for book in books if book.path == home)
+    # Another cluster may have the same name in another file, and keeps what it has there.
+    here = [book for book in books if not book.is_elsewhere(access)]
     for kind, name, body in wanted:
         first, *others = [book for book in books if book.entry(kind, name)] or [at_home]
         first.put(kind, name, body)
         for book in others:
-            book.drop_ours(kind, name.__eq__)
+            if book in here:
+                book.drop_ours(kind, name.__eq__)
     for kind in BODY:  # of masters that are no more
-        _drop(books, kind, lambda name: _parted(name)[1] == access.cluster and _parted(name)[2] not in access.places)
+        _drop(here, kind, lambda name: _parted(name)[1] == access.cluster and _parted(name)[2] not in access.places)
     if use or not _current(books):
         at_home.set(CURRENT, access.contexts[0])
     return _change(books)
@@ -205,11 +208,13 @@ class _Book:
 
     def foreign(self, kind: str, name: str, body: Mapping[str, str]) -> str:
         there = _body(self.entry(kind, name), kind)
-        if kind == CLUSTERS:
-            ours = "".join(_plain(there, CA).split()) == body[CA]
-        else:
-            ours = _is_marked(there) or all(_plain(there, key) == value for key, value in body.items())
+        marked, same = _is_marked(there), all(_plain(there, key) == value for key, value in body.items())
+        ours = same or (marked and (kind != CLUSTERS or _authority(there) == body[CA]))
         return "" if ours else _FOREIGN.format(BODY[kind], name, self.path)
+
+    def is_elsewhere(self, access: Access) -> bool:
+        entry = self.entry(CLUSTERS, access.cluster)
+        return entry is not None and _authority(_body(entry, CLUSTERS)) != access.ca
 
     def servers(self) -> list[tuple[str, str]]:
         """Our clusters, and where each leads."""
@@ -292,6 +297,11 @@ def _get(node: Any, key: str) -> Any:
 
 def _plain(node: Any, key: str) -> str:
     return _word(_get(node, key))
+
+
+def _authority(cluster: Any) -> str:
+    """A cluster's, without what YAML may break its lines by."""
+    return "".join(_plain(cluster, CA).split())
 
 
 def _set(node: MappingNode, key: str, value: Node) -> None:

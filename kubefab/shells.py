@@ -19,7 +19,7 @@ from kubefab.patience import SHORT
 from kubefab.programs import script_text
 
 INTERRUPTED = 130  # exit status
-_READS = re.compile(r"-|.*=-|-f-|.*/dev/stdin|--stdin(=true)?|--interactive(=true)?|-[A-Za-z]*i[A-Za-z]*")
+_READS = re.compile(r"-|.*=-|-f-|.*/dev/stdin|--stdin(=true)?|--interactive(=true)?|-[itqRAw]*i[itqRAw]*(=true)?")
 _FILES = ("-f", "--filename", "-k", "--kustomize")
 
 
@@ -28,6 +28,7 @@ def kubectl(c: Context) -> None:
     run, words = engine_of(c), typed()
     if not words:
         raise KubefabError("say after -- what kubectl is to do: inv kubectl -- get nodes")
+    _check_config(words)
     master = _answering(run.cluster)
     if run.dry:
         print(f"would run by way of {master.name}: {shlex.join(['kubectl', *words])}")
@@ -71,6 +72,13 @@ def files_of_here(words: Sequence[str]) -> list[str]:
     return [name for name in named if Path(name).exists()]
 
 
+def _check_config(words: Sequence[str]) -> None:
+    """KubefabError for what would edit the master's own kubeconfig, by which its cluster is kept."""
+    command, *rest = [word for word in _own(words) if not word.startswith("-")]
+    if command == "config" and not (rest and re.fullmatch("view|current-context|get-.*", rest[0])):
+        raise KubefabError(_CONFIG)
+
+
 def _own(words: Sequence[str]) -> Sequence[str]:
     """Without those of a command in a container."""
     return words[: words.index("--")] if "--" in words else words
@@ -99,4 +107,5 @@ def _say_whose_files(master: str, files: Sequence[str]) -> None:
 
 
 _NO_CLUSTER = "there is no cluster yet; `inv cluster.up` makes one"
+_CONFIG = "kubectl config would change the master's own kubeconfig; for one of yours: inv cluster.kubeconfig"
 _ELSEWHERE = "kubectl ran on {0}, which has not this computer's {1}: hand it over by -f - <{1}"

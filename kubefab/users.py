@@ -31,8 +31,8 @@ class Request:
 def check(user: str, groups: Sequence[str]) -> None:
     """KubefabError for what the cluster would refuse, or take for somebody of its own."""
     for option, name in (("user", user), *(("group", group) for group in groups)):
-        if not (0 < len(name) <= 64 and name.isprintable()):
-            raise KubefabError(f"--{option}: found {name!r}; allowed: 1 to 64 characters that can be printed")
+        if not (0 < len(name.encode()) <= 64 and name.isprintable()):
+            raise KubefabError(f"--{option}: found {name!r}; allowed: 1 to 64 bytes of characters that can be printed")
     if MASTERS in groups:
         raise KubefabError(_MASTERS)
     if user.startswith("system:"):
@@ -69,10 +69,12 @@ def credentials(asked: Request, certificate: x509.Certificate) -> dict[str, str]
 
 
 def told_of_end(certificate: x509.Certificate, ttl: int, now: datetime) -> list[str]:
-    """Until when it is good, and where that is less than was asked for, why."""
-    end = certificate.not_valid_after_utc
+    """Until when it is good, and where that is less than was asked for, why. KubefabError where it is much more."""
+    end, wanted = certificate.not_valid_after_utc, now + timedelta(seconds=ttl)
+    if end > wanted + BACKDATED:
+        raise KubefabError(_LONGER.format(f"{end.astimezone(UTC):%Y-%m-%d %H:%M}"))
     lines = [f"good until {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC; until then nobody can take it back"]
-    return [*lines, _SHORTER] if end + BACKDATED < now + timedelta(seconds=ttl) else lines
+    return [*lines, _SHORTER] if end + BACKDATED < wanted else lines
 
 
 def told_of_rights(answer: str, user: str, groups: Sequence[str]) -> str:
@@ -96,6 +98,10 @@ _MASTERS = (
 )
 _NONE = (
     "the cluster gave no certificate for the key that was made here; nothing was written; run the same command again"
+)
+_LONGER = (
+    "the cluster signed for longer than was asked, until {} UTC, and nobody could take that back: nothing was written, "
+    "and the key is gone; is a controller manager older than 1.22 there?"
 )
 _SHORTER = "the cluster gives none that is longer (its authority's end, or --cluster-signing-duration)"
 _NO_RIGHTS = (

@@ -85,7 +85,33 @@ def test_the_end_of_an_authority_is_told_with_what_it_means() -> None:
 def test_one_that_lives_for_a_day_is_no_alarm_every_day() -> None:
     day = timedelta(days=1)
     assert wrong(f"certificate {KUBELET} {der(0.3, day)}") == []
-    assert len(wrong(f"certificate {KUBELET} {der(0.1, day)}")) == 1
+    assert wrong(f"certificate {KUBELET} {der(0.1, day)}") == []  # the kubelet may take until then
+    assert len(wrong(f"certificate {KUBELET} {der(0.05, day)}")) == 1
+
+
+def test_what_a_program_makes_for_itself_is_shown_and_no_problem() -> None:
+    served = f"served 10257 {der(3)}"
+    assert (wrong(served), [one.what for one in certificates.found(host(served))]) == ([], ["served at 10257"])
+
+
+def test_what_a_kubelet_made_once_is_no_problem_where_it_serves_another() -> None:
+    rotated = der(300)
+    lines = [f"certificate {certificates.SELF_MADE} {der(-9)}", f"certificate {certificates.ROTATED} {rotated}"]
+    assert wrong(*lines, f"served 10250 {rotated}") == []
+    assert len(wrong(lines[0])) == 1
+
+
+def test_a_kubelet_may_serve_either_of_its_own() -> None:
+    made, rotated = der(300), der(299)
+    lines = [f"certificate {certificates.SELF_MADE} {made}", f"certificate {certificates.ROTATED} {rotated}"]
+    assert wrong(*lines, f"served 10250 {made}") == wrong(*lines, f"served 10250 {rotated}") == []
+    assert len(wrong(*lines, f"served 10250 {der(200)}")) == 1
+
+
+def test_a_program_that_was_told_of_another_file_does_not_serve_kubeadms() -> None:
+    lines = [f"certificate {API} {der(300)}", f"served 6443 {der(200)}"]
+    assert len(wrong(*lines)) == 1
+    assert wrong(*lines, "otherwise 6443") == []
 
 
 @pytest.mark.parametrize("body", ["none", "QUJD", "", "!"])

@@ -275,6 +275,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "began",
         "served",
         "unserved",  # see test_certificates.py
+        "otherwise",
         "copies",
         "torn",
         "etcd_mib",

@@ -133,6 +133,15 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: p
 # --- a person's own
 
 
+def test_a_file_with_two_names_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is put into it by one name would be taken out of it by the other."""
+    config, link = tmp_path / "config", tmp_path / "lab.conf"
+    config.touch()
+    link.symlink_to("config")
+    monkeypatch.setenv("KUBECONFIG", f"{config}:{link}:{tmp_path}/../{tmp_path.name}/config")
+    assert kubeconfig.files() == [config]
+
+
 def write(path: Path, text: str = "new") -> None:
     kubeconfig.change([path], lambda texts: {path: text})
 

@@ -945,7 +945,7 @@ def test_certificates_are_told_without_the_keys_beside_them() -> None:
 SERVING = """\
 touch -d @1000 /etc/kubernetes/scheduler.conf
 stub date 'echo 1100'
-stub ps 'echo kube-scheduler 100; echo kubelet 5'
+stub ps 'echo 100 kube-scheduler --kubeconfig=/etc/kubernetes/scheduler.conf --x; echo 5 kube-scheduler --config x'
 stub ss 'echo LISTEN 0 1 10.0.0.1:2380 0.0.0.0:*; echo LISTEN 0 1 *:6443 *:*; echo LISTEN 0 1 127.0.0.1:22 *:*'
 stub openssl 'case $1 in s_client) echo "$3" ;; x509) grep -v 6443 ;; esac'
 """
@@ -973,6 +973,16 @@ def test_files_confs_processes_and_what_is_served_are_told_without_a_key() -> No
     assert this.written == {"/etc/kubernetes/scheduler.conf": 1000}
     assert this.began == {"kube-scheduler": 1000}
     assert this.served == {"2380": b64encode(b"10.0.0.1:2380\n").decode(), "6443": "none"}
+
+
+@sandbox.needed
+def test_a_program_that_was_told_of_a_certificate_of_its_own_is_told_apart() -> None:
+    stubs = "mkdir -p /etc/kubernetes; cp $(command -v sleep) /mnt/bin/kube-apiserver\n"
+    own, kubeadms = "--tls-cert-file=/own.crt", "--tls-cert-file=/etc/kubernetes/pki/apiserver.crt"
+    for flag, told in ((own, ("6443",)), (kubeadms, ())):
+        run = f"{stubs}bash -c \"exec -a '{flag}' kube-apiserver 60\" &\n"
+        run += "until pgrep -x kube-apiserver; do sleep 0.05; done >/dev/null\n"
+        assert found(run, "certificates").certificates.otherwise == told
 
 
 @sandbox.needed

@@ -1,5 +1,6 @@
 """A cluster's entries in a person's own kubeconfigs: put in, renewed, taken out, and nothing else touched."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,19 +182,29 @@ def test_a_cluster_that_was_made_anew_is_another() -> None:
     assert put(text(""), access=anew, force=True).lost
 
 
-def test_the_same_cluster_under_somebodys_own_entry_is_taken_over_and_that_is_kept() -> None:
+def test_somebodys_own_entry_for_the_same_cluster_is_taken_over_by_force_alone_and_kept() -> None:
+    """It may lead there by a tunnel."""
     own = yaml.safe_dump({"clusters": [{"name": "lab", "cluster": {"server": "https://tunnel", merging.CA: LAB.ca}}]})
-    change = put(own)
+    with pytest.raises(KubefabError, match="the cluster lab in"):
+        put(own)
+    change = put(own, force=True)
     assert (change.lost, named(yaml.safe_load(change.texts[ONE]), "clusters", "lab")["server"]) == (
         {ONE: own},
         USUAL.server,
     )
 
 
+def test_another_cluster_of_the_same_name_in_another_file_keeps_what_it_has_there() -> None:
+    other = replace(LAB, ca="b3RoZXI=")
+    theirs = put(text(""), access=other, force=True).texts[ONE]
+    change = put(text(""), theirs)
+    assert TWO not in change.texts
+
+
 def test_an_alias_does_not_carry_ours_into_somebodys_entry() -> None:
     one = f"&one {{server: https://x, {merging.CA}: QUJD}}"
     shared = f"clusters:\n- {{name: lab, cluster: {one}}}\n- {{name: o, cluster: *one}}\n"
-    found = yaml.safe_load(text(shared))
+    found = yaml.safe_load(text(shared, force=True))
     assert named(found, "clusters", "o") == {"server": "https://x", merging.CA: "QUJD"}
 
 

@@ -139,13 +139,22 @@ def test_a_dry_run_asks_kubectl_nothing(
 READING = ["apply -f -", "apply -f-", "apply --filename=-", "exec -i web -- cat", "exec -it web -- sh", "run x --stdin"]
 
 
-@pytest.mark.parametrize("words", [*READING, "create -f /dev/stdin", "attach -ti web", "delete --interactive pod x"])
+@pytest.mark.parametrize(
+    "words", [*READING, "create -f /dev/stdin", "attach -ti web", "delete --interactive pod x", "exec -i=true web"]
+)
 def test_what_comes_through_a_pipe_is_handed_to_what_reads_it(words: str) -> None:
     assert shells.reads(shlex.split(words))
 
 
 @pytest.mark.parametrize(
-    "words", ["get nodes", "drain --ignore-daemonsets node", "exec web -- grep -i -", "logs -f web"]
+    "words",
+    [
+        "get pods -owide -nmonitoring",
+        "get nodes",
+        "drain --ignore-daemonsets node",
+        "exec web -- grep -i -",
+        "logs -f web",
+    ],
 )
 def test_what_comes_through_a_pipe_is_not_lost_to_what_reads_nothing(words: str) -> None:
     assert not shells.reads(shlex.split(words))
@@ -206,3 +215,21 @@ def test_a_dry_run_logs_in_nowhere(
     say(monkeypatch)
     shells.log_in(dry.context, "client")
     assert capsys.readouterr().out == "would run on client: a shell\n"
+
+
+@pytest.mark.parametrize(
+    "words", ["config set-context --current --namespace web", "config", "--v=4 config unset users"]
+)
+def test_the_masters_own_kubeconfig_is_not_edited(run: Run, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    run.put_cluster("manager")
+    say(monkeypatch, "--", *shlex.split(words))
+    with pytest.raises(KubefabError, match=r"inv cluster\.kubeconfig"):
+        shells.kubectl(run.context)
+
+
+@pytest.mark.parametrize("words", ["config view", "config get-contexts", "get pods", "exec web -- config set"])
+def test_what_only_shows_a_kubeconfig_is_run(run: Run, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    run.put_cluster("manager")
+    say(monkeypatch, "--", *shlex.split(words))
+    ending(monkeypatch, 0)
+    shells.kubectl(run.context)

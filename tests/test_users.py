@@ -136,7 +136,13 @@ def test_rights_of_the_user_and_of_each_group_are_told() -> None:
 
 
 @pytest.fixture
-def signing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def longer() -> int:
+    """Seconds that the cluster signs for besides those it was asked for."""
+    return 0
+
+
+@pytest.fixture
+def signing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longer: int) -> Run:
     """A cluster that signs whatever it is asked to."""
     monkeypatch.setenv("HOME", str(tmp_path))
     run.put_cluster("manager")
@@ -146,7 +152,8 @@ def signing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def asked(host: fakes.FakeHost, script: str, *words: str, payload: str = "", **how: Any) -> str:
         if script == "sign-user.sh":
             host.world.payloads[script] = payload
-            host.world.answers[script] = signed(payload)
+            end = datetime.now(UTC) + timedelta(seconds=int(words[1]) + longer)
+            host.world.answers[script] = signed(payload, end)
         return ask(host, script, *words, **how)
 
     monkeypatch.setattr(fakes.FakeHost, "ask", asked)
@@ -169,6 +176,13 @@ def test_a_user_is_let_in_by_a_key_that_only_this_computer_has(
     assert "kubectl get nodes\n" in (said := capsys.readouterr().out)
     assert "good until " in said
     assert "RBAC lets it do nothing yet" in said
+
+
+@pytest.mark.parametrize("longer", [3600])
+def test_a_certificate_for_longer_than_was_asked_is_given_to_nobody(signing: Run, tmp_path: Path) -> None:
+    with pytest.raises(KubefabError, match="signed for longer than was asked"):
+        access.give(signing.context, Wish(user="alice", ttl=Ttl("90m")))
+    assert not (tmp_path / ".kube").exists()
 
 
 def test_a_users_file_is_for_handing_over(signing: Run, tmp_path: Path) -> None:

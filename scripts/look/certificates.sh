@@ -3,9 +3,20 @@
 . "${0%/*}/shared/certificate.sh"
 [ -d /etc/kubernetes ] || exit 0
 kubelets=/var/lib/kubelet/pki
+# told_of NAME FLAG [PATH]: whether a process of that name has this flag, with another value than PATH.
+told_of() {
+    for process in $(pgrep -x "$1"); do
+        tr '\0' '\n' <"/proc/$process/cmdline" 2>/dev/null | grep -e "^$2" | grep -qvxF -e "$2${3-}" && return 0
+    done
+    return 1
+}
 made=$kubelets/kubelet.crt
-# A kubelet that was given another does not serve what it once made.
-! grep -qs '^tlsCertFile: *"\{0,1\}/' /var/lib/kubelet/config.yaml || made=
+# A kubelet that was given another does not serve what it once made; nor does an API server kubeadm's.
+if grep -qs '^tlsCertFile: *"\{0,1\}/' /var/lib/kubelet/config.yaml || told_of kubelet --tls-cert-file=; then
+    made=
+    fact "otherwise 10250"
+fi
+! told_of kube-apiserver --tls-cert-file= /etc/kubernetes/pki/apiserver.crt || fact "otherwise 6443"
 for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt \
     "$kubelets/kubelet-client-current.pem" "$kubelets/kubelet-server-current.pem" $made; do
     [ ! -e "$file" ] || certificate "$file"
@@ -18,9 +29,12 @@ for file in /etc/kubernetes/*.conf; do
     done <"$file"
 done
 now=$(date +%s)
-heard ps -eo comm=,etimes= | while read -r name age; do
-    # The kernel keeps 15 characters of a name.
-    case $name in kube-controller | kube-scheduler) fact "process $name $((now - age))" ;; esac
+# By what they were told: others' programs have such names, too.
+heard ps -ww -eo etimes=,args= | while read -r age args; do
+    case " $args " in
+        *" --kubeconfig=/etc/kubernetes/controller-manager.conf "*) fact "process kube-controller $((now - age))" ;;
+        *" --kubeconfig=/etc/kubernetes/scheduler.conf "*) fact "process kube-scheduler $((now - age))" ;;
+    esac
 done
 if ! has openssl; then
     fact "unserved openssl is not installed there"
