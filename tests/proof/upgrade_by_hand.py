@@ -49,10 +49,11 @@ def install(host: str, version: str, *packages: str) -> None:
 
 
 def change_kubelet(host: str, version: str, master: str) -> None:
-    kubectl("drain", host, *DRAIN, master=master)
+    # As people do: the API server of a single master goes away once more under its new kubelet, and a drain with it.
+    wait_on(master, f"{ADMIN} drain {host} {' '.join(DRAIN)}")
     install(host, version, "kubelet", "kubectl")
     on(host, "systemctl daemon-reload && systemctl restart kubelet")
     told = f"{ADMIN} get node {host} -o jsonpath={{.status.nodeInfo.kubeletVersion}}"
     wait_on(master, f'[ "$({told})" = v{version} ]')
     kubectl("wait", "--for=condition=Ready", f"node/{host}", "--timeout=300s", master=master)
-    kubectl("uncordon", host, master=master)
+    wait_on(master, f"{ADMIN} uncordon {host}")
