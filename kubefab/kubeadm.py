@@ -60,8 +60,13 @@ def join_documents(inventory: Inventory, host: Host, token: str, discovery: str)
 
 
 def at_version(configuration: str, version: str) -> str:
-    """A stored ClusterConfiguration, as YAML, as it will be at this version."""
-    return yaml.safe_dump({**yaml.safe_load(configuration), "kubernetesVersion": f"v{version}"}, sort_keys=False)
+    """A stored ClusterConfiguration, as YAML, as it will be at this version.
+
+    CoreDNS is no part of it where it was left out of init, as kubefab does: its image is asked for all the same.
+    """
+    stored = yaml.safe_load(configuration)
+    dns = {key: value for key, value in (stored.get("dns") or {}).items() if key != "disabled"}
+    return yaml.safe_dump({**stored, "dns": dns, "kubernetesVersion": f"v{version}"}, sort_keys=False)
 
 
 def upgrade_documents(inventory: Inventory, patches: str, skipped: Sequence[str] = ()) -> str:

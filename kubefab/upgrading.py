@@ -74,16 +74,15 @@ class Upgrading:
 
     def bring_about(self) -> None:
         hosts = self._heard()
-        turns = self._turns()
         if self.alone is not None:
             hosts = [self.run.cluster.require(self.alone)]
-            self._refuse_out_of_turn(turns)
+            self._refuse_out_of_turn(self._turns())
         if self.run.dry:
             tell(self._losses(hosts))
         elif self._losses(hosts):
             self.run.lock(hosts, *PARTS)
             agree(lambda: self._losses(hosts), self.yes, lambda: self.run.look_again(hosts, *PARTS), _COST)
-        for who, subjects, how in self._passes(hosts, turns):
+        for who, subjects, how in self._passes(hosts):
             if not self.run.failures:
                 self.run.converge(who, *subjects, how=how)
 
@@ -104,8 +103,8 @@ class Upgrading:
             raise Stop("nothing was changed")
         return hosts
 
-    def _turns(self) -> list[Turn]:
-        """No kubelet comes before every API server."""
+    def _turns(self, images: Sequence[str] = ()) -> list[Turn]:
+        """No kubelet comes before every API server. `images`: those that kubeadm names."""
         wanted = self.run.cluster.inventory.cluster.kubernetes
         names = {host.name: upgrade_kubelet.node_name(self.run.cluster, host) for host in self.run.chosen(Group.ALL)}
         kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored, names)
@@ -113,17 +112,19 @@ class Upgrading:
         return [
             Turn(Group.MASTERS, upgrade.etcd_first, IN_TURN, upgrade.etcd_before(self.run.cluster)),
             Turn(Group.MASTERS, upgrade.control_plane, IN_TURN, upgrade.old_control_plane(wanted)),
-            Turn(Group.SPEAKER, upgrade.kept, TOGETHER),
+            Turn(Group.SPEAKER, upgrade.kept(images), TOGETHER),
             Turn(Group.MASTERS, kubelet, IN_TURN, lambda facts: versions.is_old(facts, wanted), begun),
             Turn(Group.WORKERS, kubelet, workers, lambda facts: versions.is_old(facts, wanted), begun),
         ]
 
-    def _passes(self, hosts: Sequence[Host], turns: Sequence[Turn]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
+    def _passes(self, hosts: Sequence[Host]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
         """Nothing that runs is changed before all is fetched."""
+        names: Sequence[str] = ()
         if any(self._behind(host) for host in hosts):
-            yield self._of(Group.ALL), [upgrade.fetched(self._images())], TOGETHER
+            names = self._images()
+            yield self._of(Group.ALL), [upgrade.fetched(names)], TOGETHER
         yield from self._saved()
-        for turn in turns:
+        for turn in self._turns(names):
             for host in self._begun(turn, hosts):  # its pods may wait for it, and the next node for them
                 yield host, [turn.subject], TOGETHER
             if turn.who is Group.SPEAKER or any(host in hosts for host in self.run.chosen(turn.who)):

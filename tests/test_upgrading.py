@@ -443,7 +443,7 @@ def test_the_stored_configuration_is_judged_at_the_new_version_before_any_change
     monkeypatch.setattr(images, "needed", refused)
     with pytest.raises(KubefabError, match="unrecognized"):
         nodes.come_to(monkeypatch)
-    assert seen == [{"kubernetesVersion": f"v{NEW}", "featureGates": {"Gone": True}}]
+    assert seen == [{"dns": {}, "kubernetesVersion": f"v{NEW}", "featureGates": {"Gone": True}}]
     assert nodes.done == []
 
 

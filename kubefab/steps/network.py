@@ -12,7 +12,7 @@ from kubefab.facts import OBJECTS, ClusterFacts, Facts, Workload
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.releases import release
-from kubefab.step import MISSING, Step, cluster_progress, on_cluster, script, when
+from kubefab.step import MISSING, Close, Step, cluster_progress, on_cluster, script, when
 from kubefab.steps.objects import incomplete
 
 # The file at the tag, not the release's asset of the same name: their selectors differ, and are immutable.
@@ -72,7 +72,6 @@ def flannel_applied(cluster: Cluster, host: Host) -> list[Step]:
 
 def cluster_dns(inventory: Inventory, host: Host) -> list[Step]:
     """CoreDNS, once its pods get a network: those that try before are tried again 10 to 15 s later."""
-    documents = kubeadm.dns_documents(inventory, host.wanted, DNS_PATCHES)
 
     @on_cluster
     def no_dns(live: ClusterFacts, _: Facts) -> str | None:
@@ -100,11 +99,17 @@ def cluster_dns(inventory: Inventory, host: Host) -> list[Step]:
         Step(
             "CoreDNS is applied",
             no_dns,
-            script("apply-dns.sh", DNS_PATCHES, payload=documents),
+            apply_dns(inventory, host),
             touches="cluster",
             parts=(),
         ),
     ]
+
+
+def apply_dns(inventory: Inventory, host: Host) -> Close:
+    """By the kubeadm that is installed there; one that is there already is brought up to it."""
+    documents = kubeadm.dns_documents(inventory, host.wanted, DNS_PATCHES)
+    return script("apply-dns.sh", DNS_PATCHES, payload=documents)
 
 
 def applied(live: ClusterFacts | None) -> str:

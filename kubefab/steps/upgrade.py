@@ -13,8 +13,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, files, on_cluster, script, when
-from kubefab.steps import bundle, health, masters, packages, runtime, versions
-from kubefab.steps.network import COREDNS
+from kubefab.steps import bundle, health, masters, network, packages, runtime, versions
 from kubefab.steps.versions import behind
 
 READY_SECONDS = 60
@@ -130,22 +129,34 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
-def kept(cluster: Cluster, host: Host) -> list[Step]:
-    """What kubeadm keeps in the cluster for all of its nodes, once every API server is new."""
-    if host.name != cluster.speaker.name:
-        return []
-    wanted = cluster.inventory.cluster.kubernetes
-    document = documents(cluster, host, "preflight", "control-plane")
-    return [
-        Step(
-            f"kube-proxy and CoreDNS are those of {wanted}",
-            old_proxy(wanted),
-            script("upgrade.sh", wanted, "apply", "--yes", payload=document),
-            touches="cluster",
-            parts=("kubeadm", "packages"),
-        ),
-        *map(health.rolled_out, (health.KUBE_PROXY, COREDNS)),
-    ]
+def kept(names: Sequence[str]) -> Subject:
+    """What is kept in the cluster for all of its nodes, once every API server is new. `names`: kubeadm's images."""
+
+    def steps(cluster: Cluster, host: Host) -> list[Step]:
+        if host.name != cluster.speaker.name:
+            return []
+        wanted = cluster.inventory.cluster.kubernetes
+        document = documents(cluster, host, "preflight", "control-plane")
+        return [
+            Step(
+                f"kube-proxy and what kubeadm keeps are of {wanted}",
+                old_proxy(wanted),
+                script("upgrade.sh", wanted, "apply", "--yes", payload=document),
+                touches="cluster",
+                parts=("kubeadm", "packages"),
+            ),
+            # kubefab's own init leaves it to kubefab, and kubeadm passes over it ever after.
+            Step(
+                f"CoreDNS is that of {wanted}",
+                old_dns(names),
+                network.apply_dns(cluster.inventory, host),
+                touches="cluster",
+                parts=(),
+            ),
+            *map(health.rolled_out, (health.KUBE_PROXY, network.COREDNS)),
+        ]
+
+    return steps
 
 
 def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
@@ -245,6 +256,19 @@ def old_proxy(wanted: str) -> Gap:
     def gap(live: ClusterFacts, _: Facts) -> str | None:
         found = versions.proxy(live)
         return f"kube-proxy {found}" if Version("0") < found < Version(wanted) else None
+
+    return gap
+
+
+def old_dns(names: Sequence[str]) -> Gap:
+    """Older than the one among these images; a person's own DNS is none."""
+    wanted = next((versions.upstream(versions.tag(name)) for name in names if "/coredns:" in name), Version("0"))
+
+    @on_cluster
+    def gap(live: ClusterFacts, _: Facts) -> str | None:
+        images = live.workloads[network.COREDNS].images if network.COREDNS in live.workloads else ()
+        found = versions.upstream(versions.tag(images[0])) if images else wanted
+        return f"CoreDNS {found}" if found < wanted else None
 
     return gap
 

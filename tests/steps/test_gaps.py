@@ -55,6 +55,7 @@ MAKERS: dict[Any, Made] = {
     removal.steps: lambda made: [removal.steps(name) for name in ADDONS],
     reset.disks: lambda made: [reset.disks(True)],
     upgrade.fetched: lambda _: [upgrade.fetched(["registry.k8s.io/pause:3.10.2"])],
+    upgrade.kept: lambda _: [upgrade.kept(["registry.k8s.io/coredns/coredns:v1.14.6"])],
     upgrade_kubelet.kubelet: lambda _: [upgrade_kubelet.kubelet(60)],
 }
 

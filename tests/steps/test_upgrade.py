@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from kubefab import kubeadm
 from kubefab.bundle import write
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Member, Node, Package, Workload
-from kubefab.steps import upgrade, versions
+from kubefab.steps import network, upgrade, versions
 from kubefab.steps.bundle import etcd_on_its_way
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, inventory, step, three_masters
@@ -102,6 +103,25 @@ def test_a_worker_has_no_control_plane_to_upgrade() -> None:
 @pytest.mark.parametrize(("proxy", "told"), [("1.37.1", "kube-proxy 1.37.1"), ("1.37.2", None), ("1.37.3", None)])
 def test_what_kubeadm_keeps_in_the_cluster_is_old_as_long_as_kube_proxy_is(proxy: str, told: str | None) -> None:
     assert upgrade.old_proxy(WANTED)(known("manager", live(proxy=proxy))) == told
+
+
+@pytest.mark.parametrize(
+    ("now", "told"), [("v1.14.2", "CoreDNS 1.14.2"), ("v1.14.6", None), ("v1.15.0", None), ("", None)]
+)
+def test_coredns_which_kubeadm_passes_over_is_brought_up(now: str, told: str | None) -> None:
+    """kubeadm counts it as disabled, since its init has left it to kubefab."""
+    there = {network.COREDNS: Workload(images=(f"{REGISTRY}/coredns/coredns:{now}",))} if now else {}
+    facts = known("manager", replace(live(), workloads=there))
+    assert upgrade.old_dns([f"{REGISTRY}/pause:3.10.2", f"{REGISTRY}/coredns/coredns:v1.14.6"])(facts) == told
+    assert upgrade.old_dns([])(facts) is None
+
+
+def test_the_image_of_coredns_is_asked_for_though_kubeadm_counts_it_as_disabled() -> None:
+    stored = "dns: {disabled: true, imageRepository: near}\nkubernetesVersion: v1.36.3\n"
+    assert yaml.safe_load(kubeadm.at_version(stored, WANTED)) == {
+        "dns": {"imageRepository": "near"},
+        "kubernetesVersion": f"v{WANTED}",
+    }
 
 
 # --- etcd
