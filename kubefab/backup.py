@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from kubefab.disk import sync
 from kubefab.errors import HostError, reason
 
 SNAPSHOT, ABOUT, KUBEADM = "snapshot.db", "backup.json", "kubeadm.yaml"
@@ -44,7 +45,7 @@ def draft(folder: Path) -> Iterator[Path]:
             if folder.exists():
                 raise FileExistsError(0, "it is there already")
             place.rename(folder)
-            _sync_one(folder.parent)
+            sync(folder.parent)
     finally:
         shutil.rmtree(place, ignore_errors=True)
         os.close(lock)
@@ -70,16 +71,8 @@ def _make(folder: Path) -> None:
 
 def _sync(folder: Path) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
-        _sync_one(path)
-    _sync_one(folder)
-
-
-def _sync_one(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(path)
+    sync(folder)
 
 
 @contextmanager

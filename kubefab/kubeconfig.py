@@ -11,6 +11,7 @@ from typing import Any
 import tenacity
 import yaml
 
+from kubefab.disk import sync
 from kubefab.errors import KubefabError, reason
 
 LOCK_TRIES, LOCK_PAUSE = 20, 0.1  # a kubectl that writes is done in a moment
@@ -148,7 +149,7 @@ def _write(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)
-        _sync_folder(target.parent)
+        sync(target.parent)
     finally:
         draft.unlink(missing_ok=True)
 
@@ -159,14 +160,6 @@ def _give(handle: int, target: Path) -> None:
         owner = target.stat()
         if owner.st_uid != os.geteuid():
             os.fchown(handle, owner.st_uid, owner.st_gid)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _authority(text: str) -> Any:

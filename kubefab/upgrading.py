@@ -72,6 +72,11 @@ class Upgrading:
     ignored: tuple[str, ...]  # workloads, as "namespace/name", that nobody waits for
     alone: str | None = None  # the one host that is upgraded, as far as its turn has come
 
+    @property
+    def wanted(self) -> str:
+        """The version in hosts.yml."""
+        return self.run.cluster.inventory.cluster.kubernetes
+
     def bring_about(self) -> None:
         hosts = self._heard()
         if self.alone is not None:
@@ -105,16 +110,15 @@ class Upgrading:
 
     def _turns(self, images: Sequence[str] = ()) -> list[Turn]:
         """No kubelet comes before every API server. `images`: those that kubeadm names."""
-        wanted = self.run.cluster.inventory.cluster.kubernetes
         names = {host.name: upgrade_kubelet.node_name(self.run.cluster, host) for host in self.run.chosen(Group.ALL)}
         kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored, names)
         begun, workers = upgrade_kubelet.is_begun, Pass(self.at_once, rolling=True)
         return [
             Turn(Group.MASTERS, upgrade.etcd_first, IN_TURN, upgrade.etcd_before(self.run.cluster)),
-            Turn(Group.MASTERS, upgrade.control_plane, IN_TURN, upgrade.old_control_plane(wanted)),
+            Turn(Group.MASTERS, upgrade.control_plane, IN_TURN, upgrade.old_control_plane(self.wanted)),
             Turn(Group.SPEAKER, upgrade.kept(images), TOGETHER),
-            Turn(Group.MASTERS, kubelet, IN_TURN, lambda facts: versions.is_old(facts, wanted), begun),
-            Turn(Group.WORKERS, kubelet, workers, lambda facts: versions.is_old(facts, wanted), begun),
+            Turn(Group.MASTERS, kubelet, IN_TURN, lambda facts: versions.is_old(facts, self.wanted), begun),
+            Turn(Group.WORKERS, kubelet, workers, lambda facts: versions.is_old(facts, self.wanted), begun),
         ]
 
     def _passes(self, hosts: Sequence[Host]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
@@ -162,7 +166,7 @@ class Upgrading:
 
     def _images(self) -> list[str]:
         """By the configuration that the cluster keeps, which the new kubeadm judges first."""
-        stored = kubeadm.at_version(self._stored().text, self.run.cluster.inventory.cluster.kubernetes)
+        stored = kubeadm.at_version(self._stored().text, self.wanted)
         return images.needed(self.run.cluster, lambda _: [], stored=stored)
 
     def _stored(self) -> Configuration:
@@ -175,25 +179,23 @@ class Upgrading:
         """A backup of etcd, before the first control plane that is behind."""
         cluster = self.run.cluster
         masters = {host.name: cluster.facts(host) for host in cluster.masters}
-        wanted = cluster.inventory.cluster.kubernetes
-        if any(upgrade.old_control_plane(wanted)(facts) for facts in masters.values()):
+        if any(upgrade.old_control_plane(self.wanted)(facts) for facts in masters.values()):
             backup = backup_of(cluster, masters, etcd.problems(masters))
             yield backup.source, [backup.subject], TOGETHER
 
     def _behind(self, host: Host) -> list[str]:
         facts = self.run.cluster.facts(host)
-        return versions.behind(facts, self.run.cluster.inventory.cluster.kubernetes) if facts.trusted else []
+        return versions.behind(facts, self.wanted) if facts.trusted else []
 
     def _losses(self, hosts: Sequence[Host]) -> list[Loss]:
         """What is upgraded on each host, and what its pods lose by it."""
-        wanted = self.run.cluster.inventory.cluster.kubernetes
         self.run.converge(Group.SPEAKER, upgrade_checks.listed)
         speaker = self.run.cluster.facts(self.run.cluster.speaker)
         found = []
         for host in hosts:
             facts = self.run.cluster.facts(host)
             if old := self._behind(host):
-                found += [(host.name, "", f"{', '.join(old)} -> {wanted}"), *self._etcd(host, facts)]
+                found += [(host.name, "", f"{', '.join(old)} -> {self.wanted}"), *self._etcd(host, facts)]
                 found += self._price(host, facts, speaker)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
         return [*found, *when(found, *self._short(speaker), *self._pinned(), *self._deprecated())]
@@ -206,7 +208,7 @@ class Upgrading:
             return []
         first = upgrade.etcd_before(cluster)(facts)
         way = f"to {upstream(tag)} first, one member at a time, and then" if first else "directly"
-        told = f"etcd {member.version} goes {way} to the one of {cluster.inventory.cluster.kubernetes}"
+        told = f"etcd {member.version} goes {way} to the one of {self.wanted}"
         return [(host.name, "", told)]
 
     def _short(self, speaker: Facts) -> list[Loss]:
@@ -222,7 +224,7 @@ class Upgrading:
 
     def _deprecated(self) -> Iterator[Loss]:
         """What each API server was asked for and will not have: it knows that since its start alone."""
-        then = Version(self.run.cluster.inventory.cluster.kubernetes)
+        then = Version(self.wanted)
         for host in self.run.cluster.masters:
             for one in self.run.cluster.facts(host).upgrade.deprecated:
                 if upstream(one.gone) <= then:
@@ -230,9 +232,8 @@ class Upgrading:
                     yield host.name, "", f"{told} (known since this API server's start)"
 
     def _price(self, host: Host, facts: Facts, speaker: Facts) -> list[Loss]:
-        wanted = self.run.cluster.inventory.cluster.kubernetes
         name = upgrade_kubelet.node_name(self.run.cluster, host)
-        gap = upgrade_kubelet.of_old(wanted, lambda _: "\n".join(draining.lost(name, speaker)) or None)
+        gap = upgrade_kubelet.of_old(self.wanted, lambda _: "\n".join(draining.lost(name, speaker)) or None)
         return [(host.name, "", line) for line in (gap(facts) or "").splitlines()]
 
 

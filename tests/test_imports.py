@@ -72,10 +72,11 @@ ALLOWED = {
     "step": {"questions", "errors", "facts"},
     "bundle": {"errors"},
     "downloads": {"bundle", "errors", "inventory", "mirrors", "releases"},
-    "kubeconfig": {"errors"},
+    "disk": set(),
+    "kubeconfig": {"disk", "errors"},
     "merging": {"errors"},
     "users": {"errors"},
-    "backup": {"errors"},
+    "backup": {"disk", "errors"},
     "etcd": {"errors", "facts"},
     "carry": {"errors", "framing", "host", "programs", "ssh"},
     "images": {

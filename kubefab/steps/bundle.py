@@ -13,9 +13,10 @@ from kubefab.errors import HostError
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
+from kubefab.releases import REGISTRY
 from kubefab.render import BUNDLE
 from kubefab.step import MISSING, Gap, Step, Subject, files, script
-from kubefab.steps import endpoint
+from kubefab.steps import endpoint, versions
 from kubefab.steps.addons import all_manifests
 
 MARK = f"{BUNDLE}/{bundle.SUMS}"
@@ -102,11 +103,8 @@ def gathered_images(cluster: Cluster, host: Host, addons: images.Addons, folder:
 
 def etcd_on_its_way(inventory: Inventory) -> list[str]:
     """By which several members come to the etcd of this Kubernetes: see steps/upgrade.py."""
-    tag = inventory.release.etcd_before
-    return [f"{ETCD}:{tag}"] if tag and len(inventory.masters) > 1 else []
-
-
-ETCD = "registry.k8s.io/etcd"
+    tag = versions.etcd_on_its_way(inventory)
+    return [f"{REGISTRY}/etcd:{tag}"] if tag else []
 
 
 def cri_dockerd(inventory: Inventory, arch: str) -> dict[str, str]:

@@ -79,8 +79,8 @@ def etcd_first(cluster: Cluster, host: Host) -> list[Step]:
 
     In the manifest alone: a tag in kubeadm's stored configuration would hold back the next etcd.
     """
-    tag, names = cluster.release.etcd_before, [one.name for one in cluster.masters]
-    if host.name not in names or len(names) == 1 or not tag:
+    tag, names = versions.etcd_on_its_way(cluster.inventory), [one.name for one in cluster.masters]
+    if host.name not in names or not tag:
         return []
 
     def set_image(host: Host) -> None:
@@ -164,7 +164,7 @@ def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
     of_a_master = host.wanted.role == "master" and cluster.looked_at(host)
     if not of_a_master or not etcd_before(cluster)(cluster.facts(host)):
         return []
-    return [etcd_image(cluster.facts(host), cluster.release.etcd_before)]
+    return [etcd_image(cluster.facts(host), versions.etcd_on_its_way(cluster.inventory))]
 
 
 def patched(cluster: Cluster, host: Host) -> list[Step]:
@@ -212,8 +212,8 @@ def unfetched(wanted: str) -> Gap:
 
 def etcd_before(cluster: Cluster) -> Gap:
     """Of a master among several, where the new version has an etcd of the next minor."""
-    tag = cluster.release.etcd_before
-    return old_etcd(tag, cluster.inventory.cluster.kubernetes) if tag and len(cluster.masters) > 1 else lambda _: None
+    tag = versions.etcd_on_its_way(cluster.inventory)
+    return old_etcd(tag, cluster.inventory.cluster.kubernetes) if tag else lambda _: None
 
 
 def old_etcd(tag: str, wanted: str) -> Gap:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from packaging.version import Version
 
 from kubefab.facts import ClusterFacts, Facts
+from kubefab.inventory import Inventory
 
 TASK = "cluster.upgrade"  # how the word begins by which a Node tells that an upgrade has cordoned it
 STATIC = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")  # of Kubernetes' own version; etcd has another
@@ -66,3 +67,8 @@ def proxy(live: ClusterFacts) -> Version:
 
 def minor(version: Version) -> str:
     return f"{version.major}.{version.minor}"
+
+
+def etcd_on_its_way(inventory: Inventory) -> str:
+    """The tag of the etcd that several members come to before the one of this Kubernetes; "" where there is none."""
+    return inventory.release.etcd_before if len(inventory.masters) > 1 else ""
