@@ -21,7 +21,7 @@ for manifest in manifests/*.yaml; do
         case $flag in --encryption-provider-config=*) line encryption-provider-config "${flag#*=}" ;; esac
     done <"$manifest"
 done
-find_etcd "$(ss -Hltnp)" || exit 0
+find_etcd "$(named ss -Hltnp)" || exit 0
 if answer=$(ask_etcd 10 get /registry/configmaps/kube-system/kubeadm-config --write-out json 2>/dev/null); then
     printf 'kubeadm-config %s\n' "$(printf '%s' "$answer" | base64 -w 0)"
 fi

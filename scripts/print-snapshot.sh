@@ -5,7 +5,7 @@
 set -eu
 umask 077
 . "${0%/*}/shared/etcd.sh"
-find_etcd "$(ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
 rm -rf /var/lib/kubefab-etcd.*
 folder=$(mktemp -d /var/lib/kubefab-etcd.XXXXXX)
 trap 'rm -rf "$folder"' EXIT

@@ -290,6 +290,33 @@ def test_what_else_uses_the_network_is_told() -> None:
     assert this.udp == {8472: "socat"}
 
 
+# As ss does: it reads the processes first, so that one which began to listen meanwhile stands there without its name.
+ANEW = """#!/bin/sh
+case $1 in *u*) exit ;; esac
+echo asked >>/mnt/asked
+echo 'LISTEN 0 0 0.0.0.0:2049 0.0.0.0:* '
+[ "$(grep -c . /mnt/asked)" -ge {} ] || who=
+echo "LISTEN 0 0 127.0.0.1:10257 0.0.0.0:* ${{who-users:((\\"kube-controller\\",pid=1,fd=5))}}"
+"""
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("named_at", "owner"), [(1, "kube-controller"), (2, "kube-controller"), (3, "kube-controller"), (9, "")]
+)
+def test_a_socket_without_a_process_is_asked_for_again(named_at: int, owner: str) -> None:
+    """The first one is the kernel's own, and never has a process."""
+    stub = sandbox.file("/mnt/bin/ss", ANEW.format(named_at)) + "chmod +x /mnt/bin/ss\n"
+    assert found(stub, "network").network.ports == {2049: "", 10257: owner}
+
+
+@sandbox.needed
+def test_a_silent_ss_is_asked_once() -> None:
+    program = sandbox.file("/mnt/look", look_program(QUESTIONS))
+    stub = "stub ss 'echo asked >>/mnt/asked; echo half an answer; exit 1'"
+    sandbox.run(f"{program}{stub}\nsh /mnt/look endpoint >/dev/null; [ $(grep -c . /mnt/asked) = 1 ]")
+
+
 @sandbox.needed
 def test_the_files_of_a_running_networkd_are_told_in_its_order() -> None:
     folders = ("/etc/systemd/network", "/run/systemd/network")

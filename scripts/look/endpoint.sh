@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # By which way this host's programs ask an API server, and what its own haproxy sees of the masters.
+. "${0%/*}/shared/named.sh"
 . "${0%/*}/shared/contained.sh"
-! has ss || heard ss -Htnp state established 'dport = :6443' | while read -r _ _ _ peer process; do
+! has ss || named heard ss -Htnp state established 'dport = :6443' | while read -r _ _ _ peer process; do
     case $process in *'"kubelet"'*) fact "kubelet_at ${peer%:*}" ;; esac
 done
 # Pods in the host's network have a copy of its /etc/hosts, of when their container was started.

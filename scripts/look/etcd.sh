@@ -8,7 +8,7 @@ if [ -e "$manifest" ]; then
     done <"$manifest"
 fi
 limit=$(at_most 5)
-find_etcd "$(heard ss -Hltnp)" || exit 0
+find_etcd "$(named heard ss -Hltnp)" || exit 0
 fact "etcd_runs yes"
 fact "quota $(etcd_flag quota-backend-bytes)"
 fact "cluster_state $(etcd_flag initial-cluster-state)"

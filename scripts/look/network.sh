@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 # What else uses this host's network: addresses, routes, links and ports that Kubernetes and pods' traffic would meet.
+. "${0%/*}/shared/named.sh"
 ! has ip || heard ip -o -4 addr show scope global | while read -r _ interface _ address _; do
     fact "address_on ${address%/*} $interface"
 done
@@ -10,11 +11,11 @@ done
 ! has ip || heard ip -d -o link show type vxlan | while read -r _ name words; do
     case $words in *" dstport "*) words=${words##* dstport } && fact "vxlan ${name%%[:@]*} ${words%% *}" ;; esac
 done
-! has ss || heard ss -Hlunp | while read -r _ _ _ local _ process; do
+! has ss || named heard ss -Hlunp | while read -r _ _ _ local _ process; do
     process=${process#*\"}
     [ -z "$process" ] || fact "udp ${local##*:} ${process%%\"*}"
 done
-! has ss || heard ss -Hltnp | while read -r _ _ _ local _ process; do
+! has ss || named heard ss -Hltnp | while read -r _ _ _ local _ process; do
     process=${process#*\"}
     fact "port ${local##*:} ${process%%\"*}"
 done

@@ -2,6 +2,7 @@
 # The etcd of this host's control plane, asked by the programs of its own image. They are run where its container has
 # them, below /proc/PID/root: no runtime, kubelet or API server has to answer, and nothing is copied, installed or
 # started beside it. Upstream links them statically (etcd-io/etcd, scripts/build_lib.sh: CGO_ENABLED=0).
+. "${0%/*}/shared/named.sh"
 
 # find_etcd LISTENERS: sets $etcd, the process, by what `ss -Hltnp` printed; false where there is none. Others' etcds may
 # run here too: ours is in a pod.

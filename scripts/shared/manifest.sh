@@ -13,7 +13,7 @@ change_manifest() {
     "$@" "$manifest" >"$new"
     ! cmp -s "$manifest" "$new" || return 0
     sync "$new"
-    find_etcd "$(ss -Hltnp)" || etcd=
+    find_etcd "$(named ss -Hltnp)" || etcd=
     mv "$new" "$manifest"
     sync "${manifest%/*}"
     [ -n "$etcd" ] || return 0
