@@ -167,17 +167,28 @@ def _feed(channel: paramiko.Channel) -> None:
 
 @contextmanager
 def _resized(channel: paramiko.Channel) -> Iterator[None]:
-    """The terminal there follows ours. By a thread: the signal may come while this one holds the transport's lock."""
+    """The terminal there follows ours.
 
-    def follow() -> None:
-        with suppress(*_LOST):
-            channel.resize_pty(*os.get_terminal_size(sys.stdout.fileno()))
-
+    A handler in Python waits until this thread goes on, which it may not do before the host says something: a pipe is
+    written to at once.
+    """
     if not at_terminal():
         yield
         return
-    before = signal.signal(signal.SIGWINCH, lambda *_: threading.Thread(target=follow, daemon=True).start())
+    signalled, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    threading.Thread(target=_follow, args=(channel, signalled), daemon=True).start()
+    before = signal.signal(signal.SIGWINCH, lambda *_: None)
+    other = signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     try:
         yield
     finally:
+        signal.set_wakeup_fd(other)
         signal.signal(signal.SIGWINCH, before)
+        os.close(wakeup)
+
+
+def _follow(channel: paramiko.Channel, signalled: int) -> None:
+    with suppress(*_LOST), open(signalled, "rb", buffering=0) as pipe:
+        while pipe.read(64):
+            channel.resize_pty(*os.get_terminal_size(sys.stdout.fileno()))

@@ -161,6 +161,7 @@ def begun(host: Host, program: str, ended: list[int]) -> threading.Thread:
 @pytest.fixture
 def unsignalled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("signal.signal", lambda number, handler: signal.SIG_DFL)
+    monkeypatch.setattr("signal.set_wakeup_fd", lambda fd, **_: -1)
 
 
 @pytest.mark.usefixtures("unsignalled")
@@ -205,6 +206,8 @@ def test_a_password_for_sudo_is_not_echoed(server: Sshd, terminal: Terminal, mon
 
 
 def test_the_terminal_there_follows_ours(host: Host, server: Sshd, terminal: Terminal) -> None:
+    """Though this thread waits for the host, and the signal does not wake it."""
+
     def resize() -> None:
         terminal.until(b"begun\r\n")
         termios.tcsetwinsize(terminal.person, (40, 120))
@@ -215,7 +218,11 @@ def test_the_terminal_there_follows_ours(host: Host, server: Sshd, terminal: Ter
 
     threading.Thread(target=resize, daemon=True).start()
     before = signal.getsignal(signal.SIGWINCH)
-    assert streams.run(host, "echo begun; read -r line", hear_us=False) == 0
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})
+    try:
+        assert streams.run(host, "echo begun; read -r line", hear_us=False) == 0
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGWINCH})
     assert server.sizes == [(120, 40)]
     assert signal.getsignal(signal.SIGWINCH) is before
 
