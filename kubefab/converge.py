@@ -413,6 +413,8 @@ class Engine:
         if gap and step.within:
             pause = HOST_PAUSE if step.touches == "host" else CLUSTER_PAUSE
             gap = self._waiting(step.within, pause, progress).until_none(look)
+        elif gap:
+            gap = self._firm_gap(host, step)
         if gap:
             raise HostError(f"still: {gap}", hint=step.hint)
 
@@ -433,9 +435,10 @@ class Engine:
             return error.what
 
     def _firm_gap(self, host: Host, step: Step) -> str | None:
-        """The gap of a step about to act, for which silence is no reason: it is waited out, or Silent."""
+        """The gap of a step about to act or to fail, for which silence is no reason: it is waited out, or Silent."""
 
         def look() -> str | None:
+            self._ask_masters(self.cluster.clock(), host)
             self._ask_cluster(None, *when(step.touches == "pods", *OF_PODS))
             if step.parts:  # what the API server was asked by them, too
                 self.cluster.look(host, step.parts)

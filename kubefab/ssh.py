@@ -143,7 +143,7 @@ class Link:
             errors = channel.makefile_stderr("rb").read()
             status = channel.recv_exit_status()
         if status == -1:
-            raise lost(errors.decode(errors="replace"), killed=channel.get_transport().is_active())
+            raise lost(errors.decode(errors="replace"), killed=killed_there(channel))
         return Answer(status, b"".join(said).decode(errors="replace"), errors.decode(errors="replace"), began)
 
     def close(self) -> None:
@@ -152,6 +152,14 @@ class Link:
         self.sudo.give_up()
         self.wire.close()
         self.network.close()
+
+
+def killed_there(channel: paramiko.Channel) -> bool:
+    """Of a program without an exit status: whether it was ended there, or the connection was lost.
+
+    A transport that dies lets go of its channels first, and counts as active meanwhile; but says no end of theirs.
+    """
+    return bool(channel.eof_received and channel.get_transport().is_active())
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import paramiko
 from kubefab.errors import HostError
 from kubefab.framing import Frame
 from kubefab.host import Host
-from kubefab.ssh import lost, taken, talking
+from kubefab.ssh import killed_there, lost, taken, talking
 
 SIGNALLED = 255  # as ssh says it of a program that a signal has ended
 _LOST = (OSError, EOFError, paramiko.SSHException)
@@ -142,7 +142,7 @@ def _joined(
         _tell(said, sys.stdout.buffer)
         besides.join()
         status = channel.recv_exit_status()
-    if status == -1 and not channel.get_transport().is_active():
+    if status == -1 and not killed_there(channel):
         raise lost("")
     return SIGNALLED if status == -1 else status
 

@@ -107,9 +107,9 @@ def test_a_change_of_the_cluster_excludes_those_of_its_own_subject_alone(about: 
 
 @sandbox.needed
 def test_a_long_change_says_from_time_to_time_what_it_said_last() -> None:
-    program = "echo reading lists; sleep 0.3; echo done"
+    program = "echo reading lists; sleep 1; echo done"
     lines = sandbox.run(f"export beat=0.1 mark=MARK\n{sent(program)}").splitlines()
-    assert lines[0] == "MARK reading lists"
+    assert "MARK reading lists" in lines
     assert [line for line in lines if not line.startswith("MARK")] == ["reading lists", "done"]
 
 

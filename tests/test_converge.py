@@ -561,6 +561,19 @@ def test_what_a_part_of_the_look_was_not_told_is_asked_again_before_a_change() -
     assert (run.failures, len(run.clock.slept)) == ({}, 1)
 
 
+def test_silence_after_a_change_is_no_failure_yet() -> None:
+    """Though the step gives its state no time: what is told is final, what is not told is asked again."""
+    run = Run()
+    run("manager").parts["cluster"] = nodes("manager")
+    run.clock.on_sleep = lambda: run("manager").parts.update(cluster=nodes("manager", "client"))
+
+    def change(_: Host) -> None:
+        run("manager").parts["cluster"] = "silent refused"
+
+    run.converge("client", Step("the Node has a label", no_client, change, touches="cluster"))
+    assert (run.failures, len(run.clock.slept)) == ({}, 1)
+
+
 def test_silence_that_lasts_is_an_error_by_its_own_name() -> None:
     run = Run()
     run("manager").parts["cluster"] = "silent refused"

@@ -53,6 +53,22 @@ def test_a_lost_connection_is_told_with_what_to_do(host: Host, server: Sshd) -> 
     assert "goes on by itself" in lost.value.hint
 
 
+def test_a_connection_that_is_only_just_lost_is_no_killed_program(
+    host: Host, server: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transport that dies lets go of its channels first, and says that it is active meanwhile."""
+    unlink = vars(paramiko.Channel)["_unlink"]
+
+    def slow(channel: paramiko.Channel) -> None:
+        unlink(channel)
+        time.sleep(0.2)
+
+    monkeypatch.setattr(paramiko.Channel, "_unlink", slow)
+    server.drop = True
+    with pytest.raises(HostError, match="the connection was lost"):
+        host.link.execute("true", b"")
+
+
 def test_a_blip_costs_nothing_that_had_not_begun(host: Host, server: Sshd) -> None:
     """Of twenty at once, six are on the wire; the others find another connection when it is their turn."""
     server.greeting = "sleep 0.2"

@@ -141,7 +141,7 @@ def unstable(addresses: Collection[str]) -> Gap:
     def gap(facts: Facts) -> str | None:
         told = _speaker(facts).kubeadm.configuration
         if not told:
-            return "its ConfigMap kubeadm-config cannot be read"
+            raise Silent("its ConfigMap kubeadm-config cannot be read")
         if not told.endpoint:
             return "it has no controlPlaneEndpoint"
         one = told.endpoint.rpartition(":")[0] in addresses

@@ -9,14 +9,14 @@ done
 if has pgrep; then
     seen=none
     for proxy in $(contained kube-proxy); do
-        [ -r "/proc/$proxy/root/etc/hosts" ] || continue
+        hosts=$(cat "/proc/$proxy/root/etc/hosts" 2>/dev/null) || continue
         seen=runs
-        while read -r address names; do
+        printf '%s\n' "$hosts" | while read -r address names; do
             case $address in \#*) continue ;; esac
             for name in $names; do
                 case $name in *.kubefab.internal) fact "proxy_has $name $address" ;; esac
             done
-        done <"/proc/$proxy/root/etc/hosts"
+        done
     done
     fact "proxy $seen"
 fi

@@ -405,6 +405,11 @@ def eventually(check: Callable[[], Got], seconds: float = 180, pause: float = 0.
     return got
 
 
+def all_is_well(inv: Kubefab, *words: str) -> Done:
+    """A status that says so. It gives each answer three seconds only, which two busy processors may need once."""
+    return eventually(lambda: inv("cluster.status", *words).well())
+
+
 def of_nobody_else(done: Done) -> Done:
     """The test fails where somebody else is at work on the machines: they are not its own to make anew."""
     assert "another run is under way" not in done.stderr, done.stderr

@@ -19,6 +19,7 @@ from .harness import (
     Done,
     Kubefab,
     address,
+    all_is_well,
     attempt,
     coredns_answers,
     differences,
@@ -104,14 +105,14 @@ def test_every_node_is_ready_and_coredns_is_rolled_out(story: Story) -> None:
 
 
 def test_status_shows_every_node(story: Story, inv: Kubefab) -> None:
-    done = inv("cluster.status").well()
+    done = all_is_well(inv)
     for host in PAIR:
         assert re.search(rf"{host} .*yes.* {VERSION} .*{re.escape(address(host))}", done.stdout), done.stdout
     assert "all is well" in done.stdout
 
 
 def test_status_prints_one_json_object_and_nothing_else(story: Story, inv: Kubefab) -> None:
-    done = inv("cluster.status", "--json").well()
+    done = all_is_well(inv, "--json")
     found = json.loads(done.stdout)
     assert (found["healthy"], found["state"]) == (True, "well")
     told = {node["name"]: node for node in found["nodes"]}

@@ -18,6 +18,7 @@ from .harness import (
     Done,
     Kubefab,
     address,
+    all_is_well,
     another_sshd,
     hosts_file,
     kubectl,
@@ -239,7 +240,7 @@ def borne(inv: Kubefab, told: Told) -> Iterator[Borne]:
             oddities.enter_context(odd(WORKER, make, undo))
         with greeting(*PAIR):
             up, again = (inv("cluster.up", hosts=hosts) for _ in range(2))
-            status, images = inv("cluster.status", "--json"), inv("images.list")
+            status, images = all_is_well(inv, "--json"), inv("images.list")
             kubeconfig = inv("cluster.kubeconfig", "--output", str(inv.state / "greeted.conf"))
         yield Borne(
             up,

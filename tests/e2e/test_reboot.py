@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from .harness import MASTER, WORKER, Kubefab, at_once, coredns_answers, ready_nodes, reboot
+from .harness import MASTER, WORKER, Kubefab, at_once, coredns_answers, eventually, ready_nodes, reboot
 
 PAIR = {MASTER, WORKER}
 
@@ -11,5 +11,5 @@ def test_after_a_reboot_of_all_fix_reboot_waits_until_all_is_well(cluster: Kubef
     at_once(*(partial(reboot, host) for host in PAIR))
     cluster("fix-reboot").well()
     assert ready_nodes() == PAIR
-    assert coredns_answers()
+    assert eventually(coredns_answers)
     assert "nothing to do" in cluster("cluster.up").well().stdout

@@ -21,9 +21,9 @@ from .harness import (
     WORKER,
     Done,
     Kubefab,
+    all_is_well,
     catch,
     cut_power,
-    eventually,
     fresh,
     hosts_file,
     in_time,
@@ -99,7 +99,7 @@ def test_the_masters_join_one_after_another(made: Made) -> None:
 
 def test_then_there_is_nothing_to_do_and_all_is_well(made: Made) -> None:
     assert "nothing to do" in made.again.well().stdout
-    assert json.loads(made.inv("cluster.status", "--json").well().stdout)["state"] == "well"
+    assert json.loads(all_is_well(made.inv, "--json").stdout)["state"] == "well"
     assert ready_nodes() == set(MACHINES)
 
 
@@ -208,7 +208,3 @@ def test_a_leader_without_power_costs_as_little_and_with_another_master_the_quor
         in_time("a status while two of three masters are dead", 5, told)
         all_is_well(made.inv)
         none_is_lost("the leader without power, and another master", writer.ends(), MACHINES)
-
-
-def all_is_well(inv: Kubefab) -> None:
-    eventually(lambda: not inv("cluster.status").status)
