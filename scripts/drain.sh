@@ -45,7 +45,7 @@ in_time || give_up "time is over, and nothing was evicted"
 as_admin drain "$node" --ignore-daemonsets --force "$flag" --timeout "${seconds}s" 2>&1 &
 drain=$!
 # A budget may let some go, and hold others until those are Ready elsewhere: kubectl names the pod alone.
-while sleep 2 && kill -0 $drain 2>/dev/null; do who_is_held; done
+until timeout 2 tail --pid $drain -s 0.2 -f /dev/null; do who_is_held; done
 wait $drain || give_up "$node is not drained: $(who_is_held)"
 while [ $# != 0 ] && found=$(as_admin get volumeattachments "$@" --ignore-not-found --no-headers) && [ -n "$found" ]; do
     in_time || give_up "time is over, and volumes are attached still: $found"

@@ -7,7 +7,15 @@ set -eu
 . "${0%/*}/shared/unproxied.sh"
 . "${0%/*}/shared/proxied.sh"
 . "${0%/*}/shared/upgrade.sh"
+. "${0%/*}/shared/hasten.sh"
 take_kubeadm "$1"
 shift
-# shellcheck disable=SC2154  # take_kubeadm sets it
+# shellcheck disable=SC2034  # hasten reads it
+find_etcd "$(named ss -Hltnp)" || etcd=
+before=$(mktemp -d /run/kubefab/manifests.XXXXXX)
+# shellcheck disable=SC2154  # take_kubeadm sets $document
+trap 'kill "${beside-}" 2>/dev/null || true; rm -rf "$document" "$before"' EXIT
+[ ! -e /etc/kubernetes/manifests ] || cp -R /etc/kubernetes/manifests/. "$before"
+hasten &
+beside=$!
 kubeadm upgrade "$@" --config "$document"

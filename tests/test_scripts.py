@@ -1,6 +1,7 @@
 """The scripts, run by the shell they are written for: in folders of the test, or in a sandbox as root."""
 
 import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -379,7 +380,11 @@ def test_kubernetes_is_downloaded_and_not_installed() -> None:
     assert get.endswith("--download-only kubelet=1.37.2-* kubeadm=1.37.2-* kubectl=1.37.2-* kubernetes-cni")
 
 
-UPGRADE = 'stub kubeadm \'cat $(printf "%s\\n" "$@" | tail -n 1) >>/mnt/read\'\nmkdir -p /run/kubefab\n'
+UPGRADE = (
+    'stub kubeadm \'cat $(printf "%s\\n" "$@" | tail -n 1) >>/mnt/read\'\nmkdir -p /run/kubefab\n'
+    + sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "old")
+    + sandbox.file("/etc/kubernetes/manifests/kube-apiserver.yaml", "old")
+)
 
 
 @sandbox.needed
@@ -403,6 +408,47 @@ def test_what_was_fetched_is_installed_without_asking_anybody_and_asked_for_wher
         calls = sandbox.run(f"{run}\ncat /mnt/calls").splitlines()
         assert sum("update" in call for call in calls) == updates
         assert calls[-1].startswith("kubeadm upgrade node --config ")
+
+
+# Static pods, by processes that sleep. ss says of each that it listens, until the file says otherwise.
+PODS = """
+stub grep 'case "$*" in *kubepods*) exit 0 ;; esac; exec /bin/grep "$@"'
+for name in etcd kube-apiserver; do
+    cp "$(command -v sleep)" /mnt/bin/$name && { /mnt/bin/$name 60 & }
+    until pgrep -x $name; do sleep 0.05; done
+    eval "$(echo $name | tr -d -)=$!"
+    echo "LISTEN 0 1 *:1 *:* users:((\\"$name\\",pid=$!,fd=3))" >>/mnt/sockets
+done >/dev/null
+stub ss 'cat /mnt/sockets'
+export etcd kubeapiserver
+"""
+SERVES = "{ [ -e /proc/$kubeapiserver/stat ] && ! grep -q ' Z ' /proc/$kubeapiserver/stat; }"
+CHANGED = "echo new >/etc/kubernetes/manifests/{}.yaml"
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("kubeadm", "end"),
+    [
+        (
+            f"{CHANGED.format('etcd')}; kill $etcd; for _ in $(seq 50); do {SERVES} || exit 0; sleep 0.1; done",
+            "is gone",
+        ),
+        (
+            f"{CHANGED.format('kube-apiserver')}; sleep 1; {SERVES} || exit 0; : >/mnt/sockets; "
+            f"for _ in $(seq 80); do {SERVES} || exit 0; sleep 0.1; done",
+            "is gone",
+        ),
+        (f"{CHANGED.format('kube-apiserver')}; sleep 5", "serves"),  # what listens may still answer
+        (f"{CHANGED.format('etcd')}; sleep 2", "serves"),  # etcd has not ended
+        ("kill $etcd; sleep 2", "serves"),  # nothing is replaced
+    ],
+)
+def test_an_upgrade_ends_an_api_server_that_only_holds_it_up(kubeadm: str, end: str) -> None:
+    stub = f"stub kubeadm {shlex.quote(kubeadm)}\n"
+    run = f"{UPGRADE}{PODS}{stub}{sandbox.script('upgrade.sh', '1.37.2', 'node')} </dev/null >/dev/null 2>&1"
+    said = sandbox.run(f"{run}\nif {SERVES}; then echo serves; else echo is gone; fi; ls /run/kubefab")
+    assert said == f"{end}\n"
 
 
 @sandbox.needed

@@ -2,6 +2,7 @@
 # shellcheck disable=SC2154 # $etcd is set by find_etcd
 # etcd's manifest, from which its kubelet starts it.
 . "${0%/*}/shared/etcd.sh"
+. "${0%/*}/shared/servers.sh"
 manifest=/etc/kubernetes/manifests/etcd.yaml
 # change_manifest COMMAND…: what the command prints of it takes its place, and the former etcd is ended. Where all is so
 # already nothing happens.
@@ -19,8 +20,6 @@ change_manifest() {
     [ -n "$etcd" ] || return 0
     # Before the kubelet starts the new one, it has this host's API server delete the old one's mirror pod, and that waits
     # half a minute for the etcd that is gone. Without an etcd it is of no use: ended, it says no at once, and comes back.
-    timeout 60 tail --pid "$etcd" -s 0.2 -f /dev/null || { echo "its kubelet has not ended etcd within a minute" >&2 && return 1; }
-    for server in $(pgrep -x kube-apiserver || true); do
-        if grep -qs kubepods "/proc/$server/cgroup"; then kill -KILL "$server" || true; fi
-    done
+    ended "$etcd" 60 || { echo "its kubelet has not ended etcd within a minute" >&2 && return 1; }
+    end_servers
 }

@@ -11,6 +11,7 @@ COVERS = (
     "kubefab/steps/upgrade*.py",
     "kubefab/steps/versions.py",
     "scripts/**/*upgrade*",
+    "scripts/shared/hasten.sh",
     "scripts/fetch-kubernetes.sh",
     "scripts/forget-copies.sh",
     "scripts/put-manifests.sh",

@@ -8,13 +8,14 @@ import pytest
 from tests.e2e.harness import MASTER, MEASURED, WORKER, Done, Kubefab, fresh, power_on, untouched
 
 from . import upgrade_by_hand
-from .upgrades import AFTER, Watch, hosts_of, images_of, is_upgraded, watched
+from .upgrades import AFTER, IMAGES, Watch, hosts_of, images_of, is_upgraded, watched
 
 COVERS = (
     "kubefab/upgrading.py",
     "kubefab/steps/upgrade*.py",
     "kubefab/steps/versions.py",
     "scripts/**/*upgrade*",
+    "scripts/shared/hasten.sh",
     "scripts/fetch-kubernetes.sh",
     "scripts/forget-copies.sh",
     "scripts/put-manifests.sh",
@@ -54,7 +55,7 @@ def old_cluster(folder: Path) -> Kubefab:
 def by_hand(folder: Path) -> ByHand:
     old_cluster(folder)
     with watched("by hand", [MASTER], [WORKER], folder) as watch:
-        seconds = upgrade_by_hand.upgrade([MASTER], [WORKER], AFTER)
+        seconds = upgrade_by_hand.upgrade([MASTER], [WORKER], AFTER, IMAGES["coredns"])
     return ByHand(seconds, watch)
 
 

@@ -28,6 +28,7 @@ COVERS = (
     "scripts/*etcd*",
     "scripts/shared/manifest.sh",
     "scripts/**/*upgrade*",
+    "scripts/shared/hasten.sh",
     "scripts/fetch-kubernetes.sh",
     "scripts/forget-copies.sh",
     "scripts/put-manifests.sh",

@@ -14,8 +14,11 @@ IGNORED = "--ignore-preflight-errors=SystemVerification"  # the lab's machines s
 ROLLED_OUT = ("daemonset/kube-proxy", "deployment/coredns")
 
 
-def upgrade(masters: Sequence[str], workers: Sequence[str], version: str) -> float:
-    """The seconds that it took, all nodes Ready and the add-ons rolled out."""
+def upgrade(masters: Sequence[str], workers: Sequence[str], version: str, dns: str) -> float:
+    """The seconds that it took, all nodes Ready and the add-ons rolled out.
+
+    kubeadm counts the CoreDNS of a cluster of kubefab's as disabled: its image is `dns` afterwards, by hand too.
+    """
     began = time.monotonic()
     at_once(*(partial(get_kubeadm, host, version) for host in (*masters, *workers)))
     first, *others = masters
@@ -28,6 +31,7 @@ def upgrade(masters: Sequence[str], workers: Sequence[str], version: str) -> flo
     for host in workers:
         on(host, f"kubeadm upgrade node {IGNORED}")
         change_kubelet(host, version, first)
+    kubectl("set", "image", "-n", "kube-system", "deployment/coredns", f"coredns=registry.k8s.io/{dns}", master=first)
     for name in ROLLED_OUT:
         kubectl("rollout", "status", "-n", "kube-system", name, "--timeout=300s", master=first)
     return time.monotonic() - began
