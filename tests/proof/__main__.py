@@ -99,7 +99,8 @@ def run(suite: Suite, log: Path, outcome: Path, seconds: float) -> bool:
     """Whether pytest came to its end by itself. Whoever interrupts us interrupts it."""
     # A caller in the background ignores interrupts, and would hand that down.
     command = ["env", "--default-signal", sys.executable, "-m", "pytest", str(suite.path)]
-    command += [f"--junit-xml={outcome}", "--durations=10"]
+    # What many tests share may take longer to make than pytest lets one test take.
+    command += [f"--junit-xml={outcome}", "--durations=10", f"--override-ini=faulthandler_timeout={seconds:.0f}"]
     with log.open("w") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, stdin=-3, start_new_session=True
