@@ -380,6 +380,13 @@ class Engine:
         self._each(others, lambda master: self.cluster.look(master, OF_MASTERS, since))
         self.cluster.look(host, OF_MASTERS, since)
 
+    def _hear_masters(self, host: Host) -> None:
+        """What masters say of each other, of those that answer: who does not has not failed by it."""
+        if host.wanted.role == "master" and len(self.cluster.masters) > 1:
+            for master in self._masters():
+                with suppress(HostError):
+                    self.cluster.look(master, OF_MASTERS, self.cluster.clock())
+
     def _look_again(self, host: Host, step: Step, since: float) -> None:
         """The parts of the look that this step is about, and the masters' word where it is theirs."""
         if step.touches == "masters":
@@ -438,8 +445,8 @@ class Engine:
         """The gap of a step about to act or to fail, for which silence is no reason: it is waited out, or Silent."""
 
         def look() -> str | None:
-            self._ask_masters(self.cluster.clock(), host)
             self._ask_cluster(None, *when(step.touches == "pods", *OF_PODS))
+            self._hear_masters(host)
             if step.parts:  # what the API server was asked by them, too
                 self.cluster.look(host, step.parts)
             return step.gap(self.cluster.facts(host))

@@ -189,6 +189,7 @@ def _resized(channel: paramiko.Channel) -> Iterator[None]:
 
 
 def _follow(channel: paramiko.Channel, signalled: int) -> None:
-    with suppress(*_LOST), open(signalled, "rb", buffering=0) as pipe:
+    with open(signalled, "rb", buffering=0) as pipe:
         while pipe.read(64):
-            channel.resize_pty(*os.get_terminal_size(sys.stdout.fileno()))
+            with suppress(*_LOST):
+                channel.resize_pty(*os.get_terminal_size(sys.stdout.fileno()))

@@ -561,6 +561,23 @@ def test_what_a_part_of_the_look_was_not_told_is_asked_again_before_a_change() -
     assert (run.failures, len(run.clock.slept)) == ({}, 1)
 
 
+def test_while_an_answer_is_waited_for_another_master_that_dies_fails_nobody() -> None:
+    run = Run(HOSTS.replace("role: worker", "role: master"))
+    run.put_cluster("manager")
+    run("manager").parts["cluster"] = "silent refused"
+
+    def die() -> None:
+        raise HostError("the connection was lost")
+
+    def goes_on() -> None:
+        run("manager").on_look = die
+        run.put_cluster("manager", "client", on="client")
+
+    run.clock.on_sleep = goes_on
+    run.converge("client", Step("the Node has a label", no_client, lambda host: pytest.fail("changed")))
+    assert run.failures == {}
+
+
 def test_silence_after_a_change_is_no_failure_yet() -> None:
     """Though the step gives its state no time: what is told is final, what is not told is asked again."""
     run = Run()

@@ -822,6 +822,20 @@ def test_what_a_half_made_cluster_keeps_is_asked_for_before_it_may_be_taken_back
 
 
 @sandbox.needed
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("kubectl", "told"),
+    [
+        ("echo controlPlaneEndpoint: a:6443", (True, False)),
+        ("exit 1", (False, False)),  # nobody has answered
+        ("exit 0", (False, True)),
+    ],
+)
+def test_a_configuration_that_is_not_there_is_no_silence(kubectl: str, told: tuple[bool, bool]) -> None:
+    this = found(f"{ADMIN}stub kubectl '{kubectl}'\n", "kubeadm").kubeadm
+    assert (bool(this.configuration), this.configuration_missing) == told
+
+
 def test_without_a_control_plane_there_is_no_cluster() -> None:
     assert facts.parse_cluster(look("", "cluster")["cluster"]) is None
 

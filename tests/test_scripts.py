@@ -431,12 +431,12 @@ CHANGED = "echo new >/etc/kubernetes/manifests/{}.yaml"
     ("kubeadm", "end"),
     [
         (
-            f"{CHANGED.format('etcd')}; kill $etcd; for _ in $(seq 50); do {SERVES} || exit 0; sleep 0.1; done",
+            f"{CHANGED.format('etcd')}; kill $etcd; for _ in $(seq 300); do {SERVES} || exit 0; sleep 0.1; done",
             "is gone",
         ),
         (
-            f"{CHANGED.format('kube-apiserver')}; sleep 1; {SERVES} || exit 0; : >/mnt/sockets; "
-            f"for _ in $(seq 80); do {SERVES} || exit 0; sleep 0.1; done",
+            f"{CHANGED.format('kube-apiserver')}; sleep 1; {SERVES} || exec touch /mnt/early; : >/mnt/sockets; "
+            f"for _ in $(seq 300); do {SERVES} || exit 0; sleep 0.1; done",
             "is gone",
         ),
         (f"{CHANGED.format('kube-apiserver')}; sleep 5", "serves"),  # what listens may still answer
@@ -447,7 +447,9 @@ CHANGED = "echo new >/etc/kubernetes/manifests/{}.yaml"
 def test_an_upgrade_ends_an_api_server_that_only_holds_it_up(kubeadm: str, end: str) -> None:
     stub = f"stub kubeadm {shlex.quote(kubeadm)}\n"
     run = f"{UPGRADE}{PODS}{stub}{sandbox.script('upgrade.sh', '1.37.2', 'node')} </dev/null >/dev/null 2>&1"
-    said = sandbox.run(f"{run}\nif {SERVES}; then echo serves; else echo is gone; fi; ls /run/kubefab")
+    said = sandbox.run(
+        f"{run}\nif [ -e /mnt/early ]; then echo gone early; elif {SERVES}; then echo serves; else echo is gone; fi; ls /run/kubefab"
+    )
     assert said == f"{end}\n"
 
 

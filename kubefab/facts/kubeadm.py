@@ -52,3 +52,4 @@ def _pairs(arguments: Any) -> dict[str, str]:
 class Kubeadm(Part):
     keys_missing: tuple[str, ...] = each("key_missing")  # below /etc/kubernetes/pki
     configuration: Configuration | None = None  # None where nobody could read it
+    configuration_missing: bool = False  # the API server says that there is none

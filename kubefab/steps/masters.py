@@ -139,7 +139,10 @@ def unstable(addresses: Collection[str]) -> Gap:
     """An endpoint that leads to one master alone."""
 
     def gap(facts: Facts) -> str | None:
-        told = _speaker(facts).kubeadm.configuration
+        kubeadm = _speaker(facts).kubeadm
+        if kubeadm.configuration_missing:
+            return "it has no ConfigMap kubeadm-config"
+        told = kubeadm.configuration
         if not told:
             raise Silent("its ConfigMap kubeadm-config cannot be read")
         if not told.endpoint:

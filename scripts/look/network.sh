@@ -11,7 +11,7 @@ done
 ! has ip || heard ip -d -o link show type vxlan | while read -r _ name words; do
     case $words in *" dstport "*) words=${words##* dstport } && fact "vxlan ${name%%[:@]*} ${words%% *}" ;; esac
 done
-! has ss || named heard ss -Hlunp | while read -r _ _ _ local _ process; do
+! has ss || heard ss -Hlunp | while read -r _ _ _ local _ process; do
     process=${process#*\"}
     [ -z "$process" ] || fact "udp ${local##*:} ${process%%\"*}"
 done

@@ -13,17 +13,20 @@ manifests=/etc/kubernetes/manifests
 #   (kubernetes/kubernetes#131052). What it was asked before has 3 s to end.
 # Where a new etcd does not come up either, the API server that kubeadm rolls back with may come some minutes later.
 hasten() {
+    replaced=$(servers)
     until changed etcd || changed kube-apiserver; do rest; done
     if changed etcd && [ -n "$etcd" ] && ended "$etcd" 60; then end_servers; fi
     until changed kube-apiserver; do rest; done
-    for old in $(servers); do
+    for old in $replaced; do
         while listens "$old"; do rest; done
-        ended "$old" 3 || kill -KILL "$old" || true
+        ended "$old" 3 || listens "$old" || kill -KILL "$old" || true
     done
 }
 changed() { [ -s "$manifests/$1.yaml" ] && ! cmp -s "$manifests/$1.yaml" "$before/$1.yaml"; }
 listens() { named ss -Hltnp | grep -q "pid=$1,"; }
-rest() { # never longer than the script
+rest() { # never longer than the script. What runs once its manifest is another may be the new one already.
     kill -0 $$ 2>/dev/null || exit 0
+    now=$(servers)
+    changed kube-apiserver || replaced=$now
     sleep 0.3
 }

@@ -96,6 +96,11 @@ def pair(*them: str, **of_m2: Any) -> tuple[Facts, Facts]:
             "each API server tells its own address",
             "kubeadm-config has advertise-address=10.250.0.11 for all of them",
         ),
+        (
+            master("m1", "m1", configuration=None, configuration_missing=True),
+            "the cluster's endpoint is for several masters",
+            "it has no ConfigMap kubeadm-config",
+        ),
     ],
 )
 def test_a_cluster_that_cannot_have_one_more_master_says_why(m1: Facts, title: str, told: str | None) -> None:
