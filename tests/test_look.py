@@ -822,7 +822,6 @@ def test_what_a_half_made_cluster_keeps_is_asked_for_before_it_may_be_taken_back
 
 
 @sandbox.needed
-@sandbox.needed
 @pytest.mark.parametrize(
     ("kubectl", "told"),
     [
@@ -836,6 +835,7 @@ def test_a_configuration_that_is_not_there_is_no_silence(kubectl: str, told: tup
     assert (bool(this.configuration), this.configuration_missing) == told
 
 
+@sandbox.needed
 def test_without_a_control_plane_there_is_no_cluster() -> None:
     assert facts.parse_cluster(look("", "cluster")["cluster"]) is None
 
