@@ -1,6 +1,7 @@
 """Three masters and two workers come from 1.36.3 to 1.37.2, killed at three points: etcd by way of the newest 3.6."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,9 +58,11 @@ def made(folder: Path) -> Kubefab:
 
 
 @pytest.fixture(scope="module")
-def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Kubefab:
+def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubefab]:
     """Its cluster is at the version before, and its hosts.yml says the new one."""
-    return made(tmp_path_factory.mktemp("upgrade-masters"))
+    inv = made(tmp_path_factory.mktemp("upgrade-masters"))
+    yield inv
+    inv("cluster.reset", "--yes").well()
 
 
 @pytest.fixture(scope="module")

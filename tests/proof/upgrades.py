@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab.settings import address
 from tests.e2e.asker import Asker, asking
-from tests.e2e.harness import COUNTED, Kubefab, hosts_file, nodes, objects, on
+from tests.e2e.harness import COUNTED, Kubefab, all_is_well, hosts_file, nodes, objects, on
 from tests.e2e.writer import Writer, none_is_lost, writing
 
 AFTER = "1.37.2"
@@ -89,7 +89,7 @@ def is_upgraded(inv: Kubefab, masters: Sequence[str], workers: Sequence[str]) ->
         assert on(host, "ls /etc/kubernetes/tmp 2>/dev/null; true") == ""
     for host in (*masters, *workers):
         assert on(host, "ls /var/lib/kubefab 2>/dev/null; true") == ""
-    assert json.loads(inv("cluster.status", "--json").well().stdout)["state"] == "well"
+    assert json.loads(all_is_well(inv, "--json").stdout)["state"] == "well"
     for task in (("cluster.up",), ("cluster.upgrade", "--yes")):
         assert "nothing to do" in inv(*task).well().stdout
 
