@@ -1,5 +1,7 @@
 """An upgrade of one master and one worker that is killed after each of its steps: the same command, the same end."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.e2e.harness import LONGEST, MASTER, WORKER, Kubefab, fresh, kill_change, poll, power_on
@@ -24,14 +26,15 @@ BOTH = (MASTER, WORKER)
 
 
 @pytest.fixture(scope="module")
-def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Kubefab:
+def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubefab]:
     """Its cluster is at the version before, and its hosts.yml says the new one."""
     folder = tmp_path_factory.mktemp("killed-upgrades")
     power_on("--everything", "--kubernetes", BEFORE)
     fresh(*BOTH)
     inv = Kubefab(hosts_of(folder / "hosts.yml", AFTER, [MASTER], [WORKER]), folder)
     inv("cluster.up", hosts=hosts_of(folder / "before.yml", BEFORE, [MASTER], [WORKER])).well()
-    return inv
+    yield inv
+    inv("cluster.reset", "--yes").well()
 
 
 def killed_after_a_new_step(inv: Kubefab, before: set[tuple[str, str]]) -> set[tuple[str, str]]:
