@@ -42,14 +42,15 @@ FOLDER = "/etc/kubernetes"
 
 
 @pytest.fixture(scope="module")
-def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Kubefab:
+def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubefab]:
     """Its cluster is at the version before, and its hosts.yml says the new one."""
     folder = tmp_path_factory.mktemp("blocked-upgrades")
     power_on("--everything", "--kubernetes", BEFORE)
     fresh(MASTER, WORKER)
     inv = Kubefab(hosts_of(folder / "hosts.yml", AFTER, [MASTER], [WORKER]), folder)
     inv("cluster.up", hosts=hosts_of(folder / "before.yml", BEFORE, [MASTER], [WORKER])).well()
-    return inv
+    yield inv
+    inv("cluster.reset", "--yes").well()
 
 
 def stopped(inv: Kubefab, *options: str) -> str:
@@ -90,17 +91,18 @@ def not_ready() -> Iterator[None]:
         eventually(lambda: is_ready(nodes()[MASTER]))
 
 
-def test_a_master_that_is_not_ready_stops_it_before_any_change(inv: Kubefab) -> None:
-    with not_ready():
-        said = stopped(inv)
-    assert f"{MASTER}: FAILED: the node is Ready before it is upgraded" in said
-
-
 def test_an_image_that_cannot_be_pulled_stops_it_before_any_change(inv: Kubefab) -> None:
+    """The first one here: those who are not stopped have all images by the end of any other."""
     with no_registry():
         said = stopped(inv)
     assert f"kube-proxy:v{AFTER}" in said
     assert f"kube-apiserver:v{BEFORE}" in on(MASTER, "cat /etc/kubernetes/manifests/kube-apiserver.yaml")
+
+
+def test_a_master_that_is_not_ready_stops_it_before_any_change(inv: Kubefab) -> None:
+    with not_ready():
+        said = stopped(inv)
+    assert f"{MASTER}: FAILED: the node is Ready before it is upgraded" in said
 
 
 def test_a_disk_with_no_room_for_a_copy_of_etcd_stops_it_before_any_change(inv: Kubefab) -> None:
