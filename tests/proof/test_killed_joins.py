@@ -1,6 +1,7 @@
 """A master's join that dies at each of its points, by SIGKILL or by a power cut: the same command, the same end."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
@@ -38,13 +39,14 @@ POINTS = {
 
 
 @pytest.fixture(scope="module")
-def three(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Kubefab:
+def three(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubefab]:
     folder = tmp_path_factory.mktemp("killed-joins")
     hosts = hosts_file(folder / "hosts.yml", *MACHINES, hosts=dict.fromkeys(MACHINES, THEIRS))
     inv = Kubefab(hosts, folder)
     fresh(*MACHINES)
     inv("cluster.up").well()
-    return inv
+    yield inv
+    inv("cluster.reset", "--yes").well()
 
 
 def ends_well(inv: Kubefab) -> None:
