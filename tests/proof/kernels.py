@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import vm
-from tests.e2e.harness import cut_power, eventually, fresh, hosts_file, kubectl, power_on
+from tests.e2e.harness import Done, Kubefab, cut_power, eventually, fresh, hosts_file, kubectl, power_on
 
 VM = "vm1"
 # kubeadm's own, doubled: emulation is some ten times slower than a processor.
@@ -15,6 +15,7 @@ PATIENT = {
     "etcdAPICall": "4m",
     "kubernetesAPICall": "2m",
 }
+SECONDS = 1500  # that a whole cluster may take there: more than any one command elsewhere
 PAGE = "answered by a pod"
 POD = f"""\
 apiVersion: v1
@@ -51,6 +52,11 @@ def of_one(path: Path, cluster: Mapping[str, Any], mirrors: Mapping[str, Any]) -
     timeouts = {"InitConfiguration": {"timeouts": PATIENT}} if vm.VM(VM).kind == "emulation" else {}
     wanted = {"kubeadm": timeouts, **cluster}
     return hosts_file(path, VM, cluster=wanted, mirrors=mirrors, hosts={VM: {"schedulable": True}})
+
+
+def brought_up(inv: Kubefab, hosts: Path) -> Done:
+    with inv.started("cluster.up", hosts=hosts) as run:
+        return run.ends(SECONDS)
 
 
 def a_pod_answers(image: str) -> None:

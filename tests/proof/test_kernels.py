@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.harness import DPKG, Done, Kubefab, catch, cut_power, nodes, on, power_on, ready_nodes, reboot
 from tests.e2e.test_kernels import BOOT_ID, BROUGHT_BACK, CURED, CURES, SWAP_AND_FORWARDING, UNDONE
-from tests.proof.kernels import VM, a_pod_answers, machine_as_new, of_one, switched_off
+from tests.proof.kernels import VM, a_pod_answers, brought_up, machine_as_new, of_one, switched_off
 
 COVERS = (
     "lab/qemu.py",
@@ -39,7 +39,7 @@ def story(inv: Kubefab) -> Iterator[Story]:
         cut_power(VM)
         cut = run.ends()
     power_on("--kernels", "1")
-    yield Story(hosts, cut, inv("cluster.up", hosts=hosts))
+    yield Story(hosts, cut, brought_up(inv, hosts))
     switched_off()
 
 

@@ -10,7 +10,7 @@ from lab.packages import cri_dockerd
 from lab.services import WWW
 from lab.settings import CRI_DOCKERD, GATEWAY
 from tests.e2e.harness import Done, Kubefab, nodes
-from tests.proof.kernels import VM, a_pod_answers, machine_as_new, of_one, switched_off
+from tests.proof.kernels import VM, a_pod_answers, brought_up, machine_as_new, of_one, switched_off
 
 COVERS = (
     "lab/qemu.py",
@@ -36,7 +36,7 @@ def hosts(inv: Kubefab) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def up(inv: Kubefab, hosts: Path) -> Done:
-    return inv("cluster.up", hosts=hosts)
+    return brought_up(inv, hosts)
 
 
 def test_a_cluster_on_docker_comes_up(up: Done) -> None:
