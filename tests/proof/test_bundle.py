@@ -1,5 +1,6 @@
 """A cluster with add-ons out of one file, on machines that reach nothing else."""
 
+import re
 import tarfile
 from base64 import b64encode
 from collections.abc import Iterator
@@ -121,8 +122,8 @@ def test_packages_came_out_of_the_bundle(story: Story, host: str) -> None:
 
 
 def test_a_broken_off_apt_is_mended_out_of_the_bundle(story: Story) -> None:
-    (told,) = [line for line in story.up.stdout.splitlines() if "dpkg has no half-installed packages" in line]
-    assert told.startswith(WORKER)
+    mended = re.findall(r"^(\S+) +~ dpkg has no half-installed packages", story.up.stdout, re.MULTILINE)
+    assert mended == [WORKER]
     assert on(WORKER, "dpkg --audit") == ""
 
 
