@@ -62,7 +62,7 @@ def silent(inv: Kubefab) -> Silent:
     finally:
         power_on()
     on(MASTER, "rm /etc/kubernetes/manifests/kube-apiserver.yaml")
-    eventually(lambda: attempt(MASTER, "ss -Hltn | grep ':6443 '").returncode)
+    eventually(lambda: attempt(MASTER, "ss -Hltn | grep ':6443 ' || pgrep -x kube-apiserver").returncode)
     with untouched(MASTER):
         api_down = inv("cluster.reset", "--yes")
     api_down_unheard = inv("cluster.reset", "--yes", "--unheard")
