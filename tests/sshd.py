@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIG_DFL, SIGINT, signal
 from subprocess import PIPE
 from typing import Any, ClassVar
 
@@ -183,6 +184,7 @@ class _Server(paramiko.ServerInterface):
         program, terminal = pty.fork()
         if program == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+            signal(SIGINT, SIG_DFL)  # whoever began the tests in the background ignores it
             os.execve("/bin/sh", ["sh", "-c", f"{self.sshd.greeting}\n{command}"], environment)
         threading.Thread(target=self.feed_terminal, args=(channel, terminal), daemon=True).start()
         with suppress(OSError, EOFError, paramiko.SSHException):  # the end of a terminal is an error
