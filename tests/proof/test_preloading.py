@@ -31,9 +31,12 @@ COVERS = (
 
 TOOLS = "registry.k8s.io/lab/tools:1"
 OTHER = "registry.k8s.io/lab/other:2"
+# Another first byte: of a file of another size the rest would not even be asked.
 BROKEN_CAT = """#!/bin/sh
-/bin/cat "$@"
-[ $# -gt 0 ] || echo broken
+[ $# = 0 ] || exec /bin/cat "$@"
+head -c 1 >/dev/null
+printf 1
+exec /bin/cat
 """
 
 
