@@ -172,7 +172,7 @@ until pgrep -x kube-proxy; do sleep 0.05; done >/dev/null
 """
 
 
-@sandbox.needed
+@sandbox.program_needed("pgrep")
 def test_kube_proxys_own_copy_of_etc_hosts_is_told() -> None:
     hosts = "127.0.0.1 localhost\n#10.0.0.9 lab.kubefab.internal\n10.0.0.1 lab.kubefab.internal\n"
     started = f"stub ss ''\n{sandbox.file('/mnt/hosts', hosts)}{COPY}"
@@ -180,7 +180,7 @@ def test_kube_proxys_own_copy_of_etc_hosts_is_told() -> None:
     assert (told.proxy, told.proxy_has) == ("runs", {"lab.kubefab.internal": "10.0.0.1"})
 
 
-@sandbox.needed
+@sandbox.program_needed("pgrep")
 def test_a_kube_proxy_that_does_not_run_is_no_unknown_one() -> None:
     assert found("stub ss ''\n", "endpoint").endpoint.proxy == "none"
 

@@ -1016,7 +1016,7 @@ def test_files_confs_processes_and_what_is_served_are_told_without_a_key() -> No
     assert this.served == {"2380": b64encode(b"10.0.0.1:2380\n").decode(), "6443": "none"}
 
 
-@sandbox.needed
+@sandbox.program_needed("ps")
 def test_a_program_that_was_told_of_a_certificate_of_its_own_is_told_apart() -> None:
     stubs = "mkdir -p /etc/kubernetes; cp $(command -v sleep) /mnt/bin/kube-apiserver\n"
     own, kubeadms = "--tls-cert-file=/own.crt", "--tls-cert-file=/etc/kubernetes/pki/apiserver.crt"
@@ -1026,7 +1026,7 @@ def test_a_program_that_was_told_of_a_certificate_of_its_own_is_told_apart() -> 
         assert found(run, "certificates").certificates.otherwise == told
 
 
-@sandbox.needed
+@sandbox.program_needed("ps")
 @pytest.mark.parametrize(("said", "counts"), [("tlsCertFile: ''", True), ("tlsCertFile: /own.crt", False), ("", True)])
 def test_what_a_kubelet_made_counts_as_long_as_it_serves_it(said: str, counts: bool) -> None:
     made = "/var/lib/kubelet/pki/kubelet.crt"

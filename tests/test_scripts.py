@@ -427,7 +427,7 @@ SERVES = "{ [ -e /proc/$kubeapiserver/stat ] && ! grep -q ' Z ' /proc/$kubeapise
 CHANGED = "echo new >/etc/kubernetes/manifests/{}.yaml"
 
 
-@sandbox.needed
+@sandbox.program_needed("pgrep")
 @pytest.mark.parametrize(
     ("kubeadm", "end"),
     [
