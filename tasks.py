@@ -8,6 +8,7 @@ from kubefab.leaving import TEN_MINUTES, Seconds, of_node
 from kubefab.leaving import drain as drain_node
 from kubefab.leaving import remove as remove_node
 from kubefab.losing import destroy, remove
+from kubefab.renewing import renew as renew_certificates
 from kubefab.runbook import (
     ALL,
     ANY_PORT,
@@ -318,6 +319,12 @@ def certs_status(c: Context, json: bool = False) -> None:
     show_certificates(c, json)
 
 
+@task(name="renew")
+def certs_renew(c: Context) -> None:
+    """Renew certificates that end within 30 days or have ended, on one master after the other."""
+    renew_certificates(c)
+
+
 @task(name="list")
 def list_all(c: Context) -> None:
     """List the images that this cluster needs, by the names that kubeadm uses."""
@@ -371,7 +378,7 @@ ns = Collection(
 ns.add_collection(Collection("cluster", up, upgrade, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove, shell))
 ns.add_collection(Collection("etcd", backup, etcd_status))
-ns.add_collection(Collection("certs", certs_status))
+ns.add_collection(Collection("certs", certs_status, certs_renew))
 ns.add_collection(Collection("addon", remove=addon_remove))
 ns.add_collection(Collection("bundle", make, use))
 ns.add_collection(Collection("images", list_all, preload_images))

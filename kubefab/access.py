@@ -74,6 +74,18 @@ def give(c: Context, wish: Wish) -> None:
         _save(run, wish.output, wish.force)
 
 
+def follow(run: Engine) -> None:
+    """The admin's credentials on this computer are the master's of now, where kubefab has put them there."""
+    paths = kubeconfig.files()
+    if not any(path.exists() for path in paths):
+        return
+    access = _access(run.cluster, *kubeconfig.inside(_admin(run)))
+    change, kept = _changed(paths, lambda texts: merging.renew(texts, access))
+    if change.texts:
+        lines = [f"renewed in {', '.join(map(str, change.texts))}: the admin's certificate of {access.cluster}"]
+        print(report.plain("\n".join([*lines, *(f"kept as it was, with its comments: {path}" for path in kept)])))
+
+
 def _check(wish: Wish) -> None:
     """Before anybody is asked for anything."""
     if wish.output is not None and (wish.remove or wish.use):

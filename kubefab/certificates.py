@@ -18,6 +18,7 @@ SOON = timedelta(days=30)
 PKI, KUBELETS = "/etc/kubernetes/pki", "/var/lib/kubelet/pki"
 ROTATED, SELF_MADE = f"{KUBELETS}/kubelet-server-current.pem", f"{KUBELETS}/kubelet.crt"
 CLIENT = f"{KUBELETS}/kubelet-client-current.pem"
+KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 SERVED = {
     "6443": (f"{PKI}/apiserver.crt",),
     "2379": (f"{PKI}/etcd/server.crt",),
@@ -26,6 +27,14 @@ SERVED = {
 }
 # These make one for themselves at each start, of which there is no file; what may be old is whom they are to the API.
 OWN = {"10257": ("kube-controller", "controller-manager.conf"), "10259": ("kube-scheduler", "scheduler.conf")}
+# What kubeadm renews on a master, by the file of it below /etc/kubernetes; and by which authority it is signed.
+SIGNED = {
+    **dict.fromkeys(("pki/apiserver.crt", "pki/apiserver-kubelet-client.crt"), "ca"),
+    **dict.fromkeys(("admin.conf", "super-admin.conf", "controller-manager.conf", "scheduler.conf"), "ca"),
+    "pki/front-proxy-client.crt": "front-proxy-ca",
+    "pki/apiserver-etcd-client.crt": "etcd/ca",
+    **dict.fromkeys(("pki/etcd/server.crt", "pki/etcd/peer.crt", "pki/etcd/healthcheck-client.crt"), "etcd/ca"),
+}
 HEAD = ("host", "certificate", "of", "good until", "days")
 
 
@@ -42,6 +51,14 @@ class Certificate:
 
     def left(self, now: datetime) -> timedelta | None:
         return self.ends - now if self.ends else None
+
+    @property
+    def name(self) -> str:
+        """As SIGNED has it."""
+        return self.what.removeprefix("/etc/kubernetes/")
+
+    def is_over(self, now: datetime) -> bool:
+        return bool(self.ends and self.ends <= now)
 
     def is_soon(self, now: datetime) -> bool:
         """Below 30 days, or a part of its life where that is shorter: some kubelets' live for a day.
@@ -86,6 +103,42 @@ def _kept(facts: Facts) -> list[Certificate]:
     return [*files, *confs]
 
 
+def kubeadms(facts: Facts) -> list[Certificate]:
+    """Those that kubeadm renews. NotAsked where they were not looked at."""
+    return [one for one in _kept(facts) if one.name in SIGNED]
+
+
+def authority(facts: Facts, name: str) -> Certificate | None:
+    return next((one for one in _kept(facts) if one.what == f"{PKI}/{name}.crt"), None)
+
+
+def kubelets(facts: Facts) -> list[Certificate]:
+    """By which its kubelet is known to the API server; that of its first day may be in its .conf."""
+    return [one for one in _kept(facts) if one.what in (CLIENT, KUBELET_CONF)]
+
+
+def self_made(facts: Facts) -> list[Certificate]:
+    """What its kubelet has made for itself, and serves; nothing where it serves another."""
+    return [one for one in _kept(facts) if one.what == SELF_MADE]
+
+
+def names(body: str) -> set[str]:
+    """For which a certificate is good: names in lower case, and addresses."""
+    try:
+        read = x509.load_der_x509_certificate(b64decode(body))
+        found = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (*UNREADABLE, x509.ExtensionNotFound):
+        return set()
+    dns = (one.lower() for one in found.get_values_for_type(x509.DNSName))
+    return {*dns, *map(str, found.get_values_for_type(x509.IPAddress))}
+
+
+def is_served(told: Certificates, port: str) -> bool:
+    """Whether this port shows what its file says, as far as anybody can be asked."""
+    files = [told.issued[file] for file in SERVED[port] if file in told.issued]
+    return bool(told.unserved) or port in told.otherwise or not files or told.served.get(port) in files
+
+
 def problems(facts: Facts, now: datetime) -> list[str]:
     """What is wrong with a host's, or will be within 30 days. NotAsked where they were not looked at."""
     ends = [f"{one.host}: {line}" for one in _kept(facts) for line in _of_end(one, now)]
@@ -106,10 +159,10 @@ def _of_end(one: Certificate, now: datetime) -> Iterator[str]:
 
 def _meaning(one: Certificate) -> str:
     if one.authority:
-        return _AUTHORITY
+        return AUTHORITY
     if one.what == SELF_MADE:
         return _SELF_MADE
-    return _KUBELET if one.what in (CLIENT, ROTATED) else _KUBEADM
+    return _KUBELET if one.what in (CLIENT, ROTATED) else _RENEW if one.name in (*SIGNED, "kubelet.conf") else _THEIRS
 
 
 def _of_served(told: Certificates) -> Iterator[str]:
@@ -194,13 +247,14 @@ def rows(data: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
-_AUTHORITY = (
+AUTHORITY = (
     "with it ends all that it has signed, and nobody renews it: a new authority has to be brought to every host by hand"
 )
-_SELF_MADE = (
-    "the kubelet made it for itself and does not renew it; on that host: rm /var/lib/kubelet/pki/kubelet.crt "
-    "/var/lib/kubelet/pki/kubelet.key && systemctl restart kubelet"
+_SELF_MADE = "the kubelet made it for itself and does not renew it; inv certs.renew has it made anew"
+_KUBELET = (
+    "the kubelet renews it by itself, and has not: journalctl -u kubelet on that host says why; once its client "
+    "certificate has ended, inv certs.renew lets it in again"
 )
-_KUBELET = "the kubelet renews it by itself, and has not: journalctl -u kubelet on that host says why"
-_KUBEADM = "on that host: kubeadm certs renew all, then start its static pods anew; an upgrade renews it too"
-_OLDER = "what serves there is older than the file, and has to be started anew"
+_RENEW = "inv certs.renew"
+_THEIRS = "it is not kubeadm's: whoever made it has to renew it"
+_OLDER = "what serves there is older than the file: inv certs.renew starts it anew"

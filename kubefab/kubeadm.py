@@ -13,6 +13,10 @@ from kubefab.runtimes import cri_socket, through_cri_dockerd
 
 API_PORT = 6443
 DOMAIN = ".kubefab.internal"
+_OF_CERTIFICATES = (
+    "certificateValidityPeriod",
+    "encryptionAlgorithm",
+)  # what hosts.yml says of them, it says of new ones
 
 
 def endpoint(inventory: Inventory) -> str:
@@ -83,6 +87,26 @@ def upgrade_documents(inventory: Inventory, patches: str, skipped: Sequence[str]
     version = f"v{inventory.cluster.kubernetes}"
     upgrade = {"apply": {"kubernetesVersion": version, **how}, "node": how}
     return _dump(inventory, [{"apiVersion": _api(inventory), "kind": "UpgradeConfiguration", **upgrade}])
+
+
+def certificate_documents(inventory: Inventory, host: Host, stored: str, names: Sequence[str], folder: str = "") -> str:
+    """What kubeadm's commands for certificates read: with a file of their own they ask no API server.
+
+    `stored`: the ClusterConfiguration that the cluster keeps, "" where nobody tells it; `names`: all that the API
+    server's certificate is to have besides kubeadm's own; `folder`: where one is made, instead of the usual place.
+    """
+    ours = {**_cluster(inventory), "apiVersion": _api(inventory)}
+    overlay = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
+    cluster = yaml.safe_load(stored) if stored else _merge(ours, overlay, inventory.release.lists_arguments)
+    asked = {key: overlay[key] for key in _OF_CERTIFICATES if overlay.get(key) is not None}
+    cluster |= {**asked, "apiServer": {**(cluster.get("apiServer") or {}), SANS: list(names)}}
+    init = {
+        "apiVersion": cluster["apiVersion"],
+        "kind": "InitConfiguration",
+        "localAPIEndpoint": _api_server(host),
+        "nodeRegistration": {"name": host.name, "criSocket": cri_socket(inventory)},
+    }
+    return yaml.safe_dump_all([init, {**cluster, **({"certificatesDir": folder} if folder else {})}], sort_keys=False)
 
 
 def discovery(server: str, ca: str) -> str:

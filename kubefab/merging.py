@@ -119,6 +119,16 @@ def put(files: Texts, home: Path, access: Access, use: bool, force: bool) -> Cha
     return _change(books)
 
 
+def renew(files: Texts, access: Access) -> Change:
+    """The files with these credentials in place of earlier ones of ours; where there are none, nothing changes."""
+    books = [_Book(path, text) for path, text in files.items()]
+    name = called(access.cluster, access.user)
+    for book in books:
+        if name in book.ours(USERS) and not any(one.is_elsewhere(access) for one in books):
+            book.put(USERS, name, access.credentials)
+    return _change(books)
+
+
 def take_out(files: Texts, cluster: str, servers: Sequence[str], user: str | None, force: bool) -> Change:
     """The files without what was put in: all of the cluster's, or one user's.
 

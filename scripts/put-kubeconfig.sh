@@ -1,12 +1,13 @@
 #!/bin/sh
 # Gives whoever came in over SSH the admin's kubeconfig. One for another cluster is kept beside it.
 set -eu
+. "${0%/*}/shared/former.sh"
 user=${SUDO_USER:-root}
 entry=$(getent passwd "$user")
 home=$(echo "$entry" | cut -d: -f6)
 umask 077
 mkdir -p "$home/.kube"
-if [ -e "$home/.kube/config" ]; then
+if [ -e "$home/.kube/config" ] && ! is_former "$home/.kube/config"; then
     mv "$home/.kube/config" "$home/.kube/config.before-kubefab-$(date +%s)"
 fi
 cp /etc/kubernetes/admin.conf "$home/.kube/config.new"

@@ -138,6 +138,8 @@ if [ -n "$asked" ]; then
 fi
 remove_own .
 rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed
+remove /var/lib/kubefab/renewal # what another cluster's certificates must never be taken from
+remove /var/lib/kubefab/renewal.new
 rm -f /var/lib/kubefab/init /var/lib/kubefab/join /var/lib/kubefab/join-master
 for folder in /etc/kubernetes/tmp /etc/kubernetes/manifests /etc/kubernetes/pki/etcd /etc/kubernetes/pki /etc/kubernetes \
     /var/lib/kubelet /var/lib/etcd /run/flannel /var/lib/rook; do

@@ -56,9 +56,10 @@ def test_what_is_good_for_more_than_a_month_is_well() -> None:
 @pytest.mark.parametrize(
     ("file", "told"),
     [
-        (API, "kubeadm certs renew all"),
+        (API, "inv certs.renew"),
         (KUBELET, "the kubelet renews it by itself, and has not"),
-        (SELF_MADE, "rm /var/lib/kubelet/pki/kubelet.crt"),
+        (SELF_MADE, "inv certs.renew has it made anew"),
+        (f"{certificates.PKI}/mine.crt", "it is not kubeadm's"),
     ],
 )
 def test_what_ends_within_a_month_is_told_with_what_to_do(file: str, told: str) -> None:

@@ -40,6 +40,7 @@ NAMES = (
     "etcd.backup",
     "etcd.status",
     "certs.status",
+    "certs.renew",
     "addon.remove",
     "bundle.make",
     "bundle.use",

@@ -14,8 +14,8 @@ ADDON = "kubefab.internal/addon"
 OBJECTS = "kubefab.internal/objects"  # annotates the same workload: how many objects have that label
 # What kubectl says where somebody has answered, or nobody was asked; the first that fits.
 REFUSALS = {
-    "Unauthorized": "the API server does not know whom admin.conf is for (see: kubeadm certs check-expiration)",
-    "certificate has expired": "a certificate has ended (see: kubeadm certs check-expiration; kubeadm certs renew all)",
+    "Unauthorized": "the API server does not know whom admin.conf is for (see: inv certs.status)",
+    "certificate has expired": "a certificate has ended (see: inv certs.status; inv certs.renew renews it)",
     "certificate signed by unknown authority": "the API server is not of the cluster that admin.conf is for",
     "Forbidden": "the API server forbids its own admin to look",
     "not found": "kubectl is not there (`inv install-kubeadm` installs it)",

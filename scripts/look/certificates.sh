@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # Until when the certificates of this host are good, and which of them are really served. No key.
 . "${0%/*}/shared/certificate.sh"
+. "${0%/*}/shared/former.sh"
 [ -d /etc/kubernetes ] || exit 0
 kubelets=/var/lib/kubelet/pki
 # told_of NAME FLAG [PATH]: whether a process of that name has this flag, with another value than PATH.
@@ -19,8 +20,11 @@ fi
 ! told_of kube-apiserver --tls-cert-file= /etc/kubernetes/pki/apiserver.crt || fact "otherwise 6443"
 for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt \
     "$kubelets/kubelet-client-current.pem" "$kubelets/kubelet-server-current.pem" $made; do
-    [ ! -e "$file" ] || certificate "$file"
+    [ -e "$file" ] || continue
+    certificate "$file"
+    fact "written $file $(stat -Lc %Y "$file")"
 done
+[ ! -e /var/lib/kubefab/renewal ] || fact "renewal_begun yes"
 for file in /etc/kubernetes/*.conf; do
     [ -e "$file" ] || continue
     fact "written $file $(stat -c %Y "$file")"
@@ -28,12 +32,16 @@ for file in /etc/kubernetes/*.conf; do
         case $name in client-certificate-data:) fact "client $file $value" ;; esac
     done <"$file"
 done
+login=$(heard getent passwd "${SUDO_USER:-root}" | cut -d: -f6)/.kube/config
+if is_former "$login" && ! cmp -s /etc/kubernetes/admin.conf "$login"; then fact "login_former yes"; fi
 now=$(date +%s)
 # By what they were told: others' programs have such names, too.
 heard ps -ww -eo etimes=,args= | while read -r age args; do
     case " $args " in
         *" --kubeconfig=/etc/kubernetes/controller-manager.conf "*) fact "process kube-controller $((now - age))" ;;
         *" --kubeconfig=/etc/kubernetes/scheduler.conf "*) fact "process kube-scheduler $((now - age))" ;;
+        *"kube-apiserver "*" --client-ca-file=/etc/kubernetes/pki/ca.crt "*) fact "process kube-apiserver $((now - age))" ;;
+        *"etcd "*" --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt "*) fact "process etcd $((now - age))" ;;
     esac
 done
 if ! has openssl; then

@@ -1,20 +1,21 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # $etcd is set by find_etcd
-# etcd's manifest, from which its kubelet starts it.
+# A static pod's manifest, from which its kubelet starts it: etcd's, unless who asks says otherwise.
 . "${0%/*}/shared/etcd.sh"
 . "${0%/*}/shared/servers.sh"
 manifest=/etc/kubernetes/manifests/etcd.yaml
-# change_manifest COMMAND…: what the command prints of it takes its place, and the former etcd is ended. Where all is so
+# change_manifest COMMAND…: what the command prints of it takes its place, and a former etcd is ended. Where all is so
 # already nothing happens.
 change_manifest() {
     # Beside its folder: the kubelet reads whatever is in there, in whatever state.
-    new=$(mktemp /etc/kubernetes/etcd.XXXXXX)
+    new=$(mktemp /etc/kubernetes/manifest.XXXXXX)
     trap 'rm -f "$new"' EXIT
     cp -p "$manifest" "$new"
     "$@" "$manifest" >"$new"
     ! cmp -s "$manifest" "$new" || return 0
     sync "$new"
-    find_etcd "$(named ss -Hltnp)" || etcd=
+    etcd=
+    case $manifest in */etcd.yaml) find_etcd "$(named ss -Hltnp)" || etcd= ;; esac
     mv "$new" "$manifest"
     sync "${manifest%/*}"
     [ -n "$etcd" ] || return 0

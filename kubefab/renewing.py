@@ -1,0 +1,44 @@
+"""Certificates are renewed: on one master after the other, and then whoever holds a copy of them follows."""
+
+from invoke import Context
+
+from kubefab import access
+from kubefab.converge import Engine, Stop
+from kubefab.errors import KubefabError
+from kubefab.executor import engine_of
+from kubefab.host import Host
+from kubefab.passes import Group
+from kubefab.runbook import IN_TURN
+from kubefab.steps import renewal
+
+PARTS = ("certificates", "kubeadm", "etcd")
+
+
+def renew(c: Context) -> None:
+    """Renews what ends soon, and what has ended. KubefabError where a master is not heard, or there is no cluster."""
+    run = engine_of(c)
+    hosts = _heard(run)
+    if not run.dry and run.losses(hosts, renewal.not_ended, renewal.renewed, renewal.admitted):
+        run.lock(hosts, *PARTS)
+    # Members of etcd whose certificates have ended are none to each other: while they last, none of them is well.
+    run.converge(Group.MASTERS, renewal.not_ended, how=IN_TURN)
+    run.converge(Group.MASTERS, renewal.renewed, how=IN_TURN)
+    run.converge(Group.ALL, renewal.admitted)
+    if not run.dry:
+        access.follow(run)
+
+
+def _heard(run: Engine) -> list[Host]:
+    """The hosts, looked at. A worker that does not answer is no reason to let the masters' end."""
+    masters = run.look(Group.MASTERS, *PARTS)
+    if run.failures:
+        raise Stop(_UNHEARD)
+    if not any(run.cluster.facts(host).local.control_plane for host in masters):
+        raise KubefabError("there is no cluster, and no certificate; `inv cluster.up` makes one")
+    return run.look(Group.ALL, *PARTS)
+
+
+_UNHEARD = (
+    "nothing was changed: masters are renewed together; run the same command again once they answer, or mark a machine "
+    "that is known to be away `absent: true` in hosts.yml"
+)

@@ -1,0 +1,359 @@
+"""Certificates are good for a while yet, and whoever has read an older one has begun anew.
+
+A master's are renewed from its files alone, so that it can be done where they have ended and no API server answers.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+
+from kubefab import certificates, kubeadm
+from kubefab.certificates import PKI, SIGNED, Certificate
+from kubefab.cluster import Cluster
+from kubefab.facts import ClusterFacts, Configuration, Facts
+from kubefab.host import Host
+from kubefab.step import Gap, Step, complaint, on_cluster, script, service, when
+from kubefab.steps import health, masters
+
+SECONDS = 120  # without a change of a static pod that is begun anew
+NODE_SECONDS = 60  # until a kubelet that was let in again has told of itself
+REMADE = "/etc/kubernetes/pki-remade"  # where kubeadm makes one beside the one that is there
+SERVER = f"{PKI}/apiserver.crt"
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A static pod: its program as the look calls it, the files that it reads as it starts, the ports that show one."""
+
+    name: str
+    program: str
+    files: tuple[str, ...]
+    ports: tuple[str, ...] = ()
+
+
+ETCD = Pod("etcd", "etcd", tuple(f"{PKI}/etcd/{name}.crt" for name in ("server", "peer")), ("2379", "2380"))
+API_SERVER = Pod(
+    "kube-apiserver",
+    "kube-apiserver",
+    (SERVER, *(f"{PKI}/{one}-client.crt" for one in ("apiserver-kubelet", "apiserver-etcd", "front-proxy"))),
+    ("6443",),
+)
+CLIENTS = tuple(
+    Pod(f"kube-{name}", program, (f"/etc/kubernetes/{conf}",))
+    for name, (program, conf) in zip(("controller-manager", "scheduler"), certificates.OWN.values(), strict=True)
+)
+
+
+def not_ended(cluster: Cluster, host: Host) -> list[Step]:
+    """What has to be so on every master before one of them can be asked whether it is well: etcd's members, say."""
+    if host.wanted.role != "master":
+        return []
+    return [
+        *_possible(cluster),
+        _renewed(cluster, "no certificate of kubeadm's has ended", renewable(ended)),
+        *kubelet(cluster, host),
+    ]
+
+
+def renewed(cluster: Cluster, host: Host) -> list[Step]:
+    """A master whose certificates are good for a while yet, and used: it is as well as before once this is so."""
+    if host.wanted.role != "master":
+        return []
+    names = [one.name for one in cluster.masters]
+    return [
+        *_possible(cluster),
+        Step(
+            "the API server's certificate has all of its names",
+            nameless(cluster),
+            lambda host: _remake(cluster, host),
+            parts=("certificates",),
+        ),
+        _renewed(cluster, "kubeadm's certificates do not end soon", renewable(due)),
+        *kubelet(cluster, host),
+        service("kubelet"),  # without it no static pod begins anew
+        *_begun_anew(ETCD),
+        Step(
+            "its member of etcd answers",
+            silent_etcd,
+            None,
+            hint="see what it says: ls /var/log/containers/etcd*",
+            within=SECONDS,
+            parts=("etcd",),
+        ),
+        *_begun_anew(API_SERVER),
+        health.api_server(),
+        *when(len(names) > 1, masters.up_to_date(names)),
+        *(step for pod in CLIENTS for step in _begun_anew(pod)),
+        Step(
+            "~/.kube/config of the login is the admin's of now",
+            lambda facts: "its certificate is an earlier one" if facts.certificates.login_former else None,
+            script("put-kubeconfig.sh"),
+            parts=("certificates",),
+        ),
+    ]
+
+
+def admitted(cluster: Cluster, host: Host) -> list[Step]:
+    """A node whose kubelet is let in, and serves what is good for a while yet."""
+    return [
+        *kubelet(cluster, host),
+        Step(
+            "the certificate that the kubelet has made does not end soon",
+            lambda facts: _told([one for one in certificates.self_made(facts) if one.is_soon(_now(facts))], facts),
+            script("remake-kubelet-certificate.sh"),
+            within=NODE_SECONDS,
+            parts=("certificates",),
+        ),
+        Step(
+            "the API server hears of the kubelet",
+            unheard,
+            None,
+            hint=f"see what it says: journalctl -u kubelet, on {host.name}",
+            within=NODE_SECONDS,
+            touches="cluster",
+            parts=(),
+        ),
+    ]
+
+
+def kubelet(cluster: Cluster, host: Host) -> list[Step]:
+    """It renews its own by itself, but not once that has ended: then nobody knows it any more."""
+
+    def admit(host: Host) -> None:
+        signer, command = _signer(cluster, host), cluster.release.renews[1]
+        document = documents(cluster, signer, cluster.facts(signer))
+        signing = signer.during(f"a certificate for {host.name}")
+        signed = signing.ask("sign-kubelet.sh", command, user(cluster.facts(host)), payload=document, secret=True)
+        host.change("admit-kubelet.sh", payload=signed)
+
+    return [
+        complaint("a master can sign for the kubelet", unsigned_kubelet(cluster, host), _ELSEWHERE),
+        Step(
+            "the kubelet's client certificate has not ended",
+            lambda facts: _told(over(facts), facts),
+            admit,
+            hint=f"see what it says: journalctl -u kubelet, on {host.name}",
+            parts=("certificates",),
+        ),
+    ]
+
+
+def _possible(cluster: Cluster) -> list[Step]:
+    return [
+        complaint("the authorities have not ended", lapsed(cluster), certificates.AUTHORITY),
+        complaint("the authorities' keys are on the master", unsigned(cluster), _ELSEWHERE),
+    ]
+
+
+def _renewed(cluster: Cluster, title: str, gap: Gap) -> Step:
+    def renew(host: Host) -> None:
+        document = documents(cluster, host, cluster.facts(host))
+        host.change("renew-certificates.sh", cluster.release.renews[0], payload=document)
+
+    return Step(title, gap, renew, hint=_AGAIN, parts=("certificates",))
+
+
+def _remake(cluster: Cluster, host: Host) -> None:
+    document = documents(cluster, host, cluster.facts(host), REMADE)
+    host.change("remake-server-certificate.sh", REMADE, payload=document)
+
+
+def _begun_anew(pod: Pod) -> Iterator[Step]:
+    hint = f"see what it says: journalctl -u kubelet; ls /var/log/containers/{pod.name}*"
+    yield Step(
+        f"{pod.name} is younger than its certificates",
+        older(pod),
+        script("restart-static-pod.sh", pod.name, *pod.files),
+        hint=hint,
+        within=SECONDS,
+        parts=("certificates", "node"),
+    )
+    if pod.ports:
+        title = f"{pod.name} serves the certificate of its file"
+        yield Step(title, other(pod), None, hint=hint, within=SECONDS, parts=("certificates",))
+
+
+def documents(cluster: Cluster, host: Host, facts: Facts, folder: str = "") -> str:
+    """What kubeadm is told of certificates on this master; no name of its API server is lost by it."""
+    told = stored(cluster, facts)
+    names = sorted({*certificates.names(facts.certificates.issued.get(SERVER, "")), *wanted_names(cluster, told)})
+    return kubeadm.certificate_documents(cluster.inventory, host.wanted, told.text if told else "", names, folder)
+
+
+def stored(cluster: Cluster, facts: Facts) -> Configuration | None:
+    """kubeadm's own configuration, by whichever master could read it."""
+    ours = (facts.everyone[one.name] for one in cluster.masters if one.name in facts.everyone)
+    return next((one.kubeadm.configuration for one in ours if one.kubeadm.configuration), None)
+
+
+def wanted_names(cluster: Cluster, told: Configuration | None) -> set[str]:
+    """What hosts.yml, or kubeadm's own configuration, names for API servers besides what kubeadm always does."""
+    own = cluster.inventory.told("ClusterConfiguration.apiServer.certSANs") or ()
+    endpoints = [cluster.inventory.cluster.endpoint or "", told.endpoint if told else ""]
+    hosts = [one.rpartition(":")[0].strip("[]") for one in endpoints]
+    return {_spelt(name) for name in (*own, *(told.sans if told else ()), *hosts) if name}
+
+
+def user(facts: Facts) -> str:
+    """As whom its kubelet was known: the node's name may be another than the host's."""
+    found = [one.subject for one in certificates.kubelets(facts) if one.subject.startswith("system:node:")]
+    return found[0] if found else f"system:node:{facts.name}"
+
+
+def _signer(cluster: Cluster, host: Host) -> Host:
+    """A master signs for itself, since no other may answer."""
+    return host if host.wanted.role == "master" else cluster.speaker
+
+
+# --- what is so instead
+
+
+def renewable(gap: Callable[[Facts], list[Certificate]]) -> Gap:
+    """Of what kubeadm renews; and that it was broken off at it, after which some may be of no use."""
+
+    def told(facts: Facts) -> str | None:
+        begun = "a renewal was begun and not finished" if facts.certificates.renewal_begun else None
+        return begun or _told(gap(facts), facts)
+
+    return told
+
+
+def ended(facts: Facts) -> list[Certificate]:
+    return [one for one in _kubeadms(facts) if one.is_over(_now(facts))]
+
+
+def due(facts: Facts) -> list[Certificate]:
+    """What cannot be read may be of no use either."""
+    return [one for one in _kubeadms(facts) if not one.ends or one.is_soon(_now(facts))]
+
+
+def _kubeadms(facts: Facts) -> list[Certificate]:
+    """Those of an etcd that is elsewhere are its owner's."""
+    found = certificates.kubeadms(facts)
+    return [one for one in found if not (facts.etcd.elsewhere and SIGNED[one.name] == "etcd/ca")]
+
+
+def over(facts: Facts) -> list[Certificate]:
+    """Of those by which the kubelet is known."""
+    return [one for one in certificates.kubelets(facts) if one.is_over(_now(facts))]
+
+
+def nameless(cluster: Cluster) -> Gap:
+    """One that is renewed has the names that it had. Where it is missing, its making anew was broken off."""
+
+    def gap(facts: Facts) -> str | None:
+        told = facts.certificates
+        if "6443" in told.otherwise or not facts.local.control_plane:
+            return None
+        if SERVER not in told.issued:
+            return f"{SERVER} is missing"
+        lacking = wanted_names(cluster, stored(cluster, facts)) - certificates.names(told.issued[SERVER])
+        return f"without {', '.join(sorted(lacking))}" if lacking else None
+
+    return gap
+
+
+def _needed(cluster: Cluster, facts: Facts) -> set[str]:
+    """The authorities that are to sign something."""
+    signing = {SIGNED[one.name] for one in due(facts)}
+    return signing | ({"ca"} if nameless(cluster)(facts) else set())
+
+
+def lapsed(cluster: Cluster) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        found = [certificates.authority(facts, name) for name in sorted(_needed(cluster, facts))]
+        return _told([one for one in found if one and one.is_over(_now(facts))], facts)
+
+    return gap
+
+
+def unsigned(cluster: Cluster) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        return _keyless(facts, _needed(cluster, facts))
+
+    return gap
+
+
+def unsigned_kubelet(cluster: Cluster, host: Host) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        return _keyless(facts.everyone[_signer(cluster, host).name], {"ca"}) if over(facts) else None
+
+    return gap
+
+
+def _keyless(facts: Facts, authorities: set[str]) -> str | None:
+    missing = [name for name in sorted(authorities) if f"{name}.key" in facts.kubeadm.keys_missing]
+    return f"{facts.name} is without {', '.join(f'{PKI}/{name}.key' for name in missing)}" if missing else None
+
+
+def older(pod: Pod) -> Gap:
+    """Whoever began before they were written may go on by what it read then. Clocks of seconds differ by one."""
+
+    def gap(facts: Facts) -> str | None:
+        told, began = facts.certificates, facts.certificates.began.get(pod.program)
+        if f"{pod.name}.yaml" not in facts.local.manifests:
+            return None
+        if began is None:
+            return "it does not run"
+        newer = [file for file in pod.files if told.written.get(file, 0) > began + 2]
+        return f"it began before {', '.join(newer)}" if newer else None
+
+    return gap
+
+
+def other(pod: Pod) -> Gap:
+    """By whoever knocks at its ports."""
+
+    def gap(facts: Facts) -> str | None:
+        if f"{pod.name}.yaml" not in facts.local.manifests:
+            return None
+        found = [port for port in pod.ports if not certificates.is_served(facts.certificates, port)]
+        return f"another one, or none, at {', '.join(found)}" if found else None
+
+    return gap
+
+
+def silent_etcd(facts: Facts) -> str | None:
+    found = facts.etcd
+    if found.elsewhere or found.member or "etcd.yaml" not in facts.local.manifests:
+        return None
+    return f"it gives no answer: {found.etcd_silent}" if found.etcd_runs else "it does not run"
+
+
+@on_cluster
+def unheard(_: ClusterFacts, facts: Facts) -> str | None:
+    return facts.node.trouble if facts.node and _STOPPED in facts.node.trouble else None
+
+
+def _told(them: list[Certificate], facts: Facts) -> str | None:
+    """Which, and when they end."""
+    said = [_when(one, _now(facts)) for one in them]
+    return ", ".join(said) or None
+
+
+def _when(one: Certificate, now: datetime) -> str:
+    if not one.ends:
+        return f"{one.name} cannot be read"
+    return f"{one.name} {'ended' if one.is_over(now) else 'ends'} {one.ends:%Y-%m-%d %H:%M} UTC"
+
+
+def _now(facts: Facts) -> datetime:
+    """By the host's own clock, as its programs see it."""
+    return datetime.fromtimestamp(facts.system.clock, UTC)
+
+
+def _spelt(name: str) -> str:
+    """As a certificate has it."""
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        return name.lower()
+
+
+_STOPPED = "stopped posting"  # of a node whose kubelet is not heard of: k8s.io/kubernetes, pkg/controller/nodelifecycle
+_AGAIN = "see what kubeadm said above; what was there before is kept, and the same command begins with it"
+_ELSEWHERE = (
+    "sign them where that key is kept: "
+    "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/#external-ca-mode"
+)

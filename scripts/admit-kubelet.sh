@@ -1,0 +1,28 @@
+#!/bin/sh
+# Gives this host's kubelet a new client certificate, where it keeps its own, and starts it anew with that: with one that has
+# ended it cannot ask for another. From then on it renews it by itself. standard input: a kubeconfig with both in it
+set -eu
+umask 077
+conf=$(cat)
+value() { printf '%s\n' "$conf" | sed -n "s/^ *$1: *//p"; }
+certificate=$(value client-certificate-data)
+key=$(value client-key-data)
+[ -n "$certificate" ] && [ -n "$key" ] || { echo "kubeadm has made no certificate for it" >&2 && exit 1; }
+cd /var/lib/kubelet/pki
+current=$PWD/kubelet-client-current.pem
+name=kubelet-client-$(date +%Y-%m-%d-%H-%M-%S).pem # as the kubelet calls them (k8s.io/client-go, certificate_store.go)
+{ printf '%s' "$certificate" | base64 -d && printf '%s' "$key" | base64 -d; } >"$name.new"
+sync "$name.new"
+mv "$name.new" "$name"
+ln -sf "$PWD/$name" "$current.new"
+mv -T "$current.new" "$current"
+sync .
+# That of a master made by kubeadm may have the one of its first day in itself.
+if grep -q '^ *client-certificate-data:' /etc/kubernetes/kubelet.conf; then
+    new=$(mktemp /etc/kubernetes/kubelet.XXXXXX)
+    sed "s,^\( *client-\(certificate\|key\)\)-data:.*,\1: $current," /etc/kubernetes/kubelet.conf >"$new"
+    sync "$new"
+    mv "$new" /etc/kubernetes/kubelet.conf
+    sync /etc/kubernetes
+fi
+systemctl restart kubelet
