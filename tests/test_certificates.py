@@ -1,7 +1,9 @@
 """Certificates: until when they are good, what is served for them, and what is told of it."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -25,11 +27,19 @@ KEY = ec.generate_private_key(ec.SECP256R1())
 YEAR = timedelta(days=365)
 
 
-def made(days: float, life: timedelta = YEAR, authority: bool = False, name: str = "x") -> x509.Certificate:
+def made(
+    days: float, life: timedelta = YEAR, authority: bool = False, name: str = "x", names: Sequence[str] = ()
+) -> x509.Certificate:
     who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     end = NOW + timedelta(days=days)
     builder = x509.CertificateBuilder(who, who, KEY.public_key(), x509.random_serial_number(), end - life, end)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(map(named, names)), critical=False)
     return builder.add_extension(x509.BasicConstraints(authority, None), critical=True).sign(KEY, hashes.SHA256())
+
+
+def named(name: str) -> x509.GeneralName:
+    return x509.IPAddress(ip_address(name)) if name[0].isdigit() else x509.DNSName(name)
 
 
 def der(*args: Any, **how: Any) -> str:

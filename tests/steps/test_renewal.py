@@ -1,0 +1,269 @@
+"""Certificates that are to be renewed, and whoever has to begin anew with them."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import yaml
+
+from kubefab.certificates import CLIENT, PKI, SELF_MADE, SIGNED
+from kubefab.facts import ClusterFacts, Configuration, Facts, Node
+from kubefab.kubeadm import certificate_documents
+from kubefab.step import Gap
+from kubefab.steps import renewal
+from tests.facts import known, with_
+from tests.fakes import HOSTS, cluster, inventory, step
+from tests.test_certificates import NOW, der, pem
+
+LONG, SHORT, OVER = 300.0, 20.0, -1.0  # days that are left of a year
+PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+NAMED = HOSTS.replace(
+    "1.37.2\n", "1.37.2\n  kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [API.example.org, '10.9.0.1']}}}\n"
+)
+
+
+def master(days: float = LONG, **said: Any) -> Facts:
+    """One whose certificates are all of one age, as its clock shows it."""
+    issued = {f"/etc/kubernetes/{name}": der(days) for name in SIGNED if name.endswith(".crt")}
+    issued |= {f"{PKI}/{name}.crt": der(3000, authority=True) for name in ("ca", "front-proxy-ca", "etcd/ca")}
+    return known(
+        "manager",
+        **{
+            "clock": NOW.timestamp(),
+            "admin_ca": "aaa",
+            "manifests": tuple(f"{name}.yaml" for name in PODS),
+            "issued": issued,
+            "clients": {f"/etc/kubernetes/{name}": pem(days) for name in SIGNED if name.endswith(".conf")},
+            **said,
+        },
+    )
+
+
+def issued(facts: Facts, **them: str) -> Facts:
+    """With these in place of others: `apiserver`, `etcd_server`."""
+    told = {f"{PKI}/{name.replace('_', '/')}.crt": body for name, body in them.items()}
+    return with_(facts, issued={**facts.certificates.issued, **told})
+
+
+DUE, ENDED = renewal.renewable(renewal.due), renewal.renewable(renewal.ended)
+
+# --- what is renewed
+
+
+@pytest.mark.parametrize(("gap", "day"), [(DUE, LONG), (ENDED, LONG), (ENDED, SHORT)])
+def test_what_is_good_for_longer_stays(gap: Gap, day: float) -> None:
+    assert gap(master(day)) is None
+
+
+@pytest.mark.parametrize(("gap", "day"), [(DUE, SHORT), (DUE, OVER), (ENDED, OVER)])
+def test_what_kubeadm_renews_is_told_with_its_end(gap: Gap, day: float) -> None:
+    told = gap(master(day)) or ""
+    assert all(f"{name} {'ended' if day < 0 else 'ends'} 20" in told for name in SIGNED)
+
+
+def test_what_others_have_put_there_is_theirs_to_renew() -> None:
+    assert DUE(issued(master(), mine=der(OVER))) is None
+
+
+def test_an_etcd_that_is_elsewhere_has_its_owners_certificates() -> None:
+    facts = issued(master(), etcd_server=der(OVER), **{"apiserver-etcd-client": der(OVER)})
+    assert DUE(facts)
+    assert DUE(with_(facts, servers="https://10.9.9.9:2379")) is None
+
+
+def test_what_cannot_be_read_is_renewed() -> None:
+    assert DUE(issued(master(), apiserver="")) == "pki/apiserver.crt cannot be read"
+
+
+@pytest.mark.parametrize("gap", [DUE, ENDED])
+def test_a_renewal_that_was_broken_off_is_taken_up(gap: Gap) -> None:
+    assert gap(master(renewal_begun=True)) == "a renewal was begun and not finished"
+
+
+def test_time_is_the_hosts_own() -> None:
+    late = NOW + timedelta(days=400)
+    assert ENDED(master(clock=late.timestamp()))
+
+
+# --- where nobody here can sign
+
+
+@pytest.mark.parametrize(
+    ("key", "file"),
+    [("ca", "apiserver"), ("etcd/ca", "etcd_peer"), ("front-proxy-ca", "front-proxy-client")],
+)
+def test_without_the_key_of_its_authority_nothing_is_renewed(key: str, file: str) -> None:
+    gap, facts = renewal.unsigned(cluster()), issued(master(), **{file: der(OVER)})
+    assert gap(facts) is None
+    assert gap(with_(facts, keys_missing=(f"{key}.key",))) == f"manager is without {PKI}/{key}.key"
+
+
+def test_a_key_that_is_kept_elsewhere_is_missed_by_nobody_before_it_is_needed() -> None:
+    assert renewal.unsigned(cluster())(master(keys_missing=("ca.key",))) is None
+
+
+def test_what_an_ended_authority_signs_is_worth_nothing() -> None:
+    gap, facts = renewal.lapsed(cluster()), issued(master(SHORT), ca=der(OVER, authority=True))
+    assert gap(facts) == "pki/ca.crt ended 2026-11-25 00:00 UTC"
+    assert gap(issued(master(), ca=der(OVER, authority=True))) is None
+    assert gap(issued(master(SHORT), ca=der(SHORT, authority=True))) is None
+
+
+# --- the names of the API server
+
+
+def with_names(*names: str) -> Facts:
+    return issued(master(), apiserver=der(LONG, names=names))
+
+
+def test_a_name_that_hosts_yml_asks_for_and_nobody_is_known_by_is_missing() -> None:
+    gap = renewal.nameless(cluster(NAMED))
+    assert gap(with_names("api.example.org")) == "without 10.9.0.1"
+    assert gap(with_names("api.example.org", "10.9.0.1", "more")) is None
+
+
+def test_what_kubeadms_own_configuration_asks_for_is_wanted_too() -> None:
+    told = Configuration("", endpoint="lab.example.org:6443", sans=("localhost",))
+    gap = renewal.nameless(cluster())
+    assert gap(with_(with_names("x"), configuration=told)) == "without lab.example.org, localhost"
+
+
+def test_a_cluster_made_by_hand_lacks_nothing_that_nobody_has_asked_for() -> None:
+    assert renewal.nameless(cluster())(with_names("x")) is None
+
+
+def test_one_that_is_missing_was_being_made() -> None:
+    facts = master(issued={})
+    assert renewal.nameless(cluster())(facts) == f"{PKI}/apiserver.crt is missing"
+    assert renewal.nameless(cluster())(with_(facts, otherwise=("6443",))) is None
+
+
+def test_no_name_is_lost_by_it() -> None:
+    made = cluster(NAMED)
+    told = Configuration(
+        "kind: ClusterConfiguration\napiVersion: v1\napiServer: {certSANs: [localhost]}\n", "", ("localhost",)
+    )
+    text = renewal.documents(made, made.founder, with_(with_names("by-hand"), configuration=told), renewal.REMADE)
+    _, document = yaml.safe_load_all(text)
+    assert document["apiServer"]["certSANs"] == ["10.9.0.1", "api.example.org", "by-hand", "localhost"]
+    assert document["certificatesDir"] == renewal.REMADE
+
+
+# --- whoever has read an earlier one
+
+WRITTEN = NOW.timestamp()
+
+
+def written(began: float | None, **said: Any) -> Facts:
+    """All certificates were written at one time; all pods began so many seconds after it."""
+    pods = (renewal.ETCD, renewal.API_SERVER, *renewal.CLIENTS)
+    times = {file: WRITTEN for pod in pods for file in pod.files}
+    processes = {} if began is None else {pod.program: WRITTEN + began for pod in pods}
+    return master(written=times, began=processes, **said)
+
+
+@pytest.mark.parametrize("pod", [renewal.ETCD, renewal.API_SERVER, *renewal.CLIENTS], ids=lambda pod: pod.name)
+def test_whoever_began_before_his_certificates_were_written_begins_anew(pod: renewal.Pod) -> None:
+    gap = renewal.older(pod)
+    assert gap(written(-2)) is None  # clocks of seconds
+    assert (gap(written(-3)) or "").startswith(f"it began before {pod.files[0]}")
+    assert gap(written(None)) == "it does not run"
+    assert gap(written(None, manifests=())) is None
+
+
+def test_what_is_served_has_to_be_what_its_file_says() -> None:
+    facts, gap = master(), renewal.other(renewal.ETCD)
+    files = facts.certificates.issued
+    served = {"2379": files[f"{PKI}/etcd/server.crt"], "2380": files[f"{PKI}/etcd/peer.crt"]}
+    assert gap(with_(facts, served=served)) is None
+    assert gap(with_(facts, served={**served, "2380": der(SHORT)})) == "another one, or none, at 2380"
+    assert gap(with_(facts, served={**served, "2379": "none"})) == "another one, or none, at 2379"
+    assert gap(facts) == "another one, or none, at 2379, 2380"
+    assert gap(with_(facts, unserved="openssl is not installed there")) is None
+    assert gap(with_(facts, manifests=())) is None
+
+
+def test_an_etcd_has_to_answer() -> None:
+    assert renewal.silent_etcd(master()) == "it does not run"
+    assert renewal.silent_etcd(master(etcd_runs=True, etcd_silent="refused")) == "it gives no answer: refused"
+    assert renewal.silent_etcd(master(servers="https://10.9.9.9:2379")) is None
+
+
+# --- kubelets
+
+
+def node(days: float, **said: Any) -> Facts:
+    facts = known("client", clock=NOW.timestamp(), **said)
+    return with_(facts, issued={CLIENT: der(days, name="system:node:worker-1")})
+
+
+def admits(facts: Facts) -> str | None:
+    made = cluster()
+    title = "the kubelet's client certificate has not ended"
+    return step(renewal.kubelet(made, made.hosts["client"]), title).gap(facts)
+
+
+def test_a_kubelet_is_let_in_again_only_once_it_cannot_help_itself() -> None:
+    assert (admits(node(LONG)), admits(node(0.1))) == (None, None)
+    assert (admits(node(OVER)) or "").startswith(f"{CLIENT} ended")
+
+
+def test_it_is_known_by_the_name_that_it_had() -> None:
+    assert renewal.user(node(OVER)) == "system:node:worker-1"
+    assert renewal.user(known("client")) == "system:node:client"
+
+
+def test_the_one_of_a_masters_first_day_may_be_in_its_conf() -> None:
+    assert admits(with_(node(LONG), clients={"/etc/kubernetes/kubelet.conf": pem(OVER)}))
+
+
+def test_for_a_worker_the_speaker_signs_and_has_to_have_the_key() -> None:
+    made = cluster()
+    gap = renewal.unsigned_kubelet(made, made.hosts["client"])
+    facts = replace(node(OVER), others={"manager": master(keys_missing=("ca.key",))})
+    assert gap(facts) == f"manager is without {PKI}/ca.key"
+    assert gap(with_(facts, issued={})) is None
+
+
+def test_what_a_kubelet_has_made_for_itself_it_makes_again() -> None:
+    made = cluster()
+    gap = step(
+        renewal.admitted(made, made.hosts["client"]), "the certificate that the kubelet has made does not end soon"
+    ).gap
+    facts = known("client", clock=NOW.timestamp())
+    assert gap(with_(facts, issued={SELF_MADE: der(LONG)})) is None
+    assert gap(with_(facts, issued={SELF_MADE: der(SHORT)}))
+
+
+def test_a_node_that_is_not_ready_for_another_reason_is_no_business_of_its_certificates() -> None:
+    def told(trouble: str) -> str | None:
+        one = Node("client", machine_id="m", trouble=trouble)
+        return renewal.unheard(known("client", ClusterFacts(nodes={"client": one}), machine_id="m"))
+
+    assert told("Kubelet stopped posting node status.")
+    assert told("container runtime network not ready") is None
+
+
+# --- what kubeadm is told
+
+
+def test_a_worker_has_nothing_of_kubeadms() -> None:
+    made = cluster()
+    assert renewal.not_ended(made, made.hosts["client"]) == renewal.renewed(made, made.hosts["client"]) == []
+
+
+def test_how_long_they_are_good_hosts_yml_says_or_else_the_cluster() -> None:
+    asked = inventory(
+        HOSTS.replace("1.37.2\n", "1.37.2\n  kubeadm: {ClusterConfiguration: {certificateValidityPeriod: 48h}}\n")
+    )
+    kept = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\ncertificateValidityPeriod: 24h\n"
+
+    def period(wanted: Any, stored: str) -> Any:
+        documents = list(yaml.safe_load_all(certificate_documents(wanted, wanted.founder, stored, [])))
+        assert len({one["apiVersion"] for one in documents}) == 1
+        return documents[1].get("certificateValidityPeriod")
+
+    assert period(inventory(), kept) == "24h"
+    assert period(asked, kept) == period(asked, "") == "48h"
+    assert period(inventory(), "") is None
