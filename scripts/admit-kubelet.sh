@@ -8,15 +8,14 @@ value() { printf '%s\n' "$conf" | sed -n "s/^ *$1: *//p"; }
 certificate=$(value client-certificate-data)
 key=$(value client-key-data)
 [ -n "$certificate" ] && [ -n "$key" ] || { echo "kubeadm has made no certificate for it" >&2 && exit 1; }
-cd /var/lib/kubelet/pki
-current=$PWD/kubelet-client-current.pem
-name=kubelet-client-$(date +%Y-%m-%d-%H-%M-%S).pem # as the kubelet calls them (k8s.io/client-go, certificate_store.go)
+pki=/var/lib/kubelet/pki current=/var/lib/kubelet/pki/kubelet-client-current.pem
+name=$pki/kubelet-client-$(date +%Y-%m-%d-%H-%M-%S).pem # as the kubelet calls them (k8s.io/client-go, certificate_store.go)
 { printf '%s' "$certificate" | base64 -d && printf '%s' "$key" | base64 -d; } >"$name.new"
 sync "$name.new"
 mv "$name.new" "$name"
-ln -sf "$PWD/$name" "$current.new"
+ln -sf "$name" "$current.new"
 mv -T "$current.new" "$current"
-sync .
+sync "$pki"
 # That of a master made by kubeadm may have the one of its first day in itself.
 if grep -q '^ *client-certificate-data:' /etc/kubernetes/kubelet.conf; then
     new=$(mktemp /etc/kubernetes/kubelet.XXXXXX)

@@ -277,6 +277,8 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "served",
         "unserved",  # see test_certificates.py
         "otherwise",
+        "renewal_begun",
+        "login_former",
         "copies",
         "torn",
         "etcd_mib",

@@ -984,9 +984,12 @@ def test_certificates_are_told_without_the_keys_beside_them() -> None:
 
 
 SERVING = """\
-touch -d @1000 /etc/kubernetes/scheduler.conf
+touch -d @1000 /etc/kubernetes/scheduler.conf /etc/kubernetes/pki/etcd/peer.crt
+touch -d @2000 /var/lib/kubelet/pki/kubelet-client-current.pem
 stub date 'echo 1100'
-stub ps 'echo 100 kube-scheduler --kubeconfig=/etc/kubernetes/scheduler.conf --x; echo 5 kube-scheduler --config x'
+stub ps 'echo 100 kube-scheduler --kubeconfig=/etc/kubernetes/scheduler.conf --x; echo 5 kube-scheduler --config x
+echo 90 kube-apiserver --x --client-ca-file=/etc/kubernetes/pki/ca.crt --y; echo 5 kube-apiserver --client-ca-file=x
+echo 80 etcd --x --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt --y; echo 5 etcd --x'
 stub ss 'echo LISTEN 0 1 10.0.0.1:2380 0.0.0.0:*; echo LISTEN 0 1 *:6443 *:*; echo LISTEN 0 1 127.0.0.1:22 *:*'
 stub openssl 'case $1 in s_client) echo "$3" ;; x509) grep -v 6443 ;; esac'
 """
@@ -1011,9 +1014,36 @@ def test_files_confs_processes_and_what_is_served_are_told_without_a_key() -> No
         "/var/lib/kubelet/pki/kubelet-client-current.pem",
     }
     assert this.clients == {"/etc/kubernetes/scheduler.conf": "WA=="}
-    assert this.written == {"/etc/kubernetes/scheduler.conf": 1000}
-    assert this.began == {"kube-scheduler": 1000}
+    assert this.written == {
+        "/etc/kubernetes/pki/etcd/peer.crt": 1000,
+        "/var/lib/kubelet/pki/kubelet-client-current.pem": 2000,
+        "/etc/kubernetes/scheduler.conf": 1000,
+    }
+    assert this.began == {"kube-scheduler": 1000, "kube-apiserver": 1010, "etcd": 1020}
+    assert (this.renewal_begun, this.login_former) == (False, False)
     assert this.served == {"2380": b64encode(b"10.0.0.1:2380\n").decode(), "6443": "none"}
+
+
+CONF = "server: here\nuser: admin\n    client-certificate-data: {0}\n    client-key-data: {0}\n"
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("login", "is_former"),
+    [
+        (CONF.format("b2xk"), True),
+        (CONF.format("bmV3"), False),
+        (CONF.format("b2xk") + "mine: too\n", False),
+        ("", False),
+    ],
+)
+def test_a_login_has_the_admins_kubeconfig_of_before_where_nothing_else_in_it_differs(
+    login: str, is_former: bool
+) -> None:
+    files = sandbox.file("/etc/kubernetes/admin.conf", CONF.format("bmV3")) + sandbox.file("/root/.kube/config", login)
+    begun = "mkdir -p /var/lib/kubefab/renewal\n"
+    this = found(files + begun, "certificates").certificates
+    assert (this.login_former, this.renewal_begun) == (is_former, True)
 
 
 @sandbox.program_needed("ps")
