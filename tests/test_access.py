@@ -118,3 +118,38 @@ def test_no_secret_is_shown_or_logged(run: Run, home: Path, capsys: pytest.Captu
     access.give(served(run).context, Wish())
     assert "a2V5" not in capsys.readouterr().out
     assert not [line for line in run.cluster.log.lines if "a2V5" in line]  # type: ignore[attr-defined]
+
+
+NEW = KUBECONFIG.replace("Y2VydA==", "bmV3")
+
+
+def renewed(run: Run) -> None:
+    for master in run.cluster.masters:
+        run(master.name).answers["print-kubeconfig.sh"] = NEW
+    access.follow(run.engine)
+
+
+def test_a_renewed_admin_is_so_here_too_and_that_is_said_once(
+    run: Run, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    access.give(served(run).context, Wish())
+    capsys.readouterr()
+    renewed(run)
+    path = home / ".kube/config"
+    assert yaml.safe_load(path.read_text())["users"][0]["user"]["client-certificate-data"] == "bmV3"
+    assert capsys.readouterr().out == f"renewed in {path}: the admin's certificate of lab\n"
+    renewed(run)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_kubeconfig_that_has_nothing_of_ours_stays_as_it_is(run: Run, home: Path) -> None:
+    (home / ".kube").mkdir()
+    path = home / ".kube/config"
+    path.write_text(KUBECONFIG)
+    renewed(served(run))
+    assert path.read_text() == KUBECONFIG
+
+
+def test_where_nobody_has_a_kubeconfig_none_is_made(run: Run, home: Path) -> None:
+    renewed(served(run))
+    assert list(home.iterdir()) == []

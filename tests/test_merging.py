@@ -371,3 +371,26 @@ def test_a_kubeconfig_of_its_own_is_whole() -> None:
     found = yaml.safe_load(ALICE.alone())
     assert (found["current-context"], found["users"][0]["name"]) == ("alice@lab", "alice@lab")
     assert named(found, "clusters", "lab")["server"] == USUAL.server
+
+
+# --- the admin's certificate is another
+
+NEW = replace(LAB, credentials={"client-certificate-data": "bmV3", "client-key-data": "bmV3"})
+
+
+def renewed(text: str, access: Access = NEW) -> Change:
+    return merging.renew({ONE: text}, access)
+
+
+def test_where_ours_are_their_credentials_are_the_new_ones_and_all_else_stays() -> None:
+    before = text(FOREIGN)
+    after = renewed(before).texts[ONE]
+    assert named(yaml.safe_load(after), "users", "lab")["client-key-data"] == "bmV3"
+    assert after == before.replace("Y2VydA==", "bmV3").replace("a2V5", "bmV3")
+    assert renewed(after).texts == {}
+
+
+def test_what_is_not_ours_or_of_another_cluster_is_not_renewed() -> None:
+    theirs = text(FOREIGN).replace(merging.MARK, "somebody")
+    assert renewed(theirs).texts == {}
+    assert renewed(text(FOREIGN), replace(NEW, ca="WFla")).texts == {}

@@ -48,6 +48,19 @@ def test_an_api_server_mints_logins_since_1_20() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("version", "renews"),
+    [
+        ("1.19.16", ("alpha certs renew all", "alpha kubeconfig user")),
+        ("1.20.2", ("certs renew all", "alpha kubeconfig user")),
+        ("1.21.0", ("certs renew all", "kubeconfig user")),
+        ("1.37.2", ("certs renew all", "kubeconfig user")),
+    ],
+)
+def test_kubeadms_commands_for_certificates_were_alpha_once(version: str, renews: tuple[str, str]) -> None:
+    assert releases.release(version).renews == renews
+
+
 def test_every_table_is_under_its_own_name() -> None:
     assert all(releases.release(f"{minor}.0").minor == minor for minor in releases.MINORS)
 
