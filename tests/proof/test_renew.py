@@ -1,0 +1,164 @@
+"""Certificates of one master and one worker are renewed: near their end, ended, killed meanwhile, without a name."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lab.settings import address
+from tests.e2e.harness import (
+    LONGEST,
+    MASTER,
+    WORKER,
+    Kubefab,
+    eventually,
+    in_time,
+    kill_change,
+    on,
+    poll,
+    true_on,
+    untouched,
+)
+
+from .renewals import OVER, SOON, Authorities, aged, ages, authorities, is_dead, is_renewed, served
+from .upgrades import changes
+
+COVERS = (
+    "kubefab/renewing.py",
+    "kubefab/steps/renewal.py",
+    "kubefab/certificates.py",
+    "scripts/renew-certificates.sh",
+    "scripts/remake-*-certificate.sh",
+    "scripts/restart-static-pod.sh",
+    "scripts/*-kubelet.sh",
+    "scripts/look/certificates.sh",
+    "scripts/shared/manifest.sh",
+)
+WELL = [MASTER], [WORKER]
+
+
+@pytest.fixture
+def ours(cluster: Kubefab) -> Authorities:
+    """A cluster of a master and a worker, all of it well; and who signs in it."""
+    return authorities(MASTER)
+
+
+def test_what_is_good_for_a_year_is_left_alone(ours: Authorities, inv: Kubefab) -> None:
+    inv("certs.renew").well()
+    with untouched(MASTER, WORKER):
+        assert "nothing to do" in inv("certs.renew").well().stdout
+
+
+def test_what_ends_soon_is_renewed_and_served_and_who_has_a_copy_follows(
+    ours: Authorities, inv: Kubefab, tmp_path: Path
+) -> None:
+    own = tmp_path / "kubeconfig"
+    env = {"KUBECONFIG": own}
+    inv("cluster.kubeconfig", env=env).well()
+    aged(ours, [MASTER], SOON)
+    eventually(lambda: inv("certs.status").status == 1 and true_on(MASTER, "kubectl get nodes"))
+    on(MASTER, "cp /etc/kubernetes/admin.conf /root/.kube/config")
+    serials, programs = served(MASTER), ages(MASTER)
+    done = inv("certs.renew", env=env).well()
+    in_time("one master's certificates are renewed", 90, done)
+    assert f"renewed in {own}" in done.stdout
+    assert not {*serials.values()} & {*served(MASTER).values()}
+    assert not {*programs.values()} & {*ages(MASTER).values()}
+    admin = yaml.safe_load(on(MASTER, "cat /etc/kubernetes/admin.conf"))["users"][0]["user"]
+    credentials = yaml.safe_load(own.read_text())["users"][0]["user"]
+    assert credentials["client-certificate-data"] == admin["client-certificate-data"]
+    assert on(MASTER, "ls /root/.kube | grep before-kubefab; true") == ""
+    is_renewed(inv, *WELL)
+
+
+def test_a_dry_run_tells_it_and_touches_nothing(ours: Authorities, inv: Kubefab) -> None:
+    aged(ours, [MASTER], SOON)
+    eventually(lambda: true_on(MASTER, "kubectl get nodes"))
+    with untouched(MASTER, WORKER):
+        assert "admin.conf ends" in inv("--dry", "certs.renew").well().stdout
+    inv("certs.renew").well()
+
+
+def test_where_all_have_ended_and_no_api_server_answers_it_is_cured(ours: Authorities, inv: Kubefab) -> None:
+    aged(ours, [MASTER, WORKER], OVER, kubelets=True)
+    is_dead([MASTER])
+    assert "certs.renew" in inv("certs.status").badly().stdout
+    in_time("one master and a worker whose certificates have ended", 120, inv("certs.renew").well())
+    is_renewed(inv, *WELL)
+
+
+def killed_after_a_new_step(inv: Kubefab, before: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """What the run had changed that no run had before; nothing, where it came to its end."""
+    with inv.started("certs.renew") as run:
+        poll(lambda: changes(run.said()) - before or run.process.poll() is not None, LONGEST)
+        if run.process.poll() is not None:
+            run.ends().well()
+            return set()
+        run.is_killed()
+        for host in (MASTER, WORKER):
+            kill_change(host)
+        return changes(run.said()) - before
+
+
+def test_killed_after_each_step_the_same_command_goes_on_to_the_same_end(ours: Authorities, inv: Kubefab) -> None:
+    aged(ours, [MASTER, WORKER], OVER, kubelets=True)
+    is_dead([MASTER])
+    done: set[tuple[str, str]] = set()
+    while new := killed_after_a_new_step(inv, done):
+        done |= new
+    assert {host for host, _ in done} == {MASTER, WORKER}
+    is_renewed(inv, *WELL)
+
+
+# kubeadm writes the new key of a pair, and is ended before it has written the certificate.
+TORN = """\
+real=$(command -v kubeadm)
+mount --bind /tmp/kubeadm "$real"
+"""
+ENDED = """\
+#!/bin/sh
+echo torn >/etc/kubernetes/pki/apiserver.key
+: >/etc/kubernetes/pki/apiserver.crt
+exit 1
+"""
+
+
+def test_a_pair_that_kubeadm_was_ended_at_is_made_of_what_was_before(ours: Authorities, inv: Kubefab) -> None:
+    aged(ours, [MASTER], SOON)
+    eventually(lambda: true_on(MASTER, "kubectl get nodes"))
+    on(MASTER, "cat >/tmp/kubeadm; chmod +x /tmp/kubeadm", stdin=ENDED)
+    on(MASTER, TORN)
+    try:
+        inv("certs.renew").badly()
+    finally:
+        on(MASTER, 'umount "$(command -v kubeadm)"')
+    inv("certs.renew").well()
+    is_renewed(inv, *WELL)
+
+
+def test_a_name_that_hosts_yml_asks_for_is_one_of_the_api_servers(
+    ours: Authorities, inv: Kubefab, tmp_path: Path
+) -> None:
+    document = yaml.safe_load(inv.hosts.read_text())
+    overlay = document["cluster"].setdefault("kubeadm", {}).setdefault("ClusterConfiguration", {})
+    overlay.setdefault("apiServer", {})["certSANs"] = ["api.example.org"]
+    named = tmp_path / "named.yml"
+    named.write_text(yaml.safe_dump(document, sort_keys=False))
+    inv("certs.renew", hosts=named).well()
+    shown = "timeout 5 openssl s_client -connect 127.0.0.1:6443 </dev/null 2>/dev/null"
+    names = on(MASTER, f"{shown} | openssl x509 -noout -ext subjectAltName")
+    assert "DNS:api.example.org" in names
+    assert f"IP Address:{address(MASTER)}" in names
+    assert "nothing to do" in inv("certs.renew", hosts=named).well().stdout
+
+
+def test_without_the_key_of_the_authority_nothing_is_changed(ours: Authorities, inv: Kubefab) -> None:
+    aged(ours, [MASTER], SOON)
+    eventually(lambda: true_on(MASTER, "kubectl get nodes"))
+    on(MASTER, "mv /etc/kubernetes/pki/ca.key /root/ca.key")
+    try:
+        with untouched(MASTER, WORKER):
+            assert "is without /etc/kubernetes/pki/ca.key" in inv("certs.renew").badly().said
+    finally:
+        on(MASTER, "mv /root/ca.key /etc/kubernetes/pki/ca.key")
+    inv("certs.renew").well()
