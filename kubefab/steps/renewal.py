@@ -13,6 +13,7 @@ from kubefab.certificates import PKI, SIGNED, Certificate
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Configuration, Facts
 from kubefab.host import Host
+from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, complaint, on_cluster, script, service, when
 from kubefab.steps import health, masters
 
@@ -50,7 +51,7 @@ def not_ended(cluster: Cluster, host: Host) -> list[Step]:
     if host.wanted.role != "master":
         return []
     return [
-        *_possible(cluster),
+        *_possible(cluster.inventory),
         _renewed(cluster, "no certificate of kubeadm's has ended", renewable(ended)),
         *kubelet(cluster, host),
     ]
@@ -62,12 +63,12 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
         return []
     names = [one.name for one in cluster.masters]
     return [
-        *_possible(cluster),
+        *_possible(cluster.inventory),
         Step(
             "the API server's certificate has all of its names",
-            nameless(cluster),
+            nameless(cluster.inventory),
             lambda host: _remake(cluster, host),
-            parts=("certificates",),
+            parts=("certificates", "node"),
         ),
         _renewed(cluster, "kubeadm's certificates do not end soon", renewable(due)),
         *kubelet(cluster, host),
@@ -79,7 +80,7 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
             None,
             hint="see what it says: ls /var/log/containers/etcd*",
             within=SECONDS,
-            parts=("etcd",),
+            parts=("etcd", "node"),
         ),
         *_begun_anew(API_SERVER),
         health.api_server(),
@@ -128,7 +129,7 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         host.change("admit-kubelet.sh", payload=signed)
 
     return [
-        complaint("a master can sign for the kubelet", unsigned_kubelet(cluster, host), _ELSEWHERE),
+        complaint("a master can sign for the kubelet", unsigned_kubelet(_signer(cluster, host).name), _ELSEWHERE),
         Step(
             "the kubelet's client certificate has not ended",
             lambda facts: _told(over(facts), facts),
@@ -139,10 +140,10 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
-def _possible(cluster: Cluster) -> list[Step]:
+def _possible(wanted: Inventory) -> list[Step]:
     return [
-        complaint("the authorities have not ended", lapsed(cluster), certificates.AUTHORITY),
-        complaint("the authorities' keys are on the master", unsigned(cluster), _ELSEWHERE),
+        complaint("the authorities have not ended", lapsed(wanted), certificates.AUTHORITY),
+        complaint("the authorities' keys are on the master", unsigned(wanted), _ELSEWHERE),
     ]
 
 
@@ -171,26 +172,27 @@ def _begun_anew(pod: Pod) -> Iterator[Step]:
     )
     if pod.ports:
         title = f"{pod.name} serves the certificate of its file"
-        yield Step(title, other(pod), None, hint=hint, within=SECONDS, parts=("certificates",))
+        yield Step(title, other(pod), None, hint=hint, within=SECONDS, parts=("certificates", "node"))
 
 
 def documents(cluster: Cluster, host: Host, facts: Facts, folder: str = "") -> str:
     """What kubeadm is told of certificates on this master; no name of its API server is lost by it."""
-    told = stored(cluster, facts)
-    names = sorted({*certificates.names(facts.certificates.issued.get(SERVER, "")), *wanted_names(cluster, told)})
-    return kubeadm.certificate_documents(cluster.inventory, host.wanted, told.text if told else "", names, folder)
+    wanted = cluster.inventory
+    told = stored(wanted, facts)
+    names = sorted({*certificates.names(facts.certificates.issued.get(SERVER, "")), *wanted_names(wanted, told)})
+    return kubeadm.certificate_documents(wanted, host.wanted, told.text if told else "", names, folder)
 
 
-def stored(cluster: Cluster, facts: Facts) -> Configuration | None:
+def stored(wanted: Inventory, facts: Facts) -> Configuration | None:
     """kubeadm's own configuration, by whichever master could read it."""
-    ours = (facts.everyone[one.name] for one in cluster.masters if one.name in facts.everyone)
+    ours = (facts.everyone[one.name] for one in wanted.masters if one.name in facts.everyone)
     return next((one.kubeadm.configuration for one in ours if one.kubeadm.configuration), None)
 
 
-def wanted_names(cluster: Cluster, told: Configuration | None) -> set[str]:
+def wanted_names(wanted: Inventory, told: Configuration | None) -> set[str]:
     """What hosts.yml, or kubeadm's own configuration, names for API servers besides what kubeadm always does."""
-    own = cluster.inventory.told("ClusterConfiguration.apiServer.certSANs") or ()
-    endpoints = [cluster.inventory.cluster.endpoint or "", told.endpoint if told else ""]
+    own = wanted.told("ClusterConfiguration.apiServer.certSANs") or ()
+    endpoints = [wanted.cluster.endpoint or "", told.endpoint if told else ""]
     hosts = [one.rpartition(":")[0].strip("[]") for one in endpoints]
     return {_spelt(name) for name in (*own, *(told.sans if told else ()), *hosts) if name}
 
@@ -239,7 +241,7 @@ def over(facts: Facts) -> list[Certificate]:
     return [one for one in certificates.kubelets(facts) if one.is_over(_now(facts))]
 
 
-def nameless(cluster: Cluster) -> Gap:
+def nameless(wanted: Inventory) -> Gap:
     """One that is renewed has the names that it had. Where it is missing, its making anew was broken off."""
 
     def gap(facts: Facts) -> str | None:
@@ -248,36 +250,38 @@ def nameless(cluster: Cluster) -> Gap:
             return None
         if SERVER not in told.issued:
             return f"{SERVER} is missing"
-        lacking = wanted_names(cluster, stored(cluster, facts)) - certificates.names(told.issued[SERVER])
+        lacking = wanted_names(wanted, stored(wanted, facts)) - certificates.names(told.issued[SERVER])
         return f"without {', '.join(sorted(lacking))}" if lacking else None
 
     return gap
 
 
-def _needed(cluster: Cluster, facts: Facts) -> set[str]:
+def _needed(wanted: Inventory, facts: Facts) -> set[str]:
     """The authorities that are to sign something."""
     signing = {SIGNED[one.name] for one in due(facts)}
-    return signing | ({"ca"} if nameless(cluster)(facts) else set())
+    return signing | ({"ca"} if nameless(wanted)(facts) else set())
 
 
-def lapsed(cluster: Cluster) -> Gap:
+def lapsed(wanted: Inventory) -> Gap:
     def gap(facts: Facts) -> str | None:
-        found = [certificates.authority(facts, name) for name in sorted(_needed(cluster, facts))]
+        found = [certificates.authority(facts, name) for name in sorted(_needed(wanted, facts))]
         return _told([one for one in found if one and one.is_over(_now(facts))], facts)
 
     return gap
 
 
-def unsigned(cluster: Cluster) -> Gap:
+def unsigned(wanted: Inventory) -> Gap:
     def gap(facts: Facts) -> str | None:
-        return _keyless(facts, _needed(cluster, facts))
+        return _keyless(facts, _needed(wanted, facts))
 
     return gap
 
 
-def unsigned_kubelet(cluster: Cluster, host: Host) -> Gap:
+def unsigned_kubelet(signer: str) -> Gap:
+    """`signer`: the master that is to do it."""
+
     def gap(facts: Facts) -> str | None:
-        return _keyless(facts.everyone[_signer(cluster, host).name], {"ca"}) if over(facts) else None
+        return _keyless(facts.everyone[signer], {"ca"}) if over(facts) else None
 
     return gap
 

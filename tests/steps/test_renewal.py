@@ -94,17 +94,21 @@ def test_time_is_the_hosts_own() -> None:
     [("ca", "apiserver"), ("etcd/ca", "etcd_peer"), ("front-proxy-ca", "front-proxy-client")],
 )
 def test_without_the_key_of_its_authority_nothing_is_renewed(key: str, file: str) -> None:
-    gap, facts = renewal.unsigned(cluster()), issued(master(), **{file: der(OVER)})
+    gap, facts = renewal.unsigned(inventory()), issued(master(), **{file: der(OVER)})
     assert gap(facts) is None
     assert gap(with_(facts, keys_missing=(f"{key}.key",))) == f"manager is without {PKI}/{key}.key"
 
 
 def test_a_key_that_is_kept_elsewhere_is_missed_by_nobody_before_it_is_needed() -> None:
-    assert renewal.unsigned(cluster())(master(keys_missing=("ca.key",))) is None
+    assert renewal.unsigned(inventory())(master(keys_missing=("ca.key",))) is None
+
+
+def test_a_name_that_is_missing_wants_a_signature_too() -> None:
+    assert renewal.unsigned(inventory(NAMED))(master(keys_missing=("ca.key",))) == f"manager is without {PKI}/ca.key"
 
 
 def test_what_an_ended_authority_signs_is_worth_nothing() -> None:
-    gap, facts = renewal.lapsed(cluster()), issued(master(SHORT), ca=der(OVER, authority=True))
+    gap, facts = renewal.lapsed(inventory()), issued(master(SHORT), ca=der(OVER, authority=True))
     assert gap(facts) == "pki/ca.crt ended 2026-11-25 00:00 UTC"
     assert gap(issued(master(), ca=der(OVER, authority=True))) is None
     assert gap(issued(master(SHORT), ca=der(SHORT, authority=True))) is None
@@ -118,25 +122,25 @@ def with_names(*names: str) -> Facts:
 
 
 def test_a_name_that_hosts_yml_asks_for_and_nobody_is_known_by_is_missing() -> None:
-    gap = renewal.nameless(cluster(NAMED))
+    gap = renewal.nameless(inventory(NAMED))
     assert gap(with_names("api.example.org")) == "without 10.9.0.1"
     assert gap(with_names("api.example.org", "10.9.0.1", "more")) is None
 
 
 def test_what_kubeadms_own_configuration_asks_for_is_wanted_too() -> None:
     told = Configuration("", endpoint="lab.example.org:6443", sans=("localhost",))
-    gap = renewal.nameless(cluster())
+    gap = renewal.nameless(inventory())
     assert gap(with_(with_names("x"), configuration=told)) == "without lab.example.org, localhost"
 
 
 def test_a_cluster_made_by_hand_lacks_nothing_that_nobody_has_asked_for() -> None:
-    assert renewal.nameless(cluster())(with_names("x")) is None
+    assert renewal.nameless(inventory())(with_names("x")) is None
 
 
 def test_one_that_is_missing_was_being_made() -> None:
     facts = master(issued={})
-    assert renewal.nameless(cluster())(facts) == f"{PKI}/apiserver.crt is missing"
-    assert renewal.nameless(cluster())(with_(facts, otherwise=("6443",))) is None
+    assert renewal.nameless(inventory())(facts) == f"{PKI}/apiserver.crt is missing"
+    assert renewal.nameless(inventory())(with_(facts, otherwise=("6443",))) is None
 
 
 def test_no_name_is_lost_by_it() -> None:
@@ -182,6 +186,7 @@ def test_what_is_served_has_to_be_what_its_file_says() -> None:
     assert gap(facts) == "another one, or none, at 2379, 2380"
     assert gap(with_(facts, unserved="openssl is not installed there")) is None
     assert gap(with_(facts, manifests=())) is None
+    assert gap(with_(facts, otherwise=("2379", "2380"))) is None
 
 
 def test_an_etcd_has_to_answer() -> None:
@@ -219,8 +224,7 @@ def test_the_one_of_a_masters_first_day_may_be_in_its_conf() -> None:
 
 
 def test_for_a_worker_the_speaker_signs_and_has_to_have_the_key() -> None:
-    made = cluster()
-    gap = renewal.unsigned_kubelet(made, made.hosts["client"])
+    gap = renewal.unsigned_kubelet("manager")
     facts = replace(node(OVER), others={"manager": master(keys_missing=("ca.key",))})
     assert gap(facts) == f"manager is without {PKI}/ca.key"
     assert gap(with_(facts, issued={})) is None
