@@ -223,3 +223,15 @@ def test_where_the_key_is_elsewhere_it_is_said_and_nothing_is_changed(monkeypatc
         hosts.renew(monkeypatch)
     assert f"manager is without {PKI}/ca.key" in hosts.run.failures["manager"]
     assert hosts.done == []
+
+
+def test_a_master_that_has_not_joined_yet_is_waited_for_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = Hosts(SHORT, three_masters())
+    for one in hosts.machines.values():
+        one.kubelet = LONG
+
+    def not_joined() -> None:
+        hosts.run("m3").parts.update(node="", certificates="", cluster="", etcd="", services="")
+
+    hosts.besides = not_joined
+    assert hosts.renew(monkeypatch) == [f"{name}: {what}" for name in ("m1", "m2") for what in OF_ONE]

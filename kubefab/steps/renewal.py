@@ -61,7 +61,7 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
     """A master whose certificates are good for a while yet, and used: it is as well as before once this is so."""
     if host.wanted.role != "master":
         return []
-    names = [one.name for one in cluster.masters]
+    names, joined = [one.name for one in cluster.masters], cluster.facts(host).local.control_plane
     return [
         *_possible(cluster.inventory),
         Step(
@@ -72,7 +72,7 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
         ),
         _renewed(cluster, "kubeadm's certificates do not end soon", renewable(due)),
         *kubelet(cluster, host),
-        service("kubelet"),  # without it no static pod begins anew
+        *when(joined, service("kubelet")),  # without it no static pod begins anew
         *_begun_anew(ETCD),
         Step(
             "its member of etcd answers",
@@ -83,7 +83,7 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
             parts=("etcd", "node"),
         ),
         *_begun_anew(API_SERVER),
-        health.api_server(),
+        *when(joined, health.api_server()),
         *when(len(names) > 1, masters.up_to_date(names)),
         *(step for pod in CLIENTS for step in _begun_anew(pod)),
         Step(
@@ -331,9 +331,11 @@ def unheard(_: ClusterFacts, facts: Facts) -> str | None:
 
 
 def _told(them: list[Certificate], facts: Facts) -> str | None:
-    """Which, and when they end."""
-    said = [_when(one, _now(facts)) for one in them]
-    return ", ".join(said) or None
+    """The first to end, and how many there are besides: `inv certs.status` has them all."""
+    if not them:
+        return None
+    first, *rest = sorted(them, key=lambda one: (one.ends.timestamp() if one.ends else 0, one.name))
+    return _when(first, _now(facts)) + (f", and {len(rest)} more" if rest else "")
 
 
 def _when(one: Certificate, now: datetime) -> str:

@@ -75,7 +75,7 @@ def test_a_dry_run_tells_it_and_touches_nothing(ours: Authorities, inv: Kubefab)
     aged(ours, [MASTER], SOON)
     eventually(lambda: true_on(MASTER, "kubectl get nodes"))
     with untouched(MASTER, WORKER):
-        assert "admin.conf ends" in inv("--dry", "certs.renew").well().stdout
+        assert "certificates do not end soon  (now: " in inv("--dry", "certs.renew").well().stdout
     inv("certs.renew").well()
 
 

@@ -57,9 +57,16 @@ def test_what_is_good_for_longer_stays(gap: Gap, day: float) -> None:
 
 
 @pytest.mark.parametrize(("gap", "day"), [(DUE, SHORT), (DUE, OVER), (ENDED, OVER)])
-def test_what_kubeadm_renews_is_told_with_its_end(gap: Gap, day: float) -> None:
-    told = gap(master(day)) or ""
-    assert all(f"{name} {'ended' if day < 0 else 'ends'} 20" in told for name in SIGNED)
+def test_what_kubeadm_renews_is_told_by_its_end(gap: Gap, day: float) -> None:
+    assert gap(master(day)) == (
+        f"admin.conf {'ended 2026-11-25' if day < 0 else 'ends 2026-12-16'} 00:00 UTC, and {len(SIGNED) - 1} more"
+    )
+
+
+def test_the_first_to_end_is_named() -> None:
+    assert DUE(issued(master(SHORT), etcd_peer=der(SHORT - 1))) == (
+        f"pki/etcd/peer.crt ends 2026-12-15 00:00 UTC, and {len(SIGNED) - 1} more"
+    )
 
 
 def test_what_others_have_put_there_is_theirs_to_renew() -> None:
