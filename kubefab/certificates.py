@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
 from kubefab.errors import NotAsked
@@ -18,7 +19,9 @@ SOON = timedelta(days=30)
 PKI, KUBELETS = "/etc/kubernetes/pki", "/var/lib/kubelet/pki"
 ROTATED, SELF_MADE = f"{KUBELETS}/kubelet-server-current.pem", f"{KUBELETS}/kubelet.crt"
 CLIENT = f"{KUBELETS}/kubelet-client-current.pem"
-KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
+KUBELET_CONF, ADMIN = "/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf"
+NODE = "system:node:"  # how whom a kubelet is begins
+BEGUN = "a renewal of certificates was begun and not finished"
 SERVED = {
     "6443": (f"{PKI}/apiserver.crt",),
     "2379": (f"{PKI}/etcd/server.crt",),
@@ -122,6 +125,41 @@ def self_made(facts: Facts) -> list[Certificate]:
     return [one for one in _kept(facts) if one.what == SELF_MADE]
 
 
+def is_former(told: Certificates) -> bool:
+    """Whether the login's ~/.kube/config is the admin's as it was before: of the same user, and sooner to end."""
+    try:
+        login, admin = (
+            x509.load_pem_x509_certificate(b64decode(one)) for one in (told.login, told.clients.get(ADMIN, ""))
+        )
+    except UNREADABLE:
+        return False
+    return login.subject == admin.subject and login.not_valid_after_utc < admin.not_valid_after_utc
+
+
+def kubelet_users(facts: Facts, authority: str) -> list[str]:
+    """As whom this authority (DER, in base64) has signed for its kubelet: what a host says of itself need not be so."""
+    told = facts.certificates
+    bodies = [(told.issued.get(CLIENT), x509.load_der_x509_certificate)]
+    bodies += [(told.clients.get(KUBELET_CONF), x509.load_pem_x509_certificate)]
+    return [name for body, load in bodies if body for name in _users(body, load, authority)]
+
+
+def _users(body: str, load: Callable[[bytes], x509.Certificate], authority: str) -> list[str]:
+    try:
+        read = load(b64decode(body))
+        read.verify_directly_issued_by(x509.load_der_x509_certificate(b64decode(authority)))
+    except (*UNREADABLE, InvalidSignature, TypeError):
+        return []
+    found = [str(one.value) for one in read.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return [name for name in found if name.startswith(NODE)]
+
+
+def life(body: str) -> timedelta:
+    """How long a certificate is good in all; none for what cannot be read."""
+    one = _read("", "", body)
+    return one.ends - one.begins if one.ends and one.begins else timedelta()
+
+
 def names(body: str) -> set[str]:
     """For which a certificate is good: names in lower case, and addresses."""
     try:
@@ -145,6 +183,7 @@ def problems(facts: Facts, now: datetime) -> list[str]:
     return [
         *ends,
         *(f"{facts.name}: {line}" for line in (*_of_served(facts.certificates), *_of_began(facts.certificates))),
+        *([f"{facts.name}: {BEGUN}: inv certs.renew"] if facts.certificates.renewal_begun else []),
     ]
 
 

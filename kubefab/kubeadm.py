@@ -1,6 +1,7 @@
 """The documents that kubeadm reads, with hosts.yml's own fields over ours. Pure."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import yaml
@@ -13,6 +14,7 @@ from kubefab.runtimes import cri_socket, through_cri_dockerd
 
 API_PORT = 6443
 DOMAIN = ".kubefab.internal"
+_HOUR = timedelta(hours=1)  # kubeadm lets each begin some minutes before it is made
 _OF_CERTIFICATES = (
     "certificateValidityPeriod",
     "encryptionAlgorithm",
@@ -89,16 +91,21 @@ def upgrade_documents(inventory: Inventory, patches: str, skipped: Sequence[str]
     return _dump(inventory, [{"apiVersion": _api(inventory), "kind": "UpgradeConfiguration", **upgrade}])
 
 
-def certificate_documents(inventory: Inventory, host: Host, stored: str, names: Sequence[str], folder: str = "") -> str:
+def certificate_documents(
+    inventory: Inventory, host: Host, stored: str, names: Sequence[str], life: timedelta, folder: str = ""
+) -> str:
     """What kubeadm's commands for certificates read: with a file of their own they ask no API server.
 
     `stored`: the ClusterConfiguration that the cluster keeps, "" where nobody tells it; `names`: all that the API
-    server's certificate is to have besides kubeadm's own; `folder`: where one is made, instead of the usual place.
+    server's certificate is to have besides kubeadm's own; `life`: how long the one before was good, which counts where
+    neither says so; `folder`: where one is made, instead of the usual place.
     """
     ours = {**_cluster(inventory), "apiVersion": _api(inventory)}
     overlay = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
     cluster = yaml.safe_load(stored) if stored else _merge(ours, overlay, inventory.release.lists_arguments)
     asked = {key: overlay[key] for key in _OF_CERTIFICATES if overlay.get(key) is not None}
+    if not stored and inventory.release.limits_validity and life >= _HOUR:
+        asked = {"certificateValidityPeriod": f"{life // _HOUR}h", **asked}
     cluster |= {**asked, "apiServer": {**(cluster.get("apiServer") or {}), SANS: list(names)}}
     init = {
         "apiVersion": cluster["apiVersion"],

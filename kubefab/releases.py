@@ -70,7 +70,8 @@ class Release:
     etcd_before: str = ""
     upgrades: bool = True  # kubeadm is told by file how to upgrade to it: kubernetes/kubeadm#2489
     # kubeadm's commands that renew its certificates, and that sign one for a kubelet: kubernetes/kubeadm#2292
-    renews: tuple[str, str] = ("certs renew all", "kubeconfig user")
+    # The latter is told of a cluster by file since 1.20, kubernetes/kubernetes#94879; "": it is not.
+    renews: tuple[str, str] = ("certs renew", "kubeconfig user")
     forces_off: bool = True  # the taint out-of-service takes a dead node's volumes from it: KEP-2268
     flannel: Flannel = Flannel("0.28.10", "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5")
 
@@ -84,6 +85,11 @@ class Release:
     @property
     def lists_arguments(self) -> bool:
         """v1beta4 wants extraArgs as a list of {name, value}; before, it was a map."""
+        return self.api == "v1beta4"
+
+    @property
+    def limits_validity(self) -> bool:
+        """kubeadm is told how long certificates are to be good since v1beta4."""
         return self.api == "v1beta4"
 
     @property
@@ -111,7 +117,7 @@ _DOCKERSHIM = partial(
 )
 _EMPTIES = "--delete-local-data"  # the same flag until 1.20: kubernetes/kubernetes#95076
 _FOREVER = partial(_DOCKERSHIM, limits_certificates=False)
-_ALPHA = partial(_FOREVER, renews=("alpha certs renew all", "alpha kubeconfig user"))
+_ALPHA = partial(_FOREVER, renews=("alpha certs renew", ""))
 _INSECURE = (10251, 10252, 10257, 10259)  # kubeadm switched the first two off in 1.19
 # Its address for `kubectl exec` has no scheme, and is taken for https: Mirantis/cri-dockerd#569
 _EXEC = ("ExtendWebSocketsToKubelet",)
@@ -122,7 +128,7 @@ _BY_MINOR = {
         _ALPHA("1.17", "v1beta2", "3.1", coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES),
         _ALPHA("1.18", "v1beta2", "3.2", coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES),
         _ALPHA("1.19", "v1beta2", "3.2", coredns="", mints_logins=False, empties=_EMPTIES),
-        _FOREVER("1.20", "v1beta2", "3.2", coredns="", renews=("certs renew all", "alpha kubeconfig user")),
+        _FOREVER("1.20", "v1beta2", "3.2", coredns="", renews=("certs renew", "alpha kubeconfig user")),
         _FOREVER("1.21", "v1beta2", "3.4.1"),
         _DOCKERSHIM("1.22", "v1beta3", "3.5"),
         _DOCKERSHIM("1.23", "v1beta3", "3.6"),

@@ -11,7 +11,7 @@ from kubefab.passes import Group
 from kubefab.runbook import IN_TURN
 from kubefab.steps import renewal
 
-PARTS = ("certificates", "kubeadm", "etcd")
+PARTS = ("certificates", "kubeadm", "etcd", "kubelet")
 
 
 def renew(c: Context) -> None:
@@ -20,6 +20,10 @@ def renew(c: Context) -> None:
     hosts = _heard(run)
     if not run.dry and run.losses(hosts, renewal.not_ended, renewal.renewed, renewal.admitted):
         run.lock(hosts, *PARTS)
+    # Whoever is left out could be one too many while another begins anew.
+    run.complain(run.chosen(Group.MASTERS), renewal.not_ended, renewal.renewed)
+    if {failure.host for failure in run.failures} & {host.name for host in run.cluster.masters}:
+        raise Stop("nothing was changed")
     # Members of etcd whose certificates have ended are none to each other: while they last, none of them is well.
     run.converge(Group.MASTERS, renewal.not_ended, how=IN_TURN)
     run.converge(Group.MASTERS, renewal.renewed, how=IN_TURN)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Gives this host's kubelet a new client certificate, where it keeps its own, and starts it anew with that: with one that has
 # ended it cannot ask for another. From then on it renews it by itself. standard input: a kubeconfig with both in it
+# It is stopped first: one that was cut off from then on is seen not to run, and is started with the new one.
 set -eu
 umask 077
 conf=$(cat)
@@ -10,6 +11,7 @@ key=$(value client-key-data)
 [ -n "$certificate" ] && [ -n "$key" ] || { echo "kubeadm has made no certificate for it" >&2 && exit 1; }
 pki=/var/lib/kubelet/pki current=/var/lib/kubelet/pki/kubelet-client-current.pem
 name=$pki/kubelet-client-$(date +%Y-%m-%d-%H-%M-%S).pem # as the kubelet calls them (k8s.io/client-go, certificate_store.go)
+systemctl stop kubelet
 { printf '%s' "$certificate" | base64 -d && printf '%s' "$key" | base64 -d; } >"$name.new"
 sync "$name.new"
 mv "$name.new" "$name"
@@ -24,4 +26,4 @@ if grep -q '^ *client-certificate-data:' /etc/kubernetes/kubelet.conf; then
     mv "$new" /etc/kubernetes/kubelet.conf
     sync /etc/kubernetes
 fi
-systemctl restart kubelet
+systemctl start kubelet

@@ -1,5 +1,8 @@
 #!/bin/sh
 # Has this host's kubelet make the certificate anew that it serves: it does so at its start, where there is none.
+# The key goes first: by a certificate alone this is seen to be unfinished, and by a key alone no kubelet would start.
 set -eu
-rm -f /var/lib/kubelet/pki/kubelet.crt /var/lib/kubelet/pki/kubelet.key
+rm -f /var/lib/kubelet/pki/kubelet.key
+sync /var/lib/kubelet/pki
+rm -f /var/lib/kubelet/pki/kubelet.crt
 systemctl restart kubelet

@@ -28,11 +28,16 @@ YEAR = timedelta(days=365)
 
 
 def made(
-    days: float, life: timedelta = YEAR, authority: bool = False, name: str = "x", names: Sequence[str] = ()
+    days: float,
+    life: timedelta = YEAR,
+    authority: bool = False,
+    name: str = "x",
+    names: Sequence[str] = (),
+    by: str = "",
 ) -> x509.Certificate:
-    who = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    who, signer = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, one)]) for one in (name, by or name))
     end = NOW + timedelta(days=days)
-    builder = x509.CertificateBuilder(who, who, KEY.public_key(), x509.random_serial_number(), end - life, end)
+    builder = x509.CertificateBuilder(signer, who, KEY.public_key(), x509.random_serial_number(), end - life, end)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(map(named, names)), critical=False)
     return builder.add_extension(x509.BasicConstraints(authority, None), critical=True).sign(KEY, hashes.SHA256())
@@ -184,6 +189,30 @@ def test_a_host_that_was_not_looked_at_is_no_host_that_is_well() -> None:
     there, told = certificates.of_all([Facts("m1"), read({"certificates": "untold ss: no such file"})], NOW)
     assert there == []
     assert told == ["m1: the look has no answer for 'certificates'", ": not known: ss: no such file"]
+
+
+def test_a_renewal_that_was_broken_off_is_told() -> None:
+    (line,) = wrong("renewal_begun yes")
+    assert line == ": a renewal of certificates was begun and not finished: inv certs.renew"
+
+
+ADMIN = "client /etc/kubernetes/admin.conf"
+
+
+@pytest.mark.parametrize(
+    ("login", "is_former"),
+    [
+        (pem(100, name="admin"), True),
+        (pem(300, name="admin"), False),
+        (pem(400, name="admin"), False),
+        (pem(100, name="alice"), False),
+        ("", False),
+        ("!", False),
+    ],
+)
+def test_what_a_login_has_is_the_admins_of_before_where_the_same_user_ends_sooner(login: str, is_former: bool) -> None:
+    told = host(f"{ADMIN} {pem(300, name='admin')}", f"login {login}").certificates
+    assert certificates.is_former(told) is is_former
 
 
 # --- what is printed

@@ -278,7 +278,8 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "unserved",  # see test_certificates.py
         "otherwise",
         "renewal_begun",
-        "login_former",
+        "login",
+        "refused",
         "copies",
         "torn",
         "etcd_mib",

@@ -987,9 +987,7 @@ SERVING = """\
 touch -d @1000 /etc/kubernetes/scheduler.conf /etc/kubernetes/pki/etcd/peer.crt
 touch -d @2000 /var/lib/kubelet/pki/kubelet-client-current.pem
 stub date 'echo 1100'
-stub ps 'echo 100 kube-scheduler --kubeconfig=/etc/kubernetes/scheduler.conf --x; echo 5 kube-scheduler --config x
-echo 90 kube-apiserver --x --client-ca-file=/etc/kubernetes/pki/ca.crt --y; echo 5 kube-apiserver --client-ca-file=x
-echo 80 etcd --x --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt --y; echo 5 etcd --x'
+stub ps 'echo 100 kube-scheduler --kubeconfig=/etc/kubernetes/scheduler.conf --x; echo 5 kube-scheduler --config x'
 stub ss 'echo LISTEN 0 1 10.0.0.1:2380 0.0.0.0:*; echo LISTEN 0 1 *:6443 *:*; echo LISTEN 0 1 127.0.0.1:22 *:*'
 stub openssl 'case $1 in s_client) echo "$3" ;; x509) grep -v 6443 ;; esac'
 """
@@ -1019,8 +1017,8 @@ def test_files_confs_processes_and_what_is_served_are_told_without_a_key() -> No
         "/var/lib/kubelet/pki/kubelet-client-current.pem": 2000,
         "/etc/kubernetes/scheduler.conf": 1000,
     }
-    assert this.began == {"kube-scheduler": 1000, "kube-apiserver": 1010, "etcd": 1020}
-    assert (this.renewal_begun, this.login_former) == (False, False)
+    assert this.began == {"kube-scheduler": 1000}
+    assert (this.renewal_begun, this.login) == (False, "")
     assert this.served == {"2380": b64encode(b"10.0.0.1:2380\n").decode(), "6443": "none"}
 
 
@@ -1029,21 +1027,47 @@ CONF = "server: here\nuser: admin\n    client-certificate-data: {0}\n    client-
 
 @sandbox.needed
 @pytest.mark.parametrize(
-    ("login", "is_former"),
-    [
-        (CONF.format("b2xk"), True),
-        (CONF.format("bmV3"), False),
-        (CONF.format("b2xk") + "mine: too\n", False),
-        ("", False),
-    ],
+    ("login", "told"),
+    [(CONF.format("b2xk"), "b2xk"), (CONF.format("b2xk") + "mine: too\n", ""), ("", "")],
 )
-def test_a_login_has_the_admins_kubeconfig_of_before_where_nothing_else_in_it_differs(
-    login: str, is_former: bool
-) -> None:
+def test_whom_a_login_is_is_told_where_nothing_else_differs_from_the_admins_kubeconfig(login: str, told: str) -> None:
     files = sandbox.file("/etc/kubernetes/admin.conf", CONF.format("bmV3")) + sandbox.file("/root/.kube/config", login)
     begun = "mkdir -p /var/lib/kubefab/renewal\n"
     this = found(files + begun, "certificates").certificates
-    assert (this.login_former, this.renewal_begun) == (is_former, True)
+    assert (this.login, this.renewal_begun) == (told, True)
+
+
+RUNNING = """\
+mkdir -p /etc/kubernetes
+cp $(command -v sleep) /mnt/bin/etcd
+stub date 'echo 1000'
+stub ps 'case "$*" in "-o etimes= -p"*) echo "  40" ;; esac'
+in_group() { echo "0::/$1" >/mnt/$2; mount --bind /mnt/$2 /proc/$2/cgroup; }
+"""
+
+
+@sandbox.program_needed("pgrep")
+@pytest.mark.parametrize(
+    ("command", "group", "began"),
+    [
+        ("etcd 60", "kubepods.slice/x", {"etcd": 960}),
+        ("etcd 60", "system.slice/etcd.service", {}),
+        ("unshare --net etcd 60", "kubepods.slice/x", {}),
+    ],
+)
+def test_a_static_pods_process_is_in_a_pods_group_and_in_this_hosts_network(
+    command: str, group: str, began: dict[str, float]
+) -> None:
+    run = f"{RUNNING}{command} >/dev/null &\nuntil pgrep -x etcd >/dev/null; do sleep 0.05; done\nin_group {group} $!\n"
+    assert found(run, "certificates").certificates.began == began
+
+
+@sandbox.needed
+@pytest.mark.parametrize(("says", "told"), [("exit 0", ""), ("echo Unauthorized >&2; exit 1", "Unauthorized")])
+def test_whether_a_kubelet_is_let_in_the_api_server_says_to_its_own_kubeconfig(says: str, told: str) -> None:
+    stub = f"stub kubectl 'case \"$*\" in *kubelet.conf*readyz*) {says} ;; *) exit 9 ;; esac'\n"
+    assert found(sandbox.file("/etc/kubernetes/kubelet.conf", "x") + stub, "kubelet").kubelet.refused == told
+    assert found(stub, "kubelet").kubelet.refused == ""
 
 
 @sandbox.program_needed("ps")

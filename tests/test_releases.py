@@ -51,10 +51,10 @@ def test_an_api_server_mints_logins_since_1_20() -> None:
 @pytest.mark.parametrize(
     ("version", "renews"),
     [
-        ("1.19.16", ("alpha certs renew all", "alpha kubeconfig user")),
-        ("1.20.2", ("certs renew all", "alpha kubeconfig user")),
-        ("1.21.0", ("certs renew all", "kubeconfig user")),
-        ("1.37.2", ("certs renew all", "kubeconfig user")),
+        ("1.19.16", ("alpha certs renew", "")),
+        ("1.20.2", ("certs renew", "alpha kubeconfig user")),
+        ("1.21.0", ("certs renew", "kubeconfig user")),
+        ("1.37.2", ("certs renew", "kubeconfig user")),
     ],
 )
 def test_kubeadms_commands_for_certificates_were_alpha_once(version: str, renews: tuple[str, str]) -> None:

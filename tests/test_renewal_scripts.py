@@ -22,71 +22,87 @@ FILES = (
     + f"chmod 600 {PKI}/*.key\nmkdir -p /run/kubefab\n"
 )
 KEPT = "/var/lib/kubefab/renewal"
-RENEW = f"echo documents | {sandbox.script('renew-certificates.sh', 'certs renew all')}"
-# It writes a key before its certificate, and may be ended between the two.
+
+
+def renew(*names: str) -> str:
+    return f"echo documents | {sandbox.script('renew-certificates.sh', 'certs renew', *names)}"
+
+
+BOTH = renew("pki/apiserver.crt", "admin.conf")
+# It writes a key before its certificate, and may be ended between the two; kubefab itself may be, too.
 KUBEADM = """stub kubeadm '
-echo kubeadm $1 $2 $3 $(cat $5) >>/mnt/told
+echo kubeadm $1 $2 $3 $4 $(cat $5) >>/mnt/told
 [ "$(cat /etc/kubernetes/pki/apiserver.crt)" != half ] || { echo cannot read apiserver.crt; exit 1; }
-echo new >/etc/kubernetes/pki/apiserver.key
-[ ! -e /mnt/broken ] || { echo half >/etc/kubernetes/pki/apiserver.crt; exit 1; }
-echo new >/etc/kubernetes/pki/apiserver.crt'
+case $3 in
+    apiserver)
+        echo new >/etc/kubernetes/pki/apiserver.key
+        [ ! -e /mnt/broken ] || { echo half >/etc/kubernetes/pki/apiserver.crt; $(cat /mnt/broken) $PPID; exit 1; }
+        echo new >/etc/kubernetes/pki/apiserver.crt ;;
+    *) echo new >/etc/kubernetes/$3 ;;
+esac'
 """
+FAILS = "echo true >/mnt/broken\n"
+DIES = "echo kill -KILL >/mnt/broken\n"
 
 
 # --- renew-certificates.sh
 
 
 @sandbox.needed
-def test_kubeadm_renews_by_its_documents_and_nothing_is_left_behind() -> None:
-    run = f"{FILES}{KUBEADM}{RENEW}\ncat /mnt/told {PKI}/apiserver.*; ls -A /run/kubefab; ls /var/lib/kubefab 2>&1"
-    assert sandbox.run(f"{run} || true").splitlines() == [
-        "kubeadm certs renew all documents",
-        "new",
-        "new",
+def test_kubeadm_renews_what_is_named_by_its_documents_and_nothing_is_left_behind() -> None:
+    run = f"{FILES}{KUBEADM}{renew('pki/etcd/server.crt', 'admin.conf')} >/dev/null\n"
+    assert sandbox.run(f"{run}cat /mnt/told; ls -A /run/kubefab; ls /var/lib/kubefab 2>&1 || true").splitlines() == [
+        "kubeadm certs renew admin.conf --config documents",
+        "kubeadm certs renew etcd-server --config documents",
         "ls: cannot access '/var/lib/kubefab': No such file or directory",
     ]
 
 
 @sandbox.needed
-def test_what_was_there_before_is_kept_until_the_new_ones_are_there_and_no_authoritys_key() -> None:
-    broken = f"{FILES}{KUBEADM}touch /mnt/broken\n! {RENEW} >/dev/null\n"
-    said = sandbox.run(
-        f"{broken}cd {KEPT}; find . -type f | sort; cat pki/apiserver.key; stat -c %a . pki/apiserver.key"
-    )
+def test_where_kubeadm_fails_all_is_as_before_at_once() -> None:
+    run = f"{FILES}{KUBEADM}{FAILS}! {BOTH} >/dev/null\ncd /etc/kubernetes; cat admin.conf pki/apiserver.*\n"
+    said = sandbox.run(f"{run}stat -c %a pki/apiserver.key .; ls pki; ls {KEPT} 2>/dev/null || true")
     assert said.splitlines() == [
-        "./admin.conf",
-        "./controller-manager.conf",
-        "./pki/apiserver.crt",
-        "./pki/apiserver.key",
-        "./pki/ca.crt",
-        "./pki/etcd/server.crt",
-        "./pki/etcd/server.key",
-        "old pki/apiserver.key",
-        "700",
-        "600",
+        *("old admin.conf", "old pki/apiserver.crt", "old pki/apiserver.key", "600", "755"),
+        *("apiserver.crt", "apiserver.key", "ca.crt", "ca.key", "etcd"),
     ]
 
 
 @sandbox.needed
-def test_a_renewal_that_was_broken_off_begins_with_what_was_there_before() -> None:
-    broken = f"{FILES}{KUBEADM}touch /mnt/broken\n! {RENEW} >/dev/null\nrm /mnt/broken\n"
-    assert sandbox.run(
-        f"{broken}{RENEW}\ncat {PKI}/apiserver.crt; ls -A /var/lib; stat -c %a /etc/kubernetes"
-    ).endswith("755\n")
+def test_what_was_there_before_outlives_a_kill_and_no_authoritys_key_is_among_it() -> None:
+    run = f"{FILES}{KUBEADM}{DIES}! {BOTH} >/dev/null\n"
+    said = sandbox.run(f"{run}cd {KEPT}; find . -type f | sort; cat pki/apiserver.key; stat -c %a . pki/apiserver.key")
+    assert said.splitlines() == [
+        *("./admin.conf", "./ca.crt", "./names", "./pki/apiserver.crt", "./pki/apiserver.key"),
+        *("old pki/apiserver.key", "700", "600"),
+    ]
 
 
 @sandbox.needed
-def test_what_is_kept_of_another_cluster_is_no_begin() -> None:
-    kept = sandbox.file(f"{KEPT}/pki/ca.crt", "another\n") + sandbox.file(f"{KEPT}/pki/etcd/server.crt", "another\n")
-    assert sandbox.run(f"{FILES}{kept}{KUBEADM}{RENEW}\ncat {PKI}/etcd/server.crt") == "old pki/etcd/server.crt\n"
+def test_after_a_kill_it_begins_with_what_was_there_before_and_with_what_was_to_be_renewed() -> None:
+    killed = f"{FILES}{KUBEADM}{DIES}! {BOTH} >/dev/null\nrm /mnt/broken /mnt/told\n"
+    run = f"{killed}{renew('controller-manager.conf')} >/dev/null\ncut -d ' ' -f 4 /mnt/told; cat {PKI}/apiserver.crt\n"
+    assert sandbox.run(f"{run}ls -A /var/lib/kubefab 2>/dev/null || true").splitlines() == [
+        *("admin.conf", "controller-manager.conf", "apiserver"),
+        "new",
+    ]
+
+
+@sandbox.needed
+@pytest.mark.parametrize(("ca", "begins"), [("another", "old"), ("", "mine")])
+def test_what_is_kept_of_another_cluster_is_no_begin(ca: str, begins: str) -> None:
+    """A file that is empty is no other cluster's: it has gone with the power."""
+    kept = sandbox.file(f"{KEPT}/ca.crt", ca) + sandbox.file(f"{KEPT}/pki/etcd/server.crt", "mine\n")
+    names = sandbox.file(f"{KEPT}/names", "pki/etcd/server.crt\n")
+    stub = f"stub kubeadm 'cat {PKI}/etcd/server.crt'\n"
+    assert sandbox.run(f"{FILES}{kept}{names}{stub}{renew('pki/etcd/server.crt')}").startswith(begins)
 
 
 @sandbox.needed
 def test_a_tear_down_leaves_no_certificates_for_the_next_cluster() -> None:
-    run = sandbox.file(f"{KEPT}/pki/ca.crt", "x") + sandbox.script(
-        "tear-down.sh", "unix:///run/containerd/containerd.sock"
-    )
-    assert sandbox.run(f"{run} >/dev/null\nls -A /var/lib/kubefab 2>/dev/null || true") == ""
+    run = sandbox.file(f"{KEPT}/ca.crt", "x") + sandbox.file(f"{PKI}-remade/ca.crt", "x")
+    run += sandbox.script("tear-down.sh", "unix:///run/containerd/containerd.sock")
+    assert sandbox.run(f"{run} >/dev/null\nls -A /var/lib/kubefab /etc/kubernetes 2>/dev/null || true") == ""
 
 
 # --- remake-server-certificate.sh
@@ -104,16 +120,9 @@ REMAKE = f"echo documents | {sandbox.script('remake-server-certificate.sh', REMA
 @sandbox.needed
 def test_the_api_servers_certificate_is_made_beside_the_one_that_is_there() -> None:
     run = f"{FILES}{PHASE}{REMAKE}\ncat /mnt/told {PKI}/apiserver.*; stat -c %a {PKI}/apiserver.*; ls -A /run/kubefab"
-    assert sandbox.run(f"{run}; ls /etc/kubernetes").splitlines() == [
-        "kubeadm init phase certs apiserver",
-        "old pki/ca.key",
-        "new",
-        "new",
-        "644",
-        "600",
-        "admin.conf",
-        "controller-manager.conf",
-        "pki",
+    assert sandbox.run(f"{run}; ls /etc/kubernetes; cat {PKI}/ca.key").splitlines() == [
+        *("kubeadm init phase certs apiserver", "old pki/ca.key", "new", "new", "644", "600"),
+        *("admin.conf", "controller-manager.conf", "pki", "old pki/ca.key"),
     ]
 
 
@@ -121,6 +130,15 @@ def test_the_api_servers_certificate_is_made_beside_the_one_that_is_there() -> N
 def test_where_kubeadm_makes_none_the_one_that_is_there_stays() -> None:
     run = f"{FILES}{PHASE}touch /mnt/broken\n! {REMAKE}\ncat {PKI}/apiserver.crt {PKI}/apiserver.key; ls -d {PKI}*"
     assert sandbox.run(run).splitlines() == ["old pki/apiserver.crt", "old pki/apiserver.key", PKI]
+
+
+@sandbox.needed
+@pytest.mark.parametrize("moved", ["apiserver.key", ""])
+def test_one_that_was_cut_off_between_the_old_and_the_new_has_its_names_still(moved: str) -> None:
+    there = "".join(sandbox.file(f"{REMADE}/apiserver.{end}", f"made {end}\n") for end in ("key", "crt"))
+    cut = f"rm {PKI}/apiserver.crt\n" + (f"mv {REMADE}/{moved} {PKI}/\n" if moved else "")
+    run = f"{FILES}{PHASE}{there}{cut}{REMAKE}\ncat {PKI}/apiserver.*; ls -d {PKI}* /mnt/told 2>/dev/null || true"
+    assert sandbox.run(run).splitlines() == ["made crt", "made key", PKI]
 
 
 # --- restart-static-pod.sh
@@ -191,7 +209,7 @@ def admitted(conf: str, given: str = CONF) -> list[str]:
 @pytest.mark.parametrize("conf", [OWN, CONF.replace("  name: x\n", "")])
 def test_a_kubelet_finds_a_new_certificate_with_its_key_where_it_looks_for_its_own(conf: str) -> None:
     said = admitted(conf)
-    assert said[:4] == ["systemctl restart kubelet", "cert", "key", "600"]
+    assert said[:4] == ["systemctl stop kubelet", "systemctl start kubelet", "cert", "key"]
     pem = f"{KUBELETS}/kubelet-client-current.pem"
     assert said[-2:] == [f"    client-certificate: {pem}", f"    client-key: {pem}"]
 
@@ -232,10 +250,30 @@ def test_a_kubelet_makes_its_own_anew_at_its_start() -> None:
 
 
 @sandbox.needed
-def test_the_admins_kubeconfig_of_before_is_replaced_and_no_copy_of_it_stays() -> None:
+@pytest.mark.parametrize(("how", "other", "copies"), [(["former"], "", 0), ([], "", 1), (["former"], "mine: too\n", 1)])
+def test_of_the_admins_kubeconfig_of_before_no_copy_stays(how: list[str], other: str, copies: int) -> None:
+    """As long as it is that, and somebody has seen it."""
     conf = "clusters: ours\nusers:\n- user:\n    client-certificate-data: {0}\n    client-key-data: {0}\n"
-    before = sandbox.file("/etc/kubernetes/admin.conf", conf.format("bmV3")) + sandbox.file(
-        "/root/.kube/config", conf.format("b2xk")
+    admin = sandbox.file("/etc/kubernetes/admin.conf", conf.format("bmV3"))
+    before = admin + sandbox.file("/root/.kube/config", conf.format("b2xk") + other)
+    run = f"{before}{sandbox.script('put-kubeconfig.sh', *how)}\ncmp /etc/kubernetes/admin.conf /root/.kube/config\n"
+    assert sandbox.run(f"{run}ls /root/.kube").count("before-kubefab") == copies
+
+
+@sandbox.needed
+def test_of_what_a_kubelet_has_made_the_key_goes_first() -> None:
+    """By a key alone no kubelet would start, and nobody would see it."""
+    files = sandbox.file(f"{KUBELETS}/kubelet.crt", "x") + sandbox.file(f"{KUBELETS}/kubelet.key", "x")
+    cut = f"stub sync 'ls {KUBELETS}; exit 1'\n"
+    assert sandbox.run(f"{ADMIT}{files}{cut}! {sandbox.script('remake-kubelet-certificate.sh')}") == "kubelet.crt\n"
+
+
+@sandbox.needed
+def test_a_kubelet_does_not_run_until_it_is_led_to_the_new_one() -> None:
+    """One that was cut off in between is started by the next run, and reads it."""
+    files = sandbox.file("/etc/kubernetes/kubelet.conf", OWN) + sandbox.file("/mnt/given", CONF)
+    cut = "stub mv 'exit 1'\n"
+    assert (
+        sandbox.run(f"{ADMIT}{files}{cut}! {sandbox.script('admit-kubelet.sh')} </mnt/given")
+        == "systemctl stop kubelet\n"
     )
-    after = "ls /root/.kube; cmp /etc/kubernetes/admin.conf /root/.kube/config"
-    assert sandbox.run(f"{before}{sandbox.script('put-kubeconfig.sh')}\n{after}") == "config\n"

@@ -34,7 +34,8 @@ class Machine:
         self.days = self.kubelet = days  # that its certificates are good for
         self.written = CLOCK - 1000
         self.began = {pod.program: CLOCK - 999 for pod in PODS}
-        self.login_former = self.begun = False
+        self.login = 0.0  # days that the certificate of the login's copy is good for
+        self.begun = False
         self.stuck = False  # its kubelet does not begin a pod anew
 
     @property
@@ -49,7 +50,7 @@ class Machine:
             lines += [f"client /etc/kubernetes/{file} {pem(self.days)}" for file in confs]
             lines += [f"written /etc/kubernetes/{file} {self.written}" for file in confs]
         lines += [f"certificate {CLIENT} {der(self.kubelet, name=f'system:node:{self.name}')}"]
-        lines += ["login_former yes"] if self.login_former else []
+        lines += [f"login {pem(self.login)}"] if self.login else []
         return "\n".join([*lines, *(["renewal_begun yes"] if self.begun else [])])
 
 
@@ -96,16 +97,16 @@ class Hosts:
         self.besides()
 
     def changed(self, name: str) -> None:
-        machine, what = self.machines[name], self.run(name).ran[-1].removesuffix(" certs renew all")
+        machine, what = self.machines[name], self.run(name).ran[-1]
         script, _, words = what.partition(" ")
         pod = next((pod for pod in PODS if pod.name == words.partition(" ")[0]), None)
         self.done.append(f"{name}: {script}" + (f" {pod.name}" if pod else ""))
         if script == "renew-certificates.sh":
-            machine.days, machine.written, machine.login_former = 365.0, CLOCK - 100, True
+            machine.login, machine.days, machine.written = machine.days, 365.0, CLOCK - 100
         elif script == "admit-kubelet.sh":
             machine.kubelet = 365.0
         elif script == "put-kubeconfig.sh":
-            machine.login_former = False
+            machine.login = 0
         elif pod and not machine.stuck:
             machine.began[pod.program] = CLOCK
         self.tell()
@@ -209,6 +210,27 @@ def test_a_worker_that_is_away_holds_up_no_master(monkeypatch: pytest.MonkeyPatc
     hosts.besides = lambda: setattr(hosts.run("client"), "on_look", away)
     assert [line for line in hosts.renew(monkeypatch) if "renew" in line] == ["manager: renew-certificates.sh"]
     assert list(hosts.run.failures) == ["client"]
+
+
+def test_only_what_ends_is_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = Hosts(LONG)
+
+    def one_is_short() -> None:
+        world = hosts.run("manager")
+        if not any("renew" in line for line in world.ran):
+            world.parts["certificates"] += f"\ncertificate {PKI}/etcd/peer.crt {der(SHORT)}"
+
+    hosts.besides = one_is_short
+    hosts.renew(monkeypatch)
+    assert "renew-certificates.sh certs renew pki/etcd/peer.crt" in hosts.run("manager").ran
+
+
+def test_where_one_master_cannot_be_renewed_none_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = Hosts(SHORT, three_masters())
+    hosts.besides = lambda: hosts.run("m3").parts.update(kubeadm="key_missing ca.key")
+    with pytest.raises(Stop, match="nothing was changed"):
+        hosts.renew(monkeypatch)
+    assert hosts.done == []
 
 
 def test_without_a_cluster_the_command_that_makes_one_is_told(run: Run) -> None:

@@ -175,7 +175,7 @@ RENAMING = {
         "etcd.yaml",
         "",
     ),
-    "renew-certificates.sh": (f"{PKI}stub kubeadm ''\n", "x", ""),
+    "renew-certificates.sh": (f"{PKI}touch /etc/kubernetes/x.conf\nstub kubeadm ''\n", "renew x.conf", ""),
     "remake-server-certificate.sh": (
         f"{PKI}stub kubeadm 'touch /etc/kubernetes/new/apiserver.crt /etc/kubernetes/new/apiserver.key'\n",
         "/etc/kubernetes/new",

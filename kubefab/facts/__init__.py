@@ -19,6 +19,7 @@ from kubefab.facts.etcd import Etcd, Known, Member
 from kubefab.facts.explain import Explained
 from kubefab.facts.files import Files
 from kubefab.facts.kubeadm import Configuration, Kubeadm
+from kubefab.facts.kubelet import Kubelet
 from kubefab.facts.leftovers import Leftovers
 from kubefab.facts.network import Link, Network
 from kubefab.facts.node import LocalNode, authority, fingerprint
@@ -54,6 +55,7 @@ __all__ = [
     "Facts",
     "Kept",
     "Known",
+    "Kubelet",
     "Link",
     "LocalNode",
     "Member",
@@ -115,6 +117,7 @@ class Facts:
     explain = Told(Explained)
     files = Told(Files)
     kubeadm = Told(Kubeadm)
+    kubelet = Told(Kubelet)
     leftovers = Told(Leftovers)
     local = Told(LocalNode)  # of the part "node"; `node` is what the cluster says of it
     network = Told(Network)

@@ -3,7 +3,7 @@
 A master's are renewed from its files alone, so that it can be done where they have ended and no API server answers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -73,6 +73,15 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
         _renewed(cluster, "kubeadm's certificates do not end soon", renewable(due)),
         *kubelet(cluster, host),
         *when(joined, service("kubelet")),  # without it no static pod begins anew
+        Step(
+            "the other masters' members of etcd answer",
+            others_silent([name for name in names if name != host.name]),
+            None,
+            hint="see what etcd says: inv etcd.status",
+            within=SECONDS,
+            touches="masters",
+            parts=("certificates", "node", "etcd"),
+        ),
         *_begun_anew(ETCD),
         Step(
             "its member of etcd answers",
@@ -88,8 +97,8 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
         *(step for pod in CLIENTS for step in _begun_anew(pod)),
         Step(
             "~/.kube/config of the login is the admin's of now",
-            lambda facts: "its certificate is an earlier one" if facts.certificates.login_former else None,
-            script("put-kubeconfig.sh"),
+            lambda facts: "its certificate is an earlier one" if certificates.is_former(facts.certificates) else None,
+            script("put-kubeconfig.sh", "former"),
             parts=("certificates",),
         ),
     ]
@@ -99,12 +108,22 @@ def admitted(cluster: Cluster, host: Host) -> list[Step]:
     """A node whose kubelet is let in, and serves what is good for a while yet."""
     return [
         *kubelet(cluster, host),
+        *when(cluster.facts(host).local.kubelet_ca, service("kubelet")),
         Step(
             "the certificate that the kubelet has made does not end soon",
             lambda facts: _told([one for one in certificates.self_made(facts) if one.is_soon(_now(facts))], facts),
             script("remake-kubelet-certificate.sh"),
             within=NODE_SECONDS,
             parts=("certificates",),
+        ),
+        # What the API server tells of a Node is as before for most of a minute.
+        Step(
+            "the API server lets the kubelet in",
+            lambda facts: facts.kubelet.refused or None,
+            None,
+            hint="see why, there: kubectl --kubeconfig /etc/kubernetes/kubelet.conf get --raw /readyz",
+            within=NODE_SECONDS,
+            parts=("kubelet",),
         ),
         Step(
             "the API server hears of the kubelet",
@@ -125,11 +144,16 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         signer, command = _signer(cluster, host), cluster.release.renews[1]
         document = documents(cluster, signer, cluster.facts(signer))
         signing = signer.during(f"a certificate for {host.name}")
-        signed = signing.ask("sign-kubelet.sh", command, user(cluster.facts(host)), payload=document, secret=True)
+        name = user(cluster.inventory, cluster.facts(host), cluster.facts(signer))
+        signed = signing.ask("sign-kubelet.sh", command, name, payload=document, secret=True)
         host.change("admit-kubelet.sh", payload=signed)
 
     return [
-        complaint("a master can sign for the kubelet", unsigned_kubelet(_signer(cluster, host).name), _ELSEWHERE),
+        complaint(
+            "a master can sign for the kubelet",
+            unsigned_kubelet(_signer(cluster, host).name, cluster.release.renews[1]),
+            _ELSEWHERE,
+        ),
         Step(
             "the kubelet's client certificate has not ended",
             lambda facts: _told(over(facts), facts),
@@ -149,8 +173,9 @@ def _possible(wanted: Inventory) -> list[Step]:
 
 def _renewed(cluster: Cluster, title: str, gap: Gap) -> Step:
     def renew(host: Host) -> None:
-        document = documents(cluster, host, cluster.facts(host))
-        host.change("renew-certificates.sh", cluster.release.renews[0], payload=document)
+        facts, command = cluster.facts(host), cluster.release.renews[0]
+        names = [one.name for one in due(facts)]
+        host.change("renew-certificates.sh", command, *names, payload=documents(cluster, host, facts))
 
     return Step(title, gap, renew, hint=_AGAIN, parts=("certificates",))
 
@@ -168,6 +193,7 @@ def _begun_anew(pod: Pod) -> Iterator[Step]:
         script("restart-static-pod.sh", pod.name, *pod.files),
         hint=hint,
         within=SECONDS,
+        anew=True,  # it may have begun anew since by itself
         parts=("certificates", "node"),
     )
     if pod.ports:
@@ -180,7 +206,9 @@ def documents(cluster: Cluster, host: Host, facts: Facts, folder: str = "") -> s
     wanted = cluster.inventory
     told = stored(wanted, facts)
     names = sorted({*certificates.names(facts.certificates.issued.get(SERVER, "")), *wanted_names(wanted, told)})
-    return kubeadm.certificate_documents(wanted, host.wanted, told.text if told else "", names, folder)
+    text = told.text if told else ""
+    life = certificates.life(facts.certificates.issued.get(SERVER, ""))
+    return kubeadm.certificate_documents(wanted, host.wanted, text, names, life, folder)
 
 
 def stored(wanted: Inventory, facts: Facts) -> Configuration | None:
@@ -197,10 +225,17 @@ def wanted_names(wanted: Inventory, told: Configuration | None) -> set[str]:
     return {_spelt(name) for name in (*own, *(told.sans if told else ()), *hosts) if name}
 
 
-def user(facts: Facts) -> str:
-    """As whom its kubelet was known: the node's name may be another than the host's."""
-    found = [one.subject for one in certificates.kubelets(facts) if one.subject.startswith("system:node:")]
-    return found[0] if found else f"system:node:{facts.name}"
+def user(wanted: Inventory, facts: Facts, signer: Facts) -> str:
+    """As whom its kubelet was known, by the cluster's own signature: the node's name may be another than the host's.
+
+    Nobody becomes another host by what he has in a file.
+    """
+    authority = signer.certificates.issued.get(f"{PKI}/ca.crt", "")
+    others = {f"{certificates.NODE}{host.name}" for host in wanted.hosts if host.name != facts.name}
+    for one in facts.others.values():
+        others.update(certificates.kubelet_users(one, authority))
+    found = [name for name in certificates.kubelet_users(facts, authority) if name not in others]
+    return found[0] if found else f"{certificates.NODE}{facts.name}"
 
 
 def _signer(cluster: Cluster, host: Host) -> Host:
@@ -215,8 +250,7 @@ def renewable(gap: Callable[[Facts], list[Certificate]]) -> Gap:
     """Of what kubeadm renews; and that it was broken off at it, after which some may be of no use."""
 
     def told(facts: Facts) -> str | None:
-        begun = "a renewal was begun and not finished" if facts.certificates.renewal_begun else None
-        return begun or _told(gap(facts), facts)
+        return certificates.BEGUN if facts.certificates.renewal_begun else _told(gap(facts), facts)
 
     return told
 
@@ -277,11 +311,13 @@ def unsigned(wanted: Inventory) -> Gap:
     return gap
 
 
-def unsigned_kubelet(signer: str) -> Gap:
-    """`signer`: the master that is to do it."""
+def unsigned_kubelet(signer: str, command: str) -> Gap:
+    """`signer`: the master that is to do it; `command`: kubeadm's for it, "" where it has none."""
 
     def gap(facts: Facts) -> str | None:
-        return _keyless(facts.everyone[signer], {"ca"}) if over(facts) else None
+        if not over(facts):
+            return None
+        return _keyless(facts.everyone[signer], {"ca"}) if command else "this kubeadm cannot be told for which cluster"
 
     return gap
 
@@ -314,6 +350,19 @@ def other(pod: Pod) -> Gap:
             return None
         found = [port for port in pod.ports if not certificates.is_served(facts.certificates, port)]
         return f"another one, or none, at {', '.join(found)}" if found else None
+
+    return gap
+
+
+def others_silent(names: Sequence[str]) -> Gap:
+    """Before a member that answers is begun anew: who is without one more may be without a majority."""
+
+    def gap(facts: Facts) -> str | None:
+        if not facts.etcd.member or not older(ETCD)(facts):
+            return None
+        theirs = [facts.others[name] for name in names if name in facts.others]
+        found = [one.name for one in theirs if one.local.control_plane and not (one.etcd.member or one.etcd.elsewhere)]
+        return f"no answer from {', '.join(found)}" if found else None
 
     return gap
 
@@ -358,7 +407,7 @@ def _spelt(name: str) -> str:
 
 
 _STOPPED = "stopped posting"  # of a node whose kubelet is not heard of: k8s.io/kubernetes, pkg/controller/nodelifecycle
-_AGAIN = "see what kubeadm said above; what was there before is kept, and the same command begins with it"
+_AGAIN = "what was there before is there again, where kubeadm has failed: see what it said"
 _ELSEWHERE = (
     "sign them where that key is kept: "
     "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/#external-ca-mode"

@@ -32,16 +32,27 @@ for file in /etc/kubernetes/*.conf; do
         case $name in client-certificate-data:) fact "client $file $value" ;; esac
     done <"$file"
 done
-login=$(heard getent passwd "${SUDO_USER:-root}" | cut -d: -f6)/.kube/config
-if is_former "$login" && ! cmp -s /etc/kubernetes/admin.conf "$login"; then fact "login_former yes"; fi
+# ~/.kube/config of whoever came in over SSH
+login=$(getent passwd "${SUDO_USER:-root}" 2>/dev/null | cut -d: -f6)/.kube/config
+if is_former "$login"; then
+    while read -r name value; do
+        case $name in client-certificate-data:) fact "login $value" ;; esac
+    done <"$login"
+fi
 now=$(date +%s)
+# A static pod is in a pod's control group, and in this host's network; another of the same name is in neither, or one alone.
+for name in etcd kube-apiserver kube-controller kube-scheduler; do
+    for process in $(pgrep -x "$name"); do
+        grep -qs kubepods "/proc/$process/cgroup" || continue
+        [ "$(readlink "/proc/$process/ns/net")" = "$(readlink /proc/self/ns/net)" ] || continue
+        age=$(ps -o etimes= -p "$process") && fact "process $name $((now - age))"
+    done
+done
 # By what they were told: others' programs have such names, too.
 heard ps -ww -eo etimes=,args= | while read -r age args; do
     case " $args " in
         *" --kubeconfig=/etc/kubernetes/controller-manager.conf "*) fact "process kube-controller $((now - age))" ;;
         *" --kubeconfig=/etc/kubernetes/scheduler.conf "*) fact "process kube-scheduler $((now - age))" ;;
-        *"kube-apiserver "*" --client-ca-file=/etc/kubernetes/pki/ca.crt "*) fact "process kube-apiserver $((now - age))" ;;
-        *"etcd "*" --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt "*) fact "process etcd $((now - age))" ;;
     esac
 done
 if ! has openssl; then

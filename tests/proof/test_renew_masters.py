@@ -5,8 +5,8 @@ import time
 import pytest
 
 from tests.e2e.harness import FRONT, MACHINES, MASTER, Kubefab, eventually, fresh, power_on
+from tests.e2e.renewals import OVER, SOON, aged, answers, authorities, is_dead, is_renewed, served
 
-from .renewals import OVER, SOON, aged, answers, authorities, is_dead, is_renewed, served
 from .upgrades import AFTER, hosts_of, watched
 
 COVERS = (

@@ -8,12 +8,12 @@ import pytest
 import yaml
 
 from kubefab.certificates import CLIENT, PKI, SELF_MADE, SIGNED
-from kubefab.facts import ClusterFacts, Configuration, Facts, Node
+from kubefab.facts import ClusterFacts, Configuration, Facts, Member, Node
 from kubefab.kubeadm import certificate_documents
 from kubefab.step import Gap
 from kubefab.steps import renewal
 from tests.facts import known, with_
-from tests.fakes import HOSTS, cluster, inventory, step
+from tests.fakes import HOSTS, cluster, inventory, looked, step
 from tests.test_certificates import NOW, der, pem
 
 LONG, SHORT, OVER = 300.0, 20.0, -1.0  # days that are left of a year
@@ -85,7 +85,7 @@ def test_what_cannot_be_read_is_renewed() -> None:
 
 @pytest.mark.parametrize("gap", [DUE, ENDED])
 def test_a_renewal_that_was_broken_off_is_taken_up(gap: Gap) -> None:
-    assert gap(master(renewal_begun=True)) == "a renewal was begun and not finished"
+    assert gap(master(renewal_begun=True)) == "a renewal of certificates was begun and not finished"
 
 
 def test_time_is_the_hosts_own() -> None:
@@ -196,6 +196,20 @@ def test_what_is_served_has_to_be_what_its_file_says() -> None:
     assert gap(with_(facts, otherwise=("2379", "2380"))) is None
 
 
+def beside(facts: Facts, *others: Facts) -> Facts:
+    return replace(facts, others={one.name: one for one in others})
+
+
+def test_a_member_is_not_begun_anew_while_another_gives_no_answer() -> None:
+    gap, mine = renewal.others_silent(["m2", "m3"]), written(-3, member=Member(1, 1), etcd_runs=True)
+    well, silent = replace(master(member=Member(2, 1)), name="m2"), replace(master(), name="m3")
+    assert gap(beside(mine, well)) is None
+    assert gap(beside(mine, well, silent)) == "no answer from m3"
+    assert gap(beside(written(5, member=Member(1, 1)), silent)) is None  # it is not to begin anew
+    assert gap(beside(written(-3), silent)) is None  # it has nothing to lose
+    assert gap(beside(mine, with_(silent, admin_ca=""))) is None  # it has yet to join
+
+
 def test_an_etcd_has_to_answer() -> None:
     assert renewal.silent_etcd(master()) == "it does not run"
     assert renewal.silent_etcd(master(etcd_runs=True, etcd_silent="refused")) == "it gives no answer: refused"
@@ -205,9 +219,12 @@ def test_an_etcd_has_to_answer() -> None:
 # --- kubelets
 
 
-def node(days: float, **said: Any) -> Facts:
+CA = der(3000, authority=True, name="kubernetes")
+
+
+def node(days: float, name: str = "worker-1", by: str = "kubernetes", **said: Any) -> Facts:
     facts = known("client", clock=NOW.timestamp(), **said)
-    return with_(facts, issued={CLIENT: der(days, name="system:node:worker-1")})
+    return with_(facts, issued={CLIENT: der(days, name=f"system:node:{name}", by=by)})
 
 
 def admits(facts: Facts) -> str | None:
@@ -221,9 +238,33 @@ def test_a_kubelet_is_let_in_again_only_once_it_cannot_help_itself() -> None:
     assert (admits(node(OVER)) or "").startswith(f"{CLIENT} ended")
 
 
+def known_as(facts: Facts, *others: Facts) -> str:
+    facts = replace(facts, others={one.name: one for one in others})
+    return renewal.user(inventory(), facts, issued(master(), ca=CA))
+
+
 def test_it_is_known_by_the_name_that_it_had() -> None:
-    assert renewal.user(node(OVER)) == "system:node:worker-1"
-    assert renewal.user(known("client")) == "system:node:client"
+    assert known_as(node(OVER)) == "system:node:worker-1"
+    assert known_as(known("client")) == "system:node:client"
+    in_conf = {"/etc/kubernetes/kubelet.conf": pem(OVER, name="system:node:worker-2", by="kubernetes")}
+    assert known_as(known("client", clients=in_conf)) == "system:node:worker-2"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        node(OVER, by="somebody"),
+        node(OVER, name="manager"),
+        with_(node(OVER), issued={CLIENT: "QUJD"}),
+        with_(node(OVER), issued={CLIENT: der(OVER, name="system:masters", by="kubernetes")}),
+    ],
+)
+def test_nobody_becomes_another_by_what_he_has_in_a_file(facts: Facts) -> None:
+    assert known_as(facts) == "system:node:client"
+
+
+def test_of_two_that_have_one_name_neither_is_believed() -> None:
+    assert known_as(node(OVER), replace(node(LONG), name="other")) == "system:node:client"
 
 
 def test_the_one_of_a_masters_first_day_may_be_in_its_conf() -> None:
@@ -231,14 +272,27 @@ def test_the_one_of_a_masters_first_day_may_be_in_its_conf() -> None:
 
 
 def test_for_a_worker_the_speaker_signs_and_has_to_have_the_key() -> None:
-    gap = renewal.unsigned_kubelet("manager")
+    gap = renewal.unsigned_kubelet("manager", "kubeconfig user")
     facts = replace(node(OVER), others={"manager": master(keys_missing=("ca.key",))})
     assert gap(facts) == f"manager is without {PKI}/ca.key"
     assert gap(with_(facts, issued={})) is None
 
 
+def test_a_kubeadm_that_can_be_told_of_no_cluster_signs_for_nobody() -> None:
+    gap = renewal.unsigned_kubelet("manager", "")
+    assert gap(node(OVER)) == "this kubeadm cannot be told for which cluster"
+    assert gap(node(LONG)) is None
+
+
+def test_a_kubelet_that_is_not_let_in_is_told_with_the_reason() -> None:
+    made = looked({"client": {}})
+    gap = step(renewal.admitted(made, made.hosts["client"]), "the API server lets the kubelet in").gap
+    assert gap(known(refused="Unauthorized")) == "Unauthorized"
+    assert gap(known()) is None
+
+
 def test_what_a_kubelet_has_made_for_itself_it_makes_again() -> None:
-    made = cluster()
+    made = looked({"client": {}})
     gap = step(
         renewal.admitted(made, made.hosts["client"]), "the certificate that the kubelet has made does not end soon"
     ).gap
@@ -270,11 +324,15 @@ def test_how_long_they_are_good_hosts_yml_says_or_else_the_cluster() -> None:
     )
     kept = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\ncertificateValidityPeriod: 24h\n"
 
-    def period(wanted: Any, stored: str) -> Any:
-        documents = list(yaml.safe_load_all(certificate_documents(wanted, wanted.founder, stored, [])))
+    def period(wanted: Any, stored: str, life: timedelta = timedelta()) -> Any:
+        documents = list(yaml.safe_load_all(certificate_documents(wanted, wanted.founder, stored, [], life)))
         assert len({one["apiVersion"] for one in documents}) == 1
         return documents[1].get("certificateValidityPeriod")
 
     assert period(inventory(), kept) == "24h"
     assert period(asked, kept) == period(asked, "") == "48h"
     assert period(inventory(), "") is None
+    long = timedelta(days=3650, minutes=5)
+    assert period(inventory(), "", long) == "87600h"
+    assert (period(inventory(), kept, long), period(asked, "", long)) == ("24h", "48h")
+    assert period(inventory(HOSTS.replace("1.37.2", "1.30.0")), "", long) is None

@@ -1,4 +1,4 @@
-"""What the proofs of renewals share: certificates that have become old, and how all is once they are new."""
+"""What the tests of renewals share: certificates that have become old, and how all is once they are new."""
 
 import json
 from base64 import b64decode, b64encode
@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from kubefab.certificates import CLIENT, SIGNED
-from tests.e2e.harness import Kubefab, at_once, eventually, nodes, on, ready_nodes, true_on
+
+from .harness import Kubefab, at_once, eventually, nodes, on, ready_nodes, true_on
 
 SOON, OVER = timedelta(days=20), timedelta(days=-1)  # until their end, of a year
 PORTS = {"6443": "pki/apiserver.crt", "2379": "pki/etcd/server.crt", "2380": "pki/etcd/peer.crt"}
