@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from kubefab.certificates import CLIENT, SIGNED
 
-from .harness import Kubefab, at_once, eventually, nodes, on, ready_nodes, true_on
+from .harness import Kubefab, all_is_well, at_once, eventually, nodes, on, ready_nodes, true_on
 
 SOON, OVER = timedelta(days=20), timedelta(days=-1)  # until their end, of a year
 PORTS = {"6443": "pki/apiserver.crt", "2379": "pki/etcd/server.crt", "2380": "pki/etcd/peer.crt"}
@@ -108,7 +108,7 @@ def is_renewed(inv: Kubefab, masters: Sequence[str], workers: Sequence[str]) -> 
     for host in (*masters, *workers):
         assert on(host, "ls /var/lib/kubefab 2>/dev/null; true") == ""
     assert ready_nodes(masters[0]) == set(nodes(masters[0])) == {*masters, *workers}
-    assert json.loads(inv("cluster.status", "--json").well().stdout)["state"] == "well"
+    assert json.loads(all_is_well(inv, "--json").stdout)["state"] == "well"
     for task in ("certs.renew", "cluster.up"):
         assert "nothing to do" in inv(task).well().stdout
 
