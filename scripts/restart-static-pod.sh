@@ -1,12 +1,23 @@
 #!/bin/sh
 # Has the kubelet start a static pod anew: an annotation changes, by which it is another pod to it; all else in the manifest
 # stays as it is. To delete its mirror in the API would start nothing (kubernetes/kubernetes#103575).
-# usage: restart-static-pod.sh NAME [FILE…]    FILE: what it reads as it starts
+# usage: restart-static-pod.sh manifest|process NAME PROGRAM [FILE…]    PROGRAM: its process is called so; FILE: what it
+# reads as it starts; process: the manifest stays too, and the process is ended. A kubelet that was started while no API
+# server answers ends no pod before one does: it waits for what else is to run here (pkg/kubelet, sourcesReady).
 set -eu
 . "${0%/*}/shared/touched.sh"
+. "${0%/*}/shared/static.sh"
 . "${0%/*}/shared/manifest.sh"
-manifest=/etc/kubernetes/manifests/$1.yaml
-shift
+how=$1 manifest=/etc/kubernetes/manifests/$2.yaml program=$3
+shift 3
+touch_future "$@"
+if [ "$how" = process ]; then
+    found=$(static_pod "$program")
+    # One that ended again and again is waited with for minutes, which a kubelet forgets as it starts.
+    # shellcheck disable=SC2086  # one or more
+    if [ -n "$found" ]; then kill $found; else systemctl restart kubelet; fi
+    exit 0
+fi
 # Whoever wrote it otherwise than kubeadm does would find it broken, and the kubelet would end the pod.
 case $(sed -n '/^metadata:$/ { n; p; q }' "$manifest") in
     '  annotations: '* | '  '[!a-z]*) first= ;;
@@ -25,5 +36,4 @@ annotated() {
             if (!has) print "  annotations:\n" ours
         }' "has=$(grep -cx '  annotations:' "$1")" "$1"
 }
-touch_future "$@"
 change_manifest annotated

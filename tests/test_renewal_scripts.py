@@ -150,7 +150,9 @@ NOW = "stub date 'echo 42'\n"
 
 
 def restarted(manifest: str, before: str = "") -> str:
-    command = sandbox.script("restart-static-pod.sh", "kube-scheduler", "/etc/kubernetes/scheduler.conf")
+    command = sandbox.script(
+        "restart-static-pod.sh", "manifest", "kube-scheduler", "x", "/etc/kubernetes/scheduler.conf"
+    )
     return sandbox.run(f"{NOW}{sandbox.file(POD, manifest)}{before}{command}\ncat {POD}; ls /etc/kubernetes")
 
 
@@ -174,7 +176,9 @@ def test_a_static_pod_becomes_another_by_one_annotation_and_all_else_stays(befor
 def test_a_file_of_a_clock_that_was_set_back_is_no_reason_for_ever() -> None:
     conf = sandbox.file("/etc/kubernetes/scheduler.conf", "x")
     future = f"{conf}touch -d 2100-01-01 /etc/kubernetes/scheduler.conf\n"
-    restart = sandbox.script("restart-static-pod.sh", "kube-scheduler", "/etc/kubernetes/scheduler.conf")
+    restart = sandbox.script(
+        "restart-static-pod.sh", "manifest", "kube-scheduler", "x", "/etc/kubernetes/scheduler.conf"
+    )
     run = f"{sandbox.file(POD, MANIFEST.format(''))}{future}{restart}\nfind /etc/kubernetes -newermt tomorrow"
     assert sandbox.run(run) == ""
 
@@ -183,8 +187,35 @@ def test_a_file_of_a_clock_that_was_set_back_is_no_reason_for_ever() -> None:
 @pytest.mark.parametrize("first", ["  annotations: {}\n", "    annotations:\n      a: b\n", '  {"a": "b"}\n'])
 def test_a_manifest_that_is_written_otherwise_is_left_alone(first: str) -> None:
     text = MANIFEST.format(first)
-    run = f"{sandbox.file(POD, text)}! {sandbox.script('restart-static-pod.sh', 'kube-scheduler')} 2>/mnt/said\n"
+    restart = sandbox.script("restart-static-pod.sh", "manifest", "kube-scheduler", "x")
+    run = f"{sandbox.file(POD, text)}! {restart} 2>/mnt/said\n"
     assert sandbox.run(f"{run}cat {POD} /mnt/said") == f"{text}{POD} is not written as kubeadm writes it\n"
+
+
+IN_GROUP = 'in_group() { echo "0::/$1" >/mnt/$2; mount --bind /mnt/$2 /proc/$2/cgroup; }\n'
+MINE = """\
+cp $(command -v sleep) /mnt/bin/etcd
+etcd 60 >/dev/null &
+mine=$!
+in_group {} $mine
+until pgrep -x etcd >/dev/null; do sleep 0.05; done
+"""
+
+
+@sandbox.program_needed("pgrep")
+@pytest.mark.parametrize(
+    ("group", "ends", "calls"), [("kubepods/x", True, []), ("system.slice/x", False, ["systemctl restart kubelet"])]
+)
+def test_where_its_kubelet_can_end_no_pod_the_process_is_ended_and_nobody_elses(
+    group: str, ends: bool, calls: list[str]
+) -> None:
+    """Without one the kubelet is started, which would wait with it."""
+    etcd = "/etc/kubernetes/manifests/etcd.yaml"
+    before = f"{IN_GROUP}{MINE.format(group)}{sandbox.file(etcd, MANIFEST.format(''))}"
+    stub = "stub systemctl 'echo systemctl $*'\n"
+    run = f"{before}{stub}{sandbox.script('restart-static-pod.sh', 'process', 'etcd', 'etcd')}\n"
+    alive = "sleep 0.2; if kill -0 $mine 2>/dev/null; then echo lives; fi; grep -c restarted " + etcd + " || true"
+    assert sandbox.run(f"{run}{alive}").splitlines() == [*calls, *([] if ends else ["lives"]), "0"]
 
 
 # --- kubelets

@@ -62,6 +62,7 @@ class Hosts:
         roles = {host.name: host.wanted.role == "master" for host in Run(wanted).cluster.hosts.values()}
         self.machines = {name: Machine(name, is_master, days) for name, is_master in roles.items()}
         self.done: list[str] = []  # "host: what", in turn
+        self.how: dict[tuple[str, str], str] = {}  # by which a static pod was begun anew
         self.killed: Callable[[str], bool] = lambda what: False  # after which change the run ends
         self.besides: Callable[[], None] = lambda: None  # what is true on them besides
         self.followed = 0
@@ -93,13 +94,15 @@ class Hosts:
             )
             if one.is_master:
                 silent = one.days < 0 or (self.wanted is HOSTS and one.began["kube-apiserver"] < one.written)
+                self.run(name).parts["kubelet"] = "refused no route" if silent else ""
                 self.run(name).parts["cluster"] = "silent certificate has expired" if silent else nodes(*self.machines)
         self.besides()
 
     def changed(self, name: str) -> None:
         machine, what = self.machines[name], self.run(name).ran[-1]
         script, _, words = what.partition(" ")
-        pod = next((pod for pod in PODS if pod.name == words.partition(" ")[0]), None)
+        how, _, rest = words.partition(" ")
+        pod = next((pod for pod in PODS if pod.name == rest.partition(" ")[0]), None)
         self.done.append(f"{name}: {script}" + (f" {pod.name}" if pod else ""))
         if script == "renew-certificates.sh":
             machine.login, machine.days, machine.written = machine.days, 365.0, CLOCK - 100
@@ -109,6 +112,7 @@ class Hosts:
             machine.login = 0
         elif pod and not machine.stuck:
             machine.began[pod.program] = CLOCK
+            self.how[name, pod.name] = how
         self.tell()
         if self.killed(self.done[-1]):
             raise KeyboardInterrupt
@@ -153,6 +157,18 @@ def test_without_any_api_server_it_is_done_all_the_same(monkeypatch: pytest.Monk
     assert done[:3] == ["manager: renew-certificates.sh", "manager: admit-kubelet.sh", f"manager: {PODS_OF_ONE[0]}"]
     assert done[-1] == "client: admit-kubelet.sh"
     assert hosts.renew(monkeypatch) == []
+
+
+def test_where_no_api_server_answers_a_process_is_ended_and_no_manifest_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its kubelet would end nothing before one does."""
+    hosts = Hosts(OVER)
+    hosts.renew(monkeypatch)
+    assert [hosts.how["manager", pod.name] for pod in PODS] == ["process", "process", "manifest", "manifest"]
+    hosts = Hosts(SHORT, three_masters())
+    hosts.renew(monkeypatch)
+    assert {*hosts.how.values()} == {"manifest"}
 
 
 def test_a_worker_is_given_what_a_master_has_signed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,7 +181,11 @@ RENAMING = {
         "/etc/kubernetes/new",
         "",
     ),
-    "restart-static-pod.sh": (sandbox.file("/etc/kubernetes/manifests/x.yaml", "metadata:\n  name: x\n"), "x", ""),
+    "restart-static-pod.sh": (
+        sandbox.file("/etc/kubernetes/manifests/x.yaml", "metadata:\n  name: x\n"),
+        "manifest x x",
+        "",
+    ),
     "use-bundle.sh": (BUNDLE, "/mnt/bundle $(sha256sum SHA256SUMS | cut -c1-64)", ""),
     "install-cri-dockerd.sh": (
         f"{ARCHIVE}{HELPER}chmod +x /usr/lib/apt/apt-helper\nmkdir /run/kubefab\n",

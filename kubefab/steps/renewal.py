@@ -82,7 +82,7 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
             touches="masters",
             parts=("certificates", "node", "etcd"),
         ),
-        *_begun_anew(ETCD),
+        *_begun_anew(cluster, ETCD),
         Step(
             "its member of etcd answers",
             silent_etcd,
@@ -91,10 +91,10 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
             within=SECONDS,
             parts=("etcd", "node"),
         ),
-        *_begun_anew(API_SERVER),
+        *_begun_anew(cluster, API_SERVER),
         *when(joined, health.api_server()),
         *when(len(names) > 1, masters.up_to_date(names)),
-        *(step for pod in CLIENTS for step in _begun_anew(pod)),
+        *(step for pod in CLIENTS for step in _begun_anew(cluster, pod)),
         Step(
             "~/.kube/config of the login is the admin's of now",
             lambda facts: "its certificate is an earlier one" if certificates.is_former(facts.certificates) else None,
@@ -185,16 +185,20 @@ def _remake(cluster: Cluster, host: Host) -> None:
     host.change("remake-server-certificate.sh", REMADE, payload=document)
 
 
-def _begun_anew(pod: Pod) -> Iterator[Step]:
+def _begun_anew(cluster: Cluster, pod: Pod) -> Iterator[Step]:
+    def restart(host: Host) -> None:
+        how = "process" if cluster.facts(host).kubelet.refused else "manifest"
+        host.change("restart-static-pod.sh", how, pod.name, pod.program, *pod.files)
+
     hint = f"see what it says: journalctl -u kubelet; ls /var/log/containers/{pod.name}*"
     yield Step(
         f"{pod.name} is younger than its certificates",
         older(pod),
-        script("restart-static-pod.sh", pod.name, *pod.files),
+        restart,
         hint=hint,
         within=SECONDS,
-        anew=True,  # it may have begun anew since by itself
-        parts=("certificates", "node"),
+        anew=True,  # it may have begun anew by itself, and its kubelet be let in or not since
+        parts=("certificates", "node", "kubelet"),
     )
     if pod.ports:
         title = f"{pod.name} serves the certificate of its file"

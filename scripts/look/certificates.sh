@@ -2,6 +2,7 @@
 # Until when the certificates of this host are good, and which of them are really served. No key.
 . "${0%/*}/shared/certificate.sh"
 . "${0%/*}/shared/former.sh"
+. "${0%/*}/shared/static.sh"
 [ -d /etc/kubernetes ] || exit 0
 kubelets=/var/lib/kubelet/pki
 # told_of NAME FLAG [PATH]: whether a process of that name has this flag, with another value than PATH.
@@ -40,11 +41,8 @@ if is_former "$login"; then
     done <"$login"
 fi
 now=$(date +%s)
-# A static pod is in a pod's control group, and in this host's network; another of the same name is in neither, or one alone.
 for name in etcd kube-apiserver kube-controller kube-scheduler; do
-    for process in $(pgrep -x "$name"); do
-        grep -qs kubepods "/proc/$process/cgroup" || continue
-        [ "$(readlink "/proc/$process/ns/net")" = "$(readlink /proc/self/ns/net)" ] || continue
+    for process in $(static_pod "$name"); do
         age=$(ps -o etimes= -p "$process") && fact "process $name $((now - age))"
     done
 done

@@ -16,6 +16,7 @@ COVERS = (
     "scripts/restart-static-pod.sh",
     "scripts/admit-kubelet.sh",
     "scripts/shared/manifest.sh",
+    "scripts/shared/static.sh",
 )
 ALL = (*MACHINES, FRONT)
 GAP = 5  # seconds that a client of the API may wait, with three masters
