@@ -13,6 +13,8 @@ shift 3
 touch_future "$@"
 if [ "$how" = process ]; then
     found=$(static_pod "$program")
+    # Without its etcd it lets a kubelet wait for a minute with each question, and nothing is started meanwhile.
+    [ "$program" != etcd ] || end_servers
     # One that ended again and again is waited with for minutes, which a kubelet forgets as it starts.
     # shellcheck disable=SC2086  # one or more
     if [ -n "$found" ]; then kill $found; else systemctl restart kubelet; fi

@@ -194,11 +194,11 @@ def test_a_manifest_that_is_written_otherwise_is_left_alone(first: str) -> None:
 
 IN_GROUP = 'in_group() { echo "0::/$1" >/mnt/$2; mount --bind /mnt/$2 /proc/$2/cgroup; }\n'
 MINE = """\
-cp $(command -v sleep) /mnt/bin/etcd
-etcd 60 >/dev/null &
+cp $(command -v sleep) /mnt/bin/{1}
+{1} 60 >/dev/null &
 mine=$!
-in_group {} $mine
-until pgrep -x etcd >/dev/null; do sleep 0.05; done
+in_group {0} $mine
+until pgrep -x {1} >/dev/null; do sleep 0.05; done
 """
 
 
@@ -211,11 +211,19 @@ def test_where_its_kubelet_can_end_no_pod_the_process_is_ended_and_nobody_elses(
 ) -> None:
     """Without one the kubelet is started, which would wait with it."""
     etcd = "/etc/kubernetes/manifests/etcd.yaml"
-    before = f"{IN_GROUP}{MINE.format(group)}{sandbox.file(etcd, MANIFEST.format(''))}"
+    before = f"{IN_GROUP}{MINE.format(group, 'etcd')}{sandbox.file(etcd, MANIFEST.format(''))}"
     stub = "stub systemctl 'echo systemctl $*'\n"
     run = f"{before}{stub}{sandbox.script('restart-static-pod.sh', 'process', 'etcd', 'etcd')}\n"
     alive = "sleep 0.2; if kill -0 $mine 2>/dev/null; then echo lives; fi; grep -c restarted " + etcd + " || true"
     assert sandbox.run(f"{run}{alive}").splitlines() == [*calls, *([] if ends else ["lives"]), "0"]
+
+
+@sandbox.program_needed("pgrep")
+@pytest.mark.parametrize(("name", "alive"), [("etcd", ""), ("kube-scheduler", "lives\n")])
+def test_an_api_server_that_waits_for_its_etcd_is_ended_with_it(name: str, alive: str) -> None:
+    before = f"{IN_GROUP}{MINE.format('kubepods/x', 'kube-apiserver')}stub systemctl :\n"
+    run = f"{before}{sandbox.script('restart-static-pod.sh', 'process', name, name)}\n"
+    assert sandbox.run(f"{run}sleep 0.2; if kill -0 $mine 2>/dev/null; then echo lives; fi\n") == alive
 
 
 # --- kubelets

@@ -1,12 +1,7 @@
 # shellcheck shell=sh
-# servers: the processes of this host's API server. It is a pod in the host's network; those of other clusters that run
-# here, in pods or as kind's, are in networks of their own.
-servers() {
-    for server in $(pgrep -x kube-apiserver || true); do
-        [ "$(readlink "/proc/$server/ns/net")" = "$(readlink /proc/self/ns/net)" ] || continue
-        ! grep -qs kubepods "/proc/$server/cgroup" || printf '%s\n' "$server"
-    done
-}
+. "${0%/*}/shared/static.sh"
+# servers: the processes of this host's API server.
+servers() { static_pod kube-apiserver; }
 # end_servers: its kubelet starts it anew, at once.
 end_servers() {
     for server in $(servers); do kill -KILL "$server" || true; done
