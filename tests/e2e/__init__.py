@@ -2,4 +2,5 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.e2e.harness")  # so that its assertions, too, say what they found
+# So that their assertions, too, say what they found.
+pytest.register_assert_rewrite("tests.e2e.harness", "tests.e2e.renewals")

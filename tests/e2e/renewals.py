@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from kubefab.certificates import CLIENT, SIGNED
+from lab.settings import address
 
 from .harness import Kubefab, all_is_well, at_once, eventually, nodes, on, ready_nodes, true_on
 
@@ -46,8 +47,8 @@ def _age(ours: Authorities, host: str, left: timedelta, kubelets: bool) -> None:
         on(host, f"cat >{path}", stdin=change(on(host, f"cat {path}"), ca, key, left))
     if kubelets:
         on(host, f"cat >{CLIENT}", stdin=_pem(on(host, f"cat {CLIENT}"), *ours["ca"], left))
-    # The kubelet starts anew what it has started, as after a boot.
-    on(host, f"for name in {CONTROL_PLANE}; do pkill -x $name; done; systemctl restart kubelet")
+    # Its kubelet starts them anew. Killed, since an API server that is asked to end waits for its etcd, which is gone.
+    on(host, f"for name in {CONTROL_PLANE}; do pkill -KILL -x $name; done; systemctl restart kubelet")
 
 
 def _pem(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta) -> str:
@@ -76,8 +77,8 @@ def _signed(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta
 
 def served(host: str) -> dict[str, str]:
     """The serial that each port shows, by the host's own openssl."""
-    ask = "timeout 5 openssl s_client -connect 127.0.0.1:{} </dev/null 2>/dev/null | openssl x509 -noout -serial"
-    return {port: on(host, f"{ask.format(port)}; true").strip() for port in PORTS}
+    ask = "timeout 5 openssl s_client -connect {}:{} </dev/null 2>/dev/null | openssl x509 -noout -serial"
+    return {port: on(host, f"{ask.format(address(host), port)}; true").strip() for port in PORTS}
 
 
 def in_files(host: str) -> dict[str, str]:
