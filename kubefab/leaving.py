@@ -58,17 +58,19 @@ def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> No
     node = _node_of(run, name)
     host = next((one for one in run.cluster.inventory.hosts if one.name == name), None)
     address = str(host.address) if host else _address(run, node)
+    asked = leaving.dispensable(node, address, 0 if run.dry else leaving.ANSWER_SECONDS)  # a plan waits for nothing
     member = leaving.without_member(node, address)
     gone = leaving.forgotten(node)
     if dead:
         _check_off(run, name)
-        stages: Stages = [(Group.SPEAKER, [leaving.unready(node), member, leaving.given_up(node), gone])]
+        stages: Stages = [(Group.SPEAKER, [leaving.unready(node), asked, member, leaving.given_up(node), gone])]
     else:
         _check_there(run, name)
         pods = draining.drained(node, seconds, "node.remove")
-        stages = [(Group.SPEAKER, [pods, member]), (name, [reset.steps]), (Group.SPEAKER, [gone])]
+        stages = [(Group.SPEAKER, [pods, asked, member]), (name, [reset.steps]), (Group.SPEAKER, [gone])]
     with run.only_looking():
         run.look(Group.MASTERS, "etcd")
+    run.converge(Group.SPEAKER, asked, how=ALONE)  # before anybody is asked what it may cost
     stages = [*_saved(run, node, address), *stages]
     Leaving(run, node, stages, yes, "" if dead else name, _FORCED if dead else "").bring_about()
     if host and not (run.dry or run.failures):

@@ -14,8 +14,8 @@ from kubefab.facts import CORDONED_BY
 from kubefab.leaving import TEN_MINUTES, Seconds
 from kubefab.steps import draining, etcd
 from tests.fakes import three_masters
+from tests.members import SILENT, look, membership
 from tests.runs import ADMIN, Run, each, in_place, wants
-from tests.test_etcd import look, membership
 
 NONE = "pods_told yes"
 WEB = "pod default/web-1|ReplicaSet/web|ready Running"
@@ -90,13 +90,16 @@ def one(run: Run) -> Cluster:
 @pytest.fixture
 def three(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """Three masters, each with its member of etcd, and a worker."""
-    run = in_place(Run(three_masters()), monkeypatch)
+    monkeypatch.setattr(etcd, "saved", lambda *_: each(wants("backup")))
+    return with_members(in_place(Run(three_masters()), monkeypatch))
+
+
+def with_members(run: Run) -> Cluster:
     made = Cluster(run, ("m1", "m2", "m3"), "m1", "m2", "m3", "client")
     for name in run.cluster.hosts:
         run(name).parts["system"] = f"machine_id id-{name}"
     for name in made.masters:
         run(name).parts["etcd"] = look(name)
-    monkeypatch.setattr(etcd, "saved", lambda *_: each(wants("backup")))
     return made
 
 
@@ -329,9 +332,42 @@ def test_a_master_stays_where_etcd_would_lose_its_quorum(three: Cluster) -> None
     with pytest.raises(Stop, match="nothing was changed"):
         remove(three, "m1")
     assert three.run.failures == {
-        "m2": "etcd has a quorum without m1: 2 members would be left, of which 2 have to answer; away: m3"
+        "m2": "etcd has a quorum without m1: still: 2 members would be left, of which 2 have to answer; away: m3"
     }
     assert three.done == []
+
+
+@pytest.mark.parametrize(("silent", "said"), [("m3", SILENT), ("m2", SILENT), ("m3", look("m3", leader=0))])
+def test_a_member_that_is_silent_for_a_moment_is_asked_again(three: Cluster, silent: str, said: str) -> None:
+    """m2 tells who the members are: of one that does not, m1 is no member, and its machine was reset all the same."""
+    three.run(silent).parts["etcd"] = said
+    three.run.clock.on_sleep = lambda: three.run(silent).parts.update(etcd=look(silent))
+    remove(three, "m1")
+    assert three.run.failures == {}
+    assert "m2: remove-member.sh a1" in three.done
+
+
+def test_a_member_that_falls_silent_once_somebody_has_agreed_is_asked_again_before_it_goes(three: Cluster) -> None:
+    def falls_silent() -> None:
+        three.run("m3").parts["etcd"] = SILENT
+        three.run.clock.on_sleep = lambda: three.run("m3").parts.update(etcd=look("m3"))
+
+    three.run("m1").parts["leftovers"] = LEFT
+    three.run("m2").on_lock = falls_silent
+    remove(three, "m1")
+    assert three.run.failures == {}
+    assert "m2: remove-member.sh a1" in three.done
+
+
+def test_a_plan_waits_for_no_member_and_tells_what_would_be_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = with_members(in_place(Run(three_masters(), dry=True), monkeypatch))
+    made.run("m3").parts["etcd"] = SILENT
+    with pytest.raises(Stop, match="nothing was changed"):
+        remove(made, "m1")
+    assert "away: m3" in made.run.failures["m2"]
+    assert made.run.clock.slept == []
 
 
 def test_a_machine_that_does_not_answer_is_asked_about(one: Cluster) -> None:

@@ -3,8 +3,9 @@
 All of it by way of another master (Cluster.leave).
 """
 
+from kubefab import etcd
 from kubefab.cluster import Cluster
-from kubefab.errors import NotAsked
+from kubefab.errors import NotAsked, Silent
 from kubefab.facts import ClusterFacts, Facts, Known, Member
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, complaint, on_cluster, when
@@ -14,6 +15,16 @@ from kubefab.steps.etcd import take_out
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 NOTICED_SECONDS = 90  # a cluster takes 50 s to notice that a kubelet is silent
 DETACH_SECONDS = 300
+ANSWER_SECONDS = 20  # in which members choose another leader, or a busy one answers
+
+
+def dispensable(node: str, address: str, seconds: int) -> Subject:
+    """The others can do without this master: asked again for so long, since a member may be silent for a moment."""
+    title, gap = f"etcd has a quorum without {node}", no_quorum(node, address)
+    return lambda *_: [
+        complaint("another master speaks for the cluster", last_master(node), _LAST),
+        Step(title, gap, None, _QUORUM, within=seconds, touches="masters", parts=("etcd",)),
+    ]
 
 
 def without_member(node: str, address: str) -> Subject:
@@ -24,11 +35,7 @@ def without_member(node: str, address: str) -> Subject:
             for one in members(cluster.facts(host), node, address):
                 take_out(host, one.id)
 
-        return [
-            complaint("another master speaks for the cluster", last_master(node), _LAST),
-            complaint(f"etcd has a quorum without {node}", no_quorum(node, address), _QUORUM),
-            Step(f"etcd has no member {node}", is_member(node, address), close, _QUORUM, parts=("etcd",)),
-        ]
+        return [Step(f"etcd has no member {node}", is_member(node, address), close, _QUORUM, parts=("etcd",))]
 
     return steps
 
@@ -98,8 +105,10 @@ def last_master(node: str) -> Gap:
 def members(facts: Facts, node: str, address: str) -> list[Known]:
     """Its members of etcd, as the host that is asked knows them: by its name, or at its address.
 
-    What another host answers for is that host's.
+    What another host answers for is that host's. Silent where its etcd does not say who they are.
     """
+    if not facts.etcd.membership and etcd.is_on(facts):
+        raise Silent(f"{facts.name}: its etcd does not say who its members are: {facts.etcd.etcd_silent}")
     others = [other for other in facts.everyone.values() if not _is_of(other, node, address)]
     theirs = {member.id for other in others if (member := _member(other))}
     called = [one for one in facts.etcd.membership if one.name == node or address in one.addresses]

@@ -48,6 +48,7 @@ MAKERS: dict[Any, Made] = {
     draining.drained: lambda _: [draining.drained("client", 60, "node.drain")],
     draining.price: lambda _: [draining.price("client")],
     draining.well: lambda _: [draining.well("client")],
+    leaving.dispensable: lambda _: [leaving.dispensable("client", "10.250.0.11", 20)],
     leaving.without_member: lambda _: [leaving.without_member("client", "10.250.0.11")],
     leaving.unready: lambda _: [leaving.unready("client")],
     leaving.given_up: lambda _: [leaving.given_up("client")],

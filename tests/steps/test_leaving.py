@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kubefab import releases
+from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Known, Member, Node, Pod
 from kubefab.steps import leaving
 from tests.facts import known
@@ -65,6 +66,13 @@ def test_members_that_are_listed_by_another_master_alone_are_gone_once_the_one_t
     None
 ):
     assert leaving.is_member("m3", ADDRESS["m3"])(speaker(M2, members=(KNOWN["m1"], KNOWN["m2"]))) is None
+
+
+def test_an_etcd_that_does_not_say_who_its_members_are_is_no_word_of_the_node_being_none() -> None:
+    silent = known("m1", LIVE, etcd_runs=True, etcd_silent="refused")
+    for gap in (leaving.is_member("m3", ADDRESS["m3"]), leaving.no_quorum("m3", ADDRESS["m3"])):
+        with pytest.raises(Silent, match="m1: its etcd does not say who its members are: refused"):
+            gap(silent)
 
 
 @pytest.mark.parametrize(
