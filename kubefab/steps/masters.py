@@ -9,7 +9,7 @@ import yaml
 from kubefab import etcd, render, runtimes
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Facts, Known, Unit, clock_time
+from kubefab.facts import ClusterFacts, Etcd, Facts, Known, Unit, clock_time
 from kubefab.host import Host
 from kubefab.step import MISSING, Gap, Step, complaint, files, on_cluster, script, where_there_is_one
 from kubefab.steps import control_plane, health, reset, worker
@@ -349,25 +349,33 @@ def once_joined(gap: Gap) -> Gap:
 
 
 def forgetful(names: Sequence[str]) -> Gap:
-    """Told just who its members are, it would begin as that member again, and have forgotten what it has promised.
+    """Nothing is missing while a member does not answer for good: this one is not begun anew then.
 
-    Nothing is missing while another member does not answer: this one is not begun anew then.
+    Silent where a master's etcd only says nothing now.
     """
 
     @where_there_is_one
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        told, members = facts.etcd, facts.etcd.membership
-        well = {one.etcd.member.id for one in _masters(facts, names) if one.etcd.member}
-        if len(members) < 2 or {one.id for one in members} - well:
-            return None
-        if told.cluster_state != "existing":
-            return "over an empty folder it would make a cluster of its own"
-        first = {one.partition("=")[2] for one in told.first_members}
-        theirs = {peer for one in members for peer in one.peers}
-        return "over an empty folder it would begin anew as the same member" if first == theirs else None
+        found, members = _over_nothing(facts.etcd), {one.id for one in facts.etcd.membership}
+        if members and members <= {one.etcd.member.id for one in _masters(facts, names) if one.etcd.member}:
+            return found if len(members) > 1 else None
+        joined = [one for one in _masters(facts, names) if etcd.is_on(one) and not _joins(one)]
+        silent = next((one for one in joined if not one.etcd.member), None)
+        if found and silent:
+            raise Silent(f"{silent.name}: its etcd gives no answer: {silent.etcd.etcd_silent}")
+        return None
 
     return gap
+
+
+def _over_nothing(told: Etcd) -> str | None:
+    """Told just who its members are, it would begin as that member again, and have forgotten what it has promised."""
+    if told.cluster_state != "existing":
+        return "over an empty folder it would make a cluster of its own"
+    first = {one.partition("=")[2] for one in told.first_members}
+    theirs = {peer for one in told.membership for peer in one.peers}
+    return "over an empty folder it would begin anew as the same member" if first == theirs else None
 
 
 def _addresses(cluster: Cluster) -> dict[str, str]:

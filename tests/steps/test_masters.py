@@ -369,10 +369,36 @@ def test_a_host_that_has_yet_to_join_is_settled_when_it_has(m3: Facts) -> None:
     assert [one.title for one in steps if one.gap(seen(m3, *pair("m1", "m2")))] == []
 
 
-def test_no_etcd_is_begun_anew_while_another_member_does_not_answer() -> None:
+def test_no_etcd_is_begun_anew_while_another_member_is_away() -> None:
     m3 = master("m3", *IDS, cluster_state="new")
     assert settled(seen(m3, *pair(*IDS)))
-    assert settled(seen(m3, *pair(*IDS, member=None))) is None
+    assert settled(seen(m3, master("m1", *IDS))) is None
+
+
+MUTE: Mapping[str, Any] = {"member": None, "etcd_silent": "refused"}
+FORGETFUL: Mapping[str, Any] = {"cluster_state": "new"}
+SETTLED: Mapping[str, Any] = {"cluster_state": "existing", "first_members": ALL_THREE[2:]}
+
+
+@pytest.mark.parametrize(
+    ("m2", "m3", "silent"),
+    [(MUTE, FORGETFUL, "m2"), ({}, {**FORGETFUL, **MUTE, "membership": ()}, "m3")],
+    ids=["another", "its own"],
+)
+def test_a_member_that_is_silent_for_a_moment_is_waited_for(
+    m2: Mapping[str, Any], m3: Mapping[str, Any], silent: str
+) -> None:
+    """The one before it has just begun anew, say."""
+    with pytest.raises(Silent, match=f"{silent}: its etcd gives no answer: refused"):
+        settled(seen(master("m3", *IDS, **m3), *pair(*IDS, **m2)))
+
+
+def test_who_is_settled_waits_for_nobody() -> None:
+    assert settled(seen(master("m3", *IDS, **SETTLED), *pair(*IDS, **MUTE))) is None
+
+
+def test_the_silent_etcd_of_one_that_is_no_member_any_more_is_not_waited_for() -> None:
+    assert settled(seen(master("m3", "m1", "m3", **FORGETFUL), *pair("m1", "m3", **MUTE)))
 
 
 # --- roles, and other clusters
