@@ -313,6 +313,8 @@ class Engine:
             return False
         if step.close and self._locked_anew(host):
             return True
+        if step.doubted:
+            self._ask_cluster()
         if (step.close or not step.within) and not (gap := self._firm_gap(host, step)):
             return False
         if step.close:

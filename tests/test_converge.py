@@ -690,6 +690,21 @@ def test_what_others_change_meanwhile_is_looked_at_before_it_is_decided() -> Non
     assert run("client").ran == []
 
 
+def test_what_the_cluster_may_have_said_before_the_host_is_asked_again_before_it_is_changed() -> None:
+    """As of a flannel that has come up since: it was begun anew for nothing."""
+    run = Run()
+    run.put_cluster("manager")
+    step = Step("the Node has a label", no_client, put("a"), touches="cluster", doubted=True)
+
+    def told() -> None:
+        if len(run("manager").looks) > 2:  # the first one, and the one under the lock
+            run.put_cluster("manager", "client")
+
+    run("manager").on_look = told
+    run.converge("client", step)
+    assert (run("client").ran, run.failures) == ([], {})
+
+
 def test_a_plan_looks_at_nothing_anew() -> None:
     run = Run(dry=True)
     run.put_cluster("manager", "client")

@@ -87,7 +87,8 @@ def pod_network(cluster: Cluster) -> list[Step]:
         host.change("restart-flannel.sh")  # last, since it closes the gap: a run broken off before it does both again
 
     return [
-        Step("flannel knows this Node", _flannels(stale_flannel), close, touches="cluster"),
+        # It tells the cluster before it tells the host.
+        Step("flannel knows this Node", _flannels(stale_flannel), close, touches="cluster", doubted=True),
         Step(
             "cni0 is in the node's pod subnet", _flannels(stale_bridge), script("remake-bridge.sh"), touches="cluster"
         ),
