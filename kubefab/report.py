@@ -31,6 +31,7 @@ VERDICTS = {
     r"(?m)(?<=: etcd is )not well:$": "bold red",
     r"(?m)^what to do next:": "bold",
     r"(?m)(?<=: )all is well$": "green",
+    r"(?m)(?<=: )not known whether all is well$": "yellow",
 }
 TAIL = 8  # lines of a command's output that the closing error shows; the log has all
 

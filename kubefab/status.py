@@ -1,6 +1,7 @@
 """How a cluster is, by one look at all of its hosts: the verdict, what is wrong, and what to do next. Pure."""
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ CERTIFICATES = "inv certs.status"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 PREFLIGHT, UP, REBOOTED = "inv preflight", "inv cluster.up", "inv fix-reboot"
 _BLIND = "without anonymous requests haproxy sees that an API server answers, and not whether it has its etcd"
-AGAIN = "inv cluster.status, once more: an API server is ready, and only had no answer in time"
+AGAIN = f"inv cluster.status, once more: what had no answer in time may only be busy; if it says the same: {UP}"
+LATE = re.compile(r"no answer (with)?in \d|context deadline exceeded")  # of kubectl, /readyz and etcdctl
 ANEW = "inv node.remove --host {}, then inv cluster.up"
 GONE = "inv node.remove --host {} --dead"
 
@@ -54,6 +56,10 @@ class Problem:
     text: str
     cure: str = UP
 
+    @property
+    def known(self) -> bool:
+        return f": {NOT_KNOWN}" not in self.text
+
 
 @dataclass(frozen=True)
 class Status:
@@ -72,7 +78,8 @@ def status(found: Found) -> Status:
         cure = PREFLIGHT if set(found.masters) & set(found.away) else REBOOTED
         return Status(found, State.UNWRITABLE, f"{lost}: nothing can be written", problems, cure)
     if problems:
-        return Status(found, State.WRONG, "not well", problems, problems[0].cure)
+        verdict = "not well" if any(problem.known for problem in problems) else "not known whether all is well"
+        return Status(found, State.WRONG, verdict, problems, problems[0].cure)
     return Status(found, State.WELL, "all is well", (), None)
 
 
@@ -129,14 +136,15 @@ def _of_cluster(found: Found) -> Iterator[Problem]:
     if found.live is None:
         yield Problem(NO_CLUSTER)
     elif found.live.silent and found.live.speaker:
-        yield Problem(f"{found.live.speaker}: {found.live.unheard}", AGAIN if _answers(found) else REBOOTED)
+        cure = AGAIN if _answers(found) else REBOOTED
+        yield _said(f"{found.live.speaker}: {found.live.unheard}", cure)
 
 
 def _of_etcd(found: Found) -> Iterator[Problem]:
     masters = _etcds(found) if found.live else {}
     unknown = dict(_unknown(found))
     unheard = {*found.away, *unknown}
-    yield from (Problem(line, _cure_of_etcd(masters, unheard)) for line in etcd.problems(masters, unheard))
+    yield from (_said(line, _cure_of_etcd(masters, unheard)) for line in etcd.problems(masters, unheard))
     yield from (Problem(f"{name}: {why}", PREFLIGHT) for name, why in unknown.items())
 
 
@@ -170,10 +178,17 @@ def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:
 
 def _not_so(host: str, step: Step, gap: str) -> Problem:
     """A state by its title, which must not read as if it were so. What no run changes, only its hint can cure."""
-    if gap.startswith(NOT_KNOWN):  # told once, of however many states
-        return Problem(f"{host}: {gap}", PREFLIGHT)
+    if gap.startswith(NOT_KNOWN) or LATE.search(gap):  # told once, of however many states
+        return _said(f"{host}: {gap}", PREFLIGHT)
     told = step.close or step.within
     return Problem(f"{host}: expected: {step.title}; found: {gap}", UP if told else step.hint or PREFLIGHT)
+
+
+def _said(line: str, cure: str) -> Problem:
+    """What had no answer in the little time of a status is not known: a busy machine may need longer."""
+    if LATE.search(line) and NOT_KNOWN not in line:
+        return Problem(line.replace(": ", f": {NOT_KNOWN}", 1), AGAIN)
+    return Problem(line, cure)
 
 
 def strangers(wanted: Inventory, live: ClusterFacts | None, facts: Mapping[str, Facts]) -> list[Node]:

@@ -253,6 +253,8 @@ def test_verdicts_have_colours_in_a_terminal_alone(monkeypatch: pytest.MonkeyPat
     painted = report.painted(error, Terminal())
     assert "\x1b[1;31mclient: FAILED: swap is off\x1b[0m\n  no\n\x1b[1m  what to do:\x1b[0m a hint" in painted
     assert "lab: \x1b[32mall is well\x1b[0m" in report.painted("lab: all is well", Terminal())
+    doubtful = report.painted("lab: not known whether all is well", Terminal())
+    assert "lab: \x1b[33mnot known whether all is well\x1b[0m" in doubtful
 
 
 def test_a_log_in_ones_home_is_named_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,14 +15,15 @@ from kubefab.inventory import Inventory
 from kubefab.patience import SHORT, USUAL
 from kubefab.report import Failure
 from kubefab.status import Found, State
-from kubefab.step import Step, complaint
-from kubefab.steps import health, preflight
+from kubefab.step import Step, Subject, complaint
+from kubefab.steps import health, masters, preflight
 from tests.facts import read
 from tests.fakes import HOSTS, inventory, three_masters
 from tests.members import DEAD, IDS, SILENT, M, look
 from tests.runs import ADMIN, Run, in_place
 
 WELL = ("manager", "client")
+Told = Callable[..., tuple[int, dict[str, Any]]]
 
 
 def nodes(*ready: str, without: Sequence[str] = (), **spec: Any) -> str:
@@ -68,25 +69,22 @@ def three(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Callable[[Run], tuple[int, dict[str, Any]]]:
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
     """The exit status, and the JSON."""
 
-    def run_it(run: Run) -> tuple[int, dict[str, Any]]:
-        code = shown(run, as_json=True)
+    def run_it(run: Run, *besides: Subject) -> tuple[int, dict[str, Any]]:
+        code = shown(run, *besides, as_json=True)
         return code, json.loads(capsys.readouterr().out)
 
     return run_it
 
 
-def shown(run: Run, *, as_json: bool = False) -> int:
+def shown(run: Run, *besides: Subject, as_json: bool = False) -> int:
     try:
-        runbook.show_status(run.context, preflight.as_wanted, health.ready, as_json=as_json)
+        runbook.show_status(run.context, preflight.as_wanted, health.ready, *besides, as_json=as_json)
     except Exit as ended:
         return int(ended.code)
     return 0
-
-
-Told = Callable[[Run], tuple[int, dict[str, Any]]]
 
 
 # --- 0, 1 and 2
@@ -133,8 +131,29 @@ def test_an_api_server_that_is_slow_is_not_taken_for_none(one: Run, told: Told) 
     """kubectl had no answer in time, and /readyz says ok."""
     one("manager").parts.update(cluster="silent no answer in 3 s", etcd=look("m1", "m1", leader=IDS["m1"]))
     code, found = told(one)
-    assert (code, found["problems"]) == (1, ["manager: the API server gives no answer: no answer in 3 s"])
+    assert (code, found["verdict"]) == (1, "not known whether all is well")
+    assert found["problems"] == ["manager: not known: the API server gives no answer: no answer in 3 s"]
     assert found["next"].startswith("inv cluster.status, once more")
+
+
+def test_what_a_busy_master_does_not_say_in_time_is_not_known_and_asked_again(three: Run, told: Told) -> None:
+    """Each once, though several states want it."""
+    three("m2").parts["etcd"] = SILENT
+    three.cluster._readyz = lambda host, ca, silent: "no answer within 3 s" if host.name == "m3" else "ok"
+    wanted = [health.api_server(), masters.up_to_date(M)]
+    code, found = told(three, lambda _, host: wanted if host.name in M else [])
+    assert (code, found["state"], found["verdict"]) == (1, "wrong", "not known whether all is well")
+    assert found["problems"] == [
+        "m2: not known: its etcd gives no answer: context deadline exceeded",
+        "m3: not known: /readyz: no answer within 3 s",
+    ]
+    assert found["next"].startswith("inv cluster.status, once more")
+
+
+def test_what_is_wrong_besides_is_the_verdict(three: Run, told: Told) -> None:
+    three("m2").parts["etcd"] = SILENT
+    three("m3").on_look = away
+    assert told(three)[1]["verdict"] == "not well"
 
 
 @pytest.mark.parametrize(("masters", "words"), [(HOSTS, "the master is away"), (three_masters(), "all 3 masters are")])
@@ -317,7 +336,7 @@ def test_an_etcd_that_hangs_is_told_of_each(three: Run, told: Told) -> None:
     three.cluster._readyz = lambda host, ca, silent: ""
     code, found = told(three)
     assert code == 2
-    assert "m2: its etcd gives no answer: context deadline exceeded" in found["problems"]
+    assert "m2: not known: its etcd gives no answer: context deadline exceeded" in found["problems"]
     assert {one["etcd"] for one in found["hosts"] if one["role"] == "master"} == {"silent"}
 
 
