@@ -5,6 +5,7 @@ import random
 import re
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,10 +198,10 @@ def busy(inv: Kubefab) -> Busy:
         thaw(WORKER, "kubeadm join")
         on(WORKER, f"timeout 300 flock {CHANGE} true")
         eventually(lambda: ready_nodes() == set(PAIR))
-        with untouched(*PAIR):
-            second = inv("restart", "--host", WORKER, "--yes")
-            reset = inv("cluster.reset", "--yes")
-            dry = inv("--dry", "cluster.up")
+        tasks = (("restart", "--host", WORKER, "--yes"), ("cluster.reset", "--yes"), ("--dry", "cluster.up"))
+        # Side by side: its lock is lost 75 s after it was stopped, on a busy computer as on any other.
+        with untouched(*PAIR), ThreadPoolExecutor() as pool:
+            second, reset, dry = (asked.result() for asked in [pool.submit(inv, *words) for words in tasks])
         first.is_killed()
         return Busy(first.process.pid, amid, second, reset, dry, inv("cluster.up"))
 
