@@ -125,3 +125,13 @@ def file(path: str, text: str | bytes) -> str:
     data = text.encode() if isinstance(text, str) else text
     path, folder = shlex.quote(path), shlex.quote(path.rpartition("/")[0])
     return f"mkdir -p {folder}\nbase64 -d >{path} <<'END'\n{b64encode(data).decode()}\nEND\n"
+
+
+def until(condition: str) -> str:
+    """Shell text that waits until this is so, and ends the shell where that does not come."""
+    return f"n=0; until {condition} 2>/dev/null; do n=$((n + 1)); [ $n -lt 2000 ] || exit 9; sleep 0.01; done\n"
+
+
+def running(count: int, *which: str) -> str:
+    """Shell text that waits until there are so many processes that pgrep knows by these words."""
+    return until(f'[ "$(pgrep -c {shlex.join(which)})" = {count} ]')

@@ -9,6 +9,7 @@ import pytest
 from kubefab.programs import SCRIPTS, look_program, script_text
 from kubefab.questions import Questions
 from tests import sandbox
+from tests.sandbox import until
 
 
 def sent(program: str, payload: str = "", title: str = "swap is off", about: str = "") -> str:
@@ -21,10 +22,6 @@ def sent(program: str, payload: str = "", title: str = "swap is off", about: str
 def change(program: str, payload: str = "", then: str = "") -> list[str]:
     """The lines that a change prints, and those of what is run after it."""
     return sandbox.run(f"status=0\n{sent(program, payload)} || status=$?\necho status $status\n{then}").splitlines()
-
-
-def until(condition: str) -> str:
-    return f"n=0; until {condition} 2>/dev/null; do n=$((n + 1)); [ $n -lt 2000 ] || exit 9; sleep 0.01; done\n"
 
 
 BEGUN = until("grep -q begun /run/kubefab/change.log")

@@ -180,14 +180,16 @@ def test_a_mount_below_what_is_to_go_is_refused_by_name_before_anything_is_touch
 
 
 K3S_SHIM = (
-    "exec -a '/usr/bin/containerd-shim-runc-v2 -namespace k8s.io -id 1 -address /run/k3s/containerd.sock' sleep 9"
+    "exec -a '/usr/bin/containerd-shim-runc-v2 -namespace k8s.io -id 1 -address /run/k3s/containerd.sock' sleep 60"
 )
+SHIMS = "^/usr/bin/containerd-shim"
 
 
 @sandbox.needed
 def test_where_pods_of_k3s_run_on_nothing_is_taken_away() -> None:
     """It was stopped, and its pods are where they were."""
-    said = refused(f'{A_MASTER}bash -c "{K3S_SHIM}" &\nsleep 0.5\n{FILES} >/mnt/before\n')
+    began = sandbox.running(1, "-f", SHIMS)
+    said = refused(f'{A_MASTER}bash -c "{K3S_SHIM}" &\n{began}{FILES} >/mnt/before\n')
     assert "containers of k3s or RKE2 run" in said
 
 
@@ -355,11 +357,9 @@ def test_only_the_shims_of_this_machines_own_containerd_are_killed() -> None:
     """A second one has another address; those in kind's nodes have ours, in a pid namespace of their own."""
     shim = "exec -a '/usr/bin/containerd-shim-runc-v2 -namespace k8s.io -id 1 -address {}' sleep 60"
     ours, other = (shim.format(f"/run/{name}containerd/containerd.sock") for name in ("", "other/"))
-    start = (
-        f'bash -c "{ours}" &\nbash -c "{other}" &\nunshare --pid --fork --mount-proc bash -c "{ours}" &\nsleep 0.5\n'
-    )
-    left = "pgrep -fc '^/usr/bin/containerd-shim'; pkill -KILL -f '^/usr/bin/containerd-shim' || true"
-    assert tear_down(start, left) == "2\n"
+    start = f'bash -c "{ours}" &\nbash -c "{other}" &\nunshare --pid --fork --mount-proc bash -c "{ours}" &\n'
+    left = f"{sandbox.running(2, '-f', SHIMS)}pgrep -fc '{SHIMS}'; pkill -KILL -f '{SHIMS}' || true"
+    assert tear_down(f"{start}{sandbox.running(3, '-f', SHIMS)}", left) == "2\n"
 
 
 @sandbox.needed
@@ -699,9 +699,9 @@ def test_the_pods_flannel_is_restarted_and_nobody_elses() -> None:
         f'bash -c "{one}" &\n'
         for one in (SHIM.format("", "flanneld 61 & flanneld 62 & wait"), SHIM.format("k3s/", "flanneld 61.0 & wait"))
     )
-    others = "flanneld 61.1 &\nsleep 0.5\n"
+    others = f"flanneld 61.1 &\n{sandbox.running(4, '-x', 'flanneld')}"
     subnet = sandbox.file("/run/flannel/subnet.env", "x")
-    left = "sleep 0.2; pgrep -xa flanneld | sort -k 3; pkill -x flanneld; ls /run/flannel"
+    left = f"{sandbox.running(3, '-x', 'flanneld')}pgrep -xa flanneld | sort -k 3; pkill -x flanneld; ls /run/flannel"
     ended = sandbox.run(f"{groups}{start}{others}{subnet}{sandbox.script('restart-flannel.sh')}\n{left}")
     assert [line.split()[-1] for line in ended.splitlines()] == ["61.0", "61.1", "62"]
 
@@ -713,8 +713,9 @@ def test_with_the_bridge_go_the_pods_that_are_on_it_and_no_others() -> None:
     k3s = SHIM.format("k3s/", "unshare --net pause 64 & wait")
     start = "cp $(command -v sleep) /mnt/bin/pause\n" + "".join(f'bash -c "{one}" &\n' for one in (ours, k3s))
     left = "pgrep -xa pause | sort -k 3; pkill -x pause; grep '^ip ' /mnt/calls"
-    others = "unshare --net pause 63 &\nsleep 0.5\n"
-    ended = sandbox.run(f"{start}{others}{sandbox.script('remake-bridge.sh')}\nsleep 0.2\n{left}")
+    others = f"unshare --net pause 63 &\n{sandbox.running(4, '-x', 'pause')}"
+    gone = sandbox.running(3, "-x", "pause")
+    ended = sandbox.run(f"{start}{others}{sandbox.script('remake-bridge.sh')}\n{gone}{left}")
     assert [line.split()[-1] for line in ended.splitlines()] == ["62", "63", "64", "cni0"]
 
 
