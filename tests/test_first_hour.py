@@ -1,10 +1,11 @@
 """How docs/first-hour.md is read by the tests that type its commands."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.first_hour import DOCUMENT, Block, blocks, missing
+from tests.e2e.first_hour import DOCUMENT, Block, blocks, missing, shell
 
 PAGE = """\
 # Page
@@ -45,6 +46,15 @@ def test_what_has_to_come_may_come_among_other_lines(said: str) -> None:
 @pytest.mark.parametrize("said", ["next\nall is well", "not all is well\nnext", "all is well", ""])
 def test_what_does_not_come_or_not_in_this_order_is_missing(said: str) -> None:
     assert missing(("all … well", "next…"), said) in ("all … well", "next…")
+
+
+INV = "typed=0 asked=0\ninv() { asked=$((asked + 1)); [ $asked = 3 ] && echo lab: all is well $typed; }\n"
+
+
+def test_a_status_is_asked_until_it_is_so_and_what_is_before_it_is_typed_once(tmp_path: Path) -> None:
+    """As a person would: it gives each answer three seconds, and a busy computer may need longer once."""
+    with shell(tmp_path) as typed:
+        typed.does(Block(f"{INV}typed=$((typed + 1))\ninv cluster.status\n", False, ("lab: all is well 1",)))
 
 
 def test_every_block_of_the_page_is_one_that_a_test_types_or_compares() -> None:

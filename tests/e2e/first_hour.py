@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from .harness import ROOT, no_secrets
+from .harness import ROOT, eventually, no_secrets
 
 DOCUMENT = ROOT / "docs/first-hour.md"
+STATUS = "inv cluster.status\n"
 # A block of commands, one that ends with 1 (`sh fails`), or what has to come of the block before it.
 FENCE = re.compile(r"^```(sh fails|sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -56,7 +57,15 @@ class Shell:
     folder: Path
 
     def does(self, block: Block) -> None:
-        """What the block says comes of it. What it asks on a terminal nobody answers."""
+        """What the block says comes of it; of a status at its end in time, as harness.all_is_well has it."""
+        if block.commands.endswith(STATUS):
+            self._does(Block(block.commands.removesuffix(STATUS), False))
+            eventually(lambda: self._does(Block(STATUS, block.fails, block.told)))
+        else:
+            self._does(block)
+
+    def _does(self, block: Block) -> bool:
+        """What it asks on a terminal nobody answers."""
         script, said = self.folder / "block", self.folder / "said"
         script.write_text(block.commands, encoding="utf-8")
         status = self._type(f". {script} </dev/null >{said} 2>&1")
@@ -65,6 +74,7 @@ class Shell:
         assert status == ("1" if block.fails else "0"), f"ended with {status}:\n{block.commands}\n{heard}"
         line = missing(block.told, heard)
         assert line is None, f"not said: {line}\n{block.commands}\n{heard}"
+        return True
 
     def _type(self, command: str) -> str:
         """The exit status of the last of its commands that failed, or 0."""
