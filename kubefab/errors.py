@@ -44,6 +44,10 @@ class Unreachable(HostError):
     """Nobody answers at a host's address."""
 
 
+class Unheard(HostError):
+    """The connection to a host was lost, or nothing came over it for too long: what had begun there may go on."""
+
+
 class Silent(HostError):
     """The cluster's API server gives no answer: nothing may be concluded from what it does not say."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from kubefab import inventory, ways
-from kubefab.errors import HostError, KubefabError
+from kubefab.errors import HostError, KubefabError, Unheard
 from kubefab.wires import Network, Wire
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def talking(seconds: float | None, load: Callable[[], str] = lambda: "") -> Iter
     try:
         yield
     except TimeoutError as error:
-        raise HostError(f"said nothing for {seconds:.0f} s", hint=f"is the host overloaded?{load()}") from error
+        raise Unheard(f"said nothing for {seconds:.0f} s", hint=f"is the host overloaded?{load()}") from error
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise lost(error) from error
 
@@ -190,7 +190,7 @@ def lost(error: object, killed: bool = False) -> HostError:
     hint = "a change that has begun there goes on by itself; run the same command again to continue"
     if killed:
         return HostError("what ran there was killed from outside", str(error), "has it run out of memory?")
-    return HostError("the connection was lost", str(error), hint)
+    return Unheard("the connection was lost", str(error), hint)
 
 
 def _too_busy(error: object, seconds: float) -> HostError:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from kubefab import kubeadm, runtimes
 from kubefab.cluster import Cluster
-from kubefab.errors import HostError
+from kubefab.errors import HostError, Unheard
 from kubefab.facts import ClusterFacts, Facts, clock_time
 from kubefab.host import Host
 from kubefab.step import MISSING, Gap, Step, complaint, on_cluster, script, service, where_there_is_one
@@ -153,7 +153,8 @@ def admitted(cluster: Cluster, host: Host, join: Callable[[str, str], object]) -
     """Joins with a token of its own, and with the CA carried over SSH: no wait for a signed cluster-info.
 
     kubeadm's discovery by token alone polls every 5 s for a signature that is there some 6 s after init.
-    `join` is given the discovery kubeconfig and kubeadm's document. Where it succeeds, its token is still there.
+    `join` is given the discovery kubeconfig and kubeadm's document. Where it succeeds, its token is still there; and
+    where it was heard no more, since it may go on and need it.
     """
     master = cluster.speaker.during(f"{host.name} may join")
     token, ca = master.ask("mint-token.sh", host.name, secret=True).split()
@@ -162,6 +163,8 @@ def admitted(cluster: Cluster, host: Host, join: Callable[[str, str], object]) -
     document = kubeadm.join_documents(cluster.inventory, host.wanted, token, DISCOVERY)
     try:
         join(kubeadm.discovery(live.endpoint, ca), document)
+    except Unheard:
+        raise
     except HostError:
         with suppress(HostError):  # why it did not join is what matters; the next run deletes it
             delete_tokens(cluster, host.name)

@@ -8,6 +8,7 @@ from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Facts, Node, clock_time
 from kubefab.host import Host
+from kubefab.ssh import lost
 from kubefab.step import MISSING, NO_CLUSTER
 from kubefab.steps import worker
 from tests.facts import known, with_
@@ -190,6 +191,18 @@ def test_the_token_is_deleted_after_a_join_that_failed_too() -> None:
     with pytest.raises(HostError, match="kubeadm join failed"):
         worker.join(made, Failing(host.wanted, host.link, host.log))
     assert world(made, "manager").ran == ["mint-token.sh client", "delete-tokens.sh client"]
+
+
+def test_the_token_stays_for_a_quarter_of_an_hour_where_the_join_may_go_on_without_us() -> None:
+    made, host = ready_to_join()
+
+    def blip() -> None:
+        raise lost("reset by peer")
+
+    world(made, "client").on_change = blip
+    with pytest.raises(HostError, match="the connection was lost"):
+        worker.join(made, host)
+    assert world(made, "manager").ran == ["mint-token.sh client"]
 
 
 @pytest.mark.parametrize(("facts", "gap"), [(NEW, None), (known(), NO_CLUSTER)])
