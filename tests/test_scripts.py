@@ -46,6 +46,7 @@ def test_all_pass_shellcheck() -> None:
         "APT_CONFIG=/var/lib/kubefab-bundle",
         "kubectl --kubeconfig /etc/kubernetes/admin.conf",
         "as_admin --request-timeout",
+        "grep -qs kubepods",
     ],
 )
 def test_what_several_scripts_share_stands_once(line: str) -> None:

@@ -3,12 +3,13 @@
 # them, below /proc/PID/root: no runtime, kubelet or API server has to answer, and nothing is copied, installed or
 # started beside it. Upstream links them statically (etcd-io/etcd, scripts/build_lib.sh: CGO_ENABLED=0).
 . "${0%/*}/shared/named.sh"
+. "${0%/*}/shared/podded.sh"
 
 # find_etcd LISTENERS: sets $etcd, the process, by what `ss -Hltnp` printed; false where there is none. Others' etcds may
 # run here too: ours is in a pod.
 find_etcd() {
     for etcd in $(printf '%s\n' "$1" | sed -n 's/.*("etcd",pid=\([0-9]*\),.*/\1/p' | sort -u); do
-        ! grep -qs kubepods "/proc/$etcd/cgroup" || return 0
+        ! podded "$etcd" || return 0
     done
     return 1
 }

@@ -33,6 +33,7 @@ COVERS = (
     "scripts/shared/servers.sh",
     "scripts/shared/named.sh",
     "scripts/shared/etcd.sh",
+    "scripts/shared/podded.sh",
     "scripts/fetch-kubernetes.sh",
     "scripts/forget-copies.sh",
     "scripts/put-manifests.sh",

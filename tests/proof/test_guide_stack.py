@@ -47,6 +47,7 @@ COVERS = (
     "kubefab/releases.py",
     "kubefab/steps/docker.py",
     "scripts/shared/etcd.sh",
+    "scripts/shared/podded.sh",
     "scripts/print-snapshot.sh",
 )
 
