@@ -6,14 +6,18 @@ import json
 import os
 import re
 import shutil
-from base64 import b64decode
+import ssl
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from kubefab import bolt
 from kubefab.disk import sync
-from kubefab.errors import HostError, reason
+from kubefab.errors import HostError, KubefabError, reason
 
 SNAPSHOT, ABOUT, KUBEADM = "snapshot.db", "backup.json", "kubeadm.yaml"
 DRAFT = ".kubefab-"  # how the name of one begins that is not whole yet
@@ -197,6 +201,74 @@ def told(folder: Path) -> str:
     snapshot = f"revision {one['revision']}, {one['keys']} keys, {one['size'] / 1e6:.1f} MB, by {about['host']}"
     without = [_WITHOUT[name] for name in _WITHOUT if name not in about["files"]]
     return "\n".join((f"{folder}: {snapshot}; its checksum is that of etcd", *without, _MEANS))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot of etcd on this computer that is what etcd has sent, and what else is known of it."""
+
+    file: Path
+    digest: str  # etcd's own sha256
+    size: int
+    revision: int
+    time: datetime
+    host: str = ""  # of whose member it was taken; of all that follows "" is what nobody has written down
+    cluster: str = ""  # its name in hosts.yml
+    etcd: int = 0  # the id of etcd's own cluster
+    authority: str = ""  # the cluster's CA, as a kubeconfig has it: in base64
+
+    @property
+    def folder(self) -> Path:
+        return self.file.parent
+
+
+def opened(path: Path) -> Snapshot:
+    """The snapshot in a folder that etcd.backup has made, or in a file of anybody's.
+
+    KubefabError where it is damaged, or no snapshot of etcd: nothing may be made of it then.
+    """
+    file = path / SNAPSHOT if path.is_dir() else path
+    try:
+        about = _told_of(file)
+        digest = check(file)
+        revision = bolt.revision(file)
+        size, changed = file.stat().st_size, datetime.fromtimestamp(file.stat().st_mtime, UTC)
+        known = _known(about, file) if about else {"time": changed}
+    except (HostError, OSError) as error:
+        raise KubefabError(f"{file}: {error if isinstance(error, HostError) else reason(error)}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise KubefabError(f"{file}: what it is cannot be understood: {type(error).__name__} {error}") from None
+    return Snapshot(file, digest, size, revision, **known)
+
+
+def _told_of(file: Path) -> Mapping[str, Any] | None:
+    """backup.json, where this snapshot is one of etcd.backup's; each file that it names is what it was."""
+    if file.name != SNAPSHOT or not (file.parent / ABOUT).exists():
+        return None
+    about: Mapping[str, Any] = json.loads((file.parent / ABOUT).read_text("utf-8"))
+    if about["format"] != FORMAT:
+        raise HostError(f"{ABOUT} has the format {about['format']}; known: {FORMAT}")
+    for name, digest in about["files"].items():
+        if _sha256(file.parent / name) != digest:
+            raise HostError(f"{name} is not what was backed up: its checksum is another one")
+    return about
+
+
+def _known(about: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    ids = [one["cluster_id"] for one in about["members"] if one["host"] == about["host"]]
+    authority = file.parent / "pki" / "ca.crt"
+    return {
+        "time": datetime.fromisoformat(about["time"]),
+        "host": str(about["host"]),
+        "cluster": str(about["cluster"]),
+        "etcd": int(ids[0], 16) if ids else 0,
+        "authority": _as_in_kubeconfigs(authority.read_text()) if authority.exists() else "",
+    }
+
+
+def _as_in_kubeconfigs(certificate: str) -> str:
+    """kubeadm writes it anew there, without what somebody may have put around it."""
+    return b64encode(ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(certificate)).encode()).decode()
 
 
 def _sha256(path: Path) -> str:

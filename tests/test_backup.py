@@ -6,14 +6,18 @@ import json
 import os
 import random
 import tracemalloc
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from kubefab import backup
-from kubefab.errors import HostError
+from kubefab.errors import HostError, KubefabError
+from tests.databases import small, snapshot
 
+# What matters of a certificate here are its lines.
+AUTHORITY = f"-----BEGIN CERTIFICATE-----\n{'QUJD' * 16}\nQUJD\n-----END CERTIFICATE-----\n"
 DATABASE = random.Random(1).randbytes(20480)
 SNAPSHOT = DATABASE + hashlib.sha256(DATABASE).digest()
 
@@ -217,3 +221,72 @@ def test_people_are_told_what_it_means_to_have_it_and_what_is_not_in_it(tmp_path
     assert "without the key of the cluster's CA" in told
     assert "without kubeadm's configuration" in told
     assert "whoever has this folder owns the cluster" in told
+
+
+# --- a snapshot that is to go back
+
+TIME = "2026-11-26T08:00:00+00:00"
+MEMBERS = [{"host": "m1", "cluster_id": "1"}, {"host": "m2", "cluster_id": "babd"}]
+
+
+def made_of(tmp_path: Path, data: bytes = snapshot(small(5, 9)), **about: object) -> Path:
+    """A folder as etcd.backup makes it."""
+    folder = tmp_path / "lab-1"
+    backup.put(folder, "snapshot.db", data)
+    backup.put(folder, "pki/ca.crt", AUTHORITY.encode())
+    said = {"cluster": "lab", "time": TIME, "host": "m2", "members": MEMBERS, "snapshot": {}}
+    backup.finish(folder, {**said, **about})
+    return folder
+
+
+def test_a_backup_says_of_when_it_is_which_revision_and_whose(tmp_path: Path) -> None:
+    found = backup.opened(made_of(tmp_path))
+    assert (found.revision, found.time.isoformat(), found.host, found.cluster) == (9, TIME, "m2", "lab")
+    assert (found.etcd, found.file.name, found.size) == (0xBABD, "snapshot.db", len(snapshot(small(5, 9))))
+    assert b64decode(found.authority).decode() == AUTHORITY
+
+
+def test_its_file_does_for_the_folder(tmp_path: Path) -> None:
+    folder = made_of(tmp_path)
+    assert backup.opened(folder / "snapshot.db") == backup.opened(folder)
+
+
+def test_a_snapshot_of_anybodys_is_known_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "mine.db").write_bytes(snapshot(small(9)))
+    found = backup.opened(tmp_path / "mine.db")
+    assert (found.revision, found.host, found.etcd, found.authority) == (9, "", 0, "")
+    assert found.time.timestamp() == int((tmp_path / "mine.db").stat().st_mtime) or found.time.microsecond
+
+
+@pytest.mark.parametrize("name", ["snapshot.db", "pki/ca.crt"])
+def test_a_backup_of_which_a_byte_is_another_is_refused(tmp_path: Path, name: str) -> None:
+    folder = made_of(tmp_path)
+    data = bytearray((folder / name).read_bytes())
+    data[40] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(KubefabError, match=f"{name} is not what was backed up"):
+        backup.opened(folder)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda folder: (folder / "snapshot.db").unlink(), "No such file"),
+        (lambda folder: (folder / "backup.json").write_text("{"), "cannot be understood"),
+        (lambda folder: (folder / "backup.json").write_text('{"format": 9}'), "has the format 9; known: 1"),
+        (lambda folder: (folder / "backup.json").write_text("[]"), "cannot be understood"),
+        (lambda folder: (folder / "pki/ca.crt").unlink(), "No such file"),
+    ],
+)
+def test_what_is_no_backup_is_told(tmp_path: Path, spoil: Callable[[Path], object], why: str) -> None:
+    folder = made_of(tmp_path)
+    spoil(folder)
+    with pytest.raises(KubefabError, match=why):
+        backup.opened(folder)
+
+
+@pytest.mark.parametrize("data", [b"", b"x" * 544, snapshot(b"x" * 1024), snapshot(small(9))[:-1]])
+def test_what_is_no_snapshot_is_told(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.db").write_bytes(data)
+    with pytest.raises(KubefabError, match=r"x\.db: "):
+        backup.opened(tmp_path / "x.db")

@@ -1,0 +1,84 @@
+"""What revision etcd's database has come to, out of its file: bbolt's pages, of whose keys the last one tells.
+
+Sources: go.etcd.io/bbolt, internal/common (page.go, meta.go, bucket.go); etcd, server/storage/mvcc/revision.go.
+"""
+
+import mmap
+import struct
+from pathlib import Path
+
+_MAGIC = 0xED0CDAED
+_BRANCH = 1  # of a page's flags
+_HEADER = 16  # bytes of a page's header, of each of its elements, and of a bucket's
+_REVISIONS = b"key"  # the bucket in which etcd has them: 8 bytes, "_", 8 bytes
+_DEEP = 64  # levels, more than any such tree has: a damaged page may lead to itself
+
+
+def revision(file: Path) -> int:
+    """The newest one, 0 where there is none yet. ValueError where this is no database of etcd's."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            return _Database(data).revision()
+        except (LookupError, struct.error) as error:
+            raise ValueError(f"it is no database of etcd's: {error}") from None
+
+
+class _Database:
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        (self._page_size,) = self._numbers("I", _HEADER + 8)
+        # There are two such pages; the one that was written last counts.
+        metas = [self._numbers("IIIIQQQQQ", at + _HEADER) for at in (0, self._page_size)]
+        self._root = max((meta[8], meta[4]) for meta in metas if meta[0] == _MAGIC)[1] if metas[0][0] == _MAGIC else 0
+
+    def revision(self) -> int:
+        if not self._root:
+            raise LookupError("it does not begin as one")
+        for key, value in self._leaves(self._root * self._page_size):
+            if key == _REVISIONS:
+                last = self._last(self._bucket(value))
+                return int.from_bytes(last[:8], "big")
+        raise LookupError("it has no revisions")
+
+    def _bucket(self, at: int) -> int:
+        """The address of its first page; a small bucket is a page itself."""
+        (root, _) = self._numbers("QQ", at)
+        return root * self._page_size if root else at + _HEADER
+
+    def _leaves(self, page: int, depth: int = 0) -> "list[tuple[bytes, int]]":
+        """Keys below a page, and the addresses of their values."""
+        found = []
+        for key, place, is_branch in self._elements(page, depth):
+            found += self._leaves(place, depth + 1) if is_branch else [(key, place)]
+        return found
+
+    def _last(self, page: int, depth: int = 0) -> bytes:
+        elements = self._elements(page, depth)
+        if not elements:
+            return b""
+        key, place, is_branch = elements[-1]
+        return self._last(place, depth + 1) if is_branch else key
+
+    def _elements(self, page: int, depth: int) -> "list[tuple[bytes, int, bool]]":
+        """Of each its key, and the address of the page or of the value that it leads to."""
+        if depth > _DEEP:
+            raise LookupError("its pages lead to themselves")
+        _, flags, count, _ = self._numbers("QHHI", page)
+        at = [page + _HEADER * (n + 1) for n in range(count)]
+        if flags & _BRANCH:
+            return [
+                (self._key(one + pos, size), child * self._page_size, True)
+                for one in at
+                for pos, size, child in [self._numbers("IIQ", one)]
+            ]
+        return [
+            (self._key(one + pos, size), one + pos + size, False)
+            for one in at
+            for _, pos, size, _ in [self._numbers("IIII", one)]
+        ]
+
+    def _key(self, at: int, size: int) -> bytes:
+        return self._data[at : at + size]
+
+    def _numbers(self, format: str, at: int) -> "tuple[int, ...]":
+        return struct.unpack_from(f"<{format}", self._data, at)

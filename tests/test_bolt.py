@@ -1,0 +1,56 @@
+"""The revision that a database of etcd's has come to, by its bytes."""
+
+from pathlib import Path
+
+import pytest
+
+from kubefab import bolt
+from tests import databases
+from tests.databases import branch, bucket, deep, leaf, meta, page, small
+
+
+def revision(tmp_path: Path, data: bytes) -> int:
+    (tmp_path / "db").write_bytes(data)
+    return bolt.revision(tmp_path / "db")
+
+
+@pytest.mark.parametrize("revisions", [(7,), (2, 3, 1407), (1, (1 << 40) + 5)])
+def test_it_is_the_last_of_a_small_bucket(tmp_path: Path, revisions: tuple[int, ...]) -> None:
+    assert revision(tmp_path, small(*revisions)) == revisions[-1]
+
+
+def test_it_is_the_last_of_many_pages(tmp_path: Path) -> None:
+    assert revision(tmp_path, deep(2, 3, 4, 5, 6)) == 6
+
+
+def test_what_etcd_sends_behind_it_is_no_part_of_it(tmp_path: Path) -> None:
+    assert revision(tmp_path, databases.snapshot(small(9))) == 9
+
+
+def test_of_its_two_heads_the_one_counts_that_was_written_last(tmp_path: Path) -> None:
+    old = leaf((b"key", bucket(5)))
+    data = meta(2, 3) + meta(3, 4) + old + leaf((b"key", bucket(4))) + leaf((databases.key(8), b"")) + page(2)
+    assert revision(tmp_path, data) == 8
+
+
+def test_one_in_which_nothing_was_ever_written_has_none(tmp_path: Path) -> None:
+    assert revision(tmp_path, meta(2, 1) + meta(2, 0) + leaf((b"key", bucket(3))) + page(2)) == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"x" * 100,
+        bytes(4096),
+        b"kkkk" * 4096,
+        meta(2, 1),
+        meta(2, 1, magic=1) + meta(2, 2),
+        meta(2, 1) + meta(2, 0) + leaf((b"other", bucket(3))),
+        meta(2, 1) + meta(2, 0) + branch((b"key", 2)),
+        meta(9, 1) + meta(9, 0) + leaf((b"key", bucket(3))),
+    ],
+)
+def test_other_bytes_are_told_and_never_end_it_otherwise(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"no database of etcd's|empty file"):
+        revision(tmp_path, data)
