@@ -140,7 +140,7 @@ remove_own .
 rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed
 remove /var/lib/kubefab/renewal # what another cluster's certificates must never be taken from
 remove /var/lib/kubefab/renewal.new
-rm -f /var/lib/kubefab/init /var/lib/kubefab/join /var/lib/kubefab/join-master
+rm -f /var/lib/kubefab/init /var/lib/kubefab/join /var/lib/kubefab/join-master /var/lib/kubefab/restore
 for folder in /etc/kubernetes/tmp /etc/kubernetes/manifests /etc/kubernetes/pki/etcd /etc/kubernetes/pki /etc/kubernetes \
     /var/lib/kubelet /var/lib/etcd /run/flannel /var/lib/rook; do
     rmdir "$folder" 2>/dev/null || true # it may be a disk of its own, or hold what is somebody else's

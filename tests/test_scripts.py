@@ -157,6 +157,10 @@ HELPER = "mkdir -p /mnt/apt\nmount -t tmpfs x /usr/lib/apt\nmount -t tmpfs x /us
     "/usr/lib/apt/apt-helper", '#!/bin/sh\ncp /mnt/a.tgz "$3"\n'
 )
 PKI = "mkdir -p /run/kubefab /etc/kubernetes/pki/etcd\ntouch /etc/kubernetes/pki/ca.crt /etc/kubernetes/pki/ca.key\n"
+ETCD = sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "    - --data-dir=/var/lib/etcd\n") + "stub pgrep 'exit 1'\n"
+TOOL = "/var/lib/kubefab-etcd.restore/image/usr/local/bin/etcdutl"
+UTL = sandbox.file(TOOL, "#!/bin/sh\nmkdir -p /var/lib/etcd/kubefab-restore.part/member\n") + f"chmod +x {TOOL}\n"
+RESTORED = "mkdir -p /var/lib/etcd/member /var/lib/etcd/kubefab-restore/member\n"
 # script -> what has to be there, its arguments and what it reads
 RENAMING = {
     "put-files.sh": ("", "", f"0644 /etc/motd {b64encode(b'text').decode()}"),
@@ -168,6 +172,15 @@ RENAMING = {
         "",
     ),
     "settle-etcd.sh": (sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "    - --initial-cluster=a=b\n"), "", ""),
+    "stage-restore.sh": (ETCD + UTL, "id /var/lib/kubefab-etcd.restore/snapshot.db containerd a=b", ""),
+    "stop-control-plane.sh": (ETCD, "id digest", ""),
+    "swap-etcd.sh": (f"{ETCD}{RESTORED}echo id >/var/lib/etcd/kubefab-restore/member/kubefab-restored\n", "id", ""),
+    "start-control-plane.sh": (
+        f"{ETCD}{RESTORED}echo id >/var/lib/etcd/member/kubefab-restored\n"
+        "cd /etc/kubernetes; mkdir kubefab-restore; mv manifests/etcd.yaml kubefab-restore/\n",
+        "id",
+        "",
+    ),
     "put-endpoint.sh": ("stub haproxy ''\n", "", "QUJD"),
     "put-kubeconfig.sh": (sandbox.file("/etc/kubernetes/admin.conf", "admin"), "", ""),
     "put-manifests.sh": (

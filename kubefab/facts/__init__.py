@@ -26,6 +26,7 @@ from kubefab.facts.node import LocalNode, authority, fingerprint
 from kubefab.facts.packages import AptSource, Package, Packages
 from kubefab.facts.part import Part, Untold, nothing
 from kubefab.facts.pods import Kept, Pod, Pods, Replicas
+from kubefab.facts.restore import Restore
 from kubefab.facts.runtime import Runtime
 from kubefab.facts.services import Services, Unit
 from kubefab.facts.system import System
@@ -66,6 +67,7 @@ __all__ = [
     "Pod",
     "Pods",
     "Replicas",
+    "Restore",
     "Running",
     "Unit",
     "Volume",
@@ -123,6 +125,7 @@ class Facts:
     network = Told(Network)
     packages = Told(Packages)
     pods = Told(Pods)
+    restore = Told(Restore)
     runtime = Told(Runtime)
     services = Told(Services)
     system = Told(System)

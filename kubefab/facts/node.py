@@ -28,6 +28,7 @@ class LocalNode(Part):
     join_begun: float = 0  # a worker's
     master_begun: float = 0  # a master's join
     tear_down_begun: float = 0
+    restore_begun: float = 0  # of etcd, from a snapshot
     token_left: bool = False  # what a kubelet joins with, and kubeadm takes away once it has
     pki_left: bool = False  # a CA where no kubelet is configured: a join begun, or somebody's own copy
     etcd_data: bool = False

@@ -40,6 +40,7 @@ begun init init_begun
 begun join join_begun
 begun join-master master_begun
 begun tear-down tear_down_begun
+begun restore restore_begun
 [ ! -d /var/lib/etcd/member ] || fact "etcd_data yes"
 for manifest in /etc/kubernetes/manifests/*.yaml; do
     [ -e "$manifest" ] || continue

@@ -24,7 +24,8 @@ names() {
     [ -n "${joined:-}" ] || {
         printf '/etc/kubernetes/%s\n' admin.conf super-admin.conf controller-manager.conf scheduler.conf
         printf '/etc/kubernetes/manifests/%s.yaml\n' etcd kube-apiserver kube-controller-manager kube-scheduler
-        printf '%s\n' /var/lib/etcd/member /etc/kubernetes/pki-remade
+        printf '/var/lib/etcd/%s\n' member kubefab-restore kubefab-restore.part
+        printf '/etc/kubernetes/%s\n' pki-remade kubefab-restore
     }
     printf '/var/lib/kubelet/%s\n' config.yaml instance-config.yaml kubeadm-flags.env pki pods pods-api plugins \
         plugins_registry plugin-containers device-plugins pod-resources checkpoints image_manager \

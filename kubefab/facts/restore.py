@@ -1,0 +1,22 @@
+"""How far a restore of etcd has come on a master, and what it needs to know of its etcd."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from kubefab.facts.part import Part, each, seconds, whole
+
+
+@dataclass(frozen=True)
+class Restore(Part):
+    under_way: str = ""  # the id of the restore that was begun here and is not done
+    snapshot: str = ""  # the sha256 of its snapshot
+    folder: str = ""  # of etcd's data; "" where this is no master
+    wal: str = ""  # of its log, where somebody keeps that elsewhere
+    peer: str = ""  # this member, NAME=URL
+    image: str = ""  # that its manifest names, which will run
+    staged: str = ""  # the id of the restore whose data are ready to take their place
+    restored: str = ""  # of the one by which etcd's data were made; "" for those that have come about by themselves
+    restored_at: Annotated[float, seconds] = 0  # when they took their place, in seconds of the epoch
+    room_mib: Annotated[int, whole] = 0
+    aside: tuple[str, ...] = each("aside")  # manifests of the control plane that the kubelet does not see
+    runs: tuple[str, ...] = each("runs")  # what of the control plane does

@@ -1,0 +1,25 @@
+#!/bin/sh
+# What was made and what was changed in this host's etcd since a revision, by its keys; no value leaves etcd. What comes and
+# goes by itself, events and leases, is left out. usage: list-since.sh REVISION
+# Prints a line each: "made KEY" of up to 10, else "made COUNT KIND"; and "changed COUNT".
+set -eu
+. "${0%/*}/shared/etcd.sh"
+find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+# Its own word will do, which it has without a quorum too.
+said=$(ask_etcd 60 --command-timeout 50s get /registry/ --prefix --keys-only --consistency s --write-out fields)
+printf '%s\n' "$said" | awk -v since="$1" '
+    /^"Key" : / { key = substr($0, 9); gsub(/^"\/registry\/|"$/, "", key) }
+    key ~ /^(events|events.k8s.io|leases|masterleases)\// { next }
+    /^"CreateRevision" : / { made = $3 > since + 0 }
+    made && /^"CreateRevision" : / {
+        split(key, part, "/")
+        kind = part[1] ~ /[.]/ ? part[2] : part[1]
+        kinds[kind]++
+        keys[++total] = key
+    }
+    /^"ModRevision" : / && !made && $3 > since + 0 { changed++ }
+    END {
+        if (total <= 10) for (n = 1; n <= total; n++) print "made " keys[n]
+        else for (kind in kinds) print "made " kinds[kind] " " kind
+        if (changed) print "changed " changed
+    }'

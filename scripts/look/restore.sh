@@ -1,0 +1,22 @@
+# shellcheck shell=sh
+# How far a restore of etcd has come on this master, and what it needs to know of its etcd.
+. "${0%/*}/shared/restore.sh"
+if [ -e /var/lib/kubefab/restore ]; then
+    { read -r _ && read -r id && read -r digest; } </var/lib/kubefab/restore
+    fact "under_way $id"
+    fact "snapshot $digest"
+fi
+etcds_manifest >/dev/null 2>&1 || exit 0
+folder=$(etcds_flag data-dir)
+fact "folder $folder"
+fact "peer $(etcds_flag name)=$(etcds_flag initial-advertise-peer-urls)"
+fact "wal $(etcds_flag wal-dir)"
+fact "image $(etcds_image)"
+fact "staged $(restored_in "$folder/kubefab-restore/member")"
+fact "restored $(restored_in "$folder/member")"
+fact "restored_at $(stat -c %Y "$folder/member/kubefab-restored" 2>/dev/null)"
+fact "room_mib $(df -Pm "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }')"
+for manifest in /etc/kubernetes/kubefab-restore/*.yaml; do
+    [ ! -e "$manifest" ] || fact "aside ${manifest##*/}"
+done
+running_parts | while read -r part; do fact "runs $part"; done

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Makes etcd's data of a snapshot, beside those that it has. Nothing that runs is changed.
+# usage: stage-restore.sh ID SNAPSHOT RUNTIME PEERS    ID: the new etcd's token; SNAPSHOT: a file, which is taken away with
+# its folder; RUNTIME: containerd or docker; PEERS: NAME=URL,…, all members
+# By the etcdutl of the image that will run, which checks the snapshot by the hash that etcd has put at its end. The revision
+# is raised and all before it counts as compacted, so that whoever has a cache asks anew (kubernetes/kubernetes#118501).
+set -eu
+umask 077
+. "${0%/*}/shared/restore.sh"
+id=$1 snapshot=$2 runtime=$3 peers=$4
+place=${snapshot%/*}
+leave() {
+    [ "$runtime" != containerd ] || ctr -n k8s.io images unmount --rm "$place/image" >/dev/null 2>&1 || true
+    rm -rf --one-file-system "$place"
+}
+trap leave EXIT
+trap exit HUP INT TERM
+folder=$(etcds_flag data-dir)
+image=$(etcds_image)
+tool=/usr/local/bin/etcdutl
+case $runtime in
+    containerd)
+        mkdir -p "$place/image"
+        ctr -n k8s.io images mount "$image" "$place/image" >/dev/null
+        found=$place/image$tool
+        ;;
+    docker)
+        container=$(docker create "$image")
+        docker cp "$container:$tool" "$place/etcdutl" >/dev/null || true
+        docker rm "$container" >/dev/null
+        found=$place/etcdutl
+        ;;
+esac
+[ -x "$found" ] || { echo "the image $image has no etcdutl" >&2 && exit 1; }
+part=$folder/kubefab-restore.part
+rm -rf "$part" "$folder/kubefab-restore"
+env -i "$found" snapshot restore "$snapshot" --data-dir "$part" --name "$(etcds_flag name)" \
+    --initial-cluster "$peers" --initial-cluster-token "$id" \
+    --initial-advertise-peer-urls "$(etcds_flag initial-advertise-peer-urls)" \
+    --bump-revision 1000000000 --mark-compacted
+printf '%s\n' "$id" >"$part/member/kubefab-restored"
+[ ! -e "$folder/member" ] || chown -R --reference "$folder/member" "$part"
+find "$part" -exec sync {} +
+mv -T "$part" "$folder/kubefab-restore"
+sync "$folder"

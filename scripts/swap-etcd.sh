@@ -1,0 +1,22 @@
+#!/bin/sh
+# Has etcd's data be those that stage-restore.sh has made; what it had stays beside them, as before-restore-TIME.
+# usage: swap-etcd.sh ID
+set -eu
+. "${0%/*}/shared/restore.sh"
+running=$(running_parts | paste -sd ' ')
+[ -z "$running" ] || { echo "it runs: $running" >&2 && exit 1; }
+folder=$(etcds_flag data-dir)
+staged=$folder/kubefab-restore
+[ "$(restored_in "$folder/member")" != "$1" ] || exit 0
+require_restored "$staged/member" "$1"
+touch "$staged/member/kubefab-restored" # what is younger than it has never seen the former data
+kept=$folder/before-restore-$(date -u +%Y-%m-%dT%H-%M-%SZ)
+if [ -e "$folder/member" ]; then
+    sync "$folder/member"
+    mv -T "$folder/member" "$kept"
+    sync "$folder"
+fi
+sync "$staged/member"
+mv -T "$staged/member" "$folder/member"
+rmdir "$staged"
+sync "$folder"

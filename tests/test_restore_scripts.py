@@ -1,0 +1,293 @@
+"""What restores etcd on a master, in a sandbox: what is stopped, what takes which place, and what is kept."""
+
+import pytest
+
+from kubefab.programs import look_program
+from kubefab.questions import Questions
+from tests import sandbox
+from tests.test_etcd_scripts import etcd
+from tests.test_look import found
+
+pytestmark = sandbox.needed
+
+ID = "kubefab-2"
+IMAGE = "registry.k8s.io/etcd:3.6.16-0"
+PEERS = "m1=https://10.0.0.1:2380,m2=https://10.0.0.2:2380"
+MANIFEST = f"""\
+    - etcd
+    - --data-dir=/var/lib/etcd
+    - --initial-advertise-peer-urls=https://10.0.0.1:2380
+    - --name=m1
+    image: {IMAGE}
+"""
+PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+MANIFESTS = "".join(
+    sandbox.file(f"/etc/kubernetes/manifests/{name}.yaml", f"    image: {name}\n") for name in PARTS[1:]
+)
+MASTER = (
+    sandbox.file("/etc/kubernetes/manifests/etcd.yaml", MANIFEST)
+    + MANIFESTS
+    + sandbox.file("/etc/kubernetes/manifests/of-others.yaml", "x")
+    + "mkdir -p /var/lib/etcd/member/wal\necho former >/var/lib/etcd/member/wal/1\n"
+)
+NOBODY = "stub pgrep 'exit 1'\nstub sleep ''\n"
+# In the image: it makes what etcdutl does.
+ETCDUTL = """\
+#!/bin/sh
+echo "etcdutl $*" >>/mnt/calls
+for word; do
+    [ "${before-}" != --data-dir ] || folder=$word
+    before=$word
+done
+mkdir -p "$folder/member/snap" "$folder/member/wal"
+cat "$3" >"$folder/member/snap/db"
+"""
+MOUNT = 'for at; do :; done; mkdir -p "$at/usr/local/bin"; cp /mnt/etcdutl "$at/usr/local/bin"'
+CTR = f'case "$*" in *" mount "*) {MOUNT} ;; esac\n'
+SNAPSHOT = "/var/lib/kubefab-etcd.restore/snapshot.db"
+SENT = sandbox.file(SNAPSHOT, "snapshot\n")
+TOOL = sandbox.file("/mnt/etcdutl", ETCDUTL) + "chmod +x /mnt/etcdutl\n" + f"stub ctr '{CTR}'\n"
+STAGE = sandbox.script("stage-restore.sh", ID, SNAPSHOT, "containerd", PEERS)
+STOP = sandbox.script("stop-control-plane.sh", ID, "abc")
+SWAP = sandbox.script("swap-etcd.sh", ID)
+START = sandbox.script("start-control-plane.sh", ID)
+STAGED = (
+    f"mkdir -p /var/lib/etcd/kubefab-restore/member\necho {ID} >/var/lib/etcd/kubefab-restore/member/kubefab-restored\n"
+)
+
+
+def told(text: str) -> list[str]:
+    return sandbox.run(text).splitlines()
+
+
+# --- the snapshot's data
+
+
+def test_the_data_are_made_by_the_etcdutl_of_the_image_that_will_run_for_a_new_cluster_of_all_members() -> None:
+    (called,) = [line for line in told(f"{MASTER}{TOOL}{SENT}{STAGE}\ncat /mnt/calls") if line.startswith("etcdutl ")]
+    assert called == (
+        f"etcdutl snapshot restore {SNAPSHOT} --data-dir /var/lib/etcd/kubefab-restore.part --name m1 "
+        f"--initial-cluster {PEERS} --initial-cluster-token {ID} "
+        "--initial-advertise-peer-urls https://10.0.0.1:2380 --bump-revision 1000000000 --mark-compacted"
+    )
+
+
+def test_they_lie_ready_beside_what_etcd_has_which_stays_and_nothing_else_does() -> None:
+    shown = "cat /var/lib/etcd/kubefab-restore/member/kubefab-restored /var/lib/etcd/member/wal/1; ls /var/lib/etcd"
+    said = told(f"{MASTER}{TOOL}{SENT}{STAGE}\n{shown}; stat -c %a /var/lib/etcd/kubefab-restore/member; ls /var/lib")
+    assert said == [ID, "former", "kubefab-restore", "member", "700", "etcd"]
+
+
+def test_the_image_is_let_go_of_before_what_is_below_it_is_taken_away() -> None:
+    calls = told(f"{MASTER}{TOOL}{SENT}{STAGE}\ngrep ^ctr /mnt/calls")
+    at = "/var/lib/kubefab-etcd.restore/image"
+    assert calls == [f"ctr -n k8s.io images mount {IMAGE} {at}", f"ctr -n k8s.io images unmount --rm {at}"]
+
+
+def test_what_an_earlier_one_left_half_made_is_no_part_of_it() -> None:
+    left = "mkdir -p /var/lib/etcd/kubefab-restore.part/member/old /var/lib/etcd/kubefab-restore/member/old\n"
+    assert told(f"{MASTER}{left}{TOOL}{SENT}{STAGE}\nls /var/lib/etcd/kubefab-restore/member") == [
+        "kubefab-restored",
+        "snap",
+        "wal",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "why"),
+    [
+        ("stub ctr ''\n", f"the image {IMAGE} has no etcdutl"),
+        ("echo 'echo expected sha256 >&2; exit 1' >>/mnt/etcdutl\n", "expected sha256"),
+        ("rm /etc/kubernetes/manifests/etcd.yaml\n", "there is no manifest of etcd's"),
+    ],
+)
+def test_where_it_cannot_be_made_it_says_why_and_leaves_nothing_that_looks_ready(spoilt: str, why: str) -> None:
+    said = told(f"{MASTER}{TOOL}{spoilt}{SENT}{STAGE} 2>&1 || echo ended with $?\nls /var/lib /var/lib/etcd")
+    assert said[0] == why
+    assert "ended with 1" in said
+    assert "kubefab-restore" not in said
+    assert "kubefab-etcd.restore" not in said
+
+
+def test_docker_hands_the_tool_out_of_the_image() -> None:
+    docker = 'case "$1" in create) echo c1 ;; cp) cp /mnt/etcdutl "$3" ;; esac\n'
+    stage = sandbox.script("stage-restore.sh", ID, SNAPSHOT, "docker", PEERS)
+    calls = told(f"{MASTER}{TOOL}stub docker '{docker}'\n{SENT}{stage}\ngrep -E '^(docker|ctr)' /mnt/calls")
+    tool = "/usr/local/bin/etcdutl /var/lib/kubefab-etcd.restore/etcdutl"
+    assert calls == [f"docker create {IMAGE}", f"docker cp c1:{tool}", "docker rm c1"]
+
+
+# --- what runs
+
+
+def test_the_control_plane_is_put_aside_and_pods_of_others_stay() -> None:
+    shown = "ls /etc/kubernetes/manifests /etc/kubernetes/kubefab-restore; tail -n 2 /var/lib/kubefab/restore"
+    names = [f"{name}.yaml" for name in PARTS]
+    assert told(f"{MASTER}{NOBODY}{STOP}\n{shown}") == [
+        "/etc/kubernetes/kubefab-restore:",
+        *names,
+        "",
+        "/etc/kubernetes/manifests:",
+        "of-others.yaml",
+        ID,
+        "abc",
+    ]
+
+
+def test_it_has_stopped_once_none_of_it_runs() -> None:
+    """The kubelet, here a shell, ends etcd when its manifest has gone."""
+    kubelet = (
+        "{ while [ -e /etc/kubernetes/manifests/etcd.yaml ]; do /bin/sleep 0.1; done; /bin/sleep 0.3; "
+        "touch /mnt/ended; kill $process; } >/dev/null 2>&1 &\n"
+    )
+    text = f"{etcd()}process=$!\n{MASTER}{kubelet}{STOP} | sort -u; ls /mnt/ended"
+    assert told(text) == ["still run: etcd", "/mnt/ended"]
+
+
+def test_a_kubelet_that_ends_nothing_is_told_after_three_minutes() -> None:
+    late = "stub date 'n=$(cat /mnt/now 2>/dev/null || echo 1000); echo $((n + 100)) >/mnt/now; echo $n'\n"
+    said = told(f"{etcd()}{MASTER}{late}stub sleep ''\n{STOP} 2>&1 || echo ended with $?")
+    assert said[-2:] == ["its kubelet has not ended within three minutes: etcd", "ended with 1"]
+
+
+def test_a_kubelet_that_is_down_is_started_since_it_alone_can_end_them() -> None:
+    assert "systemctl start kubelet" in told(f"{MASTER}{NOBODY}{STOP}\ncat /mnt/calls")
+
+
+def test_it_is_back_as_it_was_and_nothing_is_left_aside() -> None:
+    before = f"{MASTER}{NOBODY}sha256sum /etc/kubernetes/manifests/* >/mnt/sums\n{STOP}\n{STAGED}{SWAP}\n{START}\n"
+    assert told(f"{before}sha256sum --check --quiet /mnt/sums; ls /etc/kubernetes") == ["manifests"]
+
+
+@pytest.mark.parametrize("moved", range(5))
+def test_a_start_that_was_broken_off_goes_on(moved: int) -> None:
+    some = "".join(
+        f"mv /etc/kubernetes/kubefab-restore/{name}.yaml /etc/kubernetes/manifests/\n" for name in PARTS[:moved]
+    )
+    text = f"{MASTER}{NOBODY}{STOP}\n{STAGED}{SWAP}\n{some}{START}\nls /etc/kubernetes/manifests"
+    assert told(text) == [*(f"{name}.yaml" for name in PARTS), "of-others.yaml"]
+
+
+def test_over_former_data_nothing_is_started() -> None:
+    said = told(f"{MASTER}{NOBODY}{STOP}\n{START} 2>&1 || echo ended with $?\nls /etc/kubernetes/manifests")
+    assert said == [f"/var/lib/etcd/member has no data of the restore {ID}", "ended with 1", "of-others.yaml"]
+
+
+# --- what takes which place
+
+
+def test_what_etcd_had_is_kept_beside_by_its_time() -> None:
+    shown = "cd /var/lib/etcd; cat before-restore-20*Z/wal/1; ls -d *; cat member/*"
+    former, kept, *rest = told(f"{MASTER}{NOBODY}{STOP}\n{STAGED}{SWAP}\n{shown}")
+    assert former == "former"
+    assert kept.startswith("before-restore-20")
+    assert rest == ["member", ID]
+
+
+def test_a_swap_that_was_broken_off_between_the_two_goes_on() -> None:
+    between = f"{STAGED}mv /var/lib/etcd/member /var/lib/etcd/before-restore-x\n"
+    text = f"{MASTER}{NOBODY}{STOP}\n{between}{SWAP}\nls /var/lib/etcd; cat /var/lib/etcd/member/kubefab-restored"
+    assert told(text) == ["before-restore-x", "member", ID]
+
+
+def test_a_second_swap_changes_nothing() -> None:
+    shown = "ls /var/lib/etcd | wc -l"
+    assert told(f"{MASTER}{NOBODY}{STOP}\n{STAGED}{SWAP}\n{SWAP}\n{shown}") == ["2"]
+
+
+def test_an_etcd_whose_data_were_lost_gets_them_too() -> None:
+    text = f"{MASTER}{NOBODY}rm -r /var/lib/etcd/member\n{STOP}\n{STAGED}{SWAP}\nls /var/lib/etcd"
+    assert told(text) == ["member"]
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        (f"{etcd()}{STAGED}", "it runs: etcd"),
+        (NOBODY, f"/var/lib/etcd/kubefab-restore/member has no data of the restore {ID}"),
+        (
+            f"{NOBODY}{STAGED}echo other >/var/lib/etcd/kubefab-restore/member/kubefab-restored\n",
+            "/var/lib/etcd/kubefab",
+        ),
+    ],
+)
+def test_nothing_takes_the_place_of_what_is_used_nor_of_another_restore(how: str, why: str) -> None:
+    said = told(f"{MASTER}{how}{SWAP} 2>&1 || echo ended with $?\ncat /var/lib/etcd/member/wal/1")
+    assert said[0].startswith(why)
+    assert said[1:] == ["ended with 1", "former"]
+
+
+# --- the look, at each point
+
+
+def test_the_look_tells_how_far_it_has_come() -> None:
+    none = found(MASTER + NOBODY, "restore", "node")
+    assert (none.restore.peer, none.restore.image) == ("m1=https://10.0.0.1:2380", IMAGE)
+    assert (none.restore.under_way, none.restore.restored, none.local.restore_begun) == ("", "", 0)
+    stopped = found(f"{MASTER}{NOBODY}{STOP}\n{STAGED}", "restore", "node")
+    assert (stopped.restore.under_way, stopped.restore.snapshot, stopped.restore.staged) == (ID, "abc", ID)
+    assert (len(stopped.restore.aside), stopped.restore.peer) == (4, none.restore.peer)
+    assert stopped.local.restore_begun > 1e9
+    swapped = found(f"{MASTER}{NOBODY}{STOP}\n{STAGED}{SWAP}\n", "restore", "node").restore
+    assert (swapped.staged, swapped.restored) == ("", ID)
+    assert swapped.restored_at > 1e9
+    end = sandbox.script("end-restore.sh")
+    ended = found(f"{MASTER}{NOBODY}{STOP}\n{STAGED}{SWAP}\n{START}\n{end}\n", "restore", "node")
+    assert (ended.restore.under_way, ended.restore.restored, ended.restore.aside) == ("", ID, ())
+    assert ended.local.restore_begun == 0
+
+
+def test_what_runs_is_told() -> None:
+    assert found(etcd() + MASTER, "restore").restore.runs == ("etcd",)
+    assert found(etcd(cgroup="0::/system.slice/etcd.service") + MASTER, "restore").restore.runs == ()
+
+
+def test_a_worker_has_nothing_to_tell() -> None:
+    text = sandbox.file("/mnt/look", look_program(Questions())) + "sh /mnt/look restore"
+    assert [line for line in told(text) if not line.startswith(("==", "end "))] == []
+
+
+# --- what was written since
+
+KEYS = """\
+"ClusterID" : 1
+"Revision" : 20
+"Key" : "/registry/configmaps/default/before"
+"CreateRevision" : 5
+"ModRevision" : 5
+"Key" : "/registry/configmaps/default/changed"
+"CreateRevision" : 5
+"ModRevision" : 12
+"Key" : "/registry/configmaps/default/made"
+"CreateRevision" : 11
+"ModRevision" : 12
+"Key" : "/registry/events/default/x"
+"CreateRevision" : 13
+"ModRevision" : 13
+"Key" : "/registry/leases/kube-node-lease/m1"
+"CreateRevision" : 2
+"ModRevision" : 19
+"More" : false
+"""
+
+
+def since(keys: str) -> list[str]:
+    listed = sandbox.file("/mnt/answer", keys)
+    return told(f"{etcd()}{listed}{sandbox.script('list-since.sh', '10')}")
+
+
+def test_what_was_made_and_changed_since_is_told_by_its_keys_without_what_comes_and_goes() -> None:
+    assert since(KEYS) == ["made configmaps/default/made", "changed 1"]
+
+
+def test_much_of_it_is_told_by_its_kinds() -> None:
+    many = "".join(
+        f'"Key" : "/registry/{kind}/default/{n}"\n"CreateRevision" : 11\n"ModRevision" : 11\n'
+        for kind in ("pods", "apps.example.org/things")
+        for n in range(6)
+    )
+    assert sorted(since(many)) == ["made 6 pods", "made 6 things"]
+
+
+def test_nothing_since_is_nothing_to_tell() -> None:
+    assert since(KEYS.replace(" 11\n", " 9\n").replace(" 12\n", " 9\n")) == []
