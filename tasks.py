@@ -9,6 +9,7 @@ from kubefab.leaving import drain as drain_node
 from kubefab.leaving import remove as remove_node
 from kubefab.losing import destroy, remove
 from kubefab.renewing import renew as renew_certificates
+from kubefab.restoring import restore as restore_etcd
 from kubefab.runbook import (
     ALL,
     ANY_PORT,
@@ -307,6 +308,16 @@ def backup(c: Context, output: str | None = None) -> None:
     back_up(c, output)
 
 
+SOURCE = "a folder that etcd.backup has made, or a snapshot of etcd"
+PRICE = "do not ask whether what was written since may be lost (needed without a terminal)"
+
+
+@task(positional=[], auto_shortflags=False, help={"from_": SOURCE, "yes": PRICE})
+def restore(c: Context, from_: str, yes: bool = False) -> None:
+    """Bring etcd back to a snapshot, on all masters at once, or finish what an earlier run began."""
+    restore_etcd(c, from_, yes)
+
+
 @task(name="status", help={"json": JSON})
 def etcd_status(c: Context, json: bool = False) -> None:
     """Show the members of etcd and what is wrong. Exit status 0: all of them answer, and all is well."""
@@ -377,7 +388,7 @@ ns = Collection(
 )
 ns.add_collection(Collection("cluster", up, upgrade, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove, shell))
-ns.add_collection(Collection("etcd", backup, etcd_status))
+ns.add_collection(Collection("etcd", backup, restore, etcd_status))
 ns.add_collection(Collection("certs", certs_status, certs_renew))
 ns.add_collection(Collection("addon", remove=addon_remove))
 ns.add_collection(Collection("bundle", make, use))

@@ -38,6 +38,7 @@ NAMES = (
     "node.remove",
     "node.shell",
     "etcd.backup",
+    "etcd.restore",
     "etcd.status",
     "certs.status",
     "certs.renew",

@@ -3,7 +3,7 @@
 from packaging.version import Version
 
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts import ClusterFacts, Facts, clock_time
 from kubefab.facts.api import FORBIDDEN
 from kubefab.host import Host
 from kubefab.inventory import Inventory
@@ -26,6 +26,7 @@ RESTART = "if you can lose it: `inv restart --host {}`"
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     wanted = cluster.inventory.cluster.kubernetes
     return [
+        restored(),
         _unique("hostname", "hostnamectl set-hostname NAME"),
         _unique("machine_id", NEW_ID),
         complaint("no other Node has this machine-id", cloned, NEW_ID),
@@ -67,6 +68,17 @@ def upgraded(cluster: Cluster) -> Step:
     return complaint(
         "the node has the version in hosts.yml", older_node(cluster.inventory.cluster.kubernetes), _UPGRADE
     )
+
+
+def restored() -> Step:
+    """Of every host: until a restore is done, nobody else may start or change what it has put aside."""
+    return complaint("no restore of etcd is under way", restoring, _RESTORE)
+
+
+def restoring(facts: Facts) -> str | None:
+    begun = {name: one.local.restore_begun for name, one in facts.everyone.items() if "node" in one.parts}
+    first = min((moment, name) for name, moment in begun.items() if moment) if any(begun.values()) else None
+    return f"one was begun on {first[1]} at {clock_time(first[0])}" if first else None
 
 
 def _unique(what: str, hint: str) -> Step:
@@ -316,6 +328,7 @@ _EXCHANGED = (
     "are addresses or roles swapped in hosts.yml? If not, and you can lose that cluster: `inv restart --host NAME`"
 )
 _ROLE = "to give it the other role: `inv node.remove --host {0}`, then `inv cluster.up`; else put its former role back"
+_RESTORE = "let it go on: inv etcd.restore --from the same snapshot; another snapshot does as well"
 _ANOTHER = "another one needs `inv cluster.reset` first"
 _ROOT_HINT = (
     "kubefab writes that file anew; move the line into one that is read too, /etc/containerd/conf.d/root.toml, after a "

@@ -18,4 +18,4 @@ def upgradable(cluster: Cluster, host: Host) -> list[Step]:
 def as_wanted(cluster: Cluster, host: Host) -> list[Step]:
     """What of this is told of a cluster that runs; what is about all of it once."""
     speaks = host.name == cluster.speaker.name
-    return [*when(speaks, agreement.as_wanted(cluster)), agreement.upgraded(cluster)]
+    return [*when(speaks, agreement.as_wanted(cluster), agreement.restored()), agreement.upgraded(cluster)]

@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,6 +15,7 @@ import pytest
 
 from kubefab import bundle, images, render, steps
 from kubefab.addons import ADDONS
+from kubefab.backup import Snapshot
 from kubefab.cluster import PARTS, Cluster
 from kubefab.converge import OF_MASTERS, OF_PODS
 from kubefab.errors import Silent
@@ -21,7 +23,7 @@ from kubefab.facts import ClusterFacts, Part, parse_cluster
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject
 from kubefab.steps import bundle as of_bundle
-from kubefab.steps import draining, leaving, removal, reset, upgrade, upgrade_kubelet
+from kubefab.steps import draining, leaving, removal, reset, restore, upgrade, upgrade_kubelet
 from kubefab.steps import images as of_images
 from tests.facts import known, read, with_
 from tests.fakes import HOSTS, looked
@@ -34,6 +36,9 @@ ALL = (
 )
 DOCKER = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n") + "proxy: http://near:3128\n"
 ABOUT = {"kubernetes": "1.37.2", "runtime": "containerd", "arch": "x86_64", "os": "debian 13", "images": {}}
+
+SNAPSHOT = Snapshot(Path("/nonexistent/snapshot.db"), "0" * 64, 20512, 9, datetime(2026, 11, 26, tzinfo=UTC))
+RESTORE = restore.Restore("kubefab-1", SNAPSHOT)
 
 Made = Callable[[Cluster], list[Subject]]
 # What makes a subject of arguments, and with which.
@@ -54,6 +59,13 @@ MAKERS: dict[Any, Made] = {
     leaving.given_up: lambda _: [leaving.given_up("client")],
     leaving.forgotten: lambda _: [leaving.forgotten("client")],
     removal.steps: lambda made: [removal.steps(name) for name in ADDONS],
+    restore.possible: lambda _: [restore.possible(RESTORE)],
+    restore.staged: lambda _: [restore.staged(RESTORE)],
+    restore.swapped_out: lambda _: [restore.swapped_out(RESTORE)],
+    restore.swapped_in: lambda _: [restore.swapped_in(RESTORE)],
+    restore.running: lambda _: [restore.running(RESTORE)],
+    restore.workloads_anew: lambda _: [restore.workloads_anew(RESTORE)],
+    restore.of_members: lambda _: [restore.of_members()],
     reset.disks: lambda made: [reset.disks(True)],
     upgrade.fetched: lambda _: [upgrade.fetched(["registry.k8s.io/pause:3.10.2"])],
     upgrade.kept: lambda _: [upgrade.kept(["registry.k8s.io/coredns/coredns:v1.14.6"])],

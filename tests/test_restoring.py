@@ -1,0 +1,455 @@
+"""A whole restore on hosts that answer from memory: what is asked, its order, and how it goes on after a kill."""
+
+import json
+import re
+import threading
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kubefab import backup, carry, restoring
+from kubefab.converge import Stop
+from kubefab.errors import HostError, KubefabError, Unreachable
+from kubefab.inventory import Inventory
+from kubefab.passes import Group
+from kubefab.steps import agreement
+from kubefab.steps import restore as steps
+from tests.databases import small, snapshot
+from tests.fakes import HOSTS, FakeHost, three_masters
+from tests.members import CLUSTER, IDS, M, membership, status
+from tests.runs import Run, in_place
+
+ADMIN = "admin_ca QUJD\nkubelet_ca QUJD\nadmin_server https://lab.kubefab.internal:6443"
+PARTS = ("etcd.yaml", "kube-apiserver.yaml", "kube-controller-manager.yaml", "kube-scheduler.yaml")
+TAKEN = 9  # the snapshot's revision
+
+
+@dataclass
+class Machine:
+    """What is true on one of the hosts."""
+
+    master: bool
+    stopped: bool = False
+    under_way: tuple[str, str] = ("", "")
+    staged: str = ""
+    restored: str = ""
+    restored_at: float = 0
+    kubelet: float = 1000
+    data: str = "former"
+    kept: list[str] = field(default_factory=list)
+    image: str = "registry.k8s.io/etcd:3.7.0-0"
+    free: int = 9000
+
+
+class Masters:
+    """Masters of a cluster, and its workers: they do what they are told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, wanted: str | Inventory = HOSTS) -> None:
+        self.monkeypatch, self.wanted = monkeypatch, wanted
+        self.worlds = Run(wanted)
+        roles = {host.name: host.wanted.role == "master" for host in self.worlds.cluster.hosts.values()}
+        self.machines = {name: Machine(master) for name, master in roles.items()}
+        self.marks: dict[str, str] = {}  # workload -> by which restore its pods have begun anew
+        self.now = 2000.0
+        self.done: list[str] = []
+        self.served: list[str] = []  # what both former and new data had at once
+        self.killed: Callable[[], bool] = lambda: False
+        self.one_by_one = threading.Lock()
+        self.run: Run
+
+    def restored(self, source: Path, yes: bool = True, dry: bool = False, answer: str = "") -> Run:
+        """One invocation over these hosts."""
+        self.run = in_place(Run(self.wanted, dry=dry), self.monkeypatch)
+        self.monkeypatch.setattr(carry, "send", self.send)
+        for name in self.machines:
+            self.run(name).parts = self.worlds(name).parts
+            self.run(name).on_change = partial(self.changed, name)
+            self.run(name).answers["list-since.sh"] = answer or "made configmaps/default/later\nchanged 2\n"
+        self.tell()
+        restoring.restore(self.run.context, str(source), yes)
+        return self.run
+
+    def send(self, host: Any, file: Path, to: str) -> None:
+        assert to == steps.THERE
+        self.note(f"{host.name}: send")
+
+    def note(self, what: str) -> None:
+        self.done.append(what)
+        if self.killed():
+            raise KeyboardInterrupt
+
+    def changed(self, name: str) -> None:
+        with self.one_by_one:  # hosts change at once, and each tells of all of them
+            self._changed(name)
+
+    def _changed(self, name: str) -> None:
+        self.now += 10
+        host, machine = self.run(name), self.machines[name]
+        script, *words = host.ran[-1].split(" ")
+        if script == "stage-restore.sh":
+            machine.staged = words[0]
+            assert words[3] == ",".join(f"{one}=https://{one}:2380" for one in self.masters)
+        elif script == "stop-control-plane.sh":
+            machine.stopped, machine.under_way = True, (words[0], words[1])
+        elif script == "swap-etcd.sh":
+            assert machine.stopped, "it is served"
+            machine.kept.append(machine.data)
+            machine.data = machine.restored = words[0]
+            machine.staged, machine.restored_at = "", self.now
+        elif script == "start-control-plane.sh":
+            machine.stopped = False
+        elif script == "restart-service.sh":
+            machine.kubelet = self.now
+        elif script == "kubectl.sh":
+            self.marks[words[2]] = json.loads(host.payloads[script])["metadata"]["annotations"][steps.RESTORED]
+        elif script == "end-restore.sh":
+            machine.under_way = ("", "")
+        running = {one.data for one in self.machines.values() if one.master and not one.stopped}
+        if len(running) > 1:
+            self.served.append(f"{running}")
+        self.tell()
+        self.note(f"{name}: {script}")
+
+    @property
+    def masters(self) -> list[str]:
+        return [name for name, one in self.machines.items() if one.master]
+
+    def tell(self) -> None:
+        up = [name for name in self.masters if not self.machines[name].stopped]
+        for name, one in self.machines.items():
+            parts = self.worlds(name).parts
+            parts["services"] = "\n".join(("unit Id=kubelet.service", "unit ActiveState=active", _began(one.kubelet)))
+            parts["system"] = f"machine_id id-{name}\nclock {self.now}\nasked {self.now}"
+            parts["node"] = f"{ADMIN}\nflannel yes\netcd_data yes"
+            if not one.master:
+                parts["node"] = "kubelet_ca QUJD\nflannel yes"
+                continue
+            parts["node"] += "".join(f"\nmanifest {part}" for part in PARTS if not one.stopped)
+            parts["node"] += f"\nrestore_begun {1700000000 * bool(one.under_way[0])}"
+            parts["cluster"] = self.cluster() if name in up and len(up) * 2 > len(self.masters) else "silent refused"
+            parts["etcd"] = self.etcd(name) if name in up else ""
+            parts["restore"] = self.restore(name)
+
+    def restore(self, name: str) -> str:
+        one = self.machines[name]
+        said = {
+            "under_way": one.under_way[0],
+            "snapshot": one.under_way[1],
+            "folder": "/var/lib/etcd",
+            "peer": f"{name}=https://{name}:2380",
+            "image": one.image,
+            "staged": one.staged,
+            "restored": one.restored,
+            "restored_at": one.restored_at,
+            "room_mib": one.free,
+        }
+        lines = [f"{key} {value}" for key, value in said.items() if value]
+        kind = "aside" if one.stopped else "runs"
+        return "\n".join((*lines, *(f"{kind} {part}" for part in PARTS)))
+
+    def etcd(self, name: str) -> str:
+        data = self.machines[name].data
+        new = data.startswith("kubefab-")
+        said = {"revision": steps.BUMP + TAKEN + 1, "cluster": 0xFEED} if new else {"revision": 20}
+        ids = membership(*self.masters)
+        leader = {"leader": IDS[self.masters[0]]}
+        return f"etcd_runs yes\nmember {status(name, **said, **leader)}\nmembership {ids}"
+
+    def cluster(self) -> str:
+        items = [self.node(name) for name in self.machines] + [self.workload(name) for name in steps.ANEW]
+        return f"answer {json.dumps({'items': items})}"
+
+    def node(self, name: str) -> dict[str, Any]:
+        status = {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": {"machineID": f"id-{name}"}}
+        return {"kind": "Node", "metadata": {"name": name}, "status": status}
+
+    def workload(self, name: str) -> dict[str, Any]:
+        namespace, _, short = name.partition("/")
+        kind = "Deployment" if steps.ANEW[name] == "deployment" else "DaemonSet"
+        wanted = len(self.machines)
+        marks = {steps.RESTORED: self.marks[short]} if short in self.marks else {}
+        return {
+            "kind": kind,
+            "metadata": {"name": short, "namespace": namespace, "annotations": marks, "generation": 1},
+            "spec": {"replicas": 2, "template": {"spec": {"containers": [{"image": "x"}]}}},
+            "status": {
+                "observedGeneration": 1,
+                "desiredNumberScheduled": wanted,
+                "updatedNumberScheduled": wanted,
+                "numberAvailable": wanted,
+                "updatedReplicas": 2,
+                "availableReplicas": 2,
+            },
+        }
+
+    @property
+    def is_well(self) -> bool:
+        """One restore has been done, whole: of it are all data, and what has to be is younger."""
+        masters = [self.machines[name] for name in self.masters]
+        (id,) = {one.restored for one in masters}
+        last = max(one.restored_at for one in masters)
+        return (
+            bool(id)
+            and {one.data for one in masters} == {id}
+            and set(self.marks.values()) == {id}
+            and not any(one.stopped or one.under_way[0] for one in masters)
+            and all(one.kubelet >= last for one in self.machines.values())
+            and all("former" in one.kept for one in masters)
+            and not self.served
+        )
+
+
+def _began(moment: float) -> str:
+    return f"unit ActiveEnterTimestamp={datetime.fromtimestamp(moment, UTC):%a %Y-%m-%d %H:%M:%S} UTC"
+
+
+@pytest.fixture
+def one(monkeypatch: pytest.MonkeyPatch) -> Masters:
+    monkeypatch.setitem(IDS, "manager", 0xB1)
+    return Masters(monkeypatch)
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> Masters:
+    return Masters(monkeypatch, three_masters())
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A backup of the cluster as it was before."""
+    return backup_of(tmp_path / "lab-1", CLUSTER)
+
+
+def backup_of(folder: Path, etcd: int, revision: int = TAKEN, host: str = "m2") -> Path:
+    backup.put(folder, "snapshot.db", snapshot(small(revision)))
+    members = [{"host": host, "cluster_id": f"{etcd:x}"}]
+    about = {"cluster": "lab", "time": "2026-11-26T08:00:00+00:00", "host": host, "members": members}
+    backup.finish(folder, about)
+    return folder
+
+
+def scripts(made: Masters) -> list[str]:
+    return list(dict.fromkeys(line.partition(": ")[2] for line in made.done))
+
+
+IN_TURN = [
+    "send",
+    "stage-restore.sh",
+    "stop-control-plane.sh",
+    "swap-etcd.sh",
+    "start-control-plane.sh",
+    "restart-service.sh",
+    "kubectl.sh",
+    "end-restore.sh",
+]
+
+
+def test_one_master_goes_back_to_a_snapshot(one: Masters, source: Path) -> None:
+    run = one.restored(source)
+    assert (run.failures, one.is_well) == ({}, True)
+    assert scripts(one) == IN_TURN
+
+
+def test_three_masters_go_back_together_and_none_has_new_data_before_all_have_stopped(
+    three: Masters, source: Path
+) -> None:
+    run = three.restored(source)
+    assert (run.failures, three.is_well) == ({}, True)
+    at = {script: [n for n, line in enumerate(three.done) if line.endswith(script)] for script in IN_TURN}
+    for before, after in pairwise(IN_TURN[1:5]):
+        assert len(at[before]) == 3
+        assert max(at[before]) < min(at[after])
+
+
+@pytest.mark.parametrize("many", [HOSTS, three_masters()], ids=["one", "three"])
+def test_killed_after_any_change_the_same_command_goes_on(
+    monkeypatch: pytest.MonkeyPatch, source: Path, many: str | Inventory
+) -> None:
+    monkeypatch.setitem(IDS, "manager", 0xB1)
+    whole = Masters(monkeypatch, many)
+    whole.restored(source)
+    for at in range(1, len(whole.done) + 1):
+        made = Masters(monkeypatch, many)
+        made.killed = lambda made=made, at=at: len(made.done) == at  # type: ignore[misc]
+        with pytest.raises(KeyboardInterrupt):
+            made.restored(source)
+        made.killed = lambda: False
+        begun = any(machine.under_way[0] for machine in made.machines.values())
+        ended = "end-restore.sh" in scripts(made) and not begun
+        if not ended:
+            run = made.restored(source, yes=not begun)
+            assert run.failures == {}, f"after {made.done[at - 1]}"
+        assert made.is_well, f"after {made.done[at - 1]}: {made.done}"
+        assert [len(machine.kept) for machine in made.machines.values() if machine.master] == [1] * len(made.masters)
+
+
+def test_another_snapshot_takes_the_place_of_one_that_was_broken_off(
+    three: Masters, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three.killed = lambda: three.done[-1].endswith("swap-etcd.sh")
+    with pytest.raises(KeyboardInterrupt):
+        three.restored(source)
+    three.killed = lambda: False
+    three.restored(backup_of(tmp_path / "lab-0", CLUSTER, 8))
+    assert three.is_well
+    said = capsys.readouterr().out
+    assert ", of another snapshot, is given up" in said
+    assert "no member of etcd answers: what it has that the snapshot has not cannot be told" in said
+
+
+def test_a_snapshot_that_went_back_once_goes_back_again_as_a_restore_of_its_own(three: Masters, source: Path) -> None:
+    three.restored(source)
+    with pytest.raises(KubefabError, match="without a terminal, --yes is needed"):
+        three.restored(source, yes=False)
+
+
+# --- what is told and asked for
+
+
+def test_what_is_lost_is_told_before_anything_is_changed(
+    three: Masters, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KubefabError, match="all of this is lost; without a terminal, --yes is needed"):
+        three.restored(source, yes=False)
+    said = capsys.readouterr().out
+    what = "of 2026-11-26 08:00:00 UTC, revision 9, of m2; its checksum is right"
+    assert f"{source}/snapshot.db: {what}\n" in said
+    assert "- 11 writes since the snapshot" in said
+    assert "- configmaps/default/later: made since" in said
+    assert "- 2 objects changed since: they are as they were" in said
+    assert "- what was deleted since is there again" in said
+    assert said.count("what etcd had is kept as /var/lib/etcd/before-restore-TIME") == 3
+    assert three.done == []
+
+
+def test_the_snapshot_of_another_etcd_loses_all_there_is(
+    three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three.restored(backup_of(tmp_path / "x", 0xABC))
+    assert "all that etcd has now: it is another etcd than the snapshot's" in capsys.readouterr().out
+
+
+def test_of_a_bare_snapshot_nobody_knows_whose_it_is(
+    three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.db").write_bytes(snapshot(small(TAKEN)))
+    three.restored(tmp_path / "mine.db")
+    assert three.is_well
+    assert "of which etcd this snapshot is nobody has written down" in capsys.readouterr().out
+
+
+def test_a_dry_run_tells_and_changes_nothing(three: Masters, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    three.restored(source, dry=True)
+    said = capsys.readouterr().out
+    assert "- 11 writes since the snapshot" in said
+    assert "m1      ~ etcd's data are the snapshot's  (now: they are the former ones)" in said
+    assert three.done == []
+
+
+# --- what is refused before anything is changed
+
+
+def test_a_damaged_snapshot_is_refused_before_any_host_is_talked_to(three: Masters, source: Path) -> None:
+    data = bytearray((source / "snapshot.db").read_bytes())
+    data[300] ^= 1
+    (source / "snapshot.db").write_bytes(data)
+    with pytest.raises(KubefabError, match="its checksum is another one"):
+        three.restored(source)
+    assert [three.run(name).looks for name in M] == [[], [], []]
+
+
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [
+        ({"image": "registry.k8s.io/etcd:3.5.21-0"}, "etcd is 3.6 or newer: its manifest names"),
+        ({"image": "registry.k8s.io/etcd@sha256:1"}, "etcd is 3.6 or newer: its manifest names"),
+        ({"free": 0}, ""),
+    ],
+)
+def test_what_only_a_person_can_change_stops_all_masters(
+    three: Masters, source: Path, says: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "ROOM", 1 << 20)
+    for name, value in says.items():
+        setattr(three.machines["m3"], name, value)
+    with pytest.raises(Stop, match="nothing was changed"):
+        three.restored(source)
+    assert three.run.failures["m3"].startswith(why or "there is room for the snapshot: 0 MiB are free; allowed: ")
+    assert three.done == []
+
+
+def test_the_snapshot_of_another_cluster_is_refused_by_its_authority(three: Masters, source: Path) -> None:
+    text = f"-----BEGIN CERTIFICATE-----\n{b64encode(b'other').decode()}\n-----END CERTIFICATE-----\n"
+    backup.put(source, "pki/ca.crt", text.encode())
+    with pytest.raises(Stop):
+        three.restored(source)
+    assert three.run.failures["m1"].startswith("the snapshot is this cluster's: it is of the one with the CA ")
+
+
+@pytest.mark.parametrize("name", ["m2", "client"])
+def test_a_host_that_does_not_answer_stops_it(
+    three: Masters, source: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: object, *_: object) -> None:
+        raise Unreachable("cannot be reached")
+
+    look = FakeHost.look
+    monkeypatch.setattr(FakeHost, "look", lambda self, *how: away(self) if self.name == name else look(self, *how))
+    with pytest.raises(Stop, match="mark a machine that is known to be away `absent: true`"):
+        three.restored(source)
+    assert three.done == []
+
+
+def test_where_no_master_has_an_etcd_there_is_nowhere_to_put_it(three: Masters, source: Path) -> None:
+    three.tell = lambda: None  # type: ignore[method-assign]
+    with pytest.raises(KubefabError, match="no master has an etcd"):
+        three.restored(source)
+
+
+# --- what goes wrong on the way
+
+
+def test_where_one_host_cannot_be_made_ready_nothing_is_stopped(
+    three: Masters, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(host: Any, *_: object) -> None:
+        if host.name == "m3":
+            raise HostError("no room")
+
+    monkeypatch.setattr(three, "send", send)
+    with pytest.raises(Stop):
+        three.restored(source)
+    assert "stop-control-plane.sh" not in scripts(three)
+
+
+def test_a_list_that_cannot_be_had_is_told_and_stops_nothing(
+    three: Masters, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask(self: FakeHost, *_: object, **__: object) -> str:
+        raise HostError("etcd is slow")
+
+    monkeypatch.setattr(FakeHost, "ask", ask)
+    three.restored(source)
+    assert "what was made since: it cannot be told: etcd is slow" in capsys.readouterr().out
+    assert three.is_well
+
+
+def test_until_it_is_done_no_other_task_begins(three: Masters, source: Path) -> None:
+    three.killed = lambda: three.done[-1].endswith("stop-control-plane.sh")
+    with pytest.raises(KeyboardInterrupt):
+        three.restored(source)
+    run = Run(three_masters())
+    for name in three.machines:
+        run(name).parts = three.worlds(name).parts
+    hosts = run.engine.look(Group.ALL)
+    run.engine.complain(hosts, lambda *_: [agreement.restored()])
+    why = r"no restore of etcd is under way: one was begun on m\d at \d\d:\d\d:\d\d"
+    assert all(re.fullmatch(why, failure) for failure in run.failures.values())
+    assert set(run.failures) == set(three.machines)
