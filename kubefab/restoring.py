@@ -27,6 +27,8 @@ LIST_SECONDS = 90  # scripts/list-since.sh
 
 def restore(c: Context, source: str, yes: bool) -> None:
     """Brings etcd to the snapshot in this file or folder. KubefabError where it is damaged, or nobody agrees."""
+    if not source:
+        raise KubefabError("--from wants a folder that etcd.backup has made, or a snapshot of etcd")
     snapshot = backup.opened(Path(expanduser(source)).absolute())
     Restoring(engine_of(c), snapshot, yes).bring_about()
 

@@ -356,6 +356,11 @@ def test_a_dry_run_tells_and_changes_nothing(three: Masters, source: Path, capsy
 # --- what is refused before anything is changed
 
 
+def test_without_a_source_nothing_is_taken_for_one(three: Masters) -> None:
+    with pytest.raises(KubefabError, match="--from wants a folder"):
+        restoring.restore(Run().context, "", True)
+
+
 def test_a_damaged_snapshot_is_refused_before_any_host_is_talked_to(three: Masters, source: Path) -> None:
     data = bytearray((source / "snapshot.db").read_bytes())
     data[300] ^= 1

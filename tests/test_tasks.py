@@ -126,7 +126,15 @@ def test_an_option_that_is_needed_is_asked_for_before_the_task_runs(name: str, n
 
 
 def test_what_destroys_asks_before_it_does() -> None:
-    for name in ("restart", "cluster.reset", "addon.remove", "node.drain", "node.remove", "cluster.upgrade"):
+    for name in (
+        "restart",
+        "cluster.reset",
+        "addon.remove",
+        "node.drain",
+        "node.remove",
+        "cluster.upgrade",
+        "etcd.restore",
+    ):
         assert "yes" in {argument.name for argument in named(name).get_arguments()}
 
 
