@@ -315,7 +315,7 @@ PRICE = "do not ask whether what was written since may be lost (needed without a
 @task(positional=[], auto_shortflags=False, help={"from_": SOURCE, "yes": PRICE})
 def restore(c: Context, from_: str = "", yes: bool = False) -> None:
     """Bring etcd back to a snapshot, on all masters at once, or finish what an earlier run began."""
-    restore_etcd(c, from_, yes)
+    restore_etcd(c, from_, yes, preflight, up)
 
 
 @task(name="status", help={"json": JSON})

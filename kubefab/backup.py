@@ -10,7 +10,7 @@ import ssl
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -216,6 +216,7 @@ class Snapshot:
     cluster: str = ""  # its name in hosts.yml
     etcd: int = 0  # the id of etcd's own cluster
     authority: str = ""  # the cluster's CA, as a kubeconfig has it: in base64
+    files: Mapping[str, str] = field(default_factory=dict)  # what is beside it, and the sha256 of each
 
     @property
     def folder(self) -> Path:
@@ -262,6 +263,7 @@ def _known(about: Mapping[str, Any], file: Path) -> dict[str, Any]:
         "host": str(about["host"]),
         "cluster": str(about["cluster"]),
         "etcd": int(ids[0], 16) if ids else 0,
+        "files": dict(about["files"]),
         "authority": _as_in_kubeconfigs(authority.read_text()) if authority.exists() else "",
     }
 

@@ -1,6 +1,6 @@
 """etcd goes back to a snapshot, on all masters at once: what is lost by it is told and asked for first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from os.path import expanduser
@@ -25,12 +25,23 @@ TOGETHER = Pass(rolling=True)  # what fails on one host ends it for all
 LIST_SECONDS = 90  # scripts/list-since.sh
 
 
-def restore(c: Context, source: str, yes: bool) -> None:
-    """Brings etcd to the snapshot in this file or folder. KubefabError where it is damaged, or nobody agrees."""
+def restore(c: Context, source: str, yes: bool, *make: Callable[[Context], object]) -> None:
+    """Brings etcd to the snapshot in this file or folder. KubefabError where it is damaged, or nobody agrees.
+
+    `make`: the tasks that make a cluster, where there is none.
+    """
     if not source:
         raise KubefabError("--from wants a folder that etcd.backup has made, or a snapshot of etcd")
     snapshot = backup.opened(Path(expanduser(source)).absolute())
-    Restoring(engine_of(c), snapshot, yes).bring_about()
+    run = engine_of(c)
+    restoring = Restoring(run, snapshot, yes)
+    if restoring.masters():
+        return restoring.bring_about()
+    restoring.prepare()
+    if not run.dry:
+        for task in make:
+            task(c)
+        Restoring(run, snapshot, yes=True).bring_about()
 
 
 @dataclass(frozen=True)
@@ -41,8 +52,41 @@ class Restoring:
     snapshot: Snapshot
     yes: bool
 
+    def masters(self) -> list[Host]:
+        """Those that have an etcd. Every host was looked at: one that is not may have the former data."""
+        self.run.look(Group.ALL)
+        masters = self.run.look(Group.MASTERS, *steps.PARTS)
+        if self.run.failures or self.run.unheard:
+            raise Stop(_UNHEARD)
+        if elsewhere := {one.etcd.servers for one in map(self.run.cluster.facts, masters) if one.etcd.elsewhere}:
+            raise KubefabError(_ELSEWHERE.format(", ".join(sorted(elsewhere))))
+        return [host for host in masters if steps.is_member(self.run.cluster.facts(host))]
+
+    def prepare(self) -> None:
+        """Has the cluster that is to be made be the snapshot's: its keys are there before it is."""
+        founder = self.run.cluster.founder
+        self.run.complain([founder], steps.keyed(self.snapshot))
+        if self.run.failures:
+            raise Stop("nothing was changed")
+        print(report.plain(self._told("")))
+        found = [(founder.name, "", line) for line in self._to_make()]
+        if self.run.dry:
+            tell(found)
+        else:
+            agree(lambda: found, self.yes, lambda: None, "a cluster is made here")
+        self.run.converge(Group.FOUNDER, steps.keyed(self.snapshot), how=TOGETHER)
+
+    def _to_make(self) -> Iterator[str]:
+        yield "there is no cluster: one is made, with the keys of the backup, and then goes back to the snapshot"
+        if "encryption-provider-config" in self.snapshot.files:
+            yield _ENCRYPTED
+
     def bring_about(self) -> None:
-        masters = self._heard()
+        if self.run.failures:
+            raise Stop("nothing goes back to the snapshot before the cluster is whole")
+        masters = self.run.look(Group.MASTERS)
+        self.run.look_again(masters, *steps.PARTS)
+        masters = [host for host in masters if steps.is_member(self.run.cluster.facts(host))]
         if not self.run.dry:
             self.run.lock(masters, *steps.PARTS)
         began = self._begun(masters)
@@ -61,19 +105,6 @@ class Restoring:
         for who, subject in _passes(restore):
             if not self.run.failures:
                 self.run.converge(who, subject, how=TOGETHER)
-
-    def _heard(self) -> list[Host]:
-        """The masters that have an etcd. Every host was looked at: one that is not may have the former data."""
-        self.run.look(Group.ALL)
-        masters = self.run.look(Group.MASTERS, *steps.PARTS)
-        if self.run.failures or self.run.unheard:
-            raise Stop(_UNHEARD)
-        members = [host for host in masters if steps.is_member(self.run.cluster.facts(host))]
-        if elsewhere := {one.etcd.servers for one in map(self.run.cluster.facts, masters) if one.etcd.elsewhere}:
-            raise KubefabError(_ELSEWHERE.format(", ".join(sorted(elsewhere))))
-        if not members:
-            raise KubefabError(_NO_MASTER)
-        return members
 
     def _begun(self, masters: Sequence[Host]) -> str:
         """The id of a restore of this very snapshot that was broken off; "" where there is none."""
@@ -158,4 +189,7 @@ _UNHEARD = (
     "same command again once they answer, or mark a machine that is known to be away `absent: true` in hosts.yml"
 )
 _ELSEWHERE = "this cluster's etcd is not of kubeadm's making ({}): restore it by what you look after it with"
-_NO_MASTER = "no master has an etcd into which a snapshot could go"
+_ENCRYPTED = (
+    "its API server encrypts what it writes to etcd: the backup's encryption-provider-config has to be on every master "
+    "first, and named in hosts.yml; without it nobody can read the Secrets"
+)

@@ -1,5 +1,8 @@
 """What restores etcd on a master, in a sandbox: what is stopped, what takes which place, and what is kept."""
 
+from base64 import b64encode
+from hashlib import sha256
+
 import pytest
 
 from kubefab.programs import look_program
@@ -247,9 +250,37 @@ def test_a_worker_has_nothing_to_tell() -> None:
     assert [line for line in told(text) if not line.startswith(("==", "end "))] == []
 
 
+# --- keys that were there before a cluster
+
+KEYS = [("pki/ca.key", "secret"), ("pki/ca.crt", "open"), ("pki/etcd/ca.key", "secret"), ("pki/sa.pub", "open")]
+PUT = sandbox.file("/mnt/keys", "".join(f"{name} {b64encode(text.encode()).decode()}\n" for name, text in KEYS))
+PUT += f"umask 000\n{sandbox.script('put-keys.sh')} </mnt/keys\n"
+
+
+def test_keys_are_roots_alone_and_certificates_everybodys() -> None:
+    assert told(f"{PUT}cd /etc/kubernetes; stat -c '%a %n' pki/ca.* pki/etcd/* pki/sa.pub; cat pki/etcd/ca.key") == [
+        "644 pki/ca.crt",
+        "600 pki/ca.key",
+        "600 pki/etcd/ca.key",
+        "644 pki/sa.pub",
+        "secret",
+    ]
+
+
+def test_a_key_that_is_there_stays() -> None:
+    there = sandbox.file("/etc/kubernetes/pki/ca.key", "mine\n")
+    assert told(f"{there}{PUT}cat /etc/kubernetes/pki/ca.key") == ["mine"]
+
+
+def test_the_look_knows_keys_by_their_hash() -> None:
+    keys = found(PUT, "restore").restore.keys
+    assert set(keys) == {name for name, _ in KEYS}
+    assert keys["pki/ca.key"] == sha256(b"secret").hexdigest()
+
+
 # --- what was written since
 
-KEYS = """\
+WRITTEN = """\
 "ClusterID" : 1
 "Revision" : 20
 "Key" : "/registry/configmaps/default/before"
@@ -277,7 +308,7 @@ def since(keys: str) -> list[str]:
 
 
 def test_what_was_made_and_changed_since_is_told_by_its_keys_without_what_comes_and_goes() -> None:
-    assert since(KEYS) == ["made configmaps/default/made", "changed 1"]
+    assert since(WRITTEN) == ["made configmaps/default/made", "changed 1"]
 
 
 def test_much_of_it_is_told_by_its_kinds() -> None:
@@ -290,4 +321,4 @@ def test_much_of_it_is_told_by_its_kinds() -> None:
 
 
 def test_nothing_since_is_nothing_to_tell() -> None:
-    assert since(KEYS.replace(" 11\n", " 9\n").replace(" 12\n", " 9\n")) == []
+    assert since(WRITTEN.replace(" 11\n", " 9\n").replace(" 12\n", " 9\n")) == []

@@ -3,11 +3,12 @@
 import json
 import re
 import threading
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from kubefab import backup, carry, restoring
 from kubefab.converge import Stop
 from kubefab.errors import HostError, KubefabError, Unreachable
+from kubefab.facts import fingerprint
 from kubefab.inventory import Inventory
 from kubefab.passes import Group
 from kubefab.steps import agreement
@@ -28,6 +30,8 @@ from tests.runs import Run, in_place
 
 ADMIN = "admin_ca QUJD\nkubelet_ca QUJD\nadmin_server https://lab.kubefab.internal:6443"
 PARTS = ("etcd.yaml", "kube-apiserver.yaml", "kube-controller-manager.yaml", "kube-scheduler.yaml")
+FLANNEL = "flannel.alpha.coreos.com/public-ip"
+KEYS = tuple(f"pki/{name}" for name in steps.SHARED)
 TAKEN = 9  # the snapshot's revision
 
 
@@ -46,6 +50,8 @@ class Machine:
     kept: list[str] = field(default_factory=list)
     image: str = "registry.k8s.io/etcd:3.7.0-0"
     free: int = 9000
+    made: bool = True
+    keys: dict[str, str] = field(default_factory=dict)
 
 
 class Masters:
@@ -73,8 +79,17 @@ class Masters:
             self.run(name).on_change = partial(self.changed, name)
             self.run(name).answers["list-since.sh"] = answer or "made configmaps/default/later\nchanged 2\n"
         self.tell()
-        restoring.restore(self.run.context, str(source), yes)
+        restoring.restore(self.run.context, str(source), yes, self.make)
         return self.run
+
+    def make(self, _: object) -> None:
+        """What `up` does."""
+        assert set(self.machines[self.masters[0]].keys) == set(KEYS)
+        self.note("up")
+        for machine in self.machines.values():
+            machine.made = True
+        self.tell()
+        self.run.engine.look_again(list(self.run.cluster.hosts.values()))
 
     def send(self, host: Any, file: Path, to: str) -> None:
         assert to == steps.THERE
@@ -109,6 +124,9 @@ class Masters:
             machine.kubelet = self.now
         elif script == "kubectl.sh":
             self.marks[words[2]] = json.loads(host.payloads[script])["metadata"]["annotations"][steps.RESTORED]
+        elif script == "put-keys.sh":
+            lines = [line.split(" ") for line in host.payloads[script].splitlines()]
+            machine.keys = {name: sha256(b64decode(body)).hexdigest() for name, body in lines}
         elif script == "end-restore.sh":
             machine.under_way = ("", "")
         running = {one.data for one in self.machines.values() if one.master and not one.stopped}
@@ -127,6 +145,9 @@ class Masters:
             parts = self.worlds(name).parts
             parts["services"] = "\n".join(("unit Id=kubelet.service", "unit ActiveState=active", _began(one.kubelet)))
             parts["system"] = f"machine_id id-{name}\nclock {self.now}\nasked {self.now}"
+            if not one.made:
+                parts.update(node="", cluster="", etcd="", restore=_keys(one))
+                continue
             parts["node"] = f"{ADMIN}\nflannel yes\netcd_data yes"
             if not one.master:
                 parts["node"] = "kubelet_ca QUJD\nflannel yes"
@@ -152,7 +173,7 @@ class Masters:
         }
         lines = [f"{key} {value}" for key, value in said.items() if value]
         kind = "aside" if one.stopped else "runs"
-        return "\n".join((*lines, *(f"{kind} {part}" for part in PARTS)))
+        return "\n".join((*lines, *(f"{kind} {part}" for part in PARTS), _keys(one)))
 
     def etcd(self, name: str) -> str:
         data = self.machines[name].data
@@ -168,7 +189,12 @@ class Masters:
 
     def node(self, name: str) -> dict[str, Any]:
         status = {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": {"machineID": f"id-{name}"}}
-        return {"kind": "Node", "metadata": {"name": name}, "status": status}
+        labels = {"node-role.kubernetes.io/control-plane": ""} if self.machines[name].master else {}
+        return {
+            "kind": "Node",
+            "metadata": {"name": name, "labels": labels, "annotations": {FLANNEL: "x"}},
+            "status": status,
+        }
 
     def workload(self, name: str) -> dict[str, Any]:
         namespace, _, short = name.partition("/")
@@ -204,6 +230,10 @@ class Masters:
             and all("former" in one.kept for one in masters)
             and not self.served
         )
+
+
+def _keys(machine: Machine) -> str:
+    return "\n".join(f"key {name} {digest}" for name, digest in machine.keys.items())
 
 
 def _began(moment: float) -> str:
@@ -412,10 +442,72 @@ def test_a_host_that_does_not_answer_stops_it(
     assert three.done == []
 
 
-def test_where_no_master_has_an_etcd_there_is_nowhere_to_put_it(three: Masters, source: Path) -> None:
-    three.tell = lambda: None  # type: ignore[method-assign]
-    with pytest.raises(KubefabError, match="no master has an etcd"):
-        three.restored(source)
+# --- machines that have no cluster yet
+
+AUTHORITY = f"-----BEGIN CERTIFICATE-----\n{'QUJD' * 16}\n-----END CERTIFICATE-----\n"
+
+
+@pytest.fixture
+def fresh(three: Masters) -> Masters:
+    for machine in three.machines.values():
+        machine.made = False
+    return three
+
+
+@pytest.fixture
+def keyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A backup with keys, of an etcd that is gone."""
+    folder = tmp_path / "lab-k"
+    for name in KEYS:
+        backup.put(folder, name, AUTHORITY.encode() if name == "pki/ca.crt" else name.encode())
+    monkeypatch.setattr(steps, "fingerprint", lambda text: fingerprint("QUJD"))
+    return backup_of(folder, 0xABC)
+
+
+def test_where_there_is_no_cluster_one_is_made_by_the_keys_of_the_backup_and_then_goes_back(
+    fresh: Masters, keyed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fresh.restored(keyed)
+    assert (run.failures, fresh.is_well) == ({}, True)
+    assert fresh.done[:2] == ["m1: put-keys.sh", "up"]
+    assert "m1  - there is no cluster: one is made, with the keys of the backup" in capsys.readouterr().out
+
+
+def test_a_cluster_is_made_only_by_a_persons_leave(fresh: Masters, keyed: Path) -> None:
+    with pytest.raises(KubefabError, match="a cluster is made here; without a terminal, --yes is needed"):
+        fresh.restored(keyed, yes=False)
+    assert fresh.done == []
+
+
+def test_a_dry_run_on_them_makes_nothing(fresh: Masters, keyed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fresh.restored(keyed, dry=True)
+    assert "m1      + the backup's keys are on the host" in capsys.readouterr().out
+    assert fresh.done == []
+
+
+def test_without_the_keys_no_cluster_could_be_the_snapshots(fresh: Masters, source: Path) -> None:
+    with pytest.raises(Stop):
+        fresh.restored(source)
+    assert fresh.run.failures["m1"].startswith("the backup has the keys that all masters share: no pki/ca.crt, ")
+    assert fresh.done == []
+
+
+def test_other_keys_that_are_there_stay(fresh: Masters, keyed: Path) -> None:
+    fresh.machines["m1"].keys = {"pki/sa.key": "another"}
+    with pytest.raises(Stop):
+        fresh.restored(keyed)
+    assert fresh.run.failures["m1"] == "no other keys are on the host: pki/sa.key"
+
+
+def test_what_encrypts_etcd_is_told_since_nobody_else_puts_it_there(
+    fresh: Masters, keyed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = json.loads((keyed / "backup.json").read_text())
+    backup.put(keyed, "encryption-provider-config", b"secret")
+    (keyed / "backup.json").unlink()
+    backup.finish(keyed, about)
+    fresh.restored(keyed)
+    assert "the backup's encryption-provider-config has to be on every master first" in capsys.readouterr().out
 
 
 # --- what goes wrong on the way

@@ -181,6 +181,7 @@ RENAMING = {
         "id",
         "",
     ),
+    "put-keys.sh": ("", "", "pki/ca.key QUJD"),
     "put-endpoint.sh": ("stub haproxy ''\n", "", "QUJD"),
     "put-kubeconfig.sh": (sandbox.file("/etc/kubernetes/admin.conf", "admin"), "", ""),
     "put-manifests.sh": (

@@ -1,9 +1,10 @@
 """How far a restore of etcd has come on a master, and what it needs to know of its etcd."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from kubefab.facts.part import Part, each, seconds, whole
+from kubefab.facts.part import Part, each, pairs, seconds, whole
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Restore(Part):
     staged: str = ""  # the id of the restore whose data are ready to take their place
     restored: str = ""  # of the one by which etcd's data were made; "" for those that have come about by themselves
     restored_at: Annotated[float, seconds] = 0  # when they took their place, in seconds of the epoch
+    keys: Mapping[str, str] = pairs("key")  # of those that all masters share: pki/NAME -> sha256
     room_mib: Annotated[int, whole] = 0
     aside: tuple[str, ...] = each("aside")  # manifests of the control plane that the kubelet does not see
     runs: tuple[str, ...] = each("runs")  # what of the control plane does

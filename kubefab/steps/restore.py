@@ -4,7 +4,8 @@ What runs is told apart from what is to run by a restore's id, the token of the 
 """
 
 import json
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from packaging.version import Version
@@ -14,8 +15,8 @@ from kubefab.backup import Snapshot
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, fingerprint
 from kubefab.host import Host
-from kubefab.step import Gap, Step, Subject, complaint, on_cluster, script
-from kubefab.steps import health
+from kubefab.step import MISSING, Gap, Step, Subject, complaint, on_cluster, script, when
+from kubefab.steps import health, registration
 from kubefab.steps.agreement import CONTROL_PLANE
 from kubefab.steps.health import KUBE_PROXY
 from kubefab.steps.network import COREDNS, DAEMON_SET
@@ -27,6 +28,8 @@ RESTORED = "kubefab.internal/restored"  # annotates a workload, and its pods, th
 THERE = "/var/lib/kubefab-etcd.restore/snapshot.db"  # what is left of it goes with the next backup
 ROOM = 2  # times the snapshot: itself, and the data that are made of it
 MEMBER_SECONDS = 120
+SHARED = tuple(f"{name}.{kind}" for name in ("ca", "front-proxy-ca", "etcd/ca") for kind in ("crt", "key"))
+SHARED += ("sa.key", "sa.pub")
 PARTS = ("etcd", "restore")
 ANEW = {KUBE_PROXY: "daemonset", DAEMON_SET: "daemonset", COREDNS: "deployment"}
 
@@ -44,10 +47,27 @@ def is_member(facts: Facts) -> bool:
     return bool(facts.restore.peer)
 
 
+def keyed(snapshot: Snapshot) -> Subject:
+    """Machines that have no cluster yet: the one to be made there has to be the snapshot's, by its keys."""
+    keys = "the backup's keys are on the host"
+    wanted = {name: digest for name, digest in snapshot.files.items() if name.removeprefix("pki/") in SHARED}
+
+    def close(host: Host) -> None:
+        lines = [f"{name} {b64encode((snapshot.folder / name).read_bytes()).decode()}\n" for name in wanted]
+        host.change("put-keys.sh", payload="".join(lines), secret=True)
+
+    return lambda *_: [
+        complaint("the backup has the keys that all masters share", lambda _: keyless(wanted), _KEYLESS),
+        complaint("no init, join or reset is under way", half_made, _HALF),
+        complaint("no other keys are on the host", other_keys(wanted), "move them away: they are another cluster's"),
+        Step(keys, without_keys(wanted), close, parts=("restore",)),
+    ]
+
+
 def possible(restore: Restore) -> Subject:
     """What only a person can change, before anything is."""
     return of_members(
-        complaint("no init, join or reset is under way", half_made, "end that first: inv cluster.up"),
+        complaint("no init, join or reset is under way", half_made, _HALF),
         complaint("the snapshot is this cluster's", another_cluster(restore.snapshot), _ANOTHER),
         complaint("etcd is 3.6 or newer", too_old, _OLD),
         complaint("etcd keeps its log with its data", wal_elsewhere, "take --wal-dir out of its manifest first"),
@@ -100,10 +120,17 @@ def running(restore: Restore) -> Subject:
     )
 
 
-def kubelet_anew(_: Cluster, __: Host) -> list[Step]:
-    """A kubelet goes by what it was told before, and the API server of the former data may have told it more."""
+def kubelet_anew(cluster: Cluster, host: Host) -> list[Step]:
+    """A kubelet goes by what it was told before, and the API server of the former data may have told it more.
+
+    A node that came after the snapshot was taken registers again.
+    """
     title, restart = "the kubelet has begun after the restore", script("restart-service.sh", "kubelet")
-    return on_nodes(Step(title, older_kubelet, restart, within=20, parts=("services", "system")))
+    return [
+        *on_nodes(Step(title, older_kubelet, restart, within=20, parts=("services", "system"))),
+        *registration.registered(host),
+        *when(host.wanted.role == "master", registration.marked(cluster, host)),
+    ]
 
 
 def workloads_anew(restore: Restore) -> Subject:
@@ -127,8 +154,9 @@ def one_etcd(_: Cluster, __: Host) -> list[Step]:
 
 
 def well(cluster: Cluster, host: Host) -> list[Step]:
-    """Who has yet to join is not waited for."""
-    return on_nodes(*health.steps(cluster, host))
+    """Who has yet to join is not waited for. Who has registered again may have another subnet for its pods."""
+    ready = health.ready(cluster, host)
+    return on_nodes(*ready, *registration.pod_network(cluster), *health.steps(cluster, host))
 
 
 def done(cluster: Cluster, host: Host) -> list[Step]:
@@ -159,6 +187,22 @@ def where(so: Callable[[Facts], object], gap: Gap) -> Gap:
 
 
 # --- what only a person can change
+
+
+def keyless(keys: Mapping[str, str]) -> str | None:
+    return ", ".join(f"no pki/{name}" for name in SHARED if f"pki/{name}" not in keys) or None
+
+
+def other_keys(keys: Mapping[str, str]) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        there = facts.restore.keys
+        return ", ".join(name for name in keys if there.get(name, keys[name]) != keys[name]) or None
+
+    return gap
+
+
+def without_keys(keys: Mapping[str, str]) -> Gap:
+    return lambda facts: None if all(facts.restore.keys.get(name) == keys[name] for name in keys) else MISSING
 
 
 def half_made(facts: Facts) -> str | None:
@@ -299,6 +343,8 @@ def under_way(facts: Facts) -> str | None:
     return f"{facts.restore.under_way} is" if facts.restore.under_way else None
 
 
+_HALF = "take it away, and do this again: inv restart --host NAME"
+_KEYLESS = "only a folder of etcd.backup has them: name that, and not its snapshot"
 _ANOTHER = "a backup goes back into the cluster that it was taken of: which one is this?"
 _OLD = (
     "older ones cannot raise revisions as they restore, so that caches would live on (kubernetes/kubernetes#118501): "

@@ -6,6 +6,9 @@ if [ -e /var/lib/kubefab/restore ]; then
     fact "under_way $id"
     fact "snapshot $digest"
 fi
+for name in ca.crt ca.key front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key sa.key sa.pub; do
+    [ ! -s "/etc/kubernetes/pki/$name" ] || fact "key pki/$name $(sha256sum <"/etc/kubernetes/pki/$name" | cut -c1-64)"
+done
 etcds_manifest >/dev/null 2>&1 || exit 0
 folder=$(etcds_flag data-dir)
 fact "folder $folder"

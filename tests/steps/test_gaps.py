@@ -59,6 +59,7 @@ MAKERS: dict[Any, Made] = {
     leaving.given_up: lambda _: [leaving.given_up("client")],
     leaving.forgotten: lambda _: [leaving.forgotten("client")],
     removal.steps: lambda made: [removal.steps(name) for name in ADDONS],
+    restore.keyed: lambda _: [restore.keyed(SNAPSHOT)],
     restore.possible: lambda _: [restore.possible(RESTORE)],
     restore.staged: lambda _: [restore.staged(RESTORE)],
     restore.swapped_out: lambda _: [restore.swapped_out(RESTORE)],

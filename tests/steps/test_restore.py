@@ -1,0 +1,155 @@
+"""etcd with the data of a snapshot: what is missing of it, by what the looks tell."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kubefab.backup import Snapshot
+from kubefab.facts import ClusterFacts, Facts, Member, Unit, Workload, fingerprint
+from kubefab.step import Step
+from kubefab.steps import restore
+from kubefab.steps.restore import BUMP, RESTORED, Restore
+from tests.facts import known, with_
+from tests.fakes import looked, three_masters
+
+SNAPSHOT = Snapshot(Path("/x/snapshot.db"), "digest", 300 << 20, 9, datetime(2026, 11, 26, tzinfo=UTC))
+THIS = Restore("new", SNAPSHOT)
+PEER = "m1=https://10.0.0.1:2380"
+FORMER = known("m1", peer=PEER, folder="/var/lib/etcd", image="registry.k8s.io/etcd:3.6.16-0", room_mib=600)
+RUNS = with_(FORMER, manifests=("etcd.yaml", "kube-apiserver.yaml", "mine.yaml"), runs=("etcd", "kube-apiserver"))
+
+
+def steps(name: str = "m1") -> list[Step]:
+    made = looked({}, three_masters())
+    host = made.hosts[name]
+    subjects = (restore.possible, restore.staged, restore.swapped_out, restore.swapped_in, restore.running)
+    return [step for subject in subjects for step in subject(THIS)(made, host)]
+
+
+def gaps(facts: Facts) -> list[str]:
+    return [f"{step.title}: {gap}" for step in steps() if step.close and (gap := step.gap(facts))]
+
+
+def complaints(facts: Facts) -> list[str]:
+    told = [step for step in steps() if not step.close and not step.within]
+    return [f"{step.title}: {gap}" for step in told if (gap := step.gap(facts))]
+
+
+# --- what only a person can change
+
+
+def test_a_master_that_is_well_may_go_back() -> None:
+    assert complaints(FORMER) == []
+
+
+@pytest.mark.parametrize("image", ["registry.k8s.io/etcd:3.5.21-0", "registry.k8s.io/etcd", "x@sha256:1"])
+def test_an_etcd_that_cannot_raise_revisions_is_refused(image: str) -> None:
+    assert complaints(with_(FORMER, image=image)) == [f"etcd is 3.6 or newer: its manifest names {image}"]
+
+
+@pytest.mark.parametrize(("free", "told"), [(600, False), (599, True)])
+def test_there_has_to_be_room_for_the_snapshot_and_what_is_made_of_it(free: int, told: bool) -> None:
+    assert bool(complaints(with_(FORMER, room_mib=free))) is told
+
+
+def test_a_log_that_is_kept_elsewhere_would_be_of_the_former_data() -> None:
+    assert complaints(with_(FORMER, wal="/fast/wal")) == ["etcd keeps its log with its data: /fast/wal"]
+
+
+@pytest.mark.parametrize(
+    ("mark", "told"), [("init_begun", "init"), ("master_begun", "join"), ("tear_down_begun", "reset")]
+)
+def test_what_was_broken_off_is_ended_first(mark: str, told: str) -> None:
+    assert complaints(with_(FORMER, **{mark: 1.0})) == [f"no init, join or reset is under way: {told}"]
+
+
+def test_another_clusters_snapshot_is_told_by_its_authority_where_that_is_known() -> None:
+    gap = restore.another_cluster(replace(SNAPSHOT, authority="QUJD"))
+    assert gap(with_(FORMER, admin_ca=fingerprint("QUJD"))) is None
+    assert gap(FORMER) is None
+    assert (
+        gap(with_(FORMER, admin_ca="other")) == f"it is of the one with the CA {fingerprint('QUJD')}, and here is other"
+    )
+
+
+# --- how far it has come
+
+
+def test_the_former_data_are_served_no_more_before_others_take_their_place() -> None:
+    assert gaps(RUNS) == [
+        "the snapshot's data are ready on the host: they are not",
+        "no API server and no etcd has the former data: etcd, kube-apiserver, etcd.yaml, kube-apiserver.yaml",
+        "etcd's data are the snapshot's: they are the former ones",
+    ]
+
+
+def test_what_has_stopped_for_another_restore_may_come_back() -> None:
+    stopped = with_(FORMER, staged="new", under_way="old", aside=("etcd.yaml",))
+    assert "no API server and no etcd has the former data: it may come back" in gaps(stopped)
+    assert "no API server and no etcd has the former data" not in "".join(gaps(with_(stopped, under_way="new")))
+
+
+def test_what_has_the_new_data_may_run() -> None:
+    swapped = with_(RUNS, restored="new", under_way="new")
+    assert gaps(swapped) == []
+    assert gaps(with_(swapped, aside=("etcd.yaml",))) == [
+        "the kubelet sees the whole control plane: the kubelet does not see etcd.yaml"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("member", "told"),
+    [
+        (None, "does not run"),
+        (Member(1, 2, leader=0, revision=BUMP + 9), "no leader"),
+        (Member(1, 2, leader=1, revision=20), f"it is at revision 20; wanted: {BUMP + 9} at least"),
+        (Member(1, 2, leader=1, revision=BUMP + 9), None),
+    ],
+)
+def test_its_etcd_is_one_that_has_a_leader_and_a_higher_revision(member: Member | None, told: str | None) -> None:
+    assert restore.unlike(THIS)(with_(FORMER, member=member)) == told
+
+
+def test_who_has_no_etcd_yet_is_no_part_of_it() -> None:
+    assert gaps(known("m1")) == complaints(known("m1")) == []
+    assert steps("client") == []
+
+
+def test_all_members_are_named_in_the_same_order_on_each_host() -> None:
+    others = {name: with_(FORMER, peer=f"{name}=url") for name in ("m3", "m2")} | {"client": known("client")}
+    assert restore.peers(with_(FORMER, others=others)) == [PEER, "m2=url", "m3=url"]
+
+
+# --- what begins anew
+
+
+def kubelet(since: float, restored_at: float = 1000, ahead: float = 0, masters_ahead: float = 0) -> str | None:
+    master = with_(FORMER, restored_at=restored_at, clock=masters_ahead, asked=0.0)
+    unit = {"kubelet": Unit(active="active", since=since)}
+    return restore.older_kubelet(known("client", others={"m1": master}, units=unit, clock=ahead, asked=0.0))
+
+
+def test_a_kubelet_that_is_older_than_the_last_masters_data_begins_anew() -> None:
+    assert (kubelet(999), kubelet(1000), kubelet(5)) == ("it is older", None, "it is older")
+
+
+def test_clocks_that_differ_are_reckoned_with() -> None:
+    assert kubelet(1500, ahead=600) == "it is older"
+    assert kubelet(1700, ahead=600) is None
+    assert kubelet(500, masters_ahead=600) is None
+    assert kubelet(300, masters_ahead=600) == "it is older"
+
+
+def test_a_kubelet_that_is_down_is_no_young_one() -> None:
+    assert restore.older_kubelet(FORMER) == "inactive"
+
+
+def test_a_workload_that_is_not_there_has_nothing_to_begin_anew() -> None:
+    name = "kube-flannel/kube-flannel-ds"
+    old = Workload(annotations={RESTORED: "old"})
+    gap = restore.older_pods(name, "new")
+    assert gap(known(cluster=ClusterFacts(workloads={}))) is None
+    assert gap(known(cluster=ClusterFacts(workloads={name: old}))) == "its pods are older"
+    assert gap(known(cluster=ClusterFacts(workloads={name: Workload(annotations={RESTORED: "new"})}))) is None
