@@ -4,7 +4,7 @@ look-fresh.txt is a machine of the lab; the others have the same form, with some
 """
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -25,6 +25,7 @@ from kubefab.facts import (
     Member,
     Node,
     Package,
+    Restore,
     Unit,
     Volume,
     Workload,
@@ -280,6 +281,8 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "renewal_begun",
         "login",
         "refused",
+        "restore_begun",
+        *(field.name for field in fields(Restore)),  # see test_restore_scripts.py
         "copies",
         "torn",
         "etcd_mib",

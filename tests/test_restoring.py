@@ -169,7 +169,7 @@ class Masters:
             "staged": one.staged,
             "restored": one.restored,
             "restored_at": one.restored_at,
-            "room_mib": one.free,
+            "free_mib": one.free,
         }
         lines = [f"{key} {value}" for key, value in said.items() if value]
         kind = "aside" if one.stopped else "runs"

@@ -19,6 +19,6 @@ class Restore(Part):
     restored: str = ""  # of the one by which etcd's data were made; "" for those that have come about by themselves
     restored_at: Annotated[float, seconds] = 0  # when they took their place, in seconds of the epoch
     keys: Mapping[str, str] = pairs("key")  # of those that all masters share: pki/NAME -> sha256
-    room_mib: Annotated[int, whole] = 0
+    free_mib: Annotated[int, whole] = 0
     aside: tuple[str, ...] = each("aside")  # manifests of the control plane that the kubelet does not see
     runs: tuple[str, ...] = each("runs")  # what of the control plane does

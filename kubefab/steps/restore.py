@@ -239,7 +239,7 @@ def no_room(snapshot: Snapshot) -> Gap:
     needed = ROOM * snapshot.size >> 20
 
     def gap(facts: Facts) -> str | None:
-        free = facts.restore.room_mib
+        free = facts.restore.free_mib
         return f"{free} MiB are free; allowed: {needed} MiB, twice its size" if free < needed else None
 
     return gap

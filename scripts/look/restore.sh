@@ -18,7 +18,7 @@ fact "image $(etcds_image)"
 fact "staged $(restored_in "$folder/kubefab-restore/member")"
 fact "restored $(restored_in "$folder/member")"
 fact "restored_at $(stat -c %Y "$folder/member/kubefab-restored" 2>/dev/null)"
-fact "room_mib $(df -Pm "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }')"
+fact "free_mib $(df -Pm "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }')"
 for manifest in /etc/kubernetes/kubefab-restore/*.yaml; do
     [ ! -e "$manifest" ] || fact "aside ${manifest##*/}"
 done

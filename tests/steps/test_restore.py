@@ -17,7 +17,7 @@ from tests.fakes import looked, three_masters
 SNAPSHOT = Snapshot(Path("/x/snapshot.db"), "digest", 300 << 20, 9, datetime(2026, 11, 26, tzinfo=UTC))
 THIS = Restore("new", SNAPSHOT)
 PEER = "m1=https://10.0.0.1:2380"
-FORMER = known("m1", peer=PEER, folder="/var/lib/etcd", image="registry.k8s.io/etcd:3.6.16-0", room_mib=600)
+FORMER = known("m1", peer=PEER, folder="/var/lib/etcd", image="registry.k8s.io/etcd:3.6.16-0", free_mib=600)
 RUNS = with_(FORMER, manifests=("etcd.yaml", "kube-apiserver.yaml", "mine.yaml"), runs=("etcd", "kube-apiserver"))
 
 
@@ -51,7 +51,7 @@ def test_an_etcd_that_cannot_raise_revisions_is_refused(image: str) -> None:
 
 @pytest.mark.parametrize(("free", "told"), [(600, False), (599, True)])
 def test_there_has_to_be_room_for_the_snapshot_and_what_is_made_of_it(free: int, told: bool) -> None:
-    assert bool(complaints(with_(FORMER, room_mib=free))) is told
+    assert bool(complaints(with_(FORMER, free_mib=free))) is told
 
 
 def test_a_log_that_is_kept_elsewhere_would_be_of_the_former_data() -> None:
