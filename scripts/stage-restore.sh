@@ -8,33 +8,31 @@ set -eu
 umask 077
 . "${0%/*}/shared/restore.sh"
 id=$1 snapshot=$2 runtime=$3 peers=$4
-place=${snapshot%/*}
-leave() {
-    [ "$runtime" != containerd ] || ctr -n k8s.io images unmount --rm "$place/image" >/dev/null 2>&1 || true
-    rm -rf --one-file-system "$place"
-}
-trap leave EXIT
+place=${snapshot%/*} inside=/run/kubefab/etcd-image
+let_go() { ctr -n k8s.io images unmount --rm "$inside" >/dev/null 2>&1 || true; }
+trap 'rm -rf "$place"' EXIT
 trap exit HUP INT TERM
 folder=$(etcds_flag data-dir)
 image=$(etcds_image)
 tool=/usr/local/bin/etcdutl
 case $runtime in
     containerd)
-        mkdir -p "$place/image"
-        ctr -n k8s.io images mount "$image" "$place/image" >/dev/null
-        found=$place/image$tool
+        mkdir -p "$inside"
+        let_go # of one that was killed containerd would have the lease still
+        ctr -n k8s.io images mount "$image" "$inside" >/dev/null
+        cp "$inside$tool" "$place/etcdutl" 2>/dev/null || true
+        let_go
         ;;
     docker)
         container=$(docker create "$image")
-        docker cp "$container:$tool" "$place/etcdutl" >/dev/null || true
+        docker cp "$container:$tool" "$place/etcdutl" >/dev/null 2>&1 || true
         docker rm "$container" >/dev/null
-        found=$place/etcdutl
         ;;
 esac
-[ -x "$found" ] || { echo "the image $image has no etcdutl" >&2 && exit 1; }
+[ -x "$place/etcdutl" ] || { echo "the image $image has no etcdutl" >&2 && exit 1; }
 part=$folder/kubefab-restore.part
 rm -rf "$part" "$folder/kubefab-restore"
-env -i "$found" snapshot restore "$snapshot" --data-dir "$part" --name "$(etcds_flag name)" \
+env -i "$place/etcdutl" snapshot restore "$snapshot" --data-dir "$part" --name "$(etcds_flag name)" \
     --initial-cluster "$peers" --initial-cluster-token "$id" \
     --initial-advertise-peer-urls "$(etcds_flag initial-advertise-peer-urls)" \
     --bump-revision 1000000000 --mark-compacted

@@ -81,10 +81,11 @@ def test_they_lie_ready_beside_what_etcd_has_which_stays_and_nothing_else_does()
     assert said == [ID, "former", "kubefab-restore", "member", "700", "etcd"]
 
 
-def test_the_image_is_let_go_of_before_what_is_below_it_is_taken_away() -> None:
+def test_the_image_is_let_go_of_and_so_is_that_of_one_that_was_killed() -> None:
     calls = told(f"{MASTER}{TOOL}{SENT}{STAGE}\ngrep ^ctr /mnt/calls")
-    at = "/var/lib/kubefab-etcd.restore/image"
-    assert calls == [f"ctr -n k8s.io images mount {IMAGE} {at}", f"ctr -n k8s.io images unmount --rm {at}"]
+    at = "/run/kubefab/etcd-image"
+    go = f"ctr -n k8s.io images unmount --rm {at}"
+    assert calls == [go, f"ctr -n k8s.io images mount {IMAGE} {at}", go]
 
 
 def test_what_an_earlier_one_left_half_made_is_no_part_of_it() -> None:

@@ -158,8 +158,11 @@ HELPER = "mkdir -p /mnt/apt\nmount -t tmpfs x /usr/lib/apt\nmount -t tmpfs x /us
 )
 PKI = "mkdir -p /run/kubefab /etc/kubernetes/pki/etcd\ntouch /etc/kubernetes/pki/ca.crt /etc/kubernetes/pki/ca.key\n"
 ETCD = sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "    - --data-dir=/var/lib/etcd\n") + "stub pgrep 'exit 1'\n"
-TOOL = "/var/lib/kubefab-etcd.restore/image/usr/local/bin/etcdutl"
-UTL = sandbox.file(TOOL, "#!/bin/sh\nmkdir -p /var/lib/etcd/kubefab-restore.part/member\n") + f"chmod +x {TOOL}\n"
+TOOL = "/run/kubefab/etcd-image/usr/local/bin/etcdutl"
+UTL = (
+    sandbox.file(TOOL, "#!/bin/sh\nmkdir -p /var/lib/etcd/kubefab-restore.part/member\n")
+    + f"chmod +x {TOOL}\nmkdir /var/lib/kubefab-etcd.restore\n"
+)
 RESTORED = "mkdir -p /var/lib/etcd/member /var/lib/etcd/kubefab-restore/member\n"
 # script -> what has to be there, its arguments and what it reads
 RENAMING = {

@@ -71,7 +71,7 @@ def possible(restore: Restore) -> Subject:
         complaint("the snapshot is this cluster's", another_cluster(restore.snapshot), _ANOTHER),
         complaint("etcd is 3.6 or newer", too_old, _OLD),
         complaint("etcd keeps its log with its data", wal_elsewhere, "take --wal-dir out of its manifest first"),
-        complaint("there is room for the snapshot", no_room(restore.snapshot), "make room where etcd has its data"),
+        complaint("there is room for the snapshot", no_room(restore), "make room where etcd has its data"),
     )
 
 
@@ -235,11 +235,14 @@ def wal_elsewhere(facts: Facts) -> str | None:
     return facts.restore.wal or None
 
 
-def no_room(snapshot: Snapshot) -> Gap:
-    needed = ROOM * snapshot.size >> 20
+def no_room(restore: Restore) -> Gap:
+    """Where the data lie ready it is theirs already."""
+    needed = ROOM * restore.snapshot.size >> 20
 
     def gap(facts: Facts) -> str | None:
         free = facts.restore.free_mib
+        if restore.id in (facts.restore.staged, facts.restore.restored):
+            return None
         return f"{free} MiB are free; allowed: {needed} MiB, twice its size" if free < needed else None
 
     return gap
@@ -325,7 +328,11 @@ def roll(name: str, id: str) -> Callable[[Host], None]:
 
 
 def torn(facts: Facts) -> str | None:
-    return "; ".join(etcd.problems({one.name: one for one in _members(facts)})) or None
+    """What else may be wrong with them, as a database that is nearly full, the snapshot has brought along."""
+    masters = {one.name: one for one in _members(facts)}
+    members = etcd.heard(masters).values()
+    whole = len(members) == len(masters) and len({(one.cluster, one.leader) for one in members}) == 1
+    return None if whole else "; ".join(etcd.problems(masters)) or "they follow different leaders"
 
 
 def peers(facts: Facts) -> list[str]:

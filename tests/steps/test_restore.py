@@ -52,6 +52,8 @@ def test_an_etcd_that_cannot_raise_revisions_is_refused(image: str) -> None:
 @pytest.mark.parametrize(("free", "told"), [(600, False), (599, True)])
 def test_there_has_to_be_room_for_the_snapshot_and_what_is_made_of_it(free: int, told: bool) -> None:
     assert bool(complaints(with_(FORMER, free_mib=free))) is told
+    assert complaints(with_(FORMER, free_mib=free, staged="new")) == []
+    assert complaints(with_(FORMER, free_mib=free, restored="new")) == []
 
 
 def test_a_log_that_is_kept_elsewhere_would_be_of_the_former_data() -> None:
@@ -120,6 +122,22 @@ def test_who_has_no_etcd_yet_is_no_part_of_it() -> None:
 def test_all_members_are_named_in_the_same_order_on_each_host() -> None:
     others = {name: with_(FORMER, peer=f"{name}=url") for name in ("m3", "m2")} | {"client": known("client")}
     assert restore.peers(with_(FORMER, others=others)) == [PEER, "m2=url", "m3=url"]
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        (Member(2, 7, leader=1), ""),
+        (Member(2, 7, leader=1, size=2 << 30), ""),
+        (Member(2, 8, leader=1), "2 clusters"),
+        (Member(2, 7, leader=2), "different leaders"),
+        (None, "m2: its etcd does not run"),
+    ],
+)
+def test_all_members_have_to_be_of_one_cluster_and_follow_one_leader(second: Member | None, told: str) -> None:
+    other = with_(known("m2"), peer="m2=url", member=second, manifests=("etcd.yaml",))
+    found = restore.torn(with_(FORMER, member=Member(1, 7, leader=1), others={"m2": other}))
+    assert told in (found or "") if told else found is None
 
 
 # --- what begins anew
