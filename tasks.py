@@ -9,6 +9,7 @@ from kubefab.leaving import drain as drain_node
 from kubefab.leaving import remove as remove_node
 from kubefab.losing import destroy, remove
 from kubefab.renewing import renew as renew_certificates
+from kubefab.restoring import give_up
 from kubefab.restoring import restore as restore_etcd
 from kubefab.runbook import (
     ALL,
@@ -315,7 +316,13 @@ PRICE = "do not ask whether what was written since may be lost (needed without a
 @task(positional=[], auto_shortflags=False, help={"from_": SOURCE, "yes": PRICE})
 def restore(c: Context, from_: str = "", yes: bool = False) -> None:
     """Bring etcd back to a snapshot, on all masters at once, or finish what an earlier run began."""
-    restore_etcd(c, from_, yes, preflight, up)
+    restore_etcd(c, from_, yes, (preflight, install_docker, install_kubeadm, init_master), (up,))
+
+
+@task
+def give_up_restore(c: Context) -> None:
+    """Let the control plane run on as before a restore that was broken off."""
+    give_up(c)
 
 
 @task(name="status", help={"json": JSON})
@@ -388,7 +395,7 @@ ns = Collection(
 )
 ns.add_collection(Collection("cluster", up, upgrade, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove, shell))
-ns.add_collection(Collection("etcd", backup, restore, etcd_status))
+ns.add_collection(Collection("etcd", backup, restore, give_up_restore, etcd_status, auto_dash_names=True))
 ns.add_collection(Collection("certs", certs_status, certs_renew))
 ns.add_collection(Collection("addon", remove=addon_remove))
 ns.add_collection(Collection("bundle", make, use))

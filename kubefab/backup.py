@@ -211,11 +211,12 @@ class Snapshot:
     digest: str  # etcd's own sha256
     size: int
     revision: int
-    time: datetime
+    time: datetime  # when it was taken; of one that nobody has written down anything of, when its file was
     host: str = ""  # of whose member it was taken; of all that follows "" is what nobody has written down
     cluster: str = ""  # its name in hosts.yml
     etcd: int = 0  # the id of etcd's own cluster
     authority: str = ""  # the cluster's CA, as a kubeconfig has it: in base64
+    nodes: frozenset[str] = frozenset()  # that it knows; looked for only where no authority is known
     files: Mapping[str, str] = field(default_factory=dict)  # what is beside it, and the sha256 of each
 
     @property
@@ -234,7 +235,9 @@ def opened(path: Path) -> Snapshot:
         digest = check(file)
         revision = bolt.revision(file)
         size, changed = file.stat().st_size, datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        known = _known(about, file) if about else {"time": changed}
+        known: dict[str, Any] = _known(about, file) if about else {"time": changed}
+        if not known.get("authority"):
+            known["nodes"] = frozenset(bolt.nodes(file))
     except (HostError, OSError) as error:
         raise KubefabError(f"{file}: {error if isinstance(error, HostError) else reason(error)}") from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

@@ -4,6 +4,7 @@ Sources: go.etcd.io/bbolt, internal/common (page.go, meta.go, bucket.go); etcd, 
 """
 
 import mmap
+import re
 import struct
 from pathlib import Path
 
@@ -11,6 +12,7 @@ _MAGIC = 0xED0CDAED
 _BRANCH = 1  # of a page's flags
 _HEADER = 16  # bytes of a page's header, of each of its elements, and of a bucket's
 _REVISIONS = b"key"  # the bucket in which etcd has them: 8 bytes, "_", 8 bytes
+_NODE = re.compile(rb"/registry/minions/([a-z0-9][a-z0-9.-]*)")
 _DEEP = 64  # levels, more than any such tree has: a damaged page may lead to itself
 
 
@@ -21,6 +23,12 @@ def revision(file: Path) -> int:
             return _Database(data).revision()
         except (LookupError, struct.error) as error:
             raise ValueError(f"it is no database of etcd's: {error}") from None
+
+
+def nodes(file: Path) -> set[str]:
+    """The names of the Nodes that are anywhere in it, in a page that is free again too."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return {found[1].decode() for found in _NODE.finditer(data)}
 
 
 class _Database:

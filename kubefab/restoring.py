@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from os.path import expanduser
 from pathlib import Path
 
@@ -13,35 +14,112 @@ from kubefab.backup import Snapshot
 from kubefab.converge import Engine, Stop
 from kubefab.errors import HostError, KubefabError
 from kubefab.executor import engine_of
-from kubefab.facts import Facts, Member
+from kubefab.facts import Facts, Member, fingerprint
 from kubefab.host import Host
 from kubefab.losing import Loss, agree, tell
 from kubefab.passes import Group, Pass, Who
 from kubefab.step import Subject, when
 from kubefab.steps import restore as steps
 from kubefab.steps.restore import Restore
+from kubefab.steps.restore_checks import headless, keyed, left_behind, nobody_else, possible
+
+Made = Callable[[Context], object]
 
 TOGETHER = Pass(rolling=True)  # what fails on one host ends it for all
 LIST_SECONDS = 90  # scripts/list-since.sh
 
 
-def restore(c: Context, source: str, yes: bool, *make: Callable[[Context], object]) -> None:
+def restore(c: Context, source: str, yes: bool, make: Sequence[Made], rest: Sequence[Made]) -> None:
     """Brings etcd to the snapshot in this file or folder. KubefabError where it is damaged, or nobody agrees.
 
-    `make`: the tasks that make a cluster, where there is none.
+    `make`: the tasks that make a control plane where there is no cluster; `rest`: those that make it whole afterwards.
     """
     if not source:
         raise KubefabError("--from wants a folder that etcd.backup has made, or a snapshot of etcd")
     snapshot = backup.opened(Path(expanduser(source)).absolute())
     run = engine_of(c)
-    restoring = Restoring(run, snapshot, yes)
-    if restoring.masters():
-        return restoring.bring_about()
-    restoring.prepare()
+    if _members(run):
+        return Restoring(run, snapshot, yes).bring_about()
+    Making(run, snapshot, yes).prepare()
     if not run.dry:
-        for task in make:
-            task(c)
+        _each(run, c, make)
         Restoring(run, snapshot, yes=True).bring_about()
+        _each(run, c, rest)
+
+
+def give_up(c: Context) -> None:
+    """Has a restore that was broken off be none. KubefabError where a master has the snapshot's data already."""
+    run = engine_of(c)
+    found = {host.name: run.cluster.facts(host).restore for host in _members(run)}
+    begun = {one.under_way for one in found.values() if one.under_way}
+    if gone := [name for name, one in found.items() if one.restored in begun]:
+        raise KubefabError(_TOO_LATE.format(", ".join(gone)))
+    run.converge(Group.MASTERS, steps.given_up)
+
+
+def _each(run: Engine, c: Context, tasks: Sequence[Made]) -> None:
+    for task in tasks:
+        task(c)
+        if run.failures:
+            raise Stop(_HALF)
+
+
+def _members(run: Engine) -> list[Host]:
+    """The masters that have an etcd. Every host was looked at: one that is not may have the former data."""
+    run.look(Group.ALL)
+    masters = run.look(Group.MASTERS, *steps.PARTS)
+    if run.failures or run.unheard:
+        raise Stop(_UNHEARD)
+    run.look_again(masters, *steps.PARTS)
+    facts = [run.cluster.facts(host) for host in masters]
+    if elsewhere := {one.etcd.servers for one in facts if one.etcd.elsewhere}:
+        raise KubefabError(_ELSEWHERE.format(", ".join(sorted(elsewhere))))
+    if broken := {one.name: left for one in facts if (left := headless(one))}:
+        told = "; ".join(f"{name} has {left}" for name, left in broken.items())
+        raise KubefabError(_HEADLESS.format(told))
+    return [host for host, one in zip(masters, facts, strict=True) if steps.is_member(one)]
+
+
+def _told(snapshot: Snapshot, began: str = "") -> str:
+    taken = f"{snapshot.time:%Y-%m-%d %H:%M:%S} UTC"
+    when_ = f"of {taken}, of {snapshot.host}" if snapshot.host else _UNDATED.format(taken)
+    what = f"{snapshot.file}: {when_}; revision {snapshot.revision}; its checksum is right"
+    return f"{what}; the restore {began} goes on" if began else what
+
+
+def _encrypted(snapshot: Snapshot) -> list[str]:
+    return [*when("encryption-provider-config" in snapshot.files, _ENCRYPTED)]
+
+
+@dataclass(frozen=True)
+class Making:
+    """A cluster that is to be made, so that it can be the snapshot's: its keys are there before it is."""
+
+    run: Engine
+    snapshot: Snapshot
+    yes: bool
+
+    def prepare(self) -> None:
+        founder = self.run.cluster.founder
+        self.run.complain([founder], keyed(self.snapshot))
+        if self.run.failures:
+            raise Stop("nothing was changed")
+        print(report.plain(_told(self.snapshot)))
+        found = [*self._losses(founder)]
+        if self.run.dry:
+            tell(found)
+        else:
+            agree(lambda: found, self.yes, lambda: None, "a cluster is made here, and what is listed is lost")
+        self.run.converge(Group.FOUNDER, keyed(self.snapshot), how=TOGETHER)
+
+    def _losses(self, founder: Host) -> Iterator[Loss]:
+        """Its API server is empty at first, and the nodes that have outlived theirs believe it."""
+        yield founder.name, "", "there is no cluster: one is made, with the keys of the backup, and goes back to it"
+        yield from ((founder.name, "", line) for line in _encrypted(self.snapshot))
+        ours = fingerprint(self.snapshot.authority)
+        for name, facts in self.run.cluster.all_facts().items():
+            if facts.local.kubelet_ca == ours:
+                yield name, "", "its pods end, with what is in their emptyDirs; those of the snapshot begin anew"
 
 
 @dataclass(frozen=True)
@@ -52,96 +130,73 @@ class Restoring:
     snapshot: Snapshot
     yes: bool
 
-    def masters(self) -> list[Host]:
-        """Those that have an etcd. Every host was looked at: one that is not may have the former data."""
-        self.run.look(Group.ALL)
-        masters = self.run.look(Group.MASTERS, *steps.PARTS)
-        if self.run.failures or self.run.unheard:
-            raise Stop(_UNHEARD)
-        if elsewhere := {one.etcd.servers for one in map(self.run.cluster.facts, masters) if one.etcd.elsewhere}:
-            raise KubefabError(_ELSEWHERE.format(", ".join(sorted(elsewhere))))
-        return [host for host in masters if steps.is_member(self.run.cluster.facts(host))]
-
-    def prepare(self) -> None:
-        """Has the cluster that is to be made be the snapshot's: its keys are there before it is."""
-        founder = self.run.cluster.founder
-        self.run.complain([founder], steps.keyed(self.snapshot))
-        if self.run.failures:
-            raise Stop("nothing was changed")
-        print(report.plain(self._told("")))
-        found = [(founder.name, "", line) for line in self._to_make()]
-        if self.run.dry:
-            tell(found)
-        else:
-            agree(lambda: found, self.yes, lambda: None, "a cluster is made here")
-        self.run.converge(Group.FOUNDER, steps.keyed(self.snapshot), how=TOGETHER)
-
-    def _to_make(self) -> Iterator[str]:
-        yield "there is no cluster: one is made, with the keys of the backup, and then goes back to the snapshot"
-        if "encryption-provider-config" in self.snapshot.files:
-            yield _ENCRYPTED
-
     def bring_about(self) -> None:
-        if self.run.failures:
-            raise Stop("nothing goes back to the snapshot before the cluster is whole")
-        masters = self.run.look(Group.MASTERS)
-        self.run.look_again(masters, *steps.PARTS)
-        masters = [host for host in masters if steps.is_member(self.run.cluster.facts(host))]
+        masters = _members(self.run)
         if not self.run.dry:
             self.run.lock(masters, *steps.PARTS)
         began = self._begun(masters)
-        restore = Restore(began or self._new_id(), self.snapshot)
+        restore = Restore(began or steps.new_id(self.snapshot, self._facts(masters), datetime.now(UTC)), self.snapshot)
         self._refuse(masters, restore)
-        print(report.plain(self._told(began)))
+        print(report.plain(_told(self.snapshot, began)))
         if self.run.dry:
             tell(self._losses(masters, restore))
-        elif not began:
-            agree(
-                lambda: self._losses(masters, restore),
-                self.yes,
-                lambda: self.run.look_again(masters, *steps.PARTS),
-                _COST,
-            )
-        for who, subject in _passes(restore):
+        elif any(steps.serves_former(one, restore.id) for one in self._facts(masters)):
+            look = partial(self.run.look_again, masters, *steps.PARTS)
+            agree(lambda: self._losses(masters, restore), self.yes, look, _COST)
+        self._converge(_to_swap(restore))
+        if not self.run.dry:  # the API servers of before are gone, whatever was found of them
+            self.run.look_again(self.run.chosen(Group.WORKERS))
+            self.run.look_again(masters, *steps.PARTS)
+        self._converge(_to_run(restore))
+
+    def _converge(self, passes: Sequence[tuple[Who, Subject]]) -> None:
+        for who, subject in passes:
             if not self.run.failures:
                 self.run.converge(who, subject, how=TOGETHER)
 
-    def _begun(self, masters: Sequence[Host]) -> str:
-        """The id of a restore of this very snapshot that was broken off; "" where there is none."""
-        facts = [self.run.cluster.facts(host) for host in masters]
-        found = [one for one in facts if one.restore.snapshot == self.snapshot.digest]
-        return max(found, key=lambda one: one.local.restore_begun).restore.under_way if found else ""
+    def _facts(self, masters: Sequence[Host]) -> list[Facts]:
+        return [self.run.cluster.facts(host) for host in masters]
 
-    def _new_id(self) -> str:
-        return f"kubefab-{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}-{self.snapshot.digest[:12]}"
+    def _begun(self, masters: Sequence[Host]) -> str:
+        """The id of a restore of this very snapshot, for these masters, that was broken off; "" where there is none.
+
+        Where none of them has its data, and one may have served the former ones since, another one is begun.
+        """
+        facts = self._facts(masters)
+        ours = f"-{steps.of_peers(facts)}-"
+        found = [one for one in facts if one.restore.snapshot == self.snapshot.digest and ours in one.restore.under_way]
+        if not found:
+            return ""
+        id = max(found, key=lambda one: one.local.restore_begun).restore.under_way
+        swapped = any(one.restore.restored == id for one in facts)
+        return id if swapped or not any(steps.serves_former(one, id) for one in facts) else ""
 
     def _refuse(self, masters: list[Host], restore: Restore) -> None:
-        self.run.complain(masters, steps.possible(restore))
+        """Once one master has the new data, what the API server tells of others is of the snapshot."""
+        swapped = any(one.restore.restored == restore.id for one in self._facts(masters))
+        self.run.complain(masters, possible(restore), *when(not swapped, nobody_else))
         if self.run.failures:
             raise Stop("nothing was changed")
 
-    def _told(self, began: str) -> str:
-        one = self.snapshot
-        by = f", of {one.host}" if one.host else ""
-        taken = f"{one.time:%Y-%m-%d %H:%M:%S} UTC"
-        what = f"{one.file}: of {taken}, revision {one.revision}{by}; its checksum is right"
-        return f"{what}; the restore {began} goes on" if began else what
-
-    def _losses(self, masters: Sequence[Host], restore: Restore) -> list[Loss]:
+    def _losses(self, masters: list[Host], restore: Restore) -> list[Loss]:
         """What etcd has and the snapshot has not, by the member that has done most."""
-        self._refuse(list(masters), restore)
-        answer = [(host, member) for host in masters if (member := self.run.cluster.facts(host).etcd.member)]
-        found = [(host.name, "", line) for host in masters for line in self._of(self.run.cluster.facts(host))]
-        if not answer:
-            return [*found, (masters[0].name, "", _SILENT)]
-        host, member = max(answer, key=lambda one: one[1].applied)
-        return [*found, *((host.name, "", line) for line in self._since(host, member))]
+        self._refuse(masters, restore)
+        found = [(one.name, "", line) for one in self._facts(masters) for line in self._of(one, restore)]
+        answer = [(host, one) for host in masters if (one := self.run.cluster.facts(host).etcd.member)]
+        # Where no member answers, all of them know as little.
+        host, member = max(answer, key=lambda one: one[1].applied, default=(next(iter(masters)), None))
+        lost = self._since(host, member) if member else [_SILENT]
+        left = (f"member {one} is left behind: {_NEVER}" for one in left_behind(self.run.cluster.facts(host)))
+        return [*found, *((host.name, "", line) for line in (*lost, *left, *_encrypted(self.snapshot), *_ALWAYS))]
 
-    def _of(self, facts: Facts) -> Iterator[str]:
+    def _of(self, facts: Facts, restore: Restore) -> Iterator[str]:
         kept = f"{facts.restore.folder}/before-restore-TIME"
         yield f"its API server and etcd stand still meanwhile; what etcd had is kept as {kept}"
-        if facts.restore.under_way:
-            yield f"the restore {facts.restore.under_way}, of another snapshot, is given up"
+        begun = facts.restore.under_way
+        if begun and begun != restore.id:
+            yield f"the restore {begun}, which was broken off, is given up"
+        elif begun and steps.serves_former(facts, restore.id):
+            yield "it has, and may serve, the former data, though others have stopped"
 
     def _since(self, host: Host, member: Member) -> Iterator[str]:
         if member.cluster != self.snapshot.etcd:
@@ -165,12 +220,17 @@ def _in_words(said: str) -> Iterator[str]:
     yield "what was deleted since is there again"
 
 
-def _passes(restore: Restore) -> list[tuple[Who, Subject]]:
+def _to_swap(restore: Restore) -> list[tuple[Who, Subject]]:
     """No host gets the new data before every host is without the former."""
     return [
         (Group.MASTERS, steps.staged(restore)),
         (Group.MASTERS, steps.swapped_out(restore)),
         (Group.MASTERS, steps.swapped_in(restore)),
+    ]
+
+
+def _to_run(restore: Restore) -> list[tuple[Who, Subject]]:
+    return [
         (Group.MASTERS, steps.running(restore)),
         (Group.ALL, steps.kubelet_anew),
         (Group.SPEAKER, steps.workloads_anew(restore)),
@@ -181,12 +241,25 @@ def _passes(restore: Restore) -> list[tuple[Who, Subject]]:
 
 
 _COST = "all of this is lost"
+_ALWAYS = (
+    "pods that came since end, and one that has moved since may run twice for a moment",
+    "a volume that was deleted since is there again, and its storage is not",
+)
 _SILENT = "no member of etcd answers: what it has that the snapshot has not cannot be told"
 _ANOTHER_ETCD = "all that etcd has now: it is another etcd than the snapshot's, or one that was restored since"
 _UNKNOWN_ETCD = "all that was written since: of which etcd this snapshot is nobody has written down"
+_UNDATED = "the file is of {}; when the snapshot was taken nobody has written down"
+_NEVER = "its machine must never come up again with its etcd"
+_HALF = "nothing goes back to the snapshot before its cluster is made: the same command goes on"
+_TOO_LATE = "{} has the snapshot's data already: only going on is possible; what etcd had is kept beside them"
+_HEADLESS = (
+    "{}, and no manifest of etcd's, /etc/kubernetes/manifests/etcd.yaml: what is there may be all that is left of the "
+    "cluster; put the manifest back, or take away what is left: inv restart --host NAME"
+)
 _UNHEARD = (
     "nothing was changed: a restore is of all hosts, since one that still has the former data would tell them; run the "
-    "same command again once they answer, or mark a machine that is known to be away `absent: true` in hosts.yml"
+    "same command again once they answer. A worker that is known to be away gets `absent: true` in hosts.yml; a master "
+    f"that is lost for good is taken out of it, and {_NEVER}"
 )
 _ELSEWHERE = "this cluster's etcd is not of kubeadm's making ({}): restore it by what you look after it with"
 _ENCRYPTED = (

@@ -1,18 +1,19 @@
 #!/bin/sh
 # Makes etcd's data of a snapshot, beside those that it has. Nothing that runs is changed.
-# usage: stage-restore.sh ID SNAPSHOT RUNTIME PEERS    ID: the new etcd's token; SNAPSHOT: a file, which is taken away with
-# its folder; RUNTIME: containerd or docker; PEERS: NAME=URL,…, all members
+# usage: stage-restore.sh ID SNAPSHOT RUNTIME PEERS BUMP    ID: the new etcd's token; SNAPSHOT: a file, which is taken away with
+# its folder; RUNTIME: containerd or docker; PEERS: NAME=URL,…, all members; BUMP: by
+# how much revisions are raised
 # By the etcdutl of the image that will run, which checks the snapshot by the hash that etcd has put at its end. The revision
 # is raised and all before it counts as compacted, so that whoever has a cache asks anew (kubernetes/kubernetes#118501).
 set -eu
 umask 077
 . "${0%/*}/shared/restore.sh"
-id=$1 snapshot=$2 runtime=$3 peers=$4
+id=$1 snapshot=$2 runtime=$3 peers=$4 bump=$5
 place=${snapshot%/*} inside=/run/kubefab/etcd-image
 let_go() { ctr -n k8s.io images unmount --rm "$inside" >/dev/null 2>&1 || true; }
 trap 'rm -rf "$place"' EXIT
 trap exit HUP INT TERM
-folder=$(etcds_flag data-dir)
+folder=$(etcds_folder)
 image=$(etcds_image)
 tool=/usr/local/bin/etcdutl
 case $runtime in
@@ -35,9 +36,11 @@ rm -rf "$part" "$folder/kubefab-restore"
 env -i "$place/etcdutl" snapshot restore "$snapshot" --data-dir "$part" --name "$(etcds_flag name)" \
     --initial-cluster "$peers" --initial-cluster-token "$id" \
     --initial-advertise-peer-urls "$(etcds_flag initial-advertise-peer-urls)" \
-    --bump-revision 1000000000 --mark-compacted
+    --bump-revision "$bump" --mark-compacted
 printf '%s\n' "$id" >"$part/member/kubefab-restored"
-[ ! -e "$folder/member" ] || chown -R --reference "$folder/member" "$part"
+like=$folder/member
+[ -e "$like" ] || like=$folder
+chown -R --reference "$like" "$part"
 find "$part" -exec sync {} +
 mv -T "$part" "$folder/kubefab-restore"
 sync "$folder"

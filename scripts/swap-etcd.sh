@@ -3,9 +3,9 @@
 # usage: swap-etcd.sh ID
 set -eu
 . "${0%/*}/shared/restore.sh"
-running=$(running_parts | paste -sd ' ')
-[ -z "$running" ] || { echo "it runs: $running" >&2 && exit 1; }
-folder=$(etcds_flag data-dir)
+found=$(running)
+[ -z "$found" ] || { echo "it runs: $(parts_of "$found")" >&2 && exit 1; }
+folder=$(etcds_folder)
 staged=$folder/kubefab-restore
 [ "$(restored_in "$folder/member")" != "$1" ] || exit 0
 require_restored "$staged/member" "$1"

@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+from collections.abc import Sequence
 
 PAGE = 512
 BRANCH, LEAF, META = 1, 2, 4
@@ -42,9 +43,10 @@ def bucket(root: int) -> bytes:
     return struct.pack("<QQ", root, 0)
 
 
-def small(*revisions: int) -> bytes:
-    """A bucket that is a page within its parent's."""
-    inline = leaf(*((key(one), b"v") for one in revisions)).rstrip(b"\0") + bytes(8)
+def small(*revisions: int, names: Sequence[str] = ()) -> bytes:
+    """A bucket that is a page within its parent's; the values are of Nodes of these names."""
+    value = b"".join(b"/registry/minions/" + name.encode() + b"\x10" for name in names) or b"v"
+    inline = leaf(*((key(one), value) for one in revisions)).rstrip(b"\0") + bytes(8)
     root = leaf((b"cluster", bucket(9)), (b"key", bucket(0) + inline))
     return meta(2, 1) + meta(2, 0) + root
 

@@ -364,6 +364,7 @@ KNOW_A_FOUNDER = {
     "kubefab/inventory/models.py": "who it is",
     "kubefab/images.py": "documents that name any master",
     "kubefab/passes.py": "the group of that name",
+    "kubefab/restoring.py": "whose keys a backup's are, where no master has any",
     "kubefab/runbook.py": "the group of that name",
     "kubefab/steps/control_plane.py": "init",
     "kubefab/steps/masters.py": "all others join",

@@ -50,7 +50,7 @@ CTR = f'case "$*" in *" mount "*) {MOUNT} ;; esac\n'
 SNAPSHOT = "/var/lib/kubefab-etcd.restore/snapshot.db"
 SENT = sandbox.file(SNAPSHOT, "snapshot\n")
 TOOL = sandbox.file("/mnt/etcdutl", ETCDUTL) + "chmod +x /mnt/etcdutl\n" + f"stub ctr '{CTR}'\n"
-STAGE = sandbox.script("stage-restore.sh", ID, SNAPSHOT, "containerd", PEERS)
+STAGE = sandbox.script("stage-restore.sh", ID, SNAPSHOT, "containerd", PEERS, "1000000011")
 STOP = sandbox.script("stop-control-plane.sh", ID, "abc")
 SWAP = sandbox.script("swap-etcd.sh", ID)
 START = sandbox.script("start-control-plane.sh", ID)
@@ -71,7 +71,7 @@ def test_the_data_are_made_by_the_etcdutl_of_the_image_that_will_run_for_a_new_c
     assert called == (
         f"etcdutl snapshot restore {SNAPSHOT} --data-dir /var/lib/etcd/kubefab-restore.part --name m1 "
         f"--initial-cluster {PEERS} --initial-cluster-token {ID} "
-        "--initial-advertise-peer-urls https://10.0.0.1:2380 --bump-revision 1000000000 --mark-compacted"
+        "--initial-advertise-peer-urls https://10.0.0.1:2380 --bump-revision 1000000011 --mark-compacted"
     )
 
 
@@ -97,6 +97,36 @@ def test_what_an_earlier_one_left_half_made_is_no_part_of_it() -> None:
     ]
 
 
+def test_where_etcd_has_lost_its_folder_they_are_whose_that_is() -> None:
+    lost = "rm -r /var/lib/etcd/member\nchown 7:7 /var/lib/etcd\n"
+    shown = "stat -c %u:%g /var/lib/etcd/kubefab-restore/member/snap/db"
+    assert told(f"{MASTER}{lost}{TOOL}{SENT}{STAGE}\n{shown}") == ["7:7"]
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_manifest_that_somebody_has_quoted_says_the_same(quote: str) -> None:
+    quoted = (
+        MANIFEST.replace("- --", f"- {quote}--").replace("\n    -", f"{quote}\n    -").replace("m1\n", f"m1{quote}\n")
+    )
+    quoted = quoted.replace(f"etcd{quote}\n", "etcd\n", 1).replace(IMAGE, f"{quote}{IMAGE}{quote}")
+    this = found(f"{MASTER}{sandbox.file('/etc/kubernetes/manifests/etcd.yaml', quoted)}{NOBODY}", "restore").restore
+    assert (this.folder, this.peer, this.image) == ("/var/lib/etcd", "m1=https://10.0.0.1:2380", IMAGE)
+
+
+FOLDERLESS = sandbox.file(
+    "/etc/kubernetes/manifests/etcd.yaml", MANIFEST.replace("    - --data-dir=/var/lib/etcd\n", "")
+)
+
+
+def test_a_manifest_without_a_folder_names_none_of_the_roots() -> None:
+    this = found(f"{MASTER}{FOLDERLESS}{NOBODY}", "restore").restore
+    assert (this.folder, this.peer) == ("", "m1=https://10.0.0.1:2380")
+    for script in (STAGE, SWAP, START):
+        shown = "ls -d /kubefab* /member 2>/dev/null || true"
+        said = told(f"{MASTER}{FOLDERLESS}{NOBODY}{TOOL}{SENT}{script} 2>&1 || echo ended with $?\n{shown}")
+        assert said == ["etcd's manifest has no --data-dir", "ended with 1"]
+
+
 @pytest.mark.parametrize(
     ("spoilt", "why"),
     [
@@ -115,7 +145,7 @@ def test_where_it_cannot_be_made_it_says_why_and_leaves_nothing_that_looks_ready
 
 def test_docker_hands_the_tool_out_of_the_image() -> None:
     docker = 'case "$1" in create) echo c1 ;; cp) cp /mnt/etcdutl "$3" ;; esac\n'
-    stage = sandbox.script("stage-restore.sh", ID, SNAPSHOT, "docker", PEERS)
+    stage = sandbox.script("stage-restore.sh", ID, SNAPSHOT, "docker", PEERS, "1000000011")
     calls = told(f"{MASTER}{TOOL}stub docker '{docker}'\n{SENT}{stage}\ngrep -E '^(docker|ctr)' /mnt/calls")
     tool = "/usr/local/bin/etcdutl /var/lib/kubefab-etcd.restore/etcdutl"
     assert calls == [f"docker create {IMAGE}", f"docker cp c1:{tool}", "docker rm c1"]
@@ -148,10 +178,44 @@ def test_it_has_stopped_once_none_of_it_runs() -> None:
     assert told(text) == ["still run: etcd", "/mnt/ended"]
 
 
-def test_a_kubelet_that_ends_nothing_is_told_after_three_minutes() -> None:
-    late = "stub date 'n=$(cat /mnt/now 2>/dev/null || echo 1000); echo $((n + 100)) >/mnt/now; echo $n'\n"
-    said = told(f"{etcd()}{MASTER}{late}stub sleep ''\n{STOP} 2>&1 || echo ended with $?")
-    assert said[-2:] == ["its kubelet has not ended within three minutes: etcd", "ended with 1"]
+def clock(step: int) -> str:
+    """Each look at it is so many seconds later."""
+    return f"stub date 'n=$(cat /mnt/now 2>/dev/null || echo 1000); echo $((n + {step})) >/mnt/now; echo $n'\n"
+
+
+def test_what_no_kubelet_ends_is_ended_after_twenty_seconds() -> None:
+    """It has begun while no API server answered, and knows of no pod that it has not started."""
+    later = f"{clock(9)}stub sleep '/bin/sleep 0.1'\n"
+    shown = "kill -0 $process || echo it is gone"
+    counted, gone = told(f"{etcd()}process=$!\n{MASTER}{later}{STOP} | uniq -c; {shown} 2>/dev/null")
+    assert counted.split()[1:] == ["still", "run:", "etcd"]
+    assert 3 <= int(counted.split()[0]) <= 5
+    assert gone == "it is gone"
+
+
+def test_what_ends_by_nothing_is_told_after_three_minutes() -> None:
+    said = told(f"{etcd()}{MASTER}{clock(200)}{STOP} 2>&1 || echo ended with $?")
+    assert said == ["it runs still, after three minutes: etcd", "ended with 1"]
+
+
+def test_an_etcd_in_a_machine_within_this_one_is_none_of_ours() -> None:
+    """As in a node of kind's: its parent is in a pid namespace of its own."""
+    start = '/mnt/image/etcd -c "while sleep 9; do :; done" etcd >/dev/null 2>&1 & sleep 9'
+    within = (
+        f"kill $process\nwait $process || true\nunshare --pid --fork sh -c '{start}' &\n"
+        "until inner=$(pgrep -x etcd); do /bin/sleep 0.1; done\nmount --bind /mnt/cgroup /proc/$inner/cgroup\n"
+    )
+    said = told(f"{etcd()}process=$!\n{MASTER}{within}{STOP}; kill -0 $inner && echo it lives")
+    assert said == ["it lives"]
+
+
+def test_where_nobody_says_what_runs_nothing_has_stopped() -> None:
+    said = told(f"{MASTER}stub pgrep 'exit 3'\n{STOP} 2>&1 || echo ended with $?")
+    assert said == ["pgrep does not say what runs", "ended with 1"]
+    said = told(
+        f"{MASTER}{STAGED}stub pgrep 'exit 3'\n{SWAP} 2>&1 || echo ended with $?\ncat /var/lib/etcd/member/wal/1"
+    )
+    assert said == ["pgrep does not say what runs", "ended with 1", "former"]
 
 
 def test_a_kubelet_that_is_down_is_started_since_it_alone_can_end_them() -> None:
@@ -175,6 +239,27 @@ def test_a_start_that_was_broken_off_goes_on(moved: int) -> None:
 def test_over_former_data_nothing_is_started() -> None:
     said = told(f"{MASTER}{NOBODY}{STOP}\n{START} 2>&1 || echo ended with $?\nls /etc/kubernetes/manifests")
     assert said == [f"/var/lib/etcd/member has no data of the restore {ID}", "ended with 1", "of-others.yaml"]
+
+
+# --- the way back
+
+GIVE_UP = sandbox.script("give-up-restore.sh")
+
+
+def test_what_was_stopped_and_made_ready_is_given_up() -> None:
+    before = f"{MASTER}{NOBODY}sha256sum /etc/kubernetes/manifests/* >/mnt/sums\n{STAGED}{STOP}\n{GIVE_UP}\n"
+    shown = (
+        "sha256sum --check --quiet /mnt/sums; ls /etc/kubernetes /var/lib /var/lib/etcd; cat /var/lib/etcd/member/wal/1"
+    )
+    said = told(f"{before}{shown}")
+    assert said == ["/etc/kubernetes:", "manifests", "", "/var/lib:", "etcd", "", "/var/lib/etcd:", "member", "former"]
+
+
+def test_the_new_data_are_not_given_up() -> None:
+    said = told(
+        f"{MASTER}{NOBODY}{STOP}\n{STAGED}{SWAP}\n{GIVE_UP} 2>&1 || echo ended with $?\nls /etc/kubernetes/manifests"
+    )
+    assert said == ["etcd has the snapshot's data already", "ended with 1", "of-others.yaml"]
 
 
 # --- what takes which place

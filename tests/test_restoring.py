@@ -21,7 +21,7 @@ from kubefab.errors import HostError, KubefabError, Unreachable
 from kubefab.facts import fingerprint
 from kubefab.inventory import Inventory
 from kubefab.passes import Group
-from kubefab.steps import agreement
+from kubefab.steps import agreement, restore_checks
 from kubefab.steps import restore as steps
 from tests.databases import small, snapshot
 from tests.fakes import HOSTS, FakeHost, three_masters
@@ -31,7 +31,7 @@ from tests.runs import Run, in_place
 ADMIN = "admin_ca QUJD\nkubelet_ca QUJD\nadmin_server https://lab.kubefab.internal:6443"
 PARTS = ("etcd.yaml", "kube-apiserver.yaml", "kube-controller-manager.yaml", "kube-scheduler.yaml")
 FLANNEL = "flannel.alpha.coreos.com/public-ip"
-KEYS = tuple(f"pki/{name}" for name in steps.SHARED)
+KEYS = tuple(f"pki/{name}" for name in restore_checks.SHARED)
 TAKEN = 9  # the snapshot's revision
 
 
@@ -48,6 +48,12 @@ class Machine:
     kubelet: float = 1000
     data: str = "former"
     kept: list[str] = field(default_factory=list)
+    aside: bool = False  # its manifests are
+    comes: int = 0  # looks until its API server answers
+    revision: int = 20
+    bump: int = 0
+    headless: bool = False
+    left: tuple[str, ...] = ()  # members that it knows besides
     image: str = "registry.k8s.io/etcd:3.7.0-0"
     free: int = 9000
     made: bool = True
@@ -64,6 +70,10 @@ class Masters:
         self.machines = {name: Machine(master) for name, master in roles.items()}
         self.marks: dict[str, str] = {}  # workload -> by which restore its pods have begun anew
         self.now = 2000.0
+        self.taken = TAKEN
+        self.nodes_besides: tuple[str, ...] = ()
+        self.leads = True
+        self.dead = False  # the run is, and begins nothing more
         self.done: list[str] = []
         self.served: list[str] = []  # what both former and new data had at once
         self.killed: Callable[[], bool] = lambda: False
@@ -72,15 +82,37 @@ class Masters:
 
     def restored(self, source: Path, yes: bool = True, dry: bool = False, answer: str = "") -> Run:
         """One invocation over these hosts."""
+        self.dead = False
         self.run = in_place(Run(self.wanted, dry=dry), self.monkeypatch)
         self.monkeypatch.setattr(carry, "send", self.send)
         for name in self.machines:
             self.run(name).parts = self.worlds(name).parts
             self.run(name).on_change = partial(self.changed, name)
+            self.run(name).on_look = partial(self.looked, name)
             self.run(name).answers["list-since.sh"] = answer or "made configmaps/default/later\nchanged 2\n"
         self.tell()
-        restoring.restore(self.run.context, str(source), yes, self.make)
+        restoring.restore(self.run.context, str(source), yes, [self.make], [self.rest])
         return self.run
+
+    def given_up(self) -> Run:
+        self.dead = False
+        self.run = in_place(Run(self.wanted), self.monkeypatch)
+        for name in self.machines:
+            self.run(name).parts = self.worlds(name).parts
+            self.run(name).on_change = partial(self.changed, name)
+            self.run(name).on_look = partial(self.looked, name)
+        self.tell()
+        restoring.give_up(self.run.context)
+        return self.run
+
+    def looked(self, name: str) -> None:
+        with self.one_by_one:
+            self.machines[name].comes = max(self.machines[name].comes - 1, 0)
+            self.tell()
+
+    def rest(self, _: object) -> None:
+        assert self.is_well
+        self.note("rest")
 
     def make(self, _: object) -> None:
         """What `up` does."""
@@ -98,6 +130,7 @@ class Masters:
     def note(self, what: str) -> None:
         self.done.append(what)
         if self.killed():
+            self.dead = True
             raise KeyboardInterrupt
 
     def changed(self, name: str) -> None:
@@ -105,24 +138,35 @@ class Masters:
             self._changed(name)
 
     def _changed(self, name: str) -> None:
+        if self.dead:
+            raise KeyboardInterrupt
         self.now += 10
         host, machine = self.run(name), self.machines[name]
         script, *words = host.ran[-1].split(" ")
         if script == "stage-restore.sh":
             machine.staged = words[0]
+            machine.bump = int(words[4])
             assert words[3] == ",".join(f"{one}=https://{one}:2380" for one in self.masters)
         elif script == "stop-control-plane.sh":
             machine.stopped, machine.under_way = True, (words[0], words[1])
+            machine.aside = True
         elif script == "swap-etcd.sh":
             assert machine.stopped, "it is served"
             machine.kept.append(machine.data)
             machine.data = machine.restored = words[0]
+            machine.revision = self.taken + machine.bump + 1
             machine.staged, machine.restored_at = "", self.now
         elif script == "start-control-plane.sh":
-            machine.stopped = False
+            machine.stopped = machine.aside = False
+            machine.comes = 3  # its API server answers some looks later
+        elif script == "give-up-restore.sh":
+            assert not machine.under_way[0] or machine.restored != machine.under_way[0]
+            machine.stopped = machine.aside = False
+            machine.staged, machine.under_way = "", ("", "")
         elif script == "restart-service.sh":
             machine.kubelet = self.now
         elif script == "kubectl.sh":
+            assert not any(one.stopped or one.comes for one in self.machines.values()), "no API server answers"
             self.marks[words[2]] = json.loads(host.payloads[script])["metadata"]["annotations"][steps.RESTORED]
         elif script == "put-keys.sh":
             lines = [line.split(" ") for line in host.payloads[script].splitlines()]
@@ -152,11 +196,12 @@ class Masters:
             if not one.master:
                 parts["node"] = "kubelet_ca QUJD\nflannel yes"
                 continue
-            parts["node"] += "".join(f"\nmanifest {part}" for part in PARTS if not one.stopped)
+            parts["node"] += "".join(f"\nmanifest {part}" for part in PARTS if not (one.aside or one.headless))
             parts["node"] += f"\nrestore_begun {1700000000 * bool(one.under_way[0])}"
-            parts["cluster"] = self.cluster() if name in up and len(up) * 2 > len(self.masters) else "silent refused"
+            answers = name in up and not one.comes and len(up) * 2 > len(self.masters)
+            parts["cluster"] = self.cluster() if answers else "silent refused"
             parts["etcd"] = self.etcd(name) if name in up else ""
-            parts["restore"] = self.restore(name)
+            parts["restore"] = "" if one.headless else self.restore(name)
 
     def restore(self, name: str) -> str:
         one = self.machines[name]
@@ -172,24 +217,27 @@ class Masters:
             "free_mib": one.free,
         }
         lines = [f"{key} {value}" for key, value in said.items() if value]
-        kind = "aside" if one.stopped else "runs"
+        kind = "aside" if one.aside else "runs"
         return "\n".join((*lines, *(f"{kind} {part}" for part in PARTS), _keys(one)))
 
     def etcd(self, name: str) -> str:
         data = self.machines[name].data
         new = data.startswith("kubefab-")
-        said = {"revision": steps.BUMP + TAKEN + 1, "cluster": 0xFEED} if new else {"revision": 20}
-        ids = membership(*self.masters)
-        leader = {"leader": IDS[self.masters[0]]}
+        said = {"revision": self.machines[name].revision, **({"cluster": 0xFEED} if new else {})}
+        ids = membership(*self.masters, *self.machines[name].left)
+        leader = {"leader": IDS[self.masters[0]] if self.leads or new else 0}
         return f"etcd_runs yes\nmember {status(name, **said, **leader)}\nmembership {ids}"
 
     def cluster(self) -> str:
-        items = [self.node(name) for name in self.machines] + [self.workload(name) for name in steps.ANEW]
+        items = [self.node(name) for name in (*self.machines, *self.nodes_besides)]
+        items += [self.workload(name) for name in steps.ANEW]
         return f"answer {json.dumps({'items': items})}"
 
     def node(self, name: str) -> dict[str, Any]:
         status = {"conditions": [{"type": "Ready", "status": "True"}], "nodeInfo": {"machineID": f"id-{name}"}}
-        labels = {"node-role.kubernetes.io/control-plane": ""} if self.machines[name].master else {}
+        labels = (
+            {} if name in self.machines.keys() - set(self.masters) else {"node-role.kubernetes.io/control-plane": ""}
+        )
         return {
             "kind": "Node",
             "metadata": {"name": name, "labels": labels, "annotations": {FLANNEL: "x"}},
@@ -228,6 +276,7 @@ class Masters:
             and not any(one.stopped or one.under_way[0] for one in masters)
             and all(one.kubelet >= last for one in self.machines.values())
             and all("former" in one.kept for one in masters)
+            and {one.revision for one in masters} == {int(id.rpartition("-r")[2]) + 1}
             and not self.served
         )
 
@@ -258,7 +307,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def backup_of(folder: Path, etcd: int, revision: int = TAKEN, host: str = "m2") -> Path:
-    backup.put(folder, "snapshot.db", snapshot(small(revision)))
+    backup.put(folder, "snapshot.db", snapshot(small(revision, names=["manager", "m1"])))
     members = [{"host": host, "cluster_id": f"{etcd:x}"}]
     about = {"cluster": "lab", "time": "2026-11-26T08:00:00+00:00", "host": host, "members": members}
     backup.finish(folder, about)
@@ -267,6 +316,14 @@ def backup_of(folder: Path, etcd: int, revision: int = TAKEN, host: str = "m2") 
 
 def scripts(made: Masters) -> list[str]:
     return list(dict.fromkeys(line.partition(": ")[2] for line in made.done))
+
+
+def killed_when(made: Masters, source: Path, script: str, times: int) -> None:
+    """At once after so many masters have done this."""
+    made.killed = lambda: [line for line in made.done if line.endswith(script)][times - 1 :] != []
+    with pytest.raises(KeyboardInterrupt):
+        made.restored(source)
+    made.killed = lambda: False
 
 
 IN_TURN = [
@@ -311,8 +368,9 @@ def test_killed_after_any_change_the_same_command_goes_on(
         with pytest.raises(KeyboardInterrupt):
             made.restored(source)
         made.killed = lambda: False
-        begun = any(machine.under_way[0] for machine in made.machines.values())
-        ended = "end-restore.sh" in scripts(made) and not begun
+        masters = [machine for machine in made.machines.values() if machine.master]
+        begun = all(machine.under_way[0] or machine.restored for machine in masters)
+        ended = "end-restore.sh" in scripts(made) and not any(machine.under_way[0] for machine in masters)
         if not ended:
             run = made.restored(source, yes=not begun)
             assert run.failures == {}, f"after {made.done[at - 1]}"
@@ -323,14 +381,12 @@ def test_killed_after_any_change_the_same_command_goes_on(
 def test_another_snapshot_takes_the_place_of_one_that_was_broken_off(
     three: Masters, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    three.killed = lambda: three.done[-1].endswith("swap-etcd.sh")
-    with pytest.raises(KeyboardInterrupt):
-        three.restored(source)
-    three.killed = lambda: False
+    killed_when(three, source, "swap-etcd.sh", 1)
+    three.taken = 8
     three.restored(backup_of(tmp_path / "lab-0", CLUSTER, 8))
     assert three.is_well
     said = capsys.readouterr().out
-    assert ", of another snapshot, is given up" in said
+    assert ", which was broken off, is given up" in said
     assert "no member of etcd answers: what it has that the snapshot has not cannot be told" in said
 
 
@@ -338,6 +394,132 @@ def test_a_snapshot_that_went_back_once_goes_back_again_as_a_restore_of_its_own(
     three.restored(source)
     with pytest.raises(KubefabError, match="without a terminal, --yes is needed"):
         three.restored(source, yes=False)
+
+
+def test_each_restore_begins_above_all_that_any_client_has_seen(three: Masters, source: Path) -> None:
+    revisions = []
+    for _ in range(3):
+        three.restored(source)
+        revisions.append(three.machines["m1"].revision)
+    assert revisions[0] > 20 + steps.FURTHER
+    assert all(later > before + steps.FURTHER for before, later in pairwise(revisions))
+
+
+def test_where_nobody_tells_what_clients_have_seen_it_begins_further_still(three: Masters, source: Path) -> None:
+    for _ in range(2):
+        three.restored(source)
+        for name in three.masters:
+            three.machines[name].stopped = True  # its etcd is silent
+        before = three.machines["m1"].revision
+        three.restored(source)
+        assert three.machines["m1"].revision > before + steps.FURTHER
+
+
+def test_where_some_masters_may_have_served_since_it_asks_again(
+    three: Masters, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One has stopped for it, and the others go on for days."""
+    killed_when(three, source, "stop-control-plane.sh", 1)
+    for name in three.masters:
+        if not three.machines[name].under_way[0]:
+            three.machines[name].revision = 5000
+    with pytest.raises(KubefabError, match="--yes is needed"):
+        three.restored(source, yes=False)
+    assert ", which was broken off, is given up" in capsys.readouterr().out
+    three.restored(source)
+    assert three.is_well
+    assert three.machines["m1"].revision > 5000 + steps.FURTHER
+
+
+def test_a_master_whose_manifests_somebody_has_put_back_is_told_and_asked_for(
+    three: Masters, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed_when(three, source, "swap-etcd.sh", 1)
+    (first,) = [name for name in three.masters if three.machines[name].restored]
+    other = next(name for name in three.masters if name != first)
+    three.machines[other].aside = three.machines[other].stopped = False
+    with pytest.raises(KubefabError, match="--yes is needed"):
+        three.restored(source, yes=False)
+    assert f"{other}  - it has, and may serve, the former data, though others have stopped" in capsys.readouterr().out
+    three.served.clear()
+    three.restored(source)
+    assert three.is_well
+
+
+def test_for_other_masters_than_it_was_begun_for_it_is_begun_anew(
+    three: Masters, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_when(three, source, "stop-control-plane.sh", 3)
+    former = {three.machines[name].under_way[0] for name in three.masters}
+    del three.machines["m3"]
+    three.wanted = without(three_masters(), "m3")
+    run = three.restored(source)
+    assert (run.failures, three.is_well) == ({}, True)
+    assert not {three.machines[name].restored for name in three.masters} & former
+
+
+def without(wanted: Inventory, name: str) -> Inventory:
+    return wanted.model_copy(update={"hosts": tuple(host for host in wanted.hosts if host.name != name)})
+
+
+# --- the way back
+
+
+def test_what_was_broken_off_before_any_swap_may_be_given_up(three: Masters, source: Path) -> None:
+    killed_when(three, source, "stop-control-plane.sh", 2)
+    run = three.given_up()
+    assert run.failures == {}
+    assert {one.data for one in three.machines.values()} == {"former"}
+    assert not any(one.stopped or one.staged or one.under_way[0] for one in three.machines.values())
+    assert not three.given_up().ran
+
+
+def test_once_one_has_the_new_data_there_is_no_way_back(three: Masters, source: Path) -> None:
+    killed_when(three, source, "swap-etcd.sh", 1)
+    with pytest.raises(KubefabError, match=r"m\d has the snapshot's data already: only going on is possible"):
+        three.given_up()
+    assert "give-up-restore.sh" not in "".join(three.done)
+
+
+# --- who takes part
+
+
+def test_a_control_plane_without_etcds_manifest_is_no_empty_machine(three: Masters, source: Path) -> None:
+    for name in three.masters:
+        three.machines[name].headless = True
+    with pytest.raises(KubefabError, match=r"m1 has an etcd that runs, etcd's data, an admin\.conf; m2 has"):
+        three.restored(source)
+    assert three.done == []
+
+
+def test_a_member_that_nobody_of_ours_answers_for_is_taken_out_first(
+    three: Masters, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(IDS, "m9", 0xA9)
+    three.machines["m1"].left = ("m9",)
+    with pytest.raises(Stop):
+        three.restored(source)
+    why = "every member of etcd is on a master of hosts.yml: m9 (https://m9:2380)"
+    assert list(three.run.failures.values()) == [why]
+
+
+def test_where_there_is_no_quorum_it_is_told_as_left_behind(
+    three: Masters, source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(IDS, "m9", 0xA9)
+    three.leads = False
+    three.machines["m1"].left = ("m9",)
+    three.restored(source)
+    said = capsys.readouterr().out
+    assert "member m9 (https://m9:2380) is left behind: its machine must never come up again with its etcd" in said
+    assert three.is_well
+
+
+def test_a_master_that_hosts_yml_does_not_know_would_serve_the_former_data(three: Masters, source: Path) -> None:
+    three.nodes_besides = ("m9",)
+    with pytest.raises(Stop):
+        three.restored(source)
+    assert list(three.run.failures.values()) == ["every master of the cluster is one of hosts.yml: m9"]
 
 
 # --- what is told and asked for
@@ -349,7 +531,7 @@ def test_what_is_lost_is_told_before_anything_is_changed(
     with pytest.raises(KubefabError, match="all of this is lost; without a terminal, --yes is needed"):
         three.restored(source, yes=False)
     said = capsys.readouterr().out
-    what = "of 2026-11-26 08:00:00 UTC, revision 9, of m2; its checksum is right"
+    what = "of 2026-11-26 08:00:00 UTC, of m2; revision 9; its checksum is right"
     assert f"{source}/snapshot.db: {what}\n" in said
     assert "- 11 writes since the snapshot" in said
     assert "- configmaps/default/later: made since" in said
@@ -369,10 +551,22 @@ def test_the_snapshot_of_another_etcd_loses_all_there_is(
 def test_of_a_bare_snapshot_nobody_knows_whose_it_is(
     three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "mine.db").write_bytes(snapshot(small(TAKEN)))
+    (tmp_path / "mine.db").write_bytes(snapshot(small(TAKEN, names=["m2"])))
     three.restored(tmp_path / "mine.db")
     assert three.is_well
-    assert "of which etcd this snapshot is nobody has written down" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "of which etcd this snapshot is nobody has written down" in said
+    assert "when the snapshot was taken nobody has written down; revision 9" in said
+
+
+@pytest.mark.parametrize(("names", "why"), [(["other"], "its nodes are other"), ([], "it has no node")])
+def test_a_bare_snapshot_without_a_node_of_this_cluster_is_refused(
+    three: Masters, tmp_path: Path, names: list[str], why: str
+) -> None:
+    (tmp_path / "mine.db").write_bytes(snapshot(small(TAKEN, names=names)))
+    with pytest.raises(Stop):
+        three.restored(tmp_path / "mine.db")
+    assert three.run.failures["m1"] == f"the snapshot has a node of this cluster: {why}"
 
 
 def test_a_dry_run_tells_and_changes_nothing(three: Masters, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -388,7 +582,7 @@ def test_a_dry_run_tells_and_changes_nothing(three: Masters, source: Path, capsy
 
 def test_without_a_source_nothing_is_taken_for_one(three: Masters) -> None:
     with pytest.raises(KubefabError, match="--from wants a folder"):
-        restoring.restore(Run().context, "", True)
+        restoring.restore(Run().context, "", True, (), ())
 
 
 def test_a_damaged_snapshot_is_refused_before_any_host_is_talked_to(three: Masters, source: Path) -> None:
@@ -411,7 +605,7 @@ def test_a_damaged_snapshot_is_refused_before_any_host_is_talked_to(three: Maste
 def test_what_only_a_person_can_change_stops_all_masters(
     three: Masters, source: Path, says: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "ROOM", 1 << 20)
+    monkeypatch.setattr(restore_checks, "ROOM", 1 << 20)
     for name, value in says.items():
         setattr(three.machines["m3"], name, value)
     with pytest.raises(Stop, match="nothing was changed"):
@@ -437,7 +631,7 @@ def test_a_host_that_does_not_answer_stops_it(
 
     look = FakeHost.look
     monkeypatch.setattr(FakeHost, "look", lambda self, *how: away(self) if self.name == name else look(self, *how))
-    with pytest.raises(Stop, match="mark a machine that is known to be away `absent: true`"):
+    with pytest.raises(Stop, match="a master that is lost for good is taken out of it"):
         three.restored(source)
     assert three.done == []
 
@@ -449,8 +643,9 @@ AUTHORITY = f"-----BEGIN CERTIFICATE-----\n{'QUJD' * 16}\n-----END CERTIFICATE--
 
 @pytest.fixture
 def fresh(three: Masters) -> Masters:
-    for machine in three.machines.values():
-        machine.made = False
+    """A worker has outlived its masters."""
+    for name in three.masters:
+        three.machines[name].made = False
     return three
 
 
@@ -460,7 +655,8 @@ def keyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "lab-k"
     for name in KEYS:
         backup.put(folder, name, AUTHORITY.encode() if name == "pki/ca.crt" else name.encode())
-    monkeypatch.setattr(steps, "fingerprint", lambda text: fingerprint("QUJD"))
+    for module in (restore_checks, restoring):
+        monkeypatch.setattr(module, "fingerprint", lambda text: fingerprint("QUJD"))
     return backup_of(folder, 0xABC)
 
 
@@ -470,11 +666,16 @@ def test_where_there_is_no_cluster_one_is_made_by_the_keys_of_the_backup_and_the
     run = fresh.restored(keyed)
     assert (run.failures, fresh.is_well) == ({}, True)
     assert fresh.done[:2] == ["m1: put-keys.sh", "up"]
-    assert "m1  - there is no cluster: one is made, with the keys of the backup" in capsys.readouterr().out
+    assert fresh.done[-1] == "rest"
+    said = capsys.readouterr().out
+    assert "m1  - there is no cluster: one is made, with the keys of the backup, and goes back to it" in said
+    assert "client  - its pods end, with what is in their emptyDirs; those of the snapshot begin anew" in said
 
 
 def test_a_cluster_is_made_only_by_a_persons_leave(fresh: Masters, keyed: Path) -> None:
-    with pytest.raises(KubefabError, match="a cluster is made here; without a terminal, --yes is needed"):
+    with pytest.raises(
+        KubefabError, match="a cluster is made here, and what is listed is lost; without a terminal, --yes is needed"
+    ):
         fresh.restored(keyed, yes=False)
     assert fresh.done == []
 
@@ -539,9 +740,7 @@ def test_a_list_that_cannot_be_had_is_told_and_stops_nothing(
 
 
 def test_until_it_is_done_no_other_task_begins(three: Masters, source: Path) -> None:
-    three.killed = lambda: three.done[-1].endswith("stop-control-plane.sh")
-    with pytest.raises(KeyboardInterrupt):
-        three.restored(source)
+    killed_when(three, source, "stop-control-plane.sh", 3)
     run = Run(three_masters())
     for name in three.machines:
         run(name).parts = three.worlds(name).parts

@@ -175,13 +175,18 @@ RENAMING = {
         "",
     ),
     "settle-etcd.sh": (sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "    - --initial-cluster=a=b\n"), "", ""),
-    "stage-restore.sh": (ETCD + UTL, "id /var/lib/kubefab-etcd.restore/snapshot.db containerd a=b", ""),
+    "stage-restore.sh": (ETCD + UTL, "id /var/lib/kubefab-etcd.restore/snapshot.db containerd a=b 1", ""),
     "stop-control-plane.sh": (ETCD, "id digest", ""),
     "swap-etcd.sh": (f"{ETCD}{RESTORED}echo id >/var/lib/etcd/kubefab-restore/member/kubefab-restored\n", "id", ""),
     "start-control-plane.sh": (
         f"{ETCD}{RESTORED}echo id >/var/lib/etcd/member/kubefab-restored\n"
         "cd /etc/kubernetes; mkdir kubefab-restore; mv manifests/etcd.yaml kubefab-restore/\n",
         "id",
+        "",
+    ),
+    "give-up-restore.sh": (
+        f"{ETCD}cd /etc/kubernetes; mkdir kubefab-restore; mv manifests/etcd.yaml kubefab-restore/\n",
+        "",
         "",
     ),
     "put-keys.sh": ("", "", "pki/ca.key QUJD"),

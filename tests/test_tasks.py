@@ -39,6 +39,7 @@ NAMES = (
     "node.shell",
     "etcd.backup",
     "etcd.restore",
+    "etcd.give-up-restore",
     "etcd.status",
     "certs.status",
     "certs.renew",

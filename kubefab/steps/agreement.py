@@ -328,7 +328,9 @@ _EXCHANGED = (
     "are addresses or roles swapped in hosts.yml? If not, and you can lose that cluster: `inv restart --host NAME`"
 )
 _ROLE = "to give it the other role: `inv node.remove --host {0}`, then `inv cluster.up`; else put its former role back"
-_RESTORE = "let it go on: inv etcd.restore --from the same snapshot; another snapshot does as well"
+_RESTORE = (
+    "let it go on: inv etcd.restore --from the same snapshot; or, as long as no etcd has it: inv etcd.give-up-restore"
+)
 _ANOTHER = "another one needs `inv cluster.reset` first"
 _ROOT_HINT = (
     "kubefab writes that file anew; move the line into one that is read too, /etc/containerd/conf.d/root.toml, after a "

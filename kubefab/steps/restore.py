@@ -4,75 +4,72 @@ What runs is told apart from what is to run by a restore's id, the token of the 
 """
 
 import json
-from base64 import b64encode
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-
-from packaging.version import Version
+from datetime import datetime
+from hashlib import sha256
 
 from kubefab import carry, etcd, runtimes
 from kubefab.backup import Snapshot
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts, fingerprint
+from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
-from kubefab.step import MISSING, Gap, Step, Subject, complaint, on_cluster, script, when
+from kubefab.step import Gap, Step, Subject, on_cluster, script, when
 from kubefab.steps import health, registration
 from kubefab.steps.agreement import CONTROL_PLANE
 from kubefab.steps.health import KUBE_PROXY
 from kubefab.steps.network import COREDNS, DAEMON_SET
-from kubefab.steps.versions import tag, upstream
 
-OLDEST = Version("3.6")  # the first etcdutl that raises revisions as it restores
-BUMP = 1_000_000_000  # by which it does: see scripts/stage-restore.sh
+FURTHER = 1_000_000_000  # than any client has seen: etcd's own documentation has this number
 RESTORED = "kubefab.internal/restored"  # annotates a workload, and its pods, that a restore has had begun anew
 THERE = "/var/lib/kubefab-etcd.restore/snapshot.db"  # what is left of it goes with the next backup
-ROOM = 2  # times the snapshot: itself, and the data that are made of it
 MEMBER_SECONDS = 120
-SHARED = tuple(f"{name}.{kind}" for name in ("ca", "front-proxy-ca", "etcd/ca") for kind in ("crt", "key"))
-SHARED += ("sa.key", "sa.pub")
 PARTS = ("etcd", "restore")
+_LEAST = re.compile(r"-r(\d{1,19})$")
 ANEW = {KUBE_PROXY: "daemonset", DAEMON_SET: "daemonset", COREDNS: "deployment"}
 
 
 @dataclass(frozen=True)
 class Restore:
-    """One restore: its id, and of which snapshot."""
+    """One restore: its id, and of which snapshot. All that has to be the same on every master is in the id."""
 
     id: str
     snapshot: Snapshot
+
+    @property
+    def least(self) -> int:
+        """The revision that the new etcd begins at."""
+        return int(self.id.rpartition("-r")[2])
+
+
+def new_id(snapshot: Snapshot, masters: Sequence[Facts], now: datetime) -> str:
+    """It says for whom the data are, and a revision that is higher than any that a client of theirs has seen.
+
+    Where no member answers, what they have seen is not known: but it is less than a thousand a second, and a restore
+    of before may have had such a revision too.
+    """
+    heard = [one.etcd.member.revision for one in masters if one.etcd.member]
+    earlier = [int(found[1]) for one in masters if (found := _LEAST.search(one.restore.restored))]
+    unheard = [int(now.timestamp()) * 1000, *(one + 1000 * FURTHER for one in earlier)]
+    least = FURTHER + max(snapshot.revision, *(heard or unheard))
+    return f"kubefab-{now:%Y-%m-%dT%H-%M-%SZ}-{snapshot.digest[:12]}-{of_peers(masters)}-r{least}"
+
+
+def of_peers(masters: Sequence[Facts]) -> str:
+    """Whom the data are for, in short: one more or one less wants others."""
+    return "p" + sha256(",".join(sorted(one.restore.peer for one in masters)).encode()).hexdigest()[:8]
+
+
+def serves_former(facts: Facts, id: str) -> bool:
+    """Whether its former data may be served, whatever a restore of this id has begun elsewhere."""
+    there = set(facts.local.manifests) & set(CONTROL_PLANE)
+    return facts.restore.restored != id and bool(facts.restore.under_way != id or there)
 
 
 def is_member(facts: Facts) -> bool:
     """Whether kubeadm has made an etcd here, wherever its manifest is just now."""
     return bool(facts.restore.peer)
-
-
-def keyed(snapshot: Snapshot) -> Subject:
-    """Machines that have no cluster yet: the one to be made there has to be the snapshot's, by its keys."""
-    keys = "the backup's keys are on the host"
-    wanted = {name: digest for name, digest in snapshot.files.items() if name.removeprefix("pki/") in SHARED}
-
-    def close(host: Host) -> None:
-        lines = [f"{name} {b64encode((snapshot.folder / name).read_bytes()).decode()}\n" for name in wanted]
-        host.change("put-keys.sh", payload="".join(lines), secret=True)
-
-    return lambda *_: [
-        complaint("the backup has the keys that all masters share", lambda _: keyless(wanted), _KEYLESS),
-        complaint("no init, join or reset is under way", half_made, _HALF),
-        complaint("no other keys are on the host", other_keys(wanted), "move them away: they are another cluster's"),
-        Step(keys, without_keys(wanted), close, parts=("restore",)),
-    ]
-
-
-def possible(restore: Restore) -> Subject:
-    """What only a person can change, before anything is."""
-    return of_members(
-        complaint("no init, join or reset is under way", half_made, _HALF),
-        complaint("the snapshot is this cluster's", another_cluster(restore.snapshot), _ANOTHER),
-        complaint("etcd is 3.6 or newer", too_old, _OLD),
-        complaint("etcd keeps its log with its data", wal_elsewhere, "take --wal-dir out of its manifest first"),
-        complaint("there is room for the snapshot", no_room(restore), "make room where etcd has its data"),
-    )
 
 
 def staged(restore: Restore) -> Subject:
@@ -81,8 +78,9 @@ def staged(restore: Restore) -> Subject:
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         def close(host: Host) -> None:
             runtime = "docker" if runtimes.by_docker(cluster.inventory) else "containerd"
+            bump = str(restore.least - restore.snapshot.revision)
             carry.send(host, restore.snapshot.file, THERE)
-            host.change("stage-restore.sh", restore.id, THERE, runtime, ",".join(peers(cluster.facts(host))))
+            host.change("stage-restore.sh", restore.id, THERE, runtime, peers(cluster.facts(host)), bump)
 
         title = "the snapshot's data are ready on the host"
         ready = Step(title, unstaged(restore.id), close, "nothing that runs was changed", parts=("restore",))
@@ -108,15 +106,17 @@ def running(restore: Restore) -> Subject:
     start = script("start-control-plane.sh", restore.id)
     return of_members(
         Step("the kubelet sees the whole control plane", put_aside, start, parts=("node", "restore")),
-        Step(
-            "its etcd has the snapshot's data",
-            unlike(restore),
-            None,
-            hint="see what it says: ls /var/log/containers/etcd*; journalctl -u kubelet",
-            within=MEMBER_SECONDS,
-            parts=("etcd",),
+        *now(
+            Step(
+                "its etcd has the snapshot's data",
+                unlike(restore),
+                None,
+                hint="see what it says: ls /var/log/containers/etcd*; journalctl -u kubelet",
+                within=MEMBER_SECONDS,
+                parts=("etcd",),
+            ),
+            health.api_server(),
         ),
-        health.api_server(),
     )
 
 
@@ -128,8 +128,8 @@ def kubelet_anew(cluster: Cluster, host: Host) -> list[Step]:
     title, restart = "the kubelet has begun after the restore", script("restart-service.sh", "kubelet")
     return [
         *on_nodes(Step(title, older_kubelet, restart, within=20, parts=("services", "system"))),
-        *registration.registered(host),
-        *when(host.wanted.role == "master", registration.marked(cluster, host)),
+        *now(*registration.registered(host)),
+        *when(host.wanted.role == "master", *now(registration.marked(cluster, host))),
     ]
 
 
@@ -142,6 +142,7 @@ def workloads_anew(restore: Restore) -> Subject:
             roll(name, restore.id),
             touches="cluster",
             parts=(),
+            anew=True,
         )
         for name in ANEW
     ]
@@ -150,13 +151,13 @@ def workloads_anew(restore: Restore) -> Subject:
 def one_etcd(_: Cluster, __: Host) -> list[Step]:
     """By the word of all members: they are one cluster, which one of them leads."""
     title, hint = "all members of etcd are of one cluster and answer", "see what is wrong: inv etcd.status"
-    return [Step(title, torn, None, hint, within=MEMBER_SECONDS, touches="masters", parts=PARTS)]
+    return [Step(title, torn, None, hint, within=MEMBER_SECONDS, touches="masters", parts=PARTS, anew=True)]
 
 
 def well(cluster: Cluster, host: Host) -> list[Step]:
     """Who has yet to join is not waited for. Who has registered again may have another subnet for its pods."""
     ready = health.ready(cluster, host)
-    return on_nodes(*ready, *registration.pod_network(cluster), *health.steps(cluster, host))
+    return on_nodes(*now(*ready, *registration.pod_network(cluster), *health.steps(cluster, host)))
 
 
 def done(cluster: Cluster, host: Host) -> list[Step]:
@@ -165,87 +166,32 @@ def done(cluster: Cluster, host: Host) -> list[Step]:
     return of_members(end)(cluster, host)
 
 
+def given_up(_: Cluster, host: Host) -> list[Step]:
+    """The way back, while nobody has the new data."""
+    title, back = "the former control plane runs on", script("give-up-restore.sh")
+    return of_members(Step(title, left_over, back, parts=("node", "restore")), *now(health.api_server()))(_, host)
+
+
+def now(*steps: Step) -> list[Step]:
+    """What was found before everything stopped tells nothing of what runs since."""
+    return [replace(one, anew=bool(one.close or one.within)) for one in steps]
+
+
 def of_members(*steps: Step) -> Subject:
     """Of masters that have an etcd: who has yet to join, joins what was restored."""
-    mine = [replace(one, gap=where(is_member, one.gap)) for one in steps]
+    mine = [where(is_member, "restore", one) for one in steps]
     return lambda _, host: mine if host.wanted.role == "master" else []
 
 
 def on_nodes(*steps: Step) -> list[Step]:
-    return [
-        replace(
-            one,
-            gap=where(lambda facts: facts.local.kubelet_ca, one.gap),
-            parts=None if one.parts is None else (*one.parts, "node"),
-        )
-        for one in steps
-    ]
+    return [where(lambda facts: facts.local.kubelet_ca, "node", one) for one in steps]
 
 
-def where(so: Callable[[Facts], object], gap: Gap) -> Gap:
-    return lambda facts: gap(facts) if so(facts) else None
-
-
-# --- what only a person can change
-
-
-def keyless(keys: Mapping[str, str]) -> str | None:
-    return ", ".join(f"no pki/{name}" for name in SHARED if f"pki/{name}" not in keys) or None
-
-
-def other_keys(keys: Mapping[str, str]) -> Gap:
-    def gap(facts: Facts) -> str | None:
-        there = facts.restore.keys
-        return ", ".join(name for name in keys if there.get(name, keys[name]) != keys[name]) or None
-
-    return gap
-
-
-def without_keys(keys: Mapping[str, str]) -> Gap:
-    return lambda facts: None if all(facts.restore.keys.get(name) == keys[name] for name in keys) else MISSING
-
-
-def half_made(facts: Facts) -> str | None:
-    local = facts.local
-    marks = {"init": local.init_begun, "join": local.master_begun, "reset": local.tear_down_begun}
-    return ", ".join(name for name, since in marks.items() if since) or None
-
-
-def another_cluster(snapshot: Snapshot) -> Gap:
-    """Its ServiceAccounts' tokens and its nodes' certificates would be worth nothing."""
-
-    def gap(facts: Facts) -> str | None:
-        theirs = fingerprint(snapshot.authority) if snapshot.authority else ""
-        ours = facts.local.admin_ca
-        return (
-            f"it is of the one with the CA {theirs}, and here is {ours}"
-            if theirs and ours not in ("", theirs)
-            else None
-        )
-
-    return gap
-
-
-def too_old(facts: Facts) -> str | None:
-    found = upstream(tag(facts.restore.image))
-    return None if found >= OLDEST else f"its manifest names {facts.restore.image}"
-
-
-def wal_elsewhere(facts: Facts) -> str | None:
-    return facts.restore.wal or None
-
-
-def no_room(restore: Restore) -> Gap:
-    """Where the data lie ready it is theirs already."""
-    needed = ROOM * restore.snapshot.size >> 20
-
-    def gap(facts: Facts) -> str | None:
-        free = facts.restore.free_mib
-        if restore.id in (facts.restore.staged, facts.restore.restored):
-            return None
-        return f"{free} MiB are free; allowed: {needed} MiB, twice its size" if free < needed else None
-
-    return gap
+def where(so: Callable[[Facts], object], part: str, step: Step) -> Step:
+    """A step that is none where it is not so, which this part of the look tells."""
+    gap = step.gap
+    parts = None if step.parts is None else tuple(dict.fromkeys((*step.parts, part)))
+    return replace(step, gap=lambda facts: gap(facts) if so(facts) else None, parts=parts)
 
 
 # --- how far it has come
@@ -285,8 +231,8 @@ def unlike(restore: Restore) -> Gap:
             return etcd.in_a_word(facts)
         if not member.leader:
             return etcd.NO_LEADER
-        least = restore.snapshot.revision + BUMP
-        return f"it is at revision {member.revision}; wanted: {least} at least" if member.revision < least else None
+        low = member.revision < restore.least
+        return f"it is at revision {member.revision}; wanted: {restore.least} at least" if low else None
 
     return gap
 
@@ -300,7 +246,7 @@ def older_kubelet(facts: Facts) -> str | None:
 
 def _restored_at(facts: Facts) -> float:
     """When the last master got its data, by this computer's clock."""
-    return max((one.restore.restored_at - one.system.skew for one in _members(facts)), default=0)
+    return max((one.restore.restored_at - one.system.skew for one in members(facts)), default=0)
 
 
 def older_pods(name: str, id: str) -> Gap:
@@ -329,18 +275,23 @@ def roll(name: str, id: str) -> Callable[[Host], None]:
 
 def torn(facts: Facts) -> str | None:
     """What else may be wrong with them, as a database that is nearly full, the snapshot has brought along."""
-    masters = {one.name: one for one in _members(facts)}
-    members = etcd.heard(masters).values()
-    whole = len(members) == len(masters) and len({(one.cluster, one.leader) for one in members}) == 1
+    masters = {one.name: one for one in members(facts)}
+    heard = etcd.heard(masters).values()
+    whole = len(heard) == len(masters) and len({(one.cluster, one.leader) for one in heard}) == 1
     return None if whole else "; ".join(etcd.problems(masters)) or "they follow different leaders"
 
 
-def peers(facts: Facts) -> list[str]:
-    """All members of the etcd that is to be, NAME=URL."""
-    return [one.restore.peer for one in _members(facts)]
+def left_over(facts: Facts) -> str | None:
+    found = facts.restore
+    return f"{found.under_way or found.staged} is begun" if found.under_way or found.staged or found.aside else None
 
 
-def _members(facts: Facts) -> list[Facts]:
+def peers(facts: Facts) -> str:
+    """All members of the etcd that is to be, NAME=URL,…"""
+    return ",".join(one.restore.peer for one in members(facts))
+
+
+def members(facts: Facts) -> list[Facts]:
     """By their names, so that each host has them in the same order."""
     everyone = sorted(facts.everyone.items())
     return [one for _, one in everyone if "restore" in one.parts and is_member(one)]
@@ -348,12 +299,3 @@ def _members(facts: Facts) -> list[Facts]:
 
 def under_way(facts: Facts) -> str | None:
     return f"{facts.restore.under_way} is" if facts.restore.under_way else None
-
-
-_HALF = "take it away, and do this again: inv restart --host NAME"
-_KEYLESS = "only a folder of etcd.backup has them: name that, and not its snapshot"
-_ANOTHER = "a backup goes back into the cluster that it was taken of: which one is this?"
-_OLD = (
-    "older ones cannot raise revisions as they restore, so that caches would live on (kubernetes/kubernetes#118501): "
-    "inv cluster.upgrade first"
-)

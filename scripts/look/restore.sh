@@ -10,16 +10,17 @@ for name in ca.crt ca.key front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd
     [ ! -s "/etc/kubernetes/pki/$name" ] || fact "key pki/$name $(sha256sum <"/etc/kubernetes/pki/$name" | cut -c1-64)"
 done
 etcds_manifest >/dev/null 2>&1 || exit 0
-folder=$(etcds_flag data-dir)
-fact "folder $folder"
 fact "peer $(etcds_flag name)=$(etcds_flag initial-advertise-peer-urls)"
 fact "wal $(etcds_flag wal-dir)"
 fact "image $(etcds_image)"
+for manifest in /etc/kubernetes/kubefab-restore/*.yaml; do
+    [ ! -e "$manifest" ] || fact "aside ${manifest##*/}"
+done
+found=$(running 2>&1) || untold "$found"
+printf '%s\n' "$found" | while read -r part _; do [ -z "$part" ] || fact "runs $part"; done
+folder=$(etcds_folder 2>/dev/null) || exit 0
+fact "folder $folder"
 fact "staged $(restored_in "$folder/kubefab-restore/member")"
 fact "restored $(restored_in "$folder/member")"
 fact "restored_at $(stat -c %Y "$folder/member/kubefab-restored" 2>/dev/null)"
 fact "free_mib $(df -Pm "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }')"
-for manifest in /etc/kubernetes/kubefab-restore/*.yaml; do
-    [ ! -e "$manifest" ] || fact "aside ${manifest##*/}"
-done
-running_parts | while read -r part; do fact "runs $part"; done

@@ -10,17 +10,39 @@ etcds_manifest() { # wherever it is just now; false where this is no master
     echo "there is no manifest of etcd's" >&2
     return 1
 }
-etcds_flag() { from=$(etcds_manifest) && sed -n "s/^ *- --$1=//p" "$from"; }
-etcds_image() { from=$(etcds_manifest) && sed -n 's/^ *image: *//p' "$from"; }
+etcds_flag() { from=$(etcds_manifest) && sed -n "s/^ *- *[\"']\{0,1\}--$1=//p" "$from" | sed "s/[\"']\{0,1\} *$//"; }
+etcds_folder() { # of its data; false where its manifest does not say
+    folder=$(etcds_flag data-dir) && [ -n "$folder" ] || { echo "etcd's manifest has no --data-dir" >&2 && return 1; }
+    echo "$folder"
+}
+etcds_image() { from=$(etcds_manifest) && sed -n "s/^ *image: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$from"; }
 restored_in() { cat "$1/kubefab-restored" 2>/dev/null || true; } # restored_in FOLDER: by which restore its data were made
 require_restored() { # require_restored FOLDER ID
     [ "$(restored_in "$1")" = "$2" ] || { echo "$1 has no data of the restore $2" >&2 && exit 1; }
 }
-running_parts() { # of the control plane, in pods
+put_back() { # what was put aside
+    aside=/etc/kubernetes/kubefab-restore
+    mkdir -p "$aside"
+    for part in $(control_plane); do
+        [ -e "$aside/$part.yaml" ] || continue
+        sync "$aside/$part.yaml"
+        mv "$aside/$part.yaml" "/etc/kubernetes/manifests/$part.yaml"
+    done
+    sync /etc/kubernetes/manifests "$aside"
+    rmdir "$aside"
+}
+# running: the processes of the control plane in this machine's pods, PART PID a line. False where that cannot be told.
+# Whose parent is elsewhere is in a machine within this one, as a node of kind's is.
+running() {
+    here=$(readlink /proc/self/ns/pid)
     for part in $(control_plane); do
         # The kernel keeps 15 letters of a name.
-        for process in $(pgrep -x "$(printf %.15s "$part")"); do
-            if grep -qs kubepods "/proc/$process/cgroup"; then echo "$part" && break; fi
+        found=$(pgrep -x "$(printf %.15s "$part")") || [ $? = 1 ] || { echo "pgrep does not say what runs" >&2 && return 1; }
+        for process in $found; do
+            grep -qs kubepods "/proc/$process/cgroup" || continue
+            parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$process/status" 2>/dev/null) || continue
+            [ "$(readlink "/proc/$parent/ns/pid" 2>/dev/null)" != "$here" ] || echo "$part $process"
         done
     done
 }
+parts_of() { printf '%s\n' "$1" | cut -d ' ' -f 1 | sort -u | paste -sd ' '; } # parts_of RUNNING: by their names

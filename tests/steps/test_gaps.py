@@ -23,7 +23,7 @@ from kubefab.facts import ClusterFacts, Part, parse_cluster
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject
 from kubefab.steps import bundle as of_bundle
-from kubefab.steps import draining, leaving, removal, reset, restore, upgrade, upgrade_kubelet
+from kubefab.steps import draining, leaving, removal, reset, restore, restore_checks, upgrade, upgrade_kubelet
 from kubefab.steps import images as of_images
 from tests.facts import known, read, with_
 from tests.fakes import HOSTS, looked
@@ -38,7 +38,7 @@ DOCKER = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n") + "proxy: http
 ABOUT = {"kubernetes": "1.37.2", "runtime": "containerd", "arch": "x86_64", "os": "debian 13", "images": {}}
 
 SNAPSHOT = Snapshot(Path("/nonexistent/snapshot.db"), "0" * 64, 20512, 9, datetime(2026, 11, 26, tzinfo=UTC))
-RESTORE = restore.Restore("kubefab-1", SNAPSHOT)
+RESTORE = restore.Restore("kubefab-1-r9", SNAPSHOT)
 
 Made = Callable[[Cluster], list[Subject]]
 # What makes a subject of arguments, and with which.
@@ -59,8 +59,8 @@ MAKERS: dict[Any, Made] = {
     leaving.given_up: lambda _: [leaving.given_up("client")],
     leaving.forgotten: lambda _: [leaving.forgotten("client")],
     removal.steps: lambda made: [removal.steps(name) for name in ADDONS],
-    restore.keyed: lambda _: [restore.keyed(SNAPSHOT)],
-    restore.possible: lambda _: [restore.possible(RESTORE)],
+    restore_checks.keyed: lambda _: [restore_checks.keyed(SNAPSHOT)],
+    restore_checks.possible: lambda _: [restore_checks.possible(RESTORE)],
     restore.staged: lambda _: [restore.staged(RESTORE)],
     restore.swapped_out: lambda _: [restore.swapped_out(RESTORE)],
     restore.swapped_in: lambda _: [restore.swapped_in(RESTORE)],

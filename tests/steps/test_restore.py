@@ -9,13 +9,17 @@ import pytest
 from kubefab.backup import Snapshot
 from kubefab.facts import ClusterFacts, Facts, Member, Unit, Workload, fingerprint
 from kubefab.step import Step
-from kubefab.steps import restore
-from kubefab.steps.restore import BUMP, RESTORED, Restore
+from kubefab.steps import restore, restore_checks
+from kubefab.steps.restore import FURTHER, RESTORED, Restore
 from tests.facts import known, with_
 from tests.fakes import looked, three_masters
 
-SNAPSHOT = Snapshot(Path("/x/snapshot.db"), "digest", 300 << 20, 9, datetime(2026, 11, 26, tzinfo=UTC))
-THIS = Restore("new", SNAPSHOT)
+SNAPSHOT = Snapshot(
+    Path("/x/snapshot.db"), "digest", 300 << 20, 9, datetime(2026, 11, 26, tzinfo=UTC), nodes=frozenset({"m1"})
+)
+LEAST = 1_000_000_020
+ID = f"new-r{LEAST}"
+THIS = Restore(ID, SNAPSHOT)
 PEER = "m1=https://10.0.0.1:2380"
 FORMER = known("m1", peer=PEER, folder="/var/lib/etcd", image="registry.k8s.io/etcd:3.6.16-0", free_mib=600)
 RUNS = with_(FORMER, manifests=("etcd.yaml", "kube-apiserver.yaml", "mine.yaml"), runs=("etcd", "kube-apiserver"))
@@ -24,7 +28,7 @@ RUNS = with_(FORMER, manifests=("etcd.yaml", "kube-apiserver.yaml", "mine.yaml")
 def steps(name: str = "m1") -> list[Step]:
     made = looked({}, three_masters())
     host = made.hosts[name]
-    subjects = (restore.possible, restore.staged, restore.swapped_out, restore.swapped_in, restore.running)
+    subjects = (restore_checks.possible, restore.staged, restore.swapped_out, restore.swapped_in, restore.running)
     return [step for subject in subjects for step in subject(THIS)(made, host)]
 
 
@@ -52,8 +56,8 @@ def test_an_etcd_that_cannot_raise_revisions_is_refused(image: str) -> None:
 @pytest.mark.parametrize(("free", "told"), [(600, False), (599, True)])
 def test_there_has_to_be_room_for_the_snapshot_and_what_is_made_of_it(free: int, told: bool) -> None:
     assert bool(complaints(with_(FORMER, free_mib=free))) is told
-    assert complaints(with_(FORMER, free_mib=free, staged="new")) == []
-    assert complaints(with_(FORMER, free_mib=free, restored="new")) == []
+    assert complaints(with_(FORMER, free_mib=free, staged=ID)) == []
+    assert complaints(with_(FORMER, free_mib=free, restored=ID)) == []
 
 
 def test_a_log_that_is_kept_elsewhere_would_be_of_the_former_data() -> None:
@@ -68,12 +72,65 @@ def test_what_was_broken_off_is_ended_first(mark: str, told: str) -> None:
 
 
 def test_another_clusters_snapshot_is_told_by_its_authority_where_that_is_known() -> None:
-    gap = restore.another_cluster(replace(SNAPSHOT, authority="QUJD"))
+    gap = restore_checks.another_cluster(replace(SNAPSHOT, authority="QUJD"))
     assert gap(with_(FORMER, admin_ca=fingerprint("QUJD"))) is None
     assert gap(FORMER) is None
     assert (
         gap(with_(FORMER, admin_ca="other")) == f"it is of the one with the CA {fingerprint('QUJD')}, and here is other"
     )
+
+
+def test_a_manifest_that_does_not_say_where_is_told() -> None:
+    title = "etcd's manifest says where its data are"
+    assert complaints(with_(FORMER, folder="")) == [f"{title}: it has no --data-dir"]
+    assert complaints(with_(FORMER, peer="=")) == [
+        f"{title}: it has no --name, it has no --initial-advertise-peer-urls"
+    ]
+
+
+# --- what all masters have to have the same
+
+
+def test_an_id_says_for_whom_the_data_are_in_whatever_order_they_are_named() -> None:
+    masters = [FORMER, with_(FORMER, peer="m2=url")]
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    one, two = (restore.new_id(SNAPSHOT, some, now) for some in (masters, masters[::-1]))
+    assert one == two
+    assert restore.of_peers(masters) in one
+    assert restore.of_peers(masters[:1]) not in one
+
+
+@pytest.mark.parametrize(
+    ("says", "least"),
+    [
+        ({"member": Member(1, 2, revision=500)}, FURTHER + 500),
+        ({"member": Member(1, 2, revision=5)}, FURTHER + 9),
+        ({}, FURTHER + 1_000_000),
+        ({"restored": "kubefab-x-r7000000"}, 1001 * FURTHER + 7_000_000),
+        ({"restored": "kubefab-of-before"}, FURTHER + 1_000_000),
+        ({"restored": "kubefab-x-r7000000", "member": Member(1, 2, revision=8_000_000)}, FURTHER + 8_000_000),
+    ],
+)
+def test_it_begins_above_what_anybody_may_have_seen(says: dict[str, object], least: int) -> None:
+    id = restore.new_id(SNAPSHOT, [with_(FORMER, **says)], datetime.fromtimestamp(1000, UTC))
+    assert Restore(id, SNAPSHOT).least == least
+
+
+@pytest.mark.parametrize(
+    ("says", "serves"),
+    [
+        ({}, True),
+        ({"under_way": ID}, False),
+        ({"under_way": "other"}, True),
+        ({"under_way": ID, "manifests": ("kube-apiserver.yaml",)}, True),
+        ({"under_way": ID, "manifests": ("mine.yaml",)}, False),
+        ({"restored": ID, "manifests": ("kube-apiserver.yaml",)}, False),
+    ],
+)
+def test_a_master_may_serve_the_former_data_unless_it_has_stopped_for_this_restore(
+    says: dict[str, object], serves: bool
+) -> None:
+    assert restore.serves_former(with_(FORMER, **says), ID) is serves
 
 
 # --- how far it has come
@@ -88,13 +145,13 @@ def test_the_former_data_are_served_no_more_before_others_take_their_place() -> 
 
 
 def test_what_has_stopped_for_another_restore_may_come_back() -> None:
-    stopped = with_(FORMER, staged="new", under_way="old", aside=("etcd.yaml",))
+    stopped = with_(FORMER, staged=ID, under_way="old", aside=("etcd.yaml",))
     assert "no API server and no etcd has the former data: it may come back" in gaps(stopped)
-    assert "no API server and no etcd has the former data" not in "".join(gaps(with_(stopped, under_way="new")))
+    assert "no API server and no etcd has the former data" not in "".join(gaps(with_(stopped, under_way=ID)))
 
 
 def test_what_has_the_new_data_may_run() -> None:
-    swapped = with_(RUNS, restored="new", under_way="new")
+    swapped = with_(RUNS, restored=ID, under_way=ID)
     assert gaps(swapped) == []
     assert gaps(with_(swapped, aside=("etcd.yaml",))) == [
         "the kubelet sees the whole control plane: the kubelet does not see etcd.yaml"
@@ -105,9 +162,9 @@ def test_what_has_the_new_data_may_run() -> None:
     ("member", "told"),
     [
         (None, "does not run"),
-        (Member(1, 2, leader=0, revision=BUMP + 9), "no leader"),
-        (Member(1, 2, leader=1, revision=20), f"it is at revision 20; wanted: {BUMP + 9} at least"),
-        (Member(1, 2, leader=1, revision=BUMP + 9), None),
+        (Member(1, 2, leader=0, revision=LEAST), "no leader"),
+        (Member(1, 2, leader=1, revision=20), f"it is at revision 20; wanted: {LEAST} at least"),
+        (Member(1, 2, leader=1, revision=LEAST), None),
     ],
 )
 def test_its_etcd_is_one_that_has_a_leader_and_a_higher_revision(member: Member | None, told: str | None) -> None:
@@ -121,7 +178,7 @@ def test_who_has_no_etcd_yet_is_no_part_of_it() -> None:
 
 def test_all_members_are_named_in_the_same_order_on_each_host() -> None:
     others = {name: with_(FORMER, peer=f"{name}=url") for name in ("m3", "m2")} | {"client": known("client")}
-    assert restore.peers(with_(FORMER, others=others)) == [PEER, "m2=url", "m3=url"]
+    assert restore.peers(with_(FORMER, others=others)) == f"{PEER},m2=url,m3=url"
 
 
 @pytest.mark.parametrize(
