@@ -20,6 +20,16 @@ AIM = 3.0  # seconds that it is wanted to wait at most for the next acknowledged
 HAPROXY, SERVICE = "127.0.0.1:6443", "10.96.0.1:443"  # a worker's own, and what pods ask
 
 
+def session_with(credentials: Path) -> requests.Session:
+    session, adapter = requests.Session(), HTTPAdapter()
+    adapter.init_poolmanager(1, 1, assert_hostname="kubernetes")
+    session.trust_env = False
+    session.mount("https://", adapter)
+    session.verify = str(credentials / "ca")
+    session.cert = (str(credentials / "certificate"), str(credentials / "key"))
+    return session
+
+
 class Writer:
     """One ConfigMap at a time; no name is ever used twice."""
 
@@ -31,17 +41,8 @@ class Writer:
         self.acknowledged: dict[str, float] = {}  # name -> when
         self._thread.start()
 
-    def _session(self) -> requests.Session:
-        session, adapter = requests.Session(), HTTPAdapter()
-        adapter.init_poolmanager(1, 1, assert_hostname="kubernetes")
-        session.trust_env = False
-        session.mount("https://", adapter)
-        session.verify = str(self._credentials / "ca")
-        session.cert = (str(self._credentials / "certificate"), str(self._credentials / "key"))
-        return session
-
     def _write_on(self) -> None:
-        session, number, run = self._session(), 0, secrets.token_hex(3)
+        session, number, run = session_with(self._credentials), 0, secrets.token_hex(3)
         while not self._ended.wait(0.02):
             number += 1
             name = f"written-{run}-{number}"
@@ -49,7 +50,7 @@ class Writer:
                 answer = session.post(self._place, json={"metadata": {"name": name}}, timeout=LIMIT)
             except requests.RequestException:
                 session.close()
-                session = self._session()
+                session = session_with(self._credentials)
                 continue
             if answer.status_code == 201:
                 self.acknowledged[name] = time.monotonic()
@@ -79,6 +80,16 @@ class Writer:
 @contextmanager
 def writing(host: str, master: str, folder: Path, place: str = HAPROXY) -> Iterator[Writer]:
     """To where this place leads from this host, as the admin of this master."""
+    take_credentials(master, folder)
+    with forwarded(host, place) as port:
+        writer = Writer(port, folder)
+        writer.goes_on()
+        yield writer
+        writer.ends()
+
+
+def take_credentials(master: str, folder: Path) -> None:
+    """Those of its admin."""
     conf = yaml.safe_load(on(master, "cat /etc/kubernetes/admin.conf"))
     cluster, user = conf["clusters"][0]["cluster"], conf["users"][0]["user"]
     credentials = {
@@ -89,11 +100,6 @@ def writing(host: str, master: str, folder: Path, place: str = HAPROXY) -> Itera
     folder.mkdir(mode=0o700)
     for name, data in credentials.items():
         (folder / name).write_bytes(b64decode(data))
-    with forwarded(host, place) as port:
-        writer = Writer(port, folder)
-        writer.goes_on()
-        yield writer
-        writer.ends()
 
 
 def none_is_lost(what: str, acknowledged: set[str], masters: Iterable[str]) -> None:
