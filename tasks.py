@@ -316,7 +316,16 @@ PRICE = "do not ask whether what was written since may be lost (needed without a
 @task(positional=[], auto_shortflags=False, help={"from_": SOURCE, "yes": PRICE})
 def restore(c: Context, from_: str = "", yes: bool = False) -> None:
     """Bring etcd back to a snapshot, on all masters at once, or finish what an earlier run began."""
-    restore_etcd(c, from_, yes, (preflight, install_docker, install_kubeadm, init_master), (up,))
+    restore_etcd(c, from_, yes, (make_masters,), (up,))
+
+
+def make_masters(c: Context) -> None:
+    """Where there is none, for a backup that is to go there: workers may have outlived theirs, and are left alone."""
+    converge(c, MASTERS, checks.steps)
+    converge(c, MASTERS, runtime.steps, system.steps, endpoint.steps, packages.steps)
+    converge(c, FOUNDER, control_plane.steps)
+    converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
+    converge(c, MASTERS, masters.settled, how=IN_TURN)
 
 
 @task

@@ -1,4 +1,4 @@
-"""etcd goes back to a snapshot on one master, and a damaged one changes nothing. Two minutes, on a cluster that is well."""
+"""etcd goes back to a snapshot on one master, and a damaged one changes nothing. Two minutes."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A client that holds a watch open, as a controller does: it goes on from what it has seen, and asks anew only where told."""
+"""A client that holds a watch open, as controllers do: it goes on from what it has seen, and asks anew where told."""
 
 import json
 import threading
