@@ -73,6 +73,7 @@ class Masters:
         self.taken = TAKEN
         self.nodes_besides: tuple[str, ...] = ()
         self.leads = True
+        self.asked: set[tuple[str, str]] = set()  # after which change a master was asked of its cluster
         self.dead = False  # the run is, and begins nothing more
         self.done: list[str] = []
         self.served: list[str] = []  # what both former and new data had at once
@@ -107,6 +108,8 @@ class Masters:
 
     def looked(self, name: str) -> None:
         with self.one_by_one:
+            if "cluster" in self.run(name).looks[-1]:
+                self.asked.add((self.done[-1].partition(": ")[2] if self.done else "", name))
             self.machines[name].comes = max(self.machines[name].comes - 1, 0)
             self.tell()
 
@@ -394,6 +397,11 @@ def test_a_snapshot_that_went_back_once_goes_back_again_as_a_restore_of_its_own(
     three.restored(source)
     with pytest.raises(KubefabError, match="without a terminal, --yes is needed"):
         three.restored(source, yes=False)
+
+
+def test_what_the_api_servers_said_before_they_ended_counts_no_more(three: Masters, source: Path) -> None:
+    three.restored(source)
+    assert {name for script, name in three.asked if script == "swap-etcd.sh"} == set(three.masters)
 
 
 def test_each_restore_begins_above_all_that_any_client_has_seen(three: Masters, source: Path) -> None:
