@@ -20,15 +20,22 @@ sync /etc/kubernetes/manifests "$aside"
 systemctl start kubelet
 since=$(date +%s)
 while found=$(running) && [ -n "$found" ]; do
-    # A kubelet that has begun while no API server answered ends nothing that it has not started itself.
+    # A kubelet that has begun while no API server answered ends nothing that it has not started itself. An API server waits
+    # half a minute for watches that nobody ends (kubernetes/kubernetes#131052), and what it still writes is lost anyway.
     case $(($(date +%s) - since)) in
-        [0-9] | 1[0-9]) signal= ;;
-        [2-5][0-9]) signal=TERM ;;
-        [6-9][0-9] | 1[0-7][0-9]) signal=KILL ;;
+        [0-4]) signal=0 servers=0 ;;
+        [5-9] | 1[0-9]) signal=0 servers=KILL ;;
+        [2-5][0-9]) signal=TERM servers=KILL ;;
+        [6-9][0-9] | 1[0-7][0-9]) signal=KILL servers=KILL ;;
         *) echo "it runs still, after three minutes: $(parts_of "$found")" >&2 && exit 1 ;;
     esac
     echo "still run: $(parts_of "$found")"
-    [ -z "$signal" ] || printf '%s\n' "$found" | while read -r _ process; do kill "-$signal" "$process" || true; done
+    printf '%s\n' "$found" | while read -r part process; do
+        case $part in
+            kube-apiserver) kill "-$servers" "$process" ;;
+            *) kill "-$signal" "$process" ;;
+        esac || true # it has ended by itself
+    done
     sleep 0.5
 done
 running >/dev/null 2>&1 # what cannot be told, and was said so, has not ended

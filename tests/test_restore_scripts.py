@@ -193,6 +193,17 @@ def test_what_no_kubelet_ends_is_ended_after_twenty_seconds() -> None:
     assert gone == "it is gone"
 
 
+def test_an_api_server_that_waits_for_watches_is_not_waited_for() -> None:
+    does = "trap : TERM; while :; do /bin/sleep 1; done"
+    deaf = f"cp /bin/sh /mnt/kube-apiserver\n/mnt/kube-apiserver -c '{does}' >/dev/null 2>&1 &\nserver=$!\n"
+    ours = "echo 0::/kubepods.slice/x >/mnt/cgroup\nmount --bind /mnt/cgroup /proc/$server/cgroup\n"
+    later = f"{clock(3)}stub sleep '/bin/sleep 0.1'\n"
+    shown = "kill -0 $server || echo it is gone"
+    said = told(f"{deaf}{ours}{MASTER}{later}{STOP} | uniq -c; {shown} 2>/dev/null")
+    assert said[0].split()[1:] == ["still", "run:", "kube-apiserver"]
+    assert (int(said[0].split()[0]), said[1]) == (2, "it is gone")
+
+
 def test_what_ends_by_nothing_is_told_after_three_minutes() -> None:
     said = told(f"{etcd()}{MASTER}{clock(200)}{STOP} 2>&1 || echo ended with $?")
     assert said == ["it runs still, after three minutes: etcd", "ended with 1"]
