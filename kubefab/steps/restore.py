@@ -166,10 +166,10 @@ def done(cluster: Cluster, host: Host) -> list[Step]:
     return of_members(end)(cluster, host)
 
 
-def given_up(_: Cluster, host: Host) -> list[Step]:
+def given_up(cluster: Cluster, host: Host) -> list[Step]:
     """The way back, while nobody has the new data."""
     title, back = "the former control plane runs on", script("give-up-restore.sh")
-    return of_members(Step(title, left_over, back, parts=("node", "restore")), *now(health.api_server()))(_, host)
+    return of_members(Step(title, left_over, back, parts=("node", "restore")), *now(health.api_server()))(cluster, host)
 
 
 def now(*steps: Step) -> list[Step]:
