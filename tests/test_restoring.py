@@ -128,7 +128,8 @@ class Masters:
 
     def send(self, host: Any, file: Path, to: str) -> None:
         assert to == steps.THERE
-        self.note(f"{host.name}: send")
+        with self.one_by_one:
+            self.note(f"{host.name}: send")
 
     def note(self, what: str) -> None:
         self.done.append(what)
