@@ -2,6 +2,7 @@
 # A restore of etcd on this master: where its parts lie, and how far it has come. Its id is the new etcd's token.
 # /var/lib/kubefab/restore is its marker, from before anything is stopped until all of it is done; meanwhile the control
 # plane's manifests may be in /etc/kubernetes/kubefab-restore.
+. "${0%/*}/shared/podded.sh"
 control_plane() { echo etcd kube-apiserver kube-controller-manager kube-scheduler; }
 etcds_manifest() { # wherever it is just now; false where this is no master
     for folder in manifests kubefab-restore; do
@@ -39,7 +40,7 @@ running() {
         # The kernel keeps 15 letters of a name.
         found=$(pgrep -x "$(printf %.15s "$part")") || [ $? = 1 ] || { echo "pgrep does not say what runs" >&2 && return 1; }
         for process in $found; do
-            grep -qs kubepods "/proc/$process/cgroup" || continue
+            podded "$process" || continue
             parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$process/status" 2>/dev/null) || continue
             [ "$(readlink "/proc/$parent/ns/pid" 2>/dev/null)" != "$here" ] || echo "$part $process"
         done

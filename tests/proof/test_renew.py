@@ -34,6 +34,7 @@ COVERS = (
     "scripts/look/certificates.sh",
     "scripts/look/kubelet.sh",
     "scripts/shared/manifest.sh",
+    "scripts/shared/podded.sh",
     "scripts/shared/static.sh",
 )
 WELL = [MASTER], [WORKER]

@@ -16,6 +16,7 @@ COVERS = (
     "scripts/restart-static-pod.sh",
     "scripts/admit-kubelet.sh",
     "scripts/shared/manifest.sh",
+    "scripts/shared/podded.sh",
     "scripts/shared/static.sh",
 )
 ALL = (*MACHINES, FRONT)
