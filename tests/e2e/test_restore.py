@@ -97,7 +97,9 @@ def back(well: Kubefab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ba
     make("came-later")
     kubectl("delete", "configmap", "was-deleted", "-n", "default")
     pod("came-later", "exec sleep 36000")
-    version = kubectl("get", "configmaps", "-n", "default", "-o", "jsonpath={.metadata.resourceVersion}")
+    # kubectl's own lists have no version.
+    listed = json.loads(kubectl("get", "--raw", "/api/v1/namespaces/default/configmaps"))
+    version = listed["metadata"]["resourceVersion"]
     stays = uids("pods")["stays"]
     with watching(MASTER, tmp_path_factory.mktemp("watcher") / "credentials") as watcher:
         watcher.knows("came-later", without=("was-deleted",))
