@@ -24,7 +24,7 @@ from kubefab.waiting import Waiting
 ORPHAN_SECONDS = 1800  # an apt on a slow line may take that long
 ANSWER_SECONDS = 60
 OF_MASTERS = ("node", "etcd", "kubeadm")  # the parts of the look in which masters tell of each other
-OF_PODS = ("pods", "workloads")  # those in which the speaker tells of the nodes that are to be emptied
+OF_PODS = ("pods", "workloads", "change")  # those in which the speaker tells of the nodes that are being emptied
 HOST_PAUSE, CLUSTER_PAUSE = 0.3, 1.0  # seconds between looks while a state comes true
 
 

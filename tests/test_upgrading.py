@@ -309,6 +309,24 @@ def test_a_node_that_was_being_emptied_is_ended_before_another_is_begun(monkeypa
     assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW}" for name in ("manager", "client2", "client")]
 
 
+def test_a_drain_whose_upgrade_was_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on to its own end, and beside it the master begins no other."""
+    nodes = Nodes()
+    nodes.machines["client"].node = {"unschedulable": True, "annotations": {CORDONED_BY: "cluster.upgrade at 1"}}
+    there = nodes.worlds("manager").parts
+    there["change"] = "change 1 drain client|an old kubelet has no pods but those of every node"
+
+    def look() -> None:
+        if there["change"] and nodes.run.clock.slept:
+            there["change"], nodes.machines["client"].pods = "", 0
+            nodes.tell()
+
+    nodes.looked_at["manager"] = look
+    run = nodes.come_to(monkeypatch)
+    assert (nodes.ended, run.failures) == (DONE, {})
+    assert not any("drain.sh" in one for one in nodes.done)
+
+
 def test_several_masters_take_the_control_plane_in_turn_before_any_kubelet(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = Nodes(three_masters())
     run = nodes.come_to(monkeypatch)

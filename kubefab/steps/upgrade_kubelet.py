@@ -50,6 +50,15 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
                 parts=(),
             ),
             Step(
+                "no earlier drain of the node is under way",
+                of_old(wanted, of_speaker(draining.drains(name))),
+                None,
+                within=seconds,
+                touches="pods",
+                again=draining.TOLD_SECONDS,
+                parts=(),
+            ),
+            Step(
                 "an old kubelet gets no new pods",
                 of_old(wanted, draining.is_open(name)),
                 by_speaker(cluster, draining.cordon(name, by)),
