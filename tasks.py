@@ -22,6 +22,7 @@ from kubefab.runbook import (
     admit,
     back_up,
     converge,
+    defragment,
     list_images,
     meant,
     preload,
@@ -334,6 +335,12 @@ def give_up_restore(c: Context) -> None:
     give_up(c)
 
 
+@task(name="defragment")
+def etcd_defragment(c: Context) -> None:
+    """Have etcd give back the room that nobody uses, one member at a time, and take writes again where it was full."""
+    defragment(c)
+
+
 @task(name="status", help={"json": JSON})
 def etcd_status(c: Context, json: bool = False) -> None:
     """Show the members of etcd and what is wrong. Exit status 0: all of them answer, and all is well."""
@@ -404,7 +411,9 @@ ns = Collection(
 )
 ns.add_collection(Collection("cluster", up, upgrade, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove, shell))
-ns.add_collection(Collection("etcd", backup, restore, give_up_restore, etcd_status, auto_dash_names=True))
+ns.add_collection(
+    Collection("etcd", backup, restore, give_up_restore, etcd_defragment, etcd_status, auto_dash_names=True)
+)
 ns.add_collection(Collection("certs", certs_status, certs_renew))
 ns.add_collection(Collection("addon", remove=addon_remove))
 ns.add_collection(Collection("bundle", make, use))

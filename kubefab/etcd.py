@@ -113,6 +113,12 @@ def without_room(masters: Masters) -> str | None:
     return f"the etcd of {full[0]} has no room left" if full else None
 
 
+def is_full(masters: Masters) -> bool:
+    """Whether one of them has little room left, or none."""
+    used = [member.size / quota(masters[name]) for name, member in heard(masters).items()]
+    return bool(without_room(masters)) or max(used, default=0) >= FULL
+
+
 def outsiders(masters: Masters) -> list[str]:
     """The hosts whose member can be none of theirs again: the others have removed it, or it is of another cluster."""
     members = heard(masters)
@@ -226,6 +232,22 @@ def alarms(member: Member) -> list[str]:
     return list(dict.fromkeys(name for error in member.errors for name in ALARM.findall(error)))
 
 
+def without_vote(name: str, masters: Masters) -> str | None:
+    """Why this host's member cannot take another one's place yet; None where it can."""
+    if not (member := heard(masters).get(name)):
+        return in_a_word(masters[name])
+    if not member.leader:
+        return NO_LEADER
+    late = _lag(member, masters)
+    return f"{late} writes behind" if late > FAR else None
+
+
+def next_to_rest(names: Collection[str], masters: Masters) -> str:
+    """Which of these members may answer nobody for a while: the leader last, so that another one is chosen once."""
+    members = heard(masters)
+    return min(names, key=lambda name: (name in members and leads(members[name]), name))
+
+
 def quota(facts: Facts) -> int:
     """Bytes that its database may have: by its own word, its arguments, or etcd's default."""
     member = facts.etcd.member
@@ -315,7 +337,7 @@ _ALARMS = {
     "NOSPACE": "its database has outgrown its quota, and nothing is written any more",
     "CORRUPT": "its data are not those of the others",
 }
-_COMPACT = "what fills it? https://etcd.io/docs/v3.6/op-guide/maintenance/ says how to make room"
+_COMPACT = "inv etcd.defragment gives back what nobody uses of it"
 _ELSEWHERE = (
     "this cluster's etcd is not of kubeadm's making ({}): kubefab knows neither its hosts nor its certificates; "
     "use what you look after it with"

@@ -15,7 +15,7 @@ from invoke import Context, Exit
 from kubefab import backup, etcd, report, status
 from kubefab.addons import Addon
 from kubefab.addons.addon import ADMIN, Page
-from kubefab.converge import Engine
+from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError, NotAsked
 from kubefab.executor import engine_of
 from kubefab.facts import Facts
@@ -24,6 +24,7 @@ from kubefab.inventory import Inventory
 from kubefab.passes import Group, Pass, Who
 from kubefab.patience import SHORT
 from kubefab.step import Subject
+from kubefab.steps.defragment import defragmented, disarmed
 from kubefab.steps.etcd import backup_of
 
 if TYPE_CHECKING:
@@ -193,6 +194,28 @@ def _save(run: Engine, masters: etcd.Masters, wrong: Sequence[str], output: str 
         print(report.plain(backup.told(made.folder)))
 
 
+def defragment(c: Context) -> None:
+    """Each member that answers gives room back, one at a time, the leader last; then etcd takes writes again.
+
+    KubefabError where one did not answer, after all others were done.
+    """
+    run = engine_of(c)
+    masters, wrong = _etcd(run)
+    heard = {name for name, member in etcd.heard(masters).items() if not member.learner}
+    left, name = set(heard), ""
+    while left and not run.failures:
+        run.look_again([run.cluster.hosts[one] for one in left], "etcd", "restore")  # who leads may have changed
+        name = etcd.next_to_rest(left, {one: run.cluster.facts(run.cluster.hosts[one]) for one in left})
+        run.converge(name, defragmented, how=IN_TURN)
+        left.remove(name)
+    if run.failures:
+        raise Stop("no other member is begun after it")
+    if name:
+        run.converge(name, disarmed, how=IN_TURN)
+    if away := [host.name for host in run.cluster.masters if host.name not in heard]:
+        raise KubefabError("\n  ".join((_UNDONE.format(", ".join(away)), *wrong)))
+
+
 def with_the_others(c: Context, host: str) -> Who:
     """The masters, where this host is one: what one more brings with it is theirs, too. Else the host alone."""
     return MASTERS if engine_of(c).cluster.require(host).wanted.role == "master" else host
@@ -253,5 +276,6 @@ _LOGIN_BY_HAND = (
     "this Kubernetes cannot issue a one-hour token; for a permanent one, on the master: "
     "kubectl -n {} describe secret {}"
 )
+_UNDONE = "not done: the etcd of {} does not answer, or has no vote; run the same command again once it does"
 _NO_CERTIFICATES = "there is no cluster, and no certificate; `inv cluster.up` makes one"
 _NOTHING_TO_EXPLAIN = "there is no cluster to explain; `inv cluster.up` makes one"

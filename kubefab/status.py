@@ -23,6 +23,7 @@ AGAIN = f"inv cluster.status, once more: what had no answer in time may only be 
 LATE = re.compile(r"no answer (with)?in \d|context deadline exceeded")  # of kubectl, /readyz and etcdctl
 ANEW = "inv node.remove --host {}, then inv cluster.up"
 GONE = "inv node.remove --host {} --dead"
+DEFRAGMENT = "inv etcd.defragment"
 
 
 class State(Enum):
@@ -76,6 +77,7 @@ def status(found: Found) -> Status:
     problems = tuple(dict.fromkeys(_problems(found)))  # a state may be of several subjects
     if lost := unwritable(found):
         cure = PREFLIGHT if set(found.masters) & set(found.away) else REBOOTED
+        cure = DEFRAGMENT if lost == etcd.without_room(_etcds(found)) else cure
         return Status(found, State.UNWRITABLE, f"{lost}: nothing can be written", problems, cure)
     if problems:
         verdict = "not well" if any(problem.known for problem in problems) else "not known whether all is well"
@@ -172,8 +174,9 @@ def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:
     """A member that can be none of theirs again has to go first: it stands in the way of all that join."""
     if outside := etcd.outsiders(masters):
         return ANEW.format(outside[0])
-    gone = [member.name for member in etcd.strangers(masters, away) if member.name]
-    return GONE.format(gone[0]) if gone else UP
+    if gone := [member.name for member in etcd.strangers(masters, away) if member.name]:
+        return GONE.format(gone[0])
+    return DEFRAGMENT if etcd.is_full(masters) else UP
 
 
 def _not_so(host: str, step: Step, gap: str) -> Problem:

@@ -30,6 +30,9 @@ case " $* " in
     *" snapshot save "*) for last; do :; done; {save} ;;
     *" snapshot status "*) {checked} ;;
     *" get "*) cat /mnt/answer ;;
+    *" compact "*) {compact} ;;
+    *" alarm list "*) cat /mnt/alarms ;;
+    *" alarm disarm "*) >/mnt/alarms ;;
 esac
 """
 CHECKED = 'echo {\\"hash\\":1,\\"revision\\":9,\\"totalKey\\":3}'
@@ -48,6 +51,8 @@ def etcd(
     removed: str = REMOVED,
     save: str = "cp /mnt/snapshot $last",
     utl: str | None = CHECKED,
+    compact: str = "echo compacted revision 9",
+    alarms: str = "",
     cgroup: str = "0::/kubepods.slice/x",
 ) -> str:
     """Shell text that starts an etcd, as the kubelet would: a shell with its arguments, and tools beside it."""
@@ -58,6 +63,7 @@ def etcd(
         removed=removed,
         save=save,
         checked="exit 9" if utl else CHECKED,
+        compact=compact,
     )
     utls = f'#!/bin/sh\necho "etcdutl $*" >>/mnt/calls\n{utl}\n' if utl else ""
     return "".join(
@@ -66,6 +72,7 @@ def etcd(
             sandbox.file("/mnt/membership", membership("m1", "m2")),
             sandbox.file("/mnt/members", MEMBERS),
             sandbox.file("/mnt/snapshot", SNAPSHOT),
+            sandbox.file("/mnt/alarms", alarms),
             sandbox.file("/mnt/answer", answer(b"{}")),
             sandbox.file("/mnt/image/etcdctl", f"#!/bin/sh\n{ctl}"),
             sandbox.file("/mnt/image/etcdutl", utls) if utl else "",
@@ -272,6 +279,62 @@ def test_what_is_no_id_is_refused_before_etcd_is_asked(id: str) -> None:
 
 def test_without_an_etcd_here_no_member_is_taken_out() -> None:
     said = sandbox.run(f"stub ss ''\n{sandbox.script('remove-member.sh', 'a2')} 2>&1 || true")
+    assert said == "no etcd of a control plane runs here\n"
+
+
+# --- room that is given back
+
+
+def last_call(name: str, *args: str) -> str:
+    return calls(f"{etcd()}{sandbox.script(name, *args)} >/dev/null")[-1]
+
+
+def test_the_member_here_alone_gives_room_back_and_may_take_long_for_it() -> None:
+    called = last_call("defragment-etcd.sh")
+    assert called.startswith("etcdctl --endpoints https://127.0.0.1:2379 ")
+    assert " --command-timeout 1790s defrag, by way of none" in called
+
+
+def test_history_is_forgotten_up_to_a_revision_and_from_the_disk_too() -> None:
+    assert " compact --physical 9, by way of none" in last_call("compact-etcd.sh", "9")
+
+
+@pytest.mark.parametrize(
+    ("says", "ends"),
+    [
+        ("echo Error: etcdserver: mvcc: required revision has been compacted >&2; exit 5", ""),
+        ("echo Error: no leader >&2; exit 5", "Error: no leader\nended with 1\n"),
+    ],
+)
+def test_history_that_is_forgotten_already_is_no_failure(says: str, ends: str) -> None:
+    run = f"{etcd(compact=says)}{sandbox.script('compact-etcd.sh', '9')} 2>&1 || echo ended with $?"
+    assert sandbox.run(run) == ends
+
+
+@pytest.mark.parametrize("revision", ["", "-1", "all"])
+def test_what_is_no_revision_is_refused_before_etcd_is_asked(revision: str) -> None:
+    run = f"{etcd()}{sandbox.script('compact-etcd.sh', revision)} 2>&1 || true; grep -c compact /mnt/calls || true"
+    assert sandbox.run(run) == f"found {revision}; allowed: a revision, in digits\n0\n"
+
+
+NOSPACE, CORRUPT = "memberID:161 alarm:NOSPACE \n", "memberID:162 alarm:CORRUPT \n"
+
+
+def test_an_alarm_for_want_of_room_is_ended() -> None:
+    run = f"{etcd(alarms=NOSPACE)}{sandbox.script('disarm-etcd.sh')} >/dev/null; cat /mnt/alarms"
+    assert sandbox.run(run) == ""
+
+
+def test_no_alarm_is_ended_where_there_is_one_that_nobody_should_silence() -> None:
+    """etcdctl ends all of them at once."""
+    run = f"{etcd(alarms=NOSPACE + CORRUPT)}{sandbox.script('disarm-etcd.sh')} 2>&1 || cat /mnt/alarms"
+    said = "there is another alarm, which nobody should silence: "
+    assert sandbox.run(run) == said + CORRUPT + NOSPACE + CORRUPT
+
+
+@pytest.mark.parametrize("name", ["defragment-etcd.sh", "compact-etcd.sh", "disarm-etcd.sh"])
+def test_without_an_etcd_here_there_is_nothing_to_do_it_to(name: str) -> None:
+    said = sandbox.run(f"stub ss ''\n{sandbox.script(name, '9')} 2>&1 || true")
     assert said == "no etcd of a control plane runs here\n"
 
 

@@ -271,6 +271,13 @@ def test_where_etcd_has_no_room_left_nothing_can_be_written(three: Run, told: To
     three("m2").parts["etcd"] = look("m2", errors=["memberID:162 alarm:NOSPACE"])
     code, found = told(three)
     assert (code, found["verdict"]) == (2, "the etcd of m2 has no room left: nothing can be written")
+    assert found["next"] == "inv etcd.defragment"
+
+
+def test_a_database_near_its_quota_is_told_with_what_gives_room_back(three: Run, told: Told) -> None:
+    three("m2").parts["etcd"] = look("m2", dbSize=90, dbSizeQuota=100)
+    _, found = told(three)
+    assert found["next"] == "inv etcd.defragment"
 
 
 def test_who_has_fallen_behind_is_named(three: Run, told: Told) -> None:

@@ -40,6 +40,7 @@ NAMES = (
     "etcd.backup",
     "etcd.restore",
     "etcd.give-up-restore",
+    "etcd.defragment",
     "etcd.status",
     "certs.status",
     "certs.renew",

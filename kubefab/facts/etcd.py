@@ -23,6 +23,7 @@ class Member:
     applied: int = 0  # how far in raft's log it has done what was decided
     version: str = ""
     size: int = 0  # of its database, what is free in it included
+    used: int = 0  # what is not free in it; 0: it does not say
     quota: int = 0  # 0: it does not say, as before etcd 3.6
     errors: tuple[str, ...] = ()  # its alarms, "memberID:1 alarm:NOSPACE", and that it has no leader
 
@@ -94,6 +95,7 @@ def _member(found: Any) -> Member:
         applied=_number(status.get("raftAppliedIndex", 0)),
         version=_text(status.get("version", "")),
         size=_number(status.get("dbSize", 0)),
+        used=_number(status.get("dbSizeInUse", 0)),
         quota=_number(status.get("dbSizeQuota", 0)),
         errors=tuple(map(_text, status.get("errors") or ())),
     )

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Has etcd take writes again that had no room. etcdctl ends all alarms at once: where there is another one, none is ended.
+set -eu
+. "${0%/*}/shared/etcd.sh"
+find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+alarms=$(ask_etcd 10 --command-timeout 9s alarm list)
+others=$(printf '%s\n' "$alarms" | grep . | grep -v 'alarm:NOSPACE') || true
+[ -z "$others" ] || { printf 'there is another alarm, which nobody should silence: %s\n' "$others" >&2 && exit 1; }
+ask_etcd 10 --command-timeout 9s alarm disarm
