@@ -23,6 +23,7 @@ from kubefab.runbook import (
     back_up,
     converge,
     defragment,
+    fetch_backups,
     list_images,
     meant,
     preload,
@@ -37,6 +38,7 @@ from kubefab.shells import kubectl as run_kubectl
 from kubefab.shells import log_in
 from kubefab.steps import (
     addons,
+    backups,
     bundle,
     control_plane,
     draining,
@@ -123,7 +125,7 @@ def up(c: Context) -> None:
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
     converge(c, MASTERS, masters.settled, how=IN_TURN)
-    converge(c, ALL, health.steps, endpoint.proven, addons.steps, rook_steps.steps)
+    converge(c, ALL, health.steps, endpoint.proven, addons.steps, rook_steps.steps, backups.steps)
 
 
 @task(positional=[], auto_shortflags=False, help={"host": "a host in hosts.yml"})
@@ -133,7 +135,7 @@ def join(c: Context, host: str = "") -> None:
     save_before_growing(c)
     machine = (runtime.steps, system.steps, endpoint.steps, packages.steps)
     joining = (network.flannel_applied, worker.steps, masters.steps, endpoint.steps)
-    converge(c, host, *machine, *joining, health.steps, endpoint.proven)
+    converge(c, host, *machine, *joining, health.steps, endpoint.proven, backups.steps)
     converge(c, with_the_others(c, host), masters.settled, how=IN_TURN)
 
 
@@ -254,7 +256,7 @@ def addon_remove(c: Context, name: str, yes: bool = False) -> None:
 def status(c: Context, json: bool = False) -> None:
     """Show the nodes and what is wrong. Exit status: 0 all is well, 1 something is wrong, 2 nothing can be written."""
     cluster = (checks.as_wanted, endpoint.steps, endpoint.proven, masters.settled, network.steps, health.steps)
-    show_status(c, *cluster, addons.steps, rook_steps.steps, as_json=json)
+    show_status(c, *cluster, addons.steps, rook_steps.steps, backups.steps, as_json=json)
 
 
 @task(help={"json": JSON})
@@ -308,6 +310,15 @@ WHERE = "the folder in which the backup gets one of its own (default: ~/.local/s
 def backup(c: Context, output: str | None = None) -> None:
     """Copy etcd and the control plane's keys to this computer; what it writes is secret."""
     back_up(c, output)
+
+
+FETCHED = "the folder in which each backup gets one of its own (default: ~/.local/state/kubefab/backups)"
+
+
+@task(help={"output": FETCHED})
+def fetch(c: Context, output: str | None = None) -> None:
+    """Copy the backups that the masters made by themselves to this computer; what it writes is secret."""
+    fetch_backups(c, output)
 
 
 SOURCE = "a folder that etcd.backup has made, or a snapshot of etcd"
@@ -412,7 +423,7 @@ ns = Collection(
 ns.add_collection(Collection("cluster", up, upgrade, status, explain, reset_all, kubeconfig, auto_dash_names=True))
 ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove, shell))
 ns.add_collection(
-    Collection("etcd", backup, restore, give_up_restore, etcd_defragment, etcd_status, auto_dash_names=True)
+    Collection("etcd", backup, fetch, restore, give_up_restore, etcd_defragment, etcd_status, auto_dash_names=True)
 )
 ns.add_collection(Collection("certs", certs_status, certs_renew))
 ns.add_collection(Collection("addon", remove=addon_remove))

@@ -194,13 +194,18 @@ def finish(folder: Path, about: Mapping[str, Any]) -> None:
     put(folder, ABOUT, json.dumps(said, indent=2).encode() + b"\n")
 
 
-def told(folder: Path) -> str:
-    """What a backup is, and what it means to have it."""
+def told(*folders: Path) -> str:
+    """What these backups are, and what it means to have them."""
+    which = "this folder" if len(folders) == 1 else "one of these folders"
+    return "\n".join((*map(_told, folders), _MEANS.format(which)))
+
+
+def _told(folder: Path) -> str:
     about = json.loads((folder / ABOUT).read_text("utf-8"))
     one = about["snapshot"]
     snapshot = f"revision {one['revision']}, {one['keys']} keys, {one['size'] / 1e6:.1f} MB, by {about['host']}"
     without = [_WITHOUT[name] for name in _WITHOUT if name not in about["files"]]
-    return "\n".join((f"{folder}: {snapshot}; its checksum is that of etcd", *without, _MEANS))
+    return "\n".join((f"{folder}: {snapshot}; its checksum is that of etcd", *without))
 
 
 @dataclass(frozen=True)
@@ -286,7 +291,7 @@ _WITHOUT = {
     KUBEADM: "without kubeadm's configuration, which could not be read from etcd: it is in the snapshot alone",
 }
 _MEANS = (
-    "whoever has this folder owns the cluster: it holds all its Secrets, and the keys of its authorities; "
+    "whoever has {} owns the cluster: it holds all its Secrets, and the keys of its authorities; "
     "keep a copy of it elsewhere, where nobody else reads"
 )
 _AGAIN = "run the same command again; nothing was kept of this one"

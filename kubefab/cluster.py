@@ -185,7 +185,7 @@ class Cluster:
         return (
             *PARTS,
             *when(host.wanted.disks, "disks"),
-            *when(master, "cluster", "api", "addons"),
+            *when(master, "cluster", "api", "addons", "backups"),
             *when(master and several, "etcd", "kubeadm"),
             *when(master and ceph, "ceph"),
         )

@@ -5,7 +5,10 @@ import shlex
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 
-UNITS = ("containerd", "docker", "cri-docker", "kubelet", "kubefab-images", "kubefab-endpoint")  # services of systemd's
+UNITS = (  # services of systemd's, but for what is called otherwise
+    *("containerd", "docker", "cri-docker", "kubelet", "kubefab-images", "kubefab-endpoint"),
+    *("kubefab-backup", "kubefab-backup.timer"),
+)
 PACKAGES = (
     *("kubelet", "kubeadm", "kubectl", "kubernetes-cni"),
     *("containerd", "containerd.io", "docker.io", "docker-ce"),

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from kubefab.inventory import Inventory
+from kubefab.inventory import Inventory, Schedule
 from kubefab.kubeadm import API_PORT, dns_domain, endpoint
 from kubefab.mirrors import PUBLISHERS, pause, registries, repository
+from kubefab.programs import script_text
 from kubefab.questions import MODULES, SYSCTLS
 from kubefab.runtimes import by_docker, cri_dockerd_version, through_cri_dockerd
 
@@ -30,6 +31,9 @@ ETCD_PATCH = "/etc/kubefab/patches/etcd+json.yaml"
 PROXY = "/etc/default/kubefab-proxy"
 ENDPOINT, AUTHORITY = "/etc/kubefab/endpoint.cfg", "/etc/kubefab/ca.crt"
 ENDPOINT_UNIT = "/etc/systemd/system/kubefab-endpoint.service"
+BACKUP_TIMER = "/etc/systemd/system/kubefab-backup.timer"
+BACKUP_SERVICE = "/etc/systemd/system/kubefab-backup.service"
+BACKUP_PROGRAM = "/usr/local/lib/kubefab/backup-etcd.sh"
 APT_PROXY = "/etc/apt/apt.conf.d/90kubefab-proxy"
 
 
@@ -153,6 +157,24 @@ def haproxy_unit() -> dict[str, str]:
     return {ENDPOINT_UNIT: file(ENDPOINT_UNIT.lstrip("/"))}
 
 
+def backups(schedule: Schedule) -> dict[str, str]:
+    """What backs etcd up on a master, by itself."""
+    clock = calendar(schedule)
+    return {
+        BACKUP_TIMER: file(BACKUP_TIMER.lstrip("/"), every=schedule.every, calendar=clock),
+        BACKUP_SERVICE: file(BACKUP_SERVICE.lstrip("/"), program=BACKUP_PROGRAM, keep=schedule.keep),
+        BACKUP_PROGRAM: script_text("backup-etcd.sh"),
+    }
+
+
+def calendar(schedule: Schedule) -> str:
+    """When that is, in systemd's words: at the same moments on all masters, whenever each of them was told."""
+    count, unit = int(schedule.every[:-1]), schedule.every[-1]
+    if unit == "m":
+        return f"*-*-* *:0/{count}:00 UTC"
+    return "*-*-* 0:00:00 UTC" if count == _DAY else f"*-*-* 0/{count}:00:00 UTC"
+
+
 def paths(inventory: Inventory) -> list[str]:
     """Every file that kubefab keeps on a host: what the look is asked about."""
     return [
@@ -167,4 +189,10 @@ def paths(inventory: Inventory) -> list[str]:
         ENDPOINT_UNIT,
         ENDPOINT,
         AUTHORITY,
+        BACKUP_TIMER,
+        BACKUP_SERVICE,
+        BACKUP_PROGRAM,
     ]
+
+
+_DAY = 24  # hours

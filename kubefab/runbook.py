@@ -21,11 +21,12 @@ from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.passes import Group, Pass, Who
+from kubefab.passes import ONE_BY_ONE, Group, Pass, Who
 from kubefab.patience import SHORT
 from kubefab.step import Subject
+from kubefab.steps.backups import fetched
 from kubefab.steps.defragment import defragmented, disarmed
-from kubefab.steps.etcd import backup_of
+from kubefab.steps.etcd import backup_of, place, usual
 
 if TYPE_CHECKING:
     from kubefab.images import Addons
@@ -187,11 +188,29 @@ def save_before_growing(c: Context) -> None:
 
 
 def _save(run: Engine, masters: etcd.Masters, wrong: Sequence[str], output: str | None) -> None:
-    below = None if output is None else Path(expanduser(output)).absolute()
-    made = backup_of(run.cluster, masters, wrong, below)
+    made = backup_of(run.cluster, masters, wrong, _below(output))
     run.converge(made.source, made.subject)
     if made.folder.exists():
         print(report.plain(backup.told(made.folder)))
+
+
+def fetch_backups(c: Context, output: str | None) -> None:
+    """The backups that the masters have made by themselves, below this folder. KubefabError where there is none."""
+    run = engine_of(c)
+    below = _below(output) or usual(run.cluster)
+    masters = [run.cluster.facts(host) for host in run.look(Group.MASTERS)]
+    name = run.cluster.inventory.cluster.name
+    folders = {place(below, name, time) for facts in masters for time in facts.backups.backups}
+    if not folders and not run.failures:
+        raise KubefabError(_NO_BACKUPS)
+    missing = [folder for folder in sorted(folders) if not folder.exists()]
+    run.converge(Group.MASTERS, fetched(below), how=ONE_BY_ONE)
+    if here := [folder for folder in missing if folder.exists()]:
+        print(report.plain(backup.told(*here)))
+
+
+def _below(output: str | None) -> Path | None:
+    return None if output is None else Path(expanduser(output)).absolute()
 
 
 def defragment(c: Context) -> None:
@@ -275,6 +294,10 @@ def _needed(run: Engine, addons: "Addons") -> list[str]:
 _LOGIN_BY_HAND = (
     "this Kubernetes cannot issue a one-hour token; for a permanent one, on the master: "
     "kubectl -n {} describe secret {}"
+)
+_NO_BACKUPS = (
+    "no master has made a backup by itself: with `etcd: {backup: {every: 6h}}` in hosts.yml, and `inv cluster.up`, they "
+    "do; `inv etcd.backup` makes one now"
 )
 _UNDONE = "not done: the etcd of {} does not answer, or has no vote; run the same command again once it does"
 _NO_CERTIFICATES = "there is no cluster, and no certificate; `inv cluster.up` makes one"

@@ -13,6 +13,7 @@ from kubefab.errors import NotAsked
 from kubefab.facts import NOT_KNOWN, ClusterFacts, Facts, Node
 from kubefab.inventory import Host, Inventory
 from kubefab.patience import SHORT
+from kubefab.schedule import Kept
 from kubefab.step import NO_CLUSTER, Step
 
 CERTIFICATES = "inv certs.status"
@@ -23,6 +24,7 @@ AGAIN = f"inv cluster.status, once more: what had no answer in time may only be 
 LATE = re.compile(r"no answer (with)?in \d|context deadline exceeded")  # of kubectl, /readyz and etcdctl
 ANEW = "inv node.remove --host {}, then inv cluster.up"
 GONE = "inv node.remove --host {} --dead"
+JOURNAL = "inv node.shell --host {} -- journalctl -u kubefab-backup"
 DEFRAGMENT = "inv etcd.defragment"
 
 
@@ -132,6 +134,8 @@ def _problems(found: Found) -> Iterator[Problem]:
     yield from (_not_so(*gap) for gap in found.gaps if found.live)
     yield from (_stranger(node, found.wanted) for node in strangers(found.wanted, found.live, found.facts))
     yield from _of_certificates(found)
+    if found.live and (kept := _kept(found)):
+        yield from (Problem(text, JOURNAL.format(host)) for text, host in kept.problems(found.now))
 
 
 def _of_cluster(found: Found) -> Iterator[Problem]:
@@ -168,6 +172,15 @@ def _of_certificates(found: Found) -> Iterator[Problem]:
             yield from (Problem(line, CERTIFICATES) for line in certificates.problems(facts, found.now))
         elif "certificates" in facts.parts and _told(lambda one: one.certificates, facts) is None:
             yield Problem(f"{name}: its certificates are not known", CERTIFICATES)
+
+
+def _kept(found: Found) -> Kept | None:
+    """The backups that the masters are to make by themselves; None where hosts.yml wants none."""
+    if not found.wanted.backup:
+        return None
+    asked = {name: found.facts.get(name) for name in found.masters}
+    heard = {name: one for name, one in asked.items() if one and _told(lambda it: (it.backups, it.services), one)}
+    return Kept(found.wanted.backup, heard, [name for name in asked if name not in heard])
 
 
 def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:
@@ -218,7 +231,8 @@ def _stranger(node: Node, wanted: Inventory) -> Problem:
 def notes(found: Found) -> list[str]:
     """What is worth knowing, and nothing is wrong with."""
     cordoned = [_cordon(node) for node in _nodes(found) if node.cordoned]
-    return [*cordoned, *filter(None, [etcd.even(len(found.masters)), _unseen(found)])]
+    kept = _kept(found) if found.live else None
+    return [*cordoned, *(kept.told if kept else ()), *filter(None, [etcd.even(len(found.masters)), _unseen(found)])]
 
 
 def _cordon(node: Node) -> str:
@@ -238,7 +252,7 @@ def _nodes(found: Found) -> list[Node]:
 
 def as_data(told: Status) -> dict[str, Any]:
     """All of it as plain data. What was not heard is null."""
-    found, masters = told.found, _etcds(told.found)
+    found, masters, kept = told.found, _etcds(told.found), _kept(told.found)
     live = found.live
     return {
         "cluster": found.wanted.cluster.name,
@@ -252,6 +266,7 @@ def as_data(told: Status) -> dict[str, Any]:
         "hosts": [_host(found, host) for host in found.wanted.hosts if not host.absent],
         "nodes": [_node(node) for node in _nodes(found)],
         "etcd": {"members": etcd.members_as_data(masters)} if masters else None,
+        "backups": kept.as_data() if kept else None,
         "addons": [
             {"name": name, "version": version, "wanted": name in found.wanted.addons}
             for name, version in (live.addons if live else {}).items()

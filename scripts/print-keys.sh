@@ -1,27 +1,6 @@
 #!/bin/sh
 # Prints what of a control plane no snapshot of etcd brings back, a line each: its name, and its content in base64.
-# The authorities' keys, the static pods' manifests, what encrypts Secrets in etcd, and kubeadm's own configuration as
-# etcd has it (in JSON around protobuf): the API server need not run.
 set -eu
 . "${0%/*}/shared/etcd.sh"
-line() { # line NAME FILE
-    [ ! -e "$2" ] || printf '%s %s\n' "$1" "$(base64 -w 0 <"$2")"
-}
-cd /etc/kubernetes
-for name in ca front-proxy-ca etcd/ca; do
-    line "pki/$name.crt" "pki/$name.crt"
-    line "pki/$name.key" "pki/$name.key"
-done
-line pki/sa.key pki/sa.key
-line pki/sa.pub pki/sa.pub
-for manifest in manifests/*.yaml; do
-    [ -e "$manifest" ] || continue
-    line "$manifest" "$manifest"
-    while read -r _ flag; do
-        case $flag in --encryption-provider-config=*) line encryption-provider-config "${flag#*=}" ;; esac
-    done <"$manifest"
-done
-find_etcd "$(named ss -Hltnp)" || exit 0
-if answer=$(ask_etcd 10 get /registry/configmaps/kube-system/kubeadm-config --write-out json 2>/dev/null); then
-    printf 'kubeadm-config %s\n' "$(printf '%s' "$answer" | base64 -w 0)"
-fi
+. "${0%/*}/shared/keys.sh"
+print_keys

@@ -5,15 +5,12 @@
 set -eu
 umask 077
 . "${0%/*}/shared/etcd.sh"
+. "${0%/*}/shared/snapshot.sh"
 find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
 rm -rf /var/lib/kubefab-etcd.*
 folder=$(mktemp -d /var/lib/kubefab-etcd.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 trap exit HUP INT TERM
-ask_etcd "$1" snapshot save "$folder/snapshot.db" >&2
-# etcdutl's since 3.5, and etcdctl's until then.
-tool=etcdutl
-etcd_program etcdutl >/dev/null || tool=etcdctl
-said=$(run_etcds "$1" "$tool" snapshot status "$folder/snapshot.db" --write-out json)
+said=$(save_snapshot "$1" "$folder/snapshot.db")
 printf 'checked %s\n' "$said" >&2
 cat "$folder/snapshot.db"

@@ -8,6 +8,7 @@
 set -eu
 . "${0%/*}/shared/made.sh"
 . "${0%/*}/shared/endpoint.sh"
+. "${0%/*}/shared/backups.sh"
 
 remove() { # remove PATH…: with all that is in it
     for path; do
@@ -117,6 +118,7 @@ unmount
 # What says that this is a control plane goes after the keys: whose these are could not be told later.
 remove_own ^/etc/kubernetes/pki/
 if [ -n "$asked" ]; then
+    remove_timer
     set_aside
     # Without these kubeadm asks no API server, which may be gone and would be waited for.
     remove_own '^/etc/kubernetes/[^/]*[.]conf$'

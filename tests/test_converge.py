@@ -58,7 +58,7 @@ def test_a_change_is_made_once_under_the_lock_and_looked_at_again_in_its_parts_a
     assert run("manager").ran == ["put a", "put b"]
     assert len(run("manager").locks) == 1
     # the first look; again under the lock, as another run may have ended since; then each step's own part
-    whole = (*PARTS, "cluster", "addons")
+    whole = (*PARTS, "cluster", "addons", "backups")
     assert run("manager").looks == [whole, whole, ("files",), ("files",)]
 
 

@@ -159,6 +159,7 @@ MASTER = known(
         applied=5,
         version="3.7.0",
         size=20480,
+        used=16384,
         quota=2 << 30,
         errors=("memberID:443629905751424238  alarm:NOSPACE",),
     ),
@@ -269,6 +270,10 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "workloads",
         "workloads_told",
         # Captured before it was looked at: see test_look.py.
+        "backups",
+        "backup_failed",
+        "backup_failed_at",
+        "timer_files",
         "static",
         "fetched",
         "issued",

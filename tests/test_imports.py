@@ -28,6 +28,7 @@ PURE = (
     "errors",
     "patience",
     "questions",
+    "schedule",
     "status",
 )
 TALKING = {
@@ -70,7 +71,7 @@ ALLOWED = {
     "runtimes": {"errors", "inventory", "releases"},
     "mirrors": {"inventory", "releases", "runtimes"},
     "kubeadm": {"inventory", "mirrors", "releases", "runtimes"},
-    "render": {"questions", "inventory", "kubeadm", "mirrors", "runtimes"},
+    "render": {"questions", "inventory", "kubeadm", "mirrors", "programs", "runtimes"},
     "step": {"questions", "errors", "facts"},
     "bundle": {"errors"},
     "downloads": {"bundle", "errors", "inventory", "mirrors", "releases"},
@@ -130,7 +131,8 @@ ALLOWED = {
     "waiting": {"errors"},
     "locks": {"errors", "host", "lock"},
     "report": {"errors", "etcd"},
-    "status": {"certificates", "errors", "etcd", "facts", "inventory", "patience", "step"},
+    "schedule": {"facts", "inventory"},
+    "status": {"certificates", "errors", "etcd", "facts", "inventory", "patience", "schedule", "step"},
     "converge": {
         "cluster",
         "crashes",
@@ -258,6 +260,7 @@ ALLOWED = {
         "releases",
         "render",
         "runtimes",
+        "schedule",
         "step",
         "steps",
     },

@@ -137,7 +137,7 @@ def test_every_problem_is_told_with_its_line(path: Path) -> None:
     assert str(error.value).splitlines() == [f"{path}:{line}: {text}" for line, text in sorted(expected)]
 
 
-WANTED = "a mapping of cluster, mirrors, proxy, bundle, ssh, hosts"
+WANTED = "a mapping of cluster, mirrors, proxy, bundle, etcd, ssh, hosts"
 TOO_MUCH = "found more than 50 levels or 100000 values, aliases written out; allowed: less"
 LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in pairwise("abcdefghi")

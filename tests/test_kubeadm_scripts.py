@@ -101,6 +101,26 @@ def test_a_kubelet_that_nobody_says_is_stopped_ends_a_tear_down() -> None:
     assert ended.splitlines() == ["the kubelet cannot be stopped: it would make again what goes", "kubelet.conf"]
 
 
+@sandbox.needed
+def test_the_timer_of_backups_goes_before_etcd_does_and_the_backups_stay() -> None:
+    timer, kept = (
+        "/etc/systemd/system/kubefab-backup.timer",
+        "/var/lib/kubefab-backups/2026-11-26T06-00-00Z/snapshot.db",
+    )
+    there = sandbox.file(timer, "# Written by kubefab.\n") + sandbox.file(kept, "x")
+    left = f"ls {timer} {kept} 2>/dev/null || true; grep -nE 'kubeadm reset|kubefab-backup.timer' /mnt/calls"
+    said = tear_down(there, left).splitlines()
+    assert [line.partition(":")[2].split()[0] for line in said[1:]] == ["systemctl", "kubeadm"]
+    assert said[0] == kept
+
+
+@sandbox.needed
+def test_what_cleans_up_after_a_join_leaves_the_timer_alone() -> None:
+    timer = "/etc/systemd/system/kubefab-backup.timer"
+    there = sandbox.file(timer, "# Written by kubefab.\n") + sandbox.file("/var/lib/kubefab/join", "1")
+    assert sandbox.run(f"{there}{sandbox.script('tear-down.sh', SOCKET_URL, 'unasked')} >/mnt/said; ls {timer}")
+
+
 OURS = (
     "/etc/kubernetes/pki/ca.crt",
     "/etc/kubernetes/pki/ca.key",

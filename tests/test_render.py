@@ -1,10 +1,13 @@
 """Everything rendered, beside golden files: `pytest --update-golden` writes them anew, the diff is yours to read."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +16,7 @@ from jinja2 import UndefinedError
 
 from kubefab import kubeadm, mirrors, render
 from kubefab.images import full_name
+from kubefab.inventory import Schedule
 from tests.fakes import HOSTS, inventory, three_masters
 
 IMAGE = re.compile(r"image: ([a-z0-9./:-]+)")
@@ -45,6 +49,8 @@ proxy: {{http: http://10.0.0.1:3128, no_proxy: [.example.org, 192.168.0.0/16, mi
 """
 OLD = OVERLAID.replace("1.37.2", "1.30.0")
 DOCKER = MIRRORED.replace("1.37.2\n", "1.37.2\n  runtime: docker\n") + "  docker.io: https://hub.example.org\n"
+BACKUPS = render.backups(Schedule(every="6h", keep=4))
+UNITS_OF_BACKUPS = {path: text for path, text in BACKUPS.items() if path != render.BACKUP_PROGRAM}
 BUNDLED = f"{MIRRORED}bundle: home.bundle\n"
 GUIDE = DOCKER.replace("1.37.2", "1.20.2")
 TOKEN, DISCOVERY = "abcdef.0123456789abcdef", "/run/kubefab/discovery.conf"
@@ -75,6 +81,7 @@ def document(text: str, kind: str) -> dict[str, Any]:
         ("files-docker", render.runtime(inventory(DOCKER))),
         ("files-docker", render.proxy(inventory(DOCKER))),
         ("files-three-masters", {render.ENDPOINT: render.haproxy(three_masters()), **render.haproxy_unit()}),
+        ("files-backups", UNITS_OF_BACKUPS),
         ("files-mirrored", {**render.containerd(inventory(MIRRORED)), **render.apt(inventory(MIRRORED))}),
     ],
 )
@@ -113,6 +120,7 @@ def test_every_file_says_who_wrote_it() -> None:
         **render.proxy(found),
         **render.haproxy_unit(),
         render.ENDPOINT: render.haproxy(found),
+        **BACKUPS,
     }
     texts |= {**render.runtime(inventory(DOCKER)), **render.proxy(inventory(DOCKER))}
     assert [path for path, text in texts.items() if "written by kubefab" not in text.lower()] == []
@@ -173,8 +181,25 @@ def test_every_file_below_files_is_rendered() -> None:
     written = [path for one in inventories for path in render.paths(one)]
     paths = [re.sub(r"\.d/[a-z0-9.]+\.io/", ".d/", path).lstrip("/") for path in written]
     assert {path.removesuffix(".j2") for path in there} == {
-        path for path in paths if not path.endswith((".gpg", "SHA256SUMS", ".crt"))
+        path for path in paths if not path.endswith((".gpg", "SHA256SUMS", ".crt", ".sh"))
     }
+
+
+def elapses(schedule: Schedule) -> list[str]:
+    """When systemd would begin a backup next, after midnight and half a second."""
+    words = ("calendar", "--iterations=3", "--base-time=2026-11-26 00:00:00.5 UTC", render.calendar(schedule))
+    said = subprocess.run(["systemd-analyze", *words], env={"TZ": "UTC"}, capture_output=True, text=True, check=True)
+    return re.findall(r"2026-11-(.*?) UTC", said.stdout)
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="NOT TRIED: there is no systemd-analyze here")
+@pytest.mark.parametrize("every", get_args(Schedule.model_fields["every"].annotation))
+def test_backups_are_made_at_the_same_moments_on_all_masters_in_equal_parts_of_a_day(every: str) -> None:
+    schedule = Schedule.model_validate({"every": every})
+    midnight = datetime(2026, 11, 26, tzinfo=UTC)
+    wanted = [midnight + n * schedule.interval for n in (1, 2, 3)]
+    assert elapses(schedule) == [f"{moment:%d %H:%M:%S}" for moment in wanted]
+    assert timedelta(days=1) % schedule.interval == timedelta()
 
 
 def test_the_paths_that_are_looked_at_are_those_that_are_written() -> None:
@@ -188,6 +213,7 @@ def test_the_paths_that_are_looked_at_are_those_that_are_written() -> None:
         **render.haproxy_unit(),
         render.ENDPOINT: "",
         render.AUTHORITY: "",
+        **BACKUPS,
     }
     assert set(render.paths(found)) == {*written, render.KEYRING, f"{render.BUNDLE}/SHA256SUMS"}
 

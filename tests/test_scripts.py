@@ -13,6 +13,8 @@ import pytest
 from kubefab.programs import SCRIPTS, look_program, script_text
 from kubefab.questions import Questions
 from tests import sandbox
+from tests.members import IDS, status
+from tests.test_etcd_scripts import etcd
 
 ROOT = SCRIPTS.parent
 ALL = sorted(SCRIPTS.rglob("*.sh"))
@@ -163,6 +165,11 @@ UTL = (
     sandbox.file(TOOL, "#!/bin/sh\nmkdir -p /var/lib/etcd/kubefab-restore.part/member\n")
     + f"chmod +x {TOOL}\nmkdir /var/lib/kubefab-etcd.restore\n"
 )
+BACKUP = (
+    sandbox.file("/mnt/leads", status("m1", leader=IDS["m1"]))
+    + sandbox.file("/etc/kubernetes/manifests/kube-apiserver.yaml", "")
+    + etcd(status_="cat /mnt/leads")
+)
 RESTORED = "mkdir -p /var/lib/etcd/member /var/lib/etcd/kubefab-restore/member\n"
 # script -> what has to be there, its arguments and what it reads
 RENAMING = {
@@ -189,6 +196,7 @@ RENAMING = {
         "",
         "",
     ),
+    "backup-etcd.sh": (BACKUP, "8", ""),
     "put-keys.sh": ("", "", "pki/ca.key QUJD"),
     "put-endpoint.sh": ("stub haproxy ''\n", "", "QUJD"),
     "put-kubeconfig.sh": (sandbox.file("/etc/kubernetes/admin.conf", "admin"), "", ""),

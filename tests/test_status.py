@@ -11,12 +11,12 @@ from invoke import Exit
 from kubefab import report, runbook, status
 from kubefab.errors import HostError
 from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
-from kubefab.inventory import Inventory
+from kubefab.inventory import Inventory, Schedule
 from kubefab.patience import SHORT, USUAL
 from kubefab.report import Failure
 from kubefab.status import Found, State
 from kubefab.step import Step, Subject, complaint
-from kubefab.steps import health, masters, preflight
+from kubefab.steps import backups, health, masters, preflight
 from tests.facts import read
 from tests.fakes import HOSTS, inventory, three_masters
 from tests.members import DEAD, IDS, SILENT, M, look
@@ -81,7 +81,8 @@ def told(capsys: pytest.CaptureFixture[str]) -> Told:
 
 def shown(run: Run, *besides: Subject, as_json: bool = False) -> int:
     try:
-        runbook.show_status(run.context, preflight.as_wanted, health.ready, *besides, as_json=as_json)
+        subjects = preflight.as_wanted, health.ready, backups.steps, *besides
+        runbook.show_status(run.context, *subjects, as_json=as_json)
     except Exit as ended:
         return int(ended.code)
     return 0
@@ -278,6 +279,56 @@ def test_a_database_near_its_quota_is_told_with_what_gives_room_back(three: Run,
     three("m2").parts["etcd"] = look("m2", dbSize=90, dbSizeQuota=100)
     _, found = told(three)
     assert found["next"] == "inv etcd.defragment"
+
+
+def with_backups(monkeypatch: pytest.MonkeyPatch, **said: str) -> Run:
+    """Three masters that are to back etcd up; what they say of it."""
+    run = in_place(made(three_masters().model_copy(update={"backup": Schedule(every="6h")})), monkeypatch)
+    for name, text in said.items():
+        run(name).parts["backups"] = text
+    return run
+
+
+def test_the_last_backup_and_the_last_failure_are_told(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
+    run = with_backups(
+        monkeypatch,
+        m1="backup 2026-11-26T06-00-00Z 9\nbackup_failed_at 1795672800\nbackup_failed no space left",
+        m2="backup 2026-11-26T12-00-00Z 9",
+    )
+    _, found = told(run)
+    success = {"time": "2026-11-26T12:00:00+00:00", "host": "m2"}
+    failure = {"time": "2026-11-26T06:00:00+00:00", "host": "m1", "why": "no space left"}
+    assert found["backups"] == {
+        "every": "6h",
+        "keep": 8,
+        "last_success": success,
+        "last_failure": failure,
+        "kept": {"m1": 1, "m2": 1, "m3": 0},
+    }
+    assert "etcd was backed up last at 2026-11-26 12:00:00 UTC, on m2; wanted: every 6h" in found["notes"]
+    assert "a backup of etcd failed last at 2026-11-26 06:00:00 UTC, on m1: no space left" in found["notes"]
+    assert not [line for line in found["problems"] if "backup of etcd" in line]
+
+
+def test_a_backup_that_failed_last_is_wrong_with_the_way_to_see_why(
+    monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    failed = "backup_failed_at 1795672800\nbackup_failed no space left"
+    code, found = told(with_backups(monkeypatch, m2=f"backup 2026-11-26T00-00-00Z 9\n{failed}"))
+    assert code == 1
+    wrong = "the last backup of etcd failed: 2026-11-26 06:00:00 UTC, on m2: no space left"
+    assert found["problems"][-1] == wrong
+
+
+def test_a_master_without_its_timer_is_told(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
+    _, found = told(with_backups(monkeypatch))
+    assert "m1: expected: a timer backs etcd up every 6h; found: missing" in found["problems"]
+
+
+def test_where_no_backups_are_wanted_nothing_is_told_of_them(three: Run, told: Told) -> None:
+    three("m1").parts["backups"] = "backup 2026-11-26T06-00-00Z 9"
+    _, found = told(three)
+    assert (found["backups"], [line for line in found["notes"] if "back" in line]) == (None, [])
 
 
 def test_who_has_fallen_behind_is_named(three: Run, told: Told) -> None:
@@ -530,6 +581,7 @@ def test_the_status_is_one_object() -> None:
             },
         ],
         "etcd": None,
+        "backups": None,
         "addons": [],
     }
 

@@ -38,6 +38,7 @@ NAMES = (
     "node.remove",
     "node.shell",
     "etcd.backup",
+    "etcd.fetch",
     "etcd.restore",
     "etcd.give-up-restore",
     "etcd.defragment",

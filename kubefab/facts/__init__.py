@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from kubefab.errors import NotAsked
 from kubefab.facts.addons import AddonObject, Labelled
 from kubefab.facts.api import Api
+from kubefab.facts.backups import Backups
 from kubefab.facts.ceph import CEPH, Ceph, Rook
 from kubefab.facts.certificates import Certificates
 from kubefab.facts.change import Change, Work
@@ -110,6 +111,7 @@ class Facts:
 
     addons = Told(Labelled)
     api = Told(Api)
+    backups = Told(Backups)
     ceph = Told(Rook)
     certificates = Told(Certificates)
     change = Told(Work)

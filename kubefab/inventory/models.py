@@ -4,6 +4,7 @@ A field's description is both what editors show (hosts.schema.json) and what an 
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from os.path import expanduser
 from pathlib import Path
@@ -177,6 +178,31 @@ class Cluster(_Strict):
     )
 
 
+class Schedule(_Strict):
+    """Backups of etcd that the masters make by themselves."""
+
+    # By the clock, the same on all masters: each of these parts a day, or an hour, into equal ones.
+    every: Literal["5m", "10m", "15m", "20m", "30m", "1h", "2h", "3h", "4h", "6h", "8h", "12h", "24h"] = Field(
+        description="how often"
+    )
+    keep: int = Field(
+        default=8, ge=1, le=1000, description="how many each master keeps, a number from 1 to 1000 without quotes"
+    )
+
+    @property
+    def interval(self) -> timedelta:
+        unit = {"m": "minutes", "h": "hours"}[self.every[-1]]
+        return timedelta(**{unit: int(self.every[:-1])})
+
+
+class Etcd(_Strict):
+    """What kubefab does for etcd besides what kubeadm does."""
+
+    backup: Schedule | None = Field(
+        default=None, description="a mapping of every, and keep: backups that the masters make by themselves"
+    )
+
+
 class Machine(_Strict):
     """One entry under hosts."""
 
@@ -221,6 +247,7 @@ class HostsFile(_Strict):
     bundle: File | None = Field(
         default=None, description="the one source, a file that `inv bundle.make` wrote, beside hosts.yml or with ~"
     )
+    etcd: Etcd | None = Field(default=None, description="a mapping of backup")
     ssh: Ssh = Field(default_factory=Ssh, description="the way to all hosts")
     hosts: Mapping[HostName, Machine] = Field(
         min_length=1,
@@ -237,6 +264,7 @@ class Inventory(_Strict):
     mirrors: Mapping[str, Mirror]
     proxy: Proxy | None = None
     bundle: Path | None = None
+    backup: Schedule | None = None
     hosts: tuple[Host, ...]
 
     @property

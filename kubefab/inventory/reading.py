@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from kubefab.errors import InventoryError
-from kubefab.inventory.models import Cluster, Host, HostsFile, Inventory, Machine, Mirror, Ssh
+from kubefab.inventory.models import Cluster, Etcd, Host, HostsFile, Inventory, Machine, Mirror, Schedule, Ssh
 from kubefab.inventory.rules import contradictions
 from kubefab.located import Loc, Problem, Tree, compose, one_of, shown, words
 
@@ -48,7 +48,13 @@ def parse(text: str, path: Path) -> Inventory:
     mirrors = {name: _mirror(name, mirror) for name, mirror in file.mirrors.items()}
     hosts = tuple(_host(name, machine, file.ssh) for name, machine in file.hosts.items())
     return Inventory(
-        path=path, cluster=file.cluster, mirrors=mirrors, proxy=file.proxy, bundle=file.bundle, hosts=hosts
+        path=path,
+        cluster=file.cluster,
+        mirrors=mirrors,
+        proxy=file.proxy,
+        bundle=file.bundle,
+        backup=file.etcd.backup if file.etcd else None,
+        hosts=hosts,
     )
 
 
@@ -96,6 +102,8 @@ def _elsewhere(key: str | int) -> str:
         "under cluster": Cluster,
         "under a host": Machine,
         "under ssh": Ssh,
+        "under etcd": Etcd,
+        "under etcd.backup": Schedule,
     }
     return next((f"; it belongs {place}" for place, model in places.items() if key in model.model_fields), "")
 

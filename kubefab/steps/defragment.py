@@ -2,7 +2,7 @@
 
 from kubefab import etcd
 from kubefab.cluster import Cluster
-from kubefab.errors import NotAsked
+from kubefab.errors import NotAsked, Silent
 from kubefab.facts import Facts, Member
 from kubefab.host import Host
 from kubefab.step import Step, complaint, script
@@ -42,7 +42,7 @@ def defragmented(cluster: Cluster, host: Host) -> list[Step]:
         ),
         Step(
             "its member has what the others have",
-            lambda facts: etcd.without_vote(facts.name, _masters(facts)),
+            behind,
             None,
             hint="see how etcd is: inv etcd.status",
             within=AFTER_SECONDS,
@@ -73,7 +73,8 @@ def corrupt(facts: Facts) -> str | None:
 
 
 def leaderless(facts: Facts) -> str | None:
-    return None if _member(facts).leader else etcd.NO_LEADER
+    member = facts.etcd.member
+    return None if member and member.leader else etcd.in_a_word(facts)
 
 
 def without_room(facts: Facts) -> str | None:
@@ -98,18 +99,21 @@ def holes(facts: Facts) -> str | None:
     return f"{free / 1e6:.1f} MB of {member.size / 1e6:.1f} MB" if much else None
 
 
+def behind(facts: Facts) -> str | None:
+    """Whether another one may rest now."""
+    _member(facts)
+    return etcd.without_vote(facts.name, {name: one for name, one in facts.everyone.items() if "etcd" in one.parts})
+
+
 def alarmed(facts: Facts) -> str | None:
     return "alarm NOSPACE" if "NOSPACE" in etcd.alarms(_member(facts)) else None
 
 
 def _member(facts: Facts) -> Member:
+    """Silent where it does not answer: nothing may be concluded from that."""
     if not facts.etcd.member:
-        raise NotAsked(f"its etcd gives no answer: {facts.etcd.etcd_silent or etcd.in_a_word(facts)}", host=facts.name)
+        raise Silent(f"its etcd gives no answer: {facts.etcd.etcd_silent or etcd.in_a_word(facts)}", host=facts.name)
     return facts.etcd.member
-
-
-def _masters(facts: Facts) -> dict[str, Facts]:
-    return {name: one for name, one in facts.everyone.items() if "etcd" in one.parts}
 
 
 _CORRUPT = (

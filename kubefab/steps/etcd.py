@@ -11,6 +11,7 @@ from kubefab import backup, carry, etcd
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError
 from kubefab.facts import Facts
+from kubefab.facts.backups import NAME
 from kubefab.host import Host
 from kubefab.step import MISSING, Gap, Step, Subject, complaint
 
@@ -32,9 +33,18 @@ def backup_of(cluster: Cluster, masters: etcd.Masters, wrong: Sequence[str], bel
     KubefabError, with what is wrong, where no member answers.
     """
     now = datetime.now(UTC)
-    below = below or cluster.log.path.parent / "backups"
-    folder = below / f"{cluster.inventory.cluster.name}-{now:%Y-%m-%dT%H-%M-%SZ}"
+    folder = place(below or usual(cluster), cluster.inventory.cluster.name, now)
     return Backup(etcd.best(masters, wrong), folder, saved(folder, now, wrong))
+
+
+def usual(cluster: Cluster) -> Path:
+    """The folder of this computer that backups are in, where nobody names another one."""
+    return cluster.log.path.parent / "backups"
+
+
+def place(below: Path, cluster: str, time: datetime) -> Path:
+    """The folder of this computer that a backup of this moment gets."""
+    return below / f"{cluster}-{time:{NAME}}"
 
 
 def saved(folder: Path, now: datetime, wrong: Sequence[str] = ()) -> Subject:
@@ -89,12 +99,17 @@ def _take(cluster: Cluster, folder: Path, now: datetime, wrong: Sequence[str], h
         backup.put_all(draft, host.ask("print-keys.sh", secret=True))
         carry.fetch(host, "print-snapshot.sh", str(SAVE_SECONDS), to=draft / backup.SNAPSHOT, hear=heard.append)
         digest = backup.check(draft / backup.SNAPSHOT)
-        snapshot = {"sha256": digest, "size": (draft / backup.SNAPSHOT).stat().st_size, **_checked("".join(heard))}
-        backup.finish(draft, _about(cluster, host, facts, now, snapshot, wrong))
+        snapshot = {"sha256": digest, "size": (draft / backup.SNAPSHOT).stat().st_size, **checked("".join(heard))}
+        versions = {
+            "kubernetes": (facts.cluster.version if facts.cluster else "") or None,
+            "kubeadm": facts.packages.deb("kubeadm").version or None,
+        }
+        about = {**described(cluster, facts, now, snapshot), "problems": list(wrong), **versions}
+        backup.finish(draft, about)
     cluster.log.write_line(f"{host.name}: {folder}: {json.dumps(snapshot)}\n")
 
 
-def _checked(said: str) -> dict[str, Any]:
+def checked(said: str) -> dict[str, Any]:
     """What etcd's own tool found in the file. HostError where it is not understood."""
     line = next((line for line in said.splitlines() if line.startswith("checked ")), "")
     try:
@@ -104,18 +119,13 @@ def _checked(said: str) -> dict[str, Any]:
         raise HostError("etcd's own tool said of the snapshot what cannot be understood", line) from None
 
 
-def _about(
-    cluster: Cluster, host: Host, facts: Facts, now: datetime, snapshot: Mapping[str, Any], wrong: Sequence[str]
-) -> dict[str, Any]:
-    wanted = cluster.inventory.cluster
-    told = etcd.as_data(wanted.name, {host.name: facts}, ())
+def described(cluster: Cluster, facts: Facts, now: datetime, snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """Of backup.json, what tells whose snapshot it is: `facts` is the host, with what its member has said."""
+    name = cluster.inventory.cluster.name
     return {
-        "cluster": wanted.name,
+        "cluster": name,
         "time": now.isoformat(timespec="seconds"),
-        "host": host.name,
+        "host": facts.name,
         "snapshot": snapshot,
-        "members": told["members"],
-        "problems": list(wrong),
-        "kubernetes": (facts.cluster.version if facts.cluster else "") or None,
-        "kubeadm": facts.packages.deb("kubeadm").version or None,
+        "members": etcd.as_data(name, {facts.name: facts}, ())["members"],
     }

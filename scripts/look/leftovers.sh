@@ -2,6 +2,7 @@
 # What a reset takes away and the other parts do not show; what of others it leaves, and what forbids it.
 . "${0%/*}/shared/made.sh"
 . "${0%/*}/shared/endpoint.sh"
+. "${0%/*}/shared/backups.sh"
 told() { # told WHAT FUNCTION: the lines that it prints; where it fails they are "uncounted", which is not "none"
     found=$("$2" 2>&1) && printf '%s\n' "$found" && return
     fact "uncounted $1 ($(last_of "${found:-no answer}"))" >&3
@@ -24,13 +25,15 @@ kubelets_mounts | sed 's/^/mount /'
 {
     own | sed 's|/[^/]*$||; s|^/etc/kubernetes/.*|/etc/kubernetes|'
     state | sed 's|^/var/lib/cni/.*|/var/lib/cni/|; s|/[^/]*$||'
-    { endpoints && patches; } | sed 's|^/etc/kubefab/.*|/etc/kubefab|'
+    { endpoints && patches && timer_files; } | sed 's|^/etc/kubefab/.*|/etc/kubefab|'
     find /var/lib/kubefab/ -mindepth 1 | sed 's|.*|/var/lib/kubefab|'
 } | sort -u | sed 's/^/directory /'
 set_aside=$(to_set_aside)
 [ -z "$set_aside" ] || printf '%s\n' "$set_aside" | sed 's/^/set_aside /'
 foreign | grep -vxF -e "${set_aside:- }" | sed 's/^/foreign /'
 others_addresses | sed 's/^/foreign /'
+# shellcheck disable=SC2154  # shared/backups.sh sets it
+[ -z "$(kept)" ] || fact "foreign $backups, with $(kept | wc -l) backups of etcd"
 in_the_way | sed 's/^/in_the_way /'
 for link in /sys/class/net/*; do
     case ${link##*/} in

@@ -1,0 +1,83 @@
+#!/bin/sh
+# Written by kubefab: backs etcd up on this master, where its member leads. usage: backup-etcd.sh KEEP
+# Every master is asked at the same time, by kubefab-backup.timer: where another one's member leads, that one does it. What
+# is kept has its name, the time, since it was checked; of those KEEP stay. Why the last one failed that did is in "failed".
+set -eu
+umask 077
+export LC_ALL=C
+. "${0%/*}/shared/etcd.sh"
+. "${0%/*}/shared/keys.sh"
+. "${0%/*}/shared/snapshot.sh"
+. "${0%/*}/shared/backups.sh"
+case ${1:-} in "" | 0* | *[!0-9]*) echo "found ${1:-}; allowed: how many are kept, from 1 on" >&2 && exit 1 ;; esac
+# shellcheck disable=SC2154  # shared/backups.sh sets it
+mkdir -p "$backups"
+part=
+said=$(mktemp /run/kubefab-backup.XXXXXX)
+exec 3>&2 2>"$said"
+ended() {
+    status=$?
+    if [ "$status" != 0 ]; then
+        printf '%s %s\n' "$(date +%s)" "$(tail -n 1 "$said")" >"$backups/failed.new"
+        sync "$backups/failed.new"
+        mv "$backups/failed.new" "$backups/failed"
+    fi
+    cat "$said" >&3
+    rm -rf "$said" "$part"
+}
+trap ended EXIT
+trap 'echo "it was ended before it was done" >&2; exit 1' HUP INT TERM
+refuse() { echo "$1" >&2 && exit 1; }
+if [ -e /var/lib/kubefab/restore ]; then
+    echo "a restore of etcd is under way: no backup before its end"
+    exit
+fi
+
+status() { ask_etcd 10 --command-timeout 9s endpoint status --write-out json | grep '^\['; }
+led() { case $(number leader) in "" | 0) return 1 ;; esac; }
+number() { printf '%s\n' "$member" | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p"; }
+# After a boot it takes its time.
+tries=30
+until find_etcd "$(named ss -Hltnp)" && member=$(status) && led; do
+    tries=$((tries - 1))
+    if [ "$tries" = 0 ]; then
+        find_etcd "$(named ss -Hltnp)" || refuse "no etcd of a control plane runs here"
+        member=$(status) || refuse "etcd gives no answer: $(tail -n 1 "$said")"
+        refuse "etcd has no leader"
+    fi
+    sleep 4
+done
+[ "$(number leader)" = "$(number member_id)" ] || exit 0
+
+exec 9>>"$backups/lock"
+flock -w 900 9 || refuse "backups are being fetched, or made, for a quarter of an hour"
+rm -rf "$backups"/.part.*
+wanted=$(($(number dbSize) * 2 / 1000000)) free=$(($(df -Pk "$backups" | awk 'NR == 2 { print $4 }') * 1024 / 1000000))
+[ "$free" -ge "$wanted" ] || refuse "$backups has $free MB free; wanted: $wanted MB, twice the database"
+part=$(mktemp -d "$backups/.part.XXXXXX")
+now=$(date -u +%Y-%m-%dT%H-%M-%SZ)
+checked=$(save_snapshot 1200 "$part/snapshot.db")
+sum=$(head -c -32 "$part/snapshot.db" | sha256sum | cut -d ' ' -f 1)
+[ "$sum" = "$(tail -c 32 "$part/snapshot.db" | od -An -v -tx1 | tr -d ' \n')" ] ||
+    refuse "the snapshot is not what etcd has sent: its checksum is another one"
+print_keys >"$part/keys"
+{
+    printf 'checked %s\n' "$checked"
+    printf 'member %s\n' "$member"
+    printf 'membership %s\n' "$(ask_etcd 10 member list --write-out json | grep '^{')"
+    printf 'kubernetes %s\n' "$(sed -n 's/^ *image: .*kube-apiserver:v\([0-9.]*\).*/\1/p' \
+        /etc/kubernetes/manifests/kube-apiserver.yaml)"
+    # shellcheck disable=SC2016 # dpkg-query's own word
+    printf 'kubeadm %s\n' "$(dpkg-query -W -f '${Version}' kubeadm)"
+} >"$part/about"
+sync "$part"/* "$part"
+mv -T "$part" "$backups/$now"
+sync "$backups"
+echo "$backups/$now: $checked"
+
+# However wrong a clock was: the one that was just made is one of those that stay.
+kept | grep -vxF "$now" | head -n "-$(($1 - 1))" | while read -r old; do
+    part=$(mktemp -d "$backups/.part.XXXXXX")
+    mv "$backups/$old" "$part"
+    rm -rf "$part"
+done

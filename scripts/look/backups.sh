@@ -1,0 +1,13 @@
+# shellcheck shell=sh
+# The backups of etcd that this master has made by itself, how the last one failed that did, and what makes them.
+. "${0%/*}/shared/backups.sh"
+timer_files | while read -r path; do fact "timer_file $path"; done
+# shellcheck disable=SC2154  # shared/backups.sh sets it
+kept | while read -r name; do
+    fact "backup $name $(stat -c %s "$backups/$name/snapshot.db" 2>/dev/null)"
+done
+if [ -e "$backups/failed" ]; then
+    read -r at why <"$backups/failed"
+    fact "backup_failed_at $at"
+    fact "backup_failed ${why:-for no reason that was told}"
+fi

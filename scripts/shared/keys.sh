@@ -1,0 +1,28 @@
+# shellcheck shell=sh
+# What of a control plane no snapshot of etcd brings back. Of etcd it needs what shared/etcd.sh has.
+key() { # key NAME FILE
+    [ ! -e "$2" ] || printf '%s %s\n' "$1" "$(base64 -w 0 <"$2")"
+}
+# print_keys: a line each, its name, and its content in base64. The authorities' keys, the static pods' manifests, what
+# encrypts Secrets in etcd, and kubeadm's own configuration as etcd has it (in JSON around protobuf): the API server need
+# not run.
+print_keys() (
+    cd /etc/kubernetes || exit
+    for name in ca front-proxy-ca etcd/ca; do
+        key "pki/$name.crt" "pki/$name.crt"
+        key "pki/$name.key" "pki/$name.key"
+    done
+    key pki/sa.key pki/sa.key
+    key pki/sa.pub pki/sa.pub
+    for manifest in manifests/*.yaml; do
+        [ -e "$manifest" ] || continue
+        key "$manifest" "$manifest"
+        while read -r _ flag; do
+            case $flag in --encryption-provider-config=*) key encryption-provider-config "${flag#*=}" ;; esac
+        done <"$manifest"
+    done
+    find_etcd "$(named ss -Hltnp)" || exit 0
+    if answer=$(ask_etcd 10 get /registry/configmaps/kube-system/kubeadm-config --write-out json 2>/dev/null); then
+        printf 'kubeadm-config %s\n' "$(printf '%s' "$answer" | base64 -w 0)"
+    fi
+)
