@@ -287,6 +287,7 @@ def _as_data(id: int, host: str | None, masters: Masters) -> dict[str, Any]:
         "revision": said.revision if said else None,
         "applied": said.applied if said else None,
         "size": said.size if said else None,
+        "used": (said.used or None) if said else None,
         "quota": quota(masters[host]) if host else None,
         "alarms": alarms(said) if said else None,
     }

@@ -296,8 +296,8 @@ _LOGIN_BY_HAND = (
     "kubectl -n {} describe secret {}"
 )
 _NO_BACKUPS = (
-    "no master has made a backup by itself: with `etcd: {backup: {every: 6h}}` in hosts.yml, and `inv cluster.up`, they "
-    "do; `inv etcd.backup` makes one now"
+    "no master has made a backup by itself: `etcd: {backup: {every: 6h}}` in hosts.yml, then `inv cluster.up`, has "
+    "them do so; `inv etcd.backup` makes one now"
 )
 _UNDONE = "not done: the etcd of {} does not answer, or has no vote; run the same command again once it does"
 _NO_CERTIFICATES = "there is no cluster, and no certificate; `inv cluster.up` makes one"

@@ -33,7 +33,7 @@ set_aside=$(to_set_aside)
 foreign | grep -vxF -e "${set_aside:- }" | sed 's/^/foreign /'
 others_addresses | sed 's/^/foreign /'
 # shellcheck disable=SC2154  # shared/backups.sh sets it
-[ -z "$(kept)" ] || fact "foreign $backups, with $(kept | wc -l) backups of etcd"
+[ -z "$(kept)" ] || fact "foreign $backups (backups of etcd)"
 in_the_way | sed 's/^/in_the_way /'
 for link in /sys/class/net/*; do
     case ${link##*/} in

@@ -232,5 +232,5 @@ def test_where_there_is_no_room_for_them_none_is_begun(
 def test_where_no_master_has_made_any_that_is_told(run: Run, tmp_path: Path) -> None:
     for name in M:
         run(name).parts["backups"] = ""
-    with pytest.raises(KubefabError, match=r"no master has made a backup by itself: with `etcd: \{backup:"):
+    with pytest.raises(KubefabError, match=r"no master has made a backup by itself: `etcd: \{backup:"):
         runbook.fetch_backups(run.context, str(tmp_path))
