@@ -30,7 +30,7 @@ case " $* " in
     *" snapshot save "*) for last; do :; done; {save} ;;
     *" snapshot status "*) {checked} ;;
     *" get "*) cat /mnt/answer ;;
-    *" compact "*) {compact} ;;
+    *" compaction "*) {compact} ;;
     *" alarm list "*) cat /mnt/alarms ;;
     *" alarm disarm "*) >/mnt/alarms ;;
 esac
@@ -296,7 +296,7 @@ def test_the_member_here_alone_gives_room_back_and_may_take_long_for_it() -> Non
 
 
 def test_history_is_forgotten_up_to_a_revision_and_from_the_disk_too() -> None:
-    assert " compact --physical 9, by way of none" in last_call("compact-etcd.sh", "9")
+    assert " compaction --physical 9, by way of none" in last_call("compact-etcd.sh", "9")
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_history_that_is_forgotten_already_is_no_failure(says: str, ends: str) -
 
 @pytest.mark.parametrize("revision", ["", "-1", "all"])
 def test_what_is_no_revision_is_refused_before_etcd_is_asked(revision: str) -> None:
-    run = f"{etcd()}{sandbox.script('compact-etcd.sh', revision)} 2>&1 || true; grep -c compact /mnt/calls || true"
+    run = f"{etcd()}{sandbox.script('compact-etcd.sh', revision)} 2>&1 || true; grep -c compaction /mnt/calls || true"
     assert sandbox.run(run) == f"found {revision}; allowed: a revision, in digits\n0\n"
 
 

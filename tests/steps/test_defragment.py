@@ -187,3 +187,20 @@ def test_history_is_forgotten_only_where_there_is_no_room() -> None:
     assert overfull(known(member=full)) is None
     alarmed = Member(1, 1, size=90, used=90, quota=100, errors=("alarm:NOSPACE",))
     assert overfull(known(member=alarmed)) == "it keeps 90% of it"
+
+
+def test_what_is_done_to_the_only_member_goes_by_what_it_said_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run may have had the lock until now, and a look at a single master is not one at its etcd."""
+    run = in_place(Run(), monkeypatch)
+    alone = {**FULL, "leader": IDS["m1"]}
+
+    def tell(**says: Any) -> None:
+        member = look("m1", "m1", **{**alone, **says})
+        run("manager").parts.update(node=f"{ADMIN}\nmanifest etcd.yaml", etcd=member, restore="free_mib 9000")
+
+    tell(revision=9)
+    run("manager").parts["cluster"] = nodes("manager")
+    run("manager").on_lock = partial(tell, revision=2000)
+    with pytest.raises(Stop):
+        runbook.defragment(run.context)
+    assert run.ran == ["compact-etcd.sh 2000"]
