@@ -41,8 +41,12 @@ COVERS = (
     "files/etc/systemd/system/kubefab-backup.*",
     "scripts/*backup*.sh",
     "scripts/shared/backups.sh",
+    "scripts/shared/keys.sh",
     "scripts/shared/snapshot.sh",
-    "scripts/*-etcd.sh",
+    "scripts/look/backups.sh",
+    "scripts/compact-etcd.sh",
+    "scripts/defragment-etcd.sh",
+    "scripts/disarm-etcd.sh",
 )
 
 PLACE = "/var/lib/kubefab-backups"
