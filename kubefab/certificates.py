@@ -29,7 +29,7 @@ SERVED = {
     "10250": (ROTATED, SELF_MADE),
 }
 # These make one for themselves at each start, of which there is no file; what may be old is whom they are to the API.
-OWN = {"10257": ("kube-controller", "controller-manager.conf"), "10259": ("kube-scheduler", "scheduler.conf")}
+OWN = {"10257": ("kube-controller-manager", "controller-manager.conf"), "10259": ("kube-scheduler", "scheduler.conf")}
 # What kubeadm renews on a master, by the file of it below /etc/kubernetes; and by which authority it is signed.
 SIGNED = {
     **dict.fromkeys(("pki/apiserver.crt", "pki/apiserver-kubelet-client.crt"), "ca"),

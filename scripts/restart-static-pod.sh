@@ -1,20 +1,20 @@
 #!/bin/sh
 # Has the kubelet start a static pod anew: an annotation changes, by which it is another pod to it; all else in the manifest
 # stays as it is. To delete its mirror in the API would start nothing (kubernetes/kubernetes#103575).
-# usage: restart-static-pod.sh manifest|process NAME PROGRAM [FILE…]    PROGRAM: its process is called so; FILE: what it
-# reads as it starts; process: the manifest stays too, and the process is ended. A kubelet that was started while no API
-# server answers ends no pod before one does: it waits for what else is to run here (pkg/kubelet, sourcesReady).
+# usage: restart-static-pod.sh manifest|process NAME [FILE…]    FILE: what it reads as it starts; process: the manifest stays
+# too, and the process is ended. A kubelet that was started while no API server answers ends no pod before one does: it
+# waits for what else is to run here (pkg/kubelet, sourcesReady).
 set -eu
 . "${0%/*}/shared/touched.sh"
 . "${0%/*}/shared/static.sh"
 . "${0%/*}/shared/manifest.sh"
-how=$1 manifest=/etc/kubernetes/manifests/$2.yaml program=$3
-shift 3
+how=$1 name=$2 manifest=/etc/kubernetes/manifests/$2.yaml
+shift 2
 touch_future "$@"
 if [ "$how" = process ]; then
-    found=$(static_pod "$program")
+    found=$(static_pod "$name")
     # Without its etcd it lets a kubelet wait for a minute with each question, and nothing is started meanwhile.
-    [ "$program" != etcd ] || end_servers
+    [ "$name" != etcd ] || end_servers
     # One that ended again and again is waited with for minutes, which a kubelet forgets as it starts.
     # shellcheck disable=SC2086  # one or more
     if [ -n "$found" ]; then kill $found; else systemctl restart kubelet; fi

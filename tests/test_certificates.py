@@ -180,9 +180,9 @@ def test_who_has_no_file_is_told_by_its_end_and_by_what_it_read_at_its_start() -
     served = [f"served {port} {der(300)}" for port in ("10257", "10259")]
     assert [one.what for one in certificates.found(host(*served))] == ["served at 10257", "served at 10259"]
     conf = "written /etc/kubernetes/controller-manager.conf"
-    assert wrong(*served, "process kube-controller 1000", f"{conf} 1002") == []
-    (line,) = wrong(*served, "process kube-controller 1000", f"{conf} 1003")
-    assert line.startswith(": kube-controller began before controller-manager.conf was written")
+    assert wrong(*served, "process kube-controller-manager 1000", f"{conf} 1002") == []
+    (line,) = wrong(*served, "process kube-controller-manager 1000", f"{conf} 1003")
+    assert line.startswith(": kube-controller-manager began before controller-manager.conf was written")
 
 
 def test_a_host_that_was_not_looked_at_is_no_host_that_is_well() -> None:

@@ -150,9 +150,7 @@ NOW = "stub date 'echo 42'\n"
 
 
 def restarted(manifest: str, before: str = "") -> str:
-    command = sandbox.script(
-        "restart-static-pod.sh", "manifest", "kube-scheduler", "x", "/etc/kubernetes/scheduler.conf"
-    )
+    command = sandbox.script("restart-static-pod.sh", "manifest", "kube-scheduler", "/etc/kubernetes/scheduler.conf")
     return sandbox.run(f"{NOW}{sandbox.file(POD, manifest)}{before}{command}\ncat {POD}; ls /etc/kubernetes")
 
 
@@ -176,9 +174,7 @@ def test_a_static_pod_becomes_another_by_one_annotation_and_all_else_stays(befor
 def test_a_file_of_a_clock_that_was_set_back_is_no_reason_for_ever() -> None:
     conf = sandbox.file("/etc/kubernetes/scheduler.conf", "x")
     future = f"{conf}touch -d 2100-01-01 /etc/kubernetes/scheduler.conf\n"
-    restart = sandbox.script(
-        "restart-static-pod.sh", "manifest", "kube-scheduler", "x", "/etc/kubernetes/scheduler.conf"
-    )
+    restart = sandbox.script("restart-static-pod.sh", "manifest", "kube-scheduler", "/etc/kubernetes/scheduler.conf")
     run = f"{sandbox.file(POD, MANIFEST.format(''))}{future}{restart}\nfind /etc/kubernetes -newermt tomorrow"
     assert sandbox.run(run) == ""
 
@@ -187,7 +183,7 @@ def test_a_file_of_a_clock_that_was_set_back_is_no_reason_for_ever() -> None:
 @pytest.mark.parametrize("first", ["  annotations: {}\n", "    annotations:\n      a: b\n", '  {"a": "b"}\n'])
 def test_a_manifest_that_is_written_otherwise_is_left_alone(first: str) -> None:
     text = MANIFEST.format(first)
-    restart = sandbox.script("restart-static-pod.sh", "manifest", "kube-scheduler", "x")
+    restart = sandbox.script("restart-static-pod.sh", "manifest", "kube-scheduler")
     run = f"{sandbox.file(POD, text)}! {restart} 2>/mnt/said\n"
     assert sandbox.run(f"{run}cat {POD} /mnt/said") == f"{text}{POD} is not written as kubeadm writes it\n"
 
@@ -213,16 +209,26 @@ def test_where_its_kubelet_can_end_no_pod_the_process_is_ended_and_nobody_elses(
     etcd = "/etc/kubernetes/manifests/etcd.yaml"
     before = f"{IN_GROUP}{MINE.format(group, 'etcd')}{sandbox.file(etcd, MANIFEST.format(''))}"
     stub = "stub systemctl 'echo systemctl $*'\n"
-    run = f"{before}{stub}{sandbox.script('restart-static-pod.sh', 'process', 'etcd', 'etcd')}\n"
+    run = f"{before}{stub}{sandbox.script('restart-static-pod.sh', 'process', 'etcd')}\n"
     alive = "sleep 0.2; if kill -0 $mine 2>/dev/null; then echo lives; fi; grep -c restarted " + etcd + " || true"
     assert sandbox.run(f"{run}{alive}").splitlines() == [*calls, *([] if ends else ["lives"]), "0"]
+
+
+@sandbox.program_needed("pgrep")
+@pytest.mark.parametrize(("program", "ends"), [("kube-controllers", False), ("kube-controller-manager", True)])
+def test_a_process_is_known_by_its_whole_name(program: str, ends: bool) -> None:
+    """The kernel keeps 15 letters of it, and Calico's kube-controllers has the same."""
+    mine = MINE.format("kubepods/x", program).replace(f"pgrep -x {program}", "pgrep -x kube-controller")
+    restart = sandbox.script("restart-static-pod.sh", "process", "kube-controller-manager")
+    alive = "sleep 0.2; if kill -0 $mine 2>/dev/null; then echo lives; fi"
+    assert sandbox.run(f"{IN_GROUP}{mine}{restart}\n{alive}") == ("" if ends else "lives\n")
 
 
 @sandbox.program_needed("pgrep")
 @pytest.mark.parametrize(("name", "alive"), [("etcd", ""), ("kube-scheduler", "lives\n")])
 def test_an_api_server_that_waits_for_its_etcd_is_ended_with_it(name: str, alive: str) -> None:
     before = f"{IN_GROUP}{MINE.format('kubepods/x', 'kube-apiserver')}stub systemctl :\n"
-    run = f"{before}{sandbox.script('restart-static-pod.sh', 'process', name, name)}\n"
+    run = f"{before}{sandbox.script('restart-static-pod.sh', 'process', name)}\n"
     assert sandbox.run(f"{run}sleep 0.2; if kill -0 $mine 2>/dev/null; then echo lives; fi\n") == alive
 
 

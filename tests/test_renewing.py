@@ -33,7 +33,7 @@ class Machine:
         self.name, self.is_master = name, is_master
         self.days = self.kubelet = days  # that its certificates are good for
         self.written = CLOCK - 1000
-        self.began = {pod.program: CLOCK - 999 for pod in PODS}
+        self.began = {pod.name: CLOCK - 999 for pod in PODS}
         self.login = 0.0  # days that the certificate of the login's copy is good for
         self.begun = False
         self.stuck = False  # its kubelet does not begin a pod anew
@@ -111,7 +111,7 @@ class Hosts:
         elif script == "put-kubeconfig.sh":
             machine.login = 0
         elif pod and not machine.stuck:
-            machine.began[pod.program] = CLOCK
+            machine.began[pod.name] = CLOCK
             self.how[name, pod.name] = how
         self.tell()
         if self.killed(self.done[-1]):

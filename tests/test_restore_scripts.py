@@ -220,6 +220,34 @@ def test_an_etcd_in_a_machine_within_this_one_is_none_of_ours() -> None:
     assert said == ["it lives"]
 
 
+# Somebody's own, beside or in place of ours: each in a pod, too.
+OTHER = (
+    "mount --bind /mnt/cgroup /proc/$!/cgroup\nother=$!\n"
+    'until [ "$(cat /proc/$other/comm)" = {} ]; do /bin/sleep 0.1; done\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "comm"),
+    [
+        ("unshare --net /mnt/image/etcd", "etcd"),  # a network of its own, as etcd has in most clusters within one
+        ("/mnt/image/kube-controllers", "kube-controller"),  # Calico's, by 15 letters
+    ],
+)
+def test_a_program_in_a_pod_of_somebodys_lives_on(command: str, comm: str) -> None:
+    begun = f"cp /bin/sh /mnt/image/kube-controllers\n{command} -c 'while :; do /bin/sleep 1; done' >/dev/null 2>&1 &\n"
+    stop = f"{OTHER.format(comm)}{clock(9)}stub sleep '/bin/sleep 0.1'\n{STOP}\n{STAGED}{SWAP}\n"
+    text = f"{etcd()}kill $!\nwait $! || true\n{MASTER}{begun}{stop}"
+    assert told(f"{text}kill -0 $other && echo it lives; ls /var/lib/etcd | wc -l") == ["it lives", "2"]
+
+
+@pytest.mark.parametrize(("flag", "says"), [("/var/etcd/calico-data", []), ("/var/lib/etcd", ["it runs: etcd"])])
+def test_an_etcd_with_other_data_is_not_ours_in_whatever_network(flag: str, says: list[str]) -> None:
+    begun = f"/mnt/image/etcd -c 'while :; do /bin/sleep 1; done' etcd --data-dir={flag} >/dev/null 2>&1 &\n"
+    text = f"{etcd()}kill $!\nwait $! || true\n{MASTER}{STAGED}{begun}{OTHER.format('etcd')}"
+    assert told(f"{text}{SWAP} 2>&1 || true") == says
+
+
 def test_where_nobody_says_what_runs_nothing_has_stopped() -> None:
     said = told(f"{MASTER}stub pgrep 'exit 3'\n{STOP} 2>&1 || echo ended with $?")
     assert said == ["pgrep does not say what runs", "ended with 1"]

@@ -214,7 +214,7 @@ RENAMING = {
     ),
     "restart-static-pod.sh": (
         sandbox.file("/etc/kubernetes/manifests/x.yaml", "metadata:\n  name: x\n"),
-        "manifest x x",
+        "manifest x",
         "",
     ),
     "use-bundle.sh": (BUNDLE, "/mnt/bundle $(sha256sum SHA256SUMS | cut -c1-64)", ""),

@@ -11,7 +11,7 @@ class Certificates(Part):
     issued: Mapping[str, str] = pairs("certificate")  # path -> DER, in base64
     clients: Mapping[str, str] = pairs("client")  # a .conf's path -> its user's certificate: PEM, in base64
     written: Mapping[str, float] = pairs("written")  # a file's path, or a .conf's -> when, in seconds of the epoch
-    began: Mapping[str, float] = pairs("process")  # a static pod's program -> when, in the same seconds
+    began: Mapping[str, float] = pairs("process")  # a static pod's name -> when, in the same seconds
     served: Mapping[str, str] = pairs("served")  # port -> DER, in base64; "none" where it was not shown
     otherwise: tuple[str, ...] = ()  # ports whose program was told of another certificate than kubeadm's, or its own
     unserved: str = ""  # why nobody could be asked for it

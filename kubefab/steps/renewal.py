@@ -25,25 +25,20 @@ SERVER = f"{PKI}/apiserver.crt"
 
 @dataclass(frozen=True)
 class Pod:
-    """A static pod: its program as the look calls it, the files that it reads as it starts, the ports that show one."""
+    """A static pod: the files that it reads as it starts, the ports that show one."""
 
     name: str
-    program: str
     files: tuple[str, ...]
     ports: tuple[str, ...] = ()
 
 
-ETCD = Pod("etcd", "etcd", tuple(f"{PKI}/etcd/{name}.crt" for name in ("server", "peer")), ("2379", "2380"))
+ETCD = Pod("etcd", tuple(f"{PKI}/etcd/{name}.crt" for name in ("server", "peer")), ("2379", "2380"))
 API_SERVER = Pod(
-    "kube-apiserver",
     "kube-apiserver",
     (SERVER, *(f"{PKI}/{one}-client.crt" for one in ("apiserver-kubelet", "apiserver-etcd", "front-proxy"))),
     ("6443",),
 )
-CLIENTS = tuple(
-    Pod(f"kube-{name}", program, (f"/etc/kubernetes/{conf}",))
-    for name, (program, conf) in zip(("controller-manager", "scheduler"), certificates.OWN.values(), strict=True)
-)
+CLIENTS = tuple(Pod(name, (f"/etc/kubernetes/{conf}",)) for name, conf in certificates.OWN.values())
 
 
 def not_ended(cluster: Cluster, host: Host) -> list[Step]:
@@ -188,7 +183,7 @@ def _remake(cluster: Cluster, host: Host) -> None:
 def _begun_anew(cluster: Cluster, pod: Pod) -> Iterator[Step]:
     def restart(host: Host) -> None:
         how = "process" if cluster.facts(host).kubelet.refused else "manifest"
-        host.change("restart-static-pod.sh", how, pod.name, pod.program, *pod.files)
+        host.change("restart-static-pod.sh", how, pod.name, *pod.files)
 
     hint = f"see what it says: journalctl -u kubelet; ls /var/log/containers/{pod.name}*"
     yield Step(
@@ -335,7 +330,7 @@ def older(pod: Pod) -> Gap:
     """Whoever began before they were written may go on by what it read then. Clocks of seconds differ by one."""
 
     def gap(facts: Facts) -> str | None:
-        told, began = facts.certificates, facts.certificates.began.get(pod.program)
+        told, began = facts.certificates, facts.certificates.began.get(pod.name)
         if f"{pod.name}.yaml" not in facts.local.manifests:
             return None
         if began is None:

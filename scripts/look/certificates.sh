@@ -41,15 +41,15 @@ if is_former "$login"; then
     done <"$login"
 fi
 now=$(date +%s)
-for name in etcd kube-apiserver kube-controller kube-scheduler; do
-    for process in $(static_pod "$name"); do
+for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    for process in $(static_pod "$name" || true); do
         age=$(ps -o etimes= -p "$process") && fact "process $name $((now - age))"
     done
 done
 # By what they were told: others' programs have such names, too.
 heard ps -ww -eo etimes=,args= | while read -r age args; do
     case " $args " in
-        *" --kubeconfig=/etc/kubernetes/controller-manager.conf "*) fact "process kube-controller $((now - age))" ;;
+        *" --kubeconfig=/etc/kubernetes/controller-manager.conf "*) fact "process kube-controller-manager $((now - age))" ;;
         *" --kubeconfig=/etc/kubernetes/scheduler.conf "*) fact "process kube-scheduler $((now - age))" ;;
     esac
 done

@@ -1,11 +1,31 @@
 # shellcheck shell=sh
+# The static pods of this host's control plane.
 . "${0%/*}/shared/podded.sh"
-# static_pod NAME: the processes of a static pod of the control plane. They are in a pod's control group and in this host's
-# network; another of the same name is in neither, or in one alone.
+etcds_manifest() { # wherever it is just now; false where this is no master
+    for folder in manifests kubefab-restore; do
+        [ ! -e "/etc/kubernetes/$folder/etcd.yaml" ] || { echo "/etc/kubernetes/$folder/etcd.yaml" && return; }
+    done
+    echo "there is no manifest of etcd's" >&2
+    return 1
+}
+etcds_flag() { from=$(etcds_manifest) && sed -n "s/^ *- *[\"']\{0,1\}--$1=//p" "$from" | sed "s/[\"']\{0,1\} *$//"; }
+# static_pod NAME: the processes of this one; NAME is its program, too. False where that cannot be told.
+# They are in a pod and in this host's network. Others' programs of that name may be in either, or in both: a machine within
+# this one has them, as a node of kind's, and their parent is in its pid namespace; and an etcd has other data.
 static_pod() {
-    for process in $(pgrep -x "$1" || true); do
+    here=$(readlink /proc/self/ns/pid) network=$(readlink /proc/self/ns/net)
+    data=--data-dir=$([ "$1" != etcd ] || etcds_flag data-dir 2>/dev/null || true)
+    # The kernel keeps 15 letters of a name: Calico has a kube-controllers.
+    found=$(pgrep -x "$(printf %.15s "$1")") || [ $? = 1 ] || { echo "pgrep does not say what runs" >&2 && return 1; }
+    for process in $found; do
         podded "$process" || continue
-        [ "$(readlink "/proc/$process/ns/net")" = "$(readlink /proc/self/ns/net)" ] || continue
+        [ "$(readlink "/proc/$process/ns/net")" = "$network" ] || continue
+        parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$process/status" 2>/dev/null) || continue
+        [ "$(readlink "/proc/$parent/ns/pid")" = "$here" ] || continue
+        words=$(tr '\0' '\n' 2>/dev/null <"/proc/$process/cmdline") || continue
+        called=$(printf '%s\n' "$words" | head -n 1)
+        [ "${called##*/}" = "$1" ] || continue
+        [ "$data" = --data-dir= ] || ! printf '%s\n' "$words" | grep -e '^--data-dir=' | grep -qvxFe "$data" || continue
         printf '%s\n' "$process"
     done
 }

@@ -170,7 +170,7 @@ def written(began: float | None, **said: Any) -> Facts:
     """All certificates were written at one time; all pods began so many seconds after it."""
     pods = (renewal.ETCD, renewal.API_SERVER, *renewal.CLIENTS)
     times = {file: WRITTEN for pod in pods for file in pod.files}
-    processes = {} if began is None else {pod.program: WRITTEN + began for pod in pods}
+    processes = {} if began is None else {pod.name: WRITTEN + began for pod in pods}
     return master(written=times, began=processes, **said)
 
 
