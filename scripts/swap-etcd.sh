@@ -10,6 +10,9 @@ staged=$folder/kubefab-restore
 [ "$(restored_in "$folder/member")" != "$1" ] || exit 0
 require_restored "$staged/member" "$1"
 touch "$staged/member/kubefab-restored" # what is younger than it has never seen the former data
+# Whatever is told of processes: an etcd holds this lock for as long as it has them open (go.etcd.io/bbolt, db.Open).
+db=$folder/member/snap/db
+[ ! -e "$db" ] || flock --timeout 5 "$db" true || { echo "an etcd may have $db open: it is locked" >&2 && exit 1; }
 kept=$folder/before-restore-$(date -u +%Y-%m-%dT%H-%M-%SZ)
 if [ -e "$folder/member" ]; then
     sync "$folder/member"

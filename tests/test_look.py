@@ -1063,6 +1063,14 @@ def test_a_static_pods_process_is_in_a_pods_group_and_in_this_hosts_network(
 
 
 @sandbox.needed
+@pytest.mark.parametrize("program", ["stub pgrep 'exit 3'", "stub pgrep 'exit 127'"])
+def test_where_nobody_says_what_runs_that_is_not_known(program: str) -> None:
+    assert look(f"mkdir -p /etc/kubernetes\n{program}\n", "certificates")["certificates"].endswith(
+        "untold pgrep does not say what runs"
+    )
+
+
+@sandbox.needed
 @pytest.mark.parametrize(("says", "told"), [("exit 0", ""), ("echo Unauthorized >&2; exit 1", "Unauthorized")])
 def test_whether_a_kubelet_is_let_in_the_api_server_says_to_its_own_kubeconfig(says: str, told: str) -> None:
     stub = f"stub kubectl 'case \"$*\" in *kubelet.conf*readyz*) {says} ;; *) exit 9 ;; esac'\n"

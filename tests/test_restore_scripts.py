@@ -345,6 +345,24 @@ def test_nothing_takes_the_place_of_what_is_used_nor_of_another_restore(how: str
     assert said[1:] == ["ended with 1", "former"]
 
 
+def test_data_that_somebody_has_open_are_not_moved_whatever_is_told_of_processes() -> None:
+    """As where no pod is in a control group that tells of it."""
+    db = "/var/lib/etcd/member/snap/db"
+    held = f"mkdir -p {db.rpartition('/')[0]}\ntouch {db}\nflock {db} /bin/sleep 60 >/dev/null 2>&1 &\n"
+    locked = sandbox.until(f"! flock --nonblock {db} true")
+    said = told(
+        f"{MASTER}{NOBODY}{STAGED}{held}{locked}"
+        f"{SWAP} 2>&1 || echo ended with $?\ncat /var/lib/etcd/member/wal/1; ls /var/lib/etcd"
+    )
+    assert said == [f"an etcd may have {db} open: it is locked", "ended with 1", "former", "kubefab-restore", "member"]
+
+
+def test_data_that_nobody_has_open_any_more_are_moved() -> None:
+    db = "/var/lib/etcd/member/snap/db"
+    text = f"{MASTER}{NOBODY}{STAGED}mkdir -p {db.rpartition('/')[0]}\ntouch {db}\n{SWAP}\n"
+    assert told(f"{text}ls /var/lib/etcd | wc -l") == ["2"]
+
+
 # --- the look, at each point
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from kubefab.inventory.models import LABEL, REGISTRY
 from kubefab.located import Loc, Problem, Values, shown
 
+_BY_CGROUP = "kubefab tells pods' processes from others by their control groups"
 # Setting them here too would split the truth between two places.
 TOLD_ELSEWHERE = {
     "ClusterConfiguration": {
@@ -43,6 +44,7 @@ TOLD_ELSEWHERE = {
     },
     "KubeletConfiguration": {
         "cgroupDriver": "kubefab configures the runtime for systemd's cgroups",
+        "cgroupsPerQOS": _BY_CGROUP,
         "containerRuntimeEndpoint": "set it with `cluster.runtime`",
         "staticPodPath": "kubefab expects manifests in /etc/kubernetes/manifests",
         "port": "the port is always 10250",
@@ -55,6 +57,7 @@ _OF_NODES = {
     "nodeRegistration.kubeletExtraArgs.hostname-override": "the name under `hosts` is the node's",
     "nodeRegistration.kubeletExtraArgs.container-runtime-endpoint": "set it with `cluster.runtime`",
     "nodeRegistration.kubeletExtraArgs.cgroup-driver": "kubefab configures the runtime for systemd's cgroups",
+    "nodeRegistration.kubeletExtraArgs.cgroups-per-qos": _BY_CGROUP,
     "nodeRegistration.kubeletExtraArgs.root-dir": "kubefab expects the kubelet's files in /var/lib/kubelet",
 }
 TOLD_ELSEWHERE["InitConfiguration"] |= _OF_NODES

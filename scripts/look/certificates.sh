@@ -42,7 +42,8 @@ if is_former "$login"; then
 fi
 now=$(date +%s)
 for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
-    for process in $(static_pod "$name" || true); do
+    processes=$(static_pod "$name" 2>&1) || untold "$processes"
+    for process in $processes; do
         age=$(ps -o etimes= -p "$process") && fact "process $name $((now - age))"
     done
 done
