@@ -33,18 +33,25 @@ def restore(c: Context, source: str, yes: bool, make: Sequence[Made], rest: Sequ
     """Brings etcd to the snapshot in this file or folder. KubefabError where it is damaged, or nobody agrees.
 
     `make`: the tasks that make a control plane where there is no cluster; `rest`: those that make it whole afterwards.
+    A run that was broken off may have made a part of it: by what is there nobody can tell whether add-ons are all.
     """
     if not source:
         raise KubefabError("--from wants a folder that etcd.backup has made, or a snapshot of etcd")
     snapshot = backup.opened(Path(expanduser(source)).absolute())
     run = engine_of(c)
-    if _members(run):
-        return Restoring(run, snapshot, yes).bring_about()
-    Making(run, snapshot, yes).prepare()
-    if not run.dry:
+    there = bool(_members(run))
+    if not there:
+        Making(run, snapshot, yes).prepare()
+        if run.dry:
+            return
         _each(run, c, make)
-        Restoring(run, snapshot, yes=True).bring_about()
+    Restoring(run, snapshot, yes or not there).bring_about()
+    if run.dry or run.failures:
+        return
+    if not there or _unmade(run):
         _each(run, c, rest)
+    else:
+        print(report.plain(_REST))
 
 
 def give_up(c: Context) -> None:
@@ -78,6 +85,15 @@ def _members(run: Engine) -> list[Host]:
         told = "; ".join(f"{name} has {left}" for name, left in broken.items())
         raise KubefabError(_HEADLESS.format(told))
     return [host for host, one in zip(masters, facts, strict=True) if steps.is_member(one)]
+
+
+def _unmade(run: Engine) -> bool:
+    """Whether a host of hosts.yml has yet to join."""
+    return any(
+        not facts.local.kubelet_ca or (host.wanted.role == "master" and not steps.is_member(facts))
+        for host in run.cluster.hosts.values()
+        for facts in [run.cluster.facts(host)]
+    )
 
 
 def _told(snapshot: Snapshot, began: str = "") -> str:
@@ -250,6 +266,7 @@ _ANOTHER_ETCD = "all that etcd has now: it is another etcd than the snapshot's, 
 _UNKNOWN_ETCD = "all that was written since: of which etcd this snapshot is nobody has written down"
 _UNDATED = "the file is of {}; when the snapshot was taken nobody has written down"
 _NEVER = "its machine must never come up again with its etcd"
+_REST = "etcd has the snapshot's data; what else hosts.yml wants, `inv cluster.up` makes"
 _HALF = "nothing goes back to the snapshot before its cluster is made: the same command goes on"
 _TOO_LATE = "{} has the snapshot's data already: only going on is possible; what etcd had is kept beside them"
 _HEADLESS = (

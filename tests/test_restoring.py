@@ -21,6 +21,7 @@ from kubefab.errors import HostError, KubefabError, Unreachable
 from kubefab.facts import fingerprint
 from kubefab.inventory import Inventory
 from kubefab.passes import Group
+from kubefab.step import complaint
 from kubefab.steps import agreement, restore_checks
 from kubefab.steps import restore as steps
 from tests.databases import small, snapshot
@@ -679,6 +680,47 @@ def test_where_there_is_no_cluster_one_is_made_by_the_keys_of_the_backup_and_the
     said = capsys.readouterr().out
     assert "m1  - there is no cluster: one is made, with the keys of the backup, and goes back to it" in said
     assert "client  - its pods end, with what is in their emptyDirs; those of the snapshot begin anew" in said
+
+
+def test_killed_at_any_point_of_it_the_same_command_goes_back_and_tells_or_makes_the_rest(
+    monkeypatch: pytest.MonkeyPatch, keyed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fresh() -> Masters:
+        made = Masters(monkeypatch, three_masters())
+        for name in made.masters:
+            made.machines[name].made = False
+        return made
+
+    whole = fresh()
+    whole.restored(keyed)
+    for at in range(1, len(whole.done)):
+        made = fresh()
+        made.killed = lambda made=made, at=at: len(made.done) == at  # type: ignore[misc]
+        with pytest.raises(KeyboardInterrupt):
+            made.restored(keyed)
+        made.killed = lambda: False
+        capsys.readouterr()
+        run = made.restored(keyed)
+        assert (run.failures, made.is_well) == ({}, True), f"after {made.done[at - 1]}"
+        assert made.done[-1] == "rest" or "`inv cluster.up` makes" in capsys.readouterr().out
+
+
+def test_who_has_yet_to_join_joins_after_the_restore(three: Masters, source: Path) -> None:
+    """As after a run that made one master, and was broken off."""
+    three.machines["client"] = Machine(master=False, made=False, kubelet=9999)
+    three.restored(source)
+    assert three.done[-1] == "rest"
+
+
+def test_where_a_restore_has_failed_nothing_else_is_begun(
+    fresh: Masters, keyed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bring_about(self: restoring.Restoring) -> None:
+        self.run.complain(list(self.run.cluster.hosts.values()), lambda *_: [complaint("x", lambda _: "y")])
+
+    monkeypatch.setattr(restoring.Restoring, "bring_about", bring_about)
+    assert fresh.restored(keyed).failures
+    assert "rest" not in fresh.done
 
 
 def test_a_cluster_is_made_only_by_a_persons_leave(fresh: Masters, keyed: Path) -> None:
