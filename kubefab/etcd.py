@@ -13,6 +13,7 @@ DEFAULT_QUOTA = 2 << 30  # bytes: etcd's DefaultQuotaBytes, server/storage/quota
 FULL = 0.8  # of its quota; at the whole of it etcd takes nothing more, until somebody frees room by hand
 FAR = 1000  # writes: members are looked at one by one, and a busy cluster does some hundreds in a second
 NO_LEADER = "no leader"
+NEVER = "its machine must never come up again with its etcd"  # of a master that hosts.yml has no more
 ALARM = re.compile(r"alarm:\s*(\w+)")
 Masters = Mapping[str, Facts]  # the masters that were looked at, with the part "etcd", by their names
 

@@ -2,7 +2,7 @@
 
 from invoke import Context
 
-from kubefab import access
+from kubefab import access, etcd
 from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
@@ -43,6 +43,6 @@ def _heard(run: Engine) -> list[Host]:
 
 
 _UNHEARD = (
-    "nothing was changed: masters are renewed together; run the same command again once they answer, or mark a machine "
-    "that is known to be away `absent: true` in hosts.yml"
+    "nothing was changed: masters are renewed together; run the same command again once they answer. One that is lost "
+    f"for good is taken out of hosts.yml, and {etcd.NEVER}"
 )

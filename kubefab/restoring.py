@@ -9,7 +9,7 @@ from pathlib import Path
 
 from invoke import Context
 
-from kubefab import backup, report
+from kubefab import backup, etcd, report
 from kubefab.backup import Snapshot
 from kubefab.converge import Engine, Stop
 from kubefab.errors import HostError, KubefabError
@@ -202,7 +202,7 @@ class Restoring:
         # Where no member answers, all of them know as little.
         host, member = max(answer, key=lambda one: one[1].applied, default=(next(iter(masters)), None))
         lost = self._since(host, member) if member else [_SILENT]
-        left = (f"member {one} is left behind: {_NEVER}" for one in left_behind(self.run.cluster.facts(host)))
+        left = (f"member {one} is left behind: {etcd.NEVER}" for one in left_behind(self.run.cluster.facts(host)))
         return [*found, *((host.name, "", line) for line in (*lost, *left, *_encrypted(self.snapshot), *_ALWAYS))]
 
     def _of(self, facts: Facts, restore: Restore) -> Iterator[str]:
@@ -265,7 +265,6 @@ _SILENT = "no member of etcd answers: what it has that the snapshot has not cann
 _ANOTHER_ETCD = "all that etcd has now: it is another etcd than the snapshot's, or one that was restored since"
 _UNKNOWN_ETCD = "all that was written since: of which etcd this snapshot is nobody has written down"
 _UNDATED = "the file is of {}; when the snapshot was taken nobody has written down"
-_NEVER = "its machine must never come up again with its etcd"
 _REST = "etcd has the snapshot's data; what else hosts.yml wants, `inv cluster.up` makes"
 _HALF = "nothing goes back to the snapshot before its cluster is made: the same command goes on"
 _TOO_LATE = "{} has the snapshot's data already: only going on is possible; what etcd had is kept beside them"
@@ -276,7 +275,7 @@ _HEADLESS = (
 _UNHEARD = (
     "nothing was changed: a restore is of all hosts, since one that still has the former data would tell them; run the "
     "same command again once they answer. A worker that is known to be away gets `absent: true` in hosts.yml; a master "
-    f"that is lost for good is taken out of it, and {_NEVER}"
+    f"that is lost for good is taken out of it, and {etcd.NEVER}"
 )
 _ELSEWHERE = "this cluster's etcd is not of kubeadm's making ({}): restore it by what you look after it with"
 _ENCRYPTED = (

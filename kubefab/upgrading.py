@@ -241,6 +241,6 @@ _UNREAD = "nobody could read kubeadm's configuration: kubectl -n kube-system get
 _COPIES = "/etc/kubernetes/tmp"  # what kubeadm leaves there is gone at the end
 _COST = "every node is upgraded, one after the other, and its pods go elsewhere meanwhile"
 _UNHEARD = (
-    "nothing was changed: an upgrade is of all hosts; run the same command again once they answer, or mark a machine "
+    "nothing was changed: an upgrade is of all hosts; run the same command again once they answer, or mark a worker "
     "that is known to be away `absent: true` in hosts.yml"
 )

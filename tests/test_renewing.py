@@ -213,7 +213,7 @@ def test_a_master_that_is_away_ends_it_before_anything_is_changed(monkeypatch: p
 
     hosts = Hosts(SHORT, three_masters())
     hosts.besides = lambda: setattr(hosts.run("m3"), "on_look", away)
-    with pytest.raises(Stop, match="absent: true"):
+    with pytest.raises(Stop, match=r"lost for good is taken out of hosts\.yml, and its machine must never come"):
         hosts.renew(monkeypatch)
     assert hosts.done == []
 
