@@ -57,7 +57,12 @@ def restore(c: Context, source: str, yes: bool, make: Sequence[Made], rest: Sequ
 def give_up(c: Context) -> None:
     """Has a restore that was broken off be none. KubefabError where a master has the snapshot's data already."""
     run = engine_of(c)
-    found = {host.name: run.cluster.facts(host).restore for host in _members(run)}
+    masters = _members(run)
+    if not run.dry:  # a restore that goes on may be about to swap
+        run.lock(masters, *steps.PARTS)
+        if run.failures:
+            raise Stop(_UNHEARD)
+    found = {host.name: run.cluster.facts(host).restore for host in masters}
     begun = {one.under_way for one in found.values() if one.under_way}
     if gone := [name for name, one in found.items() if one.restored in begun]:
         raise KubefabError(_TOO_LATE.format(", ".join(gone)))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from kubefab import backup, carry, restoring
-from kubefab.converge import Stop
+from kubefab.converge import Engine, Stop
 from kubefab.errors import HostError, KubefabError, Unreachable
 from kubefab.facts import fingerprint
 from kubefab.inventory import Inventory
@@ -487,6 +487,34 @@ def test_what_was_broken_off_before_any_swap_may_be_given_up(three: Masters, sou
 def test_once_one_has_the_new_data_there_is_no_way_back(three: Masters, source: Path) -> None:
     killed_when(three, source, "swap-etcd.sh", 1)
     with pytest.raises(KubefabError, match=r"m\d has the snapshot's data already: only going on is possible"):
+        three.given_up()
+    assert "give-up-restore.sh" not in "".join(three.done)
+
+
+def test_what_another_run_did_until_the_locks_were_had_counts(
+    three: Masters, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_when(three, source, "stop-control-plane.sh", 3)
+    lock = Engine.lock
+
+    def late(self: Engine, *how: Any) -> None:
+        """A restore goes on to its first swap, and is broken off there."""
+        three.machines["m2"].restored = three.machines["m2"].under_way[0]
+        three.tell()
+        lock(self, *how)
+
+    monkeypatch.setattr(Engine, "lock", late)
+    with pytest.raises(KubefabError, match="m2 has the snapshot's data already: only going on is possible"):
+        three.given_up()
+    assert "give-up-restore.sh" not in "".join(three.done)
+
+
+def test_who_is_lost_while_the_locks_are_taken_ends_it(
+    three: Masters, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_when(three, source, "stop-control-plane.sh", 3)
+    monkeypatch.setattr(Engine, "lock", lambda self, hosts, *_: self.complain(hosts, lambda *_: [complaint("x", str)]))
+    with pytest.raises(Stop, match="nothing was changed"):
         three.given_up()
     assert "give-up-restore.sh" not in "".join(three.done)
 
