@@ -9,7 +9,7 @@ set -eu
 umask 077
 . "${0%/*}/shared/restore.sh"
 id=$1 snapshot=$2 runtime=$3 peers=$4 bump=$5
-place=${snapshot%/*} inside=/run/kubefab/etcd-image
+place=${snapshot%/*} inside=/run/kubefab/etcd-image name=kubefab-restore
 let_go() { ctr -n k8s.io images unmount --rm "$inside" >/dev/null 2>&1 || true; }
 trap 'rm -rf "$place"' EXIT
 trap exit HUP INT TERM
@@ -25,9 +25,11 @@ case $runtime in
         let_go
         ;;
     docker)
-        container=$(docker create "$image")
-        docker cp "$container:$tool" "$place/etcdutl" >/dev/null 2>&1 || true
-        docker rm "$container" >/dev/null
+        # An image without a command has to be given one, though it is never begun.
+        docker rm "$name" >/dev/null 2>&1 || true # of one that was killed
+        docker create --pull never --name "$name" "$image" etcdutl >/dev/null
+        docker cp "$name:$tool" "$place/etcdutl" >/dev/null 2>&1 || true
+        docker rm "$name" >/dev/null
         ;;
 esac
 [ -x "$place/etcdutl" ] || { echo "the image $image has no etcdutl" >&2 && exit 1; }

@@ -143,12 +143,26 @@ def test_where_it_cannot_be_made_it_says_why_and_leaves_nothing_that_looks_ready
     assert "kubefab-etcd.restore" not in said
 
 
-def test_docker_hands_the_tool_out_of_the_image() -> None:
-    docker = 'case "$1" in create) echo c1 ;; cp) cp /mnt/etcdutl "$3" ;; esac\n'
+# Docker makes no container of an image without a command unless it is given one, nor two of one name.
+DOCKER = """stub docker 'case "$1" in
+    create) [ $# = 7 ] && [ ! -e /mnt/made ] || { echo Error response from daemon >&2; exit 1; }
+        touch /mnt/made && echo c1 ;;
+    cp) cp /mnt/etcdutl "$3" ;;
+    rm) rm /mnt/made ;;
+esac'
+"""
+
+
+@pytest.mark.parametrize("left", ["", "touch /mnt/made\n"])
+def test_docker_hands_the_tool_out_of_the_image_that_is_there_and_what_was_left_of_one_that_was_killed_goes(
+    left: str,
+) -> None:
     stage = sandbox.script("stage-restore.sh", ID, SNAPSHOT, "docker", PEERS, "1000000011")
-    calls = told(f"{MASTER}{TOOL}stub docker '{docker}'\n{SENT}{stage}\ngrep -E '^(docker|ctr)' /mnt/calls")
+    calls = told(f"{MASTER}{TOOL}{DOCKER}{left}{SENT}{stage}\ngrep -E '^(docker|ctr)' /mnt/calls")
     tool = "/usr/local/bin/etcdutl /var/lib/kubefab-etcd.restore/etcdutl"
-    assert calls == [f"docker create {IMAGE}", f"docker cp c1:{tool}", "docker rm c1"]
+    name = "kubefab-restore"
+    create = f"docker create --pull never --name {name} {IMAGE} etcdutl"
+    assert calls == [f"docker rm {name}", create, f"docker cp {name}:{tool}", f"docker rm {name}"]
 
 
 # --- what runs
