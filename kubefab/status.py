@@ -22,6 +22,8 @@ PREFLIGHT, UP, REBOOTED = "inv preflight", "inv cluster.up", "inv fix-reboot"
 _BLIND = "without anonymous requests haproxy sees that an API server answers, and not whether it has its etcd"
 AGAIN = f"inv cluster.status, once more: what had no answer in time may only be busy; if it says the same: {UP}"
 LATE = re.compile(r"no answer (with)?in \d|context deadline exceeded")  # of kubectl, /readyz and etcdctl
+# How a state begins that was asked for in vain. Others, as why a node is not Ready, may tell of somebody's late answer.
+ASKED = re.compile(r"no answer|/readyz: no answer|its etcd gives no answer: ")
 ANEW = "inv node.remove --host {}, then inv cluster.up"
 GONE = "inv node.remove --host {} --dead"
 JOURNAL = "inv node.shell --host {} -- journalctl -u kubefab-backup"
@@ -194,7 +196,7 @@ def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:
 
 def _not_so(host: str, step: Step, gap: str) -> Problem:
     """A state by its title, which must not read as if it were so. What no run changes, only its hint can cure."""
-    if gap.startswith(NOT_KNOWN) or LATE.search(gap):  # told once, of however many states
+    if gap.startswith(NOT_KNOWN) or (ASKED.match(gap) and LATE.search(gap)):  # told once, of however many states
         return _said(f"{host}: {gap}", PREFLIGHT)
     told = step.close or step.within
     return Problem(f"{host}: expected: {step.title}; found: {gap}", UP if told else step.hint or PREFLIGHT)

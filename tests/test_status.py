@@ -137,6 +137,15 @@ def test_an_api_server_that_is_slow_is_not_taken_for_none(one: Run, told: Told) 
     assert found["next"].startswith("inv cluster.status, once more")
 
 
+def test_a_node_that_is_not_ready_by_somebodys_late_answer_is_known_to_be_so(three: Run, told: Told) -> None:
+    """A kubelet says so of a runtime that hangs."""
+    hangs = "container runtime is down, rpc error: code = DeadlineExceeded desc = context deadline exceeded"
+    step = Step("the node is Ready", lambda _: hangs, None, within=3)
+    code, found = told(three, lambda _, host: [step] if host.name == "m2" else [])
+    assert (code, found["verdict"]) == (1, "not well")
+    assert found["problems"] == [f"m2: expected: the node is Ready; found: {hangs}"]
+
+
 def test_what_a_busy_master_does_not_say_in_time_is_not_known_and_asked_again(three: Run, told: Told) -> None:
     """Each once, though several states want it."""
     three("m2").parts["etcd"] = SILENT
