@@ -987,7 +987,6 @@ SERVING = """\
 touch -d @1000 /etc/kubernetes/scheduler.conf /etc/kubernetes/pki/etcd/peer.crt
 touch -d @2000 /var/lib/kubelet/pki/kubelet-client-current.pem
 stub date 'echo 1100'
-stub ps 'echo 100 kube-scheduler --kubeconfig=/etc/kubernetes/scheduler.conf --x; echo 5 kube-scheduler --config x'
 stub ss 'echo LISTEN 0 1 10.0.0.1:2380 0.0.0.0:*; echo LISTEN 0 1 *:6443 *:*; echo LISTEN 0 1 127.0.0.1:22 *:*'
 stub openssl 'case $1 in s_client) echo "$3" ;; x509) grep -v 6443 ;; esac'
 """
@@ -1017,7 +1016,7 @@ def test_files_confs_processes_and_what_is_served_are_told_without_a_key() -> No
         "/var/lib/kubelet/pki/kubelet-client-current.pem": 2000,
         "/etc/kubernetes/scheduler.conf": 1000,
     }
-    assert this.began == {"kube-scheduler": 1000}
+    assert this.began == {}
     assert (this.renewal_begun, this.login) == (False, "")
     assert this.served == {"2380": b64encode(b"10.0.0.1:2380\n").decode(), "6443": "none"}
 
@@ -1039,7 +1038,7 @@ def test_whom_a_login_is_is_told_where_nothing_else_differs_from_the_admins_kube
 
 RUNNING = """\
 mkdir -p /etc/kubernetes
-cp $(command -v sleep) /mnt/bin/etcd
+for name in etcd kube-controller-manager; do cp $(command -v sleep) /mnt/bin/$name; done
 stub date 'echo 1000'
 stub ps 'case "$*" in "-o etimes= -p"*) echo "  40" ;; esac'
 in_group() { echo "0::/$1" >/mnt/$2; mount --bind /mnt/$2 /proc/$2/cgroup; }
@@ -1060,6 +1059,24 @@ def test_a_static_pods_process_is_in_a_pods_group_and_in_this_hosts_network(
 ) -> None:
     run = f"{RUNNING}{command} >/dev/null &\nuntil pgrep -x etcd >/dev/null; do sleep 0.05; done\nin_group {group} $!\n"
     assert found(run, "certificates").certificates.began == began
+
+
+@sandbox.program_needed("pgrep")
+def test_the_age_of_a_program_in_a_machine_within_this_one_is_not_ours() -> None:
+    """kind's has the very same flags."""
+    flags = "--kubeconfig=/etc/kubernetes/controller-manager.conf"
+    ps = f"""stub ps 'case "$*" in *"-p $ours") echo 40 ;; *) echo 7 kube-controller-manager {flags} ;; esac'\n"""
+    both = "kube-controller-manager 60 >/dev/null &\nexport ours=$!\nunshare --net kube-controller-manager 61 &\n"
+    groups = "until pgrep -fx 'kube-controller-manager 61'; do sleep 0.05; done >/dev/null\n"
+    groups += "in_group kubepods.slice/x $ours\nin_group kubepods.slice/y $!\n"
+    assert found(RUNNING + ps + both + groups, "certificates").certificates.began == {"kube-controller-manager": 960}
+
+
+@sandbox.program_needed("pgrep")
+def test_a_process_whose_age_nobody_tells_is_not_known() -> None:
+    run = f"{RUNNING}stub ps 'exit 1'\netcd 60 >/dev/null &\nuntil pgrep -x etcd >/dev/null; do sleep 0.05; done\n"
+    said = look(f"{run}in_group kubepods.slice/x $!\n", "certificates")["certificates"]
+    assert said.endswith("untold ps does not say since when etcd runs")
 
 
 @sandbox.needed

@@ -44,15 +44,12 @@ now=$(date +%s)
 for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     processes=$(static_pod "$name" 2>&1) || untold "$processes"
     for process in $processes; do
-        age=$(ps -o etimes= -p "$process") && fact "process $name $((now - age))"
+        if age=$(ps -o etimes= -p "$process"); then
+            fact "process $name $((now - age))"
+        elif [ -e "/proc/$process" ]; then
+            untold "ps does not say since when $name runs"
+        fi
     done
-done
-# By what they were told: others' programs have such names, too.
-heard ps -ww -eo etimes=,args= | while read -r age args; do
-    case " $args " in
-        *" --kubeconfig=/etc/kubernetes/controller-manager.conf "*) fact "process kube-controller-manager $((now - age))" ;;
-        *" --kubeconfig=/etc/kubernetes/scheduler.conf "*) fact "process kube-scheduler $((now - age))" ;;
-    esac
 done
 if ! has openssl; then
     fact "unserved openssl is not installed there"
