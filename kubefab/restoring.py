@@ -272,7 +272,10 @@ _UNKNOWN_ETCD = "all that was written since: of which etcd this snapshot is nobo
 _UNDATED = "the file is of {}; when the snapshot was taken nobody has written down"
 _REST = "etcd has the snapshot's data; what else hosts.yml wants, `inv cluster.up` makes"
 _HALF = "nothing goes back to the snapshot before its cluster is made: the same command goes on"
-_TOO_LATE = "{} has the snapshot's data already: only going on is possible; what etcd had is kept beside them"
+_TOO_LATE = (
+    "{} has the snapshot's data already: only going on is possible, by the same command with the same snapshot; what "
+    "etcd had is kept beside them"
+)
 _HEADLESS = (
     "{}, and no manifest of etcd's, /etc/kubernetes/manifests/etcd.yaml: what is there may be all that is left of the "
     "cluster; put the manifest back, or take away what is left: inv restart --host NAME"

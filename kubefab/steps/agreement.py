@@ -329,7 +329,8 @@ _EXCHANGED = (
 )
 _ROLE = "to give it the other role: `inv node.remove --host {0}`, then `inv cluster.up`; else put its former role back"
 _RESTORE = (
-    "let it go on: inv etcd.restore --from the same snapshot; or, as long as no etcd has it: inv etcd.give-up-restore"
+    "let it go on: inv etcd.restore --from the same snapshot, which is needed until it is done; or, as long as no etcd "
+    "has it: inv etcd.give-up-restore"
 )
 _ANOTHER = "another one needs `inv cluster.reset` first"
 _ROOT_HINT = (
