@@ -239,6 +239,7 @@ CONF = "users:\n- name: x\n  user:\n    client-certificate-data: Y2VydAo=\n    c
 OWN = "users:\n- user:\n    client-certificate: {0}\n    client-key: {0}\n".format(
     f"{KUBELETS}/kubelet-client-current.pem"
 )
+ADMITS = f"{sandbox.script('admit-kubelet.sh')} </mnt/given >/mnt/said\n"
 ADMIT = f"stub systemctl 'echo systemctl $*'\nmkdir -p {KUBELETS}\n"
 
 
@@ -257,6 +258,21 @@ def test_a_kubelet_finds_a_new_certificate_with_its_key_where_it_looks_for_its_o
     assert said[:4] == ["systemctl stop kubelet", "systemctl start kubelet", "cert", "key"]
     pem = f"{KUBELETS}/kubelet-client-current.pem"
     assert said[-2:] == [f"    client-certificate: {pem}", f"    client-key: {pem}"]
+
+
+@sandbox.needed
+def test_what_one_that_was_killed_left_goes_and_nothing_of_others() -> None:
+    """A key may be in it."""
+    left = f"touch {KUBELETS}/kubelet-client-2026-01-02-03-04-05.pem.new {KUBELETS}/kubelet-client-current.pem.new "
+    left += "/etc/kubernetes/kubelet.backup\n"
+    files = sandbox.file("/etc/kubernetes/kubelet.conf", CONF) + sandbox.file("/mnt/given", CONF)
+    killed = f'stub mv \'case "$*" in *kubelet.conf) exit 1 ;; esac; exec /bin/mv "$@"\'\n! {ADMITS}rm /mnt/bin/mv\n'
+    run = f"{ADMIT}{files}{left}{killed}{ADMITS}"
+    shown = f"ls {KUBELETS} | sed s/20.*pem/TIME.pem/ | sort -u; ls /etc/kubernetes"
+    assert sandbox.run(f"{run}{shown}").splitlines() == [
+        *("kubelet-client-TIME.pem", "kubelet-client-current.pem"),
+        *("kubelet.backup", "kubelet.conf"),
+    ]
 
 
 @sandbox.program_needed("strace")

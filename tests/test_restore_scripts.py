@@ -332,6 +332,12 @@ def test_a_swap_that_was_broken_off_between_the_two_goes_on() -> None:
     assert told(text) == ["before-restore-x", "member", ID]
 
 
+def test_what_a_swap_that_was_killed_left_empty_goes() -> None:
+    text = f"{MASTER}{NOBODY}{STOP}\n{STAGED}{SWAP}\nmkdir /var/lib/etcd/kubefab-restore\n{SWAP}\n{START}\n"
+    kept, *rest = told(f"{text}ls /var/lib/etcd")
+    assert (kept.startswith("before-restore-"), rest) == (True, ["member"])
+
+
 def test_a_second_swap_changes_nothing() -> None:
     shown = "ls /var/lib/etcd | wc -l"
     assert told(f"{MASTER}{NOBODY}{STOP}\n{STAGED}{SWAP}\n{SWAP}\n{shown}") == ["2"]
