@@ -4,19 +4,13 @@
 # and of its snapshot: the marker tells them to whoever goes on.
 set -eu
 . "${0%/*}/shared/restore.sh"
-marker=/var/lib/kubefab/restore aside=/etc/kubernetes/kubefab-restore
+marker=/var/lib/kubefab/restore
 mkdir -p "${marker%/*}"
 printf '%s\n' "$(date +%s)" "$1" "$2" >"$marker.new"
 sync "$marker.new"
 mv "$marker.new" "$marker"
 sync "${marker%/*}"
-mkdir -p "$aside"
-for part in $(control_plane); do
-    [ -e "/etc/kubernetes/manifests/$part.yaml" ] || continue
-    sync "/etc/kubernetes/manifests/$part.yaml"
-    mv "/etc/kubernetes/manifests/$part.yaml" "$aside/$part.yaml"
-done
-sync /etc/kubernetes/manifests "$aside"
+put_aside
 systemctl start kubelet
 since=$(date +%s)
 while found=$(running) && [ -n "$found" ]; do

@@ -13,15 +13,20 @@ restored_in() { cat "$1/kubefab-restored" 2>/dev/null || true; } # restored_in F
 require_restored() { # require_restored FOLDER ID
     [ "$(restored_in "$1")" = "$2" ] || { echo "$1 has no data of the restore $2" >&2 && exit 1; }
 }
-put_back() { # what was put aside
-    aside=/etc/kubernetes/kubefab-restore
-    mkdir -p "$aside"
+move_parts() { # move_parts FROM TO: the control plane's manifests that are there
+    mkdir -p "$2"
     for part in $(control_plane); do
-        [ -e "$aside/$part.yaml" ] || continue
-        sync "$aside/$part.yaml"
-        mv "$aside/$part.yaml" "/etc/kubernetes/manifests/$part.yaml"
+        [ -e "$1/$part.yaml" ] || continue
+        sync "$1/$part.yaml"
+        mv "$1/$part.yaml" "$2/$part.yaml"
     done
-    sync /etc/kubernetes/manifests "$aside"
+    sync "$2" "$1"
+}
+aside=/etc/kubernetes/kubefab-restore
+put_aside() { move_parts /etc/kubernetes/manifests "$aside"; }
+put_back() { # what was put aside
+    mkdir -p "$aside"
+    move_parts "$aside" /etc/kubernetes/manifests
     rmdir "$aside"
 }
 # running: the processes of the control plane in its static pods, PART PID a line. False where that cannot be told.
