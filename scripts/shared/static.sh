@@ -22,7 +22,7 @@ static_pod() {
         [ "$(readlink "/proc/$process/ns/net")" = "$network" ] || continue
         parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$process/status" 2>/dev/null) || continue
         [ "$(readlink "/proc/$parent/ns/pid")" = "$here" ] || continue
-        words=$(tr '\0' '\n' 2>/dev/null <"/proc/$process/cmdline") || continue
+        words=$({ tr '\0' '\n' <"/proc/$process/cmdline"; } 2>/dev/null) || continue # it has ended
         called=$(printf '%s\n' "$words" | head -n 1)
         [ "${called##*/}" = "$1" ] || continue
         [ "$data" = --data-dir= ] || ! printf '%s\n' "$words" | grep -e '^--data-dir=' | grep -qvxFe "$data" || continue
