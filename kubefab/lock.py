@@ -44,7 +44,7 @@ class Held(Lock):
     def lost(self) -> str:  # type: ignore[override]
         silent = self._clock() - self._heard
         if not self._why and (self._channel.closed or self._channel.eof_received):
-            self._why = "the connection that held it was lost"
+            self._why = f"the connection that held it was lost{_reason(self._channel)}"
         if not self._why and silent > SILENT_SECONDS - self._beat:
             self._why = f"it was not heard of for {silent:.0f} s"
         return self._why
@@ -66,6 +66,12 @@ class Held(Lock):
             self._channel.shutdown_write()
         self._channel.status_event.wait(LET_GO_SECONDS)
         self._channel.close()
+
+
+def _reason(channel: paramiko.Channel) -> str:
+    """In paramiko's words, which it keeps until somebody asks for them."""
+    error = channel.get_transport().saved_exception
+    return f" ({str(error) or type(error).__name__})" if error else ""
 
 
 def first_line(channel: paramiko.Channel, frame: Frame) -> str:

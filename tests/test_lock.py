@@ -17,6 +17,10 @@ class Channel:
         self.closed = self.eof_received = self.deaf = False
         self.status_event = threading.Event()
         self.beats = 0
+        self.saved_exception: Exception | None = None
+
+    def get_transport(self) -> "Channel":
+        return self
 
     def settimeout(self, seconds: float) -> None:
         pass
@@ -85,6 +89,14 @@ def test_a_lock_is_lost_with_its_connection_and_stays_so(sign: str) -> None:
     assert lock.lost == "the connection that held it was lost"
     setattr(channel, sign, False)
     assert lock.lost
+
+
+@pytest.mark.parametrize(("error", "why"), [(OSError("reset by peer"), "reset by peer"), (EOFError(), "EOFError")])
+def test_it_is_told_what_ended_the_connection(error: Exception, why: str) -> None:
+    channel = Channel()
+    lock = held(channel, Clock())
+    channel.closed, channel.saved_exception = True, error
+    assert lock.lost == f"the connection that held it was lost ({why})"
 
 
 def test_a_computer_that_slept_has_lost_its_lock() -> None:
