@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
 from itertools import cycle
 
@@ -124,10 +124,21 @@ def _pod(connection: HTTPConnection) -> str:
     return text
 
 
+def _answers(host: str, port: int) -> bool:
+    with closing(HTTPConnection(address(host), port, timeout=LIMIT)) as connection:
+        try:
+            connection.request("GET", "/")
+            return bool(_pod(connection))
+        except (OSError, HTTPException):
+            return False
+
+
 @contextmanager
 def asking(hosts: Sequence[str], master: str = MASTER) -> Iterator[Asker]:
     """From this computer, at the port that the Service has at each of these nodes."""
-    asker = Asker(hosts, deployed(master))
+    port = deployed(master)
+    eventually(lambda: all(_answers(host, port) for host in hosts))  # each node's kube-proxy has heard of the pods
+    asker = Asker(hosts, port)
     asker.goes_on()
     try:
         yield asker
