@@ -1,7 +1,8 @@
 #!/bin/sh
 # Written by kubefab: backs etcd up on this master, where its member leads. usage: backup-etcd.sh KEEP
 # Every master is asked at the same time, by kubefab-backup.timer: where another one's member leads, that one does it. What
-# is kept has its name, the time, since it was checked; of those KEEP stay. Why the last one failed that did is in "failed".
+# is kept has its name, the time, since it was checked; of those KEEP stay, and all of a former cluster. When the last one
+# began that failed, and why, is in "failed".
 set -eu
 umask 077
 export LC_ALL=C
@@ -13,17 +14,19 @@ case ${1:-} in "" | 0* | *[!0-9]*) echo "found ${1:-}; allowed: how many are kep
 # shellcheck disable=SC2154  # shared/backups.sh sets it
 mkdir -p "$backups"
 part=
+began=$(date +%s)
 said=$(mktemp /run/kubefab-backup.XXXXXX)
 exec 3>&2 2>"$said"
 ended() {
     status=$?
+    set +e # on a full disk, say: the rest has to be done
+    rm -rf "$part"
     if [ "$status" != 0 ]; then
-        printf '%s %s\n' "$(date +%s)" "$(tail -n 1 "$said")" >"$backups/failed.new"
-        sync "$backups/failed.new"
-        mv "$backups/failed.new" "$backups/failed"
+        printf '%s %s\n' "$began" "$(tail -n 1 "$said")" >"$backups/failed.new" &&
+            sync "$backups/failed.new" && mv "$backups/failed.new" "$backups/failed"
     fi
     cat "$said" >&3
-    rm -rf "$said" "$part"
+    rm -f "$said"
 }
 trap ended EXIT
 trap 'echo "it was ended before it was done" >&2; exit 1' HUP INT TERM
@@ -33,11 +36,11 @@ if [ -e /var/lib/kubefab/restore ]; then
     exit
 fi
 
-status() { ask_etcd 10 --command-timeout 9s endpoint status --write-out json | grep '^\['; }
+status() { ask_etcd 10 --command-timeout 9s endpoint status --write-out json | grep '^\[{'; }
 led() { case $(number leader) in "" | 0) return 1 ;; esac; }
 number() { printf '%s\n' "$member" | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p"; }
-# After a boot it takes its time.
-tries=30
+# After a boot it takes its time, and masters boot one after another.
+tries=150
 until find_etcd "$(named ss -Hltnp)" && member=$(status) && led; do
     tries=$((tries - 1))
     if [ "$tries" = 0 ]; then
@@ -75,8 +78,12 @@ mv -T "$part" "$backups/$now"
 sync "$backups"
 echo "$backups/$now: $checked"
 
-# However wrong a clock was: the one that was just made is one of those that stay.
-kept | grep -vxF "$now" | head -n "-$(($1 - 1))" | while read -r old; do
+# However wrong a clock was: the one that was just made is one of those that stay, and what seems to be later goes first.
+ours() { kept | while read -r one; do ! of_this_cluster "$one" || echo "$one"; done; }
+{
+    ours | awk -v now="$now" '$0 > now'
+    ours | awk -v now="$now" '$0 < now'
+} | head -n "-$(($1 - 1))" | while read -r old; do
     part=$(mktemp -d "$backups/.part.XXXXXX")
     mv "$backups/$old" "$part"
     rm -rf "$part"

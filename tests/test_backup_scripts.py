@@ -1,7 +1,7 @@
 """What backs etcd up by itself on a master, in a sandbox: who acts, what is kept, what is told of a failure."""
 
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,7 +19,8 @@ PLACE = "/var/lib/kubefab-backups"
 LEADS = sandbox.file("/mnt/leads", status("m1", leader=IDS["m1"]))
 # The etcd of the sandbox sleeps, too.
 QUIET = "stub sleep '[ $1 = 4 ] || exec /bin/sleep $1'\nstub dpkg-query 'echo 1.37.2-1.1'\n"
-THERE = QUIET + LEADS + MANIFEST
+AUTHORITY = sandbox.file("/etc/kubernetes/pki/ca.crt", "ours")
+THERE = QUIET + LEADS + MANIFEST + AUTHORITY
 LEADER = etcd(status_="cat /mnt/leads")
 
 
@@ -30,9 +31,11 @@ def run(how: str = LEADER, keep: str = "8", then: str = "") -> list[str]:
     return sandbox.run(f"{THERE}{how}{program}{tried}\n{then}").splitlines()
 
 
-def old(*names: str) -> str:
-    """Backups of before."""
-    return "".join(sandbox.file(f"{PLACE}/{name}/snapshot.db", "x") for name in names)
+def old(*names: str, ca: str = "ours") -> str:
+    """Backups of before, of a cluster with this CA."""
+    keys = f"pki/ca.crt {b64encode(ca.encode()).decode()}\n"
+    files = {"snapshot.db": "x", "keys": keys}
+    return "".join(sandbox.file(f"{PLACE}/{name}/{file}", text) for name in names for file, text in files.items())
 
 
 KEPT = f"ls {PLACE} | grep Z$ || true"
@@ -90,6 +93,22 @@ def test_however_wrong_a_clock_was_the_new_one_stays() -> None:
     assert new not in later
 
 
+def test_what_a_wrong_clock_made_goes_first() -> None:
+    later = [f"2999-11-2{n}T00-00-00Z" for n in range(1, 4)]
+    said = run(LEADER + old(*NAMES, *later), "4", KEPT)[1:]
+    assert (said[:3], said[3][:2], len(said)) == (NAMES[2:], "20", 4)
+
+
+def test_those_of_a_former_cluster_are_never_let_go() -> None:
+    """A reset leaves them for whoever made it by mistake."""
+    said = run(LEADER + old(*NAMES[:3], ca="theirs") + old(*NAMES[3:]), "1", KEPT)[1:]
+    assert (said[:-1], len(said)) == (NAMES[:3], 4)
+
+
+def test_where_its_own_cluster_is_not_known_none_goes() -> None:
+    assert run(LEADER + old(*NAMES) + "rm /etc/kubernetes/pki/ca.crt\n", "1", KEPT)[1:-1] == NAMES
+
+
 def test_what_nobody_checked_does_not_count_and_goes() -> None:
     begun = sandbox.file(f"{PLACE}/.part.x/snapshot.db", "half")
     assert run(LEADER + begun + old(*NAMES[:2]), "3", KEPT)[1:-1] == NAMES[:2]
@@ -102,6 +121,8 @@ def test_what_has_another_name_is_somebody_elses() -> None:
 
 DAMAGED = "head -c 100 /mnt/snapshot >$last; tail -c +102 /mnt/snapshot >>$last; echo >>$last"
 FULL = "stub df 'printf \"Filesystem 1024-blocks Used Available\\n/dev/x 9 9 0\\n\"'\n"
+WHY = "base64: read error: Input/output error"
+UNREAD = f"stub base64 '[ \"$1\" != -w ] || {{ echo {WHY} >&2; exit 1; }}; exec /bin/base64 $*'\n"
 BIG = sandbox.file("/mnt/leads", status("m1", leader=IDS["m1"], dbSize=3_000_000))
 
 
@@ -115,9 +136,13 @@ BIG = sandbox.file("/mnt/leads", status("m1", leader=IDS["m1"], dbSize=3_000_000
             "the snapshot is not what etcd has sent: its checksum is another one",
         ),
         (LEADER + BIG + FULL, f"{PLACE} has 0 MB free; wanted: 6 MB, twice the database"),
-        (etcd(status_="echo context deadline exceeded >&2; exit 1"), "etcd gives no answer: context deadline exceeded"),
+        (
+            etcd(status_="echo '[]'; echo context deadline exceeded >&2; exit 1"),
+            "etcd gives no answer: context deadline exceeded",
+        ),
         (LEADER + sandbox.file("/mnt/leads", status("m1", leader=0)), "etcd has no leader"),
         ("stub ss ''\n", "no etcd of a control plane runs here"),
+        (LEADER + UNREAD, WHY),
     ],
 )
 def test_a_backup_that_fails_is_told_lets_go_of_nothing_and_leaves_nothing(how: str, why: str) -> None:
@@ -126,6 +151,24 @@ def test_a_backup_that_fails_is_told_lets_go_of_nothing_and_leaves_nothing(how: 
     at, _, told = said[said.index(NAMES[-1]) + 1].partition(" ")
     assert (told, abs(int(at) - datetime.now().timestamp()) < 60) == (why, True)
     assert [name for name in said[said.index(NAMES[-1]) + 2 :] if name not in NAMES] in (["failed", "lock"], ["failed"])
+
+
+def test_a_disk_that_a_snapshot_has_filled_is_free_again_and_the_journal_has_why() -> None:
+    full = f"mkdir -p {PLACE}; mount -t tmpfs -o size=1m sandbox {PLACE}\n"
+    save = "head -c 2000000 /dev/zero >$last"
+    said = run(full + etcd(status_="cat /mnt/leads", save=save), then=f"{LEFT}; cut -d ' ' -f 2- {PLACE}/failed")
+    why = said[0]
+    assert "No space left" in why
+    assert said[1:] == ["ended with 1", "failed", "lock", why]
+
+
+def test_a_failure_is_of_when_it_began() -> None:
+    """A backup that another master has made meanwhile comes after it."""
+    began = datetime.now().timestamp()
+    slow = etcd(status_="cat /mnt/leads", save="/bin/sleep 2; exit 1")
+    at = run(slow, then=f"cut -d ' ' -f 1 {PLACE}/failed; date +%s")[-2:]
+    assert int(at[1]) - int(at[0]) >= 2
+    assert int(at[0]) >= int(began)
 
 
 def test_a_later_success_leaves_word_of_the_last_failure() -> None:
@@ -164,6 +207,31 @@ def test_a_look_tells_of_the_backups_the_last_failure_and_the_timer() -> None:
     assert this.backups == {datetime(2026, 11, 21, tzinfo=UTC): 1, datetime(2026, 11, 22, tzinfo=UTC): 1}
     assert (this.backup_failed, this.backup_failed_at) == ("no space left", 1795378816)
     assert this.timer_files == tuple(FILES)
+
+
+def test_a_look_tells_which_are_of_a_former_cluster() -> None:
+    both = AUTHORITY + old(NAMES[0]) + old(NAMES[1], ca="theirs")
+    this = found(both, "backups").backups
+    assert len(this.backups) == 2
+    assert this.former_backups == (datetime(2026, 11, 22, tzinfo=UTC),)
+
+
+def test_where_this_cluster_is_not_known_none_is_called_a_former_ones() -> None:
+    assert found(old(NAMES[0]), "backups").backups.former_backups == ()
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [
+        f"mkdir -p {PLACE}/2026-11-24T00-00-00Z\n",
+        f"mkdir -p {PLACE}/2026-11-24T00-00-00Z; : >{PLACE}/2026-11-24T00-00-00Z/snapshot.db\n",
+        sandbox.file(f"{PLACE}/2026-11-31T00-00-00Z/snapshot.db", "x"),
+        sandbox.file(f"{PLACE}/2026-xx-24T00-00-00Z/snapshot.db", "x"),
+        sandbox.file(f"{PLACE}/0000-01-01T00-00-00Z/snapshot.db", "x"),
+    ],
+)
+def test_a_folder_that_is_no_backup_does_not_count(mine: str) -> None:
+    assert list(found(mine + old(NAMES[0]), "backups").backups.backups) == [datetime(2026, 11, 21, tzinfo=UTC)]
 
 
 def test_a_failure_for_no_reason_is_one() -> None:
@@ -225,6 +293,13 @@ def test_a_timer_of_somebody_elses_is_left_alone() -> None:
     theirs = sandbox.file(f"/etc/systemd/system/{TIMER}", "[Timer]\n")
     said = sandbox.run(f"{theirs}{AWAY}\nls /etc/systemd/system; grep systemctl /mnt/calls || true")
     assert said == f"{TIMER}\n"
+
+
+def test_a_timer_of_somebody_elses_runs_on_where_the_program_is_kubefabs() -> None:
+    theirs = sandbox.file(f"/etc/systemd/system/{TIMER}", "[Timer]\n")
+    said = sandbox.run(f"{OURS}{theirs}{AWAY}\nls /etc/systemd/system; grep systemctl /mnt/calls").splitlines()
+    assert said[0] == TIMER
+    assert not [line for line in said[1:] if TIMER in line]
 
 
 def test_a_timer_that_cannot_be_stopped_is_not_taken_away() -> None:

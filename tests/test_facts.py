@@ -271,6 +271,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "workloads_told",
         # Captured before it was looked at: see test_look.py.
         "backups",
+        "former_backups",
         "backup_failed",
         "backup_failed_at",
         "timer_files",

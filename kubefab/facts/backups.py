@@ -25,6 +25,7 @@ def _bytes(said: str) -> int:
 @dataclass(frozen=True)
 class Backups(Part):
     backups: Mapping[Annotated[datetime, moment], Annotated[int, _bytes]] = pairs("backup")  # and their sizes
+    former_backups: tuple[Annotated[datetime, moment], ...] = each("former_backup")  # those of these of another cluster
     backup_failed: str = ""  # why the last one did that did
-    backup_failed_at: Annotated[float, seconds] = 0  # in seconds of the epoch
+    backup_failed_at: Annotated[float, seconds] = 0  # when it began, in seconds of the epoch
     timer_files: tuple[str, ...] = each("timer_file")  # those that kubefab has put there

@@ -4,7 +4,9 @@
 timer_files | while read -r path; do fact "timer_file $path"; done
 # shellcheck disable=SC2154  # shared/backups.sh sets it
 kept | while read -r name; do
+    [ -s "$backups/$name/snapshot.db" ] || continue
     fact "backup $name $(stat -c %s "$backups/$name/snapshot.db" 2>/dev/null)"
+    [ ! -e /etc/kubernetes/pki/ca.crt ] || of_this_cluster "$name" || fact "former_backup $name"
 done
 if [ -e "$backups/failed" ]; then
     read -r at why <"$backups/failed"

@@ -1,8 +1,14 @@
 # shellcheck shell=sh
 # What backs etcd up by itself on a master: where the backups are, and the timer, which is kubefab's where it says so.
 backups=/var/lib/kubefab-backups
-kept() { # the backups, the oldest first: what has such a name was checked
-    find "$backups" -mindepth 1 -maxdepth 1 -type d -name '????-??-??T??-??-??Z' -printf '%f\n' 2>/dev/null | sort
+kept() { # the backups, the oldest first: what has such a name was checked; of a person's folders some are no day's
+    find "$backups" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null |
+        sed -nE 's/^([1-9][0-9]{3}(-[0-9]{2}){2})T([0-9]{2})-([0-9]{2})-([0-9]{2})Z$/\1 \3:\4:\5/p' |
+        date -u -f - +%Y-%m-%dT%H-%M-%SZ 2>/dev/null | sort
+}
+of_this_cluster() { # of_this_cluster BACKUP: a restore leaves the CA as it is, and a new cluster has another one
+    [ -e /etc/kubernetes/pki/ca.crt ] &&
+        grep -qsxF "pki/ca.crt $(base64 -w 0 </etc/kubernetes/pki/ca.crt)" "$backups/$1/keys"
 }
 timer_files() {
     for path in /etc/systemd/system/kubefab-backup.timer /etc/systemd/system/kubefab-backup.service \
@@ -13,11 +19,15 @@ timer_files() {
 remove_timer() { # the backups stay
     found=$(timer_files)
     [ -n "$found" ] || return 0
-    systemctl disable --now kubefab-backup.timer 2>/dev/null || is_stopped kubefab-backup.timer
+    case $found in
+        *kubefab-backup.timer*)
+            systemctl disable --now kubefab-backup.timer 2>/dev/null || is_stopped kubefab-backup.timer
+            rm -f /var/lib/systemd/timers/stamp-kubefab-backup.timer
+            ;;
+    esac
     systemctl stop kubefab-backup.service 2>/dev/null || is_stopped kubefab-backup.service
     printf '%s\n' "$found" | while read -r path; do rm "$path"; done
     systemctl daemon-reload
     systemctl reset-failed kubefab-backup.service 2>/dev/null || true # where it has not failed there is nothing to reset
-    rm -f /var/lib/systemd/timers/stamp-kubefab-backup.timer
     rmdir /usr/local/lib/kubefab 2>/dev/null || true
 }

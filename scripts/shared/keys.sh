@@ -1,7 +1,9 @@
 # shellcheck shell=sh
 # What of a control plane no snapshot of etcd brings back. Of etcd it needs what shared/etcd.sh has.
 key() { # key NAME FILE
-    [ ! -e "$2" ] || printf '%s %s\n' "$1" "$(base64 -w 0 <"$2")"
+    [ -e "$2" ] || return 0
+    body=$(base64 -w 0 <"$2") || return
+    printf '%s %s\n' "$1" "$body"
 }
 # print_keys: a line each, its name, and its content in base64. The authorities' keys, the static pods' manifests, what
 # encrypts Secrets in etcd, and kubeadm's own configuration as etcd has it (in JSON around protobuf): the API server need
