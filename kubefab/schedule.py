@@ -1,6 +1,6 @@
 """Whether the masters back etcd up as hosts.yml says: when they did last, and what is wrong with it. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +9,9 @@ from kubefab.facts import Facts
 from kubefab.inventory import Schedule
 
 SERVICE, TIMER = "kubefab-backup", "kubefab-backup.timer"
+TIMER_FILE = f"/etc/systemd/system/{TIMER}"
 GRACE = timedelta(minutes=10)  # for a backup to be made, and clocks that differ
+APART = timedelta(minutes=1)  # the clocks of two masters whose timers act at one time
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,31 @@ class Kept:
 
     wanted: Schedule
     masters: Mapping[str, Facts]  # those whose word on it was heard
+    now: datetime
     unheard: Sequence[str] = ()  # the others: of what they have done nothing is known
 
     @property
     def success(self) -> Event | None:
-        """The last one of all masters."""
-        made = [Event(time, name) for name, facts in self.masters.items() for time in facts.backups.backups]
-        return max(made, key=lambda one: one.time, default=None)
+        """The last one of all masters, of this cluster."""
+        return self._last(
+            Event(time, name)
+            for name, facts in self.masters.items()
+            for time in facts.backups.backups
+            if time not in facts.backups.former_backups
+        )
 
     @property
     def failure(self) -> Event | None:
-        failed = [
+        return self._last(
             Event(datetime.fromtimestamp(facts.backups.backup_failed_at, UTC), name, facts.backups.backup_failed)
             for name, facts in self.masters.items()
             if facts.backups.backup_failed
-        ]
-        return max(failed, key=lambda one: one.time, default=None)
+        )
+
+    def _last(self, events: Iterable[Event]) -> Event | None:
+        """What a wrong clock says to be of the future would hide for ever what comes."""
+        past = (one for one in events if one.time <= self.now + GRACE)
+        return max(past, key=lambda one: one.time, default=None)
 
     @property
     def told(self) -> list[str]:
@@ -61,27 +72,33 @@ class Kept:
         last = f"etcd was backed up last at {success}" if success else "the masters have not backed etcd up yet"
         return [f"{last}; wanted: every {every}", *([f"a backup of etcd failed last at {failure}"] if failure else [])]
 
-    def problems(self, now: datetime) -> Iterator[tuple[str, str]]:
+    def problems(self) -> Iterator[tuple[str, str]]:
         """What is wrong, and on which host to see why."""
-        success, failure = self.success, self.failure
-        if failure and (not success or success.time < failure.time):
+        failure = self.failure
+        if failure and self._failed(failure):
             yield f"the last backup of etcd failed: {failure}", failure.host
             return
         for name, facts in self.masters.items():
             if facts.services.unit(SERVICE).active == "failed":
                 yield f"{name}: {SERVICE}.service has failed, and could not say why", name
-        if self._overdue(now):
-            last = f"the last one is of {success}" if success else "there is none"
+        if self._overdue():
+            last = f"the last one is of {self.success}" if self.success else "there is none"
             yield f"no backup of etcd was made when it was due, every {self.wanted.every}: {last}", self._first()
 
-    def _overdue(self, now: datetime) -> bool:
+    def _failed(self, failure: Event) -> bool:
+        """Whether no master has made one since, or in the same round."""
+        success = self.success
+        return not success or success.time < failure.time - (APART if success.host != failure.host else timedelta())
+
+    def _overdue(self) -> bool:
         """Of a master that was not heard it may be, and of one whose timer does not run it is told elsewhere."""
-        timers = [facts.services.unit(TIMER).since for facts in self.masters.values()]
-        if self.unheard or not timers or not all(timers):
+        runs = all(facts.services.unit(TIMER).since for facts in self.masters.values())
+        timers = [facts.files.mtimes.get(TIMER_FILE, 0) for facts in self.masters.values()]  # a boot changes none
+        if self.unheard or not runs or not timers or not all(timers):
             return False
         since = datetime.fromtimestamp(max(timers), UTC)
         last = max(since, self.success.time) if self.success else since
-        return now - last > 2 * self.wanted.interval + GRACE
+        return self.now - last > 2 * self.wanted.interval + GRACE
 
     def _first(self) -> str:
         return self.success.host if self.success else next(iter(self.masters))

@@ -137,7 +137,7 @@ def _problems(found: Found) -> Iterator[Problem]:
     yield from (_stranger(node, found.wanted) for node in strangers(found.wanted, found.live, found.facts))
     yield from _of_certificates(found)
     if found.live and (kept := _kept(found)):
-        yield from (Problem(text, JOURNAL.format(host)) for text, host in kept.problems(found.now))
+        yield from (Problem(text, JOURNAL.format(host)) for text, host in kept.problems())
 
 
 def _of_cluster(found: Found) -> Iterator[Problem]:
@@ -181,8 +181,10 @@ def _kept(found: Found) -> Kept | None:
     if not found.wanted.backup:
         return None
     asked = {name: found.facts.get(name) for name in found.masters}
-    heard = {name: one for name, one in asked.items() if one and _told(lambda it: (it.backups, it.services), one)}
-    return Kept(found.wanted.backup, heard, [name for name in asked if name not in heard])
+    heard = {
+        name: one for name, one in asked.items() if one and _told(lambda it: (it.backups, it.services, it.files), one)
+    }
+    return Kept(found.wanted.backup, heard, found.now, [name for name in asked if name not in heard])
 
 
 def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:

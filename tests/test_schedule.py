@@ -7,8 +7,9 @@ import pytest
 
 from kubefab.facts import Facts, Unit
 from kubefab.inventory import Schedule
+from kubefab.render import BACKUP_TIMER
 from kubefab.schedule import SERVICE, TIMER, Kept
-from tests.facts import known
+from tests.facts import known, with_
 
 NOW = datetime(2026, 11, 26, 12, 5, tzinfo=UTC)
 EVERY = Schedule(every="6h")
@@ -20,19 +21,20 @@ def ago(hours: float) -> datetime:
 
 def master(*made: float, failed: tuple[float, str] | None = None, since: float = 99, unit: str = "inactive") -> Facts:
     """One that has made backups so many hours ago."""
-    timer = Unit("active", "enabled", since=ago(since).timestamp())
+    timer = Unit("active", "enabled", since=ago(0.1).timestamp())  # booted since
     said: dict[str, Any] = {"backups": {ago(one): 9 for one in made}, "units": {TIMER: timer, SERVICE: Unit(unit)}}
+    said["mtimes"] = {BACKUP_TIMER: ago(since).timestamp()}
     if failed:
         said |= {"backup_failed_at": ago(failed[0]).timestamp(), "backup_failed": failed[1]}
     return known(**said)
 
 
 def kept(unheard: tuple[str, ...] = (), **masters: Facts) -> Kept:
-    return Kept(EVERY, masters, unheard)
+    return Kept(EVERY, masters, NOW, unheard)
 
 
 def wrong(unheard: tuple[str, ...] = (), **masters: Facts) -> list[tuple[str, str]]:
-    return list(kept(unheard, **masters).problems(NOW))
+    return list(kept(unheard, **masters).problems())
 
 
 def test_the_last_one_is_that_of_all_masters() -> None:
@@ -56,6 +58,28 @@ def test_a_failure_is_wrong_until_any_master_has_made_one_after_it() -> None:
     assert wrong(m1=failed, m2=master(2)) == []
 
 
+@pytest.mark.parametrize(("seconds", "failed"), [(50, False), (70, True)])
+def test_clocks_of_two_masters_differ_by_a_moment(seconds: float, failed: bool) -> None:
+    """The one failed in the round in which the other made the backup."""
+    other = master(failed=(6, "no answer"))
+    found = wrong(m1=other, m2=master(6 + seconds / 3600))
+    assert [host for _, host in found] == ["m1"] * failed
+    assert wrong(m1=master(6 + seconds / 3600, failed=(6, "no space left")), m2=master())[0][1] == "m1"
+
+
+def test_what_a_wrong_clock_says_to_be_of_the_future_is_passed_over() -> None:
+    wonder = master(13, -9000, failed=(-9000, "no space left"))
+    found = kept(m1=wonder, m2=master())
+    assert (str(found.success), found.failure) == ("2026-11-25 23:05:00 UTC, on m1", None)
+    assert [text.startswith(OVERDUE) for text, _ in wrong(m1=wonder, m2=master())] == [True]
+    assert str(kept(m1=master(-0.1)).success) == "2026-11-26 12:11:00 UTC, on m1"
+
+
+def test_what_a_former_cluster_has_left_is_no_success_of_this_one() -> None:
+    this = with_(master(3, 9), former_backups=(ago(3),))
+    assert str(kept(m1=this).success) == "2026-11-26 03:05:00 UTC, on m1"
+
+
 def test_a_failure_that_could_not_be_noted_is_systemds_to_tell() -> None:
     """On a disk that is full, say."""
     text = "m2: kubefab-backup.service has failed, and could not say why"
@@ -76,10 +100,15 @@ def test_the_first_one_is_due_as_long_after_its_timer_began(since: float, late: 
     assert wrong(m1=master(since=since), m2=master(since=90)) == [(f"{OVERDUE}there is none", "m1")] * late
 
 
+def test_a_boot_begins_nothing_anew() -> None:
+    assert wrong(m1=master(90, since=99)) != []
+
+
 def test_of_a_master_that_was_not_heard_it_may_be() -> None:
     assert wrong(("m2",), m1=master(90)) == []
     assert wrong() == []
 
 
 def test_a_timer_that_does_not_run_is_told_elsewhere() -> None:
-    assert wrong(m1=known(units={TIMER: Unit("inactive")}, backups={ago(90): 9})) == []
+    there = {BACKUP_TIMER: ago(99).timestamp()}
+    assert wrong(m1=known(units={TIMER: Unit("inactive")}, mtimes=there, backups={ago(90): 9})) == []
