@@ -41,12 +41,15 @@ def timer(facts: Facts) -> str | None:
 
 
 def fetched(below: Path) -> Subject:
-    """All that this master has made, each as a folder that etcd.restore takes, as those of etcd.backup are."""
+    """All that this master has made, each as a folder that etcd.restore takes, as those of etcd.backup are.
+
+    The newest first: one that is damaged ends what is done with its host.
+    """
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         found = cluster.facts(host).backups.backups if host.wanted.role == "master" else {}
         name = cluster.inventory.cluster.name
-        folders = {time: place(below, name, time) for time in sorted(found)}
+        folders = {time: place(below, name, time) for time in sorted(found, reverse=True)}
         sizes = {folder: found[time] for time, folder in folders.items()}
         title = "there is room for them on this computer"
         room = complaint(title, without_room(below, sizes), "--output may name another folder")

@@ -204,6 +204,20 @@ def test_a_snapshot_that_came_as_another_one_is_not_kept(
     assert set(run.failures) == {"m1", "m2"}
 
 
+def test_one_that_is_damaged_hides_no_newer_one(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("m1").parts["backups"] = "".join(f"backup {time} {len(SNAPSHOT)}\n" for time in TIMES)
+    run("m2").parts["backups"] = ""
+
+    def fetch(host: Host, script: str, name: str, file: str, to: Path) -> str:
+        to.touch(0o600)
+        to.write_bytes(SNAPSHOT if name == TIMES[1] else bytes([SNAPSHOT[0] ^ 1]) + SNAPSHOT[1:])
+        return ""
+
+    monkeypatch.setattr(carry, "fetch", fetch)
+    runbook.fetch_backups(run.context, str(tmp_path))
+    assert (names(tmp_path), set(run.failures)) == ([FOLDERS[1]], {"m1"})
+
+
 def test_a_master_that_is_away_hides_no_other(run: Run, tmp_path: Path) -> None:
     def away() -> None:
         raise HostError("cannot be reached")
