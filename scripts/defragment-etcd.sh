@@ -1,6 +1,13 @@
 #!/bin/sh
-# Has this host's member of etcd give back the room in its database that nobody uses. It answers nobody meanwhile.
+# Has this host's member of etcd give back the room in its database that nobody uses. It answers nobody meanwhile, and
+# would first wait for a snapshot that is being written: so no backup by the timer is made while it does.
 set -eu
 . "${0%/*}/shared/etcd.sh"
+. "${0%/*}/shared/backups.sh"
 find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+# shellcheck disable=SC2154  # shared/backups.sh sets it
+if [ -e "$backups/lock" ]; then
+    exec 9>>"$backups/lock"
+    flock -w 1200 9 || { echo "backups are being made, or fetched, for 20 minutes" >&2 && exit 1; }
+fi
 ask_etcd 1800 --command-timeout 1790s defrag

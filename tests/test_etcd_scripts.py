@@ -295,6 +295,15 @@ def test_the_member_here_alone_gives_room_back_and_may_take_long_for_it() -> Non
     assert " --command-timeout 1790s defrag, by way of none" in called
 
 
+def test_it_waits_for_a_backup_that_is_being_made() -> None:
+    """etcd would answer nobody until the snapshot is written."""
+    lock = "/var/lib/kubefab-backups/lock"
+    backup = f"flock {lock} sh -c 'touch /mnt/held; sleep 0.5; echo etcd is copied >>/mnt/calls' &\n"
+    begun = f"mkdir -p {lock.rpartition('/')[0]}\n{backup}{sandbox.until('[ -e /mnt/held ]')}"
+    called = calls(f"{etcd()}{begun}{sandbox.script('defragment-etcd.sh')} >/dev/null")
+    assert called.index("etcd is copied") < next(n for n, line in enumerate(called) if " defrag" in line)
+
+
 def test_history_is_forgotten_up_to_a_revision_and_from_the_disk_too() -> None:
     assert " compaction --physical 9, by way of none" in last_call("compact-etcd.sh", "9")
 
