@@ -226,8 +226,8 @@ def with_quota(line: str) -> None:
 
 @pytest.fixture
 def small(one: Kubefab) -> Iterator[Kubefab]:
-    with_quota(f"\\n\\1- --quota-backend-bytes={QUOTA}")
     try:
+        with_quota(f"\\n\\1- --quota-backend-bytes={QUOTA}")
         yield one
     finally:
         with_quota("")
@@ -284,6 +284,13 @@ def leader(inv: Kubefab) -> str:
     return str(one)
 
 
+def leaders(inv: Kubefab) -> list[dict[str, Any]]:
+    """While one etcd stands still there may be no answer yet."""
+    done = inv("etcd.status", "--json")
+    assert done.stdout.startswith("{"), done
+    return [one for one in json.loads(done.stdout)["members"] if one["leader"]]
+
+
 def all_act() -> None:
     """As the clock has them do: those who do not lead have nothing to do, and that is well."""
     with ThreadPoolExecutor() as pool:
@@ -304,9 +311,7 @@ def test_where_another_one_leads_that_one_does_it(masters: Kubefab) -> None:
     others = [name for name in MACHINES if name != first]
     on(first, "pkill -STOP -x etcd")
     try:
-        asked = eventually(
-            lambda: [one for one in json.loads(masters("etcd.status", "--json").stdout)["members"] if one["leader"]]
-        )
+        asked = eventually(lambda: leaders(masters))
     finally:
         on(first, "pkill -CONT -x etcd")
     assert asked[0]["host"] in others
