@@ -272,7 +272,7 @@ def _known(about: Mapping[str, Any], file: Path) -> dict[str, Any]:
         "cluster": str(about["cluster"]),
         "etcd": int(ids[0], 16) if ids else 0,
         "files": dict(about["files"]),
-        "authority": _as_in_kubeconfigs(authority.read_text()) if authority.exists() else "",
+        "authority": _as_in_kubeconfigs(authority.read_text("utf-8")) if authority.exists() else "",
     }
 
 

@@ -6,7 +6,8 @@ from tests import sandbox
 
 PKI = "/etc/kubernetes/pki"
 FILES = (
-    "".join(
+    "umask 022\n"
+    + "".join(
         sandbox.file(f"/etc/kubernetes/{name}", f"old {name}\n")
         for name in (
             "admin.conf",

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ class Shell:
         """What it asks on a terminal nobody answers."""
         script, said = self.folder / "block", self.folder / "said"
         script.write_text(block.commands, encoding="utf-8")
-        status = self._type(f". {script} </dev/null >{said} 2>&1")
+        status = self._type(f". {shlex.quote(str(script))} </dev/null >{shlex.quote(str(said))} 2>&1")
         heard = said.read_text(encoding="utf-8", errors="replace")
         no_secrets(heard)
         assert status == ("1" if block.fails else "0"), f"ended with {status}:\n{block.commands}\n{heard}"
