@@ -228,7 +228,7 @@ def test_an_etcd_in_a_machine_within_this_one_is_none_of_ours() -> None:
     start = '/mnt/image/etcd -c "while sleep 9; do :; done" etcd >/dev/null 2>&1 & sleep 9'
     within = (
         f"kill $process\nwait $process || true\nunshare --pid --fork sh -c '{start}' &\n"
-        "until inner=$(pgrep -x etcd); do /bin/sleep 0.1; done\nmount --bind /mnt/cgroup /proc/$inner/cgroup\n"
+        "until inner=$(pgrep -xo etcd); do /bin/sleep 0.1; done\nmount --bind /mnt/cgroup /proc/$inner/cgroup\n"
     )
     said = told(f"{etcd()}process=$!\n{MASTER}{within}{STOP}; kill -0 $inner && echo it lives")
     assert said == ["it lives"]
