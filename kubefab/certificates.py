@@ -38,6 +38,9 @@ SIGNED = {
     "pki/apiserver-etcd-client.crt": "etcd/ca",
     **dict.fromkeys(("pki/etcd/server.crt", "pki/etcd/peer.crt", "pki/etcd/healthcheck-client.crt"), "etcd/ca"),
 }
+# What all masters have in common, by the files of it below /etc/kubernetes.
+SHARED = tuple(f"pki/{name}.{kind}" for name in ("ca", "front-proxy-ca", "etcd/ca") for kind in ("crt", "key"))
+SHARED += ("pki/sa.key", "pki/sa.pub")
 HEAD = ("host", "certificate", "of", "good until", "days")
 
 

@@ -1,5 +1,6 @@
 """files/ -> what lands on a host. Pure: nothing here talks to one."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -169,10 +170,10 @@ def backups(schedule: Schedule) -> dict[str, str]:
 
 def calendar(schedule: Schedule) -> str:
     """When that is, in systemd's words: at the same moments on all masters, whenever each of them was told."""
-    count, unit = int(schedule.every[:-1]), schedule.every[-1]
-    if unit == "m":
-        return f"*-*-* *:0/{count}:00 UTC"
-    return "*-*-* 0:00:00 UTC" if count == _DAY else f"*-*-* 0/{count}:00:00 UTC"
+    hours, rest = divmod(schedule.interval, timedelta(hours=1))
+    if rest:
+        return f"*-*-* *:0/{rest // timedelta(minutes=1)}:00 UTC"
+    return "*-*-* 0:00:00 UTC" if hours == 24 else f"*-*-* 0/{hours}:00:00 UTC"
 
 
 def paths(inventory: Inventory) -> list[str]:
@@ -193,6 +194,3 @@ def paths(inventory: Inventory) -> list[str]:
         BACKUP_SERVICE,
         BACKUP_PROGRAM,
     ]
-
-
-_DAY = 24  # hours

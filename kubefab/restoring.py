@@ -189,12 +189,11 @@ class Restoring:
         if not found:
             return ""
         id = max(found, key=lambda one: one.local.restore_begun).restore.under_way
-        swapped = any(one.restore.restored == id for one in facts)
-        return id if swapped or not any(steps.serves_former(one, id) for one in facts) else ""
+        return id if _swapped(facts, id) or not any(steps.serves_former(one, id) for one in facts) else ""
 
     def _refuse(self, masters: list[Host], restore: Restore) -> None:
         """Once one master has the new data, what the API server tells of others is of the snapshot."""
-        swapped = any(one.restore.restored == restore.id for one in self._facts(masters))
+        swapped = _swapped(self._facts(masters), restore.id)
         self.run.complain(masters, possible(restore), *when(not swapped, nobody_else))
         if self.run.failures:
             raise Stop("nothing was changed")
@@ -230,6 +229,11 @@ class Restoring:
             yield f"what was made since: it cannot be told: {error}"
             return
         yield from _in_words(said)
+
+
+def _swapped(masters: Sequence[Facts], id: str) -> bool:
+    """Whether one of them has the data of this restore."""
+    return any(one.restore.restored == id for one in masters)
 
 
 def _in_words(said: str) -> Iterator[str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from kubefab.facts import Facts
 from kubefab.inventory import Schedule
+from kubefab.render import BACKUP_TIMER
 
 SERVICE, TIMER = "kubefab-backup", "kubefab-backup.timer"
-TIMER_FILE = f"/etc/systemd/system/{TIMER}"
 GRACE = timedelta(minutes=10)  # for a backup to be made, and clocks that differ
 APART = timedelta(minutes=1)  # the clocks of two masters whose timers act at one time
 
@@ -93,7 +93,7 @@ class Kept:
     def _overdue(self) -> bool:
         """Of a master that was not heard it may be, and of one whose timer does not run it is told elsewhere."""
         runs = all(facts.services.unit(TIMER).since for facts in self.masters.values())
-        timers = [facts.files.mtimes.get(TIMER_FILE, 0) for facts in self.masters.values()]  # a boot changes none
+        timers = [facts.files.mtimes.get(BACKUP_TIMER, 0) for facts in self.masters.values()]  # a boot changes none
         if self.unheard or not runs or not timers or not all(timers):
             return False
         since = datetime.fromtimestamp(max(timers), UTC)

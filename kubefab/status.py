@@ -13,7 +13,7 @@ from kubefab.errors import NotAsked
 from kubefab.facts import NOT_KNOWN, ClusterFacts, Facts, Node
 from kubefab.inventory import Host, Inventory
 from kubefab.patience import SHORT
-from kubefab.schedule import Kept
+from kubefab.schedule import SERVICE, Kept
 from kubefab.step import NO_CLUSTER, Step
 
 CERTIFICATES = "inv certs.status"
@@ -26,7 +26,7 @@ LATE = re.compile(r"no answer (with)?in \d|context deadline exceeded")  # of kub
 ASKED = re.compile(r"no answer|/readyz: no answer|its etcd gives no answer: ")
 ANEW = "inv node.remove --host {}, then inv cluster.up"
 GONE = "inv node.remove --host {} --dead"
-JOURNAL = "inv node.shell --host {} -- journalctl -u kubefab-backup"
+JOURNAL = f"inv node.shell --host {{}} -- journalctl -u {SERVICE}"
 DEFRAGMENT = "inv etcd.defragment"
 
 

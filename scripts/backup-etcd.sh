@@ -44,7 +44,7 @@ tries=150
 until find_etcd "$(named ss -Hltnp)" && member=$(status) && led; do
     tries=$((tries - 1))
     if [ "$tries" = 0 ]; then
-        find_etcd "$(named ss -Hltnp)" || refuse "no etcd of a control plane runs here"
+        require_etcd
         member=$(status) || refuse "etcd gives no answer: $(tail -n 1 "$said")"
         refuse "etcd has no leader"
     fi

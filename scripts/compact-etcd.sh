@@ -4,7 +4,7 @@
 set -eu
 . "${0%/*}/shared/etcd.sh"
 case ${1:-} in "" | *[!0-9]*) echo "found ${1:-}; allowed: a revision, in digits" >&2 && exit 1 ;; esac
-find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+require_etcd
 said=$(ask_etcd 600 --command-timeout 590s compaction --physical "$1" 2>&1) || case $said in
     *"has been compacted"*) ;;
     *) printf '%s\n' "$said" >&2 && exit 1 ;;

@@ -4,7 +4,7 @@
 set -eu
 . "${0%/*}/shared/etcd.sh"
 . "${0%/*}/shared/backups.sh"
-find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+require_etcd
 # shellcheck disable=SC2154  # shared/backups.sh sets it
 if [ -e "$backups/lock" ]; then
     exec 9>>"$backups/lock"

@@ -2,7 +2,7 @@
 # Has etcd take writes again that had no room. etcdctl ends all alarms at once: where there is another one, none is ended.
 set -eu
 . "${0%/*}/shared/etcd.sh"
-find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+require_etcd
 alarms=$(ask_etcd 10 --command-timeout 9s alarm list)
 others=$(printf '%s\n' "$alarms" | grep . | grep -v 'alarm:NOSPACE') || true
 [ -z "$others" ] || { printf 'there is another alarm, which nobody should silence: %s\n' "$others" >&2 && exit 1; }

@@ -4,7 +4,7 @@
 # Prints a line each: "made KEY" of up to 10, else "made COUNT KIND"; and "changed COUNT".
 set -eu
 . "${0%/*}/shared/etcd.sh"
-find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+require_etcd
 # Its own word will do, which it has without a quorum too.
 said=$(ask_etcd 60 --command-timeout 50s get /registry/ --prefix --keys-only --consistency s --write-out fields)
 printf '%s\n' "$said" | awk -v since="$1" '

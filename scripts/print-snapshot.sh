@@ -6,7 +6,7 @@ set -eu
 umask 077
 . "${0%/*}/shared/etcd.sh"
 . "${0%/*}/shared/snapshot.sh"
-find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+require_etcd
 rm -rf /var/lib/kubefab-etcd.*
 folder=$(mktemp -d /var/lib/kubefab-etcd.XXXXXX)
 trap 'rm -rf "$folder"' EXIT

@@ -4,7 +4,7 @@
 # a quorum, counts. Where the leader goes, the others choose a new one first, which answers a moment later.
 set -eu
 . "${0%/*}/shared/etcd.sh"
-find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }
+require_etcd
 # As etcdctl prints it.
 id=$(printf '%s' "${1#0x}" | tr A-F a-f | sed 's/^0*//')
 case $id in "" | *[!0-9a-f]*) echo "found $1; allowed: a member's id in hexadecimal" >&2 && exit 1 ;; esac

@@ -6,8 +6,7 @@ set -eu
 . "${0%/*}/shared/manifest.sh"
 # shellcheck disable=SC2154  # shared/manifest.sh sets it
 grep -q -- '- --initial-cluster=' "$manifest" || { echo "$manifest has no --initial-cluster" >&2 && exit 1; }
-flag() { sed -n "s/^ *- --$1=//p" "$manifest"; }
-itself=$(flag name)=$(flag initial-advertise-peer-urls)
+itself=$(etcds_flag name)=$(etcds_flag initial-advertise-peer-urls)
 settled() {
     awk -v itself="$itself" '
         /^ *- --initial-cluster-state=/ { next }

@@ -131,7 +131,7 @@ ALLOWED = {
     "waiting": {"errors"},
     "locks": {"errors", "host", "lock"},
     "report": {"errors", "etcd"},
-    "schedule": {"facts", "inventory"},
+    "schedule": {"facts", "inventory", "render"},
     "status": {"certificates", "errors", "etcd", "facts", "inventory", "patience", "schedule", "step"},
     "converge": {
         "cluster",

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from kubefab import backup, carry, restoring
+from kubefab.certificates import SHARED
 from kubefab.converge import Engine, Stop
 from kubefab.errors import HostError, KubefabError, Unreachable
 from kubefab.facts import fingerprint
@@ -32,7 +33,7 @@ from tests.runs import Run, in_place
 ADMIN = "admin_ca QUJD\nkubelet_ca QUJD\nadmin_server https://lab.kubefab.internal:6443"
 PARTS = ("etcd.yaml", "kube-apiserver.yaml", "kube-controller-manager.yaml", "kube-scheduler.yaml")
 FLANNEL = "flannel.alpha.coreos.com/public-ip"
-KEYS = tuple(f"pki/{name}" for name in restore_checks.SHARED)
+KEYS = SHARED
 TAKEN = 9  # the snapshot's revision
 
 

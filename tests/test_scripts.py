@@ -49,6 +49,8 @@ def test_all_pass_shellcheck() -> None:
         "kubectl --kubeconfig /etc/kubernetes/admin.conf",
         "as_admin --request-timeout",
         "grep -qs kubepods",
+        "no etcd of a control plane runs here",
+        "front-proxy-ca.key etcd/ca.crt",
     ],
 )
 def test_what_several_scripts_share_stands_once(line: str) -> None:

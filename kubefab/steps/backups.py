@@ -12,7 +12,7 @@ from kubefab.facts.backups import NAME
 from kubefab.host import Host
 from kubefab.schedule import TIMER
 from kubefab.step import MISSING, Gap, Step, Subject, complaint, files, script, service, when
-from kubefab.steps.etcd import checked, described, place
+from kubefab.steps.etcd import described, measured, place
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -82,8 +82,7 @@ def _fetch(cluster: Cluster, time: datetime, folder: Path, host: Host) -> None:
         backup.put_all(draft, host.ask("print-backup.sh", name, "keys", secret=True))
         about = host.ask("print-backup.sh", name, "about")
         carry.fetch(host, "print-backup.sh", name, backup.SNAPSHOT, to=draft / backup.SNAPSHOT)
-        digest = backup.check(draft / backup.SNAPSHOT)
-        snapshot = {"sha256": digest, "size": (draft / backup.SNAPSHOT).stat().st_size, **checked(about)}
+        snapshot = measured(draft / backup.SNAPSHOT, about)
         told = Facts(host.name, parse({"etcd": about}))
         versions = {word: _said(about, word) for word in ("kubernetes", "kubeadm")}
         backup.finish(draft, {**described(cluster, told, time, snapshot), "problems": [], **versions})

@@ -98,8 +98,7 @@ def _take(cluster: Cluster, folder: Path, now: datetime, wrong: Sequence[str], h
     with backup.draft(folder) as draft:
         backup.put_all(draft, host.ask("print-keys.sh", secret=True))
         carry.fetch(host, "print-snapshot.sh", str(SAVE_SECONDS), to=draft / backup.SNAPSHOT, hear=heard.append)
-        digest = backup.check(draft / backup.SNAPSHOT)
-        snapshot = {"sha256": digest, "size": (draft / backup.SNAPSHOT).stat().st_size, **checked("".join(heard))}
+        snapshot = measured(draft / backup.SNAPSHOT, "".join(heard))
         versions = {
             "kubernetes": (facts.cluster.version if facts.cluster else "") or None,
             "kubeadm": facts.packages.deb("kubeadm").version or None,
@@ -107,6 +106,11 @@ def _take(cluster: Cluster, folder: Path, now: datetime, wrong: Sequence[str], h
         about = {**described(cluster, facts, now, snapshot), "problems": list(wrong), **versions}
         backup.finish(draft, about)
     cluster.log.write_line(f"{host.name}: {folder}: {json.dumps(snapshot)}\n")
+
+
+def measured(file: Path, said: str) -> dict[str, Any]:
+    """Of backup.json, what tells of the snapshot itself; `said`: by etcd's own tool. HostError where it is damaged."""
+    return {"sha256": backup.check(file), "size": file.stat().st_size, **checked(said)}
 
 
 def checked(said: str) -> dict[str, Any]:

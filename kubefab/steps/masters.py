@@ -1,12 +1,12 @@
 """One more master: its way into a cluster that has one, and what makes it as good as the others."""
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import yaml
 
 from kubefab import etcd, render, runtimes
+from kubefab.certificates import SHARED
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Etcd, Facts, Known, Unit, clock_time
@@ -16,7 +16,6 @@ from kubefab.steps import control_plane, health, reset, worker
 from kubefab.steps.agreement import CONTROL_PLANE
 
 SECONDS = 60  # without news of a member that has only just joined
-SHARED = re.compile(r"pki/((etcd/|front-proxy-)?ca\.(crt|key)|sa\.(key|pub)) ")
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -280,7 +279,7 @@ def join(cluster: Cluster, host: Host) -> None:
 
     def begin(discovery: str, document: str) -> None:
         printed = cluster.speaker.during(f"{host.name} may join").ask("print-keys.sh", secret=True)
-        keys = [line for line in printed.splitlines() if SHARED.match(line)]
+        keys = [line for line in printed.splitlines() if line.partition(" ")[0] in SHARED]
         payload = "\n".join((worker.base64(discovery), worker.base64(document), *keys, ""))
         host.change("join-master.sh", worker.DISCOVERY, cluster.release.checks[1], payload=payload)
 

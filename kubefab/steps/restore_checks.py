@@ -7,6 +7,7 @@ from packaging.version import Version
 
 from kubefab import etcd
 from kubefab.backup import Snapshot
+from kubefab.certificates import SHARED
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, fingerprint
 from kubefab.host import Host
@@ -17,14 +18,12 @@ from kubefab.steps.versions import tag, upstream
 
 OLDEST = Version("3.6")  # the first etcdutl that raises revisions as it restores
 ROOM = 2  # times the snapshot: itself, and the data that are made of it
-SHARED = tuple(f"{name}.{kind}" for name in ("ca", "front-proxy-ca", "etcd/ca") for kind in ("crt", "key"))
-SHARED += ("sa.key", "sa.pub")
 
 
 def keyed(snapshot: Snapshot) -> Subject:
     """Machines that have no cluster yet: the one to be made there has to be the snapshot's, by its keys."""
     keys = "the backup's keys are on the host"
-    wanted = {name: digest for name, digest in snapshot.files.items() if name.removeprefix("pki/") in SHARED}
+    wanted = {name: digest for name, digest in snapshot.files.items() if name in SHARED}
 
     def close(host: Host) -> None:
         lines = [f"{name} {b64encode((snapshot.folder / name).read_bytes()).decode()}\n" for name in wanted]
@@ -66,7 +65,7 @@ def nobody_else(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def keyless(keys: Mapping[str, str]) -> str | None:
-    return ", ".join(f"no pki/{name}" for name in SHARED if f"pki/{name}" not in keys) or None
+    return ", ".join(f"no {name}" for name in SHARED if name not in keys) or None
 
 
 def other_keys(keys: Mapping[str, str]) -> Gap:

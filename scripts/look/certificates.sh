@@ -26,19 +26,20 @@ for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt \
     fact "written $file $(stat -Lc %Y "$file")"
 done
 [ ! -e /var/lib/kubefab/renewal ] || fact "renewal_begun yes"
+of_user() { # of_user WORDS FILE: the certificate in a kubeconfig
+    while read -r name value; do
+        case $name in client-certificate-data:) fact "$1 $value" ;; esac
+    done <"$2"
+}
 for file in /etc/kubernetes/*.conf; do
     [ -e "$file" ] || continue
     fact "written $file $(stat -c %Y "$file")"
-    while read -r name value; do
-        case $name in client-certificate-data:) fact "client $file $value" ;; esac
-    done <"$file"
+    of_user "client $file" "$file"
 done
 # ~/.kube/config of whoever came in over SSH
 login=$(getent passwd "${SUDO_USER:-root}" 2>/dev/null | cut -d: -f6)/.kube/config
 if is_former "$login"; then
-    while read -r name value; do
-        case $name in client-certificate-data:) fact "login $value" ;; esac
-    done <"$login"
+    of_user login "$login"
 fi
 now=$(date +%s)
 for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do

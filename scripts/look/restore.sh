@@ -1,12 +1,13 @@
 # shellcheck shell=sh
 # How far a restore of etcd has come on this master, and what it needs to know of its etcd.
 . "${0%/*}/shared/restore.sh"
+. "${0%/*}/shared/pki.sh"
 if [ -e /var/lib/kubefab/restore ]; then
     { read -r _ && read -r id && read -r digest; } </var/lib/kubefab/restore
     fact "under_way $id"
     fact "snapshot $digest"
 fi
-for name in ca.crt ca.key front-proxy-ca.crt front-proxy-ca.key etcd/ca.crt etcd/ca.key sa.key sa.pub; do
+for name in $(shared_keys); do
     [ ! -s "/etc/kubernetes/pki/$name" ] || fact "key pki/$name $(sha256sum <"/etc/kubernetes/pki/$name" | cut -c1-64)"
 done
 etcds_manifest >/dev/null 2>&1 || exit 0

@@ -13,6 +13,7 @@ find_etcd() {
     done
     return 1
 }
+require_etcd() { find_etcd "$(named ss -Hltnp)" || { echo "no etcd of a control plane runs here" >&2 && exit 1; }; }
 # etcd_flag NAME: the value that it was given. What runs is told by itself; the manifest may say something newer.
 etcd_flag() { tr '\0' '\n' <"/proc/$etcd/cmdline" | sed -n "s/^--$1=//p" | tail -n 1; }
 # etcd_program NAME: where its image has this program; false where it has none

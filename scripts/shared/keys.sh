@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 # What of a control plane no snapshot of etcd brings back. Of etcd it needs what shared/etcd.sh has.
+. "${0%/*}/shared/pki.sh"
 key() { # key NAME FILE
     [ -e "$2" ] || return 0
     body=$(base64 -w 0 <"$2") || return
@@ -10,12 +11,7 @@ key() { # key NAME FILE
 # not run.
 print_keys() (
     cd /etc/kubernetes || exit
-    for name in ca front-proxy-ca etcd/ca; do
-        key "pki/$name.crt" "pki/$name.crt"
-        key "pki/$name.key" "pki/$name.key"
-    done
-    key pki/sa.key pki/sa.key
-    key pki/sa.pub pki/sa.pub
+    for name in $(shared_keys); do key "pki/$name" "pki/$name"; done
     for manifest in manifests/*.yaml; do
         [ -e "$manifest" ] || continue
         key "$manifest" "$manifest"

@@ -44,6 +44,7 @@ COVERS = (
     "scripts/*backup*.sh",
     "scripts/shared/backups.sh",
     "scripts/shared/keys.sh",
+    "scripts/shared/pki.sh",
     "scripts/shared/snapshot.sh",
     "scripts/look/backups.sh",
     "scripts/compact-etcd.sh",

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.harness import LONGEST, MASTER, WORKER, Kubefab, fresh, kill_change, poll, power_on
+from tests.e2e.harness import MASTER, WORKER, Kubefab, fresh, power_on
 
-from .upgrades import AFTER, Watch, changes, hosts_of, is_upgraded, watched
+from .upgrades import AFTER, Watch, hosts_of, is_upgraded, killed_after_a_new_step, watched
 
 COVERS = (
     "kubefab/upgrading.py",
@@ -38,24 +38,11 @@ def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ku
     inv("cluster.reset", "--yes").well()
 
 
-def killed_after_a_new_step(inv: Kubefab, before: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """What the run had changed that no run had before; nothing, where it came to its end."""
-    with inv.started("cluster.upgrade", "--yes") as run:
-        poll(lambda: changes(run.said()) - before or run.process.poll() is not None, LONGEST)
-        if run.process.poll() is not None:
-            run.ends().well()
-            return set()
-        run.is_killed()
-        for host in BOTH:
-            kill_change(host)
-        return changes(run.said()) - before
-
-
 @pytest.fixture(scope="module")
 def watch(inv: Kubefab) -> Watch:
     done: set[tuple[str, str]] = set()
     with watched("cluster.upgrade, killed after each step", [MASTER], [WORKER], inv.state) as watch:
-        while new := killed_after_a_new_step(inv, done):
+        while new := killed_after_a_new_step(inv, done, BOTH, "cluster.upgrade", "--yes"):
             done |= new
     assert {host for host, _ in done} == set(BOTH)
     return watch

@@ -7,21 +7,18 @@ import yaml
 
 from lab.settings import address
 from tests.e2e.harness import (
-    LONGEST,
     MASTER,
     WORKER,
     Kubefab,
     eventually,
     in_time,
-    kill_change,
     on,
-    poll,
     true_on,
     untouched,
 )
 from tests.e2e.renewals import OVER, SOON, Authorities, aged, ages, authorities, is_dead, is_renewed, served
 
-from .upgrades import changes
+from .upgrades import killed_after_a_new_step
 
 COVERS = (
     "kubefab/renewing.py",
@@ -82,24 +79,11 @@ def test_a_dry_run_tells_it_and_touches_nothing(ours: Authorities, inv: Kubefab)
     inv("certs.renew").well()
 
 
-def killed_after_a_new_step(inv: Kubefab, before: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """What the run had changed that no run had before; nothing, where it came to its end."""
-    with inv.started("certs.renew") as run:
-        poll(lambda: changes(run.said()) - before or run.process.poll() is not None, LONGEST)
-        if run.process.poll() is not None:
-            run.ends().well()
-            return set()
-        run.is_killed()
-        for host in (MASTER, WORKER):
-            kill_change(host)
-        return changes(run.said()) - before
-
-
 def test_killed_after_each_step_the_same_command_goes_on_to_the_same_end(ours: Authorities, inv: Kubefab) -> None:
     aged(ours, [MASTER, WORKER], OVER, kubelets=True)
     is_dead([MASTER])
     done: set[tuple[str, str]] = set()
-    while new := killed_after_a_new_step(inv, done):
+    while new := killed_after_a_new_step(inv, done, (MASTER, WORKER), "certs.renew"):
         done |= new
     assert {host for host, _ in done} == {MASTER, WORKER}
     is_renewed(inv, *WELL)

@@ -10,7 +10,18 @@ from pathlib import Path
 
 from lab.settings import address
 from tests.e2e.asker import Asker, asking
-from tests.e2e.harness import COUNTED, Kubefab, all_is_well, hosts_file, nodes, objects, on
+from tests.e2e.harness import (
+    COUNTED,
+    LONGEST,
+    Kubefab,
+    all_is_well,
+    hosts_file,
+    kill_change,
+    nodes,
+    objects,
+    on,
+    poll,
+)
 from tests.e2e.writer import Writer, none_is_lost, writing
 
 AFTER = "1.37.2"
@@ -107,3 +118,18 @@ def images_of(master: str) -> Mapping[str, set[str]]:
 def changes(said: str) -> set[tuple[str, str]]:
     """The hosts and titles of what a run has changed so far; a file's name tells the time, and is left out."""
     return {(host, re.sub(r"/\S+", "", title)) for host, title in STEP.findall(said)}
+
+
+def killed_after_a_new_step(
+    inv: Kubefab, before: set[tuple[str, str]], hosts: Sequence[str], *task: str
+) -> set[tuple[str, str]]:
+    """What the run of the task had changed that no run had before; nothing, where it came to its end."""
+    with inv.started(*task) as run:
+        poll(lambda: changes(run.said()) - before or run.process.poll() is not None, LONGEST)
+        if run.process.poll() is not None:
+            run.ends().well()
+            return set()
+        run.is_killed()
+        for host in hosts:
+            kill_change(host)
+        return changes(run.said()) - before
