@@ -8,6 +8,7 @@ from kubefab.leaving import TEN_MINUTES, Seconds, of_node
 from kubefab.leaving import drain as drain_node
 from kubefab.leaving import remove as remove_node
 from kubefab.losing import destroy, remove
+from kubefab.putting_back import put_back as take_back
 from kubefab.renewing import renew as renew_certificates
 from kubefab.restoring import give_up
 from kubefab.restoring import restore as restore_etcd
@@ -42,6 +43,8 @@ from kubefab.steps import (
     bundle,
     control_plane,
     draining,
+    drift,
+    drift_nodes,
     endpoint,
     health,
     masters,
@@ -115,17 +118,21 @@ def join_worker(c: Context) -> None:
     converge(c, WORKERS, endpoint.steps, worker.steps)
 
 
+NODES = (drift_nodes.kubelet, drift_nodes.proxy)
+MACHINE = (runtime.steps, system.steps, endpoint.steps, packages.steps)
+
+
 @task(pre=[preflight])
 def up(c: Context) -> None:
     """Bring the cluster up, or finish what an earlier run began."""
     # No host waits for another but where it has to: the control plane for no worker's packages, and the
     # workers join while the master's pods get their network.
     save_before_growing(c)
-    converge(c, ALL, runtime.steps, system.steps, endpoint.steps, packages.steps, control_plane.steps)
+    converge(c, ALL, drift.taken_up, *MACHINE, control_plane.steps)
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
-    converge(c, MASTERS, masters.settled, how=IN_TURN)
-    converge(c, ALL, health.steps, endpoint.proven, addons.steps, rook_steps.steps, backups.steps)
+    converge(c, MASTERS, masters.settled, drift.control_plane, drift_nodes.kubelet, how=IN_TURN)
+    converge(c, ALL, *NODES, health.steps, endpoint.proven, addons.steps, rook_steps.steps, backups.steps)
 
 
 @task(positional=[], auto_shortflags=False, help={"host": "a host in hosts.yml"})
@@ -133,9 +140,8 @@ def join(c: Context, host: str = "") -> None:
     """Add one host in hosts.yml to the cluster; besides it only masters change."""
     converge(c, host, checks.steps, worker.invited)
     save_before_growing(c)
-    machine = (runtime.steps, system.steps, endpoint.steps, packages.steps)
     joining = (network.flannel_applied, worker.steps, masters.steps, endpoint.steps)
-    converge(c, host, *machine, *joining, health.steps, endpoint.proven, backups.steps)
+    converge(c, host, *MACHINE, *joining, health.steps, endpoint.proven, backups.steps)
     converge(c, with_the_others(c, host), masters.settled, how=IN_TURN)
 
 
@@ -196,6 +202,18 @@ def upgrade(
 ) -> None:
     """Bring the cluster to the version in hosts.yml, node by node, or finish what an earlier run began."""
     bring_up(c, timeout, yes, at_once, ignore, host)
+
+
+BACK = {
+    "host": "a host in hosts.yml",
+    "yes": "do not ask before what is listed is taken back (needed without a terminal)",
+}
+
+
+@task(name="put-back", positional=[], auto_shortflags=False, help=BACK)
+def put_back(c: Context, host: str = "", yes: bool = False) -> None:
+    """Take back what somebody has changed by hand in a host's static pods and kubelet: they are what hosts.yml says."""
+    take_back(c, host, yes)
 
 
 OPEN = "open a tunnel and print the URL; Ctrl-C ends it"
@@ -420,7 +438,9 @@ ns = Collection(
     fix_reboot,
     kubectl,
 )
-ns.add_collection(Collection("cluster", up, upgrade, status, explain, reset_all, kubeconfig, auto_dash_names=True))
+ns.add_collection(
+    Collection("cluster", up, upgrade, put_back, status, explain, reset_all, kubeconfig, auto_dash_names=True)
+)
 ns.add_collection(Collection("node", join, cordon, uncordon, drain, node_remove, shell))
 ns.add_collection(
     Collection("etcd", backup, fetch, restore, give_up_restore, etcd_defragment, etcd_status, auto_dash_names=True)

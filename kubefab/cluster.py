@@ -21,7 +21,7 @@ from kubefab.sudo import Sudo
 from kubefab.wires import Network
 
 # A change that still goes on is looked for first: what it is about to change is looked at after it.
-PARTS = ("change", "system", "files", "packages", "services", "runtime", "network", "node", "endpoint")
+PARTS = ("change", "system", "files", "packages", "services", "runtime", "network", "node", "endpoint", "manifests")
 
 
 class Cluster:
@@ -178,15 +178,17 @@ class Cluster:
             self._agree()
 
     def _whole(self, host: Host) -> tuple[str, ...]:
-        """All parts of this host's look: what is about disks only where hosts.yml names some."""
+        """All parts of this host's look: what is about disks, and certificates, only where hosts.yml names some."""
         master = host.wanted.role == "master"
         ceph = any(one.disks for one in self.inventory.hosts)
         several = len(self.inventory.masters) > 1
+        names = self.inventory.told("ClusterConfiguration.apiServer.certSANs")
         return (
             *PARTS,
             *when(host.wanted.disks, "disks"),
-            *when(master, "cluster", "api", "addons", "backups"),
-            *when(master and several, "etcd", "kubeadm"),
+            *when(master, "cluster", "api", "addons", "backups", "kubeadm"),
+            *when(master and names, "certificates"),
+            *when(master and several, "etcd"),
             *when(master and ceph, "ceph"),
         )
 

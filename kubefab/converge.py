@@ -48,6 +48,7 @@ class Engine:
     _anew: dict[str, float] = field(default_factory=dict)  # the lock since which a host was looked at, by its name
     _locks: Locks = field(init=False)
     _busy: bool = False  # whether another run has a host that we wanted to change
+    _told: set[tuple[str, str, str]] = field(default_factory=set)  # host, title, gap of what was left as it is
     _checking: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -256,7 +257,8 @@ class Engine:
 
     def _complain(self, host: Host, subjects: Iterable[Subject]) -> None:
         """All that only the user can change, at once, before any change; and, once, why something is not known."""
-        steps = [step for step in self._steps(host, subjects) if step.close is None and not step.within]
+        every = self._steps(host, subjects)
+        steps = [step for step in every if step.close is None and not (step.within or step.only_told)]
         facts, untold = self.cluster.facts(host), dict[str, tuple[str, NotAsked]]()
         for step in steps:
             try:
@@ -274,7 +276,9 @@ class Engine:
 
     def _plan(self, host: Host, subjects: Iterable[Subject]) -> None:
         for step in self._steps(host, subjects):
-            if step.close and (gap := self._gap(host, step)):
+            if step.only_told:
+                self._tell(host, step)
+            elif step.close and (gap := self._gap(host, step)):
                 self.planned += 1
                 now = "" if _sign(gap) == "+" else f"  (now: {gap})"
                 self._warn(host, step)
@@ -307,6 +311,9 @@ class Engine:
 
     def _step(self, host: Host, step: Step) -> bool:
         """Brings one state about. Whether it did not, since what was known was older than the lock."""
+        if step.only_told:
+            self._tell(host, step)
+            return False
         if step.anew:
             self._look_again(host, step, self.cluster.clock())
         if not (gap := self._gap(host, step)):
@@ -329,6 +336,12 @@ class Engine:
         self._prove(host, step, asked)
         self.report.came_true(host.name, step.title, _sign(gap) if step.close else "·")
         return False
+
+    def _tell(self, host: Host, step: Step) -> None:
+        """What is left as it is, once a run."""
+        if (gap := self._told_gap(host, step)) and (host.name, step.title, gap) not in self._told:
+            self._told.add((host.name, step.title, gap))
+            self.report.say(host.name, "!", f"expected: {step.title}; found: {gap}; what to do: {step.hint}")
 
     def _warn(self, host: Host, step: Step) -> None:
         if step.warning:

@@ -1,24 +1,49 @@
 """The documents that kubeadm reads, with hosts.yml's own fields over ours. Pure."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import yaml
 
 from kubefab import releases
+from kubefab.facts.manifests import settings as settings_of
 from kubefab.inventory import Host, Inventory
 from kubefab.inventory.models import ARGUMENTS, SANS
 from kubefab.mirrors import image
 from kubefab.runtimes import cri_socket, through_cri_dockerd
 
 API_PORT = 6443
+# The static pods that kubeadm makes of a ClusterConfiguration, each of a section of it.
+SECTIONS = {
+    "kube-apiserver": "apiServer",
+    "kube-controller-manager": "controllerManager",
+    "kube-scheduler": "scheduler",
+}
+# What of it can change in a cluster that runs, and changes no more than these say.
+CHANGING = (*SECTIONS.values(), "certificateValidityPeriod", "caCertificateValidityPeriod", "encryptionAlgorithm")
+KUBELET, PROXY = "KubeletConfiguration", "KubeProxyConfiguration"
+NAMED = ("extraVolumes", "extraEnvs")  # lists of what has a name
 DOMAIN = ".kubefab.internal"
 _HOUR = timedelta(hours=1)  # kubeadm lets each begin some minutes before it is made
 _OF_CERTIFICATES = (
     "certificateValidityPeriod",
     "encryptionAlgorithm",
 )  # what hosts.yml says of them, it says of new ones
+_SECONDS = {"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s)")
+_DURATION = re.compile(rf"({_PART.pattern})+")
+
+
+class Dumper(yaml.SafeDumper):
+    """Writes no text that Go takes for something else: to Python y, 1e3 and 0o17 are texts."""
+
+
+Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
+Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile("[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))
+Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile("[-+]?0o[0-7]+$"), list("-+0"))
 
 
 def endpoint(inventory: Inventory) -> str:
@@ -89,6 +114,170 @@ def upgrade_documents(inventory: Inventory, patches: str, skipped: Sequence[str]
     version = f"v{inventory.cluster.kubernetes}"
     upgrade = {"apply": {"kubernetesVersion": version, **how}, "node": how}
     return _dump(inventory, [{"apiVersion": _api(inventory), "kind": "UpgradeConfiguration", **upgrade}])
+
+
+def settings(section: Mapping[str, Any]) -> dict[str, str]:
+    """What a section of a ClusterConfiguration makes of its static pod, as the look calls it: "--FLAG" -> its value."""
+    found: dict[str, list[str]] = {}
+    for name, value in _pairs(section.get("extraArgs") or {}):
+        found.setdefault(f"--{name}", []).append(value)
+    for one in _named(section, "extraVolumes"):
+        volume, mount = f"volumes[{one['name']}].hostPath", f"volumeMounts[{one['name']}]"
+        found[f"{volume}.path"], found[f"{mount}.mountPath"] = [str(one.get("hostPath"))], [str(one.get("mountPath"))]
+        found |= {f"{volume}.type": [str(one["pathType"])]} if one.get("pathType") else {}
+        found |= {f"{mount}.readOnly": ["True"]} if one.get("readOnly") else {}
+    for one in _named(section, "extraEnvs"):
+        found[f"env[{one['name']}].value"] = [str(one.get("value") or "")]
+    return {name: ", ".join(values) for name, values in found.items()}
+
+
+def wanted_settings(inventory: Inventory, pod: str) -> dict[str, str]:
+    """What hosts.yml itself says of a static pod."""
+    return settings(inventory.told(f"ClusterConfiguration.{SECTIONS[pod]}") or {})
+
+
+def component_settings(inventory: Inventory, kind: str) -> dict[str, str]:
+    """What hosts.yml itself says of a kubelet or a kube-proxy."""
+    return durations(settings_of(inventory.told(kind) or {}))
+
+
+def given(inventory: Inventory) -> list[str]:
+    """What static pods and the kubelet have from hosts.yml: NAME:SETTING."""
+    static = [f"{pod}:{setting}" for pod in SECTIONS for setting in wanted_settings(inventory, pod)]
+    return [*static, *(f"kubelet:{setting}" for setting in component_settings(inventory, KUBELET))]
+
+
+def loaded(stored: str) -> dict[str, Any]:
+    """A stored ClusterConfiguration."""
+    found: dict[str, Any] = yaml.safe_load(stored)
+    return found
+
+
+def put_right(inventory: Inventory, stored: str, dropped: Mapping[str, Collection[str]]) -> dict[str, Any]:
+    """A stored ClusterConfiguration, as YAML, with what hosts.yml says in its place, as far as that can change.
+
+    All else stays, whoever wrote it. `dropped`: by static pod, the settings that hosts.yml has said, and says no more.
+    """
+    found = loaded(stored)
+    lists = found["apiVersion"].endswith("/v1beta4")
+    for pod, section in SECTIONS.items():
+        found[section] = _without(found.get(section) or {}, dropped.get(pod, ()))
+    overlay = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
+    merged = _merge(found, {key: overlay[key] for key in CHANGING if overlay.get(key) is not None}, lists)
+    for section in SECTIONS.values():
+        merged[section] |= _joined(found[section], merged[section])
+    return {key: value for key, value in merged.items() if value or key not in SECTIONS.values()}
+
+
+def _without(section: Mapping[str, Any], dropped: Collection[str]) -> dict[str, Any]:
+    """A section without these settings."""
+    flags = {name.removeprefix("--") for name in dropped}
+    named = {name.partition("[")[2].partition("]")[0] for name in dropped}
+    kept = {key: value for key, value in section.items() if key != "extraArgs" and key not in NAMED}
+    arguments = section.get("extraArgs") or {}
+    if isinstance(arguments, Mapping):
+        arguments = {name: value for name, value in arguments.items() if name not in flags}
+    else:
+        arguments = [one for one in arguments if one["name"] not in flags]
+    lists = {key: [one for one in _named(section, key) if one["name"] not in named] for key in NAMED}
+    return {**kept, **{key: value for key, value in ({"extraArgs": arguments} | lists).items() if value}}
+
+
+def _joined(stored: Mapping[str, Any], merged: Mapping[str, Any]) -> dict[str, Any]:
+    """Lists in which what is stored stays beside what hosts.yml says."""
+    joined: dict[str, Any] = {}
+    for key in NAMED:
+        if key in merged:
+            theirs = {one["name"] for one in _named(merged, key)}
+            joined[key] = [*(one for one in _named(stored, key) if one["name"] not in theirs), *_named(merged, key)]
+    return joined | ({SANS: list(dict.fromkeys(merged[SANS]))} if SANS in merged else {})
+
+
+def _named(section: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """What has no name kubeadm refuses."""
+    return [one for one in section.get(key) or () if isinstance(one, Mapping) and one.get("name")]
+
+
+def component_put_right(inventory: Inventory, kind: str, stored: str, dropped: Collection[str]) -> dict[str, Any]:
+    """A stored KubeletConfiguration or KubeProxyConfiguration, as YAML, with what hosts.yml says in its place.
+
+    All else stays, whoever wrote it. `dropped`: the settings that hosts.yml has said, and says no more.
+    """
+    return _merge(_pruned(loaded(stored), "", dropped), inventory.told(kind) or {}, lists=True)
+
+
+def _pruned(value: Any, place: str, dropped: Collection[str]) -> Any:
+    """Without what stands at these places, and without what is empty by that."""
+    if not isinstance(value, Mapping):
+        return value
+    found = {}
+    for key, inner in value.items():
+        here = f"{place}.{key}".removeprefix(".")
+        kept = _pruned(inner, here, dropped)
+        if here not in dropped and (kept != {} or inner == {}):
+            found[key] = kept
+    return found
+
+
+def parts(configuration: Mapping[str, Any]) -> dict[str, str]:
+    """What can change of a ClusterConfiguration, each by its place: "apiServer.extraArgs[profiling]" -> its value."""
+    found = {key: duration(configuration[key]) for key in CHANGING if isinstance(configuration.get(key), str)}
+    for section in SECTIONS.values():
+        said = configuration.get(section) or {}
+        found |= {f"{section}: {name}": value for name, value in settings(said).items()}
+        found |= {f"{section}: {SANS}": ", ".join(said[SANS])} if said.get(SANS) else {}
+    return found
+
+
+def lasting(configuration: Mapping[str, Any]) -> dict[str, str]:
+    """What of a ClusterConfiguration changes in no cluster that runs, each by its place."""
+    etcd = (configuration.get("etcd") or {}).get("local") or {}
+    others = {key: value for key, value in configuration.items() if key not in (*CHANGING, "etcd")}
+    own = {key: value for key, value in etcd.items() if key != "extraArgs" and key not in NAMED}
+    flags = {f"etcd: {name}": value for name, value in settings(etcd).items()}
+    return {**settings_of({**others, **({"etcd": {"local": own}} if own else {})}), **flags}
+
+
+def durations(settings: Mapping[str, str]) -> dict[str, str]:
+    """The same, and each duration as Go writes it, so that two of one length are one."""
+    return {name: duration(value) for name, value in settings.items()}
+
+
+def duration(text: str) -> str:
+    """A duration as Go writes it ("24h" -> "24h0m0s", "1.5m" -> "1m30s"); any other text as it is."""
+    if not _DURATION.fullmatch(text):
+        return text
+    whole = sum((Decimal(number) * _SECONDS[unit] for number, unit in _PART.findall(text)), Decimal(0))
+    if 0 < whole < 1:
+        return f"{_plain(whole * 1000)}ms"
+    hours, minutes, seconds = int(whole // 3600), int(whole // 60 % 60), _plain(whole % 60)
+    return f"{hours}h{minutes}m{seconds}s" if hours else f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"
+
+
+def control_plane_documents(
+    inventory: Inventory, name: str, address: str, port: int, *configuration: Mapping[str, Any]
+) -> str:
+    """What `kubeadm init phase control-plane` and `upload-config` read on a master that there is.
+
+    `name`: its node's; `address`, `port`: those of its API server; `configuration`: the ClusterConfiguration, and a
+    component's where that is meant.
+    """
+    init = {
+        "apiVersion": configuration[0]["apiVersion"],
+        "kind": "InitConfiguration",
+        "localAPIEndpoint": {"advertiseAddress": address, "bindPort": port},
+        "nodeRegistration": {"name": name, "criSocket": cri_socket(inventory)},
+    }
+    return dumped([init, *map(dict, configuration)])
+
+
+def dumped(documents: Sequence[Mapping[str, Any]]) -> str:
+    """As kubeadm reads them."""
+    return yaml.dump_all(documents, Dumper=Dumper, sort_keys=False)
 
 
 def certificate_documents(
@@ -194,7 +383,7 @@ def _dump(inventory: Inventory, documents: list[dict[str, Any]]) -> str:
     lists = inventory.release.lists_arguments
     overlays = inventory.cluster.kubeadm
     merged = [_merge(_merge({}, one, lists), overlays.get(one["kind"], {}), lists) for one in documents]
-    return yaml.safe_dump_all(merged, sort_keys=False)
+    return dumped(merged)
 
 
 def _merge(ours: Mapping[str, Any], theirs: Mapping[str, Any], lists: bool) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Step:
     again: float | None = None  # seconds after which it is told once more what is waited for; None: as of all
     anew: bool = False  # looked at before it is decided, since others change it while the run is elsewhere
     doubted: bool = False  # the cluster is asked once more before the change: its word may be older than the host's
+    only_told: bool = False  # what is so instead is shown, and left as it is: it fails nobody
     parts: tuple[str, ...] | None = None  # of the host's look, to take again as the proof; None: all of it
 
 

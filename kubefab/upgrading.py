@@ -16,7 +16,7 @@ from kubefab.leaving import Seconds
 from kubefab.losing import Loss, agree, tell
 from kubefab.passes import Group, Pass, Who
 from kubefab.step import Subject, when
-from kubefab.steps import draining, health, preflight, upgrade, upgrade_checks, upgrade_kubelet, versions
+from kubefab.steps import draining, drift, health, preflight, upgrade, upgrade_checks, upgrade_kubelet, versions
 from kubefab.steps.etcd import backup_of
 from kubefab.steps.versions import upstream
 
@@ -197,6 +197,7 @@ class Upgrading:
             if old := self._behind(host):
                 found += [(host.name, "", f"{', '.join(old)} -> {self.wanted}"), *self._etcd(host, facts)]
                 found += self._price(host, facts, speaker)
+                found += self._by_hand(host, facts)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
         return [*found, *when(found, *self._short(speaker), *self._pinned(), *self._deprecated())]
 
@@ -210,6 +211,13 @@ class Upgrading:
         way = f"to {upstream(tag)} first, one member at a time, and then" if first else "directly"
         told = f"etcd {member.version} goes {way} to the one of {self.wanted}"
         return [(host.name, "", told)]
+
+    def _by_hand(self, host: Host, facts: Facts) -> list[Loss]:
+        """kubeadm makes all of it anew, from what it keeps in the cluster."""
+        inventory = self.run.cluster.inventory
+        told = [(name, drift.by_hand(inventory, name)(facts)) for name in (*drift.PHASES, drift.KUBELET)]
+        changed = [(name, gap) for name, gap in told if gap and facts.manifests.is_marked(name)]
+        return [(host.name, "", f"{name}: what is {gap} goes: kubeadm makes it anew") for name, gap in changed]
 
     def _short(self, speaker: Facts) -> list[Loss]:
         """What is not whole now, and would be waited for."""

@@ -1,19 +1,23 @@
 #!/bin/sh
-# Creates the control plane, without its DNS (see apply-dns.sh). usage: init.sh CHECK    standard input: kubeadm's
-# documents; CHECK: kubeadm's command that reads them and changes nothing.
+# Creates the control plane, without its DNS (see apply-dns.sh). usage: init.sh CHECK [NAME:SETTING…]    standard input:
+# kubeadm's documents; CHECK: kubeadm's command that reads them and changes nothing; SETTING: what of the static pod NAME
+# hosts.yml has given (shared/marks.sh).
 # The marker is there from before kubeadm changes anything until right after its success, so that one left
 # behind means that init itself did not finish. What kubeadm's preflight finds was there before us.
 set -eu
 . "${0%/*}/shared/unproxied.sh"
 . "${0%/*}/shared/proxied.sh"
 . "${0%/*}/shared/begin.sh"
+. "${0%/*}/shared/marks.sh"
 umask 077
 documents=$(mktemp /run/kubefab/init.XXXXXX)
 trap 'rm -f "$documents"' EXIT
 cat >"$documents"
 check_documents "$1" "$documents"
+shift
 umask 022
 kubeadm init phase preflight --config "$documents"
 begin init
 kubeadm init --config "$documents" --skip-phases preflight,addon/coredns --skip-token-print
+mark_all "$@"
 rm /var/lib/kubefab/init

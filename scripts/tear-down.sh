@@ -140,6 +140,7 @@ if [ -n "$asked" ]; then
 fi
 remove_own .
 rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed
+remove /var/lib/kubefab-manifests # the marks of what was made
 remove /var/lib/kubefab/renewal # what another cluster's certificates must never be taken from
 remove /var/lib/kubefab/renewal.new
 rm -f /var/lib/kubefab/init /var/lib/kubefab/join /var/lib/kubefab/join-master /var/lib/kubefab/restore

@@ -4,8 +4,13 @@
 # usage: upgrade-kubelet.sh VERSION    standard input: kubeadm's UpgradeConfiguration
 set -eu
 . "${0%/*}/shared/unproxied.sh"
+. "${0%/*}/shared/marks.sh"
 . "${0%/*}/shared/upgrade.sh"
 take_kubeadm "$1"
+former=$(sum_of "$(path_of kubelet)" 2>/dev/null || true)
 # shellcheck disable=SC2154  # take_kubeadm sets it
 kubeadm upgrade node --config "$document"
+if [ -e "$(path_of kubelet)" ] && [ "$(sum_of "$(path_of kubelet)")" != "$former" ]; then
+    mark_anew kubelet "$(path_of kubelet)"
+fi
 install_kubernetes "$1" kubelet kubectl kubernetes-cni

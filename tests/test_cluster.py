@@ -68,7 +68,7 @@ def test_two_hosts_are_looked_at_side_by_side() -> None:
 
 def test_the_master_alone_is_asked_for_the_cluster() -> None:
     made = looked({"manager": {}, "client": {}})
-    assert world(made, "manager").looks == [(*PARTS, "cluster", "addons", "backups")]
+    assert world(made, "manager").looks == [(*PARTS, "cluster", "addons", "backups", "kubeadm")]
     assert world(made, "client").looks == [PARTS]
 
 

@@ -58,7 +58,7 @@ def test_a_change_is_made_once_under_the_lock_and_looked_at_again_in_its_parts_a
     assert run("manager").ran == ["put a", "put b"]
     assert len(run("manager").locks) == 1
     # the first look; again under the lock, as another run may have ended since; then each step's own part
-    whole = (*PARTS, "cluster", "addons", "backups")
+    whole = (*PARTS, "cluster", "addons", "backups", "kubeadm")
     assert run("manager").looks == [whole, whole, ("files",), ("files",)]
 
 
@@ -388,6 +388,16 @@ def test_whose_a_change_is_that_goes_on_is_asked_of_a_master_that_answers_last()
     run("manager").on_look = last
     with pytest.raises(KubefabError, match="another run is under way: eve@desk, process 7"):
         run.converge("client", wants("a"))
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_is_only_told_is_told_once_a_run_and_fails_nobody(dry: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(dry=dry)
+    left = Step("it is ours", lambda _: "it is theirs", None, hint="take it", only_told=True)
+    run.converge("client", left)
+    run.converge("client", left)
+    assert capsys.readouterr().out == "client   ! expected: it is ours; found: it is theirs; what to do: take it\n"
+    assert (run.failures, run.engine.planned, run("client").locks) == ({}, 0, [])
 
 
 def test_a_dry_run_waits_for_nobody() -> None:

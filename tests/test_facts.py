@@ -294,6 +294,17 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "etcd_mib",
         "room_mib",
         "deprecated",
+        # Captured before it was looked at: see test_drift_scripts.py.
+        "now",
+        "left",
+        "marks",
+        "given",
+        "stored",
+        "halfway",
+        "running",
+        "kubelet_written",
+        "kubelets",
+        "proxies",
     }
 
 

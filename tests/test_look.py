@@ -825,7 +825,7 @@ def test_what_a_half_made_cluster_keeps_is_asked_for_before_it_may_be_taken_back
 @pytest.mark.parametrize(
     ("kubectl", "told"),
     [
-        ("echo controlPlaneEndpoint: a:6443", (True, False)),
+        ('printf "kubeadm-config\\ncontrolPlaneEndpoint: a:6443\\001"', (True, False)),
         ("exit 1", (False, False)),  # nobody has answered
         ("exit 0", (False, True)),
     ],
@@ -833,6 +833,17 @@ def test_what_a_half_made_cluster_keeps_is_asked_for_before_it_may_be_taken_back
 def test_a_configuration_that_is_not_there_is_no_silence(kubectl: str, told: tuple[bool, bool]) -> None:
     this = found(f"{ADMIN}stub kubectl '{kubectl}'\n", "kubeadm").kubeadm
     assert (bool(this.configuration), this.configuration_missing) == told
+
+
+@sandbox.needed
+def test_each_configuration_that_kubeadm_keeps_is_told_for_itself() -> None:
+    kubectl = 'printf "kubeadm-config\\na: 1\\nb: 2\\001kube-proxy\\nmode: x\\n\\001kubelet-config\\nmaxPods: 7\\001"'
+    this = found(f"{ADMIN}stub kubectl '{kubectl}'\n", "kubeadm").kubeadm
+    assert this.configuration
+    assert this.kubelets
+    assert this.proxies
+    assert this.configuration.text == "a: 1\nb: 2"
+    assert (this.kubelets.settings, this.proxies.settings) == ({"maxPods": "7"}, {"mode": "x"})
 
 
 @sandbox.needed

@@ -160,6 +160,14 @@ ARCHIVE = "mkdir -p /mnt/cri-dockerd\necho x >/mnt/cri-dockerd/cri-dockerd\ntar 
 HELPER = "mkdir -p /mnt/apt\nmount -t tmpfs x /usr/lib/apt\nmount -t tmpfs x /usr/local/bin\n" + sandbox.file(
     "/usr/lib/apt/apt-helper", '#!/bin/sh\ncp /mnt/a.tgz "$3"\n'
 )
+SCHEDULER = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+POD = f"mkdir /run/kubefab\n{sandbox.file(SCHEDULER, 'x')}"
+CONFIG = "/var/lib/kubelet/config.yaml"
+NODE = sandbox.file(CONFIG, "x")
+WRITES = f"""stub kubeadm 'case "$1 $2" in
+    "join --config" | upgrade* | "init phase") mkdir -p {SCHEDULER.rpartition("/")[0]}; echo made >{SCHEDULER} ;;
+esac'
+"""
 PKI = "mkdir -p /run/kubefab /etc/kubernetes/pki/etcd\ntouch /etc/kubernetes/pki/ca.crt /etc/kubernetes/pki/ca.key\n"
 ETCD = sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "    - --data-dir=/var/lib/etcd\n") + "stub pgrep 'exit 1'\n"
 TOOL = "/run/kubefab/etcd-image/usr/local/bin/etcdutl"
@@ -184,6 +192,18 @@ RENAMING = {
         "",
     ),
     "settle-etcd.sh": (sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "    - --initial-cluster=a=b\n"), "", ""),
+    "remake-manifest.sh": (f"{POD}{WRITES}stub kubectl 'echo same'\n", "9 kube-scheduler scheduler", ""),
+    "upload-configuration.sh": (
+        sandbox.file("/var/lib/kubefab-manifests/etcd.mark", "stored --x\n"),
+        "kubeadm etcd:",
+        "",
+    ),
+    "remake-kubelet-config.sh": (f"{NODE}stub sleep ''\nstub kubeadm 'echo made >{CONFIG}'\n", "9", ""),
+    "join.sh": (f"{NODE}mkdir -p /run/kubefab\n", "/run/kubefab/d validate", "\n"),
+    "upgrade-kubelet.sh": (f"{NODE}mkdir /run/kubefab\nstub kubeadm 'echo made >{CONFIG}'\n", "1.37.2", ""),
+    "init.sh": (POD, "validate", ""),
+    "join-master.sh": (f"mkdir /run/kubefab\n{WRITES}", "/run/kubefab/d validate", "\n"),
+    "upgrade.sh": (f"{POD}{WRITES}", "1.37.2 node", ""),
     "stage-restore.sh": (ETCD + UTL, "id /var/lib/kubefab-etcd.restore/snapshot.db containerd a=b 1", ""),
     "stop-control-plane.sh": (ETCD, "id digest", ""),
     "swap-etcd.sh": (f"{ETCD}{RESTORED}echo id >/var/lib/etcd/kubefab-restore/member/kubefab-restored\n", "id", ""),

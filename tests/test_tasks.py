@@ -27,6 +27,7 @@ NAMES = (
     "kubectl",
     "cluster.up",
     "cluster.upgrade",
+    "cluster.put-back",
     "cluster.status",
     "cluster.explain",
     "cluster.reset",

@@ -1,8 +1,9 @@
 """A whole upgrade on hosts that answer from memory: what is asked, its order, and how it goes on after a kill."""
 
+import hashlib
 import json
 import threading
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -475,6 +476,23 @@ def test_kubeadms_earlier_copies_are_named_before_they_go(monkeypatch: pytest.Mo
         nodes.come_to(monkeypatch, yes=False)
     told = "manager  - /etc/kubernetes/tmp/kubeadm-kubelet-config1: an earlier copy of kubeadm's"
     assert (told in capsys.readouterr().out, nodes.machines["manager"].copies) == (True, True)
+
+
+def test_what_somebody_has_changed_by_hand_is_told_before_kubeadm_makes_it_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    nodes = Nodes()
+    now, left = (
+        b64encode(json.dumps({"spec": {"containers": [{"command": ["kube-apiserver", *flags]}]}}).encode())
+        for flags in (["--oidc-issuer-url=https://id.example"], [])
+    )
+    marked = f"sha256 kube-apiserver {hashlib.sha256(b64decode(left)).hexdigest()}"
+    told = f"now kube-apiserver {now.decode()}\nleft kube-apiserver {left.decode()}\n{marked}"
+    nodes.worlds("manager").parts["manifests"] = told
+    with pytest.raises(KubefabError):
+        nodes.come_to(monkeypatch, yes=False)
+    gone = "what is changed by hand: with --oidc-issuer-url=https://id.example goes: kubeadm makes it anew"
+    assert f"manager  - kube-apiserver: {gone}\n" in capsys.readouterr().out
 
 
 def test_an_api_that_goes_away_and_was_asked_for_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -22,6 +22,7 @@ from kubefab.facts.files import Files
 from kubefab.facts.kubeadm import Configuration, Kubeadm
 from kubefab.facts.kubelet import Kubelet
 from kubefab.facts.leftovers import Leftovers
+from kubefab.facts.manifests import Manifest, Manifests, Process
 from kubefab.facts.network import Link, Network
 from kubefab.facts.node import LocalNode, authority, fingerprint
 from kubefab.facts.packages import AptSource, Package, Packages
@@ -60,6 +61,8 @@ __all__ = [
     "Kubelet",
     "Link",
     "LocalNode",
+    "Manifest",
+    "Manifests",
     "Member",
     "Node",
     "Package",
@@ -67,6 +70,7 @@ __all__ = [
     "Part",
     "Pod",
     "Pods",
+    "Process",
     "Replicas",
     "Restore",
     "Running",
@@ -124,6 +128,7 @@ class Facts:
     kubelet = Told(Kubelet)
     leftovers = Told(Leftovers)
     local = Told(LocalNode)  # of the part "node"; `node` is what the cluster says of it
+    manifests = Told(Manifests)
     network = Told(Network)
     packages = Told(Packages)
     pods = Told(Pods)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from kubefab.facts.manifests import Manifest
 from kubefab.facts.part import Part, each, nothing
 
 
@@ -53,3 +54,5 @@ class Kubeadm(Part):
     keys_missing: tuple[str, ...] = each("key_missing")  # below /etc/kubernetes/pki
     configuration: Configuration | None = None  # None where nobody could read it
     configuration_missing: bool = False  # the API server says that there is none
+    kubelets: Manifest | None = None  # the KubeletConfiguration of all nodes
+    proxies: Manifest | None = None  # the KubeProxyConfiguration of all nodes

@@ -34,7 +34,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "the control plane exists",
             lambda facts: None if facts.local.admin_ca else MISSING,
-            script("init.sh", cluster.release.checks[0], payload=documents),
+            script("init.sh", cluster.release.checks[0], *kubeadm.given(cluster.inventory), payload=documents),
             hint="run the same command again: what was left half done is cleaned first",
             touches="cluster",
         ),

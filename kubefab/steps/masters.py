@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import yaml
 
-from kubefab import etcd, render, runtimes
+from kubefab import etcd, kubeadm, render, runtimes
 from kubefab.certificates import SHARED
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
@@ -281,7 +281,8 @@ def join(cluster: Cluster, host: Host) -> None:
         printed = cluster.speaker.during(f"{host.name} may join").ask("print-keys.sh", secret=True)
         keys = [line for line in printed.splitlines() if line.partition(" ")[0] in SHARED]
         payload = "\n".join((worker.base64(discovery), worker.base64(document), *keys, ""))
-        host.change("join-master.sh", worker.DISCOVERY, cluster.release.checks[1], payload=payload)
+        given = kubeadm.given(cluster.inventory)
+        host.change("join-master.sh", worker.DISCOVERY, cluster.release.checks[1], *given, payload=payload)
 
     worker.admitted(cluster, host, begin)
 

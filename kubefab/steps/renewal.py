@@ -62,7 +62,7 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "the API server's certificate has all of its names",
             nameless(cluster.inventory),
-            lambda host: _remake(cluster, host),
+            lambda host: remake(cluster, host),
             parts=("certificates", "node"),
         ),
         _renewed(cluster, "kubeadm's certificates do not end soon", renewable(due)),
@@ -147,7 +147,7 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         complaint(
             "a master can sign for the kubelet",
             unsigned_kubelet(_signer(cluster, host).name, cluster.release.renews[1]),
-            _ELSEWHERE,
+            ELSEWHERE,
         ),
         Step(
             "the kubelet's client certificate has not ended",
@@ -162,7 +162,7 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
 def _possible(wanted: Inventory) -> list[Step]:
     return [
         complaint("the authorities have not ended", lapsed(wanted), certificates.AUTHORITY),
-        complaint("the authorities' keys are on the master", unsigned(wanted), _ELSEWHERE),
+        complaint("the authorities' keys are on the master", unsigned(wanted), ELSEWHERE),
     ]
 
 
@@ -175,7 +175,7 @@ def _renewed(cluster: Cluster, title: str, gap: Gap) -> Step:
     return Step(title, gap, renew, hint=_AGAIN, parts=("certificates",))
 
 
-def _remake(cluster: Cluster, host: Host) -> None:
+def remake(cluster: Cluster, host: Host) -> None:
     document = documents(cluster, host, cluster.facts(host), REMADE)
     host.change("remake-server-certificate.sh", REMADE, payload=document)
 
@@ -407,7 +407,7 @@ def _spelt(name: str) -> str:
 
 _STOPPED = "stopped posting"  # of a node whose kubelet is not heard of: k8s.io/kubernetes, pkg/controller/nodelifecycle
 _AGAIN = "what was there before is there again, where kubeadm has failed: see what it said"
-_ELSEWHERE = (
+ELSEWHERE = (
     "sign them where that key is kept: "
     "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/#external-ca-mode"
 )

@@ -143,7 +143,11 @@ def join(cluster: Cluster, host: Host) -> None:
         cluster,
         host,
         lambda discovery, document: host.change(
-            "join.sh", DISCOVERY, cluster.release.checks[1], payload=f"{base64(discovery)}\n{document}"
+            "join.sh",
+            DISCOVERY,
+            cluster.release.checks[1],
+            *kubeadm.given(cluster.inventory),
+            payload=f"{base64(discovery)}\n{document}",
         ),
     )
     delete_tokens(cluster, host.name)

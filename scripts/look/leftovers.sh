@@ -27,6 +27,7 @@ kubelets_mounts | sed 's/^/mount /'
     state | sed 's|^/var/lib/cni/.*|/var/lib/cni/|; s|/[^/]*$||'
     { endpoints && patches && timer_files; } | sed 's|^/etc/kubefab/.*|/etc/kubefab|'
     find /var/lib/kubefab/ -mindepth 1 | sed 's|.*|/var/lib/kubefab|'
+    find /var/lib/kubefab-manifests -maxdepth 0
 } | sort -u | sed 's/^/directory /'
 set_aside=$(to_set_aside)
 [ -z "$set_aside" ] || printf '%s\n' "$set_aside" | sed 's/^/set_aside /'

@@ -3,6 +3,7 @@
 # A static pod's manifest, from which its kubelet starts it: etcd's, unless who asks says otherwise.
 . "${0%/*}/shared/etcd.sh"
 . "${0%/*}/shared/servers.sh"
+. "${0%/*}/shared/marks.sh"
 manifest=/etc/kubernetes/manifests/etcd.yaml
 # change_manifest COMMAND…: what the command prints of it takes its place, and a former etcd is ended. Where all is so
 # already nothing happens.
@@ -16,6 +17,7 @@ change_manifest() {
     sync "$new"
     etcd=
     case $manifest in */etcd.yaml) find_etcd "$(named ss -Hltnp)" || etcd= ;; esac
+    mark_again "$(basename "$manifest" .yaml)" "$new"
     mv "$new" "$manifest"
     sync "${manifest%/*}"
     [ -n "$etcd" ] || return 0

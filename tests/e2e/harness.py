@@ -437,7 +437,7 @@ def without_cluster(inv: Kubefab) -> None:
 
 # Kubernetes, the kubelet and containerd write below /var/lib and /run; nobody writes here of himself but flannel,
 # whose pod the kubelet may begin anew, once an API server that was away is back, say.
-KEPT = "/etc /root /opt /usr /home /var/lib/dpkg /var/lib/apt /var/lib/kubefab"
+KEPT = "/etc /root /opt /usr /home /var/lib/dpkg /var/lib/apt /var/lib/kubefab /var/lib/kubefab-manifests"
 FLANNELS = "/etc/cni/net.d"
 
 

@@ -2,22 +2,29 @@
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from .harness import (
     MASTER,
+    ROOT,
     WORKER,
     Done,
     Kubefab,
     coredns_answers,
     eventually,
+    hosts_file,
     kubectl,
     mended,
     objects,
     on,
     ready_nodes,
+    wait_on,
 )
 
 PAIR = (MASTER, WORKER)
@@ -134,3 +141,106 @@ def test_a_node_that_is_away_does_not_keep_a_changed_flannel_from_the_others(clu
         eventually(lambda: probed_every(MASTER) == [2], seconds=60)
     finally:
         on(WORKER, "systemctl start kubelet")
+
+
+# --- the control plane
+
+PERIOD = "horizontal-pod-autoscaler-sync-period"
+SCHEDULER = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+
+
+def saying(path: Path, **configuration: Any) -> Path:
+    """A hosts.yml with these fields of ClusterConfiguration."""
+    overlays = yaml.safe_load((ROOT / "hosts.yml").read_text())["cluster"]["kubeadm"]
+    return hosts_file(path, *PAIR, cluster={"kubeadm": {**overlays, "ClusterConfiguration": configuration}})
+
+
+def told(program: str) -> list[str]:
+    """What a static pod's process was told; the kernel knows it by 15 characters."""
+    return on(MASTER, f"tr '\\0' '\\n' </proc/$(pgrep -x {program[:15]})/cmdline").splitlines()
+
+
+def kept() -> str:
+    return kubectl("-n", "kube-system", "get", "configmap", "kubeadm-config", "-o", "jsonpath={.data}")
+
+
+@pytest.fixture(scope="module")
+def ours(inv: Kubefab) -> Kubefab:
+    """A cluster whose static pods are kubefab's own, whoever has made it."""
+    mended(inv)("cluster.put-back", "--host", MASTER, "--yes").well()
+    return inv
+
+
+@dataclass(frozen=True)
+class Flagged:
+    """A flag in hosts.yml; then somebody changes what kubeadm keeps; then the flag is in hosts.yml no more."""
+
+    dry: Done
+    done: Done
+    told: list[str]
+    kept: str
+    again: Done
+    changed: Done
+    mended: Done
+    kept_after: str
+    gone: Done
+    told_after: list[str]
+    kept_at_last: str
+    at_last: Done
+
+
+@pytest.fixture(scope="module")
+def flagged(ours: Kubefab, tmp_path_factory: pytest.TempPathFactory) -> Flagged:
+    says = saying(tmp_path_factory.mktemp("drift") / "hosts.yml", controllerManager={"extraArgs": {PERIOD: "10s"}})
+    dry, done = ours("--dry", "cluster.up", hosts=says), ours("cluster.up", hosts=says)
+    first = told("kube-controller-manager"), kept(), ours("cluster.up", hosts=says)
+    edited = "kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system {} configmap kubeadm-config -o yaml"
+    on(MASTER, f"{edited.format('get')} | sed 's/value: 10s/value: 99s/' | {edited.format('replace')} -f - >/dev/null")
+    changed, mended = ours("--dry", "cluster.up", hosts=says), ours("cluster.up", hosts=says)
+    after = kept()
+    gone = ours("cluster.up")
+    return Flagged(
+        dry, done, *first, changed, mended, after, gone, told("kube-controller-manager"), kept(), ours("cluster.up")
+    )
+
+
+def test_a_flag_of_hosts_yml_is_told_and_comes_to_what_runs_and_to_what_kubeadm_keeps(flagged: Flagged) -> None:
+    words = f"kube-controller-manager is what hosts.yml says  (now: without --{PERIOD}=10s)"
+    assert re.search(rf"^{MASTER}\s+~ {re.escape(words)}", flagged.dry.well().stdout, re.MULTILINE), flagged.dry.stdout
+    assert "restarts" not in flagged.dry.stdout  # no API server does
+    assert f"--{PERIOD}=10s" in flagged.told, flagged.done.well().stdout
+    assert PERIOD in flagged.kept
+    assert "nothing to do" in flagged.again.well().stdout
+
+
+def test_what_somebody_has_changed_of_what_kubeadm_keeps_is_put_right(flagged: Flagged) -> None:
+    assert f"controllerManager: --{PERIOD} is 99s, not 10s" in flagged.changed.well().stdout
+    assert "value: 10s" in flagged.kept_after, flagged.mended.well().stdout
+
+
+def test_a_flag_that_is_in_hosts_yml_no_more_goes_everywhere(flagged: Flagged) -> None:
+    assert not [flag for flag in flagged.told_after if PERIOD in flag], flagged.gone.well().stdout
+    assert PERIOD not in flagged.kept_at_last
+    assert "nothing to do" in flagged.at_last.well().stdout
+
+
+@pytest.fixture
+def verbose(ours: Kubefab) -> Iterator[Kubefab]:
+    """Somebody has changed the scheduler's manifest by hand."""
+    on(MASTER, f"sed -i 's/^    - --leader-elect=true$/&\\n    - --v=3/' {SCHEDULER}")
+    wait_on(MASTER, "tr '\\0' '\\n' </proc/$(pgrep -x kube-scheduler)/cmdline | grep -qx -e --v=3")
+    yield ours
+    ours("cluster.put-back", "--host", MASTER, "--yes")
+
+
+def test_what_was_changed_by_hand_is_shown_left_alone_and_taken_back_where_somebody_agrees(verbose: Kubefab) -> None:
+    for words in (("--dry", "cluster.up"), ("cluster.up",)):
+        said = verbose(*words).well().stdout
+        assert "kube-scheduler is as kubefab has left it; found: changed by hand: with --v=3; what to do:" in said
+    assert "--v=3" in told("kube-scheduler")
+    refused = verbose("cluster.put-back", "--host", MASTER).badly()
+    assert f"{MASTER}  - kube-scheduler: with --v=3" in refused.stdout
+    assert "--v=3" in told("kube-scheduler")
+    verbose("cluster.put-back", "--host", MASTER, "--yes").well()
+    assert "--v=3" not in told("kube-scheduler")
+    assert "nothing to do" in verbose("cluster.up").well().stdout

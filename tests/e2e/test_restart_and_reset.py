@@ -35,7 +35,7 @@ NOTHING = {
     "chains": "{ iptables-save; ip6tables-save; } | grep -E ':(KUBE|FLANNEL|CNI)-|-[jg] (KUBE|FLANNEL|CNI)-'",
     "mounts": "grep -E ' (/var/lib/kubelet/|/run/netns/)' /proc/mounts",
     "files": "find /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel /etc/cni/net.d"
-    " /var/lib/kubefab /root/.kube/config -mindepth 0 ! -type d 2>/dev/null",
+    " /var/lib/kubefab /var/lib/kubefab-manifests /root/.kube/config -mindepth 0 ! -type d 2>/dev/null",
     "directories": "ls -A /etc/kubernetes /var/lib/kubelet /var/lib/etcd /var/lib/cni /run/flannel 2>/dev/null"
     " | grep -v :",
     "names": "grep kubefab.internal /etc/hosts",

@@ -1,0 +1,114 @@
+"""What a host's static pods and kubelet are told by files, what these were as kubefab left them, and what runs."""
+
+import hashlib
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from kubefab.facts.part import Part, each, nothing, pairs
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DEEP = 40  # deeper than any pod, and than any YAML that is one by accident
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A static pod's, or a kubelet's configuration."""
+
+    digest: str  # its sha256
+    settings: Mapping[str, str] = field(default_factory=nothing)  # "--FLAG", or where in it it stands -> its value
+    broken: str = ""  # why it cannot be read
+    text: str = ""
+
+    @classmethod
+    def read(cls, said: str) -> "Manifest":
+        """From YAML in base64. ValueError for what is not base64."""
+        text = b64decode(said)
+        try:
+            found = yaml.load(text, Loader=LOADER)  # noqa: S506  a safe one
+            return cls(hashlib.sha256(text).hexdigest(), settings(found), text=text.decode())
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            return cls(hashlib.sha256(text).hexdigest(), broken=f"{type(error).__name__}: {str(error).splitlines()[0]}")
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a static pod's program was told."""
+
+    flags: Mapping[str, str]
+
+    @classmethod
+    def read(cls, said: str) -> "Process":
+        """From its command line, whose words are ended by a NUL, in base64."""
+        return cls(dict(_flags(b64decode(said).decode(errors="replace").split("\0"))))
+
+
+@dataclass(frozen=True)
+class Manifests(Part):
+    """By the static pod's name: kube-apiserver; a kubelet's configuration is called kubelet."""
+
+    now: Mapping[str, Manifest] = pairs("now")
+    left: Mapping[str, Manifest] = pairs("left")  # as kubefab left it
+    marks: tuple[str, ...] = each("sha256")  # "NAME SHA256", of what kubefab left
+    given: tuple[str, ...] = ()  # "NAME SETTING", what of it hosts.yml has said
+    stored: tuple[str, ...] = ()  # "NAME SETTING", what of hosts.yml that may have which kubeadm keeps in the cluster
+    halfway: tuple[str, ...] = ()  # whose new manifest has not been proven: its making was cut off
+    running: Mapping[str, Process] = pairs("running")
+    kubelet_written: float = 0  # when its configuration was, in seconds of the epoch
+
+    def is_kubefabs(self, name: str) -> bool:
+        """Whether its manifest is as kubefab left it."""
+        return name in self.now and f"{name} {self.now[name].digest}" in self.marks
+
+    def is_marked(self, name: str) -> bool:
+        """Whether kubefab ever left one."""
+        return any(one.partition(" ")[0] == name for one in self.marks)
+
+    def given_to(self, name: str) -> list[str]:
+        """The settings of it that came from hosts.yml."""
+        return [setting for pod, _, setting in (one.partition(" ") for one in self.given) if pod == name]
+
+
+def settings(document: Any) -> dict[str, str]:
+    """What a document says, each by its place: "--FLAG" of a command, else KEY.KEY. ValueError for one too deep."""
+    return dict(_settings(document, "", DEEP))
+
+
+def _flags(words: list[str]) -> Iterator[tuple[str, str]]:
+    """Each once: one that is told several times has all of its values."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        if word.startswith("--"):
+            name, _, value = word.partition("=")
+            found.setdefault(name, []).append(value)
+    yield from ((name, ", ".join(values)) for name, values in found.items())
+
+
+def _settings(value: Any, place: str, deep: int) -> Iterator[tuple[str, str]]:
+    if deep == 0:
+        raise ValueError("it is too deep")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key in ("command", "args") and isinstance(inner, list):
+                yield from _flags(list(map(str, inner)))
+            else:
+                yield from _settings(inner, f"{place}.{key}".removeprefix("."), deep - 1)
+    elif isinstance(value, list) and any(isinstance(one, Mapping | list) for one in value):
+        for at, inner in enumerate(value):
+            yield from _settings(*_item(inner, place, at, len(value)), deep - 1)
+    elif isinstance(value, list):
+        yield place, ", ".join(map(str, value))
+    else:
+        yield place, "" if value is None else str(value)
+
+
+def _item(value: Any, place: str, at: int, count: int) -> tuple[Any, str]:
+    """One of a list, and where it stands: by its name, where it has one. That of a pod's one container says nothing."""
+    if not isinstance(value, Mapping) or "name" not in value:
+        return value, f"{place.removeprefix('spec.')}[{at}]"
+    rest = {key: inner for key, inner in value.items() if key != "name"}
+    alone = place == "spec.containers" and count == 1
+    return rest, "" if alone else f"{place.removeprefix('spec.')}[{value['name']}]"

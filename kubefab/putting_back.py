@@ -1,0 +1,52 @@
+"""A host's static pods and kubelet become what kubeadm makes of hosts.yml: what goes is told first, and asked for."""
+
+from invoke import Context
+
+from kubefab.converge import Engine, Stop
+from kubefab.errors import KubefabError
+from kubefab.executor import engine_of
+from kubefab.facts import Manifest
+from kubefab.host import Host
+from kubefab.losing import Loss, agree
+from kubefab.steps import drift, drift_nodes
+
+
+def put_back(c: Context, name: str, yes: bool) -> None:
+    """KubefabError where it is no node of a cluster that answers, or nobody agrees; nothing was changed then."""
+    run = engine_of(c)
+    host = _heard(run, name)
+    master = host.wanted.role == "master"
+    static = drift.put_back(_rendered(run, host)) if master else drift.control_plane
+
+    def losses() -> list[Loss]:
+        return run.losses([host], static, drift_nodes.put_back)
+
+    if not run.dry and losses():
+        run.lock([host])
+        agree(losses, yes, lambda: run.look_again([host]), _COST)
+    run.converge(name, static, drift.control_plane, drift_nodes.put_back, drift_nodes.kubelet)
+
+
+def _heard(run: Engine, name: str) -> Host:
+    host = run.cluster.require(name)
+    run.look(name)
+    if run.failures:
+        raise Stop("nothing was changed")
+    facts = run.cluster.facts(host)
+    if not facts.cluster or not (facts.local.control_plane or facts.trusted):
+        raise KubefabError(f"{name} is no node of the cluster; `inv cluster.up` makes it one")
+    return host
+
+
+def _rendered(run: Engine, host: Host) -> dict[str, Manifest]:
+    """What kubeadm would write there. Nothing is changed by it."""
+    document = drift.documents(run.cluster.inventory, host, run.cluster.facts(host))
+    words = [f"{pod}:{phase}" for pod, phase in drift.PHASES.items()]
+    said = host.ask("render-manifests.sh", *words, payload=document, secret=True).splitlines()
+    made = {pod: Manifest.read(text) for pod, _, text in (line.partition(" ") for line in said) if pod in drift.PHASES}
+    if missing := [pod for pod in drift.PHASES if pod not in made]:
+        raise KubefabError(f"{host.name}: kubeadm has told no manifest of {', '.join(missing)}")
+    return made
+
+
+_COST = "what somebody has changed there is taken back, and what reads it restarts"

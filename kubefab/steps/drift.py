@@ -1,0 +1,348 @@
+"""The control plane is what hosts.yml says: its flags, and what else kubeadm makes its static pods of.
+
+Only what kubefab has made itself is changed unasked, and what hosts.yml does not name is nobody's drift.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from kubefab import kubeadm
+from kubefab.cluster import Cluster
+from kubefab.differences import differences
+from kubefab.errors import HostError, Silent
+from kubefab.facts import ClusterFacts, Facts, Manifest
+from kubefab.host import Host
+from kubefab.inventory import Inventory
+from kubefab.step import Gap, Step, Subject, on_cluster, script, when, where_there_is_one
+from kubefab.steps import drift_names, health
+
+KUBELET = "kubelet"
+CONFIG = "/var/lib/kubelet/config.yaml"
+SECONDS = 120  # until what a new manifest starts is well
+PHASES = {
+    "kube-apiserver": "control-plane apiserver",
+    "kube-controller-manager": "control-plane controller-manager",
+    "kube-scheduler": "control-plane scheduler",
+}
+PARTS = ("manifests", "kubeadm", "node")  # of the look
+
+
+def taken_up(cluster: Cluster, host: Host) -> list[Step]:
+    """Before anybody waits for an API server: it may not come up by a manifest whose making was cut off."""
+
+    def settle(host: Host) -> None:
+        for pod in _half_pods(cluster.facts(host)):
+            host.change("remake-manifest.sh", str(SECONDS), pod, "")
+
+    if host.wanted.role != "master":
+        return []
+    return [Step("no change of a manifest is half done", half_done, settle, parts=("manifests",))]
+
+
+def control_plane(cluster: Cluster, host: Host) -> list[Step]:
+    """One master's. Whoever goes through several of them takes one after the other."""
+    if host.wanted.role != "master":
+        return []
+    return [
+        *taken_up(cluster, host),
+        *(step for pod in PHASES for step in _pod(cluster, host, pod)),
+        *drift_names.server(cluster, host),
+        Step(
+            "kubeadm's configuration is what hosts.yml says",
+            unlike_stored(cluster.inventory),
+            lambda host: _upload(cluster, host),
+            touches="masters",
+            parts=PARTS,
+        ),
+        *when(
+            host.name == cluster.speaker.name,
+            Step(
+                "what changes in no cluster that runs is as in hosts.yml",
+                lasting(cluster.inventory),
+                None,
+                hint=_LASTING,
+                only_told=True,
+                parts=("kubeadm",),
+            ),
+        ),
+    ]
+
+
+def put_back(rendered: Mapping[str, Manifest]) -> Subject:
+    """A master's static pods as kubeadm makes them, whoever has changed them. `rendered`: what it would write."""
+
+    def steps(cluster: Cluster, host: Host) -> list[Step]:
+        states = [*taken_up(cluster, host)]
+        for pod, manifest in rendered.items():
+            title = f"{pod} is as kubeadm makes it"
+            states += [replace(_made(cluster, host, pod), title=title, gap=other(pod, manifest)), *_proven(pod)]
+        return states
+
+    return steps
+
+
+def documents(inventory: Inventory, host: Host, facts: Facts, *component: Mapping[str, Any]) -> str:
+    """What kubeadm reads to make this master's static pods; and a component's configuration, where that is meant."""
+    pod = facts.manifests.now.get("kube-apiserver")
+    told = pod.settings if pod else {}
+    return kubeadm.control_plane_documents(
+        inventory,
+        facts.node.name if facts.node else host.name,
+        told.get("--advertise-address") or str(host.wanted.address),
+        int(told.get("--secure-port") or kubeadm.API_PORT),
+        target(inventory, facts),
+        *component,
+    )
+
+
+def _pod(cluster: Cluster, host: Host, pod: str) -> Iterator[Step]:
+    yield Step(
+        f"{pod} is as kubefab has left it",
+        by_hand(cluster.inventory, pod),
+        None,
+        hint=f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
+        only_told=True,
+        parts=("manifests",),
+    )
+    yield _made(cluster, host, pod)
+    yield Step(
+        f"{pod} runs by its manifest",
+        other_process(pod),
+        script("restart-service.sh", "kubelet"),
+        hint=f"see what it says: journalctl -u kubelet; ls /var/log/containers/{pod}*",
+        within=SECONDS,
+        parts=("manifests", "node"),
+    )
+    yield from _proven(pod)
+
+
+def _made(cluster: Cluster, host: Host, pod: str) -> Step:
+    """By kubeadm's own phase."""
+
+    def remake(host: Host) -> None:
+        inventory, facts = cluster.inventory, cluster.facts(host)
+        words = (str(SECONDS), pod, PHASES[pod], *lines(inventory, facts, pod))
+        host.change("remake-manifest.sh", *words, payload=documents(inventory, host, facts))
+
+    return Step(
+        f"{pod} is what hosts.yml says",
+        unlike(cluster.inventory, pod),
+        remake,
+        hint="where it says that the former manifest is there again: hosts.yml has something that it does not bear",
+        touches="masters",
+        warning=f"the API server of {host.name} restarts" if pod == "kube-apiserver" else "",
+        parts=PARTS,
+    )
+
+
+def _proven(pod: str) -> tuple[Step, ...]:
+    return when(pod == "kube-apiserver", health.api_server())
+
+
+def _upload(cluster: Cluster, host: Host) -> None:
+    document = documents(cluster.inventory, host, cluster.facts(host))
+    words = [word for pod in PHASES for word in to_store(cluster.inventory, pod)]
+    host.change("upload-configuration.sh", "kubeadm", *words, payload=document)
+
+
+# --- what hosts.yml wants
+
+
+def target(inventory: Inventory, facts: Facts) -> dict[str, Any]:
+    """The ClusterConfiguration as it should be. Silent where nobody tells the one there is."""
+    told = facts.kubeadm.configuration
+    if not told:
+        raise Silent("kubeadm's configuration cannot be read")
+    away = {pod: [*gone(inventory, facts, pod), *dropped(inventory, facts, pod)] for pod in PHASES}
+    return understood(lambda: kubeadm.put_right(inventory, told.text, away))
+
+
+def wanted_of(inventory: Inventory, name: str) -> dict[str, str]:
+    """What hosts.yml says of a static pod, or of the kubelet."""
+    if name == KUBELET:
+        return kubeadm.component_settings(inventory, kubeadm.KUBELET)
+    return kubeadm.wanted_settings(inventory, name)
+
+
+def lines(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
+    """What to remember of a file that is made of what hosts.yml says (scripts/shared/marks.sh)."""
+    wanted = wanted_of(inventory, pod)
+    away = {*gone(inventory, facts, pod), *dropped(inventory, facts, pod)}
+    return [f"given {one}" for one in wanted] + [f"stored {one}" for one in sorted(away)]
+
+
+def to_store(inventory: Inventory, name: str) -> list[str]:
+    """What to remember of what kubeadm keeps (scripts/upload-configuration.sh)."""
+    return [f"{name}:", *(f"{name}:{one}" for one in wanted_of(inventory, name))]
+
+
+def gone(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
+    """What hosts.yml has said of it once, and says no more."""
+    wanted = wanted_of(inventory, pod)
+    return [one for one in facts.manifests.given_to(pod) if one not in wanted]
+
+
+def dropped(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
+    """The same, of what kubeadm's configuration may have."""
+    wanted = wanted_of(inventory, pod)
+    pairs = (one.partition(" ") for one in facts.manifests.stored)
+    return [setting for name, _, setting in pairs if name == pod and setting not in wanted]
+
+
+def understood(read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """HostError for a configuration that is none of kubeadm's."""
+    try:
+        return read()
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        what = f"kubeadm's configuration cannot be understood: {type(error).__name__} {error}"
+        raise HostError(what, hint="see it: kubectl -n kube-system get configmap kubeadm-config -o yaml") from None
+
+
+# --- what is so instead
+
+
+def half_done(facts: Facts) -> str | None:
+    return ", ".join(_half_pods(facts)) or None
+
+
+def _half_pods(facts: Facts) -> list[str]:
+    return [name for name in facts.manifests.halfway if name != KUBELET]
+
+
+def by_hand(inventory: Inventory, pod: str) -> Gap:
+    """What somebody has changed, and hosts.yml does not say; and what it says of a manifest that is not kubefab's."""
+    wanted = wanted_of(inventory, pod)
+
+    def gap(facts: Facts) -> str | None:
+        now = there(facts, pod)
+        if now is None or facts.manifests.is_kubefabs(pod):
+            return None
+        if now.broken:
+            return f"it cannot be read: {now.broken}"
+        if facts.manifests.is_marked(pod):
+            others = changed(facts, pod, wanted)
+            return f"changed by hand: {', '.join(others)}" if others else None
+        found = differences(now.settings, wanted, wanted)
+        return f"{', '.join(found)}; kubefab has not made it" if found else None
+
+    return gap
+
+
+def unlike(inventory: Inventory, pod: str) -> Gap:
+    """Of a manifest that is kubefab's own: what hosts.yml says otherwise, and what comes with it."""
+    wanted = kubeadm.wanted_settings(inventory, pod)
+
+    @where_there_is_one
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        now = there(facts, pod)
+        if now is None or not is_ours(facts, pod, wanted):
+            return None
+        away = [one for one in gone(inventory, facts, pod) if one in now.settings]
+        found = differences(now.settings, wanted, [*wanted, *away])
+        if not found:
+            return None if facts.manifests.is_kubefabs(pod) or not changed(facts, pod, {}) else _SAID
+        coming = kubeadm.settings(target(inventory, facts).get(kubeadm.SECTIONS[pod]) or {})
+        others = differences(now.settings, coming, [one for one in coming if one not in wanted])
+        return "; ".join([*found, *others])
+
+    return gap
+
+
+def other_process(pod: str) -> Gap:
+    """Its kubelet starts it anew by a manifest that has changed, if it runs and can."""
+
+    def gap(facts: Facts) -> str | None:
+        now = there(facts, pod)
+        if now is None or now.broken:
+            return None
+        process = facts.manifests.running.get(pod)
+        if not process:
+            return "it does not run"
+        flags = {name: value for name, value in now.settings.items() if name.startswith("--")}
+        # What stands in for a variable of its environment is another text there.
+        among = [name for name in {**flags, **process.flags} if "$(" not in flags.get(name, "")]
+        found = differences(process.flags, flags, among)
+        return f"what runs is older: {'; '.join(found)}" if found else None
+
+    return gap
+
+
+def other(pod: str, rendered: Manifest) -> Gap:
+    """What its manifest is, and kubeadm would not make it."""
+
+    def gap(facts: Facts) -> str | None:
+        now = facts.manifests.now.get(pod)
+        if not now or now.broken:
+            return f"{pod}: its manifest {'cannot be read' if now else 'is missing'}"
+        among = [one for one in {**rendered.settings, **now.settings} if not one.startswith(_OWN)]
+        if found := differences(now.settings, rendered.settings, among):
+            return f"{pod}: {', '.join(found)}"
+        return None if facts.manifests.is_kubefabs(pod) else f"{pod}: the same, but not marked as kubefab's"
+
+    return gap
+
+
+def unlike_stored(inventory: Inventory) -> Gap:
+    """Where the static pods here are what hosts.yml says: what they do not bear, no other master shall get."""
+
+    @where_there_is_one
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        told = facts.kubeadm.configuration
+        if not told or not any(map(facts.manifests.is_kubefabs, PHASES)):
+            return None
+        if any(by_hand(inventory, pod)(facts) or unlike(inventory, pod)(facts) for pod in PHASES):
+            return None
+        now = understood(lambda: kubeadm.parts(kubeadm.loaded(told.text)))
+        return "; ".join(differences(now, kubeadm.parts(target(inventory, facts)))) or None
+
+    return gap
+
+
+def lasting(inventory: Inventory) -> Gap:
+    """What hosts.yml says of the cluster's configuration besides, and kubeadm has no phase for."""
+    said = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
+    wanted = kubeadm.lasting({key: value for key, value in said.items() if value is not None})
+
+    def gap(facts: Facts) -> str | None:
+        told = facts.kubeadm.configuration
+        if not wanted or not told or not facts.local.control_plane:
+            return None
+        found = understood(lambda: kubeadm.lasting(kubeadm.loaded(told.text)))
+        return "; ".join(differences(found, wanted, wanted)) or None
+
+    return gap
+
+
+def there(facts: Facts, name: str) -> Manifest | None:
+    """Its file, where there is a whole control plane, or node, and nothing half done."""
+    whole = facts.trusted and not facts.local.join_begun if name == KUBELET else facts.local.control_plane
+    return facts.manifests.now.get(name) if whole and name not in facts.manifests.halfway else None
+
+
+def is_ours(facts: Facts, pod: str, wanted: Mapping[str, str]) -> bool:
+    """Whether nothing of it would be lost that somebody else has written."""
+    if facts.manifests.is_kubefabs(pod):
+        return True
+    now = facts.manifests.now[pod]
+    return facts.manifests.is_marked(pod) and not now.broken and not changed(facts, pod, wanted)
+
+
+def changed(facts: Facts, pod: str, wanted: Mapping[str, str]) -> list[str]:
+    """What somebody has changed since kubefab left it, but for what hosts.yml says by now."""
+    now, left = facts.manifests.now[pod].settings, facts.manifests.left.get(pod)
+    if left is None or left.broken:
+        return ["nobody knows what, since kubefab's copy is gone"]
+    said = {name for name, value in wanted.items() if now.get(name) == value}
+    names = [name for name in {**left.settings, **now} if not name.startswith(_OWN)]
+    return differences(now, left.settings, [name for name in names if name not in said])
+
+
+_LASTING = (
+    "put into hosts.yml what there is; another one is for a new cluster (`inv cluster.reset`), or for your own hands: "
+    "kubectl -n kube-system edit configmap kubeadm-config, and what was made by it"
+)
+_OWN = "metadata.annotations.kubefab.internal/"  # by which kubefab has had a static pod begin anew
+_SAID = "what somebody has changed by hand, hosts.yml says by now"

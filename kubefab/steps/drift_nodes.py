@@ -1,0 +1,236 @@
+"""What runs on every node is what hosts.yml says: the kubelet's configuration, and kube-proxy's."""
+
+import json
+from collections.abc import Collection, Mapping
+
+from kubefab import kubeadm
+from kubefab.cluster import Cluster
+from kubefab.differences import differences
+from kubefab.facts import ClusterFacts, Facts, Manifest
+from kubefab.host import Host
+from kubefab.inventory import Inventory
+from kubefab.step import Close, Gap, Step, on_cluster, script, sha256, when, where_there_is_one
+from kubefab.steps.drift import (
+    CONFIG,
+    KUBELET,
+    PHASES,
+    by_hand,
+    documents,
+    dropped,
+    gone,
+    is_ours,
+    there,
+    to_store,
+    understood,
+    wanted_of,
+)
+from kubefab.steps.health import KUBE_PROXY
+
+SECONDS = 60  # until a kubelet with a new configuration runs
+PARTS = ("manifests", "kubeadm", "node")  # of the look
+MARK = "kubefab.internal/configuration"  # of kube-proxy's DaemonSet: the sha256 of what its pods were begun with
+NOTHING = ("", "0", "0s", "False")  # what kubeadm does not write where it is the default
+
+
+def kubelet(cluster: Cluster, host: Host) -> list[Step]:
+    """First what kubeadm keeps for all of them, by a master; then each node's own."""
+    inventory = cluster.inventory
+
+    def upload(host: Host) -> None:
+        facts = cluster.facts(host)
+        told = facts.kubeadm.kubelets
+        assert told  # the gap has read it
+        away = [*gone(inventory, facts, KUBELET), *dropped(inventory, facts, KUBELET)]
+        made = understood(lambda: kubeadm.component_put_right(inventory, kubeadm.KUBELET, told.text, away))
+        document = documents(inventory, host, facts, made)
+        host.change("upload-configuration.sh", KUBELET, *to_store(inventory, KUBELET), payload=document)
+
+    return [
+        *when(
+            host.wanted.role == "master",
+            Step(
+                "the kubelets' configuration that kubeadm keeps is what hosts.yml says",
+                unlike_kept(inventory),
+                upload,
+                touches="masters",
+                parts=PARTS,
+            ),
+        ),
+        Step(
+            "the kubelet's configuration is as kubefab has left it",
+            by_hand(inventory, KUBELET),
+            None,
+            hint=f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
+            only_told=True,
+            parts=("manifests", "node"),
+        ),
+        Step(
+            "the kubelet's configuration is what hosts.yml says",
+            unlike_own(inventory),
+            _remake(inventory),
+            hint="where it says that the former one is there again: hosts.yml has something that it does not bear",
+            touches="cluster",
+            parts=("manifests", "node", "services"),
+        ),
+        Step(
+            "the kubelet is younger than its configuration",
+            older_kubelet,
+            script("restart-service.sh", "kubelet", CONFIG),
+            hint="see what it says: journalctl -u kubelet",
+            within=20,
+            touches="cluster",
+            parts=("manifests", "node", "services"),
+        ),
+    ]
+
+
+def put_back(cluster: Cluster, host: Host) -> list[Step]:
+    """A kubelet's configuration as kubeadm keeps it for all of them."""
+
+    return [
+        Step(
+            "the kubelet's configuration is as kubeadm makes it",
+            other(cluster.inventory),
+            _remake(cluster.inventory),
+            touches="cluster",
+            parts=("manifests", "node", "services"),
+        )
+    ]
+
+
+def proxy(cluster: Cluster, host: Host) -> list[Step]:
+    """kubeadm makes its configuration once, and no upgrade changes it."""
+    inventory = cluster.inventory
+
+    def put(host: Host) -> None:
+        told = cluster.facts(host).kubeadm.proxies
+        assert told  # the gap has read it
+        made = understood(lambda: kubeadm.component_put_right(inventory, kubeadm.PROXY, told.text, ()))
+        # What was begun with another one is seen from here on, wherever this is cut off.
+        _kubectl(host, "annotate", "daemonset", "kube-proxy", f"{MARK}=changing", "--overwrite")
+        patch = json.dumps({"data": {"config.conf": kubeadm.dumped([made])}})
+        _kubectl(
+            host, "patch", "configmap", "kube-proxy", "--type", "merge", "--patch-file", "/dev/stdin", payload=patch
+        )
+
+    def begin(host: Host) -> None:
+        told = cluster.facts(host).kubeadm.proxies
+        about = {"metadata": {"annotations": {MARK: sha256(told.text if told else "")}}}
+        patch = json.dumps({**about, "spec": {"template": about}})
+        _kubectl(host, "patch", "daemonset", "kube-proxy", "--type", "merge", "--patch", patch)
+
+    if host.name != cluster.speaker.name:
+        return []
+    return [
+        Step(
+            "kube-proxy's configuration is what hosts.yml says",
+            unlike_proxy(inventory),
+            put,
+            touches="cluster",
+            parts=PARTS,
+        ),
+        Step("every kube-proxy is begun with its configuration", older_proxy, begin, touches="cluster", parts=PARTS),
+    ]
+
+
+def _remake(inventory: Inventory) -> Close:
+    lines = [f"{word} {one}" for word in ("given", "stored") for one in wanted_of(inventory, KUBELET)]
+    return script("remake-kubelet-config.sh", str(SECONDS), *lines)
+
+
+def _kubectl(host: Host, *words: str, payload: str = "") -> None:
+    host.change("kubectl.sh", *words, "--namespace", "kube-system", payload=payload, about="kube-proxy")
+
+
+# --- what is so instead
+
+
+def unlike_kept(inventory: Inventory) -> Gap:
+    """Where the kubelet's configuration here is kubefab's: in a cluster made by hand nothing is."""
+    wanted = wanted_of(inventory, KUBELET)
+
+    @where_there_is_one
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        told = facts.kubeadm.kubelets
+        if not there(facts, KUBELET) or not told or told.broken or not is_ours(facts, KUBELET, wanted):
+            return None
+        away = {*gone(inventory, facts, KUBELET), *dropped(inventory, facts, KUBELET)}
+        return _unlike(told, wanted, sorted(away), facts.manifests.given_to(KUBELET))
+
+    return gap
+
+
+def unlike_own(inventory: Inventory) -> Gap:
+    """Where what kubeadm keeps follows hosts.yml: a node takes its own from there."""
+    wanted = wanted_of(inventory, KUBELET)
+
+    @where_there_is_one
+    @on_cluster
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        if KUBELET in facts.manifests.halfway:
+            return "its making was cut off"
+        now, master = there(facts, KUBELET), facts.everyone.get(live.speaker)
+        if now is None or not is_ours(facts, KUBELET, wanted):
+            return None
+        if not master or not there(master, KUBELET) or not is_ours(master, KUBELET, wanted):
+            return None
+        return _unlike(now, wanted, gone(inventory, facts, KUBELET), facts.manifests.given_to(KUBELET))
+
+    return gap
+
+
+def _unlike(now: Manifest, wanted: Mapping[str, str], away: Collection[str], given: Collection[str]) -> str | None:
+    """What hosts.yml has given once and is not there is what kubeadm leaves out."""
+    left_out = {one for one in given if wanted.get(one) in NOTHING and one not in now.settings}
+    among = [*(one for one in wanted if one not in left_out), *(one for one in away if one in now.settings)]
+    return "; ".join(differences(kubeadm.durations(now.settings), wanted, among)) or None
+
+
+def older_kubelet(facts: Facts) -> str | None:
+    """One that somebody has changed by hand is his to begin with."""
+    unit = facts.services.units.get("kubelet")
+    if not there(facts, KUBELET) or not facts.manifests.is_kubefabs(KUBELET) or not unit or unit.active != "active":
+        return None
+    return "it began before its configuration was written" if unit.since < facts.manifests.kubelet_written else None
+
+
+def other(inventory: Inventory) -> Gap:
+    """What somebody has changed of it, or all that is told where kubefab has not made it."""
+    wanted = wanted_of(inventory, KUBELET)
+
+    def gap(facts: Facts) -> str | None:
+        now, left = there(facts, KUBELET), facts.manifests.left.get(KUBELET)
+        if now is None or facts.manifests.is_kubefabs(KUBELET):
+            return None
+        found = differences(now.settings, left.settings if left else {**now.settings, **wanted})
+        return f"kubelet: {', '.join(found) or _UNMARKED}"
+
+    return gap
+
+
+def unlike_proxy(inventory: Inventory) -> Gap:
+    """In a cluster whose static pods are kubefab's."""
+    wanted = kubeadm.component_settings(inventory, kubeadm.PROXY)
+
+    @where_there_is_one
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        told = facts.kubeadm.proxies
+        if not told or told.broken or not any(map(facts.manifests.is_kubefabs, PHASES)):
+            return None
+        return _unlike(told, wanted, (), wanted)
+
+    return gap
+
+
+@where_there_is_one
+@on_cluster
+def older_proxy(live: ClusterFacts, facts: Facts) -> str | None:
+    """Of one whose configuration kubefab has changed once: its DaemonSet says with which its pods were begun."""
+    told, workload = facts.kubeadm.proxies, live.workloads.get(KUBE_PROXY)
+    mark = workload.annotations.get(MARK) if workload else None
+    return "its pods have an older one" if told and mark and mark != sha256(told.text) else None
+
+
+_UNMARKED = "the same, but not marked as kubefab's"

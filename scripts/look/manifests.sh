@@ -1,0 +1,26 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2154  # shared/marks.sh sets $marks and $static_pods
+# What this host's static pods and kubelet are told by files, what these were as kubefab left them, and what runs by them.
+. "${0%/*}/shared/marks.sh"
+. "${0%/*}/shared/static.sh"
+marked() { # marked NAME: what is there, and what was left
+    [ ! -e "$(path_of "$1")" ] || fact "now $1 $(heard base64 -w 0 "$(path_of "$1")")"
+    [ ! -e "$marks/$1.yaml" ] || fact "left $1 $(heard base64 -w 0 "$marks/$1.yaml")"
+    [ ! -e "$marks/former/$1.yaml" ] || fact "halfway $1"
+    [ -e "$marks/$1.mark" ] || return 0
+    while read -r what value; do
+        case $what in sha256 | given | stored) fact "$what $1 $value" ;; esac
+    done <"$marks/$1.mark"
+}
+if [ -e /etc/kubernetes/kubelet.conf ] && [ -e "$(path_of kubelet)" ]; then
+    marked kubelet
+    fact "kubelet_written $(stat -c %.6Y "$(path_of kubelet)")"
+fi
+[ -e /etc/kubernetes/admin.conf ] || exit 0
+for pod in $static_pods; do
+    marked "$pod"
+    processes=$(static_pod "$pod" 2>&1) || untold "$processes"
+    for process in $processes; do
+        fact "running $pod $(base64 -w 0 "/proc/$process/cmdline")"
+    done
+done

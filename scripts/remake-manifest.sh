@@ -1,0 +1,138 @@
+#!/bin/sh
+# Has kubeadm write a static pod's manifest anew, by its own phase, and waits for what its kubelet starts by it: the former
+# manifest is put back where that is not well in time. One that was cut off in between is brought to its end first.
+# usage: remake-manifest.sh SECONDS NAME PHASE [LINE…]    NAME: of the manifest; PHASE: kubeadm's for it, or "" to bring
+# one to its end alone; LINE: what to mark it with (shared/marks.sh); standard input: kubeadm's documents
+# shellcheck disable=SC2154  # shared/marks.sh sets $marks
+set -eu
+. "${0%/*}/shared/admin.sh"
+. "${0%/*}/shared/proxied.sh"
+. "${0%/*}/shared/marks.sh"
+. "${0%/*}/shared/rendered.sh"
+. "${0%/*}/shared/static.sh"
+. "${0%/*}/shared/hasten.sh"
+seconds=$1 name=$2 phase=$3
+shift 3
+manifest=$(path_of "$name") former=$marks/former old=
+
+flag() { sed -n "s/^ *- --$1=//p" "$manifest" | tail -n 1; }
+# told_well PORT: what the component says of itself, where its manifest has it listen
+told_well() {
+    address=$(flag bind-address) port=$(flag secure-port)
+    case ${address:-0.0.0.0} in 0.0.0.0 | '::' | '"::"') address=127.0.0.1 ;; esac
+    # Its certificate is its own. kubectl without any user would ask for a name.
+    as_admin --server "https://$address:${port:-$1}" --insecure-skip-tls-verify --request-timeout 5s get --raw /healthz
+}
+answers() {
+    case $name in
+        # By the name that every certificate of kubeadm's has.
+        kube-apiserver) as_admin --server https://localhost:6443 --tls-server-name kubernetes --request-timeout 5s get --raw /readyz ;;
+        kube-controller-manager) told_well 10257 ;;
+        kube-scheduler) told_well 10259 ;;
+    esac 2>/dev/null
+}
+# young: the process that was started since
+young() {
+    for process in $(static_pod "$name"); do
+        case " $old " in *" $process "*) ;; *) printf '%s\n' "$process" && return ;; esac
+    done
+}
+# well: waits until it is, and stays so for some seconds. One that has ended three times is not waited for any longer.
+well() {
+    tried='' until=$(($(date +%s) + seconds))
+    while [ "$(date +%s)" -lt "$until" ]; do
+        now=$(young)
+        case " $tried " in *" $now "*) ;; *) tried="$tried $now" ;; esac
+        # shellcheck disable=SC2086  # its words
+        set -- $tried
+        [ $# -le 3 ] || return 1
+        if [ -n "$now" ] && [ "$(answers)" = ok ]; then
+            sleep 2
+            [ "$(young)" != "$now" ] || return 0
+        fi
+        sleep 0.5
+    done
+    return 1
+}
+# place FILE: it is the manifest from now on
+place() {
+    # Beside its folder: the kubelet reads whatever is in there, in whatever state.
+    new=$(mktemp /etc/kubernetes/manifest.XXXXXX)
+    cp -p "$1" "$new"
+    sync "$new"
+    old=$(static_pod "$name" | tr '\n' ' ')
+    mv "$new" "$manifest"
+    sync "${manifest%/*}"
+}
+forget() {
+    rm -f "$former/$name.mark" "$former/$name.yaml"
+    sync "$former"
+    rmdir "$former" 2>/dev/null || true
+}
+marked_as_before() {
+    if [ -e "$former/$name.mark" ]; then
+        cp "$former/$name.yaml" "$marks/$name.yaml"
+        cp "$former/$name.mark" "$marks/$name.mark"
+    else
+        rm -f "$marks/$name.yaml" "$marks/$name.mark"
+    fi
+    sync -f "$marks"
+}
+put_back() {
+    log=$(find /var/log/pods/ -path "*/kube-system_$name-*/$name/*.log" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1)
+    said=
+    [ -z "$log" ] || said=$(tail -n 3 "${log#* }" | cut -c 1-300)
+    place "$former/$name.yaml"
+    marked_as_before
+    how="and well again"
+    well || how="and not well either"
+    forget
+    printf '%s\n' "$said" "$name was not well within $seconds s by its new manifest: the former one is there again, $how" >&2
+    exit 1
+}
+finish() {
+    if cmp -s "$former/$name.yaml" "$manifest"; then # cut off before the new one was there
+        marked_as_before
+    else
+        well || put_back
+    fi
+    forget
+}
+# plain FILE: its pod, without what is YAML's alone
+plain() { kubectl annotate --local --filename "$1" --output json kubefab.internal/same=yes; }
+# is_same FILE FILE: whether the kubelet takes the one for the other
+is_same() { this=$(plain "$1") && that=$(plain "$2") && [ "$this" = "$that" ]; }
+
+umask 077
+if [ -e "$former/$name.yaml" ]; then finish; fi
+[ -n "$phase" ] || exit 0
+document=$(mktemp /run/kubefab/manifest.XXXXXX)
+folder=$(mktemp -d /run/kubefab/manifests.XXXXXX)
+before=$(mktemp -d /run/kubefab/manifests.XXXXXX)
+trap 'kill "${beside-}" 2>/dev/null || true; rm -rf "$document" "$folder" "$before" "${new-}"' EXIT
+cat >"$document"
+render "$folder" "$document" "$phase"
+[ -s "$folder/$name.yaml" ] || { echo "kubeadm has written no $name.yaml" >&2 && exit 1; }
+kept_aside "$name"
+if is_same "$folder/$name.yaml" "$manifest"; then
+    mark "$name" "$folder/$name.yaml" "$@"
+    place "$folder/$name.yaml"
+    exit 0
+fi
+mkdir -p "$former"
+[ ! -e "$marks/$name.mark" ] || cp "$marks/$name.mark" "$former/$name.mark"
+sync -f "$former"
+cp -p "$manifest" "$former/$name.yaml.new"
+sync "$former/$name.yaml.new"
+mv "$former/$name.yaml.new" "$former/$name.yaml"
+sync "$former"
+mark "$name" "$folder/$name.yaml" "$@"
+cp -R /etc/kubernetes/manifests/. "$before"
+# shellcheck disable=SC2034  # hasten reads it
+find_etcd "$(named ss -Hltnp)" || etcd=
+if [ "$name" = kube-apiserver ]; then
+    hasten 9>&- &
+    beside=$!
+fi
+place "$folder/$name.yaml"
+finish

@@ -1,0 +1,66 @@
+# shellcheck shell=sh
+# What kubefab has left of static pods' manifests and of the kubelet's configuration: of each the sha256, a copy beside it,
+# and what of it hosts.yml has given. By these one that somebody has changed since is told apart from kubefab's own.
+marks=/var/lib/kubefab-manifests
+static_pods="etcd kube-apiserver kube-controller-manager kube-scheduler"
+sum_of() { sha256sum <"$1" | cut -d ' ' -f 1; }
+path_of() {
+    case $1 in
+        kubelet) echo /var/lib/kubelet/config.yaml ;;
+        *) printf '/etc/kubernetes/manifests/%s.yaml\n' "$1" ;;
+    esac
+}
+# is_marked NAME: whether its file is as kubefab has left it
+is_marked() { grep -sqx "sha256 $(sum_of "$(path_of "$1")")" "$marks/$1.mark"; }
+# mark NAME FILE [LINE…]: this is what kubefab leaves. LINE: "given SETTING", of hosts.yml; "stored SETTING", which what
+# kubeadm keeps in the cluster may have of hosts.yml
+mark() {
+    name=$1 file=$2
+    shift 2
+    mkdir -p "$marks"
+    chmod 700 "$marks"
+    (umask 077 && cp "$file" "$marks/$name.yaml.new")
+    {
+        echo "sha256 $(sum_of "$file")"
+        for line; do printf '%s\n' "$line"; done
+    } >"$marks/$name.mark.new"
+    for kept in yaml mark; do
+        sync "$marks/$name.$kept.new"
+        mv "$marks/$name.$kept.new" "$marks/$name.$kept"
+    done
+    sync "$marks"
+}
+# kept_aside NAME: where somebody else has changed it, it is kept: whatever others have written is not lost
+kept_aside() {
+    ! is_marked "$1" || return 0
+    aside=/var/lib/kubefab-kept$(path_of "$1")
+    mkdir -p "${aside%/*}"
+    cp -p --backup=numbered "$(path_of "$1")" "$aside"
+    sync -f "${aside%/*}"
+    echo "what was there is now $aside"
+}
+# mark_anew NAME FILE: as by mark, and what hosts.yml has given it stays
+mark_anew() { sed '/^sha256 /d' "$marks/$1.mark" 2>/dev/null | { lines_as mark "$1" "$2"; }; }
+# mark_again NAME FILE: where it is as kubefab has left it, it still is once FILE has taken its place. Both are marked, so
+# that it may be cut off in between.
+mark_again() {
+    is_marked "$1" || return 0
+    {
+        echo "sha256 $(sum_of "$(path_of "$1")")"
+        grep -v '^sha256 ' "$marks/$1.mark" || true
+    } | { lines_as mark "$1" "$2"; }
+}
+# mark_all [NAME:SETTING…]: the files that kubeadm has just written; each SETTING is one of hosts.yml's
+mark_all() {
+    for pod in $static_pods kubelet; do
+        [ -e "$(path_of "$pod")" ] || continue
+        for one; do
+            case $one in "$pod":*) echo "given ${one#*:}" ;; esac
+        done | { lines_as mark "$pod" "$(path_of "$pod")"; }
+    done
+}
+# lines_as COMMAND ARG…: runs it with the lines of standard input behind its arguments
+lines_as() {
+    while read -r line; do set -- "$@" "$line"; done
+    "$@"
+}

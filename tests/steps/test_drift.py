@@ -1,0 +1,323 @@
+"""The control plane is what hosts.yml says: what is seen, what is changed, and what is left as somebody made it."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from kubefab.errors import HostError, Silent
+from kubefab.facts import ClusterFacts, Configuration, Facts, Manifest, Process
+from kubefab.inventory import Inventory
+from kubefab.steps import drift
+from tests.facts import known, with_
+from tests.fakes import FakeHost, cluster, step
+from tests.test_kubeadm import saying
+
+API, MANAGER, SCHEDULER = drift.PHASES
+LIVE = ClusterFacts("manager", ca="aaa")
+BASE = {"advertise-address": "10.250.0.10", "secure-port": "6443", "profiling": "false"}
+STORED = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration", "kubernetesVersion": "v1.37.2"}
+
+
+def manifest(pod: str = API, **flags: str) -> Manifest:
+    """A static pod's, with kubeadm's own flags and these."""
+    told = {**(BASE if pod == API else {}), **{name.replace("_", "-"): value for name, value in flags.items()}}
+    command = [pod, *(f"--{name}={value}" for name, value in told.items())]
+    text = yaml.safe_dump({"spec": {"containers": [{"name": pod, "command": command}]}})
+    return Manifest.read(b64encode(text.encode()).decode())
+
+
+def flags(one: Manifest) -> dict[str, str]:
+    return {name: value for name, value in one.settings.items() if name.startswith("--")}
+
+
+def stored(**sections: Any) -> Configuration:
+    text = yaml.safe_dump({**STORED, **sections})
+    return Configuration.read(b64encode(text.encode()).decode())
+
+
+def master(
+    now: Manifest | None = None,
+    left: Manifest | None = None,
+    given: Mapping[str, str] | tuple[str, ...] = (),
+    **said: Any,
+) -> Facts:
+    """A master whose API server's manifest is this; `left`: what it was as kubefab left it."""
+    now = now or manifest()
+    left = left or now
+    others = {pod: manifest(pod) for pod in (MANAGER, SCHEDULER)}
+    marks = {API: left, **others}
+    found: dict[str, Any] = {
+        "admin_ca": "aaa",
+        "readyz": "ok",
+        "now": {API: now, **others},
+        "left": marks,
+        "marks": tuple(f"{pod} {one.digest}" for pod, one in marks.items()),
+        "given": tuple(f"{API} {one}" for one in given),
+        "running": {pod: Process(flags(one)) for pod, one in {API: now, **others}.items()},
+        "configuration": stored(),
+    }
+    return known("manager", LIVE, **{**found, **said})
+
+
+def by_hand(facts: Facts) -> Facts:
+    """A cluster that somebody has made with kubeadm: kubefab has marked nothing."""
+    return with_(facts, left={}, marks=(), given=())
+
+
+GRACE = saying(apiServer={"extraArgs": {"audit-log-maxage": 10}})
+NOTHING = saying()
+
+
+# --- what is seen
+
+
+def test_a_flag_of_hosts_yml_that_the_manifest_has_otherwise_is_told_in_words() -> None:
+    assert drift.unlike(GRACE, API)(master(manifest(audit_log_maxage="30"))) == "--audit-log-maxage is 30, not 10"
+    assert drift.unlike(GRACE, API)(master()) == "without --audit-log-maxage=10"
+    assert drift.unlike(GRACE, API)(master(manifest(audit_log_maxage="10"))) is None
+    assert drift.unlike(GRACE, SCHEDULER)(master()) is None
+
+
+def test_a_secret_among_the_flags_is_not_shown() -> None:
+    wanted = saying(apiServer={"extraArgs": {"etcd-prefix-token": "hush-hush"}})
+    assert drift.unlike(wanted, API)(master()) == "without --etcd-prefix-token=(hidden)"
+
+
+def test_what_hosts_yml_gave_once_and_names_no_more_goes() -> None:
+    facts = master(manifest(audit_log_maxage="30"), given=("--audit-log-maxage",))
+    assert drift.unlike(NOTHING, API)(facts) == "with --audit-log-maxage=30"
+    assert drift.lines(NOTHING, facts, API) == ["stored --audit-log-maxage"]
+
+
+def test_what_hosts_yml_never_named_is_nobodys_drift() -> None:
+    assert drift.unlike(NOTHING, API)(master(manifest(audit_log_maxage="30"))) is None
+
+
+def test_what_somebody_has_stored_and_comes_with_a_change_is_told_too() -> None:
+    facts = master(configuration=stored(apiServer={"extraArgs": [{"name": "oidc-issuer-url", "value": "https://x"}]}))
+    assert drift.unlike(NOTHING, API)(facts) is None
+    told = "without --audit-log-maxage=10; without --oidc-issuer-url=https://x"
+    assert drift.unlike(GRACE, API)(facts) == told
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        master(admin_ca=""),
+        master(master_begun=1.0),
+        master(halfway=(API,)),
+        with_(master(), now={}),
+        replace(master(), cluster=None),
+    ],
+)
+def test_of_no_control_plane_and_of_half_of_one_nothing_is_told(facts: Facts) -> None:
+    assert drift.unlike(GRACE, API)(facts) is None
+    assert drift.by_hand(GRACE, API)(facts) is None or facts.cluster is None
+
+
+def test_a_silent_api_server_and_a_configuration_that_nobody_tells_are_no_answer() -> None:
+    for facts in (replace(master(), cluster=replace(LIVE, silent="no answer")), with_(master(), configuration=None)):
+        with pytest.raises(Silent):
+            drift.unlike(GRACE, API)(facts)
+
+
+def test_a_configuration_that_is_none_of_kubeadms_is_told_with_the_command_that_shows_it() -> None:
+    with pytest.raises(HostError, match="cannot be understood") as raised:
+        drift.target(GRACE, with_(master(), configuration=Configuration("apiServer: 7")))
+    assert "kubeadm-config" in raised.value.hint
+
+
+# --- what somebody has changed by hand
+
+OIDC = manifest(oidc_issuer_url="https://id.example", oidc_client_secret="hush-hush")
+
+
+def test_what_was_changed_by_hand_is_shown_and_left_alone() -> None:
+    facts = master(OIDC, left=manifest())
+    told = "changed by hand: with --oidc-issuer-url=https://id.example, with --oidc-client-secret=(hidden)"
+    assert drift.by_hand(GRACE, API)(facts) == told
+    assert drift.unlike(GRACE, API)(facts) is None
+    assert drift.unlike_stored(GRACE)(facts) is None
+
+
+def test_what_was_changed_by_hand_is_left_alone_where_hosts_yml_says_otherwise() -> None:
+    facts = master(manifest(audit_log_maxage="40"), left=manifest(audit_log_maxage="10"))
+    assert drift.by_hand(GRACE, API)(facts) == "changed by hand: --audit-log-maxage is 40, not 10"
+    assert drift.unlike(GRACE, API)(facts) is None
+
+
+def test_what_was_changed_by_hand_is_kubefabs_once_hosts_yml_says_it() -> None:
+    wanted = saying(
+        apiServer={"extraArgs": {"oidc-issuer-url": "https://id.example", "oidc-client-secret": "hush-hush"}}
+    )
+    facts = master(OIDC, left=manifest())
+    assert drift.by_hand(wanted, API)(facts) is None
+    assert drift.unlike(wanted, API)(facts) == "what somebody has changed by hand, hosts.yml says by now"
+
+
+def test_a_comment_in_a_manifest_is_no_change_of_it() -> None:
+    facts = master(replace(manifest(), digest="another"), left=manifest())
+    assert drift.by_hand(NOTHING, API)(facts) is None
+    assert drift.unlike(NOTHING, API)(facts) is None
+
+
+def test_a_manifest_that_is_no_yaml_any_more_is_told() -> None:
+    broken = Manifest.read(b64encode(b"a: [").decode())
+    assert (drift.by_hand(NOTHING, API)(master(broken, left=manifest())) or "").startswith("it cannot be read")
+    assert drift.unlike(GRACE, API)(master(broken, left=manifest())) is None
+
+
+def test_without_kubefabs_copy_nobody_knows_what_was_changed() -> None:
+    facts = with_(master(OIDC, left=manifest()), left={})
+    assert "kubefab's copy is gone" in (drift.by_hand(NOTHING, API)(facts) or "")
+
+
+# --- a cluster made by hand
+
+
+def test_in_a_cluster_made_by_hand_nothing_is_drift_until_hosts_yml_names_it() -> None:
+    facts = by_hand(master(OIDC))
+    assert drift.by_hand(NOTHING, API)(facts) is None
+    assert drift.unlike(NOTHING, API)(facts) is None
+    assert drift.unlike_stored(NOTHING)(facts) is None
+
+
+def test_what_hosts_yml_names_of_a_cluster_made_by_hand_is_told_and_left_alone() -> None:
+    facts = by_hand(master(OIDC))
+    assert drift.by_hand(GRACE, API)(facts) == "without --audit-log-maxage=10; kubefab has not made it"
+    assert drift.unlike(GRACE, API)(facts) is None
+
+
+# --- what runs
+
+
+def test_a_process_that_was_told_otherwise_than_its_manifest_says_is_older() -> None:
+    old = {API: Process({**flags(manifest()), "--profiling": "true", "--gone": "1"})}
+    facts = master(running={**master().manifests.running, **old})
+    assert drift.other_process(API)(facts) == "what runs is older: --profiling is true, not false; with --gone=1"
+    assert drift.other_process(API)(master(running={})) == "it does not run"
+    assert drift.other_process(API)(master()) is None
+
+
+def test_what_stands_in_a_manifest_for_a_variable_may_be_anything_in_the_process() -> None:
+    facts = master(manifest(profiling="$(PROFILING)"), running={API: Process(flags(manifest()))})
+    assert drift.other_process(API)(facts) is None
+
+
+# --- what kubeadm keeps
+
+
+def test_what_kubeadm_keeps_is_brought_up_once_the_static_pods_here_are_right() -> None:
+    facts = master(manifest(audit_log_maxage="10"))
+    assert drift.unlike_stored(GRACE)(facts) == "without apiServer: --audit-log-maxage=10"
+    assert drift.unlike_stored(GRACE)(master()) is None  # they are first to show that they bear it
+
+
+def test_what_somebody_has_changed_of_what_kubeadm_keeps_is_put_right() -> None:
+    args = [{"name": "audit-log-maxage", "value": "99"}, {"name": "v", "value": "2"}]
+    facts = master(manifest(audit_log_maxage="10"), configuration=stored(apiServer={"extraArgs": args}))
+    assert drift.unlike_stored(GRACE)(facts) == "apiServer: --audit-log-maxage is 99, not 10"
+
+
+def test_what_hosts_yml_names_no_more_goes_out_of_what_kubeadm_keeps_and_nothing_of_others() -> None:
+    args = [{"name": "audit-log-maxage", "value": "10"}, {"name": "v", "value": "2"}]
+    facts = master(configuration=stored(apiServer={"extraArgs": args}), stored=(f"{API} --audit-log-maxage",))
+    assert drift.unlike_stored(NOTHING)(facts) == "with apiServer: --audit-log-maxage=10"
+    assert drift.unlike_stored(GRACE)(facts) is None  # its manifest comes first
+
+
+def test_what_nothing_can_change_in_place_is_named_and_fails_nobody() -> None:
+    wanted = saying(networking={"dnsDomain": "other.local"}, etcd={"local": {"extraArgs": {"quota-backend-bytes": 9}}})
+    kept = stored(networking={"dnsDomain": "cluster.local"})
+    told = "networking.dnsDomain is cluster.local, not other.local; without etcd: --quota-backend-bytes=9"
+    assert drift.lasting(wanted)(master(configuration=kept)) == told
+    assert drift.lasting(NOTHING)(master(configuration=kept)) is None
+    last = at(master(), wanted)[1][-1]
+    assert (last.only_told, last.close) == (True, None)
+    assert "inv cluster.reset" in last.hint
+
+
+# --- what is changed
+
+
+def at(facts: Facts, wanted: Inventory) -> tuple[FakeHost, list[Any]]:
+    made = cluster(wanted)
+    made._alone["manager"] = facts
+    host = made.hosts["manager"]
+    assert isinstance(host, FakeHost)
+    return host, drift.control_plane(made, host)
+
+
+def test_kubeadm_makes_the_manifest_of_what_is_stored_and_what_hosts_yml_says() -> None:
+    args = [{"name": "v", "value": "2"}]
+    host, steps = at(master(configuration=stored(apiServer={"extraArgs": args})), GRACE)
+    close = step(steps, f"{API} is what hosts.yml says").close
+    assert close
+    close(host)
+    assert host.world.ran == [f"remake-manifest.sh 120 {API} control-plane apiserver given --audit-log-maxage"]
+    init, configuration = yaml.safe_load_all(host.world.payloads["remake-manifest.sh"])
+    assert init["localAPIEndpoint"] == {"advertiseAddress": "10.250.0.10", "bindPort": 6443}
+    assert configuration["apiServer"]["extraArgs"] == [*args, {"name": "audit-log-maxage", "value": "10"}]
+
+
+def test_an_api_server_that_restarts_is_told_before_and_no_other_part_is() -> None:
+    _, steps = at(master(), GRACE)
+    told = {one.title: one.warning for one in steps if one.warning}
+    assert told == {f"{API} is what hosts.yml says": "the API server of manager restarts"}
+
+
+def test_what_is_changed_by_hand_fails_nobody_and_has_two_ways_out() -> None:
+    _, steps = at(master(), GRACE)
+    left = step(steps, f"{API} is as kubefab has left it")
+    assert (left.close, left.only_told) == (None, True)
+    assert left.hint == "write it into hosts.yml, or: inv cluster.put-back --host manager"
+
+
+def test_a_manifest_that_was_cut_off_is_brought_to_its_end_first() -> None:
+    host, steps = at(master(halfway=(API, SCHEDULER)), GRACE)
+    assert steps[0].gap(master(halfway=(API, SCHEDULER))) == f"{API}, {SCHEDULER}"
+    assert steps[0].close
+    steps[0].close(host)
+    assert host.world.ran == [f"remake-manifest.sh 120 {pod} " for pod in (API, SCHEDULER)]
+
+
+def test_what_kubeadm_keeps_is_uploaded_by_kubeadm() -> None:
+    host, steps = at(master(manifest(audit_log_maxage="10")), GRACE)
+    close = step(steps, "kubeadm's configuration is what hosts.yml says").close
+    assert close
+    close(host)
+    words = f"{API}: {API}:--audit-log-maxage {MANAGER}: {SCHEDULER}:"
+    assert host.world.ran == [f"upload-configuration.sh kubeadm {words}"]
+    assert "audit-log-maxage" in host.world.payloads["upload-configuration.sh"]
+
+
+def test_a_worker_has_no_control_plane_to_drift() -> None:
+    made = cluster(GRACE)
+    assert drift.control_plane(made, made.hosts["client"]) == drift.taken_up(made, made.hosts["client"]) == []
+
+
+# --- what is taken back
+
+
+def test_what_goes_by_a_put_back_is_told_whoever_wrote_it() -> None:
+    rendered = manifest(audit_log_maxage="10")
+    for facts in (master(OIDC, left=manifest()), by_hand(master(OIDC))):
+        told = drift.other(API, rendered)(facts)
+        assert told == (
+            f"{API}: without --audit-log-maxage=10, with --oidc-issuer-url=https://id.example, "
+            "with --oidc-client-secret=(hidden)"
+        )
+    assert drift.other(API, rendered)(master(rendered)) is None
+    assert drift.other(API, rendered)(by_hand(master(rendered))) == f"{API}: the same, but not marked as kubefab's"
+    assert drift.other(API, rendered)(with_(master(), now={})) == f"{API}: its manifest is missing"
+
+
+def test_that_kubefab_has_had_a_static_pod_begin_anew_is_nothing_to_take_back() -> None:
+    text = b"metadata: {annotations: {kubefab.internal/restarted: '1'}}\nspec: {containers: [{command: [x]}]}\n"
+    plain = b"metadata: {}\nspec: {containers: [{command: [x]}]}\n"
+    now, rendered = (Manifest.read(b64encode(one).decode()) for one in (text, plain))
+    assert drift.other(API, rendered)(master(now)) is None

@@ -1,0 +1,231 @@
+"""What runs on every node is what hosts.yml says: kubelets and kube-proxies."""
+
+import json
+from base64 import b64encode
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from kubefab.facts import ClusterFacts, Facts, Manifest, Node, Unit, Workload
+from kubefab.inventory import Inventory
+from kubefab.step import Step, sha256
+from kubefab.steps import drift_nodes
+from kubefab.steps.health import KUBE_PROXY
+from tests.facts import known, with_
+from tests.fakes import HOSTS, FakeHost, cluster, inventory, step, three_masters
+from tests.steps.test_drift import by_hand, manifest, stored
+
+KUBELET = drift_nodes.KUBELET
+STORED = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "maxPods": 110}
+PROXY = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "iptables"}
+NODES = {name: Node(name) for name in ("manager", "client")}
+LIVE = ClusterFacts("manager", ca="aaa", nodes=NODES, workloads={KUBE_PROXY: Workload()})
+MAKE, KEEP = (
+    "the kubelet's configuration is what hosts.yml says",
+    ("the kubelets' configuration that kubeadm keeps is what hosts.yml says"),
+)
+
+
+def saying(kind: str = "KubeletConfiguration", **fields: Any) -> Inventory:
+    document = yaml.safe_load(HOSTS)
+    document["cluster"]["kubeadm"] = {kind: fields}
+    return inventory(yaml.safe_dump(document))
+
+
+def document(base: dict[str, Any] = STORED, **fields: Any) -> Manifest:
+    return Manifest.read(b64encode(yaml.safe_dump({**base, **fields}).encode()).decode())
+
+
+def node(name: str = "client", now: Manifest | None = None, given: tuple[str, ...] = (), **said: Any) -> Facts:
+    """A node whose kubelet's configuration is this, as kubefab has left it."""
+    now = now or document()
+    found: dict[str, Any] = {
+        "kubelet_ca": "aaa",
+        "now": {KUBELET: now},
+        "left": {KUBELET: now},
+        "marks": (f"{KUBELET} {now.digest}",),
+        "given": tuple(f"{KUBELET} {one}" for one in given),
+        "units": {"kubelet": Unit("active", "enabled", since=100)},
+        "kubelet_written": 50.0,
+    }
+    return known(name, LIVE, **{**found, **said})
+
+
+def worker(now: Manifest | None = None, **said: Any) -> Facts:
+    """The same, in a cluster whose master is kubefab's."""
+    return replace(node(now=now, **said), others={"manager": master()})
+
+
+def master(now: Manifest | None = None, kept: Manifest | None = None, **said: Any) -> Facts:
+    pods = {pod: manifest(pod) for pod in drift_nodes.PHASES}
+    facts = node("manager", now, admin_ca="aaa", kubelets=kept or document(), configuration=stored())
+    marks = (*facts.manifests.marks, *(f"{pod} {one.digest}" for pod, one in pods.items()))
+    return with_(facts, **{"now": {**facts.manifests.now, **pods}, "marks": marks, "proxies": document(PROXY), **said})
+
+
+WANTED, NOTHING = saying(maxPods=200), saying()
+
+
+# --- what is seen
+
+
+def test_what_hosts_yml_says_of_kubelets_is_compared_with_what_kubeadm_keeps_and_with_each_nodes_own() -> None:
+    assert drift_nodes.unlike_kept(WANTED)(master()) == "maxPods is 110, not 200"
+    assert drift_nodes.unlike_own(WANTED)(worker()) == "maxPods is 110, not 200"
+    kept = document(maxPods=200)
+    assert drift_nodes.unlike_kept(WANTED)(master(kept=kept)) is None
+    assert drift_nodes.unlike_own(WANTED)(worker(kept)) is None
+
+
+def test_what_hosts_yml_never_named_of_kubelets_is_nobodys_drift() -> None:
+    assert drift_nodes.unlike_own(NOTHING)(worker(document(maxPods=7))) is None
+    assert drift_nodes.unlike_kept(NOTHING)(master(kept=document(maxPods=7))) is None
+
+
+def test_what_hosts_yml_gave_kubelets_once_and_names_no_more_goes() -> None:
+    assert drift_nodes.unlike_own(NOTHING)(worker(given=("maxPods",))) == "with maxPods=110"
+    assert drift_nodes.unlike_kept(NOTHING)(master(given=(f"{KUBELET} maxPods",))) == "with maxPods=110"
+
+
+def test_what_kubelets_did_not_bear_goes_out_of_what_kubeadm_keeps_once_hosts_yml_says_it_no_more() -> None:
+    facts = master(kept=document(maxPods=-5), stored=(f"{KUBELET} maxPods",))
+    assert drift_nodes.unlike_kept(NOTHING)(facts) == "with maxPods=-5"
+    *_, kept = yaml.safe_load_all(closed(facts, NOTHING, KEEP).world.payloads["upload-configuration.sh"])
+    assert "maxPods" not in kept
+
+
+def test_what_kubeadm_leaves_out_of_what_it_was_given_is_no_drift() -> None:
+    wanted = saying(protectKernelDefaults=False)
+    assert drift_nodes.unlike_own(wanted)(worker(given=("protectKernelDefaults",))) is None
+    assert drift_nodes.unlike_own(saying(failSwapOn=False))(worker()) == "without failSwapOn=False"
+
+
+def test_one_length_of_time_is_the_same_however_it_is_written() -> None:
+    now = document(nodeStatusUpdateFrequency="1m0s")
+    assert drift_nodes.unlike_own(saying(nodeStatusUpdateFrequency="60s"))(worker(now)) is None
+
+
+def test_a_kubelets_configuration_that_was_changed_by_hand_is_told_and_left_alone() -> None:
+    facts = node(now=document(maxPods=50), left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
+    told = drift_nodes.by_hand(WANTED, KUBELET)(facts)
+    assert told == "changed by hand: maxPods is 50, not 110"
+    assert drift_nodes.unlike_own(WANTED)(facts) is None
+    assert drift_nodes.older_kubelet(with_(facts, kubelet_written=200.0)) is None
+
+
+def test_in_a_cluster_made_by_hand_kubelets_are_told_of_once_hosts_yml_names_them() -> None:
+    facts = by_hand(master())
+    assert drift_nodes.by_hand(NOTHING, KUBELET)(facts) is None
+    assert drift_nodes.by_hand(WANTED, KUBELET)(facts) == "maxPods is 110, not 200; kubefab has not made it"
+    for gap in (drift_nodes.unlike_own(WANTED), drift_nodes.unlike_kept(WANTED)):
+        assert gap(facts) is None
+
+
+def test_a_worker_that_kubefab_joined_to_a_cluster_made_by_hand_has_what_that_keeps() -> None:
+    facts = replace(node(), others={"manager": by_hand(master())})
+    assert drift_nodes.unlike_own(WANTED)(facts) is None
+    assert drift_nodes.unlike_own(WANTED)(worker()) == "maxPods is 110, not 200"
+
+
+@pytest.mark.parametrize("facts", [node(kubelet_ca="bbb"), node(join_begun=1.0), with_(node(), now={})])
+def test_of_who_is_no_whole_node_nothing_is_told(facts: Facts) -> None:
+    assert drift_nodes.unlike_own(WANTED)(facts) is None
+    assert drift_nodes.by_hand(WANTED, KUBELET)(facts) is None
+
+
+def test_a_configuration_whose_making_was_cut_off_is_made_again() -> None:
+    assert drift_nodes.unlike_own(NOTHING)(node(halfway=(KUBELET,))) == "its making was cut off"
+
+
+def test_a_kubelet_that_began_before_its_configuration_was_written_begins_anew() -> None:
+    assert drift_nodes.older_kubelet(node(kubelet_written=200.0)) == "it began before its configuration was written"
+    assert drift_nodes.older_kubelet(node()) is None
+
+
+# --- what is changed
+
+
+def at(facts: Facts, wanted: Inventory) -> tuple[FakeHost, list[Step]]:
+    made = cluster(wanted)
+    made._alone[facts.name] = facts
+    host = made.hosts[facts.name]
+    assert isinstance(host, FakeHost)
+    return host, [*drift_nodes.kubelet(made, host), *drift_nodes.proxy(made, host), *drift_nodes.put_back(made, host)]
+
+
+def closed(facts: Facts, wanted: Inventory, title: str) -> FakeHost:
+    host, steps = at(facts, wanted)
+    close = step(steps, title).close
+    assert close
+    close(host)
+    return host
+
+
+def test_kubeadm_keeps_what_hosts_yml_says_and_each_node_takes_it_from_there() -> None:
+    host = closed(master(), WANTED, KEEP)
+    assert host.world.ran == ["upload-configuration.sh kubelet kubelet: kubelet:maxPods"]
+    *_, kept = yaml.safe_load_all(host.world.payloads["upload-configuration.sh"])
+    assert (kept["kind"], kept["maxPods"]) == ("KubeletConfiguration", 200)
+    assert closed(node(), WANTED, MAKE).world.ran == ["remake-kubelet-config.sh 60 given maxPods stored maxPods"]
+
+
+def test_only_masters_change_what_kubeadm_keeps() -> None:
+    _, steps = at(node(), WANTED)
+    assert not [one for one in steps if one.title == KEEP or "kube-proxy" in one.title]
+
+
+def test_what_goes_by_a_put_back_of_a_kubelet_is_told() -> None:
+    facts = node(now=document(maxPods=50), left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
+    title = "the kubelet's configuration is as kubeadm makes it"
+    assert step(at(facts, NOTHING)[1], title).gap(facts) == "kubelet: maxPods is 50, not 110"
+    assert closed(facts, NOTHING, title).world.ran == ["remake-kubelet-config.sh 60"]
+    assert drift_nodes.other(NOTHING)(node()) is None
+    assert drift_nodes.other(WANTED)(by_hand(master())) == "kubelet: maxPods is 110, not 200"
+    assert drift_nodes.other(NOTHING)(by_hand(master())) == "kubelet: the same, but not marked as kubefab's"
+
+
+# --- kube-proxy
+
+IPVS = saying("KubeProxyConfiguration", mode="nftables")
+SET, BEGUN = "kube-proxy's configuration is what hosts.yml says", "every kube-proxy is begun with its configuration"
+
+
+def marked(text: str) -> Facts:
+    workloads = {KUBE_PROXY: Workload(annotations={drift_nodes.MARK: text})}
+    return replace(master(), cluster=replace(LIVE, workloads=workloads))
+
+
+def test_kube_proxys_configuration_is_what_hosts_yml_says_and_its_pods_begin_anew_with_it() -> None:
+    assert drift_nodes.unlike_proxy(IPVS)(master()) == "mode is iptables, not nftables"
+    host = closed(master(), IPVS, SET)
+    assert [line.split(" ")[1:4] for line in host.world.ran] == [
+        ["annotate", "daemonset", "kube-proxy"],
+        ["patch", "configmap", "kube-proxy"],
+    ]
+    made = yaml.safe_load(json.loads(host.world.payloads["kubectl.sh"])["data"]["config.conf"])
+    assert made == {**PROXY, "mode": "nftables"}
+
+
+def test_pods_of_kube_proxy_that_were_begun_with_another_configuration_are_older() -> None:
+    assert drift_nodes.older_proxy(marked("changing")) == "its pods have an older one"
+    text = master().kubeadm.proxies
+    assert text
+    assert drift_nodes.older_proxy(marked(sha256(text.text))) is None
+    assert drift_nodes.older_proxy(master()) is None  # kubefab has never changed it
+    (line,) = closed(marked("changing"), IPVS, BEGUN).world.ran
+    assert json.loads(line.partition("--patch ")[2].rpartition(" --namespace")[0])["spec"]["template"]["metadata"] == {
+        "annotations": {drift_nodes.MARK: sha256(text.text)}
+    }
+
+
+def test_kube_proxy_is_left_alone_in_a_cluster_made_by_hand_and_where_it_is_as_it_should_be() -> None:
+    assert drift_nodes.unlike_proxy(IPVS)(by_hand(master())) is None
+    assert drift_nodes.unlike_proxy(IPVS)(master(proxies=document(PROXY, mode="nftables"))) is None
+    assert drift_nodes.unlike_proxy(saying())(master()) is None
+
+
+def test_one_master_speaks_for_kube_proxy() -> None:
+    made = cluster(three_masters())
+    assert [name for name, host in made.hosts.items() if drift_nodes.proxy(made, host)] == ["m1"]

@@ -1,0 +1,320 @@
+"""The scripts that make a static pod's manifest anew, in a sandbox: kubeadm, kubectl and the kubelet are imitated."""
+
+import hashlib
+import shlex
+
+import pytest
+
+from tests import sandbox
+from tests.test_look import ADMIN, found
+
+pytestmark = sandbox.program_needed("pgrep")
+
+MANIFEST = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+MARKS = "/var/lib/kubefab-manifests"
+KEPT = "/var/lib/kubefab-kept/etc/kubernetes/manifests"
+
+
+def pod(*flags: str) -> str:
+    listed = "".join(f"    - --{flag}\n" for flag in flags)
+    return f"spec:\n  containers:\n  - command:\n    - kube-scheduler\n{listed}    name: kube-scheduler\n"
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+OLD, NEW, BAD = pod("v=1"), pod("v=2"), pod("bad=1")
+# A process by the manifest, begun anew when that changes; one with the flag --bad ends at once, again and again.
+KUBELET = f"""
+stub grep 'case "$*" in *kubepods*) exit 0 ;; esac; exec /bin/grep "$@"'
+mkdir -p /mnt/image /run/kubefab
+cp /bin/sh /mnt/image/kube-scheduler
+kubelet() {{
+    pid=
+    while :; do
+        if ! cmp -s {MANIFEST} /mnt/seen; then
+            [ -z "$pid" ] || kill "$pid" || true
+            cp {MANIFEST} /mnt/seen
+            pid=
+        fi
+        if [ -z "$pid" ] || ! [ -e "/proc/$pid/stat" ] || /bin/grep -q ' Z ' "/proc/$pid/stat"; then
+            if /bin/grep -q bad /mnt/seen; then
+                /mnt/image/kube-scheduler -c 'sleep 0.3; exit' x &
+            else
+                /mnt/image/kube-scheduler -c 'while sleep 9; do :; done' x $(sed -n 's/^ *- --/--/p' /mnt/seen) &
+            fi
+            pid=$!
+        fi
+        sleep 0.1
+    done >/dev/null 2>&1
+}}
+kubelet &
+until pgrep -x kube-scheduler >/dev/null; do sleep 0.05; done
+stub kubectl 'case "$*" in
+    *annotate*) while [ "$1" != --filename ]; do shift; done; cat "$2" ;;
+    *) grep -q bad /mnt/seen || printf ok ;;
+esac'
+stub kubeadm 'cp /mnt/rendered {MANIFEST}'
+"""
+
+
+def remake(*lines: str, phase: str = "control-plane scheduler", seconds: int = 30) -> str:
+    """Shell text; what it said is in /mnt/said, and /mnt/status is how it ended."""
+    script = sandbox.script("remake-manifest.sh", str(seconds), "kube-scheduler", phase, *lines)
+    return f"echo documents | {script} >/mnt/said 2>&1 && echo well >/mnt/status || echo failed >/mnt/status\n"
+
+
+def machine(now: str, rendered: str, marked: str = "") -> str:
+    mark = sandbox.file(f"{MARKS}/kube-scheduler.mark", f"sha256 {sha256(marked)}\ngiven --v\n") if marked else ""
+    left = sandbox.file(f"{MARKS}/kube-scheduler.yaml", marked) if marked else ""
+    return f"{sandbox.file(MANIFEST, now)}{sandbox.file('/mnt/rendered', rendered)}{mark}{left}{KUBELET}"
+
+
+LEFT = (
+    f"cat /mnt/status {MANIFEST}; ls -A /etc/kubernetes /run/kubefab {MARKS}; cat {MARKS}/*.mark 2>/dev/null || true; "
+)
+
+
+def test_a_manifest_is_kubeadms_once_what_starts_by_it_is_well_and_is_marked() -> None:
+    run = machine(OLD, NEW, marked=OLD) + remake("given --v", "stored --x")
+    flags = "tr '\\0' ' ' </proc/$(pgrep -x kube-scheduler)/cmdline | grep -o 'x --.*'; grep ^kubeadm /mnt/calls"
+    said = sandbox.run(f"{run}{LEFT}cat {MARKS}/*.yaml; {flags}; ls -d {KEPT} 2>/dev/null || true")
+    assert said.splitlines()[:-2] == [
+        "well",
+        *NEW.splitlines(),
+        *("/etc/kubernetes:", "manifests", "", "/run/kubefab:", ""),
+        *(f"{MARKS}:", "kube-scheduler.mark", "kube-scheduler.yaml"),
+        *(f"sha256 {sha256(NEW)}", "given --v", "stored --x"),
+        *NEW.splitlines(),
+    ]
+    assert said.splitlines()[-2].strip() == "x --v=2"
+    assert said.splitlines()[-1].startswith("kubeadm init phase control-plane scheduler --config /run/kubefab/")
+
+
+@pytest.mark.parametrize("marked", [OLD, ""])
+def test_the_former_manifest_is_there_again_where_the_new_one_is_not_borne(marked: str) -> None:
+    run = machine(OLD, BAD, marked) + sandbox.file(
+        "/var/log/pods/kube-system_kube-scheduler-m_1/kube-scheduler/0.log", "why\n"
+    )
+    said = sandbox.run(f"{run}{remake('given --bad')}{LEFT}cat /mnt/said").splitlines()
+    assert said[: 1 + len(OLD.splitlines())] == ["failed", *OLD.splitlines()]
+    assert said[-2:] == [
+        "why",
+        "kube-scheduler was not well within 30 s by its new manifest: the former one is there again, and well again",
+    ]
+    marks = [line for line in said if line.startswith(("sha256", "given"))]
+    assert marks == ([f"sha256 {sha256(OLD)}", "given --v"] if marked else [])
+
+
+def test_one_that_ends_again_and_again_is_not_waited_for_all_the_time() -> None:
+    run = machine(OLD, BAD, OLD) + f"begun=$(date +%s)\n{remake(seconds=600)}"
+    assert sandbox.run(f"{run}cat /mnt/status; [ $(($(date +%s) - begun)) -lt 300 ]") == "failed\n"
+
+
+def test_what_was_cut_off_before_the_new_manifest_was_there_is_as_before() -> None:
+    former = sandbox.file(f"{MARKS}/former/kube-scheduler.yaml", OLD) + sandbox.file(
+        f"{MARKS}/former/kube-scheduler.mark", f"sha256 {sha256(OLD)}\n"
+    )
+    said = sandbox.run(machine(OLD, NEW, marked=NEW) + former + remake(phase="") + LEFT + "cat /mnt/said")
+    assert said.splitlines()[0] == "well"
+    assert f"sha256 {sha256(OLD)}" in said
+    assert "former" not in said
+
+
+@pytest.mark.parametrize(("now", "ended", "then"), [(NEW, "well", NEW), (BAD, "failed", OLD)])
+def test_what_was_cut_off_later_is_waited_for_or_taken_back(now: str, ended: str, then: str) -> None:
+    former = sandbox.file(f"{MARKS}/former/kube-scheduler.yaml", OLD)
+    said = sandbox.run(machine(now, NEW, marked=now) + former + remake(phase="", seconds=5) + LEFT)
+    assert said.startswith(f"{ended}\n{then}")
+    assert "former" not in said
+
+
+def test_what_somebody_else_has_written_is_kept() -> None:
+    run = machine(OLD, NEW, marked=pod("v=0")) + remake()
+    assert sandbox.run(f"{run}cat {KEPT}/kube-scheduler.yaml; tail -n 1 /mnt/said") == (
+        f"{OLD}what was there is now /var/lib/kubefab-kept{MANIFEST}\n"
+    )
+
+
+def test_nobody_waits_for_a_pod_that_the_kubelet_takes_for_the_same() -> None:
+    run = machine(OLD, NEW, marked=OLD) + "stub kubectl 'case \"$*\" in *annotate*) echo same ;; *) exit 1 ;; esac'\n"
+    said = sandbox.run(f"{run}{remake()}cat /mnt/status {MANIFEST}; grep -c . {MARKS}/kube-scheduler.mark")
+    assert said == f"well\n{NEW}1\n"
+
+
+def test_where_nobody_can_say_whether_it_is_the_same_it_is_waited_for() -> None:
+    stub = "stub kubectl 'case \"$*\" in *annotate*) exit 1 ;; *) touch /mnt/asked; printf ok ;; esac'\n"
+    run = f"{machine(OLD, NEW, marked=OLD)}{stub}{remake()}"
+    assert sandbox.run(f"{run}cat /mnt/status; ls /mnt/asked") == "well\n/mnt/asked\n"
+
+
+@pytest.mark.parametrize("fails", ["exit 1", "true"])
+def test_where_kubeadm_writes_nothing_nothing_is_changed(fails: str) -> None:
+    run = machine(OLD, NEW, marked=OLD) + f"stub kubeadm '{fails}'\n{remake('given --other')}"
+    assert sandbox.run(f"{run}{LEFT}").startswith(f"failed\n{OLD}")
+    assert "given --other" not in sandbox.run(f"{run}{LEFT}")
+
+
+# --- render-manifests.sh
+
+
+def test_what_kubeadm_would_write_is_printed_and_nothing_is_changed() -> None:
+    script = sandbox.script("render-manifests.sh", "kube-scheduler:control-plane scheduler")
+    run = f"{machine(OLD, NEW)}echo documents | {script} 2>/dev/null | cut -d ' ' -f 2 | base64 -d\n"
+    assert (
+        sandbox.run(f"{run}cat {MANIFEST}; ls -A /run/kubefab {MARKS} 2>/dev/null || true")
+        == f"{NEW}{OLD}/run/kubefab:\n"
+    )
+
+
+# --- upload-configuration.sh
+
+
+def uploaded(kubeadm: str) -> list[str]:
+    mark = sandbox.file(f"{MARKS}/etcd.mark", "sha256 a\ngiven --b\nstored --c\nstored --d\n")
+    script = sandbox.script("upload-configuration.sh", "kubeadm", "etcd:", "etcd:--c", "etcd:--e", "kube-scheduler:")
+    run = f"{mark}stub kubeadm {shlex.quote(kubeadm)}\necho documents | {script} || echo failed\n"
+    return sandbox.run(f"{run}cat /mnt/calls {MARKS}/etcd.mark; ls {MARKS}").splitlines()
+
+
+def test_what_the_cluster_keeps_of_hosts_yml_is_remembered_and_what_it_has_no_more_is_not() -> None:
+    assert uploaded("cat >>/mnt/calls") == [
+        "kubeadm init phase upload-config kubeadm --config /dev/stdin",
+        *("documents", "sha256 a", "given --b", "stored --c", "stored --e", "etcd.mark"),
+    ]
+
+
+def test_where_kubeadm_fails_the_cluster_may_keep_the_one_or_the_other() -> None:
+    told = uploaded("exit 1")
+    assert [line for line in told if line.startswith("stored")] == ["stored --c", "stored --d", "stored --e"]
+
+
+# --- remake-kubelet-config.sh
+
+CONFIG = "/var/lib/kubelet/config.yaml"
+COPIES = "/etc/kubernetes/tmp"
+
+
+def kubelet(runs: str = "true", phase: str = "", marked: bool = True, former: str = "") -> str:
+    """A node whose kubelet's configuration is `old`; kubeadm writes `new`. `runs`: whether the kubelet does by that."""
+    mark = sandbox.file(f"{MARKS}/kubelet.mark", f"sha256 {sha256('old')}\n") if marked else ""
+    kubeadm = f"mkdir -p {COPIES}/kubeadm-kubelet-config1; printf new >{CONFIG}; {phase or 'true'}"
+    systemctl = f"case $1 in show) echo 7 ;; is-active) [ $(cat {CONFIG}) = old ] || {runs} ;; esac"
+    left = sandbox.file(f"{MARKS}/former/kubelet.yaml", former) if former else ""
+    return (
+        f"{sandbox.file(CONFIG, 'old')}{mark}{left}mkdir -p {COPIES}/kubeadm-kubelet-config0\nstub sleep ''\n"
+        f"stub kubeadm {shlex.quote(kubeadm)}\nstub systemctl {shlex.quote(systemctl)}\n"
+        f"stub journalctl 'echo why'\nstub date 'read -r t _ </proc/uptime; echo ${{t%.*}}'\n"
+    )
+
+
+def remade(before: str) -> list[str]:
+    script = sandbox.script("remake-kubelet-config.sh", "2", "given maxPods")
+    run = f"{before}{script} >/mnt/said 2>&1 && echo well || echo failed\ncat {CONFIG}; echo; tail -n 2 /mnt/said\n"
+    kept = f"cat {MARKS}/kubelet.mark; ls -A {MARKS} {COPIES}; cat /var/lib/kubefab-kept{CONFIG} && echo"
+    return sandbox.run(f"{run}{{ {kept}; grep systemctl.restart /mnt/calls; }} 2>/dev/null || true").splitlines()
+
+
+def test_a_kubelets_configuration_is_kubeadms_once_the_kubelet_runs_by_it() -> None:
+    told = remade(kubelet())
+    assert told[:2] == ["well", "new"]
+    assert told[2:] == [
+        *(f"sha256 {sha256('new')}", "given maxPods", f"{COPIES}:", "kubeadm-kubelet-config0", ""),
+        *(f"{MARKS}:", "kubelet.mark", "kubelet.yaml", "systemctl restart kubelet"),
+    ]
+
+
+@pytest.mark.parametrize(("node", "said"), [(kubelet("false"), "why"), (kubelet(phase="exit 1"), "")])
+def test_the_former_configuration_is_there_again_where_the_kubelet_does_not_run(node: str, said: str) -> None:
+    told = remade(node)
+    assert told[:2] == ["failed", "old"]
+    assert f"sha256 {sha256('old')}" in told
+    assert "former" not in told
+    assert "kubeadm-kubelet-config1" not in told
+    assert said in [*told, ""]
+
+
+def test_a_configuration_that_was_cut_off_begins_with_the_former_one() -> None:
+    told = remade(kubelet(phase="exit 1", former="before"))
+    assert told[:2] == ["failed", "before"]
+
+
+def test_a_configuration_that_somebody_else_has_written_is_kept() -> None:
+    told = remade(kubelet(marked=False))
+    assert told[:2] == ["well", "new"]
+    assert "old" in told[2:]  # what is kept has no end of a line
+
+
+# --- the marks that other scripts leave
+
+MADE = "made\n"
+WRITES = f"""mkdir -p /run/kubefab /etc/kubernetes/manifests
+stub kubeadm 'case "$1 $2" in "init --config"|"join --config") echo made >{MANIFEST} ;; esac'
+"""
+
+
+def test_what_init_makes_is_marked_with_what_hosts_yml_has_given() -> None:
+    script = sandbox.script("init.sh", "config validate", "kube-scheduler:--v", "kube-apiserver:--x")
+    told = f"ls /var/lib; cat {MARKS}/*; stat -c %a {MARKS} {MARKS}/*.yaml"
+    assert sandbox.run(f"{WRITES}{script} </dev/null >/dev/null\n{told}").splitlines() == [
+        *("kubefab", "kubefab-manifests", f"sha256 {sha256(MADE)}", "given --v", "made"),
+        *("700", "600"),
+    ]
+
+
+@pytest.mark.parametrize(("marked", "after"), [(True, True), (False, False)])
+def test_a_change_of_kubefabs_leaves_a_mark_where_there_was_one_that_held(marked: bool, after: bool) -> None:
+    etcd = "/etc/kubernetes/manifests/etcd.yaml"
+    text, then = "    image: near/etcd:1\n", "    image: near/etcd:2\n"
+    mark = sandbox.file(f"{MARKS}/etcd.mark", f"sha256 {sha256(text if marked else 'other')}\ngiven --b\n")
+    run = f"{sandbox.file(etcd, text)}{mark}{sandbox.script('set-etcd-image.sh', 'near/etcd:2')}\ncat {MARKS}/etcd.mark"
+    said = sandbox.run(run).splitlines()
+    assert (f"sha256 {sha256(then)}" in said) is after
+    assert "given --b" in said
+
+
+def test_what_an_upgrade_has_written_is_marked_and_nothing_else() -> None:
+    other = "/etc/kubernetes/manifests/etcd.yaml"
+    made = sandbox.file(MANIFEST, OLD) + sandbox.file(other, "x") + sandbox.file("/mnt/new", NEW)
+    mark = sandbox.file(f"{MARKS}/kube-scheduler.mark", f"sha256 {sha256(OLD)}\ngiven --v\n")
+    stub = f"stub kubeadm 'cp /mnt/new {MANIFEST}'\nmkdir -p /run/kubefab\n"
+    script = sandbox.script("upgrade.sh", "1.37.2", "node")
+    run = f"{made}{mark}{stub}{script} </dev/null >/dev/null\ncat {MARKS}/*.mark; ls {MARKS}"
+    assert sandbox.run(run).splitlines() == [
+        *(f"sha256 {sha256(NEW)}", "given --v"),
+        *("kube-scheduler.mark", "kube-scheduler.yaml"),
+    ]
+
+
+def test_a_tear_down_leaves_no_mark() -> None:
+    run = sandbox.file(f"{MARKS}/etcd.mark", "x") + sandbox.script("tear-down.sh", "unix:///run/containerd/x.sock")
+    assert sandbox.run(f"{run} >/dev/null\nls -A /var/lib/kubefab 2>/dev/null || true") == ""
+
+
+# --- the look
+
+
+def test_the_look_tells_what_is_there_what_was_left_and_what_runs() -> None:
+    former = sandbox.file(f"{MARKS}/former/kube-scheduler.yaml", OLD)
+    this = found(f"{ADMIN}{machine(NEW, NEW, marked=OLD)}{former}", "manifests").manifests
+    assert (this.now["kube-scheduler"].settings["--v"], this.left["kube-scheduler"].settings["--v"]) == ("2", "1")
+    assert this.now["kube-scheduler"].digest == sha256(NEW)
+    assert this.marks == (f"kube-scheduler {sha256(OLD)}",)
+    assert (this.given_to("kube-scheduler"), this.halfway) == (["--v"], ("kube-scheduler",))
+    assert this.running["kube-scheduler"].flags == {"--v": "2"}
+    assert not this.is_kubefabs("kube-scheduler")
+
+
+def test_a_worker_has_no_static_pods_to_tell_of() -> None:
+    this = found(shlex.join(["mkdir", "-p", "/etc/kubernetes/manifests"]) + "\n", "manifests").manifests
+    assert (this.now, this.marks) == ({}, ())
+
+
+def test_the_look_tells_of_a_workers_kubelet_alone() -> None:
+    conf = sandbox.file("/etc/kubernetes/kubelet.conf", "x") + sandbox.file(CONFIG, "maxPods: 7\n")
+    mark = sandbox.file(f"{MARKS}/kubelet.mark", f"sha256 {sha256('x')}\ngiven maxPods\n")
+    this = found(f"{conf}{mark}{sandbox.file(MANIFEST, OLD)}touch -d @1000.5 {CONFIG}\n", "manifests").manifests
+    assert list(this.now) == ["kubelet"]
+    assert this.now["kubelet"].settings == {"maxPods": "7"}
+    assert (this.given_to("kubelet"), this.kubelet_written) == (["maxPods"], 1000.5)

@@ -1,0 +1,255 @@
+"""A whole drift on hosts that answer from memory: seen, put right a master at a time; and what is taken back."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import yaml
+
+from kubefab import putting_back
+from kubefab.converge import Stop
+from kubefab.errors import HostError, KubefabError
+from kubefab.facts import Manifest
+from kubefab.inventory import Inventory
+from kubefab.runbook import IN_TURN, MASTERS
+from kubefab.steps import drift, health
+from tests.fakes import three_masters
+from tests.runs import ADMIN, Run, in_place, nodes
+from tests.steps.test_drift import stored
+from tests.test_kubeadm import saying
+
+API = "kube-apiserver"
+M = ("m1", "m2", "m3")
+
+
+def text(pod: str, **flags: str) -> str:
+    """A manifest, in base64."""
+    told = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
+    body = yaml.safe_dump({"spec": {"containers": [{"name": pod, "command": [pod, *told]}]}})
+    return b64encode(body.encode()).decode()
+
+
+@dataclass
+class Master:
+    """What is there of its static pods."""
+
+    now: dict[str, str] = field(default_factory=lambda: {pod: text(pod) for pod in drift.PHASES})
+    marked: dict[str, str] = field(default_factory=dict)
+    given: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.marked = dict(self.now)
+
+    def told(self) -> str:
+        lines = [f"given {API} {one}" for one in self.given]
+        for pod, said in self.now.items():
+            lines.append(f"now {pod} {said}")
+            process = "\0".join(yaml.safe_load(b64decode(said))["spec"]["containers"][0]["command"])
+            lines.append(f"running {pod} {b64encode(process.encode()).decode()}")
+        for pod, said in self.marked.items():
+            lines += [f"left {pod} {said}", f"sha256 {pod} {Manifest.read(said).digest}"]
+        return "\n".join(lines)
+
+
+class Machines:
+    """Masters of one cluster: kubeadm's phases do what they are told."""
+
+    def __init__(self, wanted: Inventory, *, dry: bool = False) -> None:
+        self.run = Run(wanted, dry=dry)
+        self.names = [host.name for host in self.run.cluster.masters]
+        self.masters = {name: Master() for name in self.names}
+        self.kept = stored().text
+        self.done: list[str] = []
+        self.bears: Callable[[str], bool] = lambda name: True
+        for name in self.names:
+            self.run(name).on_change = lambda name=name: self.changed(name)  # type: ignore[misc]
+        self.tell()
+
+    def tell(self) -> None:
+        for name, one in self.masters.items():
+            self.run(name).parts.update(
+                node=ADMIN,
+                cluster=nodes(*self.names),
+                manifests=one.told(),
+                kubeadm=f"configuration {b64encode(self.kept.encode()).decode()}",
+            )
+
+    def changed(self, name: str) -> None:
+        words = self.run(name).ran[-1].split(" ")
+        self.done.append(f"{name}: {words[0]} {words[1 if words[0].startswith('upload') else 2]}")
+        (configuration,) = list(yaml.safe_load_all(self.run(name).payloads[words[0]]))[1:]
+        if words[0] == "upload-configuration.sh":
+            self.kept = yaml.safe_dump(configuration)
+        elif not self.bears(name):
+            raise HostError("remake-manifest.sh ended with exit status 1", "the former one is there again")
+        else:
+            self.remade(self.masters[name], words[2], configuration)
+        self.tell()
+
+    def remade(self, one: Master, pod: str, configuration: dict[str, Any]) -> None:
+        said = text(pod, **{arg["name"]: arg["value"] for arg in self.arguments(configuration, pod)})
+        one.now[pod] = one.marked[pod] = said
+        if pod == API:
+            one.given = [f"--{arg['name']}" for arg in self.arguments(configuration, pod)]
+
+    def arguments(self, configuration: dict[str, Any], pod: str) -> list[dict[str, str]]:
+        section = {API: "apiServer"}.get(pod, "")
+        return list((configuration.get(section) or {}).get("extraArgs") or [])
+
+
+WANTED = saying(apiServer={"extraArgs": {"audit-log-maxage": 10}})
+
+
+def three() -> Inventory:
+    return three_masters().model_copy(update={"cluster": WANTED.cluster})
+
+
+@pytest.fixture(autouse=True)
+def around(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these hosts do not tell, and other tests are about."""
+    monkeypatch.setattr(health, "unhealthy", lambda _: None)
+
+
+def converge(machines: Machines) -> None:
+    machines.run.engine.converge(MASTERS, drift.control_plane, how=IN_TURN)
+
+
+def test_a_flag_comes_to_one_master_after_the_other_and_into_what_kubeadm_keeps_once_the_first_bears_it() -> None:
+    machines = Machines(three())
+    converge(machines)
+    remake, upload = f"remake-manifest.sh {API}", "upload-configuration.sh kubeadm"
+    assert machines.done == [f"m1: {remake}", f"m1: {upload}", f"m2: {remake}", f"m3: {remake}"]
+    assert "audit-log-maxage" in machines.kept
+
+
+def test_a_second_run_changes_nothing() -> None:
+    machines = Machines(three())
+    converge(machines)
+    before = list(machines.done)
+    again = Machines(three())
+    again.masters, again.kept = machines.masters, machines.kept
+    again.tell()
+    converge(again)
+    assert before
+    assert again.done == []
+
+
+def test_what_one_master_does_not_bear_comes_to_no_other_and_is_not_kept() -> None:
+    machines = Machines(three())
+    machines.bears = lambda name: False
+    with pytest.raises(Stop, match="m1 failed"):
+        converge(machines)
+    assert machines.done == [f"m1: remake-manifest.sh {API}"]
+    assert "audit-log-maxage" not in machines.kept
+
+
+def test_a_dry_run_tells_each_difference_and_which_api_servers_restart(capsys: pytest.CaptureFixture[str]) -> None:
+    machines = Machines(three(), dry=True)
+    converge(machines)
+    assert machines.done == []
+    said = capsys.readouterr().out.splitlines()
+    for name in M:
+        assert f"{name}      ! the API server of {name} restarts" in said
+        assert f"{name}      ~ {API} is what hosts.yml says  (now: without --audit-log-maxage=10)" in said
+
+
+def by_hand(machines: Machines, name: str) -> None:
+    machines.masters[name].now[API] = text(API, oidc_issuer_url="https://id.example")
+    machines.tell()
+
+
+def test_what_was_changed_by_hand_is_told_once_left_alone_and_fails_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    machines = Machines(three())
+    by_hand(machines, "m2")
+    converge(machines)
+    assert not [line for line in machines.done if line.startswith("m2")]
+    assert machines.run.failures == {}
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("m2")]
+    assert told == [
+        f"m2      ! expected: {API} is as kubefab has left it; found: changed by hand: with "
+        "--oidc-issuer-url=https://id.example; what to do: write it into hosts.yml, or: inv cluster.put-back --host m2"
+    ]
+
+
+# --- inv cluster.put-back
+
+
+def put_back(machines: Machines, name: str, monkeypatch: pytest.MonkeyPatch, yes: bool = True) -> None:
+    run = in_place(machines.run, monkeypatch)
+    rendered = {pod: text(pod) for pod in drift.PHASES} | {API: text(API, audit_log_maxage="10")}
+    run(name).answers["render-manifests.sh"] = "\n".join(f"{pod} {said}" for pod, said in rendered.items())
+    putting_back.put_back(run.context, name, yes)
+
+
+def test_a_put_back_lists_what_goes_and_makes_the_manifest_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machines = Machines(three())
+    by_hand(machines, "m2")
+    put_back(machines, "m2", monkeypatch)
+    assert machines.done == [f"m2: remake-manifest.sh {API}", "m2: upload-configuration.sh kubeadm"]
+    listed = f"m2  - {API}: without --audit-log-maxage=10, with --oidc-issuer-url=https://id.example\n"
+    assert capsys.readouterr().out.startswith(listed)
+    assert machines.run("m2").locks
+
+
+def test_nothing_is_taken_back_unless_somebody_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = Machines(three())
+    by_hand(machines, "m2")
+    with pytest.raises(KubefabError, match="what reads it restarts; without a terminal, --yes is needed"):
+        put_back(machines, "m2", monkeypatch, yes=False)
+    assert machines.done == []
+
+
+def test_a_dry_put_back_changes_nothing_and_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = Machines(three(), dry=True)
+    by_hand(machines, "m2")
+    put_back(machines, "m2", monkeypatch, yes=False)
+    assert machines.done == []
+
+
+def test_where_nothing_was_changed_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = Machines(three())
+    converge(machines)
+    before = len(machines.done)
+    again = Machines(three())
+    again.masters, again.kept = machines.masters, machines.kept
+    again.tell()
+    put_back(again, "m2", monkeypatch, yes=False)
+    assert (before, again.done) == (4, [])
+
+
+def test_of_a_worker_the_kubelets_configuration_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = Machines(three())
+    now, left = (b64encode(one).decode() for one in (b"maxPods: 77\n", b"maxPods: 110\n"))
+    told = f"now kubelet {now}\nleft kubelet {left}\nsha256 kubelet {Manifest.read(left).digest}"
+    machines.run("client").parts.update(node="kubelet_ca QUJD", manifests=told)
+    with pytest.raises(KubefabError, match="--yes is needed"):
+        putting_back.put_back(in_place(machines.run, monkeypatch).context, "client", False)
+    assert machines.run("client").ran == []
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("client", "client is no node"), ("m9", "found no host 'm9'"), ("", "--host NAME")]
+)
+def test_only_a_master_has_something_to_be_put_back(name: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = Machines(three())
+    with pytest.raises(KubefabError, match=told):
+        putting_back.put_back(in_place(machines.run, monkeypatch).context, name, True)
+
+
+def test_a_host_without_a_control_plane_has_nothing_to_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = Machines(three())
+    for name in M:
+        machines.run(name).parts.clear()
+    with pytest.raises(KubefabError, match="m2 is no node of the cluster"):
+        put_back(machines, "m2", monkeypatch)
+
+
+def test_a_kubeadm_that_tells_no_manifest_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = Machines(three())
+    machines.run("m2").answers["render-manifests.sh"] = f"{API} {text(API)}"
+    with pytest.raises(KubefabError, match="kubeadm has told no manifest of kube-controller-manager, kube-scheduler"):
+        putting_back.put_back(in_place(machines.run, monkeypatch).context, "m2", True)
