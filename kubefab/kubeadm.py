@@ -10,6 +10,7 @@ import yaml
 
 from kubefab import releases
 from kubefab.facts.manifests import settings as settings_of
+from kubefab.facts.manifests import together
 from kubefab.inventory import Host, Inventory
 from kubefab.inventory.models import ARGUMENTS, SANS
 from kubefab.mirrors import image
@@ -118,17 +119,15 @@ def upgrade_documents(inventory: Inventory, patches: str, skipped: Sequence[str]
 
 def settings(section: Mapping[str, Any]) -> dict[str, str]:
     """What a section of a ClusterConfiguration makes of its static pod, as the look calls it: "--FLAG" -> its value."""
-    found: dict[str, list[str]] = {}
-    for name, value in _pairs(section.get("extraArgs") or {}):
-        found.setdefault(f"--{name}", []).append(value)
+    found = together((f"--{name}", value) for name, value in _pairs(section.get("extraArgs") or {}))
     for one in _named(section, "extraVolumes"):
         volume, mount = f"volumes[{one['name']}].hostPath", f"volumeMounts[{one['name']}]"
-        found[f"{volume}.path"], found[f"{mount}.mountPath"] = [str(one.get("hostPath"))], [str(one.get("mountPath"))]
-        found |= {f"{volume}.type": [str(one["pathType"])]} if one.get("pathType") else {}
-        found |= {f"{mount}.readOnly": ["True"]} if one.get("readOnly") else {}
-    for one in _named(section, "extraEnvs"):
-        found[f"env[{one['name']}].value"] = [str(one.get("value") or "")]
-    return {name: ", ".join(values) for name, values in found.items()}
+        found[f"{volume}.path"], found[f"{mount}.mountPath"] = str(one.get("hostPath")), str(one.get("mountPath"))
+        found |= {f"{volume}.type": str(one["pathType"])} if one.get("pathType") else {}
+        found |= {f"{mount}.readOnly": "True"} if one.get("readOnly") else {}
+    # kubeadm hands them on as they are, and Go leaves out what is empty.
+    envs = [{key: value for key, value in one.items() if value} for one in _named(section, "extraEnvs")]
+    return {**found, **(settings_of({"env": envs}) if envs else {})}
 
 
 def wanted_settings(inventory: Inventory, pod: str) -> dict[str, str]:

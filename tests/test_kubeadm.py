@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from kubefab import kubeadm
+from kubefab.facts.manifests import settings
 from kubefab.inventory import Inventory
 from tests.fakes import HOSTS, inventory
 
@@ -91,8 +92,18 @@ def test_what_a_section_makes_of_its_static_pod_has_the_looks_own_names() -> Non
 
 
 def test_a_flag_that_is_told_twice_has_both_of_its_values() -> None:
-    twice = [{"name": "service-account-issuer", "value": one} for one in ("https://a", "https://b")]
-    assert kubeadm.settings({"extraArgs": twice}) == {"--service-account-issuer": "https://a, https://b"}
+    for order in (("https://a", "https://b"), ("https://b", "https://a")):  # some kubeadms sort them
+        twice = [{"name": "service-account-issuer", "value": one} for one in order]
+        assert kubeadm.settings({"extraArgs": twice}) == {"--service-account-issuer": "https://a, https://b"}
+
+
+def test_a_variable_is_what_kubeadm_writes_of_it() -> None:
+    """Go leaves out what is empty; and a variable may have its value from elsewhere."""
+    address = {"fieldRef": {"fieldPath": "status.hostIP"}}
+    section = {"extraEnvs": [{"name": "EMPTY", "value": ""}, {"name": "HERE", "valueFrom": address}]}
+    written = [{"name": "EMPTY"}, {"name": "HERE", "valueFrom": address}]
+    assert kubeadm.settings(section) == settings({"spec": {"containers": [{"name": "x", "env": written}]}})
+    assert kubeadm.settings(section) == {"env[EMPTY]": "", "env[HERE].valueFrom.fieldRef.fieldPath": "status.hostIP"}
 
 
 @pytest.mark.parametrize("volumes", [[{"hostPath": "/x"}], ["x"], None])

@@ -2,7 +2,7 @@
 
 import hashlib
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +43,8 @@ class Process:
     @classmethod
     def read(cls, said: str) -> "Process":
         """From its command line, whose words are ended by a NUL, in base64."""
-        return cls(dict(_flags(b64decode(said).decode(errors="replace").split("\0"))))
+        told = settings({"command": b64decode(said).decode(errors="replace").split("\0")})
+        return cls({name: value for name, value in told.items() if name.startswith("--")})
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,21 @@ class Manifests(Part):
 
 def settings(document: Any) -> dict[str, str]:
     """What a document says, each by its place: "--FLAG" of a command, else KEY.KEY. ValueError for one too deep."""
-    return dict(_settings(document, "", DEEP))
+    return together(_settings(document, "", DEEP))
+
+
+def together(said: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Each once: what is said several times has all of its values, sorted, as some kubeadms sort them."""
+    found: dict[str, list[str]] = {}
+    for name, value in said:
+        found.setdefault(name, []).append(value)
+    return {name: ", ".join(sorted(values)) for name, values in found.items()}
 
 
 def _flags(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Each once: one that is told several times has all of its values."""
-    found: dict[str, list[str]] = {}
     for word in words:
-        if word.startswith("--"):
-            name, _, value = word.partition("=")
-            found.setdefault(name, []).append(value)
-    yield from ((name, ", ".join(values)) for name, values in found.items())
+        name, _, value = word.partition("=")
+        yield (name, value) if word.startswith("-") else ("words", word)
 
 
 def _settings(value: Any, place: str, deep: int) -> Iterator[tuple[str, str]]:
@@ -98,7 +103,8 @@ def _settings(value: Any, place: str, deep: int) -> Iterator[tuple[str, str]]:
                 yield from _settings(inner, f"{place}.{key}".removeprefix("."), deep - 1)
     elif isinstance(value, list) and any(isinstance(one, Mapping | list) for one in value):
         for at, inner in enumerate(value):
-            yield from _settings(*_item(inner, place, at, len(value)), deep - 1)
+            rest, here = _item(inner, place, at, len(value))
+            yield from _settings(rest, here, deep - 1) if rest or not here else [(here, "")]
     elif isinstance(value, list):
         yield place, ", ".join(map(str, value))
     else:
