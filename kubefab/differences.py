@@ -2,25 +2,49 @@
 
 import re
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 
 HIDDEN = "(hidden)"
-# What a name like these has may open something; a path, a number, a duration or a switch opens nothing.
-_SECRET = re.compile(r"token|password|passwd|secret|credential|api-?key|private|^env\[", re.IGNORECASE)
-_PLAIN = re.compile(r"/[^:@]*|true|false|[0-9.]+(ns|us|ms|[smhd]|[KMG]i?B?)?([0-9.]+(ms|[smh]))*", re.IGNORECASE)
+# What a name like these has may open something; a path, a short number, a duration or a switch opens nothing.
+_SECRET = re.compile(r"token|passw|passphrase|secret|credential|bearer|basic-auth|api-?key|private", re.IGNORECASE)
+_PLAIN = re.compile(r"/[a-z0-9._/-]*|[Tt]rue|[Ff]alse|[0-9.]{1,5}|([0-9.]+(ns|us|ms|[smhd]|[KMG]i?B?))+")
+# These have what somebody else has given them, in any form: a probe's headers, say, where nobody is let in without a token.
+_ANYTHING = re.compile(r"^env\[|^words$|httpHeaders|URLHeader", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")  # in a URL
+_QUERY = re.compile(r"(?<=[?&])([^=&\s]+)=[^&\s]+")  # of one
+_SECONDS = {"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s)")
+_DURATION = re.compile(rf"({_PART.pattern})+")
 
 
 def shown(name: str, value: str) -> str:
     """A setting's value, for people: without what may be a secret."""
-    if _SECRET.search(name) and not _PLAIN.fullmatch(value):
+    if _ANYTHING.search(name) or (_SECRET.search(name) and not _PLAIN.fullmatch(value)):
         return HIDDEN
-    return _LOGIN.sub(HIDDEN, value)
+    return _QUERY.sub(rf"\1={HIDDEN}", _LOGIN.sub(HIDDEN, value))
+
+
+def same(found: str | None, wanted: str | None) -> bool:
+    """Whether they say the same: two durations of one length do, however they are written."""
+    if found == wanted or found is None or wanted is None:
+        return found == wanted
+    length = _length(found)
+    return length is not None and length == _length(wanted)
 
 
 def differences(found: Mapping[str, str], wanted: Mapping[str, str], among: Collection[str] | None = None) -> list[str]:
     """What is there otherwise than wanted; `among`: of these alone, else of all that either side has."""
     names = dict.fromkeys((*wanted, *found)) if among is None else among
-    return [_told(name, found.get(name), wanted.get(name)) for name in names if found.get(name) != wanted.get(name)]
+    return [
+        _told(name, found.get(name), wanted.get(name)) for name in names if not same(found.get(name), wanted.get(name))
+    ]
+
+
+def _length(text: str) -> Decimal | None:
+    """Of a duration of Go's, in seconds."""
+    if not _DURATION.fullmatch(text):
+        return None
+    return sum((Decimal(number) * _SECONDS[unit] for number, unit in _PART.findall(text)), Decimal(0))
 
 
 def _told(name: str, found: str | None, wanted: str | None) -> str:

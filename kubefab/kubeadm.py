@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import yaml
@@ -33,9 +32,6 @@ _OF_CERTIFICATES = (
     "certificateValidityPeriod",
     "encryptionAlgorithm",
 )  # what hosts.yml says of them, it says of new ones
-_SECONDS = {"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s)")
-_DURATION = re.compile(rf"({_PART.pattern})+")
 
 
 class Dumper(yaml.SafeDumper):
@@ -137,7 +133,7 @@ def wanted_settings(inventory: Inventory, pod: str) -> dict[str, str]:
 
 def component_settings(inventory: Inventory, kind: str) -> dict[str, str]:
     """What hosts.yml itself says of a kubelet or a kube-proxy."""
-    return durations(settings_of(inventory.told(kind) or {}))
+    return settings_of(inventory.told(kind) or {})
 
 
 def given(inventory: Inventory) -> list[str]:
@@ -220,7 +216,7 @@ def _pruned(value: Any, place: str, dropped: Collection[str]) -> Any:
 
 def parts(configuration: Mapping[str, Any]) -> dict[str, str]:
     """What can change of a ClusterConfiguration, each by its place: "apiServer.extraArgs[profiling]" -> its value."""
-    found = {key: duration(configuration[key]) for key in CHANGING if isinstance(configuration.get(key), str)}
+    found = {key: configuration[key] for key in CHANGING if isinstance(configuration.get(key), str)}
     for section in SECTIONS.values():
         said = configuration.get(section) or {}
         found |= {f"{section}: {name}": value for name, value in settings(said).items()}
@@ -235,26 +231,6 @@ def lasting(configuration: Mapping[str, Any]) -> dict[str, str]:
     own = {key: value for key, value in etcd.items() if key != "extraArgs" and key not in NAMED}
     flags = {f"etcd: {name}": value for name, value in settings(etcd).items()}
     return {**settings_of({**others, **({"etcd": {"local": own}} if own else {})}), **flags}
-
-
-def durations(settings: Mapping[str, str]) -> dict[str, str]:
-    """The same, and each duration as Go writes it, so that two of one length are one."""
-    return {name: duration(value) for name, value in settings.items()}
-
-
-def duration(text: str) -> str:
-    """A duration as Go writes it ("24h" -> "24h0m0s", "1.5m" -> "1m30s"); any other text as it is."""
-    if not _DURATION.fullmatch(text):
-        return text
-    whole = sum((Decimal(number) * _SECONDS[unit] for number, unit in _PART.findall(text)), Decimal(0))
-    if 0 < whole < 1:
-        return f"{_plain(whole * 1000)}ms"
-    hours, minutes, seconds = int(whole // 3600), int(whole // 60 % 60), _plain(whole % 60)
-    return f"{hours}h{minutes}m{seconds}s" if hours else f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
-
-
-def _plain(number: Decimal) -> str:
-    return f"{number.normalize():f}"
 
 
 def control_plane_documents(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubefab.differences import HIDDEN, differences, shown
+from kubefab.differences import HIDDEN, differences, same, shown
 
 
 def test_what_is_other_than_wanted_is_told_from_its_side() -> None:
@@ -27,6 +27,19 @@ def test_of_some_of_them_nothing_is_told_of_the_others() -> None:
         ("--private-port", "0", "0"),
         ("--audit-webhook", "https://me:pw@log.example/x", f"https://{HIDDEN}@log.example/x"),
         ("--oidc-issuer-url", "https://id.example", "https://id.example"),
+        ("livenessProbe.httpGet.httpHeaders[Authorization].value", "Bearer abc", HIDDEN),
+        ("staticPodURLHeader.Authorization", "Bearer abc", HIDDEN),
+        ("--basic-auth", "me:pw", HIDDEN),
+        ("--bearer", "abc", HIDDEN),
+        ("env[PIN].value", "1234", HIDDEN),
+        ("env[FILE].value", "/run/x", HIDDEN),
+        ("words", "-c, curl --token abc", HIDDEN),
+        ("--x-token", "/Zm9vYmFyQmF6", HIDDEN),
+        ("--x-token", "/zm9v+ym=", HIDDEN),
+        ("--x-token", "123456", HIDDEN),
+        ("--audit-url", "https://log.example/x?token=abc&k=v", f"https://log.example/x?token={HIDDEN}&k={HIDDEN}"),
+        ("--authorization-mode", "Node,RBAC", "Node,RBAC"),
+        ("--requestheader-username-headers", "X-Remote-User", "X-Remote-User"),
     ],
 )
 def test_what_may_open_something_is_not_shown(name: str, value: str, told: str) -> None:
@@ -35,3 +48,31 @@ def test_what_may_open_something_is_not_shown(name: str, value: str, told: str) 
 
 def test_of_two_secrets_it_is_told_that_they_differ_and_nothing_else() -> None:
     assert differences({"--x-token": "aaa"}, {"--x-token": "bbb"}) == ["--x-token is another, which is not shown"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("60s", "1m0s"),
+        ("24h", "24h0m0s"),
+        ("90m", "1h30m0s"),
+        ("1.5s", "1.5s"),
+        ("0.5s", "500ms"),
+        ("0s", "0m0s"),
+        ("x", "x"),
+    ],
+)
+def test_one_length_of_time_is_the_same_however_it_is_written(one: str, other: str) -> None:
+    assert same(one, other)
+    assert differences({"a": one}, {"a": other}) == []
+
+
+@pytest.mark.parametrize(("one", "other"), [("60s", "61s"), ("1m", "1"), ("", "0s"), (None, "0s"), ("1h", None)])
+def test_what_is_another_time_or_none_is_not_the_same(one: str | None, other: str | None) -> None:
+    assert not same(one, other)
+
+
+def test_what_is_no_time_is_told_as_it_is_written() -> None:
+    assert differences({"systemReserved.cpu": "200m"}, {"systemReserved.cpu": "100m"}) == [
+        "systemReserved.cpu is 200m, not 100m"
+    ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from kubefab import kubeadm
 from kubefab.cluster import Cluster
-from kubefab.differences import differences
+from kubefab.differences import differences, same
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Facts, Manifest
 from kubefab.host import Host
@@ -335,7 +335,7 @@ def changed(facts: Facts, pod: str, wanted: Mapping[str, str]) -> list[str]:
     now, left = facts.manifests.now[pod].settings, facts.manifests.left.get(pod)
     if left is None or left.broken:
         return ["nobody knows what, since kubefab's copy is gone"]
-    said = {name for name, value in wanted.items() if now.get(name) == value}
+    said = {name for name, value in wanted.items() if same(now.get(name), value)}
     names = [name for name in {**left.settings, **now} if not name.startswith(_OWN)]
     return differences(now, left.settings, [name for name in names if name not in said])
 

@@ -184,7 +184,7 @@ def _unlike(now: Manifest, wanted: Mapping[str, str], away: Collection[str], giv
     """What hosts.yml has given once and is not there is what kubeadm leaves out."""
     left_out = {one for one in given if wanted.get(one) in NOTHING and one not in now.settings}
     among = [*(one for one in wanted if one not in left_out), *(one for one in away if one in now.settings)]
-    return "; ".join(differences(kubeadm.durations(now.settings), wanted, among)) or None
+    return "; ".join(differences(now.settings, wanted, among)) or None
 
 
 def older_kubelet(facts: Facts) -> str | None:

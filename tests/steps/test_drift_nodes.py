@@ -107,6 +107,20 @@ def test_one_length_of_time_is_the_same_however_it_is_written() -> None:
     assert drift_nodes.unlike_own(saying(nodeStatusUpdateFrequency="60s"))(worker(now)) is None
 
 
+def test_a_quantity_is_no_length_of_time() -> None:
+    wanted = saying(systemReserved={"cpu": "100m"})
+    now = document(systemReserved={"cpu": "200m"})
+    assert drift_nodes.unlike_own(wanted)(worker(now)) == "systemReserved.cpu is 200m, not 100m"
+    unmarked = with_(node(now=document(systemReserved={"cpu": "100m"})), left={}, marks=())
+    assert drift_nodes.by_hand(wanted, KUBELET)(unmarked) is None
+
+
+def test_a_time_that_was_changed_by_hand_is_kubefabs_once_hosts_yml_says_it() -> None:
+    now = document(nodeStatusUpdateFrequency="1m0s")
+    facts = node(now=now, left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
+    assert drift_nodes.by_hand(saying(nodeStatusUpdateFrequency="60s"), KUBELET)(facts) is None
+
+
 def test_a_kubelets_configuration_that_was_changed_by_hand_is_told_and_left_alone() -> None:
     facts = node(now=document(maxPods=50), left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
     told = drift_nodes.by_hand(WANTED, KUBELET)(facts)
