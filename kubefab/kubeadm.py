@@ -25,6 +25,7 @@ SECTIONS = {
 # What of it can change in a cluster that runs, and changes no more than these say.
 CHANGING = (*SECTIONS.values(), "certificateValidityPeriod", "caCertificateValidityPeriod", "encryptionAlgorithm")
 KUBELET, PROXY = "KubeletConfiguration", "KubeProxyConfiguration"
+OWN = ("rotateCertificates",)  # of a kubelet, which kubeadm sets itself, whatever it is told
 NAMED = ("extraVolumes", "extraEnvs")  # lists of what has a name
 DOMAIN = ".kubefab.internal"
 _HOUR = timedelta(hours=1)  # kubeadm lets each begin some minutes before it is made
@@ -133,7 +134,7 @@ def wanted_settings(inventory: Inventory, pod: str) -> dict[str, str]:
 
 def component_settings(inventory: Inventory, kind: str) -> dict[str, str]:
     """What hosts.yml itself says of a kubelet or a kube-proxy."""
-    return settings_of(inventory.told(kind) or {})
+    return {name: value for name, value in settings_of(inventory.told(kind) or {}).items() if name not in OWN}
 
 
 def given(inventory: Inventory) -> list[str]:

@@ -16,6 +16,8 @@ def put_back(c: Context, name: str, yes: bool) -> None:
     run = engine_of(c)
     host = _heard(run, name)
     master = host.wanted.role == "master"
+    if master:
+        _complete(run, host)
     static = drift.put_back(_rendered(run, host)) if master else drift.control_plane
 
     def losses() -> list[Loss]:
@@ -36,6 +38,14 @@ def _heard(run: Engine, name: str) -> Host:
     if not facts.cluster or not (facts.local.control_plane or facts.trusted):
         raise KubefabError(f"{name} is no node of the cluster; `inv cluster.up` makes it one")
     return host
+
+
+def _complete(run: Engine, host: Host) -> None:
+    """Whoever has taken one away has it somewhere; and where a kubelet reads others, nothing is made for it."""
+    now = run.cluster.facts(host).manifests.now
+    if missing := [f"/etc/kubernetes/manifests/{pod}.yaml" for pod in drift.PHASES if pod not in now]:
+        what = f"{host.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        raise KubefabError(f"{what}: put back first what was there")
 
 
 def _rendered(run: Engine, host: Host) -> dict[str, Manifest]:

@@ -2,33 +2,34 @@
 # Has kubeadm keep a configuration in the cluster, by which joins and upgrades go. usage: upload-configuration.sh PART
 # NAME:[SETTING]…    PART: kubeadm's name for it; SETTING: what hosts.yml says of NAME; standard input: kubeadm's documents.
 # What may be in it by hosts.yml is remembered from before on (shared/marks.sh), so that it goes once hosts.yml says it no
-# more, whether anybody bears it or not.
+# more, whether anybody bears it or not; what kubeadm has taken, once it has: it leaves out what is empty.
 # shellcheck disable=SC2154  # shared/marks.sh sets $marks
 set -eu
 . "${0%/*}/shared/unproxied.sh"
 . "${0%/*}/shared/marks.sh"
 part=$1
 shift
-stored() { # stored NAME ARG…: a line for each of its settings
-    name=$1
-    shift
+said() { # said WORD NAME ARG…: a line for each of its settings
+    word=$1 name=$2
+    shift 2
     for told; do
-        case $told in "$name":?*) echo "stored ${told#*:}" ;; esac
+        case $told in "$name":?*) echo "$word ${told#*:}" ;; esac
     done
 }
-note() { # note NAME: the lines of standard input are all that it has of them
+note() { # note NAME WORDS: the lines of standard input are all that it has of these words
     mark=$marks/$1.mark
     if [ -e "$mark" ]; then
-        { sed '/^stored /d' "$mark" && sort -u; } >"$mark.new"
+        { sed -E "/^($2) /d" "$mark" && sort -u; } >"$mark.new"
         sync "$mark.new"
         mv "$mark.new" "$mark"
         sync "$marks"
     fi
 }
 for one; do
-    { stored "${one%%:*}" "$@" && sed -n '/^stored /p' "$marks/${one%%:*}.mark" 2>/dev/null; } | note "${one%%:*}"
+    { said stored "${one%%:*}" "$@" && sed -n '/^stored /p' "$marks/${one%%:*}.mark" 2>/dev/null; } |
+        note "${one%%:*}" stored
 done
 kubeadm init phase upload-config "$part" --config /dev/stdin
 for one; do
-    stored "${one%%:*}" "$@" | note "${one%%:*}"
+    { said stored "${one%%:*}" "$@" && said taken "${one%%:*}" "$@"; } | note "${one%%:*}" 'stored|taken'
 done

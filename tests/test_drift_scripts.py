@@ -181,12 +181,13 @@ def uploaded(kubeadm: str) -> list[str]:
 def test_what_the_cluster_keeps_of_hosts_yml_is_remembered_and_what_it_has_no_more_is_not() -> None:
     assert uploaded("cat >>/mnt/calls") == [
         "kubeadm init phase upload-config kubeadm --config /dev/stdin",
-        *("documents", "sha256 a", "given --b", "stored --c", "stored --e", "etcd.mark"),
+        *("documents", "sha256 a", "given --b", "stored --c", "stored --e", "taken --c", "taken --e", "etcd.mark"),
     ]
 
 
 def test_where_kubeadm_fails_the_cluster_may_keep_the_one_or_the_other() -> None:
     told = uploaded("exit 1")
+    assert not [line for line in told if line.startswith("taken")]
     assert [line for line in told if line.startswith("stored")] == ["stored --c", "stored --d", "stored --e"]
 
 

@@ -300,6 +300,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "marks",
         "given",
         "stored",
+        "taken",
         "halfway",
         "running",
         "kubelet_written",

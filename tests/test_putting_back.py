@@ -226,6 +226,8 @@ def test_of_a_worker_the_kubelets_configuration_is_taken_back(monkeypatch: pytes
     now, left = (b64encode(one).decode() for one in (b"maxPods: 77\n", b"maxPods: 110\n"))
     told = f"now kubelet {now}\nleft kubelet {left}\nsha256 kubelet {Manifest.read(left).digest}"
     machines.run("client").parts.update(node="kubelet_ca QUJD", manifests=told)
+    for name in M:
+        machines.run(name).parts["kubeadm"] += f"\nkubelets {left}"
     with pytest.raises(KubefabError, match="--yes is needed"):
         putting_back.put_back(in_place(machines.run, monkeypatch).context, "client", False)
     assert machines.run("client").ran == []
@@ -245,6 +247,15 @@ def test_a_host_without_a_control_plane_has_nothing_to_put_back(monkeypatch: pyt
     for name in M:
         machines.run(name).parts.clear()
     with pytest.raises(KubefabError, match="m2 is no node of the cluster"):
+        put_back(machines, "m2", monkeypatch)
+
+
+def test_a_manifest_that_is_not_there_is_nothing_to_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has taken it away has it somewhere; and what its kubelet reads may be elsewhere."""
+    machines = Machines(three())
+    del machines.masters["m2"].now[API]
+    machines.tell()
+    with pytest.raises(KubefabError, match=r"m2: /etc/kubernetes/manifests/kube-apiserver\.yaml is missing"):
         put_back(machines, "m2", monkeypatch)
 
 

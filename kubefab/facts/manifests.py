@@ -56,6 +56,7 @@ class Manifests(Part):
     marks: tuple[str, ...] = each("sha256")  # "NAME SHA256", of what kubefab left
     given: tuple[str, ...] = ()  # "NAME SETTING", what of it hosts.yml has said
     stored: tuple[str, ...] = ()  # "NAME SETTING", what of hosts.yml that may have which kubeadm keeps in the cluster
+    taken: tuple[str, ...] = ()  # "NAME SETTING", what of hosts.yml kubeadm has taken to keep
     halfway: tuple[str, ...] = ()  # whose new manifest has not been proven: its making was cut off
     running: Mapping[str, Process] = pairs("running")
     kubelet_written: float = 0  # when its configuration was, in seconds of the epoch

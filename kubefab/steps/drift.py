@@ -11,7 +11,7 @@ from kubefab import kubeadm
 from kubefab.cluster import Cluster
 from kubefab.differences import differences, same
 from kubefab.errors import HostError, Silent
-from kubefab.facts import ClusterFacts, Facts, Manifest
+from kubefab.facts import ClusterFacts, Facts, Kubeadm, Manifest
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, Subject, on_cluster, script, when, where_there_is_one
@@ -151,11 +151,19 @@ def _upload(cluster: Cluster, host: Host) -> None:
 
 def target(inventory: Inventory, facts: Facts) -> dict[str, Any]:
     """The ClusterConfiguration as it should be. Silent where nobody tells the one there is."""
-    told = facts.kubeadm.configuration
+    told = kept(facts).configuration
     if not told:
-        raise Silent("kubeadm's configuration cannot be read")
+        raise HostError("kubeadm keeps no configuration in the cluster: kubeadm-config is missing")
     away = {pod: [*gone(inventory, facts, pod), *dropped(inventory, facts, pod)] for pod in PHASES}
     return understood(lambda: kubeadm.put_right(inventory, told.text, away))
+
+
+def kept(facts: Facts) -> Kubeadm:
+    """What kubeadm keeps in the cluster. Silent where nobody could read it: that is not to keep nothing."""
+    told = facts.kubeadm
+    if not told.configuration and not told.configuration_missing:
+        raise Silent("what kubeadm keeps in the cluster cannot be read")
+    return told
 
 
 def wanted_of(inventory: Inventory, name: str) -> dict[str, str]:
@@ -215,6 +223,8 @@ def by_hand(inventory: Inventory, pod: str) -> Gap:
     wanted = wanted_of(inventory, pod)
 
     def gap(facts: Facts) -> str | None:
+        if pod != KUBELET and is_gone(facts, pod):
+            return "changed by hand: its manifest is missing"
         now = there(facts, pod)
         if now is None or facts.manifests.is_kubefabs(pod):
             return None
@@ -251,11 +261,11 @@ def unlike(inventory: Inventory, pod: str) -> Gap:
 
 
 def other_process(pod: str) -> Gap:
-    """Its kubelet starts it anew by a manifest that has changed, if it runs and can."""
+    """Its kubelet starts it anew by a manifest that has changed, if it runs and can. Others' manifests are theirs."""
 
     def gap(facts: Facts) -> str | None:
         now = there(facts, pod)
-        if now is None or now.broken:
+        if now is None or not facts.manifests.is_kubefabs(pod):
             return None
         process = facts.manifests.running.get(pod)
         if not process:
@@ -290,10 +300,10 @@ def unlike_stored(inventory: Inventory) -> Gap:
     @where_there_is_one
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        told = facts.kubeadm.configuration
-        if not told or not any(map(facts.manifests.is_kubefabs, PHASES)):
+        if not any(map(facts.manifests.is_kubefabs, PHASES)):
             return None
-        if any(by_hand(inventory, pod)(facts) or unlike(inventory, pod)(facts) for pod in PHASES):
+        told = kept(facts).configuration
+        if not told or any(by_hand(inventory, pod)(facts) or unlike(inventory, pod)(facts) for pod in PHASES):
             return None
         now = understood(lambda: kubeadm.parts(kubeadm.loaded(told.text)))
         return "; ".join(differences(now, kubeadm.parts(target(inventory, facts)))) or None
@@ -320,6 +330,11 @@ def there(facts: Facts, name: str) -> Manifest | None:
     """Its file, where there is a whole control plane, or node, and nothing half done."""
     whole = facts.trusted and not facts.local.join_begun if name == KUBELET else facts.local.control_plane
     return facts.manifests.now.get(name) if whole and name not in facts.manifests.halfway else None
+
+
+def is_gone(facts: Facts, pod: str) -> bool:
+    """Whether somebody has taken the manifest away that kubefab has left."""
+    return facts.local.control_plane and facts.manifests.is_marked(pod) and pod not in facts.manifests.now
 
 
 def is_ours(facts: Facts, pod: str, wanted: Mapping[str, str]) -> bool:

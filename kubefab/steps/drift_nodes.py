@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from kubefab import kubeadm
 from kubefab.cluster import Cluster
 from kubefab.differences import differences
-from kubefab.facts import ClusterFacts, Facts, Manifest
+from kubefab.errors import Silent
+from kubefab.facts import ClusterFacts, Facts, Manifest, Manifests
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import Close, Gap, Step, on_cluster, script, sha256, when, where_there_is_one
@@ -19,6 +20,7 @@ from kubefab.steps.drift import (
     dropped,
     gone,
     is_ours,
+    kept,
     there,
     to_store,
     understood,
@@ -29,6 +31,7 @@ from kubefab.steps.health import KUBE_PROXY
 SECONDS = 60  # until a kubelet with a new configuration runs
 PARTS = ("manifests", "kubeadm", "node")  # of the look
 MARK = "kubefab.internal/configuration"  # of kube-proxy's DaemonSet: the sha256 of what its pods were begun with
+OF_ITSELF = ("containerRuntimeEndpoint", "resolvConf")  # which kubeadm gives each node by what it finds there
 NOTHING = ("", "0", "0s", "False")  # what kubeadm does not write where it is the default
 
 
@@ -129,6 +132,14 @@ def proxy(cluster: Cluster, host: Host) -> list[Step]:
             touches="cluster",
             parts=PARTS,
         ),
+        Step(
+            "kube-proxy's configuration is kubefab's",
+            foreign_proxy(inventory),
+            None,
+            hint=_FOREIGN.format(host.name),
+            only_told=True,
+            parts=PARTS,
+        ),
         Step("every kube-proxy is begun with its configuration", older_proxy, begin, touches="cluster", parts=PARTS),
     ]
 
@@ -152,11 +163,13 @@ def unlike_kept(inventory: Inventory) -> Gap:
     @where_there_is_one
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        told = facts.kubeadm.kubelets
-        if not there(facts, KUBELET) or not told or told.broken or not is_ours(facts, KUBELET, wanted):
+        if not there(facts, KUBELET) or not is_ours(facts, KUBELET, wanted):
+            return None
+        told = kept(facts).kubelets
+        if not told or told.broken:
             return None
         away = {*gone(inventory, facts, KUBELET), *dropped(inventory, facts, KUBELET)}
-        return _unlike(told, wanted, sorted(away), facts.manifests.given_to(KUBELET))
+        return _unlike(told, wanted, sorted(away), left_out(wanted, told) & _taken(facts))
 
     return gap
 
@@ -175,15 +188,28 @@ def unlike_own(inventory: Inventory) -> Gap:
             return None
         if not master or not there(master, KUBELET) or not is_ours(master, KUBELET, wanted):
             return None
-        return _unlike(now, wanted, gone(inventory, facts, KUBELET), facts.manifests.given_to(KUBELET))
+        told = kept(master).kubelets
+        if not told:
+            return None
+        return _unlike(now, wanted, gone(inventory, facts, KUBELET), left_out(wanted, now, told))
 
     return gap
 
 
-def _unlike(now: Manifest, wanted: Mapping[str, str], away: Collection[str], given: Collection[str]) -> str | None:
-    """What hosts.yml has given once and is not there is what kubeadm leaves out."""
-    left_out = {one for one in given if wanted.get(one) in NOTHING and one not in now.settings}
-    among = [*(one for one in wanted if one not in left_out), *(one for one in away if one in now.settings)]
+def left_out(wanted: Mapping[str, str], *them: Manifest) -> set[str]:
+    """What is empty, and in none of them, as kubeadm does not write it where it is the default."""
+    return {one for one, value in wanted.items() if value in NOTHING and not any(one in it.settings for it in them)}
+
+
+def _taken(facts: Facts) -> set[str]:
+    """What of hosts.yml kubeadm has taken for all nodes, by this master's word or another's."""
+    asked = [one.parts.get("manifests") for one in facts.everyone.values()]
+    words = [word.partition(" ") for one in asked if isinstance(one, Manifests) for word in one.taken]
+    return {*facts.manifests.given_to(KUBELET), *(setting for name, _, setting in words if name == KUBELET)}
+
+
+def _unlike(now: Manifest, wanted: Mapping[str, str], away: Collection[str], without: Collection[str]) -> str | None:
+    among = [*(one for one in wanted if one not in without), *(one for one in away if one in now.settings)]
     return "; ".join(differences(now.settings, wanted, among)) or None
 
 
@@ -196,14 +222,21 @@ def older_kubelet(facts: Facts) -> str | None:
 
 
 def other(inventory: Inventory) -> Gap:
-    """What somebody has changed of it, or all that is told where kubefab has not made it."""
+    """All that kubeadm, which keeps it for all nodes, would not make of it, but for what kubefab itself has left so."""
     wanted = wanted_of(inventory, KUBELET)
 
     def gap(facts: Facts) -> str | None:
         now, left = there(facts, KUBELET), facts.manifests.left.get(KUBELET)
         if now is None or facts.manifests.is_kubefabs(KUBELET):
             return None
-        found = differences(now.settings, left.settings if left else {**now.settings, **wanted})
+        master = facts.everyone.get(facts.cluster.speaker if facts.cluster else "")
+        told = kept(master).kubelets if master else None
+        if not told or told.broken:
+            raise Silent("what kubeadm keeps for kubelets cannot be read")
+        before, coming = left.settings if left else {}, {**told.settings, **wanted}
+        among = [one for one in {**coming, **now.settings} if one not in before or before[one] != now.settings.get(one)]
+        among = [one for one in among if one in coming or one not in OF_ITSELF]
+        found = differences(now.settings, coming, among)
         return f"kubelet: {', '.join(found) or _UNMARKED}"
 
     return gap
@@ -216,10 +249,26 @@ def unlike_proxy(inventory: Inventory) -> Gap:
     @where_there_is_one
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        told = facts.kubeadm.proxies
-        if not told or told.broken or not any(map(facts.manifests.is_kubefabs, PHASES)):
+        if not any(map(facts.manifests.is_kubefabs, PHASES)):
             return None
-        return _unlike(told, wanted, (), wanted)
+        told = kept(facts).proxies
+        return _unlike(told, wanted, (), left_out(wanted, told)) if told and not told.broken else None
+
+    return gap
+
+
+def foreign_proxy(inventory: Inventory) -> Gap:
+    """What hosts.yml says of it in a cluster whose static pods are not kubefab's."""
+    wanted = kubeadm.component_settings(inventory, kubeadm.PROXY)
+
+    @where_there_is_one
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        if not wanted or any(map(facts.manifests.is_kubefabs, PHASES)):
+            return None
+        told = kept(facts).proxies
+        found = _unlike(told, wanted, (), left_out(wanted, told)) if told and not told.broken else None
+        return f"{found}; kubefab has not made it" if found else None
 
     return gap
 
@@ -228,9 +277,14 @@ def unlike_proxy(inventory: Inventory) -> Gap:
 @on_cluster
 def older_proxy(live: ClusterFacts, facts: Facts) -> str | None:
     """Of one whose configuration kubefab has changed once: its DaemonSet says with which its pods were begun."""
-    told, workload = facts.kubeadm.proxies, live.workloads.get(KUBE_PROXY)
+    workload = live.workloads.get(KUBE_PROXY)
     mark = workload.annotations.get(MARK) if workload else None
-    return "its pods have an older one" if told and mark and mark != sha256(told.text) else None
+    told = kept(facts).proxies if mark else None
+    return "its pods have an older one" if told and mark != sha256(told.text) else None
 
 
 _UNMARKED = "the same, but not marked as kubefab's"
+_FOREIGN = (
+    "bring it yourself: kubectl -n kube-system edit configmap kube-proxy; or have the static pods be kubefab's, and it "
+    "with them: inv cluster.put-back --host {}"
+)

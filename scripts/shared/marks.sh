@@ -13,7 +13,7 @@ path_of() {
 # is_marked NAME: whether its file is as kubefab has left it
 is_marked() { grep -sqx "sha256 $(sum_of "$(path_of "$1")")" "$marks/$1.mark"; }
 # mark NAME FILE [LINE…]: this is what kubefab leaves. LINE: "given SETTING", of hosts.yml; "stored SETTING", which what
-# kubeadm keeps in the cluster may have of hosts.yml
+# kubeadm keeps in the cluster may have of hosts.yml; "taken SETTING", which kubeadm was given for that, and has read
 mark() {
     name=$1 file=$2
     shift 2

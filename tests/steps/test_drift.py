@@ -116,13 +116,20 @@ def test_what_somebody_has_stored_and_comes_with_a_change_is_told_too() -> None:
 )
 def test_of_no_control_plane_and_of_half_of_one_nothing_is_told(facts: Facts) -> None:
     assert drift.unlike(GRACE, API)(facts) is None
-    assert drift.by_hand(GRACE, API)(facts) is None or facts.cluster is None
+    assert drift.by_hand(GRACE, API)(facts) is None or facts.cluster is None or not facts.manifests.now
 
 
 def test_a_silent_api_server_and_a_configuration_that_nobody_tells_are_no_answer() -> None:
     for facts in (replace(master(), cluster=replace(LIVE, silent="no answer")), with_(master(), configuration=None)):
         with pytest.raises(Silent):
             drift.unlike(GRACE, API)(facts)
+
+
+def test_what_kubeadm_keeps_and_nobody_could_read_is_not_known() -> None:
+    facts = master(manifest(audit_log_maxage="10"), configuration=None)
+    with pytest.raises(Silent, match="cannot be read"):
+        drift.unlike_stored(GRACE)(facts)
+    assert drift.unlike_stored(GRACE)(with_(facts, configuration_missing=True)) is None
 
 
 def test_a_configuration_that_is_none_of_kubeadms_is_told_with_the_command_that_shows_it() -> None:
@@ -157,6 +164,13 @@ def test_what_was_changed_by_hand_is_kubefabs_once_hosts_yml_says_it() -> None:
     facts = master(OIDC, left=manifest())
     assert drift.by_hand(wanted, API)(facts) is None
     assert drift.unlike(wanted, API)(facts) == "what somebody has changed by hand, hosts.yml says by now"
+
+
+def test_a_manifest_that_was_taken_away_is_told() -> None:
+    facts = with_(master(), now={pod: manifest(pod) for pod in (MANAGER, SCHEDULER)})
+    assert drift.by_hand(GRACE, API)(facts) == "changed by hand: its manifest is missing"
+    assert drift.by_hand(GRACE, API)(by_hand(facts)) is None
+    assert drift.by_hand(GRACE, API)(with_(facts, admin_ca="")) is None
 
 
 def test_a_comment_in_a_manifest_is_no_change_of_it() -> None:
@@ -201,6 +215,11 @@ def test_a_process_that_was_told_otherwise_than_its_manifest_says_is_older() -> 
     assert drift.other_process(API)(facts) == "what runs is older: --profiling is true, not false; with --gone=1"
     assert drift.other_process(API)(master(running={})) == "it does not run"
     assert drift.other_process(API)(master()) is None
+
+
+def test_what_runs_by_somebody_elses_manifest_is_his() -> None:
+    for facts in (master(OIDC, left=manifest(), running={}), by_hand(master(running={}))):
+        assert drift.other_process(API)(facts) is None
 
 
 def test_what_stands_in_a_manifest_for_a_variable_may_be_anything_in_the_process() -> None:

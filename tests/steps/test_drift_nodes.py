@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Manifest, Node, Unit, Workload
 from kubefab.inventory import Inventory
 from kubefab.step import Step, sha256
@@ -96,10 +97,43 @@ def test_what_kubelets_did_not_bear_goes_out_of_what_kubeadm_keeps_once_hosts_ym
     assert "maxPods" not in kept
 
 
-def test_what_kubeadm_leaves_out_of_what_it_was_given_is_no_drift() -> None:
+def test_what_kubeadm_has_taken_and_leaves_out_is_no_drift() -> None:
+    """What is empty is not written where it is the default: it would be brought again and again."""
     wanted = saying(protectKernelDefaults=False)
-    assert drift_nodes.unlike_own(wanted)(worker(given=("protectKernelDefaults",))) is None
-    assert drift_nodes.unlike_own(saying(failSwapOn=False))(worker()) == "without failSwapOn=False"
+    assert drift_nodes.unlike_kept(wanted)(master()) == "without protectKernelDefaults=False"
+    assert drift_nodes.unlike_kept(wanted)(master(stored=(f"{KUBELET} protectKernelDefaults",))) is not None
+    assert drift_nodes.unlike_kept(wanted)(master(taken=(f"{KUBELET} protectKernelDefaults",))) is None
+    assert drift_nodes.unlike_kept(wanted)(master(given=(f"{KUBELET} protectKernelDefaults",))) is None
+    elsewhere = replace(master(), others={"m2": master(taken=(f"{KUBELET} protectKernelDefaults",))})
+    assert drift_nodes.unlike_kept(wanted)(elsewhere) is None
+
+
+def test_a_node_leaves_out_what_kubeadm_keeps_for_all_leaves_out_and_nothing_else() -> None:
+    """A join takes what is kept by then, whatever hosts.yml says by now."""
+    wanted = saying(failSwapOn=False)
+    assert drift_nodes.unlike_own(wanted)(worker(given=("failSwapOn",))) is None
+    brought = replace(node(given=("failSwapOn",)), others={"manager": master(kept=document(failSwapOn=False))})
+    assert drift_nodes.unlike_own(wanted)(brought) == "without failSwapOn=False"
+
+
+def test_what_kubeadm_always_sets_itself_is_nobodys_drift() -> None:
+    kept = document(rotateCertificates=True)
+    assert drift_nodes.unlike_kept(saying(rotateCertificates=False))(master(kept=kept)) is None
+
+
+def test_what_kubeadm_keeps_and_nobody_could_read_is_not_known() -> None:
+    unread = {"configuration": None, "kubelets": None, "proxies": None}
+    speaker = master(**unread)
+    for gap, facts in (
+        (drift_nodes.unlike_kept(WANTED), speaker),
+        (drift_nodes.unlike_proxy(IPVS), speaker),
+        (drift_nodes.older_proxy, replace(marked("changing"), parts=speaker.parts)),
+        (drift_nodes.unlike_own(WANTED), replace(node(), others={"manager": speaker})),
+        (drift_nodes.other(WANTED), replace(by_hand(node()), others={"manager": speaker})),
+    ):
+        with pytest.raises(Silent, match="cannot be read"):
+            gap(facts)
+    assert drift_nodes.unlike_kept(WANTED)(with_(speaker, configuration_missing=True)) is None
 
 
 def test_one_length_of_time_is_the_same_however_it_is_written() -> None:
@@ -191,13 +225,27 @@ def test_only_masters_change_what_kubeadm_keeps() -> None:
 
 
 def test_what_goes_by_a_put_back_of_a_kubelet_is_told() -> None:
-    facts = node(now=document(maxPods=50), left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
+    changed = {"left": {KUBELET: document()}, "marks": (f"{KUBELET} {document().digest}",)}
+    facts = worker(document(maxPods=50), **changed)
     title = "the kubelet's configuration is as kubeadm makes it"
     assert step(at(facts, NOTHING)[1], title).gap(facts) == "kubelet: maxPods is 50, not 110"
     assert closed(facts, NOTHING, title).world.ran == ["remake-kubelet-config.sh 60"]
     assert drift_nodes.other(NOTHING)(node()) is None
     assert drift_nodes.other(WANTED)(by_hand(master())) == "kubelet: maxPods is 110, not 200"
     assert drift_nodes.other(NOTHING)(by_hand(master())) == "kubelet: the same, but not marked as kubefab's"
+
+
+def test_what_goes_by_a_put_back_of_a_kubelet_that_kubefab_has_not_made_is_all_of_it() -> None:
+    """What comes is what kubeadm keeps; what its runtime is, each node says in a file of its own."""
+    now = document(maxPods=77, evictionHard={"memory.available": "5%"}, containerRuntimeEndpoint="unix:///run/x")
+    facts = by_hand(worker(now))
+    assert drift_nodes.other(NOTHING)(facts) == "kubelet: maxPods is 77, not 110, with evictionHard.memory.available=5%"
+
+
+def test_what_was_so_as_kubefab_left_it_is_nobodys_loss() -> None:
+    left, now = document(maxPods=200, containerLogMaxFiles=9), document(maxPods=50, containerLogMaxFiles=9)
+    facts = worker(now, left={KUBELET: left}, marks=(f"{KUBELET} {left.digest}",))
+    assert drift_nodes.other(NOTHING)(facts) == "kubelet: maxPods is 50, not 110"
 
 
 # --- kube-proxy
@@ -232,6 +280,17 @@ def test_pods_of_kube_proxy_that_were_begun_with_another_configuration_are_older
     assert json.loads(line.partition("--patch ")[2].rpartition(" --namespace")[0])["spec"]["template"]["metadata"] == {
         "annotations": {drift_nodes.MARK: sha256(text.text)}
     }
+
+
+def test_what_hosts_yml_says_of_kube_proxy_in_a_cluster_made_by_hand_is_told() -> None:
+    assert (
+        drift_nodes.foreign_proxy(IPVS)(by_hand(master())) == "mode is iptables, not nftables; kubefab has not made it"
+    )
+    assert drift_nodes.foreign_proxy(IPVS)(master()) is None
+    assert drift_nodes.foreign_proxy(saying())(by_hand(master())) is None
+    told = step(at(master(), IPVS)[1], "kube-proxy's configuration is kubefab's")
+    assert (told.only_told, told.close) == (True, None)
+    assert "inv cluster.put-back --host manager" in told.hint
 
 
 def test_kube_proxy_is_left_alone_in_a_cluster_made_by_hand_and_where_it_is_as_it_should_be() -> None:
