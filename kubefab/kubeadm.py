@@ -234,19 +234,26 @@ def lasting(configuration: Mapping[str, Any]) -> dict[str, str]:
     return {**settings_of({**others, **({"etcd": {"local": own}} if own else {})}), **flags}
 
 
+def patches(inventory: Inventory, host: Host) -> str:
+    """The folder of somebody's own, with which kubeadm has made what is on this host; "" for none."""
+    kind = "InitConfiguration" if host.name == inventory.founder.name else "JoinConfiguration"
+    return str(inventory.told(f"{kind}.patches.directory") or "")
+
+
 def control_plane_documents(
-    inventory: Inventory, name: str, address: str, port: int, *configuration: Mapping[str, Any]
+    inventory: Inventory, name: str, address: str, port: int, *configuration: Mapping[str, Any], patches: str = ""
 ) -> str:
     """What `kubeadm init phase control-plane` and `upload-config` read on a master that there is.
 
     `name`: its node's; `address`, `port`: those of its API server; `configuration`: the ClusterConfiguration, and a
-    component's where that is meant.
+    component's where that is meant; `patches`: the folder of somebody's, "" for none.
     """
     init = {
         "apiVersion": configuration[0]["apiVersion"],
         "kind": "InitConfiguration",
         "localAPIEndpoint": {"advertiseAddress": address, "bindPort": port},
         "nodeRegistration": {"name": name, "criSocket": cri_socket(inventory)},
+        **({"patches": {"directory": patches}} if patches else {}),
     }
     return dumped([init, *map(dict, configuration)])
 

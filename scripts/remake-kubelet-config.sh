@@ -1,15 +1,16 @@
 #!/bin/sh
 # Has kubeadm write this node's kubelet configuration anew, from what it keeps in the cluster, and starts the kubelet with it:
 # the former one is put back where that does not run. One that was cut off in between begins with the former one.
-# usage: remake-kubelet-config.sh SECONDS [LINE…]    LINE: what to mark it with (shared/marks.sh)
+# usage: remake-kubelet-config.sh SECONDS PATCHES [LINE…]    PATCHES: the folder of somebody's, or ""; LINE: what to mark it
+# with (shared/marks.sh)
 # shellcheck disable=SC2154  # shared/marks.sh sets $marks
 set -eu
 . "${0%/*}/shared/unproxied.sh"
 . "${0%/*}/shared/copies.sh"
 . "${0%/*}/shared/marks.sh"
 . "${0%/*}/shared/touched.sh"
-seconds=$1 config=$(path_of kubelet) former=$marks/former
-shift
+seconds=$1 patches=$2 config=$(path_of kubelet) former=$marks/former
+shift 2
 # steady: it runs, and does so five seconds later
 steady() {
     until=$(($(date +%s) + seconds))
@@ -45,7 +46,7 @@ else
 fi
 there=$(kubeadm_copies)
 status=0
-kubeadm upgrade node phase kubelet-config || status=$?
+kubeadm upgrade node phase kubelet-config ${patches:+--patches "$patches"} || status=$?
 kubeadm_copies | grep -vxF -e "${there:- }" | while read -r copy; do rm -r "$copy"; done
 if [ "$status" != 0 ]; then
     place "$former/kubelet.yaml"

@@ -210,8 +210,8 @@ def kubelet(runs: str = "true", phase: str = "", marked: bool = True, former: st
     )
 
 
-def remade(before: str) -> list[str]:
-    script = sandbox.script("remake-kubelet-config.sh", "2", "given maxPods")
+def remade(before: str, patches: str = "") -> list[str]:
+    script = sandbox.script("remake-kubelet-config.sh", "2", patches, "given maxPods")
     run = f"{before}{script} >/mnt/said 2>&1 && echo well || echo failed\ncat {CONFIG}; echo; tail -n 2 /mnt/said\n"
     kept = f"cat {MARKS}/kubelet.mark; ls -A {MARKS} {COPIES}; cat /var/lib/kubefab-kept{CONFIG} && echo"
     return sandbox.run(f"{run}{{ {kept}; grep systemctl.restart /mnt/calls; }} 2>/dev/null || true").splitlines()
@@ -224,6 +224,12 @@ def test_a_kubelets_configuration_is_kubeadms_once_the_kubelet_runs_by_it() -> N
         *(f"sha256 {sha256('new')}", "given maxPods", f"{COPIES}:", "kubeadm-kubelet-config0", ""),
         *(f"{MARKS}:", "kubelet.mark", "kubelet.yaml", "systemctl restart kubelet"),
     ]
+
+
+def test_somebodys_patches_are_made_of_it_again() -> None:
+    asked = f"printf '%s ' \"$@\" >>{CONFIG}"
+    assert remade(kubelet(phase=asked), "/etc/mine")[1] == "newupgrade node phase kubelet-config --patches /etc/mine "
+    assert remade(kubelet(phase=asked))[1] == "newupgrade node phase kubelet-config "
 
 
 @pytest.mark.parametrize(("node", "said"), [(kubelet("false"), "why"), (kubelet(phase="exit 1"), "")])

@@ -133,6 +133,24 @@ def test_how_long_certificates_are_good_is_kept_for_the_next_ones() -> None:
     assert (found["certificateValidityPeriod"], found["encryptionAlgorithm"]) == ("24h", "ECDSA-P256")
 
 
+def patching() -> Inventory:
+    document = yaml.safe_load(HOSTS)
+    kinds = {"InitConfiguration": "/etc/first", "JoinConfiguration": "/etc/others"}
+    document["cluster"]["kubeadm"] = {kind: {"patches": {"directory": folder}} for kind, folder in kinds.items()}
+    return inventory(yaml.safe_dump(document))
+
+
+def test_somebodys_patches_are_those_with_which_a_host_was_made() -> None:
+    wanted = patching()
+    assert [kubeadm.patches(wanted, wanted.host(name)) for name in ("manager", "client")] == [
+        "/etc/first",
+        "/etc/others",
+    ]
+    assert kubeadm.patches(saying(), saying().founder) == ""
+    said = kubeadm.control_plane_documents(wanted, "m", "10.0.0.7", 6443, right(saying()), patches="/etc/first")
+    assert next(yaml.safe_load_all(said))["patches"] == {"directory": "/etc/first"}
+
+
 @pytest.mark.parametrize("value", ["y", "N", "1e3", "-2E5", "0o17", "yes", "0x1F", "1:30", "2026-11-26"])
 def test_a_text_that_go_would_take_for_something_else_is_in_quotes(value: str) -> None:
     """Go's YAML takes y for true, and 1e3 for a number: kubeadm refuses both as the value of a flag."""

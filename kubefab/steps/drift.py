@@ -93,6 +93,7 @@ def documents(inventory: Inventory, host: Host, facts: Facts, *component: Mappin
         int(told.get("--secure-port") or kubeadm.API_PORT),
         target(inventory, facts),
         *component,
+        patches=kubeadm.patches(inventory, host.wanted),
     )
 
 

@@ -70,7 +70,7 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "the kubelet's configuration is what hosts.yml says",
             unlike_own(inventory),
-            _remake(inventory),
+            _remake(inventory, host),
             hint="where it says that the former one is there again: hosts.yml has something that it does not bear",
             touches="cluster",
             parts=("manifests", "node", "services"),
@@ -94,7 +94,7 @@ def put_back(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "the kubelet's configuration is as kubeadm makes it",
             other(cluster.inventory),
-            _remake(cluster.inventory),
+            _remake(cluster.inventory, host),
             touches="cluster",
             parts=("manifests", "node", "services"),
         )
@@ -144,9 +144,9 @@ def proxy(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
-def _remake(inventory: Inventory) -> Close:
+def _remake(inventory: Inventory, host: Host) -> Close:
     lines = [f"{word} {one}" for word in ("given", "stored") for one in wanted_of(inventory, KUBELET)]
-    return script("remake-kubelet-config.sh", str(SECONDS), *lines)
+    return script("remake-kubelet-config.sh", str(SECONDS), kubeadm.patches(inventory, host.wanted), *lines)
 
 
 def _kubectl(host: Host, *words: str, payload: str = "") -> None:
@@ -231,9 +231,10 @@ def other(inventory: Inventory) -> Gap:
             return None
         master = facts.everyone.get(facts.cluster.speaker if facts.cluster else "")
         told = kept(master).kubelets if master else None
-        if not told or told.broken:
+        if not master or (told and told.broken):
             raise Silent("what kubeadm keeps for kubelets cannot be read")
-        before, coming = left.settings if left else {}, {**told.settings, **wanted}
+        before = left.settings if left else {}
+        coming = {**(told.settings if told else before), **wanted}  # kept under another name before 1.24
         among = [one for one in {**coming, **now.settings} if one not in before or before[one] != now.settings.get(one)]
         among = [one for one in among if one in coming or one not in OF_ITSELF]
         found = differences(now.settings, coming, among)

@@ -68,6 +68,13 @@ def by_hand(facts: Facts) -> Facts:
     return with_(facts, left={}, marks=(), given=())
 
 
+def patched(wanted: Inventory) -> Inventory:
+    """And kubeadm is to patch what it makes."""
+    kinds = {f"{kind}Configuration": {"patches": {"directory": "/etc/mine"}} for kind in ("Init", "Join")}
+    cluster = wanted.cluster.model_copy(update={"kubeadm": {**wanted.cluster.kubeadm, **kinds}})
+    return wanted.model_copy(update={"cluster": cluster})
+
+
 GRACE = saying(apiServer={"extraArgs": {"audit-log-maxage": 10}})
 NOTHING = saying()
 
@@ -281,6 +288,16 @@ def test_kubeadm_makes_the_manifest_of_what_is_stored_and_what_hosts_yml_says() 
     init, configuration = yaml.safe_load_all(host.world.payloads["remake-manifest.sh"])
     assert init["localAPIEndpoint"] == {"advertiseAddress": "10.250.0.10", "bindPort": 6443}
     assert configuration["apiServer"]["extraArgs"] == [*args, {"name": "audit-log-maxage", "value": "10"}]
+
+
+def test_somebodys_patches_are_in_the_manifest_that_is_made_anew() -> None:
+    """kubeadm init has made it with them: without them it would lose what kubefab's own mark is of."""
+    host, steps = at(master(), patched(GRACE))
+    close = step(steps, f"{API} is what hosts.yml says").close
+    assert close
+    close(host)
+    init, _ = yaml.safe_load_all(host.world.payloads["remake-manifest.sh"])
+    assert init["patches"] == {"directory": "/etc/mine"}
 
 
 def test_an_api_server_that_restarts_is_told_before_and_no_other_part_is() -> None:

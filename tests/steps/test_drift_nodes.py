@@ -16,7 +16,7 @@ from kubefab.steps import drift_nodes
 from kubefab.steps.health import KUBE_PROXY
 from tests.facts import known, with_
 from tests.fakes import HOSTS, FakeHost, cluster, inventory, step, three_masters
-from tests.steps.test_drift import by_hand, manifest, stored
+from tests.steps.test_drift import by_hand, manifest, patched, stored
 
 KUBELET = drift_nodes.KUBELET
 STORED = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "maxPods": 110}
@@ -216,7 +216,9 @@ def test_kubeadm_keeps_what_hosts_yml_says_and_each_node_takes_it_from_there() -
     assert host.world.ran == ["upload-configuration.sh kubelet kubelet: kubelet:maxPods"]
     *_, kept = yaml.safe_load_all(host.world.payloads["upload-configuration.sh"])
     assert (kept["kind"], kept["maxPods"]) == ("KubeletConfiguration", 200)
-    assert closed(node(), WANTED, MAKE).world.ran == ["remake-kubelet-config.sh 60 given maxPods stored maxPods"]
+    assert closed(node(), WANTED, MAKE).world.ran == ["remake-kubelet-config.sh 60  given maxPods stored maxPods"]
+    (made,) = closed(node(), patched(WANTED), MAKE).world.ran
+    assert made == "remake-kubelet-config.sh 60 /etc/mine given maxPods stored maxPods"
 
 
 def test_only_masters_change_what_kubeadm_keeps() -> None:
@@ -229,7 +231,7 @@ def test_what_goes_by_a_put_back_of_a_kubelet_is_told() -> None:
     facts = worker(document(maxPods=50), **changed)
     title = "the kubelet's configuration is as kubeadm makes it"
     assert step(at(facts, NOTHING)[1], title).gap(facts) == "kubelet: maxPods is 50, not 110"
-    assert closed(facts, NOTHING, title).world.ran == ["remake-kubelet-config.sh 60"]
+    assert closed(facts, NOTHING, title).world.ran == ["remake-kubelet-config.sh 60 "]
     assert drift_nodes.other(NOTHING)(node()) is None
     assert drift_nodes.other(WANTED)(by_hand(master())) == "kubelet: maxPods is 110, not 200"
     assert drift_nodes.other(NOTHING)(by_hand(master())) == "kubelet: the same, but not marked as kubefab's"
