@@ -26,7 +26,7 @@ told_well() {
 answers() {
     case $name in
         # By the name that every certificate of kubeadm's has.
-        kube-apiserver) as_admin --server https://localhost:6443 --tls-server-name kubernetes --request-timeout 5s get --raw /readyz ;;
+        kube-apiserver) port=$(flag secure-port) && as_admin --server "https://localhost:${port:-6443}" --tls-server-name kubernetes --request-timeout 5s get --raw /readyz ;;
         kube-controller-manager) told_well 10257 ;;
         kube-scheduler) told_well 10259 ;;
     esac 2>/dev/null
@@ -35,6 +35,14 @@ answers() {
 young() {
     for process in $(static_pod "$name"); do
         case " $old " in *" $process "*) ;; *) printf '%s\n' "$process" && return ;; esac
+    done
+}
+# earlier: the processes that began before the manifest was written
+earlier() {
+    written=$(stat -c %Z "$manifest")
+    for process in $(static_pod "$name"); do
+        age=$(ps -o etimes= -p "$process") || continue
+        [ $(($(date +%s) - age)) -ge "$written" ] || printf '%s ' "$process"
     done
 }
 # well: waits until it is, and stays so for some seconds. One that has ended three times is not waited for any longer.
@@ -65,8 +73,9 @@ place() {
     sync "${manifest%/*}"
 }
 forget() {
-    rm -f "$former/$name.mark" "$former/$name.yaml"
+    rm -f "$former/$name.yaml" # first: without its mark it would be taken for one that never had any
     sync "$former"
+    rm -f "$former/$name.mark"
     rmdir "$former" 2>/dev/null || true
 }
 marked_as_before() {
@@ -104,7 +113,10 @@ plain() { kubectl annotate --local --filename "$1" --output json kubefab.interna
 is_same() { this=$(plain "$1") && that=$(plain "$2") && [ "$this" = "$that" ]; }
 
 umask 077
-if [ -e "$former/$name.yaml" ]; then finish; fi
+if [ -e "$former/$name.yaml" ]; then
+    old=$(earlier)
+    finish
+fi
 [ -n "$phase" ] || exit 0
 document=$(mktemp /run/kubefab/manifest.XXXXXX)
 folder=$(mktemp -d /run/kubefab/manifests.XXXXXX)
@@ -120,6 +132,7 @@ if is_same "$folder/$name.yaml" "$manifest"; then
     exit 0
 fi
 mkdir -p "$former"
+rm -f "$former/$name.mark"
 [ ! -e "$marks/$name.mark" ] || cp "$marks/$name.mark" "$former/$name.mark"
 sync -f "$former"
 cp -p "$manifest" "$former/$name.yaml.new"

@@ -7,10 +7,8 @@ set -eu
 . "${0%/*}/shared/marks.sh"
 . "${0%/*}/shared/upgrade.sh"
 take_kubeadm "$1"
-former=$(sum_of "$(path_of kubelet)" 2>/dev/null || true)
+keep_before
 # shellcheck disable=SC2154  # take_kubeadm sets it
 kubeadm upgrade node --config "$document"
-if [ -e "$(path_of kubelet)" ] && [ "$(sum_of "$(path_of kubelet)")" != "$former" ]; then
-    mark_anew kubelet "$(path_of kubelet)"
-fi
+mark_made
 install_kubernetes "$1" kubelet kubectl kubernetes-cni

@@ -16,15 +16,9 @@ find_etcd "$(named ss -Hltnp)" || etcd=
 before=$(mktemp -d /run/kubefab/manifests.XXXXXX)
 # shellcheck disable=SC2154  # take_kubeadm sets $document
 trap 'kill "${beside-}" 2>/dev/null || true; rm -rf "$document" "$before"' EXIT
-[ ! -e "$(path_of kubelet)" ] || cp "$(path_of kubelet)" "$before"/kubelet.yaml
 [ ! -e /etc/kubernetes/manifests ] || cp -R /etc/kubernetes/manifests/. "$before"
+keep_before
 hasten 9>&- & # it holds no lock of a change that has ended
 beside=$!
 kubeadm upgrade "$@" --config "$document"
-# They are what kubeadm keeps now, whoever had changed them; what hosts.yml has given that, it has given them.
-# shellcheck disable=SC2154  # shared/marks.sh sets it
-for pod in $static_pods kubelet; do
-    if [ -e "$(path_of "$pod")" ] && ! cmp -s "$(path_of "$pod")" "$before/$pod.yaml"; then
-        mark_anew "$pod" "$(path_of "$pod")"
-    fi
-done
+mark_made

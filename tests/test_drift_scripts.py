@@ -130,6 +130,35 @@ def test_what_was_cut_off_later_is_waited_for_or_taken_back(now: str, ended: str
     assert "former" not in said
 
 
+def test_what_ran_before_is_no_proof_of_a_new_manifest() -> None:
+    """Its kubelet may be slow, or down: the one that is there after a cut says nothing of what is to come."""
+    former = sandbox.file(f"{MARKS}/former/kube-scheduler.yaml", OLD)
+    down = f"kill -STOP $!\nsleep 1.2\ncp /mnt/rendered {MANIFEST}.new\nmv {MANIFEST}.new {MANIFEST}\n"
+    run = machine(OLD, NEW, marked=NEW) + former + down + remake(phase="", seconds=3)
+    assert sandbox.run(f"{run}{LEFT}tail -n 1 /mnt/said; kill -KILL $!").startswith(f"failed\n{OLD}")
+
+
+def test_a_mark_that_a_cut_has_left_is_nobodys() -> None:
+    stale = sandbox.file(f"{MARKS}/former/kube-scheduler.mark", f"sha256 {sha256('stale')}\n")
+    said = sandbox.run(machine(OLD, BAD) + stale + remake() + LEFT)
+    assert said.startswith(f"failed\n{OLD}")
+    assert "sha256" not in said
+
+
+def test_an_api_server_is_asked_at_the_port_of_its_manifest() -> None:
+    manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+    former = sandbox.file(f"{MARKS}/former/kube-apiserver.yaml", OLD)
+    now = "spec:\n  containers:\n  - command:\n    - kube-apiserver\n    - --secure-port=7443\n"
+    begun = (
+        "stub grep 'case \"$*\" in *kubepods*) exit 0 ;; esac; exec /bin/grep \"$@\"'\nmkdir -p /mnt/image /run/kubefab\n"
+        "cp /bin/sh /mnt/image/kube-apiserver\n/mnt/image/kube-apiserver -c 'while sleep 9; do :; done' x >/dev/null 2>&1 &\n"
+        "until pgrep -x kube-apiserver >/dev/null; do sleep 0.05; done\nstub kubectl 'printf ok'\n"
+    )
+    script = sandbox.script("remake-manifest.sh", "30", "kube-apiserver", "")
+    run = f"{sandbox.file(manifest, now)}{former}{begun}{script} </dev/null\nsed -n 's/^kubectl .*--server \\([^ ]*\\).*/\\1/p' /mnt/calls | sort -u"
+    assert sandbox.run(run) == "https://localhost:7443\n"
+
+
 def test_what_somebody_else_has_written_is_kept() -> None:
     run = machine(OLD, NEW, marked=pod("v=0")) + remake()
     assert sandbox.run(f"{run}cat {KEPT}/kube-scheduler.yaml; tail -n 1 /mnt/said") == (
@@ -291,6 +320,22 @@ def test_what_an_upgrade_has_written_is_marked_and_nothing_else() -> None:
     assert sandbox.run(run).splitlines() == [
         *(f"sha256 {sha256(NEW)}", "given --v"),
         *("kube-scheduler.mark", "kube-scheduler.yaml"),
+    ]
+
+
+@pytest.mark.parametrize("script", ["upgrade.sh", "upgrade-kubelet.sh"])
+def test_what_an_upgrade_that_was_cut_off_has_written_is_marked_by_whoever_goes_on(script: str) -> None:
+    """kubeadm leaves alone what is as it wants it: nobody could tell it from what somebody has changed by hand."""
+    mark = sandbox.file(f"{MARKS}/kube-scheduler.mark", f"sha256 {sha256(OLD)}\ngiven --v\n")
+    former = sandbox.file(f"{MARKS}/former/kube-scheduler.yaml", "older")
+    made = f"{sandbox.file(MANIFEST, OLD)}{sandbox.file('/mnt/new', NEW)}{mark}{former}mkdir -p /run/kubefab\n"
+    cut = f"stub kubeadm 'cp /mnt/new {MANIFEST}; kill -KILL $PPID; sleep 1'\n"
+    first = sandbox.script("upgrade.sh", "1.37.2", "node") + " </dev/null >/dev/null 2>&1 || true\n"
+    again = sandbox.script(script, "1.37.2", *(["node"] if script == "upgrade.sh" else [])) + " </dev/null >/dev/null\n"
+    run = f"{made}{cut}{first}stub kubeadm ''\n{again}cat {MARKS}/*.mark; find {MARKS} | sort"
+    assert sandbox.run(run).splitlines() == [
+        *(f"sha256 {sha256(NEW)}", "given --v"),
+        *(MARKS, f"{MARKS}/kube-scheduler.mark", f"{MARKS}/kube-scheduler.yaml"),
     ]
 
 

@@ -21,6 +21,7 @@ for pod in $static_pods; do
     marked "$pod"
     processes=$(static_pod "$pod" 2>&1) || untold "$processes"
     for process in $processes; do
-        fact "running $pod $(base64 -w 0 "/proc/$process/cmdline")"
+        words=$(base64 -w 0 "/proc/$process/cmdline") || continue # it has ended
+        [ -z "$words" ] || fact "running $pod $words"
     done
 done

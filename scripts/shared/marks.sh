@@ -50,6 +50,34 @@ mark_again() {
         grep -v '^sha256 ' "$marks/$1.mark" || true
     } | { lines_as mark "$1" "$2"; }
 }
+# keep_before: copies of what is there before kubeadm makes it anew. Those of a run that was cut off stay: what that has had
+# made is there already, and kubeadm leaves alone what is as it wants it.
+keep_before() {
+    [ ! -e "$marks/before" ] || return 0
+    mkdir -p "$marks"
+    chmod 700 "$marks"
+    rm -rf "$marks/before.new"
+    mkdir "$marks/before.new"
+    for pod in $static_pods kubelet; do
+        [ ! -e "$(path_of "$pod")" ] || cp -p "$(path_of "$pod")" "$marks/before.new/$pod.yaml"
+    done
+    sync -f "$marks/before.new"
+    mv -T "$marks/before.new" "$marks/before"
+    sync "$marks"
+}
+# mark_made: what is another than keep_before has kept is what kubeadm keeps now, whoever had changed it; what hosts.yml has
+# given that, it has given it. A former manifest is then of the past: to put it back would take back what made it anew.
+mark_made() {
+    for pod in $static_pods kubelet; do
+        if [ -e "$(path_of "$pod")" ] && ! cmp -s "$(path_of "$pod")" "$marks/before/$pod.yaml"; then
+            mark_anew "$pod" "$(path_of "$pod")"
+            rm -f "$marks/former/$pod.yaml" "$marks/former/$pod.mark"
+        fi
+    done
+    rmdir "$marks/former" 2>/dev/null || true
+    mv -T "$marks/before" "$marks/before.new"
+    rm -r "$marks/before.new"
+}
 # mark_all [NAME:SETTING…]: the files that kubeadm has just written; each SETTING is one of hosts.yml's
 mark_all() {
     for pod in $static_pods kubelet; do
