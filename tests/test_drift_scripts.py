@@ -149,14 +149,18 @@ def test_an_api_server_is_asked_at_the_port_of_its_manifest() -> None:
     manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
     former = sandbox.file(f"{MARKS}/former/kube-apiserver.yaml", OLD)
     now = "spec:\n  containers:\n  - command:\n    - kube-apiserver\n    - --secure-port=7443\n"
-    begun = (
-        "stub grep 'case \"$*\" in *kubepods*) exit 0 ;; esac; exec /bin/grep \"$@\"'\nmkdir -p /mnt/image /run/kubefab\n"
-        "cp /bin/sh /mnt/image/kube-apiserver\n/mnt/image/kube-apiserver -c 'while sleep 9; do :; done' x >/dev/null 2>&1 &\n"
-        "until pgrep -x kube-apiserver >/dev/null; do sleep 0.05; done\nstub kubectl 'printf ok'\n"
-    )
+    begun = """
+stub grep 'case "$*" in *kubepods*) exit 0 ;; esac; exec /bin/grep "$@"'
+mkdir -p /mnt/image /run/kubefab
+cp /bin/sh /mnt/image/kube-apiserver
+/mnt/image/kube-apiserver -c 'while sleep 9; do :; done' x >/dev/null 2>&1 &
+until pgrep -x kube-apiserver >/dev/null; do sleep 0.05; done
+stub kubectl 'printf ok'
+"""
     script = sandbox.script("remake-manifest.sh", "30", "kube-apiserver", "")
-    run = f"{sandbox.file(manifest, now)}{former}{begun}{script} </dev/null\nsed -n 's/^kubectl .*--server \\([^ ]*\\).*/\\1/p' /mnt/calls | sort -u"
-    assert sandbox.run(run) == "https://localhost:7443\n"
+    asked = "sed -n 's/^kubectl .*--server \\([^ ]*\\).*/\\1/p' /mnt/calls | sort -u"
+    said = sandbox.run(f"{sandbox.file(manifest, now)}{former}{begun}{script} </dev/null\n{asked}")
+    assert said == "https://localhost:7443\n"
 
 
 def test_what_somebody_else_has_written_is_kept() -> None:

@@ -236,7 +236,7 @@ def other(inventory: Inventory) -> Gap:
         before = left.settings if left else {}
         coming = {**(told.settings if told else before), **wanted}  # kept under another name before 1.24
         among = [one for one in {**coming, **now.settings} if one not in before or before[one] != now.settings.get(one)]
-        among = [one for one in among if one in coming or one not in OF_ITSELF]
+        among = [one for one in among if coming.get(one) or one not in OF_ITSELF]
         found = differences(now.settings, coming, among)
         return f"kubelet: {', '.join(found) or _UNMARKED}"
 

@@ -240,7 +240,8 @@ def test_what_goes_by_a_put_back_of_a_kubelet_is_told() -> None:
 def test_what_goes_by_a_put_back_of_a_kubelet_that_kubefab_has_not_made_is_all_of_it() -> None:
     """What comes is what kubeadm keeps; what its runtime is, each node says in a file of its own."""
     now = document(maxPods=77, evictionHard={"memory.available": "5%"}, containerRuntimeEndpoint="unix:///run/x")
-    facts = by_hand(worker(now))
+    kept = document(containerRuntimeEndpoint="")
+    facts = by_hand(replace(node(now=now), others={"manager": master(kept=kept)}))
     assert drift_nodes.other(NOTHING)(facts) == "kubelet: maxPods is 77, not 110, with evictionHard.memory.available=5%"
 
 
