@@ -1,6 +1,7 @@
 """A host's static pods and kubelet become what kubeadm makes of hosts.yml: what goes is told first, and asked for."""
 
 from invoke import Context
+from packaging.version import Version
 
 from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError
@@ -8,7 +9,7 @@ from kubefab.executor import engine_of
 from kubefab.facts import Manifest
 from kubefab.host import Host
 from kubefab.losing import Loss, agree
-from kubefab.steps import drift, drift_nodes
+from kubefab.steps import drift, drift_nodes, versions
 
 
 def put_back(c: Context, name: str, yes: bool) -> None:
@@ -18,6 +19,7 @@ def put_back(c: Context, name: str, yes: bool) -> None:
     master = host.wanted.role == "master"
     if master:
         _complete(run, host)
+        _of_one_version(run, host)
     static = drift.put_back(_rendered(run, host)) if master else drift.control_plane
 
     def losses() -> list[Loss]:
@@ -46,6 +48,17 @@ def _complete(run: Engine, host: Host) -> None:
     if missing := [f"/etc/kubernetes/manifests/{pod}.yaml" for pod in drift.PHASES if pod not in now]:
         what = f"{host.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise KubefabError(f"{what}: put back first what was there")
+
+
+def _of_one_version(run: Engine, host: Host) -> None:
+    """What kubeadm keeps is of another version where an upgrade has not come here yet."""
+    facts = run.cluster.facts(host)
+    told = facts.kubeadm.configuration
+    kept = versions.upstream(told.version if told else "")
+    for name, now in versions.control_plane(facts).items():
+        if Version("0") < now < kept:  # an image without a tag tells none
+            what = f"{host.name}: {name} is of {now}, and kubeadm keeps {kept} for the cluster"
+            raise KubefabError(f"{what}: bring the upgrade to its end first: inv cluster.upgrade")
 
 
 def _rendered(run: Engine, host: Host) -> dict[str, Manifest]:

@@ -113,6 +113,7 @@ plain() { kubectl annotate --local --filename "$1" --output json kubefab.interna
 is_same() { this=$(plain "$1") && that=$(plain "$2") && [ "$this" = "$that" ]; }
 
 umask 077
+static_pod "$name" >/dev/null # who cannot tell what runs takes what ran before for a proof
 if [ -e "$former/$name.yaml" ]; then
     old=$(earlier)
     finish

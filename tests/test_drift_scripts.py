@@ -138,6 +138,14 @@ def test_what_ran_before_is_no_proof_of_a_new_manifest() -> None:
     assert sandbox.run(f"{run}{LEFT}tail -n 1 /mnt/said; kill -KILL $!").startswith(f"failed\n{OLD}")
 
 
+def test_where_nobody_can_say_what_runs_nothing_is_made_anew() -> None:
+    blind = "stub pgrep 'echo it is broken >&2; exit 2'\n"
+    said = sandbox.run(machine(OLD, NEW, marked=OLD) + blind + remake() + LEFT + "cat /mnt/said")
+    assert said.startswith(f"failed\n{OLD}")
+    assert f"sha256 {sha256(OLD)}" in said
+    assert said.endswith("pgrep does not say what runs\n")
+
+
 def test_a_mark_that_a_cut_has_left_is_nobodys() -> None:
     stale = sandbox.file(f"{MARKS}/former/kube-scheduler.mark", f"sha256 {sha256('stale')}\n")
     said = sandbox.run(machine(OLD, BAD) + stale + remake() + LEFT)

@@ -259,6 +259,16 @@ def test_a_manifest_that_is_not_there_is_nothing_to_put_back(monkeypatch: pytest
         put_back(machines, "m2", monkeypatch)
 
 
+def test_a_master_whose_upgrade_is_not_done_is_upgraded_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what kubeadm keeps its static pods would come to the newer version, whoever is next."""
+    machines = Machines(three())
+    by_hand(machines, "m2")
+    machines.run("m2").parts["node"] += "\nstatic kube-apiserver.yaml registry.k8s.io/kube-apiserver:v1.36.3"
+    with pytest.raises(KubefabError, match=r"m2: kube-apiserver is of 1\.36\.3, and kubeadm keeps 1\.37\.2"):
+        put_back(machines, "m2", monkeypatch)
+    assert machines.done == []
+
+
 def test_a_kubeadm_that_tells_no_manifest_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     machines = Machines(three())
     machines.run("m2").answers["render-manifests.sh"] = f"{API} {text(API)}"
