@@ -12,8 +12,12 @@ _PLAIN = re.compile(r"/[a-z0-9._/-]*|[Tt]rue|[Ff]alse|[0-9.]{1,5}|([0-9.]+(ns|us
 _ANYTHING = re.compile(r"^env\[|^words$|httpHeaders|URLHeader", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")  # in a URL
 _QUERY = re.compile(r"(?<=[?&])([^=&\s]+)=[^&\s]+")  # of one
-_SECONDS = {"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal("0.001")}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|s)")
+_MICRO = Decimal("0.000001")
+_SECONDS = {
+    **{"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": 1000 * _MICRO},
+    **{"us": _MICRO, "µs": _MICRO, "ns": _MICRO / 1000},
+}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|us|µs|ns|m|s)")
 _DURATION = re.compile(rf"({_PART.pattern})+")
 
 

@@ -112,9 +112,7 @@ def proxy(cluster: Cluster, host: Host) -> list[Step]:
         # What was begun with another one is seen from here on, wherever this is cut off.
         _kubectl(host, "annotate", "daemonset", "kube-proxy", f"{MARK}=changing", "--overwrite")
         patch = json.dumps({"data": {"config.conf": kubeadm.dumped([made])}})
-        _kubectl(
-            host, "patch", "configmap", "kube-proxy", "--type", "merge", "--patch-file", "/dev/stdin", payload=patch
-        )
+        _kubectl(host, "patch", "configmap", "kube-proxy", "--type", "merge", "--patch", patch)
 
     def begin(host: Host) -> None:
         told = cluster.facts(host).kubeadm.proxies
@@ -149,8 +147,8 @@ def _remake(inventory: Inventory, host: Host) -> Close:
     return script("remake-kubelet-config.sh", str(SECONDS), kubeadm.patches(inventory, host.wanted), *lines)
 
 
-def _kubectl(host: Host, *words: str, payload: str = "") -> None:
-    host.change("kubectl.sh", *words, "--namespace", "kube-system", payload=payload, about="kube-proxy")
+def _kubectl(host: Host, *words: str) -> None:
+    host.change("kubectl.sh", *words, "--namespace", "kube-system", about="kube-proxy")
 
 
 # --- what is so instead

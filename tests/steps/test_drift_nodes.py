@@ -269,7 +269,8 @@ def test_kube_proxys_configuration_is_what_hosts_yml_says_and_its_pods_begin_ane
         ["annotate", "daemonset", "kube-proxy"],
         ["patch", "configmap", "kube-proxy"],
     ]
-    made = yaml.safe_load(json.loads(host.world.payloads["kubectl.sh"])["data"]["config.conf"])
+    patch = host.world.ran[-1].partition("--patch ")[2].rpartition(" --namespace")[0]
+    made = yaml.safe_load(json.loads(patch)["data"]["config.conf"])
     assert made == {**PROXY, "mode": "nftables"}
 
 
