@@ -234,12 +234,6 @@ def lasting(configuration: Mapping[str, Any]) -> dict[str, str]:
     return {**settings_of({**others, **({"etcd": {"local": own}} if own else {})}), **flags}
 
 
-def patches(inventory: Inventory, host: Host) -> str:
-    """The folder of somebody's own, with which kubeadm has made what is on this host; "" for none."""
-    kind = "InitConfiguration" if host.name == inventory.founder.name else "JoinConfiguration"
-    return str(inventory.told(f"{kind}.patches.directory") or "")
-
-
 def control_plane_documents(
     inventory: Inventory, name: str, address: str, port: int, *configuration: Mapping[str, Any], patches: str = ""
 ) -> str:

@@ -15,11 +15,11 @@ seconds=$1 name=$2 phase=$3
 shift 3
 manifest=$(path_of "$name") former=$marks/former old=
 
-flag() { sed -n "s/^ *- --$1=//p" "$manifest" | tail -n 1; }
+flag() { sed -n "s/^ *- *[\"']\{0,1\}--$1=//p" "$manifest" | sed "s/[\"']\{0,1\} *$//" | tail -n 1; }
 # told_well PORT: what the component says of itself, where its manifest has it listen
 told_well() {
     address=$(flag bind-address) port=$(flag secure-port)
-    case ${address:-0.0.0.0} in 0.0.0.0 | '::' | '"::"') address=127.0.0.1 ;; esac
+    case ${address:-0.0.0.0} in 0.0.0.0 | '::') address=127.0.0.1 ;; esac
     # Its certificate is its own. kubectl without any user would ask for a name.
     as_admin --server "https://$address:${port:-$1}" --insecure-skip-tls-verify --request-timeout 5s get --raw /healthz
 }

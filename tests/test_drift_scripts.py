@@ -156,7 +156,7 @@ def test_a_mark_that_a_cut_has_left_is_nobodys() -> None:
 def test_an_api_server_is_asked_at_the_port_of_its_manifest() -> None:
     manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
     former = sandbox.file(f"{MARKS}/former/kube-apiserver.yaml", OLD)
-    now = "spec:\n  containers:\n  - command:\n    - kube-apiserver\n    - --secure-port=7443\n"
+    now = "spec:\n  containers:\n  - command:\n    - kube-apiserver\n    - '--secure-port=7443'\n"
     begun = """
 stub grep 'case "$*" in *kubepods*) exit 0 ;; esac; exec /bin/grep "$@"'
 mkdir -p /mnt/image /run/kubefab

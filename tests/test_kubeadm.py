@@ -133,22 +133,9 @@ def test_how_long_certificates_are_good_is_kept_for_the_next_ones() -> None:
     assert (found["certificateValidityPeriod"], found["encryptionAlgorithm"]) == ("24h", "ECDSA-P256")
 
 
-def patching() -> Inventory:
-    document = yaml.safe_load(HOSTS)
-    kinds = {"InitConfiguration": "/etc/first", "JoinConfiguration": "/etc/others"}
-    document["cluster"]["kubeadm"] = {kind: {"patches": {"directory": folder}} for kind, folder in kinds.items()}
-    return inventory(yaml.safe_dump(document))
-
-
-def test_somebodys_patches_are_those_with_which_a_host_was_made() -> None:
-    wanted = patching()
-    assert [kubeadm.patches(wanted, wanted.host(name)) for name in ("manager", "client")] == [
-        "/etc/first",
-        "/etc/others",
-    ]
-    assert kubeadm.patches(saying(), saying().founder) == ""
-    said = kubeadm.control_plane_documents(wanted, "m", "10.0.0.7", 6443, right(saying()), patches="/etc/first")
-    assert next(yaml.safe_load_all(said))["patches"] == {"directory": "/etc/first"}
+def test_somebodys_patches_are_named_to_kubeadm() -> None:
+    said = kubeadm.control_plane_documents(saying(), "m", "10.0.0.7", 6443, right(saying()), patches="/etc/mine")
+    assert next(yaml.safe_load_all(said))["patches"] == {"directory": "/etc/mine"}
 
 
 @pytest.mark.parametrize("value", ["y", "N", "1e3", "-2E5", "0o17", "yes", "0x1F", "1:30", "2026-11-26"])

@@ -93,8 +93,22 @@ def documents(inventory: Inventory, host: Host, facts: Facts, *component: Mappin
         int(told.get("--secure-port") or kubeadm.API_PORT),
         target(inventory, facts),
         *component,
-        patches=kubeadm.patches(inventory, host.wanted),
+        patches=patches(inventory, host),
     )
+
+
+def patches(inventory: Inventory, host: Host) -> str:
+    """The folder of somebody's own, with which kubeadm has made what is on this host; "" for none.
+
+    HostError where hosts.yml names one for who made the cluster, and another for who joins it: it may be either.
+    """
+    made, joined = (str(inventory.told(f"{kind}Configuration.patches.directory") or "") for kind in ("Init", "Join"))
+    if made == joined or host.wanted.role == "worker":
+        return joined
+    if len(inventory.masters) == 1:
+        return made
+    what = f"nobody knows with which patches it was made: hosts.yml names '{made}' for init, and '{joined}' for joins"
+    raise HostError(what, hint="have InitConfiguration and JoinConfiguration name one folder, which is on all masters")
 
 
 def _pod(cluster: Cluster, host: Host, pod: str) -> Iterator[Step]:

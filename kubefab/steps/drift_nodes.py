@@ -21,6 +21,7 @@ from kubefab.steps.drift import (
     gone,
     is_ours,
     kept,
+    patches,
     there,
     to_store,
     understood,
@@ -70,7 +71,7 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "the kubelet's configuration is what hosts.yml says",
             unlike_own(inventory),
-            _remake(inventory, host),
+            _remake(inventory),
             hint="where it says that the former one is there again: hosts.yml has something that it does not bear",
             touches="cluster",
             parts=("manifests", "node", "services"),
@@ -94,7 +95,7 @@ def put_back(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "the kubelet's configuration is as kubeadm makes it",
             other(cluster.inventory),
-            _remake(cluster.inventory, host),
+            _remake(cluster.inventory),
             touches="cluster",
             parts=("manifests", "node", "services"),
         )
@@ -142,9 +143,13 @@ def proxy(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
-def _remake(inventory: Inventory, host: Host) -> Close:
+def _remake(inventory: Inventory) -> Close:
     lines = [f"{word} {one}" for word in ("given", "stored") for one in wanted_of(inventory, KUBELET)]
-    return script("remake-kubelet-config.sh", str(SECONDS), kubeadm.patches(inventory, host.wanted), *lines)
+
+    def remake(host: Host) -> None:
+        host.change("remake-kubelet-config.sh", str(SECONDS), patches(inventory, host), *lines)
+
+    return remake
 
 
 def _kubectl(host: Host, *words: str) -> None:

@@ -13,7 +13,7 @@ from kubefab.facts import ClusterFacts, Configuration, Facts, Manifest, Process
 from kubefab.inventory import Inventory
 from kubefab.steps import drift
 from tests.facts import known, with_
-from tests.fakes import FakeHost, cluster, step
+from tests.fakes import FakeHost, cluster, step, three_masters
 from tests.test_kubeadm import saying
 
 API, MANAGER, SCHEDULER = drift.PHASES
@@ -298,6 +298,20 @@ def test_somebodys_patches_are_in_the_manifest_that_is_made_anew() -> None:
     close(host)
     init, _ = yaml.safe_load_all(host.world.payloads["remake-manifest.sh"])
     assert init["patches"] == {"directory": "/etc/mine"}
+
+
+def test_which_patches_a_master_was_made_with_is_not_guessed() -> None:
+    def of(inventory: Inventory, name: str, **folders: str) -> str:
+        kinds = {f"{kind}Configuration": {"patches": {"directory": folder}} for kind, folder in folders.items()}
+        wanted = inventory.model_copy(update={"cluster": inventory.cluster.model_copy(update={"kubeadm": kinds})})
+        return drift.patches(wanted, cluster(wanted).hosts[name])
+
+    assert of(NOTHING, "manager") == ""
+    assert (of(NOTHING, "manager", Init="/a"), of(NOTHING, "client", Init="/a", Join="/b")) == ("/a", "/b")
+    assert of(three_masters(), "m2", Init="/a", Join="/a") == "/a"
+    with pytest.raises(HostError, match="nobody knows with which patches") as raised:
+        of(three_masters(), "m2", Init="/a")
+    assert "name one folder" in raised.value.hint
 
 
 def test_an_api_server_that_restarts_is_told_before_and_no_other_part_is() -> None:
