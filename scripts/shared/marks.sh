@@ -53,17 +53,16 @@ mark_again() {
 # keep_before: copies of what is there before kubeadm makes it anew. Those of a run that was cut off stay: what that has had
 # made is there already, and kubeadm leaves alone what is as it wants it.
 keep_before() {
-    [ ! -e "$marks/before" ] || return 0
-    mkdir -p "$marks"
+    [ ! -e "$marks/before/whole" ] || return 0
+    rm -rf "$marks/before"
+    mkdir -p "$marks/before"
     chmod 700 "$marks"
-    rm -rf "$marks/before.new"
-    mkdir "$marks/before.new"
     for pod in $static_pods kubelet; do
-        [ ! -e "$(path_of "$pod")" ] || cp -p "$(path_of "$pod")" "$marks/before.new/$pod.yaml"
+        [ ! -e "$(path_of "$pod")" ] || cp -p "$(path_of "$pod")" "$marks/before/$pod.yaml"
     done
-    sync -f "$marks/before.new"
-    mv -T "$marks/before.new" "$marks/before"
-    sync "$marks"
+    sync -f "$marks/before"
+    : >"$marks/before/whole"
+    sync "$marks/before/whole" "$marks/before" "$marks"
 }
 # mark_made: what is another than keep_before has kept is what kubeadm keeps now, whoever had changed it; what hosts.yml has
 # given that, it has given it. A former manifest is then of the past: to put it back would take back what made it anew.
@@ -75,8 +74,9 @@ mark_made() {
         fi
     done
     rmdir "$marks/former" 2>/dev/null || true
-    mv -T "$marks/before" "$marks/before.new"
-    rm -r "$marks/before.new"
+    rm "$marks/before/whole" # first: with a part of them all else would be taken for made
+    sync "$marks/before"
+    rm -r "$marks/before"
 }
 # mark_all [NAME:SETTING…]: the files that kubeadm has just written; each SETTING is one of hosts.yml's
 mark_all() {
