@@ -169,7 +169,8 @@ def test_what_was_changed_by_hand_is_told_once_left_alone_and_fails_nobody(capsy
     told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("m2")]
     assert told == [
         f"m2      ! expected: {API} is as kubefab has left it; found: changed by hand: with "
-        "--oidc-issuer-url=https://id.example; what to do: write it into hosts.yml, or: inv cluster.put-back --host m2"
+        "--oidc-issuer-url=https://id.example; so hosts.yml waits: without --audit-log-maxage=10; "
+        "what to do: write it into hosts.yml, or: inv cluster.put-back --host m2"
     ]
 
 

@@ -114,7 +114,7 @@ def patches(inventory: Inventory, host: Host) -> str:
 def _pod(cluster: Cluster, host: Host, pod: str) -> Iterator[Step]:
     yield Step(
         f"{pod} is as kubefab has left it",
-        by_hand(cluster.inventory, pod),
+        left_alone(cluster.inventory, pod),
         None,
         hint=f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
         only_told=True,
@@ -250,6 +250,20 @@ def by_hand(inventory: Inventory, pod: str) -> Gap:
             return f"changed by hand: {', '.join(others)}" if others else None
         found = differences(now.settings, wanted, wanted)
         return f"{', '.join(found)}; kubefab has not made it" if found else None
+
+    return gap
+
+
+def left_alone(inventory: Inventory, pod: str) -> Gap:
+    """And what of hosts.yml does not come there meanwhile."""
+    wanted = wanted_of(inventory, pod)
+
+    def gap(facts: Facts) -> str | None:
+        found, now = by_hand(inventory, pod)(facts), there(facts, pod)
+        if not found or now is None or now.broken:
+            return found
+        waits = [one for one in differences(now.settings, wanted, wanted) if one not in found]
+        return f"{found}; so hosts.yml waits: {', '.join(waits)}" if waits else found
 
     return gap
 

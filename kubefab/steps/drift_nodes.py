@@ -15,12 +15,12 @@ from kubefab.steps.drift import (
     CONFIG,
     KUBELET,
     PHASES,
-    by_hand,
     documents,
     dropped,
     gone,
     is_ours,
     kept,
+    left_alone,
     patches,
     there,
     to_store,
@@ -62,11 +62,19 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         ),
         Step(
             "the kubelet's configuration is as kubefab has left it",
-            by_hand(inventory, KUBELET),
+            left_alone(inventory, KUBELET),
             None,
             hint=f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
             only_told=True,
             parts=("manifests", "node"),
+        ),
+        Step(
+            "the kubelet's configuration does not wait",
+            held_back(inventory),
+            None,
+            hint=f"inv cluster.put-back --host {cluster.speaker.name}",
+            only_told=True,
+            parts=PARTS,
         ),
         Step(
             "the kubelet's configuration is what hosts.yml says",
@@ -189,7 +197,7 @@ def unlike_own(inventory: Inventory) -> Gap:
         now, master = there(facts, KUBELET), facts.everyone.get(live.speaker)
         if now is None or not is_ours(facts, KUBELET, wanted):
             return None
-        if not master or not there(master, KUBELET) or not is_ours(master, KUBELET, wanted):
+        if not master or not _leads(facts, wanted):
             return None
         told = kept(master).kubelets
         if not told:
@@ -197,6 +205,29 @@ def unlike_own(inventory: Inventory) -> Gap:
         return _unlike(now, wanted, gone(inventory, facts, KUBELET), left_out(wanted, now, told))
 
     return gap
+
+
+def held_back(inventory: Inventory) -> Gap:
+    """A node's own follows what kubeadm keeps, and that follows hosts.yml where a master's own is kubefab's."""
+    wanted = wanted_of(inventory, KUBELET)
+
+    @where_there_is_one
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        now = there(facts, KUBELET)
+        if now is None or not is_ours(facts, KUBELET, wanted) or _leads(facts, wanted):
+            return None
+        found = _unlike(now, wanted, gone(inventory, facts, KUBELET), left_out(wanted, now))
+        why = "it comes by what kubeadm keeps, and no master's kubelet is as kubefab has left it"
+        return f"{found}; {why}" if found else None
+
+    return gap
+
+
+def _leads(facts: Facts, wanted: Mapping[str, str]) -> bool:
+    """Whether what kubeadm keeps is kubefab's to change, by any master."""
+    masters = [one for one in facts.everyone.values() if one.local.control_plane]
+    return any(there(one, KUBELET) and is_ours(one, KUBELET, wanted) for one in masters)
 
 
 def left_out(wanted: Mapping[str, str], *them: Manifest) -> set[str]:

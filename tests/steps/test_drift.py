@@ -158,6 +158,17 @@ def test_what_was_changed_by_hand_is_shown_and_left_alone() -> None:
     assert drift.unlike_stored(GRACE)(facts) is None
 
 
+def test_what_hosts_yml_says_and_does_not_come_to_a_manifest_changed_by_hand_is_told() -> None:
+    facts = master(OIDC, left=manifest())
+    told = drift.left_alone(GRACE, API)(facts)
+    assert told == f"{drift.by_hand(GRACE, API)(facts)}; so hosts.yml waits: without --audit-log-maxage=10"
+    assert drift.left_alone(NOTHING, API)(facts) == drift.by_hand(NOTHING, API)(facts)
+    other = master(manifest(audit_log_maxage="40"), left=manifest(audit_log_maxage="10"))
+    assert drift.left_alone(GRACE, API)(other) == drift.by_hand(GRACE, API)(other)  # it is told already
+    assert drift.left_alone(GRACE, API)(by_hand(facts)) == drift.by_hand(GRACE, API)(by_hand(facts))
+    assert drift.left_alone(GRACE, API)(master()) is None
+
+
 def test_what_was_changed_by_hand_is_left_alone_where_hosts_yml_says_otherwise() -> None:
     facts = master(manifest(audit_log_maxage="40"), left=manifest(audit_log_maxage="10"))
     assert drift.by_hand(GRACE, API)(facts) == "changed by hand: --audit-log-maxage is 40, not 10"

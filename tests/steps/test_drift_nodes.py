@@ -12,7 +12,7 @@ from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Manifest, Node, Unit, Workload
 from kubefab.inventory import Inventory
 from kubefab.step import Step, sha256
-from kubefab.steps import drift_nodes
+from kubefab.steps import drift, drift_nodes
 from kubefab.steps.health import KUBE_PROXY
 from tests.facts import known, with_
 from tests.fakes import HOSTS, FakeHost, cluster, inventory, step, three_masters
@@ -146,18 +146,18 @@ def test_a_quantity_is_no_length_of_time() -> None:
     now = document(systemReserved={"cpu": "200m"})
     assert drift_nodes.unlike_own(wanted)(worker(now)) == "systemReserved.cpu is 200m, not 100m"
     unmarked = with_(node(now=document(systemReserved={"cpu": "100m"})), left={}, marks=())
-    assert drift_nodes.by_hand(wanted, KUBELET)(unmarked) is None
+    assert drift.by_hand(wanted, KUBELET)(unmarked) is None
 
 
 def test_a_time_that_was_changed_by_hand_is_kubefabs_once_hosts_yml_says_it() -> None:
     now = document(nodeStatusUpdateFrequency="1m0s")
     facts = node(now=now, left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
-    assert drift_nodes.by_hand(saying(nodeStatusUpdateFrequency="60s"), KUBELET)(facts) is None
+    assert drift.by_hand(saying(nodeStatusUpdateFrequency="60s"), KUBELET)(facts) is None
 
 
 def test_a_kubelets_configuration_that_was_changed_by_hand_is_told_and_left_alone() -> None:
     facts = node(now=document(maxPods=50), left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
-    told = drift_nodes.by_hand(WANTED, KUBELET)(facts)
+    told = drift.by_hand(WANTED, KUBELET)(facts)
     assert told == "changed by hand: maxPods is 50, not 110"
     assert drift_nodes.unlike_own(WANTED)(facts) is None
     assert drift_nodes.older_kubelet(with_(facts, kubelet_written=200.0)) is None
@@ -165,8 +165,8 @@ def test_a_kubelets_configuration_that_was_changed_by_hand_is_told_and_left_alon
 
 def test_in_a_cluster_made_by_hand_kubelets_are_told_of_once_hosts_yml_names_them() -> None:
     facts = by_hand(master())
-    assert drift_nodes.by_hand(NOTHING, KUBELET)(facts) is None
-    assert drift_nodes.by_hand(WANTED, KUBELET)(facts) == "maxPods is 110, not 200; kubefab has not made it"
+    assert drift.by_hand(NOTHING, KUBELET)(facts) is None
+    assert drift.by_hand(WANTED, KUBELET)(facts) == "maxPods is 110, not 200; kubefab has not made it"
     for gap in (drift_nodes.unlike_own(WANTED), drift_nodes.unlike_kept(WANTED)):
         assert gap(facts) is None
 
@@ -177,10 +177,28 @@ def test_a_worker_that_kubefab_joined_to_a_cluster_made_by_hand_has_what_that_ke
     assert drift_nodes.unlike_own(WANTED)(worker()) == "maxPods is 110, not 200"
 
 
+def test_a_kubelet_that_waits_for_what_kubeadm_keeps_says_so() -> None:
+    """Nobody may bring it there while the master's own is somebody's."""
+    facts = replace(node(), others={"manager": by_hand(master())})
+    told = "maxPods is 110, not 200; it comes by what kubeadm keeps, and no master's kubelet is as kubefab has left it"
+    assert drift_nodes.held_back(WANTED)(facts) == told
+    assert drift_nodes.unlike_own(WANTED)(facts) is None
+    second = replace(facts, others={**facts.others, "m2": master()})
+    assert (drift_nodes.held_back(WANTED)(second), drift_nodes.unlike_own(WANTED)(second)) == (
+        None,
+        "maxPods is 110, not 200",
+    )
+    assert drift_nodes.held_back(NOTHING)(facts) is None
+    assert drift_nodes.held_back(WANTED)(worker()) is None
+    assert drift_nodes.held_back(WANTED)(by_hand(facts)) is None  # it is told of itself
+    waits = step(at(node(), WANTED)[1], "the kubelet's configuration does not wait")
+    assert (waits.only_told, waits.hint) == (True, "inv cluster.put-back --host manager")
+
+
 @pytest.mark.parametrize("facts", [node(kubelet_ca="bbb"), node(join_begun=1.0), with_(node(), now={})])
 def test_of_who_is_no_whole_node_nothing_is_told(facts: Facts) -> None:
     assert drift_nodes.unlike_own(WANTED)(facts) is None
-    assert drift_nodes.by_hand(WANTED, KUBELET)(facts) is None
+    assert drift.by_hand(WANTED, KUBELET)(facts) is None
 
 
 def test_a_configuration_whose_making_was_cut_off_is_made_again() -> None:
