@@ -131,7 +131,7 @@ def up(c: Context) -> None:
     converge(c, ALL, drift.taken_up, *MACHINE, control_plane.steps)
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
-    converge(c, MASTERS, masters.settled, drift.control_plane, drift_nodes.kubelet, how=IN_TURN)
+    converge(c, MASTERS, masters.settled, drift.readable, drift.control_plane, drift_nodes.kubelet, how=IN_TURN)
     converge(c, ALL, *NODES, health.steps, endpoint.proven, addons.steps, rook_steps.steps, backups.steps)
 
 

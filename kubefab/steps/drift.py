@@ -14,7 +14,7 @@ from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Facts, Kubeadm, Manifest
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import Gap, Step, Subject, on_cluster, script, when, where_there_is_one
+from kubefab.step import Gap, Step, Subject, complaint, on_cluster, script, when, where_there_is_one
 from kubefab.steps import drift_names, health
 
 KUBELET = "kubelet"
@@ -25,6 +25,7 @@ PHASES = {
     "kube-controller-manager": "control-plane controller-manager",
     "kube-scheduler": "control-plane scheduler",
 }
+API_SERVER, ENCRYPTION = "kube-apiserver", "--encryption-provider-config"
 PARTS = ("manifests", "kubeadm", "node")  # of the look
 
 
@@ -66,6 +67,17 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
                 parts=("kubeadm",),
             ),
         ),
+    ]
+
+
+def readable(cluster: Cluster, host: Host) -> list[Step]:
+    """Before a run changes API servers unasked: what they are well without, and their Secrets are not."""
+    if host.wanted.role != "master":
+        return []
+    return [
+        complaint(
+            "hosts.yml names what Secrets are read by", unreadable(cluster.inventory), _UNREADABLE.format(host.name)
+        )
     ]
 
 
@@ -289,6 +301,17 @@ def unlike(inventory: Inventory, pod: str) -> Gap:
     return gap
 
 
+def unreadable(inventory: Inventory) -> Gap:
+    """What hosts.yml has said once of how Secrets are written, and is to go."""
+
+    def gap(facts: Facts) -> str | None:
+        now = there(facts, API_SERVER)
+        lost = ENCRYPTION in gone(inventory, facts, API_SERVER) and now and ENCRYPTION in now.settings
+        return f"hosts.yml names {ENCRYPTION} no more" if lost else None
+
+    return gap
+
+
 def other_process(pod: str) -> Gap:
     """Its kubelet starts it anew by a manifest that has changed, if it runs and can. Others' manifests are theirs."""
 
@@ -387,6 +410,11 @@ def changed(facts: Facts, pod: str, wanted: Mapping[str, str]) -> list[str]:
 _LASTING = (
     "put into hosts.yml what there is; another one is for a new cluster (`inv cluster.reset`), or for your own hands: "
     "kubectl -n kube-system edit configmap kubeadm-config, and what was made by it"
+)
+_UNREADABLE = (
+    "put it back into hosts.yml; or, once all Secrets are written without it "
+    "(https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#decrypting-all-data): "
+    "inv cluster.put-back --host {}"
 )
 _OWN = "metadata.annotations.kubefab.internal/"  # by which kubefab has had a static pod begin anew
 _SAID = "what somebody has changed by hand, hosts.yml says by now"

@@ -145,6 +145,23 @@ def test_a_configuration_that_is_none_of_kubeadms_is_told_with_the_command_that_
     assert "kubeadm-config" in raised.value.hint
 
 
+def test_what_secrets_are_read_by_goes_by_no_run_that_did_not_ask() -> None:
+    """An API server is well without it, and can read none of the Secrets that were written with it."""
+    flag = "--encryption-provider-config"
+    facts = master(manifest(encryption_provider_config="/etc/x.yaml"), given=(flag,))
+    made = cluster(NOTHING)
+    (complains,) = drift.readable(made, made.hosts["manager"])
+    assert complains.close is None
+    assert complains.gap(facts) == f"hosts.yml names {flag} no more"
+    assert "inv cluster.put-back --host manager" in complains.hint
+    kept = saying(apiServer={"extraArgs": {"encryption-provider-config": "/etc/y.yaml"}})
+    (other,) = drift.readable(cluster(kept), made.hosts["manager"])
+    assert other.gap(facts) is None
+    assert complains.gap(master(manifest(encryption_provider_config="/etc/x.yaml"))) is None  # it is somebody's own
+    assert complains.gap(master(given=(flag,))) is None
+    assert drift.readable(made, made.hosts["client"]) == []
+
+
 # --- what somebody has changed by hand
 
 OIDC = manifest(oidc_issuer_url="https://id.example", oidc_client_secret="hush-hush")
