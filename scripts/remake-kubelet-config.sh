@@ -9,7 +9,7 @@ set -eu
 . "${0%/*}/shared/copies.sh"
 . "${0%/*}/shared/marks.sh"
 . "${0%/*}/shared/touched.sh"
-seconds=$1 patches=$2 config=$(path_of kubelet) former=$marks/former
+seconds=$1 patches=$2 config=$(path_of kubelet)
 shift 2
 # steady: it runs, and does so five seconds later
 steady() {
@@ -29,11 +29,6 @@ place() { # place FILE: it is the configuration from now on
     mv "$config.new" "$config"
     sync "${config%/*}"
 }
-forget() {
-    rm -f "$former/kubelet.yaml"
-    sync "$former"
-    rmdir "$former" 2>/dev/null || true
-}
 mkdir -p "$former"
 if [ -e "$former/kubelet.yaml" ]; then
     place "$former/kubelet.yaml"
@@ -50,7 +45,7 @@ kubeadm upgrade node phase kubelet-config ${patches:+--patches "$patches"} || st
 kubeadm_copies | grep -vxF -e "${there:- }" | while read -r copy; do rm -r "$copy"; done
 if [ "$status" != 0 ]; then
     place "$former/kubelet.yaml"
-    forget
+    forget_former kubelet
     exit "$status"
 fi
 sync "$config"
@@ -59,10 +54,10 @@ systemctl restart kubelet
 if ! steady; then
     said=$(journalctl --unit kubelet --lines 3 --output cat 2>/dev/null | cut -c 1-300)
     place "$former/kubelet.yaml"
-    forget
+    forget_former kubelet
     systemctl restart kubelet
     printf '%s\n' "$said" "the kubelet does not run with its new configuration: the former one is there again" >&2
     exit 1
 fi
 mark kubelet "$config" "$@"
-forget
+forget_former kubelet

@@ -13,7 +13,7 @@ set -eu
 . "${0%/*}/shared/hasten.sh"
 seconds=$1 name=$2 phase=$3
 shift 3
-manifest=$(path_of "$name") former=$marks/former old=
+manifest=$(path_of "$name") old=
 
 flag() { sed -n "s/^ *- *[\"']\{0,1\}--$1=//p" "$manifest" | sed "s/[\"']\{0,1\} *$//" | tail -n 1; }
 # told_well PORT: what the component says of itself, where its manifest has it listen
@@ -72,40 +72,25 @@ place() {
     mv "$new" "$manifest"
     sync "${manifest%/*}"
 }
-forget() {
-    rm -f "$former/$name.yaml" # first: without its mark it would be taken for one that never had any
-    sync "$former"
-    rm -f "$former/$name.mark"
-    rmdir "$former" 2>/dev/null || true
-}
-marked_as_before() {
-    if [ -e "$former/$name.mark" ]; then
-        cp "$former/$name.yaml" "$marks/$name.yaml"
-        cp "$former/$name.mark" "$marks/$name.mark"
-    else
-        rm -f "$marks/$name.yaml" "$marks/$name.mark"
-    fi
-    sync -f "$marks"
-}
 put_back() {
     log=$(find /var/log/pods/ -path "*/kube-system_$name-*/$name/*.log" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1)
     said=
     [ -z "$log" ] || said=$(tail -n 3 "${log#* }" | cut -c 1-300)
     place "$former/$name.yaml"
-    marked_as_before
+    marked_as_before "$name"
     how="and well again"
     well || how="and not well either"
-    forget
+    forget_former "$name"
     printf '%s\n' "$said" "$name was not well within $seconds s by its new manifest: the former one is there again, $how" >&2
     exit 1
 }
 finish() {
     if cmp -s "$former/$name.yaml" "$manifest"; then # cut off before the new one was there
-        marked_as_before
+        marked_as_before "$name"
     else
         well || put_back
     fi
-    forget
+    forget_former "$name"
 }
 # plain FILE: its pod, without what is YAML's alone
 plain() { kubectl annotate --local --filename "$1" --output json kubefab.internal/same=yes; }

@@ -322,6 +322,24 @@ def test_a_change_of_kubefabs_leaves_a_mark_where_there_was_one_that_held(marked
     assert "given --b" in said
 
 
+def test_a_change_where_a_manifest_was_not_made_anew_to_its_end_leaves_a_mark_of_what_is_there() -> None:
+    """It was cut off between the mark and the manifest: the mark is of what never came."""
+    etcd, text, then = "/etc/kubernetes/manifests/etcd.yaml", "    image: near/etcd:1\n", "    image: near/etcd:2\n"
+    former = f"{MARKS}/former/etcd"
+    cut = "".join(
+        sandbox.file(path, said)
+        for path, said in {
+            etcd: text,
+            f"{MARKS}/etcd.mark": f"sha256 {sha256('never came')}\n",
+            f"{former}.yaml": text,
+            f"{former}.mark": f"sha256 {sha256(text)}\ngiven --b\n",
+        }.items()
+    )
+    told = f"cat {MARKS}/etcd.mark; find {MARKS} -name '*former*'"
+    said = sandbox.run(f"{cut}{sandbox.script('set-etcd-image.sh', 'near/etcd:2')}\n{told}")
+    assert said.splitlines() == [f"sha256 {sha256(then)}", f"sha256 {sha256(text)}", "given --b"]
+
+
 def test_what_an_upgrade_has_written_is_marked_and_nothing_else() -> None:
     other = "/etc/kubernetes/manifests/etcd.yaml"
     made = sandbox.file(MANIFEST, OLD) + sandbox.file(other, "x") + sandbox.file("/mnt/new", NEW)

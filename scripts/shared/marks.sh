@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # What kubefab has left of static pods' manifests and of the kubelet's configuration: of each the sha256, a copy beside it,
 # and what of it hosts.yml has given. By these one that somebody has changed since is told apart from kubefab's own.
-marks=/var/lib/kubefab-manifests
+marks=/var/lib/kubefab-manifests former=/var/lib/kubefab-manifests/former # what is there until a new one is proven
 static_pods="etcd kube-apiserver kube-controller-manager kube-scheduler"
 sum_of() { sha256sum <"$1" | cut -d ' ' -f 1; }
 path_of() {
@@ -41,9 +41,29 @@ kept_aside() {
 }
 # mark_anew NAME FILE: as by mark, and what hosts.yml has given it stays
 mark_anew() { sed '/^sha256 /d' "$marks/$1.mark" 2>/dev/null | { lines_as mark "$1" "$2"; }; }
+# marked_as_before NAME: as when the former one was there
+marked_as_before() {
+    if [ -e "$former/$1.mark" ]; then
+        cp "$former/$1.yaml" "$marks/$1.yaml"
+        cp "$former/$1.mark" "$marks/$1.mark"
+    else
+        rm -f "$marks/$1.yaml" "$marks/$1.mark"
+    fi
+    sync -f "$marks"
+}
+forget_former() { # forget_former NAME
+    rm -f "$former/$1.yaml" # first: without its mark it would be taken for one that never had any
+    sync "$former"
+    rm -f "$former/$1.mark"
+    rmdir "$former" 2>/dev/null || true
+}
 # mark_again NAME FILE: where it is as kubefab has left it, it still is once FILE has taken its place. Both are marked, so
 # that it may be cut off in between.
 mark_again() {
+    if cmp -s "$former/$1.yaml" "$(path_of "$1")"; then # its making anew was cut off before that was there
+        marked_as_before "$1"
+        forget_former "$1"
+    fi
     is_marked "$1" || return 0
     {
         echo "sha256 $(sum_of "$(path_of "$1")")"
@@ -70,10 +90,9 @@ mark_made() {
     for pod in $static_pods kubelet; do
         if [ -e "$(path_of "$pod")" ] && ! cmp -s "$(path_of "$pod")" "$marks/before/$pod.yaml"; then
             mark_anew "$pod" "$(path_of "$pod")"
-            rm -f "$marks/former/$pod.yaml" "$marks/former/$pod.mark"
+            [ ! -e "$former/$pod.yaml" ] || forget_former "$pod"
         fi
     done
-    rmdir "$marks/former" 2>/dev/null || true
     rm "$marks/before/whole" # first: with a part of them all else would be taken for made
     sync "$marks/before"
     rm -r "$marks/before"
