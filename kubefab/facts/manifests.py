@@ -108,8 +108,8 @@ def _settings(value: Any, place: str, deep: int) -> Iterator[tuple[str, str]]:
             yield from _settings(rest, here, deep - 1) if rest or not here else [(here, "")]
     elif isinstance(value, list):
         yield place, ", ".join(map(str, value))
-    else:
-        yield place, "" if value is None else str(value)
+    elif value is not None:
+        yield place, str(value)
 
 
 def _item(value: Any, place: str, at: int, count: int) -> tuple[Any, str]:

@@ -290,6 +290,7 @@ def test_what_nothing_can_change_in_place_is_named_and_fails_nobody() -> None:
     told = "networking.dnsDomain is cluster.local, not other.local; without etcd: --quota-backend-bytes=9"
     assert drift.lasting(wanted)(master(configuration=kept)) == told
     assert drift.lasting(NOTHING)(master(configuration=kept)) is None
+    assert drift.lasting(saying(dns={"imageTag": None}))(master(configuration=kept)) is None  # nothing is said
     last = at(master(), wanted)[1][-1]
     assert (last.only_told, last.close) == (True, None)
     assert "inv cluster.reset" in last.hint
