@@ -15,7 +15,7 @@ seconds=$1 name=$2 phase=$3
 shift 3
 manifest=$(path_of "$name") old=
 
-flag() { sed -n "s/^ *- *[\"']\{0,1\}--$1=//p" "$manifest" | sed "s/[\"']\{0,1\} *$//" | tail -n 1; }
+flag() { flag_in "$manifest" "$1" | tail -n 1; }
 # told_well PORT: what the component says of itself, where its manifest has it listen
 told_well() {
     address=$(flag bind-address) port=$(flag secure-port)
@@ -73,7 +73,8 @@ place() {
     sync "${manifest%/*}"
 }
 put_back() {
-    log=$(find /var/log/pods/ -path "*/kube-system_$name-*/$name/*.log" -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1)
+    # One that has only just begun again has said nothing yet.
+    log=$(find /var/log/pods/ -path "*/kube-system_$name-*/$name/*.log" -size +0c -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1)
     said=
     [ -z "$log" ] || said=$(tail -n 3 "${log#* }" | cut -c 1-300)
     place "$former/$name.yaml"

@@ -97,6 +97,7 @@ def test_the_former_manifest_is_there_again_where_the_new_one_is_not_borne(marke
     run = machine(OLD, BAD, marked) + sandbox.file(
         "/var/log/pods/kube-system_kube-scheduler-m_1/kube-scheduler/0.log", "why\n"
     )
+    run += "touch /var/log/pods/kube-system_kube-scheduler-m_1/kube-scheduler/1.log\n"  # it has begun once more
     said = sandbox.run(f"{run}{remake('given --bad')}{LEFT}cat /mnt/said").splitlines()
     assert said[: 1 + len(OLD.splitlines())] == ["failed", *OLD.splitlines()]
     assert said[-2:] == [

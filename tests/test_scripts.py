@@ -51,6 +51,7 @@ def test_all_pass_shellcheck() -> None:
         "grep -qs kubepods",
         "no etcd of a control plane runs here",
         "front-proxy-ca.key etcd/ca.crt",
+        r"""[\"']\{0,1\}--""",
     ],
 )
 def test_what_several_scripts_share_stands_once(line: str) -> None:
