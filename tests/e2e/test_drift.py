@@ -17,6 +17,7 @@ from .harness import (
     Done,
     Kubefab,
     coredns_answers,
+    edited,
     eventually,
     hosts_file,
     kubectl,
@@ -227,7 +228,7 @@ def test_a_flag_that_is_in_hosts_yml_no_more_goes_everywhere(flagged: Flagged) -
 @pytest.fixture
 def verbose(ours: Kubefab) -> Iterator[Kubefab]:
     """Somebody has changed the scheduler's manifest by hand."""
-    on(MASTER, f"sed -i 's/^    - --leader-elect=true$/&\\n    - --v=3/' {SCHEDULER}")
+    edited(MASTER, SCHEDULER, "s/^    - --leader-elect=true$/&\\n    - --v=3/")
     wait_on(MASTER, "tr '\\0' '\\n' </proc/$(pgrep -x kube-scheduler)/cmdline | grep -qx -e --v=3")
     yield ours
     ours("cluster.put-back", "--host", MASTER, "--yes")

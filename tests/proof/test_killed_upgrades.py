@@ -14,6 +14,7 @@ COVERS = (
     "kubefab/steps/versions.py",
     "scripts/**/*upgrade*",
     "scripts/shared/hasten.sh",
+    "scripts/shared/marks.sh",
     "scripts/shared/servers.sh",
     "scripts/shared/named.sh",
     "scripts/shared/etcd.sh",

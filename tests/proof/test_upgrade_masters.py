@@ -30,6 +30,7 @@ COVERS = (
     "scripts/shared/manifest.sh",
     "scripts/**/*upgrade*",
     "scripts/shared/hasten.sh",
+    "scripts/shared/marks.sh",
     "scripts/shared/servers.sh",
     "scripts/shared/named.sh",
     "scripts/shared/etcd.sh",
