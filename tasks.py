@@ -274,7 +274,8 @@ def addon_remove(c: Context, name: str, yes: bool = False) -> None:
 def status(c: Context, json: bool = False) -> None:
     """Show the nodes and what is wrong. Exit status: 0 all is well, 1 something is wrong, 2 nothing can be written."""
     cluster = (checks.as_wanted, endpoint.steps, endpoint.proven, masters.settled, network.steps, health.steps)
-    show_status(c, *cluster, addons.steps, rook_steps.steps, backups.steps, as_json=json)
+    told = (drift.control_plane, *NODES)
+    show_status(c, *cluster, addons.steps, rook_steps.steps, backups.steps, drift=told, as_json=json)
 
 
 @task(help={"json": JSON})

@@ -94,11 +94,14 @@ def _away(run: Engine, who: Who, *parts: str) -> list[str]:
         return list(map(str, run.failures))
 
 
-def show_status(c: Context, *health: Subject, as_json: bool) -> None:
-    """The nodes and what is wrong with them. Exit with 1 where anything is, and with 2 where nothing can be written."""
+def show_status(c: Context, *health: Subject, drift: Sequence[Subject] = (), as_json: bool) -> None:
+    """The nodes and what is wrong with them. Exit with 1 where anything is, and with 2 where nothing can be written.
+
+    `drift`: what is told without being wrong, as how many settings are not what hosts.yml says.
+    """
     run = engine_of(c)
     with run.only_looking(SHORT):
-        found = _found(run, health)
+        found = _found(run, health, drift)
     told = status.status(found)
     data = status.as_data(told)
     print(status.as_json(data) if as_json else report.painted(report.status(data), sys.stdout))
@@ -106,7 +109,7 @@ def show_status(c: Context, *health: Subject, as_json: bool) -> None:
         raise Exit(code=told.state.value)
 
 
-def _found(run: Engine, health: Sequence[Subject]) -> status.Found:
+def _found(run: Engine, health: Sequence[Subject], drift: Sequence[Subject]) -> status.Found:
     """One look at every host; and at etcd, where there are several members, or where no API server tells of it."""
     cluster, hosts = run.cluster, run.look(Group.ALL, "certificates")
     live = cluster.facts(cluster.speaker).cluster
@@ -114,7 +117,10 @@ def _found(run: Engine, health: Sequence[Subject]) -> status.Found:
         run.look(Group.MASTERS, "etcd")
     away = {failure.host: failure.what for failure in run.failures}
     facts = {host.name: cluster.facts(host) for host in hosts if host.name not in away}
-    return status.Found(cluster.inventory, live, facts, away, run.gaps(hosts, *health), datetime.now(UTC))
+    gaps = run.gaps(hosts, *health)
+    wrong = {(host, step.title) for host, step, _ in gaps}
+    besides = [gap for gap in run.gaps(hosts, *drift) if (gap[0], gap[1].title) not in wrong]
+    return status.Found(cluster.inventory, live, facts, away, gaps, datetime.now(UTC), besides)
 
 
 def show_explained(c: Context, as_json: bool) -> None:

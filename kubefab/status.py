@@ -20,6 +20,7 @@ CERTIFICATES = "inv certs.status"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 PREFLIGHT, UP, REBOOTED = "inv preflight", "inv cluster.up", "inv fix-reboot"
 _BLIND = "without anonymous requests haproxy sees that an API server answers, and not whether it has its etcd"
+_DRIFT = "what is not as hosts.yml says, or was changed by hand"
 AGAIN = f"inv cluster.status, once more: what had no answer in time may only be busy; if it says the same: {UP}"
 LATE = re.compile(r"no answer (with)?in \d|context deadline exceeded")  # of kubectl, /readyz and etcdctl
 # How a state begins that was asked for in vain. Others, as why a node is not Ready, may tell of somebody's late answer.
@@ -48,6 +49,7 @@ class Found:
     away: Mapping[str, str]  # why the others did not
     gaps: Sequence[tuple[str, Step, str]] = ()  # host, state, what is there instead
     now: datetime = LONG_AGO
+    drift: Sequence[tuple[str, Step, str]] = ()  # the same, of what `up` changes or leaves alone where all is well
 
     @property
     def masters(self) -> list[str]:
@@ -236,7 +238,20 @@ def notes(found: Found) -> list[str]:
     """What is worth knowing, and nothing is wrong with."""
     cordoned = [_cordon(node) for node in _nodes(found) if node.cordoned]
     kept = _kept(found) if found.live else None
-    return [*cordoned, *(kept.told if kept else ()), *filter(None, [etcd.even(len(found.masters)), _unseen(found)])]
+    others = (etcd.even(len(found.masters)), _unseen(found), *_drift(found))
+    return [*cordoned, *(kept.told if kept else ()), *filter(None, others)]
+
+
+def _drift(found: Found) -> Iterator[str]:
+    """Where a cluster answers; of one that does not, more is told already."""
+    if not found.live or found.live.silent:
+        return
+    unknown = dict.fromkeys(host for host, _, gap in found.drift if gap.startswith(NOT_KNOWN))
+    known = [host for host, _, gap in found.drift if not gap.startswith(NOT_KNOWN)]
+    if known:
+        yield f"{', '.join(dict.fromkeys(known))}: {_DRIFT}: {len(known)} (inv --dry cluster.up shows each)"
+    if unknown:
+        yield f"{', '.join(unknown)}: {NOT_KNOWN}{_DRIFT}"
 
 
 def _cordon(node: Node) -> str:
@@ -271,6 +286,7 @@ def as_data(told: Status) -> dict[str, Any]:
         "nodes": [_node(node) for node in _nodes(found)],
         "etcd": {"members": etcd.members_as_data(masters)} if masters else None,
         "backups": kept.as_data() if kept else None,
+        "drift": [{"host": host, "state": step.title, "found": gap} for host, step, gap in found.drift],
         "addons": [
             {"name": name, "version": version, "wanted": name in found.wanted.addons}
             for name, version in (live.addons if live else {}).items()

@@ -23,10 +23,15 @@ told_well() {
     # Its certificate is its own. kubectl without any user would ask for a name.
     as_admin --server "https://$address:${port:-$1}" --insecure-skip-tls-verify --request-timeout 5s get --raw /healthz
 }
+# its_own: where this API server is told others to find it. Every certificate of kubeadm's has this address.
+its_own() {
+    address=$(flag advertise-address) port=$(flag secure-port)
+    case $address in *:*) address="[$address]" ;; esac
+    echo "$address:${port:-6443}"
+}
 answers() {
     case $name in
-        # By the name that every certificate of kubeadm's has.
-        kube-apiserver) port=$(flag secure-port) && as_admin --server "https://localhost:${port:-6443}" --tls-server-name kubernetes --request-timeout 5s get --raw /readyz ;;
+        kube-apiserver) as_admin --server "https://$(its_own)" --request-timeout 5s get --raw /readyz ;;
         kube-controller-manager) told_well 10257 ;;
         kube-scheduler) told_well 10259 ;;
     esac 2>/dev/null

@@ -154,10 +154,12 @@ def test_a_mark_that_a_cut_has_left_is_nobodys() -> None:
     assert "sha256" not in said
 
 
-def test_an_api_server_is_asked_at_the_port_of_its_manifest() -> None:
+@pytest.mark.parametrize(("address", "where"), [("10.250.0.10", "10.250.0.10"), ("fd00::10", "[fd00::10]")])
+def test_an_api_server_is_asked_at_the_address_and_port_of_its_manifest(address: str, where: str) -> None:
     manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
     former = sandbox.file(f"{MARKS}/former/kube-apiserver.yaml", OLD)
-    now = "spec:\n  containers:\n  - command:\n    - kube-apiserver\n    - '--secure-port=7443'\n"
+    words = f"    - --advertise-address={address}\n    - '--secure-port=7443'\n"
+    now = f"spec:\n  containers:\n  - command:\n    - kube-apiserver\n{words}"
     begun = """
 stub grep 'case "$*" in *kubepods*) exit 0 ;; esac; exec /bin/grep "$@"'
 mkdir -p /mnt/image /run/kubefab
@@ -169,7 +171,7 @@ stub kubectl 'printf ok'
     script = sandbox.script("remake-manifest.sh", "30", "kube-apiserver", "")
     asked = "sed -n 's/^kubectl .*--server \\([^ ]*\\).*/\\1/p' /mnt/calls | sort -u"
     said = sandbox.run(f"{sandbox.file(manifest, now)}{former}{begun}{script} </dev/null\n{asked}")
-    assert said == "https://localhost:7443\n"
+    assert said == f"https://{where}:7443\n"
 
 
 def test_what_somebody_else_has_written_is_kept() -> None:

@@ -591,8 +591,40 @@ def test_the_status_is_one_object() -> None:
         ],
         "etcd": None,
         "backups": None,
+        "drift": [],
         "addons": [],
     }
+
+
+def test_what_is_not_as_hosts_yml_says_is_counted_and_is_nothing_wrong() -> None:
+    drift = [
+        ("manager", READY, "--v is 2, not 4"),
+        ("client", READY, "changed by hand: maxPods is 50"),
+        ("client", READY, "x"),
+    ]
+    found = status.status(Found(inventory(), LIVE, {}, {}, drift=drift))
+    told = status.as_data(found)
+    assert (found.state, told["notes"]) == (
+        State.WELL,
+        [f"manager, client: {status._DRIFT}: 3 (inv --dry cluster.up shows each)"],
+    )
+    assert told["drift"][0] == {"host": "manager", "state": READY.title, "found": "--v is 2, not 4"}
+
+
+def test_what_is_wrong_already_is_no_drift_besides(one: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    def unlike(title: str) -> Subject:
+        return lambda cluster, host: [Step(title, lambda _: "another", None, within=1)]
+
+    with pytest.raises(Exit):
+        runbook.show_status(one.context, unlike("first"), drift=(unlike("first"), unlike("second")), as_json=True)
+    assert {one["state"] for one in json.loads(capsys.readouterr().out)["drift"]} == {"second"}
+
+
+def test_drift_that_nobody_could_look_at_is_not_none() -> None:
+    drift = [("client", READY, "not known: cannot be read")]
+    assert status.notes(Found(inventory(), LIVE, {}, {}, drift=drift)) == [f"client: not known: {status._DRIFT}"]
+    silent = replace(LIVE, silent="busy")
+    assert status.notes(Found(inventory(), silent, {}, {}, drift=drift)) == []
 
 
 def test_the_states_are_the_exit_statuses_that_are_promised() -> None:
