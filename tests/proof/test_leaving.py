@@ -170,7 +170,9 @@ def test_a_masters_removal_that_is_killed_once_its_member_is_out_is_gone_on_with
 
 def test_a_master_whose_etcd_has_lost_its_data_serves_nothing_and_comes_back_as_a_new_member(masters: Kubefab) -> None:
     before = ids(masters)
-    on(SPARE, "systemctl stop kubelet; pkill -KILL -x etcd; rm -r /var/lib/etcd/member; systemctl start kubelet")
+    # An API server that has run on without its etcd would let the kubelet wait for minutes before it starts anything.
+    stopped = "systemctl stop kubelet; pkill -KILL -x etcd; pkill -KILL -x kube-apiserver"
+    on(SPARE, f"{stopped}; rm -r /var/lib/etcd/member; systemctl start kubelet")
     wait_on(SPARE, f"grep -rqsE '{REFUSES}' /var/log/pods/kube-system_etcd-*")
     status = masters("cluster.status")
     assert status.status == 1
