@@ -3,7 +3,7 @@
 # manifest is put back where that is not well in time. One that was cut off in between is brought to its end first.
 # usage: remake-manifest.sh SECONDS NAME PHASE [LINE…]    NAME: of the manifest; PHASE: kubeadm's for it, or "" to bring
 # one to its end alone; LINE: what to mark it with (shared/marks.sh); standard input: kubeadm's documents
-# shellcheck disable=SC2154  # shared/marks.sh sets $marks
+# shellcheck disable=SC2154  # shared/marks.sh sets $former
 set -eu
 . "${0%/*}/shared/admin.sh"
 . "${0%/*}/shared/proxied.sh"
@@ -123,10 +123,7 @@ if is_same "$folder/$name.yaml" "$manifest"; then
     place "$folder/$name.yaml"
     exit 0
 fi
-mkdir -p "$former"
-rm -f "$former/$name.mark"
-[ ! -e "$marks/$name.mark" ] || cp "$marks/$name.mark" "$former/$name.mark"
-sync -f "$former"
+keep_marks "$name"
 cp -p "$manifest" "$former/$name.yaml.new"
 sync "$former/$name.yaml.new"
 mv "$former/$name.yaml.new" "$former/$name.yaml"

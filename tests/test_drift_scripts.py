@@ -123,6 +123,25 @@ def test_what_was_cut_off_before_the_new_manifest_was_there_is_as_before() -> No
     assert "former" not in said
 
 
+# Right before the new manifest takes its place, where both are marked already.
+CUT = 'stub cp \'case "$1" in -R) kill -KILL $PPID; sleep 1 ;; *) exec /bin/cp "$@" ;; esac\'\n'
+
+
+@pytest.mark.parametrize("ends", ["is not borne", "is cut off"])
+def test_what_somebody_has_changed_is_his_again_and_not_kubefabs_where_the_new_manifest(ends: str) -> None:
+    """Else the next flag in hosts.yml would take it away, and nobody would have been told."""
+    theirs = pod("v=3")
+    run = machine(theirs, BAD, marked=OLD)
+    run += remake() if ends == "is not borne" else f"{CUT}{remake()}rm /mnt/bin/cp\n{remake(phase='')}"
+    said = sandbox.run(f"{run}cat {MANIFEST} {MARKS}/kube-scheduler.mark {MARKS}/kube-scheduler.yaml; ls {MARKS}")
+    assert said.splitlines() == [
+        *theirs.splitlines(),
+        *(f"sha256 {sha256(OLD)}", "given --v"),
+        *OLD.splitlines(),
+        *("kube-scheduler.mark", "kube-scheduler.yaml"),
+    ]
+
+
 @pytest.mark.parametrize(("now", "ended", "then"), [(NEW, "well", NEW), (BAD, "failed", OLD)])
 def test_what_was_cut_off_later_is_waited_for_or_taken_back(now: str, ended: str, then: str) -> None:
     former = sandbox.file(f"{MARKS}/former/kube-scheduler.yaml", OLD)
@@ -341,6 +360,22 @@ def test_a_change_where_a_manifest_was_not_made_anew_to_its_end_leaves_a_mark_of
     told = f"cat {MARKS}/etcd.mark; find {MARKS} -name '*former*'"
     said = sandbox.run(f"{cut}{sandbox.script('set-etcd-image.sh', 'near/etcd:2')}\n{told}")
     assert said.splitlines() == [f"sha256 {sha256(then)}", f"sha256 {sha256(text)}", "given --b"]
+
+
+def test_a_change_where_such_a_manifest_was_somebodys_own_leaves_it_so() -> None:
+    etcd, left = "/etc/kubernetes/manifests/etcd.yaml", "    image: near/etcd:1\n"
+    theirs = f"{left}    mine\n"
+    files = {
+        etcd: theirs,
+        f"{MARKS}/etcd.mark": f"sha256 {sha256('never came')}\n",
+        f"{MARKS}/etcd.yaml": "never came",
+        f"{MARKS}/former/etcd.yaml": theirs,
+        f"{MARKS}/former/etcd.mark": f"sha256 {sha256(left)}\n",
+        f"{MARKS}/former/etcd.left": left,
+    }
+    cut = "".join(sandbox.file(path, said) for path, said in files.items())
+    run = f"{cut}{sandbox.script('set-etcd-image.sh', 'near/etcd:2')}\ncat {MARKS}/etcd.mark {MARKS}/etcd.yaml"
+    assert sandbox.run(run) == f"sha256 {sha256(left)}\n{left}"
 
 
 def test_what_an_upgrade_has_written_is_marked_and_nothing_else() -> None:

@@ -41,20 +41,25 @@ kept_aside() {
 }
 # mark_anew NAME FILE: as by mark, and what hosts.yml has given it stays
 mark_anew() { sed '/^sha256 /d' "$marks/$1.mark" 2>/dev/null | { lines_as mark "$1" "$2"; }; }
+# keep_marks NAME: what it is marked as, beside what will be the former one. That may be another: somebody may have changed it.
+keep_marks() {
+    mkdir -p "$former"
+    rm -f "$former/$1.mark" "$former/$1.left"
+    [ ! -e "$marks/$1.mark" ] || cp "$marks/$1.mark" "$former/$1.mark"
+    [ ! -e "$marks/$1.yaml" ] || cp -p "$marks/$1.yaml" "$former/$1.left"
+    sync -f "$former"
+}
 # marked_as_before NAME: as when the former one was there
 marked_as_before() {
-    if [ -e "$former/$1.mark" ]; then
-        cp "$former/$1.yaml" "$marks/$1.yaml"
-        cp "$former/$1.mark" "$marks/$1.mark"
-    else
-        rm -f "$marks/$1.yaml" "$marks/$1.mark"
-    fi
+    rm -f "$marks/$1.yaml" "$marks/$1.mark"
+    [ ! -e "$former/$1.left" ] || cp -p "$former/$1.left" "$marks/$1.yaml"
+    [ ! -e "$former/$1.mark" ] || cp "$former/$1.mark" "$marks/$1.mark"
     sync -f "$marks"
 }
 forget_former() { # forget_former NAME
-    rm -f "$former/$1.yaml" # first: without its mark it would be taken for one that never had any
+    rm -f "$former/$1.yaml" # first: without its marks it would be taken for one that never had any
     sync "$former"
-    rm -f "$former/$1.mark"
+    rm -f "$former/$1.mark" "$former/$1.left"
     rmdir "$former" 2>/dev/null || true
 }
 # mark_again NAME FILE: where it is as kubefab has left it, it still is once FILE has taken its place. Both are marked, so
