@@ -36,26 +36,28 @@ answers() {
         kube-scheduler) told_well 10259 ;;
     esac 2>/dev/null
 }
-# young: the process that was started since
+# running: the pods of what runs
+running() { for process in $(static_pod "$name"); do pod_of "$process"; done | sort -u | tr '\n' ' '; }
+# settled: waits some seconds for what has only just ended, as a controller does that loses its lease, and sets $old: the
+# pods whose processes prove nothing
+settled() {
+    until=$(($(date +%s) + 20))
+    while old=$(running) && [ -z "$old" ] && [ "$(date +%s)" -lt "$until" ]; do sleep 0.5; done
+}
+# young: a process by the manifest that is there. One by the former manifest may begin once more, while the kubelet has not
+# seen the new one.
 young() {
     for process in $(static_pod "$name"); do
-        case " $old " in *" $process "*) ;; *) printf '%s\n' "$process" && return ;; esac
-    done
-}
-# earlier: the processes that began before the manifest was written
-earlier() {
-    written=$(stat -c %Z "$manifest")
-    for process in $(static_pod "$name"); do
-        age=$(ps -o etimes= -p "$process") || continue
-        [ $(($(date +%s) - age)) -ge "$written" ] || printf '%s ' "$process"
+        pod=$(pod_of "$process")
+        case " $old " in *" $pod "*) ;; *) [ -z "$pod" ] || { printf '%s\n' "$process" && return; } ;; esac
     done
 }
 # well: waits until it is, and stays so for some seconds. One that has ended three times is not waited for any longer.
 well() {
-    tried='' until=$(($(date +%s) + seconds))
+    tried='' met='' until=$(($(date +%s) + seconds))
     while [ "$(date +%s)" -lt "$until" ]; do
         now=$(young)
-        case " $tried " in *" $now "*) ;; *) tried="$tried $now" ;; esac
+        case " $tried " in *" $now "*) ;; *) tried="$tried $now" met="$met $(pod_of "$now")" ;; esac
         # shellcheck disable=SC2086  # its words
         set -- $tried
         [ $# -le 3 ] || return 1
@@ -73,7 +75,6 @@ place() {
     new=$(mktemp /etc/kubernetes/manifest.XXXXXX)
     cp -p "$1" "$new"
     sync "$new"
-    old=$(static_pod "$name" | tr '\n' ' ')
     mv "$new" "$manifest"
     sync "${manifest%/*}"
 }
@@ -84,6 +85,7 @@ put_back() {
     [ -z "$log" ] || said=$(tail -n 3 "${log#* }" | cut -c 1-300)
     place "$former/$name.yaml"
     marked_as_before "$name"
+    old=$met # the pod of the former one is called as before, and may never have ended
     how="and well again"
     well || how="and not well either"
     forget_former "$name"
@@ -106,7 +108,7 @@ is_same() { this=$(plain "$1") && that=$(plain "$2") && [ "$this" = "$that" ]; }
 umask 077
 static_pod "$name" >/dev/null # who cannot tell what runs takes what ran before for a proof
 if [ -e "$former/$name.yaml" ]; then
-    old=$(earlier)
+    old=$(cat "$former/$name.pods" 2>/dev/null || true)
     finish
 fi
 [ -n "$phase" ] || exit 0
@@ -123,7 +125,10 @@ if is_same "$folder/$name.yaml" "$manifest"; then
     place "$folder/$name.yaml"
     exit 0
 fi
+settled
 keep_marks "$name"
+echo "$old" >"$former/$name.pods"
+sync "$former/$name.pods"
 cp -p "$manifest" "$former/$name.yaml.new"
 sync "$former/$name.yaml.new"
 mv "$former/$name.yaml.new" "$former/$name.yaml"

@@ -25,15 +25,24 @@ def sha256(text: str) -> str:
 
 
 OLD, NEW, BAD = pod("v=1"), pod("v=2"), pod("bad=1")
-# A process by the manifest, begun anew when that changes; one with the flag --bad ends at once, again and again.
-KUBELET = f"""
-stub grep 'case "$*" in *kubepods*) exit 0 ;; esac; exec /bin/grep "$@"'
-mkdir -p /mnt/image /run/kubefab
+# What /proc tells of a process's pod, which the kubelet names by what the manifest says.
+PODS = """
+mkdir -p /mnt/image /mnt/pods /run/kubefab
+stub grep 'case "$*" in
+    *kubepods*) exit 0 ;;
+    "-os pod"*) process=${3#/proc/} && cat "/mnt/pods/${process%/cgroup}" 2>/dev/null ;;
+    *) exec /bin/grep "$@" ;;
+esac'
+in_pod() { md5sum "$2" | sed 's/^/pod/; s/ .*//' >"/mnt/pods/$1"; }
+"""
+# A process by the manifest, begun anew when that changes; one with the flag --bad ends at once, again and again. Where
+# there is /mnt/slow, the kubelet does not see a change yet.
+KUBELET = f"""{PODS}
 cp /bin/sh /mnt/image/kube-scheduler
 kubelet() {{
     pid=
     while :; do
-        if ! cmp -s {MANIFEST} /mnt/seen; then
+        if ! [ -e /mnt/slow ] && ! cmp -s {MANIFEST} /mnt/seen; then
             [ -z "$pid" ] || kill "$pid" || true
             cp {MANIFEST} /mnt/seen
             pid=
@@ -45,6 +54,7 @@ kubelet() {{
                 /mnt/image/kube-scheduler -c 'while sleep 9; do :; done' x $(sed -n 's/^ *- --/--/p' /mnt/seen) &
             fi
             pid=$!
+            in_pod "$pid" /mnt/seen
         fi
         sleep 0.1
     done >/dev/null 2>&1
@@ -152,10 +162,35 @@ def test_what_was_cut_off_later_is_waited_for_or_taken_back(now: str, ended: str
 
 def test_what_ran_before_is_no_proof_of_a_new_manifest() -> None:
     """Its kubelet may be slow, or down: the one that is there after a cut says nothing of what is to come."""
+    was = f"pod{hashlib.md5(OLD.encode()).hexdigest()}\n"  # noqa: S324  as the kubelet makes it
     former = sandbox.file(f"{MARKS}/former/kube-scheduler.yaml", OLD)
-    down = f"kill -STOP $!\nsleep 1.2\ncp /mnt/rendered {MANIFEST}.new\nmv {MANIFEST}.new {MANIFEST}\n"
+    former += sandbox.file(f"{MARKS}/former/kube-scheduler.pods", was)
+    down = f"touch /mnt/slow\ncp /mnt/rendered {MANIFEST}.new\nmv {MANIFEST}.new {MANIFEST}\n"
     run = machine(OLD, NEW, marked=NEW) + former + down + remake(phase="", seconds=3)
-    assert sandbox.run(f"{run}{LEFT}tail -n 1 /mnt/said; kill -KILL $!").startswith(f"failed\n{OLD}")
+    said = sandbox.run(f"{run}{LEFT}tail -n 1 /mnt/said")
+    assert said.startswith(f"failed\n{OLD}")
+    assert said.endswith("the former one is there again, and well again\n")  # it has never been away
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_what_begins_once_more_by_the_former_manifest_is_no_proof_of_the_new_one(cut: bool) -> None:
+    """A controller ends that loses its lease, as an API server restarts, and its kubelet may not have seen the new one."""
+    ends = f"until cmp -s /mnt/rendered {MANIFEST}; do sleep 0.05; done; pkill -x kube-scheduler"
+    late = f"touch /mnt/slow\n{{ {ends}; sleep 5; rm /mnt/slow; }} >/dev/null 2>&1 &\n"
+    killed = "stub sync 'case $1 in */manifests) kill -KILL $PPID; sleep 1 ;; *) exec /bin/sync \"$@\" ;; esac'\n"
+    begun = f"{killed}{remake()}rm /mnt/bin/sync\nsleep 1\n" if cut else ""
+    run = machine(OLD, BAD, marked=OLD) + late + begun + remake(phase="" if cut else "control-plane scheduler")
+    said = sandbox.run(f"{run}{LEFT}tail -n 1 /mnt/said")
+    assert said.startswith(f"failed\n{OLD}")
+    assert said.endswith("the former one is there again, and well again\n")
+
+
+def test_one_that_has_only_just_ended_is_waited_for_before_its_manifest_is_another() -> None:
+    """Else nobody could tell what begins by the former manifest from what begins by the new one."""
+    down = "touch /mnt/slow\nkill -STOP $!\npkill -x kube-scheduler\nkubelet=$!\n"
+    late = f"{{ sleep 3; cmp -s /mnt/rendered {MANIFEST} || touch /mnt/waited; rm /mnt/slow; kill -CONT $kubelet; }} &\n"
+    said = sandbox.run(f"{machine(OLD, NEW, marked=OLD)}{down}{late}{remake()}cat /mnt/status; ls /mnt/waited")
+    assert said == "well\n/mnt/waited\n"
 
 
 def test_where_nobody_can_say_what_runs_nothing_is_made_anew() -> None:
@@ -179,11 +214,10 @@ def test_an_api_server_is_asked_at_the_address_and_port_of_its_manifest(address:
     former = sandbox.file(f"{MARKS}/former/kube-apiserver.yaml", OLD)
     words = f"    - --advertise-address={address}\n    - '--secure-port=7443'\n"
     now = f"spec:\n  containers:\n  - command:\n    - kube-apiserver\n{words}"
-    begun = """
-stub grep 'case "$*" in *kubepods*) exit 0 ;; esac; exec /bin/grep "$@"'
-mkdir -p /mnt/image /run/kubefab
+    begun = f"""{PODS}
 cp /bin/sh /mnt/image/kube-apiserver
 /mnt/image/kube-apiserver -c 'while sleep 9; do :; done' x >/dev/null 2>&1 &
+in_pod $! {manifest}
 until pgrep -x kube-apiserver >/dev/null; do sleep 0.05; done
 stub kubectl 'printf ok'
 """
