@@ -6,7 +6,6 @@
 # shellcheck disable=SC2154  # shared/marks.sh sets $former
 set -eu
 . "${0%/*}/shared/admin.sh"
-. "${0%/*}/shared/proxied.sh"
 . "${0%/*}/shared/marks.sh"
 . "${0%/*}/shared/rendered.sh"
 . "${0%/*}/shared/static.sh"
@@ -117,7 +116,7 @@ folder=$(mktemp -d /run/kubefab/manifests.XXXXXX)
 before=$(mktemp -d /run/kubefab/manifests.XXXXXX)
 trap 'kill "${beside-}" 2>/dev/null || true; rm -rf "$document" "$folder" "$before" "${new-}"' EXIT
 cat >"$document"
-render "$folder" "$document" "$phase"
+(. "${0%/*}/shared/proxied.sh" && render "$folder" "$document" "$phase") # kubeadm hands the proxy on into what it writes
 [ -s "$folder/$name.yaml" ] || { echo "kubeadm has written no $name.yaml" >&2 && exit 1; }
 kept_aside "$name"
 if is_same "$folder/$name.yaml" "$manifest"; then

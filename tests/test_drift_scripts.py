@@ -227,6 +227,19 @@ stub kubectl 'printf ok'
     assert said == f"https://{where}:7443\n"
 
 
+def test_nobody_is_asked_by_way_of_the_proxy_by_which_kubeadm_writes_manifests() -> None:
+    """kubeadm hands it on into them. The address that an API server is asked at may be one that it has no way to."""
+    proxy = sandbox.file("/etc/default/kubefab-proxy", "HTTPS_PROXY=http://proxy.example:3128\n")
+    stubs = f"""stub kubectl 'echo "kubectl by ${{HTTPS_PROXY:-itself}}" >>/mnt/by
+case "$*" in *annotate*) while [ "$1" != --filename ]; do shift; done; cat "$2" ;; *) printf ok ;; esac'
+stub kubeadm 'echo "kubeadm by $HTTPS_PROXY" >>/mnt/by; cp /mnt/rendered {MANIFEST}'
+"""
+    run = f"{machine(OLD, NEW, marked=OLD)}{proxy}{stubs}{remake()}"
+    assert sandbox.run(f"{run}cat /mnt/status; sort -u /mnt/by").splitlines() == [
+        *("well", "kubeadm by http://proxy.example:3128", "kubectl by itself")
+    ]
+
+
 def test_what_somebody_else_has_written_is_kept() -> None:
     run = machine(OLD, NEW, marked=pod("v=0")) + remake()
     assert sandbox.run(f"{run}cat {KEPT}/kube-scheduler.yaml; tail -n 1 /mnt/said") == (
