@@ -213,11 +213,13 @@ class Upgrading:
         return [(host.name, "", told)]
 
     def _by_hand(self, host: Host, facts: Facts) -> list[Loss]:
-        """kubeadm makes all of it anew, from what it keeps in the cluster."""
-        inventory = self.run.cluster.inventory
-        told = [(name, drift.by_hand(inventory, name)(facts)) for name in (*drift.PHASES, drift.KUBELET)]
-        changed = [(name, gap) for name, gap in told if gap and facts.manifests.is_marked(name)]
-        return [(host.name, "", f"{name}: what is {gap} goes: kubeadm makes it anew") for name, gap in changed]
+        """kubeadm makes all of it anew, from what it keeps in the cluster; etcd, where that is another."""
+        inventory, noted = self.run.cluster.inventory, facts.manifests
+        anew = dict.fromkeys((*drift.PHASES, drift.KUBELET), "") | {"etcd": " where it brings another etcd"}
+        told = {name: drift.by_hand(inventory, name)(facts) for name in anew if noted.is_marked(name)}
+        found = [f"{name}: what is {gap} goes: kubeadm makes it anew{anew[name]}" for name, gap in told.items() if gap]
+        unknown = ", ".join(name for name in anew if name in noted.now and not noted.is_marked(name))
+        return [(host.name, "", line) for line in (*found, *when(unknown, f"{unknown}: {_UNKNOWN}"))]
 
     def _short(self, speaker: Facts) -> list[Loss]:
         """What is not whole now, and would be waited for."""
@@ -246,6 +248,10 @@ class Upgrading:
 
 
 _UNREAD = "nobody could read kubeadm's configuration: kubectl -n kube-system get configmap kubeadm-config"
+_UNKNOWN = (
+    "nobody knows what somebody has changed by hand there; it goes where kubeadm makes them anew, from what it keeps "
+    "in the cluster"
+)
 _COPIES = "/etc/kubernetes/tmp"  # what kubeadm leaves there is gone at the end
 _COST = "every node is upgraded, one after the other, and its pods go elsewhere meanwhile"
 _UNHEARD = (

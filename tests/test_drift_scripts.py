@@ -162,7 +162,7 @@ def test_what_was_cut_off_later_is_waited_for_or_taken_back(now: str, ended: str
 
 def test_what_ran_before_is_no_proof_of_a_new_manifest() -> None:
     """Its kubelet may be slow, or down: the one that is there after a cut says nothing of what is to come."""
-    was = f"pod{hashlib.md5(OLD.encode()).hexdigest()}\n"  # noqa: S324  as the kubelet makes it
+    was = f"pod{hashlib.md5(OLD.encode()).hexdigest()}\n"
     former = sandbox.file(f"{MARKS}/former/kube-scheduler.yaml", OLD)
     former += sandbox.file(f"{MARKS}/former/kube-scheduler.pods", was)
     down = f"touch /mnt/slow\ncp /mnt/rendered {MANIFEST}.new\nmv {MANIFEST}.new {MANIFEST}\n"
@@ -174,7 +174,7 @@ def test_what_ran_before_is_no_proof_of_a_new_manifest() -> None:
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_what_begins_once_more_by_the_former_manifest_is_no_proof_of_the_new_one(cut: bool) -> None:
-    """A controller ends that loses its lease, as an API server restarts, and its kubelet may not have seen the new one."""
+    """A controller ends that loses its lease, as an API server restarts, and its kubelet may see the new one late."""
     ends = f"until cmp -s /mnt/rendered {MANIFEST}; do sleep 0.05; done; pkill -x kube-scheduler"
     late = f"touch /mnt/slow\n{{ {ends}; sleep 5; rm /mnt/slow; }} >/dev/null 2>&1 &\n"
     killed = "stub sync 'case $1 in */manifests) kill -KILL $PPID; sleep 1 ;; *) exec /bin/sync \"$@\" ;; esac'\n"
@@ -188,7 +188,8 @@ def test_what_begins_once_more_by_the_former_manifest_is_no_proof_of_the_new_one
 def test_one_that_has_only_just_ended_is_waited_for_before_its_manifest_is_another() -> None:
     """Else nobody could tell what begins by the former manifest from what begins by the new one."""
     down = "touch /mnt/slow\nkill -STOP $!\npkill -x kube-scheduler\nkubelet=$!\n"
-    late = f"{{ sleep 3; cmp -s /mnt/rendered {MANIFEST} || touch /mnt/waited; rm /mnt/slow; kill -CONT $kubelet; }} &\n"
+    waited = f"cmp -s /mnt/rendered {MANIFEST} || touch /mnt/waited"
+    late = f"{{ sleep 3; {waited}; rm /mnt/slow; kill -CONT $kubelet; }} &\n"
     said = sandbox.run(f"{machine(OLD, NEW, marked=OLD)}{down}{late}{remake()}cat /mnt/status; ls /mnt/waited")
     assert said == "well\n/mnt/waited\n"
 

@@ -478,21 +478,48 @@ def test_kubeadms_earlier_copies_are_named_before_they_go(monkeypatch: pytest.Mo
     assert (told in capsys.readouterr().out, nodes.machines["manager"].copies) == (True, True)
 
 
+def manifest(name: str, *flags: str) -> bytes:
+    return b64encode(json.dumps({"spec": {"containers": [{"command": [name, *flags]}]}}).encode())
+
+
+def noted(name: str, now: bytes, left: bytes) -> str:
+    """What a look tells of a file that kubefab has left so."""
+    sha256 = hashlib.sha256(b64decode(left)).hexdigest()
+    return f"now {name} {now.decode()}\nleft {name} {left.decode()}\nsha256 {name} {sha256}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "then"),
+    [("kube-apiserver", "kubeadm makes it anew"), ("etcd", "kubeadm makes it anew where it brings another etcd")],
+)
 def test_what_somebody_has_changed_by_hand_is_told_before_kubeadm_makes_it_anew(
-    monkeypatch: pytest.MonkeyPatch, capsys: Any
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, name: str, then: str
 ) -> None:
     nodes = Nodes()
-    now, left = (
-        b64encode(json.dumps({"spec": {"containers": [{"command": ["kube-apiserver", *flags]}]}}).encode())
-        for flags in (["--oidc-issuer-url=https://id.example"], [])
-    )
-    marked = f"sha256 kube-apiserver {hashlib.sha256(b64decode(left)).hexdigest()}"
-    told = f"now kube-apiserver {now.decode()}\nleft kube-apiserver {left.decode()}\n{marked}"
+    told = noted(name, manifest(name, "--their-url=https://id.example"), manifest(name))
     nodes.worlds("manager").parts["manifests"] = told
     with pytest.raises(KubefabError):
         nodes.come_to(monkeypatch, yes=False)
-    gone = "what is changed by hand: with --oidc-issuer-url=https://id.example goes: kubeadm makes it anew"
-    assert f"manager  - kube-apiserver: {gone}\n" in capsys.readouterr().out
+    gone = f"what is changed by hand: with --their-url=https://id.example goes: {then}"
+    said = capsys.readouterr().out
+    assert f"manager  - {name}: {gone}\n" in said
+    assert "nobody knows" not in said
+
+
+def test_where_nothing_is_noted_nobody_knows_what_would_go_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """A cluster that an earlier kubefab has made, or somebody by hand."""
+    nodes = Nodes()
+    own = manifest("kube-scheduler")
+    others = "".join(f"now {name} {manifest(name).decode()}\n" for name in ("etcd", "kube-apiserver", "kubelet"))
+    nodes.worlds("manager").parts["manifests"] = noted("kube-scheduler", own, own) + others
+    with pytest.raises(KubefabError):
+        nodes.come_to(monkeypatch, yes=False)
+    told = "kube-apiserver, kubelet, etcd: nobody knows what somebody has changed by hand there; it goes where kubeadm"
+    said = capsys.readouterr().out
+    assert f"manager  - {told} makes them anew, from what it keeps in the cluster\n" in said
+    assert said.count("nobody knows") == 1
 
 
 def test_an_api_that_goes_away_and_was_asked_for_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -194,10 +194,10 @@ def kept(facts: Facts) -> Kubeadm:
 
 
 def wanted_of(inventory: Inventory, name: str) -> dict[str, str]:
-    """What hosts.yml says of a static pod, or of the kubelet."""
+    """What hosts.yml says of a static pod, or of the kubelet. What it says of etcd comes to no cluster that runs."""
     if name == KUBELET:
         return kubeadm.component_settings(inventory, kubeadm.KUBELET)
-    return kubeadm.wanted_settings(inventory, name)
+    return kubeadm.wanted_settings(inventory, name) if name in PHASES else {}
 
 
 def lines(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
