@@ -18,6 +18,7 @@ shift
 umask 022
 kubeadm init phase preflight --config "$documents"
 begin init
+forget_marks
 kubeadm init --config "$documents" --skip-phases preflight,addon/coredns --skip-token-print
 mark_all "$@"
 rm /var/lib/kubefab/init

@@ -26,6 +26,7 @@ if [ -n "$there" ]; then
     exit 1
 fi
 begin join-master
+forget_marks
 mkdir -p /etc/kubernetes/pki/etcd
 chmod 755 /etc/kubernetes/pki /etc/kubernetes/pki/etcd
 while read -r name content; do

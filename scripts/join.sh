@@ -20,6 +20,7 @@ shift 2
 umask 022
 kubeadm join phase preflight --config "$document"
 begin join
+forget_marks
 kubeadm join --config "$document" --skip-phases preflight
 mark_all "$@"
 rm /var/lib/kubefab/join

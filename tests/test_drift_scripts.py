@@ -2,6 +2,7 @@
 
 import hashlib
 import shlex
+from base64 import b64encode
 
 import pytest
 
@@ -378,6 +379,29 @@ def test_what_init_makes_is_marked_with_what_hosts_yml_has_given() -> None:
     assert sandbox.run(f"{WRITES}{script} </dev/null >/dev/null\n{told}").splitlines() == [
         *("kubefab", "kubefab-manifests", f"sha256 {sha256(MADE)}", "given --v", "made"),
         *("700", "600"),
+    ]
+
+
+GONE = {
+    f"{MARKS}/former/kube-apiserver.yaml": OLD,
+    f"{MARKS}/before/kube-apiserver.yaml": OLD,
+    f"{MARKS}/before/whole": "",
+    f"{MARKS}/kube-apiserver.mark": "sha256 a\nstored --x\n",
+}
+
+
+@pytest.mark.parametrize("name", ["init.sh", "join.sh", "join-master.sh"])
+def test_nothing_is_left_of_the_marks_of_a_cluster_that_somebody_has_reset_by_hand(name: str) -> None:
+    """Its manifest would be put into the new cluster, where that is found to be half made."""
+    line = b64encode(b"x").decode() + "\n"
+    told = f"{line}{line}ca.crt {line}" if name == "join-master.sh" else f"{line}x\n"
+    words = ["/run/kubefab/discovery.conf"] if name != "init.sh" else []
+    script = sandbox.script(name, *words, "config validate", "kube-scheduler:--v")
+    before = "".join(sandbox.file(path, text) for path, text in GONE.items())
+    run = f"{before}{WRITES}{sandbox.file('/mnt/told', told)}{script} </mnt/told >/dev/null\n"
+    assert sandbox.run(f"{run}find {MARKS} -type f | sort").splitlines() == [
+        f"{MARKS}/kube-scheduler.mark",
+        f"{MARKS}/kube-scheduler.yaml",
     ]
 
 

@@ -102,6 +102,8 @@ mark_made() {
     sync "$marks/before"
     rm -r "$marks/before"
 }
+# forget_marks: those of another cluster, which somebody has reset by hand
+forget_marks() { rm -rf "$marks"; }
 # mark_all [NAME:SETTING…]: the files that kubeadm has just written; each SETTING is one of hosts.yml's
 mark_all() {
     for pod in $static_pods kubelet; do
