@@ -203,8 +203,11 @@ def wanted_of(inventory: Inventory, name: str) -> dict[str, str]:
 def lines(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
     """What to remember of a file that is made of what hosts.yml says (scripts/shared/marks.sh)."""
     wanted = wanted_of(inventory, pod)
+    told = kept(facts).configuration
+    keeps = understood(lambda: kubeadm.parts(kubeadm.loaded(told.text))) if told else {}
     away = {*gone(inventory, facts, pod), *dropped(inventory, facts, pod)}
-    return [f"given {one}" for one in wanted] + [f"stored {one}" for one in sorted(away)]
+    stored = [one for one in sorted(away) if f"{kubeadm.SECTIONS[pod]}: {one}" in keeps]
+    return [f"given {one}" for one in wanted] + [f"stored {one}" for one in stored]
 
 
 def to_store(inventory: Inventory, name: str) -> list[str]:

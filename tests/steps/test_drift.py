@@ -97,7 +97,18 @@ def test_a_secret_among_the_flags_is_not_shown() -> None:
 def test_what_hosts_yml_gave_once_and_names_no_more_goes() -> None:
     facts = master(manifest(audit_log_maxage="30"), given=("--audit-log-maxage",))
     assert drift.unlike(NOTHING, API)(facts) == "with --audit-log-maxage=30"
-    assert drift.lines(NOTHING, facts, API) == ["stored --audit-log-maxage"]
+    args = [{"name": "audit-log-maxage", "value": "30"}]
+    keeps = with_(facts, configuration=stored(apiServer={"extraArgs": args}))
+    assert drift.lines(NOTHING, keeps, API) == ["stored --audit-log-maxage"]
+
+
+def test_what_kubeadm_keeps_no_more_is_not_remembered_for_it() -> None:
+    """By another master's word it is gone already: who writes it there by hand later would lose it."""
+    given, was = (f"{API} --audit-log-maxage",), (f"{API} --audit-log-maxage",)
+    facts = master(manifest(audit_log_maxage="30"))
+    assert drift.lines(NOTHING, with_(facts, given=given, stored=was), API) == []
+    with pytest.raises(Silent):
+        drift.lines(NOTHING, with_(facts, given=given, configuration=None), API)
 
 
 def test_what_hosts_yml_never_named_is_nobodys_drift() -> None:
