@@ -42,6 +42,8 @@ running() { for process in $(static_pod "$name"); do pod_of "$process"; done | s
 settled() {
     until=$(($(date +%s) + 20))
     while old=$(running) && [ -z "$old" ] && [ "$(date +%s)" -lt "$until" ]; do sleep 0.5; done
+    [ -n "$old" ] || [ -z "$(static_pod "$name")" ] ||
+        { echo "nothing was changed: in which pod $name runs, its /proc/PID/cgroup does not say" >&2 && exit 1; }
 }
 # young: a process by the manifest that is there. One by the former manifest may begin once more, while the kubelet has not
 # seen the new one.
@@ -118,13 +120,14 @@ trap 'kill "${beside-}" 2>/dev/null || true; rm -rf "$document" "$folder" "$befo
 cat >"$document"
 (. "${0%/*}/shared/proxied.sh" && render "$folder" "$document" "$phase") # kubeadm hands the proxy on into what it writes
 [ -s "$folder/$name.yaml" ] || { echo "kubeadm has written no $name.yaml" >&2 && exit 1; }
-kept_aside "$name"
 if is_same "$folder/$name.yaml" "$manifest"; then
+    kept_aside "$name"
     mark "$name" "$folder/$name.yaml" "$@"
     place "$folder/$name.yaml"
     exit 0
 fi
 settled
+kept_aside "$name"
 keep_marks "$name"
 echo "$old" >"$former/$name.pods"
 sync "$former/$name.pods"

@@ -203,6 +203,16 @@ def test_where_nobody_can_say_what_runs_nothing_is_made_anew() -> None:
     assert said.endswith("pgrep does not say what runs\n")
 
 
+def test_where_nobody_can_say_in_which_pod_it_runs_nothing_is_made_anew() -> None:
+    """Nothing would ever be a proof."""
+    hurried = "stub date 'n=$(($(cat /mnt/n 2>/dev/null || echo 0) + 10)); echo $n | tee /mnt/n'\n"
+    blind = f"rm /mnt/pods/*\n{hurried}"
+    said = sandbox.run(machine(OLD, NEW, marked=OLD) + blind + remake() + LEFT + "cat /mnt/said")
+    assert said.startswith(f"failed\n{OLD}")
+    assert f"sha256 {sha256(OLD)}" in said
+    assert said.endswith("nothing was changed: in which pod kube-scheduler runs, its /proc/PID/cgroup does not say\n")
+
+
 def test_a_mark_that_a_cut_has_left_is_nobodys() -> None:
     stale = sandbox.file(f"{MARKS}/former/kube-scheduler.mark", f"sha256 {sha256('stale')}\n")
     said = sandbox.run(machine(OLD, BAD) + stale + remake() + LEFT)
