@@ -205,9 +205,9 @@ def lines(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
     wanted = wanted_of(inventory, pod)
     told = kept(facts).configuration
     keeps = understood(lambda: kubeadm.parts(kubeadm.loaded(told.text))) if told else {}
-    away = {*gone(inventory, facts, pod), *dropped(inventory, facts, pod)}
-    stored = [one for one in sorted(away) if f"{kubeadm.SECTIONS[pod]}: {one}" in keeps]
-    return [f"given {one}" for one in wanted] + [f"stored {one}" for one in stored]
+    once = {*gone(inventory, facts, pod), *dropped(inventory, facts, pod)}
+    away = [one for one in once if f"{kubeadm.SECTIONS[pod]}: {one}" in keeps]
+    return [f"given {one}" for one in wanted] + [f"stored {one}" for one in sorted(away)]
 
 
 def to_store(inventory: Inventory, name: str) -> list[str]:

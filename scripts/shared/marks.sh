@@ -59,7 +59,7 @@ marked_as_before() {
 forget_former() { # forget_former NAME
     rm -f "$former/$1.yaml" # first: without its marks it would be taken for one that never had any
     sync "$former"
-    rm -f "$former/$1.mark" "$former/$1.left" "$former/$1.pods"
+    rm -f "$former/$1."*
     rmdir "$former" 2>/dev/null || true
 }
 # mark_again NAME FILE: where it is as kubefab has left it, it still is once FILE has taken its place. Both are marked, so
