@@ -1,27 +1,62 @@
 #!/bin/sh
 # Has kubeadm write this node's kubelet configuration anew, from what it keeps in the cluster, and starts the kubelet with it:
-# the former one is put back where that does not run. One that was cut off in between begins with the former one.
-# usage: remake-kubelet-config.sh SECONDS PATCHES [LINE…]    PATCHES: the folder of somebody's, or ""; LINE: what to mark it
-# with (shared/marks.sh)
-# shellcheck disable=SC2154  # shared/marks.sh sets $marks
+# the former one is put back where the node is not well by it in time. One that was cut off is brought to its end first.
+# usage: remake-kubelet-config.sh SECONDS [PATCHES [LINE…]]    PATCHES: the folder of somebody's, or ""; without it one that
+# was cut off is brought to its end alone, and to be well by the former one is no failure; LINE: what to mark it with
+# (shared/marks.sh)
+# shellcheck disable=SC2154  # shared/marks.sh sets $former
 set -eu
 . "${0%/*}/shared/unproxied.sh"
 . "${0%/*}/shared/copies.sh"
 . "${0%/*}/shared/marks.sh"
 . "${0%/*}/shared/touched.sh"
-seconds=$1 patches=$2 config=$(path_of kubelet)
-shift 2
-# steady: it runs, and does so five seconds later
-steady() {
-    until=$(($(date +%s) + seconds))
-    while [ "$(date +%s)" -lt "$until" ]; do
-        process=$(systemctl show --property MainPID --value kubelet)
+seconds=$1 config=$(path_of kubelet)
+# By its certificate: in a cluster made by hand the node may have another name than the host.
+node=$(openssl x509 -noout -subject -nameopt multiline -in /var/lib/kubelet/pki/kubelet-client-current.pem 2>/dev/null |
+    sed -n 's/^ *commonName *= system:node://p')
+looks=5 # so many in a row, 5 s apart: an eviction is decided within 10 s, and told within 10 s more
+
+# conditions: what an API server knows of this node, and when its kubelet said so; nothing where none answers
+conditions() {
+    [ -n "$node" ] || return 0
+    kubectl --kubeconfig /etc/kubernetes/kubelet.conf --cache-dir /run/kubefab/kubectl --request-timeout 5s get node "$node" \
+        --output 'jsonpath={range .status.conditions[*]}{.type}={.status} {.lastHeartbeatTime}{"\n"}{end}' 2>/dev/null || true
+}
+# amiss CONDITIONS: what of them is not well
+amiss() {
+    printf '%s\n' "$1" | while IFS='= ' read -r what is heard; do
+        case $what/$is in
+            Ready/True) [ "$(date -d "$heard" +%s)" -ge "$since" ] || echo "the kubelet has not told of itself" ;;
+            Ready/* | *Pressure/True) echo "$what is $is" ;;
+        esac
+    done | paste -s -d , -
+}
+start() {
+    touch_future "$config"
+    systemctl restart kubelet
+    since=$(date +%s) process=$(systemctl show --property MainPID --value kubelet)
+}
+# proven: the node is Ready and without pressure by the process that was started, and stays so. Where no API server answers
+# all the while, the process alone counts. One that has ended three times is not waited for any longer.
+proven() {
+    lasts=0 well=0 ended=0 asked=no wrong='' until=$(($(date +%s) + seconds))
+    while [ "$(date +%s)" -lt "$until" ] && [ "$ended" -lt 3 ]; do
         sleep 5
-        if systemctl is-active --quiet kubelet && [ "$(systemctl show --property MainPID --value kubelet)" = "$process" ]; then
-            return 0
+        before=$process process=$(systemctl show --property MainPID --value kubelet)
+        if systemctl is-active --quiet kubelet && [ "$process" = "$before" ]; then
+            lasts=$((lasts + 1))
+        else
+            lasts=0 ended=$((ended + 1))
         fi
+        said=$(conditions)
+        [ -z "$said" ] || asked=yes
+        wrong=$(amiss "$said")
+        [ "$lasts" != 0 ] || wrong="the kubelet does not run"
+        if [ -n "$wrong" ]; then well=0; elif [ -n "$said" ]; then well=$((well + 1)); fi
+        [ "$well" -lt "$looks" ] || return 0
     done
-    return 1
+    [ "$asked" = no ] && [ "$lasts" -ge "$looks" ] || return 1
+    echo "no API server has answered: the kubelet runs, and nobody has told whether the node is Ready"
 }
 place() { # place FILE: it is the configuration from now on
     cp -p "$1" "$config.new"
@@ -29,35 +64,55 @@ place() { # place FILE: it is the configuration from now on
     mv "$config.new" "$config"
     sync "${config%/*}"
 }
-mkdir -p "$former"
+forget() {
+    forget_former kubelet
+    rm -f "$former/kubelet.lines"
+    rmdir "$former" 2>/dev/null || true
+}
+# finish: it is marked where the node is well by it; else the former one is there again, and $borne is "no"
+finish() {
+    borne=yes
+    start
+    if proven; then
+        lines_as mark kubelet "$config" <"$former/kubelet.lines"
+        forget
+    else
+        borne=no
+        said=$(journalctl --unit kubelet --lines 3 --output cat 2>/dev/null | cut -c 1-300)
+        place "$former/kubelet.yaml"
+        forget
+        systemctl restart kubelet
+        how="the node is not well by the kubelet's new configuration (${wrong:-not for long enough})"
+        printf '%s\n' "$said" "$how: the former one is there again" >&2
+    fi
+}
 if [ -e "$former/kubelet.yaml" ]; then
-    place "$former/kubelet.yaml"
-else
-    kept_aside kubelet
-    cp -p "$config" "$former/kubelet.yaml.new"
-    sync "$former/kubelet.yaml.new"
-    mv "$former/kubelet.yaml.new" "$former/kubelet.yaml"
-    sync "$former"
+    if cmp -s "$former/kubelet.yaml" "$config"; then # cut off before the new one was there, or after the former one was
+        forget
+        systemctl restart kubelet
+    else
+        finish
+    fi
 fi
+[ $# -gt 1 ] || exit 0
+patches=$2
+shift 2
+mkdir -p "$former"
+kept_aside kubelet
+for line; do printf '%s\n' "$line"; done >"$former/kubelet.lines"
+cp -p "$config" "$former/kubelet.yaml.new"
+sync "$former/kubelet.lines" "$former/kubelet.yaml.new"
+mv "$former/kubelet.yaml.new" "$former/kubelet.yaml"
+sync "$former"
 there=$(kubeadm_copies)
 status=0
 kubeadm upgrade node phase kubelet-config ${patches:+--patches "$patches"} || status=$?
 kubeadm_copies | grep -vxF -e "${there:- }" | while read -r copy; do rm -r "$copy"; done
 if [ "$status" != 0 ]; then
     place "$former/kubelet.yaml"
-    forget_former kubelet
+    forget
     exit "$status"
 fi
 sync "$config"
-touch_future "$config"
-systemctl restart kubelet
-if ! steady; then
-    said=$(journalctl --unit kubelet --lines 3 --output cat 2>/dev/null | cut -c 1-300)
-    place "$former/kubelet.yaml"
-    forget_former kubelet
-    systemctl restart kubelet
-    printf '%s\n' "$said" "the kubelet does not run with its new configuration: the former one is there again" >&2
-    exit 1
-fi
-mark kubelet "$config" "$@"
-forget_former kubelet
+finish
+[ "$borne" = yes ]

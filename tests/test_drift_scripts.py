@@ -319,27 +319,47 @@ CONFIG = "/var/lib/kubelet/config.yaml"
 COPIES = "/etc/kubernetes/tmp"
 
 
-def kubelet(runs: str = "true", phase: str = "", marked: bool = True, former: str = "") -> str:
-    """A node whose kubelet's configuration is `old`; kubeadm writes `new`. `runs`: whether the kubelet does by that."""
+WELL = "MemoryPressure=False $(date +%s)\nDiskPressure=False $(date +%s)\nReady=True $(date +%s)"
+# What an API server tells is of the configuration that the kubelet was started with last.
+NODE = f"""
+stub openssl 'echo "    commonName                = system:node:client"'
+stub sleep ''
+stub journalctl 'echo why'
+stub date 'if [ "$1" = -d ]; then echo "$2"; else read -r t _ </proc/uptime; echo "${{t%.*}}"; fi'
+mkdir -p {COPIES}/kubeadm-kubelet-config0
+"""
+
+
+def kubelet(
+    runs: str = "true",
+    phase: str = "",
+    marked: bool = True,
+    former: str = "",
+    now: str = "old",
+    says: str = WELL,
+) -> str:
+    """A node whose kubelet's configuration is `old`; kubeadm writes `new`. `runs`: whether the kubelet does by that;
+    `says`: what an API server tells of the node by then, "" where none answers."""
     mark = sandbox.file(f"{MARKS}/kubelet.mark", f"sha256 {sha256('old')}\n") if marked else ""
     kubeadm = f"mkdir -p {COPIES}/kubeadm-kubelet-config1; printf new >{CONFIG}; {phase or 'true'}"
     systemctl = f"case $1 in show) echo 7 ;; is-active) [ $(cat {CONFIG}) = old ] || {runs} ;; esac"
+    kubectl = f'[ "$(cat {CONFIG})" = new ] || exit 1; {f"""printf "{says}" """ if says else "exit 1"}'
     left = sandbox.file(f"{MARKS}/former/kubelet.yaml", former) if former else ""
+    left += sandbox.file(f"{MARKS}/former/kubelet.lines", "given maxPods\n") if former else ""
     return (
-        f"{sandbox.file(CONFIG, 'old')}{mark}{left}mkdir -p {COPIES}/kubeadm-kubelet-config0\nstub sleep ''\n"
-        f"stub kubeadm {shlex.quote(kubeadm)}\nstub systemctl {shlex.quote(systemctl)}\n"
-        f"stub journalctl 'echo why'\nstub date 'read -r t _ </proc/uptime; echo ${{t%.*}}'\n"
+        f"{sandbox.file(CONFIG, now)}{mark}{left}{NODE}stub kubeadm {shlex.quote(kubeadm)}\n"
+        f"stub systemctl {shlex.quote(systemctl)}\nstub kubectl {shlex.quote(kubectl)}\n"
     )
 
 
-def remade(before: str, patches: str = "") -> list[str]:
-    script = sandbox.script("remake-kubelet-config.sh", "2", patches, "given maxPods")
+def remade(before: str, *words: str) -> list[str]:
+    script = sandbox.script("remake-kubelet-config.sh", "2", *(words or ("", "given maxPods")))
     run = f"{before}{script} >/mnt/said 2>&1 && echo well || echo failed\ncat {CONFIG}; echo; tail -n 2 /mnt/said\n"
     kept = f"cat {MARKS}/kubelet.mark; ls -A {MARKS} {COPIES}; cat /var/lib/kubefab-kept{CONFIG} && echo"
     return sandbox.run(f"{run}{{ {kept}; grep systemctl.restart /mnt/calls; }} 2>/dev/null || true").splitlines()
 
 
-def test_a_kubelets_configuration_is_kubeadms_once_the_kubelet_runs_by_it() -> None:
+def test_a_kubelets_configuration_is_kubeadms_once_the_node_is_well_by_it() -> None:
     told = remade(kubelet())
     assert told[:2] == ["well", "new"]
     assert told[2:] == [
@@ -350,8 +370,9 @@ def test_a_kubelets_configuration_is_kubeadms_once_the_kubelet_runs_by_it() -> N
 
 def test_somebodys_patches_are_made_of_it_again() -> None:
     asked = f"printf '%s ' \"$@\" >>{CONFIG}"
-    assert remade(kubelet(phase=asked), "/etc/mine")[1] == "newupgrade node phase kubelet-config --patches /etc/mine "
-    assert remade(kubelet(phase=asked))[1] == "newupgrade node phase kubelet-config "
+    node = kubelet(phase=asked, says="").replace(' = new ] || exit 1', ' ]')
+    assert remade(node, "/etc/mine")[1] == "newupgrade node phase kubelet-config --patches /etc/mine "
+    assert remade(node, "")[1] == "newupgrade node phase kubelet-config "
 
 
 @pytest.mark.parametrize(("node", "said"), [(kubelet("false"), "why"), (kubelet(phase="exit 1"), "")])
@@ -364,9 +385,72 @@ def test_the_former_configuration_is_there_again_where_the_kubelet_does_not_run(
     assert said in [*told, ""]
 
 
-def test_a_configuration_that_was_cut_off_begins_with_the_former_one() -> None:
-    told = remade(kubelet(phase="exit 1", former="before"))
-    assert told[:2] == ["failed", "before"]
+BY_IT = "the node is not well by the kubelet's new configuration"
+
+
+@pytest.mark.parametrize(
+    ("says", "what"),
+    [
+        (WELL.replace("DiskPressure=False", "DiskPressure=True"), "DiskPressure is True"),
+        (WELL.replace("Ready=True", "Ready=False"), "Ready is False"),
+        ("Ready=True 1", "the kubelet has not told of itself"),
+    ],
+)
+def test_the_former_configuration_is_there_again_where_the_node_is_not_well_by_the_new_one(
+    says: str, what: str
+) -> None:
+    """A process that runs is no proof: it may evict all pods, or have told nobody of itself since."""
+    told = remade(kubelet(says=says))
+    assert told[:2] == ["failed", "old"]
+    assert f"{BY_IT} ({what}): the former one is there again" in told
+    assert f"sha256 {sha256('old')}" in told
+
+
+def test_a_node_that_is_well_at_first_is_looked_at_until_evictions_would_be_told() -> None:
+    late = f'n=$(grep -c ^kubectl /mnt/calls); [ $n -lt 4 ] || {{ printf "DiskPressure=True 1"; exit; }}; printf "{WELL}"'
+    node = f"{kubelet()}stub kubectl {shlex.quote(late)}\n"
+    assert remade(node)[:2] == ["failed", "old"]
+
+
+def test_where_no_api_server_answers_the_kubelets_process_is_the_proof() -> None:
+    told = remade(kubelet(says=""))
+    assert told[:2] == ["well", "new"]
+    assert told[2].startswith("no API server has answered")
+    assert remade(kubelet("false", says=""))[:2] == ["failed", "old"]
+
+
+def test_the_node_is_asked_for_by_the_name_and_the_rights_of_its_kubelet() -> None:
+    script = sandbox.script("remake-kubelet-config.sh", "2", "")
+    said = sandbox.run(f"{kubelet()}{script} >/dev/null\ngrep ^kubectl /mnt/calls | cut -d ' ' -f 1-10 | sort -u")
+    words = "--kubeconfig /etc/kubernetes/kubelet.conf --cache-dir /run/kubefab/kubectl --request-timeout 5s get node client"
+    assert said == f"kubectl {words}\n"
+
+
+def test_a_configuration_that_was_cut_off_is_brought_to_its_end_before_another_is_made() -> None:
+    told = remade(kubelet("false", now="bad", phase="exit 1", former="old"))
+    assert told[:2] == ["failed", "old"]
+
+
+@pytest.mark.parametrize(
+    ("node", "then", "mark"),
+    [
+        (kubelet(former="old", now="new"), "new", "new"),
+        (kubelet(former="old", now="new", says=""), "new", "new"),
+        (kubelet("false", former="old", now="bad", says=""), "old", "old"),
+        (kubelet(former="old", now="new", says="Ready=False 1"), "old", "old"),
+        (kubelet(former="old", now="old", says=""), "old", "old"),
+    ],
+)
+def test_what_was_cut_off_is_proven_or_taken_back_and_the_kubelet_runs_by_it(node: str, then: str, mark: str) -> None:
+    """Without an API server, too: that of a single master waits for its kubelet."""
+    script = sandbox.script("remake-kubelet-config.sh", "2")
+    run = f"{node}{script} >/dev/null 2>&1\ncat {CONFIG}; echo; cat {MARKS}/kubelet.mark; ls -A {MARKS}\n"
+    told = sandbox.run(f"{run}tail -n 1 /mnt/calls | grep -o restart.kubelet || true; grep -c kubeadm /mnt/calls || true")
+    assert told.startswith(f"{then}\nsha256 {sha256(mark)}\n")
+    assert ("given maxPods" in told) is (mark == "new")
+    assert "former" not in told
+    assert told.endswith("\n0\n")  # kubeadm is not asked
+    assert ("restart kubelet" in told) is (then == "old")
 
 
 def test_a_configuration_that_somebody_else_has_written_is_kept() -> None:
