@@ -118,7 +118,6 @@ def join_worker(c: Context) -> None:
     converge(c, WORKERS, endpoint.steps, worker.steps)
 
 
-NODES = (drift_nodes.kubelet, drift_nodes.proxy)
 MACHINE = (runtime.steps, system.steps, endpoint.steps, packages.steps)
 
 
@@ -128,11 +127,17 @@ def up(c: Context) -> None:
     # No host waits for another but where it has to: the control plane for no worker's packages, and the
     # workers join while the master's pods get their network.
     save_before_growing(c)
-    converge(c, ALL, drift.taken_up, *MACHINE, control_plane.steps)
+    converge(c, ALL, drift_nodes.taken_up, drift.taken_up, *MACHINE, control_plane.steps)
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
+    settle(c)
+    converge(c, ALL, drift_nodes.proxy, health.steps, endpoint.proven, addons.steps, rook_steps.steps, backups.steps)
+
+
+def settle(c: Context) -> None:
+    """What masters have to know, and what hosts.yml says otherwise: a host is begun once the one before is well."""
     converge(c, MASTERS, masters.settled, drift.readable, drift.control_plane, drift_nodes.kubelet, how=IN_TURN)
-    converge(c, ALL, *NODES, health.steps, endpoint.proven, addons.steps, rook_steps.steps, backups.steps)
+    converge(c, WORKERS, drift_nodes.kubelet, how=IN_TURN)
 
 
 @task(positional=[], auto_shortflags=False, help={"host": "a host in hosts.yml"})
@@ -274,7 +279,7 @@ def addon_remove(c: Context, name: str, yes: bool = False) -> None:
 def status(c: Context, json: bool = False) -> None:
     """Show the nodes and what is wrong. Exit status: 0 all is well, 1 something is wrong, 2 nothing can be written."""
     cluster = (checks.as_wanted, endpoint.steps, endpoint.proven, masters.settled, network.steps, health.steps)
-    told = (drift.control_plane, *NODES)
+    told = (drift.control_plane, drift_nodes.kubelet, drift_nodes.proxy)
     show_status(c, *cluster, addons.steps, rook_steps.steps, backups.steps, drift=told, as_json=json)
 
 

@@ -23,12 +23,13 @@ def put_back(c: Context, name: str, yes: bool) -> None:
     static = drift.put_back(_rendered(run, host)) if master else drift.control_plane
 
     def losses() -> list[Loss]:
-        return run.losses([host], static, drift_nodes.put_back)
+        return run.losses([host], drift_nodes.taken_up, static, drift_nodes.put_back)
 
     if not run.dry and losses():
         run.lock([host])
         agree(losses, yes, lambda: run.look_again([host]), _COST)
-    run.converge(name, static, drift.control_plane, drift_nodes.put_back, drift_nodes.kubelet)
+    kubelet = (drift_nodes.put_back, drift_nodes.kubelet)
+    run.converge(name, drift_nodes.taken_up, static, drift.control_plane, *kubelet)
 
 
 def _heard(run: Engine, name: str) -> Host:

@@ -370,7 +370,7 @@ def test_a_kubelets_configuration_is_kubeadms_once_the_node_is_well_by_it() -> N
 
 def test_somebodys_patches_are_made_of_it_again() -> None:
     asked = f"printf '%s ' \"$@\" >>{CONFIG}"
-    node = kubelet(phase=asked, says="").replace(' = new ] || exit 1', ' ]')
+    node = kubelet(phase=asked, says="").replace(" = new ] || exit 1", " ]")
     assert remade(node, "/etc/mine")[1] == "newupgrade node phase kubelet-config --patches /etc/mine "
     assert remade(node, "")[1] == "newupgrade node phase kubelet-config "
 
@@ -407,7 +407,7 @@ def test_the_former_configuration_is_there_again_where_the_node_is_not_well_by_t
 
 
 def test_a_node_that_is_well_at_first_is_looked_at_until_evictions_would_be_told() -> None:
-    late = f'n=$(grep -c ^kubectl /mnt/calls); [ $n -lt 4 ] || {{ printf "DiskPressure=True 1"; exit; }}; printf "{WELL}"'
+    late = f'[ $(grep -c ^kubectl /mnt/calls) -lt 4 ] || {{ printf "DiskPressure=True 1"; exit; }}; printf "{WELL}"'
     node = f"{kubelet()}stub kubectl {shlex.quote(late)}\n"
     assert remade(node)[:2] == ["failed", "old"]
 
@@ -422,8 +422,8 @@ def test_where_no_api_server_answers_the_kubelets_process_is_the_proof() -> None
 def test_the_node_is_asked_for_by_the_name_and_the_rights_of_its_kubelet() -> None:
     script = sandbox.script("remake-kubelet-config.sh", "2", "")
     said = sandbox.run(f"{kubelet()}{script} >/dev/null\ngrep ^kubectl /mnt/calls | cut -d ' ' -f 1-10 | sort -u")
-    words = "--kubeconfig /etc/kubernetes/kubelet.conf --cache-dir /run/kubefab/kubectl --request-timeout 5s get node client"
-    assert said == f"kubectl {words}\n"
+    whose = "kubectl --kubeconfig /etc/kubernetes/kubelet.conf --cache-dir /run/kubefab/kubectl"
+    assert said == f"{whose} --request-timeout 5s get node client\n"
 
 
 def test_a_configuration_that_was_cut_off_is_brought_to_its_end_before_another_is_made() -> None:
@@ -445,7 +445,8 @@ def test_what_was_cut_off_is_proven_or_taken_back_and_the_kubelet_runs_by_it(nod
     """Without an API server, too: that of a single master waits for its kubelet."""
     script = sandbox.script("remake-kubelet-config.sh", "2")
     run = f"{node}{script} >/dev/null 2>&1\ncat {CONFIG}; echo; cat {MARKS}/kubelet.mark; ls -A {MARKS}\n"
-    told = sandbox.run(f"{run}tail -n 1 /mnt/calls | grep -o restart.kubelet || true; grep -c kubeadm /mnt/calls || true")
+    run += "tail -n 1 /mnt/calls | grep -o restart.kubelet || true\ngrep -c kubeadm /mnt/calls || true"
+    told = sandbox.run(run)
     assert told.startswith(f"{then}\nsha256 {sha256(mark)}\n")
     assert ("given maxPods" in told) is (mark == "new")
     assert "former" not in told

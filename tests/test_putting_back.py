@@ -234,6 +234,19 @@ def test_of_a_worker_the_kubelets_configuration_is_taken_back(monkeypatch: pytes
     assert machines.run("client").ran == []
 
 
+def test_a_kubelets_configuration_that_was_cut_off_is_brought_to_its_end_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machines = Machines(three())
+    by_hand(machines, "m2")
+    machines.run("m2").parts["manifests"] += "\nhalfway kubelet"
+    with pytest.raises(KubefabError, match="--yes is needed"):
+        put_back(machines, "m2", monkeypatch, yes=False)
+    first, second = [line for line in capsys.readouterr().out.splitlines() if line.startswith("m2  - ")]
+    assert "its making was cut off" in first
+    assert API in second
+
+
 @pytest.mark.parametrize(
     ("name", "told"), [("client", "client is no node"), ("m9", "found no host 'm9'"), ("", "--host NAME")]
 )

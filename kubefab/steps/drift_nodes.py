@@ -29,11 +29,23 @@ from kubefab.steps.drift import (
 )
 from kubefab.steps.health import KUBE_PROXY
 
-SECONDS = 60  # until a kubelet with a new configuration runs
+SECONDS = 90  # until a node is well by its kubelet's new configuration
 PARTS = ("manifests", "kubeadm", "node")  # of the look
 MARK = "kubefab.internal/configuration"  # of kube-proxy's DaemonSet: the sha256 of what its pods were begun with
 OF_ITSELF = ("containerRuntimeEndpoint", "resolvConf")  # which kubeadm gives each node by what it finds there
 NOTHING = ("", "0", "0s", "False")  # what kubeadm does not write where it is the default
+
+
+def taken_up(_: Cluster, __: Host) -> list[Step]:
+    """Before anybody waits for a kubelet: it may not come up by a configuration whose making was cut off."""
+    return [
+        Step(
+            "no change of the kubelet's configuration is half done",
+            half_done,
+            script("remake-kubelet-config.sh", str(SECONDS)),
+            parts=("manifests", "services"),
+        )
+    ]
 
 
 def kubelet(cluster: Cluster, host: Host) -> list[Step]:
@@ -50,6 +62,7 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         host.change("upload-configuration.sh", KUBELET, *to_store(inventory, KUBELET), payload=document)
 
     return [
+        *taken_up(cluster, host),
         *when(
             host.wanted.role == "master",
             Step(
@@ -167,6 +180,10 @@ def _kubectl(host: Host, *words: str) -> None:
 # --- what is so instead
 
 
+def half_done(facts: Facts) -> str | None:
+    return "its making was cut off" if KUBELET in facts.manifests.halfway else None
+
+
 def unlike_kept(inventory: Inventory) -> Gap:
     """Where the kubelet's configuration here is kubefab's: in a cluster made by hand nothing is."""
     wanted = wanted_of(inventory, KUBELET)
@@ -192,8 +209,6 @@ def unlike_own(inventory: Inventory) -> Gap:
     @where_there_is_one
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
-        if KUBELET in facts.manifests.halfway:
-            return "its making was cut off"
         now, master = there(facts, KUBELET), facts.everyone.get(live.speaker)
         if now is None or not is_ours(facts, KUBELET, wanted):
             return None

@@ -201,8 +201,21 @@ def test_of_who_is_no_whole_node_nothing_is_told(facts: Facts) -> None:
     assert drift.by_hand(WANTED, KUBELET)(facts) is None
 
 
-def test_a_configuration_whose_making_was_cut_off_is_made_again() -> None:
-    assert drift_nodes.unlike_own(NOTHING)(node(halfway=(KUBELET,))) == "its making was cut off"
+@pytest.mark.parametrize("name", ["manager", "client"])
+def test_a_configuration_whose_making_was_cut_off_is_brought_to_its_end_by_no_api_servers_word(name: str) -> None:
+    made = cluster(NOTHING)
+    host = made.hosts[name]
+    assert isinstance(host, FakeHost)
+    (only,) = drift_nodes.taken_up(made, host)
+    cut = replace(node(name, halfway=(KUBELET,)), cluster=None)
+    assert only.gap(cut) == "its making was cut off"
+    assert only.gap(replace(cut, cluster=replace(LIVE, silent="no answer"))) == "its making was cut off"
+    assert only.gap(node(name)) is None
+    assert only.close
+    only.close(host)
+    assert host.world.ran == ["remake-kubelet-config.sh 90"]
+    assert only.touches == "host"
+    assert drift_nodes.kubelet(made, host)[0].title == only.title
 
 
 def test_a_kubelet_that_began_before_its_configuration_was_written_begins_anew() -> None:
@@ -234,9 +247,9 @@ def test_kubeadm_keeps_what_hosts_yml_says_and_each_node_takes_it_from_there() -
     assert host.world.ran == ["upload-configuration.sh kubelet kubelet: kubelet:maxPods"]
     *_, kept = yaml.safe_load_all(host.world.payloads["upload-configuration.sh"])
     assert (kept["kind"], kept["maxPods"]) == ("KubeletConfiguration", 200)
-    assert closed(node(), WANTED, MAKE).world.ran == ["remake-kubelet-config.sh 60  given maxPods stored maxPods"]
+    assert closed(node(), WANTED, MAKE).world.ran == ["remake-kubelet-config.sh 90  given maxPods stored maxPods"]
     (made,) = closed(node(), patched(WANTED), MAKE).world.ran
-    assert made == "remake-kubelet-config.sh 60 /etc/mine given maxPods stored maxPods"
+    assert made == "remake-kubelet-config.sh 90 /etc/mine given maxPods stored maxPods"
 
 
 def test_only_masters_change_what_kubeadm_keeps() -> None:
@@ -249,7 +262,7 @@ def test_what_goes_by_a_put_back_of_a_kubelet_is_told() -> None:
     facts = worker(document(maxPods=50), **changed)
     title = "the kubelet's configuration is as kubeadm makes it"
     assert step(at(facts, NOTHING)[1], title).gap(facts) == "kubelet: maxPods is 50, not 110"
-    assert closed(facts, NOTHING, title).world.ran == ["remake-kubelet-config.sh 60 "]
+    assert closed(facts, NOTHING, title).world.ran == ["remake-kubelet-config.sh 90 "]
     assert drift_nodes.other(NOTHING)(node()) is None
     assert drift_nodes.other(WANTED)(by_hand(master())) == "kubelet: maxPods is 110, not 200"
     assert drift_nodes.other(NOTHING)(by_hand(master())) == "kubelet: the same, but not marked as kubefab's"
