@@ -1,7 +1,7 @@
 """What runs on every node is what hosts.yml says: the kubelet's configuration, and kube-proxy's."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from kubefab import kubeadm
 from kubefab.cluster import Cluster
@@ -32,6 +32,7 @@ from kubefab.steps.health import KUBE_PROXY
 SECONDS = 90  # until a node is well by its kubelet's new configuration
 PARTS = ("manifests", "kubeadm", "node")  # of the look
 MARK = "kubefab.internal/configuration"  # of kube-proxy's DaemonSet: the sha256 of what its pods were begun with
+CHANGING = "changing"  # the same, while they are about to begin with another one
 OF_ITSELF = ("containerRuntimeEndpoint", "resolvConf")  # which kubeadm gives each node by what it finds there
 NOTHING = ("", "0", "0s", "False")  # what kubeadm does not write where it is the default
 
@@ -90,6 +91,14 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
             parts=PARTS,
         ),
         Step(
+            "kubeadm keeps the kubelets' configuration under its name since Kubernetes 1.24",
+            kept_elsewhere(inventory),
+            None,
+            hint=_ELSEWHERE,
+            only_told=True,
+            parts=PARTS,
+        ),
+        Step(
             "the kubelet's configuration is what hosts.yml says",
             unlike_own(inventory),
             _remake(inventory),
@@ -132,7 +141,7 @@ def proxy(cluster: Cluster, host: Host) -> list[Step]:
         assert told  # the gap has read it
         made = understood(lambda: kubeadm.component_put_right(inventory, kubeadm.PROXY, told.text, ()))
         # What was begun with another one is seen from here on, wherever this is cut off.
-        _kubectl(host, "annotate", "daemonset", "kube-proxy", f"{MARK}=changing", "--overwrite")
+        _kubectl(host, "annotate", "daemonset", "kube-proxy", f"{MARK}={CHANGING}", "--overwrite")
         patch = json.dumps({"data": {"config.conf": kubeadm.dumped([made])}})
         _kubectl(host, "patch", "configmap", "kube-proxy", "--type", "merge", "--patch", patch)
 
@@ -145,6 +154,14 @@ def proxy(cluster: Cluster, host: Host) -> list[Step]:
     if host.name != cluster.speaker.name:
         return []
     return [
+        Step(
+            "kube-proxy's configuration is as kubefab has left it",
+            edited_proxy,
+            None,
+            hint=_EDITED,
+            only_told=True,
+            parts=PARTS,
+        ),
         Step(
             "kube-proxy's configuration is what hosts.yml says",
             unlike_proxy(inventory),
@@ -225,15 +242,31 @@ def unlike_own(inventory: Inventory) -> Gap:
 def held_back(inventory: Inventory) -> Gap:
     """A node's own follows what kubeadm keeps, and that follows hosts.yml where a master's own is kubefab's."""
     wanted = wanted_of(inventory, KUBELET)
+    why = "it comes by what kubeadm keeps, and no master's kubelet is as kubefab has left it"
+    return _waiting(inventory, why, lambda _, facts: not _leads(facts, wanted))
+
+
+def kept_elsewhere(inventory: Inventory) -> Gap:
+    """Before Kubernetes 1.24 the ConfigMap has the minor in its name: kubernetes/kubernetes#108027."""
+
+    def so(live: ClusterFacts, facts: Facts) -> bool:
+        master = facts.everyone.get(live.speaker)
+        return bool(master and not kept(master).kubelets and _leads(facts, wanted_of(inventory, KUBELET)))
+
+    return _waiting(inventory, "it is left as it is, since there is no ConfigMap kubelet-config", so)
+
+
+def _waiting(inventory: Inventory, why: str, so: Callable[[ClusterFacts, Facts], bool]) -> Gap:
+    """What hosts.yml says otherwise of a kubelet whose configuration is kubefab's, where this is so."""
+    wanted = wanted_of(inventory, KUBELET)
 
     @where_there_is_one
     @on_cluster
-    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
         now = there(facts, KUBELET)
-        if now is None or not is_ours(facts, KUBELET, wanted) or _leads(facts, wanted):
+        if now is None or not is_ours(facts, KUBELET, wanted) or not so(live, facts):
             return None
         found = _unlike(now, wanted, gone(inventory, facts, KUBELET), left_out(wanted, now))
-        why = "it comes by what kubeadm keeps, and no master's kubelet is as kubefab has left it"
         return f"{found}; {why}" if found else None
 
     return gap
@@ -325,15 +358,35 @@ def foreign_proxy(inventory: Inventory) -> Gap:
 
 @where_there_is_one
 @on_cluster
-def older_proxy(live: ClusterFacts, facts: Facts) -> str | None:
+def older_proxy(_: ClusterFacts, facts: Facts) -> str | None:
+    """While a change of kubefab's is under way. What somebody has edited since begins when he says so."""
+    under_way = _proxy_mark(facts) == CHANGING and kept(facts).proxies
+    return "its pods have an older one" if under_way else None
+
+
+@where_there_is_one
+@on_cluster
+def edited_proxy(_: ClusterFacts, facts: Facts) -> str | None:
     """Of one whose configuration kubefab has changed once: its DaemonSet says with which its pods were begun."""
-    workload = live.workloads.get(KUBE_PROXY)
-    mark = workload.annotations.get(MARK) if workload else None
-    told = kept(facts).proxies if mark else None
-    return "its pods have an older one" if told and mark != sha256(told.text) else None
+    mark = _proxy_mark(facts)
+    told = kept(facts).proxies if mark not in ("", CHANGING) else None
+    return "changed by hand, and no pod is begun with it yet" if told and mark != sha256(told.text) else None
+
+
+def _proxy_mark(facts: Facts) -> str:
+    workload = facts.cluster.workloads.get(KUBE_PROXY) if facts.cluster else None
+    return workload.annotations.get(MARK, "") if workload else ""
 
 
 _UNMARKED = "the same, but not marked as kubefab's"
+_ELSEWHERE = (
+    "bring it yourself: into the ConfigMap kubelet-config-1.N of kube-system, and on each node by "
+    "`kubeadm upgrade node phase kubelet-config` and `systemctl restart kubelet`; or first: inv cluster.upgrade"
+)
+_EDITED = (
+    "a change by hosts.yml has its pods begin with this as well; to have them begin now: "
+    f"kubectl -n kube-system annotate daemonset kube-proxy {MARK}={CHANGING} --overwrite, and then: inv cluster.up"
+)
 _FOREIGN = (
     "bring it yourself: kubectl -n kube-system edit configmap kube-proxy; or have the static pods be kubefab's, and it "
     "with them: inv cluster.put-back --host {}"

@@ -128,6 +128,8 @@ def test_what_kubeadm_keeps_and_nobody_could_read_is_not_known() -> None:
         (drift_nodes.unlike_kept(WANTED), speaker),
         (drift_nodes.unlike_proxy(IPVS), speaker),
         (drift_nodes.older_proxy, replace(marked("changing"), parts=speaker.parts)),
+        (drift_nodes.edited_proxy, replace(marked("another"), parts=speaker.parts)),
+        (drift_nodes.kept_elsewhere(WANTED), replace(node(), others={"manager": speaker})),
         (drift_nodes.unlike_own(WANTED), replace(node(), others={"manager": speaker})),
         (drift_nodes.other(WANTED), replace(by_hand(node()), others={"manager": speaker})),
     ):
@@ -193,6 +195,21 @@ def test_a_kubelet_that_waits_for_what_kubeadm_keeps_says_so() -> None:
     assert drift_nodes.held_back(WANTED)(by_hand(facts)) is None  # it is told of itself
     waits = step(at(node(), WANTED)[1], "the kubelet's configuration does not wait")
     assert (waits.only_told, waits.hint) == (True, "inv cluster.put-back --host manager")
+
+
+def test_before_kubernetes_1_24_what_hosts_yml_says_of_kubelets_is_told_and_left() -> None:
+    """kubeadm keeps it under another name, which nobody here reads."""
+    elsewhere = with_(master(), kubelets=None)
+    for facts in (elsewhere, replace(node(), others={"manager": elsewhere})):
+        told = drift_nodes.kept_elsewhere(WANTED)(facts)
+        assert told == "maxPods is 110, not 200; it is left as it is, since there is no ConfigMap kubelet-config"
+        assert drift_nodes.unlike_own(WANTED)(facts) is None
+        assert drift_nodes.held_back(WANTED)(facts) is None
+    assert drift_nodes.unlike_kept(WANTED)(elsewhere) is None
+    assert drift_nodes.kept_elsewhere(WANTED)(master()) is None
+    assert drift_nodes.kept_elsewhere(NOTHING)(elsewhere) is None
+    title = "kubeadm keeps the kubelets' configuration under its name since Kubernetes 1.24"
+    assert step(at(node(), WANTED)[1], title).only_told
 
 
 @pytest.mark.parametrize("facts", [node(kubelet_ca="bbb"), node(join_begun=1.0), with_(node(), now={})])
@@ -315,6 +332,22 @@ def test_pods_of_kube_proxy_that_were_begun_with_another_configuration_are_older
     assert json.loads(line.partition("--patch ")[2].rpartition(" --namespace")[0])["spec"]["template"]["metadata"] == {
         "annotations": {drift_nodes.MARK: sha256(text.text)}
     }
+
+
+def test_an_edit_of_kube_proxys_configuration_that_waits_for_its_author_is_told_and_begins_no_pod() -> None:
+    """He may keep it for a night on which pods may lose their rules for a moment."""
+    kubefabs = sha256(document(PROXY, mode="nftables").text)
+    edited = marked(kubefabs)
+    assert drift_nodes.older_proxy(edited) is None
+    assert drift_nodes.edited_proxy(edited) == "changed by hand, and no pod is begun with it yet"
+    assert drift_nodes.edited_proxy(marked("changing")) is None
+    assert drift_nodes.edited_proxy(master()) is None
+    text = master().kubeadm.proxies
+    assert text
+    assert drift_nodes.edited_proxy(marked(sha256(text.text))) is None
+    told = step(at(edited, saying())[1], "kube-proxy's configuration is as kubefab has left it")
+    assert (told.only_told, told.close) == (True, None)
+    assert f"annotate daemonset kube-proxy {drift_nodes.MARK}=changing --overwrite" in told.hint
 
 
 def test_what_hosts_yml_says_of_kube_proxy_in_a_cluster_made_by_hand_is_told() -> None:
