@@ -600,8 +600,9 @@ def test_a_worker_has_no_static_pods_to_tell_of() -> None:
 
 def test_the_look_tells_of_a_workers_kubelet_alone() -> None:
     conf = sandbox.file("/etc/kubernetes/kubelet.conf", "x") + sandbox.file(CONFIG, "maxPods: 7\n")
-    mark = sandbox.file(f"{MARKS}/kubelet.mark", f"sha256 {sha256('x')}\ngiven maxPods\n")
+    mark = sandbox.file(f"{MARKS}/kubelet.mark", f"sha256 {sha256('x')}\ngiven maxPods\nsaid maxPods 7f\n")
     this = found(f"{conf}{mark}{sandbox.file(MANIFEST, OLD)}touch -d @1000.5 {CONFIG}\n", "manifests").manifests
     assert list(this.now) == ["kubelet"]
     assert this.now["kubelet"].settings == {"maxPods": "7"}
     assert (this.given_to("kubelet"), this.kubelet_written) == (["maxPods"], 1000.5)
+    assert this.said == ("kubelet maxPods 7f",)

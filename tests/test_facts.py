@@ -299,6 +299,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "left",
         "marks",
         "given",
+        "said",
         "stored",
         "taken",
         "halfway",

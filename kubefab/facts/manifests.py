@@ -55,6 +55,7 @@ class Manifests(Part):
     left: Mapping[str, Manifest] = pairs("left")  # as kubefab left it
     marks: tuple[str, ...] = each("sha256")  # "NAME SHA256", of what kubefab left
     given: tuple[str, ...] = ()  # "NAME SETTING", what of it hosts.yml has said
+    said: tuple[str, ...] = ()  # "NAME SETTING SHA256", what hosts.yml said of it when it was made: the value's
     stored: tuple[str, ...] = ()  # "NAME SETTING", what of hosts.yml that may have which kubeadm keeps in the cluster
     taken: tuple[str, ...] = ()  # "NAME SETTING", what of hosts.yml kubeadm has taken to keep
     halfway: tuple[str, ...] = ()  # whose new manifest has not been proven: its making was cut off

@@ -14,7 +14,7 @@ from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Facts, Kubeadm, Manifest
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import Gap, Step, Subject, complaint, on_cluster, script, when, where_there_is_one
+from kubefab.step import Gap, Step, Subject, complaint, on_cluster, script, sha256, when, where_there_is_one
 from kubefab.steps import drift_names, health
 
 KUBELET = "kubelet"
@@ -207,7 +207,30 @@ def lines(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
     keeps = understood(lambda: kubeadm.parts(kubeadm.loaded(told.text))) if told else {}
     once = {*gone(inventory, facts, pod), *dropped(inventory, facts, pod)}
     away = [one for one in once if f"{kubeadm.SECTIONS[pod]}: {one}" in keeps]
-    return [f"given {one}" for one in wanted] + [f"stored {one}" for one in sorted(away)]
+    return [*given(wanted), *said(inventory, wanted), *(f"stored {one}" for one in sorted(away))]
+
+
+def given(wanted: Mapping[str, str]) -> list[str]:
+    return [f"given {one}" for one in wanted]
+
+
+def said(inventory: Inventory, wanted: Mapping[str, str]) -> list[str]:
+    """What was made of these values, where somebody's patches are made of it too: another one is theirs by that."""
+    return [f"said {one} {sha256(value)}" for one, value in wanted.items()] if _patches(inventory) else []
+
+
+def patched(inventory: Inventory, facts: Facts, name: str) -> set[str]:
+    """What of it hosts.yml says as when the file was made, and is another only by the patches that it names."""
+    now, left = facts.manifests.now.get(name), facts.manifests.left.get(name)
+    if not now or not left or not _patches(inventory):
+        return set()
+    wanted = {one: f"{name} {one} {sha256(value)}" for one, value in wanted_of(inventory, name).items()}
+    same_as_said = [one for one, line in wanted.items() if line in facts.manifests.said]
+    return {one for one in same_as_said if now.settings.get(one) == left.settings.get(one)}
+
+
+def _patches(inventory: Inventory) -> bool:
+    return any(inventory.told(f"{kind}Configuration.patches.directory") for kind in ("Init", "Join"))
 
 
 def to_store(inventory: Inventory, name: str) -> list[str]:
@@ -277,7 +300,8 @@ def left_alone(inventory: Inventory, pod: str) -> Gap:
         found, now = by_hand(inventory, pod)(facts), there(facts, pod)
         if not found or now is None or now.broken:
             return found
-        waits = [one for one in differences(now.settings, wanted, wanted) if one not in found]
+        among = [one for one in wanted if one not in patched(inventory, facts, pod)]
+        waits = [one for one in differences(now.settings, wanted, among) if one not in found]
         return f"{found}; so hosts.yml waits: {', '.join(waits)}" if waits else found
 
     return gap
@@ -294,7 +318,8 @@ def unlike(inventory: Inventory, pod: str) -> Gap:
         if now is None or not is_ours(facts, pod, wanted):
             return None
         away = [one for one in gone(inventory, facts, pod) if one in now.settings]
-        found = differences(now.settings, wanted, [*wanted, *away])
+        theirs = patched(inventory, facts, pod)
+        found = differences(now.settings, wanted, [*(one for one in wanted if one not in theirs), *away])
         if not found:
             return None if facts.manifests.is_kubefabs(pod) or not changed(facts, pod, {}) else _SAID
         coming = kubeadm.settings(target(inventory, facts).get(kubeadm.SECTIONS[pod]) or {})

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from kubefab import kubeadm
 from kubefab.cluster import Cluster
-from kubefab.differences import differences
+from kubefab.differences import differences, same
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Manifest, Manifests
 from kubefab.host import Host
@@ -17,11 +17,14 @@ from kubefab.steps.drift import (
     PHASES,
     documents,
     dropped,
+    given,
     gone,
     is_ours,
     kept,
     left_alone,
+    patched,
     patches,
+    said,
     there,
     to_store,
     understood,
@@ -101,7 +104,7 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "the kubelet's configuration is what hosts.yml says",
             unlike_own(inventory),
-            _remake(inventory),
+            _remake(cluster),
             hint="where it says that the former one is there again: hosts.yml has something that it does not bear",
             touches="cluster",
             parts=("manifests", "node", "services"),
@@ -125,7 +128,7 @@ def put_back(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "the kubelet's configuration is as kubeadm makes it",
             other(cluster.inventory),
-            _remake(cluster.inventory),
+            _remake(cluster),
             touches="cluster",
             parts=("manifests", "node", "services"),
         )
@@ -181,10 +184,16 @@ def proxy(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
-def _remake(inventory: Inventory) -> Close:
-    lines = [f"{word} {one}" for word in ("given", "stored") for one in wanted_of(inventory, KUBELET)]
+def _remake(cluster: Cluster) -> Close:
+    inventory = cluster.inventory
+    wanted = wanted_of(inventory, KUBELET)
 
     def remake(host: Host) -> None:
+        master = cluster.facts(host).everyone.get(cluster.speaker.name)
+        told = master.kubeadm.kubelets if master else None
+        # It is made of what kubeadm keeps: that may follow hosts.yml only later.
+        there = {one: value for one, value in wanted.items() if told and same(told.settings.get(one), value)}
+        lines = [*given(wanted), *said(inventory, there), *(f"stored {one}" for one in wanted)]
         host.change("remake-kubelet-config.sh", str(SECONDS), patches(inventory, host), *lines)
 
     return remake
@@ -234,7 +243,8 @@ def unlike_own(inventory: Inventory) -> Gap:
         told = kept(master).kubelets
         if not told:
             return None
-        return _unlike(now, wanted, gone(inventory, facts, KUBELET), left_out(wanted, now, told))
+        without = left_out(wanted, now, told) | patched(inventory, facts, KUBELET)
+        return _unlike(now, wanted, gone(inventory, facts, KUBELET), without)
 
     return gap
 
@@ -266,7 +276,8 @@ def _waiting(inventory: Inventory, why: str, so: Callable[[ClusterFacts, Facts],
         now = there(facts, KUBELET)
         if now is None or not is_ours(facts, KUBELET, wanted) or not so(live, facts):
             return None
-        found = _unlike(now, wanted, gone(inventory, facts, KUBELET), left_out(wanted, now))
+        without = left_out(wanted, now) | patched(inventory, facts, KUBELET)
+        found = _unlike(now, wanted, gone(inventory, facts, KUBELET), without)
         return f"{found}; {why}" if found else None
 
     return gap

@@ -9,7 +9,7 @@ marked() { # marked NAME: what is there, and what was left
     [ ! -e "$marks/former/$1.yaml" ] || fact "halfway $1"
     [ -e "$marks/$1.mark" ] || return 0
     while read -r what value; do
-        case $what in sha256 | given | stored | taken) fact "$what $1 $value" ;; esac
+        case $what in sha256 | given | said | stored | taken) fact "$what $1 $value" ;; esac
     done <"$marks/$1.mark"
 }
 if [ -e /etc/kubernetes/kubelet.conf ] && [ -e "$(path_of kubelet)" ]; then

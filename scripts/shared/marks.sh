@@ -12,7 +12,8 @@ path_of() {
 }
 # is_marked NAME: whether its file is as kubefab has left it
 is_marked() { grep -sqx "sha256 $(sum_of "$(path_of "$1")")" "$marks/$1.mark"; }
-# mark NAME FILE [LINE…]: this is what kubefab leaves. LINE: "given SETTING", of hosts.yml; "stored SETTING", which what
+# mark NAME FILE [LINE…]: this is what kubefab leaves. LINE: "given SETTING", of hosts.yml; "said SETTING SHA256", the value
+# that hosts.yml gave it, which somebody's patch may have made another; "stored SETTING", which what
 # kubeadm keeps in the cluster may have of hosts.yml; "taken SETTING", which kubeadm was given for that, and has read
 mark() {
     name=$1 file=$2

@@ -11,6 +11,7 @@ import yaml
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Manifest, Process
 from kubefab.inventory import Inventory
+from kubefab.step import sha256
 from kubefab.steps import drift
 from tests.facts import known, with_
 from tests.fakes import FakeHost, cluster, step, three_masters
@@ -109,6 +110,25 @@ def test_what_kubeadm_keeps_no_more_is_not_remembered_for_it() -> None:
     assert drift.lines(NOTHING, with_(facts, given=given, stored=was), API) == []
     with pytest.raises(Silent):
         drift.lines(NOTHING, with_(facts, given=given, configuration=None), API)
+
+
+def test_what_a_patch_has_made_of_what_hosts_yml_says_is_no_drift() -> None:
+    """It would be made anew, the same, at every run."""
+    (line,) = [one for one in drift.lines(patched(GRACE), master(), API) if one.startswith("said ")]
+    assert line == f"said --audit-log-maxage {sha256('10')}"
+    facts = master(manifest(audit_log_maxage="99"), said=(f"{API} {line.removeprefix('said ')}",))
+    assert drift.unlike(patched(GRACE), API)(facts) is None
+    assert drift.unlike(GRACE, API)(facts) == "--audit-log-maxage is 99, not 10"
+    another = patched(saying(apiServer={"extraArgs": {"audit-log-maxage": 11}}))
+    assert drift.unlike(another, API)(facts) == "--audit-log-maxage is 99, not 11"
+    changed = with_(facts, left={API: manifest(audit_log_maxage="98")})
+    assert drift.unlike(patched(GRACE), API)(changed) == "--audit-log-maxage is 99, not 10"
+
+
+def test_what_a_patch_has_made_does_not_wait_where_something_else_was_changed_by_hand() -> None:
+    left, now = manifest(audit_log_maxage="99"), manifest(audit_log_maxage="99", oidc_issuer_url="https://x")
+    facts = master(now, left, said=(f"{API} --audit-log-maxage {sha256('10')}",))
+    assert drift.left_alone(patched(GRACE), API)(facts) == "changed by hand: with --oidc-issuer-url=https://x"
 
 
 def test_what_hosts_yml_never_named_is_nobodys_drift() -> None:

@@ -269,6 +269,32 @@ def test_kubeadm_keeps_what_hosts_yml_says_and_each_node_takes_it_from_there() -
     assert made == "remake-kubelet-config.sh 90 /etc/mine given maxPods stored maxPods"
 
 
+BIG = {"left": {KUBELET: document(maxPods=250)}, "said": (f"{KUBELET} maxPods {sha256('200')}",)}
+
+
+def test_what_a_patch_has_made_of_what_hosts_yml_says_is_no_drift() -> None:
+    """A folder that one node has: it would be made anew, the same, at every run."""
+    facts = worker(document(maxPods=250), **BIG)
+    assert drift_nodes.unlike_own(patched(WANTED))(facts) is None
+    assert drift_nodes.held_back(patched(WANTED))(replace(facts, others={"manager": by_hand(master())})) is None
+    assert drift_nodes.unlike_own(WANTED)(facts) == "maxPods is 250, not 200"  # the folder is in hosts.yml no more
+    assert drift_nodes.unlike_own(patched(saying(maxPods=220)))(facts) == "maxPods is 250, not 220"
+    assert drift_nodes.unlike_own(patched(WANTED))(with_(facts, said=())) == "maxPods is 250, not 200"
+
+
+def test_what_kubeadm_keeps_otherwise_was_not_made_of_what_hosts_yml_says() -> None:
+    """It is put back before what is kept follows: by a patch that is another then, nobody would see that it waits."""
+    for value, words in ((200, f" said maxPods {sha256('200')}"), (110, "")):
+        made = cluster(patched(WANTED))
+        made._alone["manager"] = master(kept=document(maxPods=value))
+        host = made.hosts["client"]
+        assert isinstance(host, FakeHost)
+        close = step(drift_nodes.kubelet(made, host), MAKE).close
+        assert close
+        close(host)
+        assert host.world.ran == [f"remake-kubelet-config.sh 90 /etc/mine given maxPods{words} stored maxPods"]
+
+
 def test_only_masters_change_what_kubeadm_keeps() -> None:
     _, steps = at(node(), WANTED)
     assert not [one for one in steps if one.title == KEEP or "kube-proxy" in one.title]
