@@ -14,7 +14,7 @@ seconds=$1 config=$(path_of kubelet)
 # By its certificate: in a cluster made by hand the node may have another name than the host.
 node=$(openssl x509 -noout -subject -nameopt multiline -in /var/lib/kubelet/pki/kubelet-client-current.pem 2>/dev/null |
     sed -n 's/^ *commonName *= system:node://p')
-looks=5 # so many in a row, 5 s apart: an eviction is decided within 10 s, and told within 10 s more
+looks=6 # so many in a row, 5 s apart: an eviction is decided within 10 s, and told within 10 s more
 
 # conditions: what an API server knows of this node, and when its kubelet said so; nothing where none answers
 conditions() {

@@ -214,15 +214,44 @@ def test_kubelets_have_what_hosts_yml_says_and_what_it_says_no_more_goes(inv: Ku
     assert "nothing to do" in inv("cluster.up").well().stdout
 
 
-def test_a_kubelet_that_does_not_bear_its_configuration_has_the_former_one_and_no_other_is_begun(inv: Kubefab) -> None:
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ({"maxPods": -5}, "(the kubelet does not run): the former one is there again"),
+        ({"evictionHard": {"nodefs.available": "99%"}}, "(DiskPressure is True): the former one is there again"),
+    ],
+)
+def test_a_kubelet_that_does_not_bear_its_configuration_has_the_former_one_and_no_other_is_begun(
+    inv: Kubefab, bad: dict[str, Any], said: str
+) -> None:
+    """One that runs and would evict every pod of its node, too."""
     inv("cluster.up").well()
-    bad = configured(inv.state / "bad-kubelets.yml", KubeletConfiguration={"maxPods": -5})
+    says = configured(inv.state / "bad-kubelets.yml", KubeletConfiguration=bad)
     before = {name: on(name, f"sha256sum {CONFIG}") for name in MACHINES}
-    inv("cluster.up", hosts=bad).badly()
+    assert said in inv("cluster.up", hosts=says).badly().stderr
     assert {name: on(name, f"sha256sum {CONFIG}") for name in MACHINES} == before
+    all_is_well(inv)
     inv("cluster.up").well()
-    assert "-5" not in kubectl("-n", "kube-system", "get", "configmap", "kubelet-config", "-o", "jsonpath={.data}")
+    kept = kubectl("-n", "kube-system", "get", "configmap", "kubelet-config", "-o", "jsonpath={.data}")
+    assert not [text for text in ("-5", "99%") if text in kept]
     assert "nothing to do" in inv("cluster.up").well().stdout
+    all_is_well(inv)
+
+
+CUT = f"touch {MARKS}/former/kubelet.lines; cp -p {CONFIG} {MARKS}/former/kubelet.yaml; echo maxPods: -5 >>{CONFIG}; sync"
+
+
+def test_a_kubelets_configuration_that_was_cut_off_is_taken_back_where_nothing_runs_by_it(inv: Kubefab) -> None:
+    """On all masters, so that no API server answers: after a boot each waits for its kubelet."""
+    inv("cluster.up").well()
+    before = {name: on(name, f"sha256sum {CONFIG}") for name in MACHINES}
+    for name in MACHINES:
+        on(name, f"mkdir -p {MARKS}/former; {CUT}")
+        cut_power(name)
+    power_on()
+    inv("cluster.up").well()
+    assert {name: on(name, f"sha256sum {CONFIG}") for name in MACHINES} == before
+    assert [name for name in MACHINES if on(name, f"ls {MARKS}/former 2>/dev/null || true")] == []
     all_is_well(inv)
 
 
