@@ -238,7 +238,8 @@ def test_a_kubelet_that_does_not_bear_its_configuration_has_the_former_one_and_n
     all_is_well(inv)
 
 
-CUT = f"touch {MARKS}/former/kubelet.lines; cp -p {CONFIG} {MARKS}/former/kubelet.yaml; echo maxPods: -5 >>{CONFIG}; sync"
+FORMER = f"{MARKS}/former/kubelet"
+CUT = f"touch {FORMER}.lines; cp -p {CONFIG} {FORMER}.yaml; echo maxPods: -5 >>{CONFIG}; sync"
 
 
 def test_a_kubelets_configuration_that_was_cut_off_is_taken_back_where_nothing_runs_by_it(inv: Kubefab) -> None:
