@@ -53,6 +53,12 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         own_name(host),
         complaint("the host has the role of hosts.yml", other_role(host.wanted.role), _ROLE.format(host.name)),
+        *when(
+            host.name == cluster.speaker.name,
+            complaint(
+                "hosts.yml gives no other host another role", other_roles(cluster.inventory), _ROLE.format("NAME")
+            ),
+        ),
         *when(endpoint.has_haproxy(cluster.inventory, host.wanted), endpoint.port_is_free(cluster.inventory)),
         complaint("the host's cluster is the one in hosts.yml", exchanged(cluster.inventory), _EXCHANGED),
         complaint("nothing is left of another cluster", leftovers(cluster.inventory), RESTART.format(host.name)),
@@ -295,6 +301,18 @@ def other_role(role: str) -> Gap:
         if role == "master" and not parts:
             return "it is a worker of this cluster, and hosts.yml calls it a master"
         return None
+
+    return gap
+
+
+def other_roles(inventory: Inventory) -> Gap:
+    """Of the master that speaks, whose complaint ends a run for all: workers' haproxy would lose the masters meant."""
+
+    def gap(facts: Facts) -> str | None:
+        roles = {host.name: host.role for host in inventory.hosts}
+        them = [one for one in facts.others.values() if "node" in one.parts]
+        told = [(one.name, other_role(roles[one.name])(one)) for one in them]
+        return "; ".join(f"{name}: {what}" for name, what in told if what) or None
 
     return gap
 

@@ -425,6 +425,18 @@ def test_a_role_changed_in_hosts_yml_is_refused(name: str, facts: Facts, told: s
     assert f"inv node.remove --host {name}" in found.hint
 
 
+def test_a_role_changed_in_hosts_yml_ends_the_run_for_all_since_haproxy_would_lose_that_master() -> None:
+    made = looked(served("m1"), three_masters())
+    title = "hosts.yml gives no other host another role"
+    found = step(agreement.steps(made, made.hosts["m1"]), title)
+    worker = known("client", kubelet_ca="aaa")
+    assert found.gap(seen(master("m1"), master("m2"), worker)) is None
+    other = replace(master("m2"), name="client")
+    told = "client: it is a master of this cluster, and hosts.yml calls it a worker"
+    assert found.gap(seen(master("m1"), master("m2"), other)) == told
+    assert title not in {one.title for one in agreement.steps(made, made.hosts["client"])}
+
+
 def role(name: str) -> Step:
     made = looked(served("m1"), three_masters())
     return step(agreement.steps(made, made.hosts[name]), "the host has the role of hosts.yml")
