@@ -76,8 +76,13 @@ class Manifests(Part):
 
 
 def settings(document: Any) -> dict[str, str]:
-    """What a document says, each by its place: "--FLAG" of a command, else KEY.KEY. ValueError for one too deep."""
-    return together(_settings(document, "", DEEP))
+    """What a document says, each by its place: KEY.KEY, and "--FLAG" of a command. ValueError for one too deep.
+
+    What the container says that has the pod's name, or is its only one, is at no further place.
+    """
+    about = document.get("metadata") if isinstance(document, Mapping) else None
+    pod = str(about.get("name")) if isinstance(about, Mapping) else ""
+    return together(_settings(document, "", DEEP, pod))
 
 
 def together(said: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -88,35 +93,40 @@ def together(said: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {name: ", ".join(sorted(values)) for name, values in found.items()}
 
 
-def _flags(words: list[str]) -> Iterator[tuple[str, str]]:
+def _flags(words: list[str], place: str) -> Iterator[tuple[str, str]]:
     for word in words:
         name, _, value = word.partition("=")
-        yield (name, value) if word.startswith("-") else ("words", word)
+        yield (_below(place, name), value) if word.startswith("-") else (_below(place, "words"), word)
 
 
-def _settings(value: Any, place: str, deep: int) -> Iterator[tuple[str, str]]:
+def _settings(value: Any, place: str, deep: int, pod: str) -> Iterator[tuple[str, str]]:
     if deep == 0:
         raise ValueError("it is too deep")
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key in ("command", "args") and isinstance(inner, list):
-                yield from _flags(list(map(str, inner)))
+                yield from _flags(list(map(str, inner)), place)
             else:
-                yield from _settings(inner, f"{place}.{key}".removeprefix("."), deep - 1)
+                yield from _settings(inner, _below(place, key), deep - 1, pod)
     elif isinstance(value, list) and any(isinstance(one, Mapping | list) for one in value):
         for at, inner in enumerate(value):
-            rest, here = _item(inner, place, at, len(value))
-            yield from _settings(rest, here, deep - 1) if rest or not here else [(here, "")]
+            own = len(value) == 1 or (isinstance(inner, Mapping) and inner.get("name") == pod)
+            rest, here = _item(inner, place, at, own)
+            yield from _settings(rest, here, deep - 1, pod) if rest or not here else [(here, "")]
     elif isinstance(value, list):
         yield place, ", ".join(map(str, value))
     elif value is not None:
         yield place, str(value)
 
 
-def _item(value: Any, place: str, at: int, count: int) -> tuple[Any, str]:
-    """One of a list, and where it stands: by its name, where it has one. That of a pod's one container says nothing."""
+def _below(place: str, key: Any) -> str:
+    return f"{place}.{key}".removeprefix(".")
+
+
+def _item(value: Any, place: str, at: int, own: bool) -> tuple[Any, str]:
+    """One of a list, and where it stands: by its name, where it has one. That of a pod's `own` container says nothing."""
     if not isinstance(value, Mapping) or "name" not in value:
         return value, f"{place.removeprefix('spec.')}[{at}]"
     rest = {key: inner for key, inner in value.items() if key != "name"}
-    alone = place == "spec.containers" and count == 1
-    return rest, "" if alone else f"{place.removeprefix('spec.')}[{value['name']}]"
+    nameless = own and place == "spec.containers"
+    return rest, "" if nameless else f"{place.removeprefix('spec.')}[{value['name']}]"
