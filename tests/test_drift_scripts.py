@@ -589,7 +589,8 @@ def test_the_look_tells_what_is_there_what_was_left_and_what_runs() -> None:
     assert this.now["kube-scheduler"].digest == sha256(NEW)
     assert this.marks == (f"kube-scheduler {sha256(OLD)}",)
     assert (this.given_to("kube-scheduler"), this.halfway) == (["--v"], ("kube-scheduler",))
-    assert this.running["kube-scheduler"].flags == {"--v": "2"}
+    assert [(one.pod, one.flags) for one in this.running] == [("kube-scheduler", {"--v": "2"})]
+    assert 0 <= this.written_ago["kube-scheduler"] < 60
     assert not this.is_kubefabs("kube-scheduler")
 
 

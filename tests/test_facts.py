@@ -304,6 +304,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "taken",
         "halfway",
         "running",
+        "written_ago",
         "kubelet_written",
         "kubelets",
         "proxies",

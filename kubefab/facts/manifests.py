@@ -36,15 +36,21 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Process:
-    """What a static pod's program was told."""
+    """A static pod's program, and what it was told."""
 
-    flags: Mapping[str, str]
+    pod: str
+    words: tuple[str, ...]
 
     @classmethod
     def read(cls, said: str) -> "Process":
-        """From its command line, whose words are ended by a NUL, in base64."""
-        told = settings({"command": b64decode(said).decode(errors="replace").split("\0")})
-        return cls({name: value for name, value in told.items() if name.startswith("--")})
+        """From the pod's name, and its command line, whose words are ended by a NUL, in base64."""
+        pod, _, words = said.partition(" ")
+        return cls(pod, tuple(b64decode(words).decode(errors="replace").split("\0")))
+
+    @property
+    def flags(self) -> dict[str, str]:
+        told = settings({"command": list(self.words)})
+        return {name: value for name, value in told.items() if name.startswith("--")}
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,8 @@ class Manifests(Part):
     stored: tuple[str, ...] = ()  # "NAME SETTING", what of hosts.yml that may have which kubeadm keeps in the cluster
     taken: tuple[str, ...] = ()  # "NAME SETTING", what of hosts.yml kubeadm has taken to keep
     halfway: tuple[str, ...] = ()  # whose new manifest has not been proven: its making was cut off
-    running: Mapping[str, Process] = pairs("running")
+    running: tuple[Process, ...] = ()  # several of one pod, while a former one ends
+    written_ago: Mapping[str, float] = pairs("written_ago")  # a static pod's manifest -> seconds
     kubelet_written: float = 0  # when its configuration was, in seconds of the epoch
 
     def is_kubefabs(self, name: str) -> bool:
@@ -124,7 +131,7 @@ def _below(place: str, key: Any) -> str:
 
 
 def _item(value: Any, place: str, at: int, own: bool) -> tuple[Any, str]:
-    """One of a list, and where it stands: by its name, where it has one. That of a pod's `own` container says nothing."""
+    """One of a list, and where it stands: by its name, where it has one. A pod's `own` container is at no place."""
     if not isinstance(value, Mapping) or "name" not in value:
         return value, f"{place.removeprefix('spec.')}[{at}]"
     rest = {key: inner for key, inner in value.items() if key != "name"}

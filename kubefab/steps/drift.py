@@ -20,6 +20,7 @@ from kubefab.steps import drift_names, health
 KUBELET = "kubelet"
 CONFIG = "/var/lib/kubelet/config.yaml"
 SECONDS = 120  # until what a new manifest starts is well
+TAKEN_UP = 60  # seconds in which a kubelet that can has ended what ran by the former one
 PHASES = {
     "kube-apiserver": "control-plane apiserver",
     "kube-controller-manager": "control-plane controller-manager",
@@ -133,11 +134,20 @@ def _pod(cluster: Cluster, host: Host, pod: str) -> Iterator[Step]:
         parts=("manifests",),
     )
     yield _made(cluster, host, pod)
+    hint = f"see what it says: journalctl -u kubelet; ls /var/log/containers/{pod}*"
+    yield Step(
+        f"the kubelet has taken up {pod}'s manifest",
+        ending(pod),
+        None,
+        hint=hint,
+        within=TAKEN_UP + 30,
+        parts=("manifests", "node"),
+    )
     yield Step(
         f"{pod} runs by its manifest",
         other_process(pod),
         script("restart-service.sh", "kubelet"),
-        hint=f"see what it says: journalctl -u kubelet; ls /var/log/containers/{pod}*",
+        hint=hint,
         within=SECONDS,
         parts=("manifests", "node"),
     )
@@ -340,23 +350,33 @@ def unreadable(inventory: Inventory) -> Gap:
     return gap
 
 
+def ending(pod: str) -> Gap:
+    """What runs by a former manifest, and may only be ending."""
+    return lambda facts: _older(facts, pod) if _is_taking_up(facts, pod) else None
+
+
 def other_process(pod: str) -> Gap:
-    """Its kubelet starts it anew by a manifest that has changed, if it runs and can. Others' manifests are theirs."""
+    """Its kubelet starts it anew by a manifest that has changed, if it runs and can."""
+    return lambda facts: None if _is_taking_up(facts, pod) else _older(facts, pod)
 
-    def gap(facts: Facts) -> str | None:
-        now = there(facts, pod)
-        if now is None or not facts.manifests.is_kubefabs(pod):
-            return None
-        process = facts.manifests.running.get(pod)
-        if not process:
-            return "it does not run"
-        flags = {name: value for name, value in now.settings.items() if name.startswith("--")}
-        # What stands in for a variable of its environment is another text there.
-        among = [name for name in {**flags, **process.flags} if "$(" not in flags.get(name, "")]
-        found = differences(process.flags, flags, among)
-        return f"what runs is older: {'; '.join(found)}" if found else None
 
-    return gap
+def _is_taking_up(facts: Facts, pod: str) -> bool:
+    return 0 <= facts.manifests.written_ago.get(pod, TAKEN_UP) < TAKEN_UP
+
+
+def _older(facts: Facts, pod: str) -> str | None:
+    """What nothing of runs is not older, and others' manifests are theirs."""
+    now = there(facts, pod)
+    if now is None or not facts.manifests.is_kubefabs(pod):
+        return None
+    flags = {name: value for name, value in now.settings.items() if name.startswith("--")}
+    running = [one.flags for one in facts.manifests.running if one.pod == pod]
+    # What stands in for a variable of its environment is another text there.
+    found = [
+        differences(told, flags, [name for name in {**flags, **told} if "$(" not in flags.get(name, "")])
+        for told in running
+    ]
+    return f"what runs is older: {'; '.join(found[0])}" if found and all(found) else None
 
 
 def other(pod: str, rendered: Manifest) -> Gap:

@@ -19,6 +19,8 @@ fi
 [ -e /etc/kubernetes/admin.conf ] || exit 0
 for pod in $static_pods; do
     marked "$pod"
+    # Not %Y: one that is put back is as old as it was.
+    ! written=$(stat -c %Z "$(path_of "$pod")" 2>/dev/null) || fact "written_ago $pod $(($(date +%s) - written))"
     processes=$(static_pod "$pod" 2>&1) || untold "$processes"
     for process in $processes; do
         words=$(base64 -w 0 "/proc/$process/cmdline") || continue # it has ended

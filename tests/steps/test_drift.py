@@ -31,8 +31,9 @@ def manifest(pod: str = API, **flags: str) -> Manifest:
     return Manifest.read(b64encode(text.encode()).decode())
 
 
-def flags(one: Manifest) -> dict[str, str]:
-    return {name: value for name, value in one.settings.items() if name.startswith("--")}
+def running(pod: str, one: Manifest) -> Process:
+    flags = {name: value for name, value in one.settings.items() if name.startswith("--")}
+    return Process(pod, (pod, *(f"{name}={value}" for name, value in flags.items())))
 
 
 def stored(**sections: Any) -> Configuration:
@@ -58,7 +59,7 @@ def master(
         "left": marks,
         "marks": tuple(f"{pod} {one.digest}" for pod, one in marks.items()),
         "given": tuple(f"{API} {one}" for one in given),
-        "running": {pod: Process(flags(one)) for pod, one in {API: now, **others}.items()},
+        "running": tuple(running(pod, one) for pod, one in {API: now, **others}.items()),
         "configuration": stored(),
     }
     return known("manager", LIVE, **{**found, **said})
@@ -275,21 +276,57 @@ def test_what_hosts_yml_names_of_a_cluster_made_by_hand_is_told_and_left_alone()
 # --- what runs
 
 
+def process(pod: str = API, **flags: str) -> Process:
+    told = {**(BASE if pod == API else {}), **{name.replace("_", "-"): value for name, value in flags.items()}}
+    return Process(pod, (pod, *(f"--{name}={value}" for name, value in told.items())))
+
+
+OLD = process(profiling="true", gone="1")
+LATE = {API: drift.TAKEN_UP}
+
+
 def test_a_process_that_was_told_otherwise_than_its_manifest_says_is_older() -> None:
-    old = {API: Process({**flags(manifest()), "--profiling": "true", "--gone": "1"})}
-    facts = master(running={**master().manifests.running, **old})
+    facts = master(running=(OLD,), written_ago=LATE)
     assert drift.other_process(API)(facts) == "what runs is older: --profiling is true, not false; with --gone=1"
-    assert drift.other_process(API)(master(running={})) == "it does not run"
-    assert drift.other_process(API)(master()) is None
+    assert drift.other_process(API)(master(written_ago=LATE)) is None
+
+
+def test_what_runs_beside_one_that_still_ends_is_by_the_manifest() -> None:
+    """Pids may have come round: which of them is the last says nothing."""
+    for running in ((OLD, process()), (process(), OLD)):
+        assert drift.other_process(API)(master(running=running, written_ago=LATE)) is None
+
+
+def test_what_does_not_run_is_not_older() -> None:
+    """It may have lost its lease, and wait to be begun again: a kubelet that restarts is no help."""
+    assert drift.other_process(API)(master(running=(), written_ago=LATE)) is None
+
+
+def test_a_kubelet_has_its_time_to_take_a_manifest_up() -> None:
+    steps = at(master(), GRACE)[1]
+    waits, acts = step(steps, f"the kubelet has taken up {API}'s manifest"), step(steps, f"{API} runs by its manifest")
+    assert (waits.close, waits.within > drift.TAKEN_UP) == (None, True)
+    assert steps.index(waits) < steps.index(acts)
+    for age in (0.0, drift.TAKEN_UP - 1):
+        facts = master(running=(OLD,), written_ago={API: age})
+        assert (waits.gap(facts) or "").startswith("what runs is older")
+        assert acts.gap(facts) is None
+    for age in (drift.TAKEN_UP, -3600.0):  # a clock that was set back says nothing
+        facts = master(running=(OLD,), written_ago={API: age})
+        assert waits.gap(facts) is None
+        assert acts.gap(facts)
 
 
 def test_what_runs_by_somebody_elses_manifest_is_his() -> None:
-    for facts in (master(OIDC, left=manifest(), running={}), by_hand(master(running={}))):
+    for facts in (
+        master(OIDC, left=manifest(), running=(OLD,), written_ago=LATE),
+        by_hand(master(running=(OLD,), written_ago=LATE)),
+    ):
         assert drift.other_process(API)(facts) is None
 
 
 def test_what_stands_in_a_manifest_for_a_variable_may_be_anything_in_the_process() -> None:
-    facts = master(manifest(profiling="$(PROFILING)"), running={API: Process(flags(manifest()))})
+    facts = master(manifest(profiling="$(PROFILING)"), running=(process(),), written_ago=LATE)
     assert drift.other_process(API)(facts) is None
 
 
