@@ -12,7 +12,7 @@ from functools import partial
 from kubefab.cluster import Cluster
 from kubefab.crashes import CrashWatch
 from kubefab.errors import Busy, HostError, KubefabError, NotAsked, Silent
-from kubefab.facts import clock_time
+from kubefab.facts import NOT_KNOWN, clock_time
 from kubefab.host import Host, busy
 from kubefab.locks import Locks
 from kubefab.passes import ALL_AT_ONCE, ONE_BY_ONE, Group, Pass, Who
@@ -136,13 +136,16 @@ class Engine:
                         found.append((host.name, step.title, gap))
         return found
 
-    def gaps(self, hosts: list[Host], *subjects: Subject) -> list[tuple[str, Step, str]]:
-        """What is missing there, told and not changed: host, step, gap. What nobody says of a cluster is no gap."""
+    def gaps(self, hosts: list[Host], *subjects: Subject, silence: bool = False) -> list[tuple[str, Step, str]]:
+        """What is missing there, told and not changed: host, step, gap.
+
+        What nobody says of a cluster is no gap, or, with `silence`, one that is not known.
+        """
         return [
             (host.name, step, gap)
             for host in hosts
             for step in self._steps(host, subjects)
-            if (gap := self._told_gap(host, step))
+            if (gap := self._told_gap(host, step, silence))
         ]
 
     def chosen(self, who: Who) -> list[Host]:
@@ -338,8 +341,11 @@ class Engine:
         return False
 
     def _tell(self, host: Host, step: Step) -> None:
-        """What is left as it is, once a run."""
-        if (gap := self._told_gap(host, step)) and (host.name, step.title, gap) not in self._told:
+        """What is left as it is, once a run. What nobody could read is asked for once more, and fails nobody."""
+        if not self.dry:
+            with suppress(HostError):
+                self._firm_gap(host, step)
+        if (gap := self._told_gap(host, step, silence=True)) and (host.name, step.title, gap) not in self._told:
             self._told.add((host.name, step.title, gap))
             self.report.say(host.name, "!", f"expected: {step.title}; found: {gap}; what to do: {step.hint}")
 
@@ -447,12 +453,12 @@ class Engine:
         except (Silent, NotAsked) as error:
             return error.what
 
-    def _told_gap(self, host: Host, step: Step) -> str | None:
-        """The gap; None for what a silent API server would have to tell."""
+    def _told_gap(self, host: Host, step: Step, silence: bool) -> str | None:
+        """The gap; for what a silent API server would have to tell it is None, or with `silence` that it is silent."""
         try:
             return step.gap(self.cluster.facts(host))
-        except Silent:
-            return None
+        except Silent as error:
+            return f"{NOT_KNOWN}{error.what}" if silence else None
         except NotAsked as error:
             return error.what
 

@@ -129,7 +129,12 @@ def settings(section: Mapping[str, Any]) -> dict[str, str]:
 
 def wanted_settings(inventory: Inventory, pod: str) -> dict[str, str]:
     """What hosts.yml itself says of a static pod."""
-    return settings(inventory.told(f"ClusterConfiguration.{SECTIONS[pod]}") or {})
+    return settings(_as_given(inventory, inventory.told(f"ClusterConfiguration.{SECTIONS[pod]}") or {}))
+
+
+def _as_given(inventory: Inventory, section: Mapping[str, Any]) -> dict[str, Any]:
+    """With its arguments as kubeadm is given them: of a name that stands twice a map has the last."""
+    return {**section, "extraArgs": _arguments({}, section.get("extraArgs") or {}, inventory.release.lists_arguments)}
 
 
 def component_settings(inventory: Inventory, kind: str) -> dict[str, str]:
@@ -223,6 +228,14 @@ def parts(configuration: Mapping[str, Any]) -> dict[str, str]:
         found |= {f"{section}: {name}": value for name, value in settings(said).items()}
         found |= {f"{section}: {SANS}": ", ".join(said[SANS])} if said.get(SANS) else {}
     return found
+
+
+def wanted_lasting(inventory: Inventory) -> dict[str, str]:
+    """What hosts.yml says of what changes in no cluster that runs."""
+    said = {key: value for key, value in (inventory.told("ClusterConfiguration") or {}).items() if value is not None}
+    if etcd := inventory.told("ClusterConfiguration.etcd.local"):
+        said["etcd"] = {**said["etcd"], "local": _as_given(inventory, etcd)}
+    return lasting(said)
 
 
 def lasting(configuration: Mapping[str, Any]) -> dict[str, str]:

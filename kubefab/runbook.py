@@ -119,7 +119,7 @@ def _found(run: Engine, health: Sequence[Subject], drift: Sequence[Subject]) -> 
     facts = {host.name: cluster.facts(host) for host in hosts if host.name not in away}
     gaps = run.gaps(hosts, *health)
     wrong = {(host, step.title) for host, step, _ in gaps}
-    besides = [gap for gap in run.gaps(hosts, *drift) if (gap[0], gap[1].title) not in wrong]
+    besides = [gap for gap in run.gaps(hosts, *drift, silence=True) if (gap[0], gap[1].title) not in wrong]
     return status.Found(cluster.inventory, live, facts, away, gaps, datetime.now(UTC), besides)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kubefab.cluster import PARTS, Cluster
 from kubefab.converge import OF_PODS, Engine, Pass, Stop, Who
-from kubefab.errors import HostError, KubefabError
+from kubefab.errors import HostError, KubefabError, Silent
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.report import Report
@@ -400,6 +400,35 @@ def test_what_is_only_told_is_told_once_a_run_and_fails_nobody(dry: bool, capsys
     assert (run.failures, run.engine.planned, run("client").locks) == ({}, 0, [])
 
 
+def silent_until(asked: int) -> tuple[Step, list[int]]:
+    """What is only told, and cannot be before it was asked for so often."""
+    seen: list[int] = []
+
+    def gap(_: Facts) -> str | None:
+        seen.append(1)
+        if len(seen) < asked:
+            raise Silent("what kubeadm keeps cannot be read")
+        return "it is theirs"
+
+    return Step("it is ours", gap, None, hint="take it", only_told=True), seen
+
+
+def test_what_nobody_could_read_is_asked_for_again_before_it_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run()
+    run.converge("client", silent_until(3)[0])
+    assert capsys.readouterr().out.endswith("! expected: it is ours; found: it is theirs; what to do: take it\n")
+    assert run.failures == {}
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_nobody_could_read_is_told_as_not_known(dry: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(dry=dry)
+    run.converge("client", silent_until(10**6)[0])
+    found = "found: not known: what kubeadm keeps cannot be read"
+    assert f"! expected: it is ours; {found}; what to do: take it\n" in capsys.readouterr().out
+    assert run.failures == {}
+
+
 def test_a_dry_run_waits_for_nobody() -> None:
     run = Run(dry=True)
     run("client").parts["change"] = "change 1795377600 swap is off"
@@ -628,6 +657,14 @@ def test_what_is_missing_can_be_told_without_a_change() -> None:
         ("client", "a", "missing"),
         ("manager", "a", "missing"),
     ]
+
+
+def test_what_nobody_could_read_is_no_gap_unless_its_silence_is_asked_for() -> None:
+    run, left = Run(), silent_until(10**6)[0]
+    hosts = run.engine.look("client")
+    assert run.engine.gaps(hosts, each(left)) == []
+    told = run.engine.gaps(hosts, each(left), silence=True)
+    assert told == [("client", left, "not known: what kubeadm keeps cannot be read")]
 
 
 def test_more_parts_come_with_the_first_look() -> None:

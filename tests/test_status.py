@@ -9,7 +9,7 @@ import pytest
 from invoke import Exit
 
 from kubefab import report, runbook, status
-from kubefab.errors import HostError
+from kubefab.errors import HostError, Silent
 from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
 from kubefab.inventory import Inventory, Schedule
 from kubefab.patience import SHORT, USUAL
@@ -625,6 +625,21 @@ def test_drift_that_nobody_could_look_at_is_not_none() -> None:
     assert status.notes(Found(inventory(), LIVE, {}, {}, drift=drift)) == [f"client: not known: {status._DRIFT}"]
     silent = replace(LIVE, silent="busy")
     assert status.notes(Found(inventory(), silent, {}, {}, drift=drift)) == []
+
+
+def test_drift_that_needs_an_answer_which_did_not_come_is_not_none(
+    one: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cluster's own part of the look may have had one, and another kubectl of it none in time."""
+
+    def gap(_: Facts) -> str | None:
+        raise Silent("what kubeadm keeps in the cluster cannot be read")
+
+    steps = [Step("it is as in hosts.yml", gap, None)]
+    runbook.show_status(one.context, drift=(lambda cluster, host: steps,), as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert {one["found"] for one in told["drift"]} == {"not known: what kubeadm keeps in the cluster cannot be read"}
+    assert [note for note in told["notes"] if "not known: " in note] == [f"manager, client: not known: {status._DRIFT}"]
 
 
 def test_the_states_are_the_exit_statuses_that_are_promised() -> None:

@@ -413,12 +413,11 @@ def unlike_stored(inventory: Inventory) -> Gap:
 
 def lasting(inventory: Inventory) -> Gap:
     """What hosts.yml says of the cluster's configuration besides, and kubeadm has no phase for."""
-    said = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
-    wanted = kubeadm.lasting({key: value for key, value in said.items() if value is not None})
+    wanted = kubeadm.wanted_lasting(inventory)
 
     def gap(facts: Facts) -> str | None:
-        told = facts.kubeadm.configuration
-        if not wanted or not told or not facts.local.control_plane:
+        told = kept(facts).configuration if wanted and facts.local.control_plane else None
+        if not told:
             return None
         found = understood(lambda: kubeadm.lasting(kubeadm.loaded(told.text)))
         return "; ".join(differences(found, wanted, wanted)) or None
@@ -434,7 +433,8 @@ def there(facts: Facts, name: str) -> Manifest | None:
 
 def is_gone(facts: Facts, pod: str) -> bool:
     """Whether somebody has taken the manifest away that kubefab has left."""
-    return facts.local.control_plane and facts.manifests.is_marked(pod) and pod not in facts.manifests.now
+    whole = facts.local.control_plane and not facts.local.restore_begun  # which puts all of them aside
+    return whole and facts.manifests.is_marked(pod) and pod not in facts.manifests.now
 
 
 def is_ours(facts: Facts, pod: str, wanted: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kubefab import kubeadm
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Manifest, Process
 from kubefab.inventory import Inventory
@@ -94,6 +95,17 @@ def test_a_flag_of_hosts_yml_that_the_manifest_has_otherwise_is_told_in_words() 
 def test_a_secret_among_the_flags_is_not_shown() -> None:
     wanted = saying(apiServer={"extraArgs": {"etcd-prefix-token": "hush-hush"}})
     assert drift.unlike(wanted, API)(master()) == "without --etcd-prefix-token=(hidden)"
+
+
+def test_of_a_flag_that_stands_twice_the_last_counts_before_v1beta4() -> None:
+    """It was a map there: what kubeadm is given is what the manifest is to have."""
+    listed = [{"name": "v", "value": "2"}, {"name": "v", "value": "4"}]
+    for version, value in (("1.30.4", "4"), ("1.37.2", "2, 4")):
+        wanted = saying(apiServer={"extraArgs": listed}, etcd={"local": {"extraArgs": listed}})
+        wanted = wanted.model_copy(update={"cluster": wanted.cluster.model_copy(update={"kubernetes": version})})
+        assert kubeadm.wanted_settings(wanted, API) == {"--v": value}
+        assert drift.unlike(wanted, API)(master()) == f"without --v={value}"
+        assert drift.lasting(wanted)(master()) == f"without etcd: --v={value}"
 
 
 def test_what_hosts_yml_gave_once_and_names_no_more_goes() -> None:
@@ -240,6 +252,12 @@ def test_a_manifest_that_was_taken_away_is_told() -> None:
     assert drift.by_hand(GRACE, API)(with_(facts, admin_ca="")) is None
 
 
+def test_what_a_restore_has_put_aside_was_taken_away_by_nobody() -> None:
+    facts = with_(master(), now={pod: manifest(pod) for pod in (MANAGER, SCHEDULER)}, restore_begun=1.0)
+    assert drift.by_hand(GRACE, API)(facts) is None
+    assert drift.left_alone(GRACE, API)(facts) is None
+
+
 def test_a_comment_in_a_manifest_is_no_change_of_it() -> None:
     facts = master(replace(manifest(), digest="another"), left=manifest())
     assert drift.by_hand(NOTHING, API)(facts) is None
@@ -359,6 +377,9 @@ def test_what_nothing_can_change_in_place_is_named_and_fails_nobody() -> None:
     assert drift.lasting(wanted)(master(configuration=kept)) == told
     assert drift.lasting(NOTHING)(master(configuration=kept)) is None
     assert drift.lasting(saying(dns={"imageTag": None}))(master(configuration=kept)) is None  # nothing is said
+    with pytest.raises(Silent, match="cannot be read"):
+        drift.lasting(wanted)(master(configuration=None))
+    assert drift.lasting(wanted)(master(configuration=None, configuration_missing=True)) is None
     last = at(master(), wanted)[1][-1]
     assert (last.only_told, last.close) == (True, None)
     assert "inv cluster.reset" in last.hint
