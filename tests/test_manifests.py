@@ -51,6 +51,12 @@ def test_the_flags_are_those_of_the_container_that_has_the_pods_name() -> None:
     assert shown("containers[kms].words", "hush") == HIDDEN
 
 
+def test_a_pods_only_container_is_meant_whatever_it_is_called() -> None:
+    for container in ({}, {"name": "mine"}):
+        assert settings({"spec": {"containers": [{**container, "command": ["--v=2"]}]}}) == {"--v": "2"}
+    assert settings({"spec": {"containers": ["x", [1]]}}) == {"containers[0]": "x", "containers[1]": "1"}
+
+
 def test_what_a_probe_or_a_hook_runs_is_no_flag_of_the_pod() -> None:
     probe = {"exec": {"command": ["/bin/check", "--deep=yes"]}}
     assert own(command=["--v=2"], livenessProbe=probe, lifecycle={"preStop": probe}) == {

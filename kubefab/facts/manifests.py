@@ -132,8 +132,8 @@ def _below(place: str, key: Any) -> str:
 
 def _item(value: Any, place: str, at: int, own: bool) -> tuple[Any, str]:
     """One of a list, and where it stands: by its name, where it has one. A pod's `own` container is at no place."""
-    if not isinstance(value, Mapping) or "name" not in value:
+    if not isinstance(value, Mapping):
         return value, f"{place.removeprefix('spec.')}[{at}]"
     rest = {key: inner for key, inner in value.items() if key != "name"}
     nameless = own and place == "spec.containers"
-    return rest, "" if nameless else f"{place.removeprefix('spec.')}[{value['name']}]"
+    return rest, "" if nameless else f"{place.removeprefix('spec.')}[{value.get('name', at)}]"

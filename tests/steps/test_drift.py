@@ -335,6 +335,22 @@ def test_a_kubelet_has_its_time_to_take_a_manifest_up() -> None:
         assert acts.gap(facts)
 
 
+def test_what_a_patch_has_put_beside_it_is_none_of_its_flags() -> None:
+    """A container beside the API server, and a hook of its own."""
+    hook = {"preStop": {"exec": {"command": ["/bin/wait", "--for=9"]}}}
+    beside = {"name": "kms", "command": ["/kms", "--listen=/run/kms.sock"]}
+    command = [API, *(f"--{name}={value}" for name, value in BASE.items())]
+    containers = [
+        {"name": API, "command": command, "lifecycle": hook, "env": [{"name": "GOGC", "value": "50"}]},
+        beside,
+    ]
+    text = yaml.safe_dump({"metadata": {"name": API}, "spec": {"containers": containers}})
+    facts = master(Manifest.read(b64encode(text.encode()).decode()), running=(process(),), written_ago=LATE)
+    assert drift.other_process(API)(facts) is None
+    assert drift.unlike(saying(apiServer={"extraEnvs": [{"name": "GOGC", "value": "50"}]}), API)(facts) is None
+    assert drift.unlike(GRACE, API)(facts) == "without --audit-log-maxage=10"
+
+
 def test_what_runs_by_somebody_elses_manifest_is_his() -> None:
     for facts in (
         master(OIDC, left=manifest(), running=(OLD,), written_ago=LATE),
