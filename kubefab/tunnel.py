@@ -1,6 +1,5 @@
 """A port of this computer that leads into the cluster, for as long as somebody looks through it."""
 
-import select
 import socket
 import socketserver
 import threading
@@ -66,12 +65,23 @@ def _channel(link: Link, target: Address, source: Address) -> paramiko.Channel:
 
 
 def _relay(near: socket.socket, far: paramiko.Channel) -> None:
-    """What either end says, to the other, until one of them hangs up."""
-    ends: list[Any] = [near, far]
+    """What either end says, to the other, until one of them hangs up.
+
+    By a thread each, and no select: a channel's fileno is that of a pipe, which paramiko's thread may write to while
+    the channel is closed. That ends the whole connection (EBADF), or writes into whatever has this number by then.
+    """
+
+    def back() -> None:
+        with suppress(OSError, EOFError, paramiko.SSHException):
+            _pass_on(far, near)
+        with suppress(OSError):
+            near.shutdown(socket.SHUT_RDWR)
+
     with far:
-        while True:
-            for one in select.select(ends, [], [])[0]:
-                said = one.recv(65536)
-                if not said:
-                    return
-                (far if one is near else near).sendall(said)
+        threading.Thread(target=back, daemon=True).start()
+        _pass_on(near, far)
+
+
+def _pass_on(what: Any, to: Any) -> None:
+    while said := what.recv(65536):
+        to.sendall(said)

@@ -118,7 +118,10 @@ folder=$(mktemp -d /run/kubefab/manifests.XXXXXX)
 before=$(mktemp -d /run/kubefab/manifests.XXXXXX)
 trap 'kill "${beside-}" 2>/dev/null || true; rm -rf "$document" "$folder" "$before" "${new-}"' EXIT
 cat >"$document"
-(. "${0%/*}/shared/proxied.sh" && render "$folder" "$document" "$phase") # kubeadm hands the proxy on into what it writes
+(
+. "${0%/*}/shared/proxied.sh"
+render "$folder" "$document" "$phase"
+) # kubeadm hands the proxy on into what it writes
 [ -s "$folder/$name.yaml" ] || { echo "kubeadm has written no $name.yaml" >&2 && exit 1; }
 if is_same "$folder/$name.yaml" "$manifest"; then
     kept_aside "$name"

@@ -64,6 +64,11 @@ def test_each_is_posix_sh(path: Path) -> None:
     subprocess.run(["sh", "-n", path], check=True)
 
 
+@pytest.mark.parametrize("path", ALL, **ids)  # type: ignore[arg-type]
+def test_each_has_all_that_it_shares_with_it_where_it_travels_alone(path: Path) -> None:
+    assert '. "${0%/*}' not in script_text(str(path.relative_to(SCRIPTS)))
+
+
 @pytest.mark.parametrize("path", OWN, **ids)  # type: ignore[arg-type]
 def test_each_stops_at_the_first_error(path: Path) -> None:
     assert re.search(r"^ *set -eu$", path.read_text(), re.MULTILINE)

@@ -13,6 +13,13 @@ from tests.fakes import cluster
 TARGET = ("10.96.0.7", 80)
 
 
+class Channel(socket.socket):
+    """As paramiko's, whose fileno makes a pipe that its own thread writes to, also once it is closed."""
+
+    def fileno(self) -> int:
+        raise AssertionError("a channel that somebody selects may end its whole connection as it is closed")
+
+
 class Lost(Link):
     """A link of which each connection is good for one channel: socket pairs take the place of SSH."""
 
@@ -34,7 +41,7 @@ class Lost(Link):
         near, far = socket.socketpair()
         self.asked.append(target)
         threading.Thread(target=echo, args=(far,), daemon=True).start()
-        return near
+        return Channel(fileno=near.detach())
 
 
 def echo(far: socket.socket) -> None:
