@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from kubefab import executor
 from kubefab.converge import Engine, Who
 from kubefab.host import Host
 from kubefab.inventory import Inventory
+from kubefab.passes import ALL_AT_ONCE, Pass
 from kubefab.report import Report
 from kubefab.step import MISSING, Close, Gap, Step, Subject
 from tests.fakes import HOSTS, Clock, World, cluster, world
@@ -18,11 +21,19 @@ from tests.fakes import HOSTS, Clock, World, cluster, world
 ADMIN = "admin_ca QUJD\nadmin_server https://lab.kubefab.internal:6443"
 
 
+class InTurn(Engine):
+    """Several masters are first heard in the order of hosts.yml: whose word comes first speaks, and threads race."""
+
+    def _each(self, hosts: list[Host], work: Callable[[Host], None], how: Pass = ALL_AT_ONCE) -> None:
+        unheard = [host for host in hosts if host.wanted.role == "master" and not self.cluster.looked_at(host)]
+        super()._each(hosts, work, replace(how, at_once=1) if len(unheard) > 1 else how)
+
+
 class Run:
     def __init__(self, wanted: str | Inventory = HOSTS, *, dry: bool = False) -> None:
         self.clock = Clock()
         self.cluster = cluster(wanted, clock=self.clock.now)
-        self.engine = Engine(self.cluster, Report(self.cluster.hosts), dry, patient=not dry, sleep=self.clock.sleep)
+        self.engine = InTurn(self.cluster, Report(self.cluster.hosts), dry, patient=not dry, sleep=self.clock.sleep)
         self.context = Context(Config(overrides={"run": {"dry": dry}}))
 
     def __call__(self, name: str) -> World:

@@ -1,5 +1,6 @@
 """The four jobs of a master, where there are three: who founds, who speaks, who are masters, whose locks are held."""
 
+import time
 from contextlib import suppress
 
 import pytest
@@ -286,6 +287,15 @@ def test_the_speaker_is_chosen_by_its_first_look(run: Run) -> None:
     run("m1").parts["cluster"] = "silent refused"
     run.engine.converge(SPEAKER, each(wants("a")))
     assert [run(name).ran for name in M] == [[], ["put a"], []]
+
+
+def test_a_test_knows_who_speaks_however_slow_its_threads_are(run: Run) -> None:
+    """On real hosts it may be any of them: whoever is heard first."""
+    for name in M:
+        run.put_cluster(*M, on=name)
+    run("m1").on_look = lambda: time.sleep(0.05)
+    run.engine.look(ALL)
+    assert run.cluster.speaker.name == "m1"
 
 
 def test_without_a_speaker_the_rest_cannot_go_on(run: Run) -> None:
