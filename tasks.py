@@ -176,7 +176,8 @@ def drain(c: Context, host: str = "", timeout: Seconds = TEN_MINUTES, yes: bool 
 
 
 DEAD = "its machine is off and stays off: nothing is asked of it any more, and its volumes are taken from it"
-REMOVE = {"host": NODE, "timeout": LIMIT, "dead": DEAD, "yes": COST}
+LOSS = "do not ask before what is listed is lost (needed without a terminal)"
+REMOVE = {"host": NODE, "timeout": LIMIT, "dead": DEAD, "yes": LOSS}
 
 
 @task(name="remove", positional=[], auto_shortflags=False, help=REMOVE)
@@ -217,7 +218,7 @@ BACK = {
 
 @task(name="put-back", positional=[], auto_shortflags=False, help=BACK)
 def put_back(c: Context, host: str = "", yes: bool = False) -> None:
-    """Take back what somebody has changed by hand in a host's static pods and kubelet: they are what hosts.yml says."""
+    """Take back what was changed by hand in a host's static pods and kubelet: kubeadm makes them from hosts.yml."""
     take_back(c, host, yes)
 
 
@@ -255,7 +256,7 @@ UNHEARD = "go on although a host or an API server does not answer: what it holds
 def restart(
     c: Context, host: str | None = None, yes: bool = False, unheard: bool = False, wipe_disks: bool = False
 ) -> None:
-    """Remove Kubernetes from hosts, so that they are as before kubeadm."""
+    """Take hosts out of Kubernetes, with all that kubeadm made on them, so that they can join again."""
     may = (reset.spared(host), reset.wipeable(wipe_disks))
     destroy(c, meant(host, ALL), *may, reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
 
@@ -311,7 +312,7 @@ def kubeconfig(
     user: str | None = None,
     ttl: Ttl = A_DAY,
 ) -> None:
-    """Let kubectl on this computer into the cluster, as its admin or as a user with an end."""
+    """Let kubectl on this computer into the cluster, as its admin or as a user whose certificate ends."""
     give_access(c, Wish(output, force, use, remove, user, group, ttl))
 
 
@@ -384,7 +385,7 @@ def etcd_status(c: Context, json: bool = False) -> None:
 
 @task(name="status", help={"json": JSON})
 def certs_status(c: Context, json: bool = False) -> None:
-    """Show until when certificates are good, and whether they are served. Exit status 0: for 30 days all are well."""
+    """Show until when certificates are good, and whether ports serve them. Exit status 0: for 30 days all are well."""
     show_certificates(c, json)
 
 
@@ -403,7 +404,7 @@ def list_all(c: Context) -> None:
 PRELOAD = {
     "host": "a host in hosts.yml; repeat it for more (default: all hosts)",
     "image": "only this image",
-    "from_": "a file of images, made by docker save or ctr export",
+    "from_": "a file of images, made by docker save or ctr images export",
 }
 
 
@@ -413,7 +414,7 @@ def preload_images(c: Context, host: list[str], image: str | None = None, from_:
     preload(c, host, addons.all_images, image, from_)
 
 
-BUILDER = "a host with internet access; only this host changes; where none is named, a master that answers"
+BUILDER = "a host with internet access, the only one that is changed (default: a master that answers)"
 
 
 @task(auto_shortflags=False, help={"host": BUILDER, "output": "the file to write"})

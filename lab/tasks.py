@@ -23,11 +23,11 @@ STACK = "guide: machines of Debian 12, with Kubernetes 1.20.2 to install on them
 EVERYTHING = "also build what hosts.yml does not name: cri-dockerd for Docker, and the add-ons"
 KERNELS = "how many machines with kernels of their own besides: vm1, vm2 ..."
 UP = {
-    "machines": "how many: manager, client, client2 ...",
+    "machines": "how many (default: 2): manager, client, client2 ...",
     "stack": STACK,
     "everything": EVERYTHING,
     "kernels": KERNELS,
-    "kubernetes": "also build and serve this version, to upgrade from or to; or once more for another",
+    "kubernetes": "also build and serve this version, to upgrade from or to; repeat it for more",
 }
 
 
@@ -40,13 +40,14 @@ def up(
     everything: bool = False,
     kernels: int = 0,
 ) -> None:
-    """Machines on this computer: build what is missing, start what is not running."""
+    """Make machines on this computer: build what is missing, start what is not running."""
     do("up", machines, stack, everything, kernels, kubernetes)
 
 
-@task(
-    auto_shortflags=False, iterable=["host"], help={"host": "this one only, or once more for another", "stack": STACK}
-)
+ONE = "this one only; repeat it for more (default: all)"
+
+
+@task(auto_shortflags=False, iterable=["host"], help={"host": ONE, "stack": STACK})
 def fresh(c: Context, host: list[str], stack: str = "") -> None:
     """Take machines of the lab away and make them anew: nothing of what was on them is left."""
     do("fresh", host, stack)
