@@ -242,7 +242,7 @@ def rook(c: Context) -> None:
 @task
 def fix_reboot(c: Context) -> None:
     """After a reboot: swap off, services up, every node Ready again."""
-    converge(c, ALL, reboot.steps, health.ready)
+    converge(c, ALL, drift_nodes.taken_up, drift.taken_up, reboot.steps, health.ready)
     converge(c, ALL, health.steps)
 
 

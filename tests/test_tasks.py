@@ -153,6 +153,11 @@ def test_a_run_takes_up_what_was_cut_off_before_it_waits_for_any_kubelet_and_cha
     assert kubelets == [("MASTERS", True), ("WORKERS", True)]
 
 
+def test_after_a_reboot_what_the_power_cut_off_is_taken_up_too() -> None:
+    (reboot,) = (one for one in RUNBOOK.body if isinstance(one, ast.FunctionDef) and one.name == "fix_reboot")
+    assert "converge(c, ALL, drift_nodes.taken_up, drift.taken_up, reboot.steps" in ast.unparse(reboot)
+
+
 def test_the_runbook_has_no_loops_and_no_choices() -> None:
     forbidden = (
         ast.For,
