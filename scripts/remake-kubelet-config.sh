@@ -64,23 +64,18 @@ place() { # place FILE: it is the configuration from now on
     mv "$config.new" "$config"
     sync "${config%/*}"
 }
-forget() {
-    forget_former kubelet
-    rm -f "$former/kubelet.lines"
-    rmdir "$former" 2>/dev/null || true
-}
 # finish: it is marked where the node is well by it; else the former one is there again, and $borne is "no"
 finish() {
     borne=yes
     start
     if proven; then
         lines_as mark kubelet "$config" <"$former/kubelet.lines"
-        forget
+        forget_former kubelet
     else
         borne=no
         said=$(journalctl --unit kubelet --lines 3 --output cat 2>/dev/null | cut -c 1-300)
         place "$former/kubelet.yaml"
-        forget
+        forget_former kubelet
         systemctl restart kubelet
         how="the node is not well by the kubelet's new configuration (${wrong:-not for long enough})"
         printf '%s\n' "$said" "$how: the former one is there again" >&2
@@ -88,7 +83,7 @@ finish() {
 }
 if [ -e "$former/kubelet.yaml" ]; then
     if cmp -s "$former/kubelet.yaml" "$config"; then # cut off before the new one was there, or after the former one was
-        forget
+        forget_former kubelet
         systemctl restart kubelet
     else
         finish
@@ -110,7 +105,7 @@ kubeadm upgrade node phase kubelet-config ${patches:+--patches "$patches"} || st
 kubeadm_copies | grep -vxF -e "${there:- }" | while read -r copy; do rm -r "$copy"; done
 if [ "$status" != 0 ]; then
     place "$former/kubelet.yaml"
-    forget
+    forget_former kubelet
     exit "$status"
 fi
 sync "$config"

@@ -28,6 +28,7 @@ PHASES = {
 }
 API_SERVER, ENCRYPTION = "kube-apiserver", "--encryption-provider-config"
 PARTS = ("manifests", "kubeadm", "node")  # of the look
+UNMARKED = "the same, but not marked as kubefab's"
 
 
 def taken_up(cluster: Cluster, host: Host) -> list[Step]:
@@ -115,7 +116,7 @@ def patches(inventory: Inventory, host: Host) -> str:
 
     HostError where hosts.yml names one for who made the cluster, and another for who joins it: it may be either.
     """
-    made, joined = (str(inventory.told(f"{kind}Configuration.patches.directory") or "") for kind in ("Init", "Join"))
+    made, joined = _folders(inventory)
     if made == joined or host.wanted.role == "worker":
         return joined
     if len(inventory.masters) == 1:
@@ -191,7 +192,7 @@ def target(inventory: Inventory, facts: Facts) -> dict[str, Any]:
     told = kept(facts).configuration
     if not told:
         raise HostError("kubeadm keeps no configuration in the cluster: kubeadm-config is missing")
-    away = {pod: [*gone(inventory, facts, pod), *dropped(inventory, facts, pod)] for pod in PHASES}
+    away = {pod: once_said(inventory, facts, pod) for pod in PHASES}
     return understood(lambda: kubeadm.put_right(inventory, told.text, away))
 
 
@@ -215,8 +216,7 @@ def lines(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
     wanted = wanted_of(inventory, pod)
     told = kept(facts).configuration
     keeps = understood(lambda: kubeadm.parts(kubeadm.loaded(told.text))) if told else {}
-    once = {*gone(inventory, facts, pod), *dropped(inventory, facts, pod)}
-    away = [one for one in once if f"{kubeadm.SECTIONS[pod]}: {one}" in keeps]
+    away = [one for one in once_said(inventory, facts, pod) if f"{kubeadm.SECTIONS[pod]}: {one}" in keeps]
     return [*given(wanted), *said(inventory, wanted), *(f"stored {one}" for one in sorted(away))]
 
 
@@ -226,21 +226,23 @@ def given(wanted: Mapping[str, str]) -> list[str]:
 
 def said(inventory: Inventory, wanted: Mapping[str, str]) -> list[str]:
     """What was made of these values, where somebody's patches are made of it too: another one is theirs by that."""
-    return [f"said {one} {sha256(value)}" for one, value in wanted.items()] if _patches(inventory) else []
+    return [f"said {one} {sha256(value)}" for one, value in wanted.items()] if any(_folders(inventory)) else []
 
 
 def patched(inventory: Inventory, facts: Facts, name: str) -> set[str]:
     """What of it hosts.yml says as when the file was made, and is another only by the patches that it names."""
     now, left = facts.manifests.now.get(name), facts.manifests.left.get(name)
-    if not now or not left or not _patches(inventory):
+    if not now or not left or not any(_folders(inventory)):
         return set()
     wanted = {one: f"{name} {one} {sha256(value)}" for one, value in wanted_of(inventory, name).items()}
     same_as_said = [one for one, line in wanted.items() if line in facts.manifests.said]
     return {one for one in same_as_said if now.settings.get(one) == left.settings.get(one)}
 
 
-def _patches(inventory: Inventory) -> bool:
-    return any(inventory.told(f"{kind}Configuration.patches.directory") for kind in ("Init", "Join"))
+def _folders(inventory: Inventory) -> tuple[str, str]:
+    """Of the patches that hosts.yml names: for who makes the cluster, and for who joins it; "" for none."""
+    made, joined = (inventory.told(f"{kind}Configuration.patches.directory") or "" for kind in ("Init", "Join"))
+    return str(made), str(joined)
 
 
 def to_store(inventory: Inventory, name: str) -> list[str]:
@@ -259,6 +261,11 @@ def dropped(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
     wanted = wanted_of(inventory, pod)
     pairs = (one.partition(" ") for one in facts.manifests.stored)
     return [setting for name, _, setting in pairs if name == pod and setting not in wanted]
+
+
+def once_said(inventory: Inventory, facts: Facts, pod: str) -> set[str]:
+    """Both: what has to go, wherever it is by now."""
+    return {*gone(inventory, facts, pod), *dropped(inventory, facts, pod)}
 
 
 def understood(read: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -389,7 +396,7 @@ def other(pod: str, rendered: Manifest) -> Gap:
         among = [one for one in {**rendered.settings, **now.settings} if not one.startswith(_OWN)]
         if found := differences(now.settings, rendered.settings, among):
             return f"{pod}: {', '.join(found)}"
-        return None if facts.manifests.is_kubefabs(pod) else f"{pod}: the same, but not marked as kubefab's"
+        return None if facts.manifests.is_kubefabs(pod) else f"{pod}: {UNMARKED}"
 
     return gap
 
@@ -400,7 +407,7 @@ def unlike_stored(inventory: Inventory) -> Gap:
     @where_there_is_one
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        if not any(map(facts.manifests.is_kubefabs, PHASES)):
+        if not any_kubefabs(facts):
             return None
         told = kept(facts).configuration
         if not told or any(by_hand(inventory, pod)(facts) or unlike(inventory, pod)(facts) for pod in PHASES):
@@ -443,6 +450,11 @@ def is_ours(facts: Facts, pod: str, wanted: Mapping[str, str]) -> bool:
         return True
     now = facts.manifests.now[pod]
     return facts.manifests.is_marked(pod) and not now.broken and not changed(facts, pod, wanted)
+
+
+def any_kubefabs(facts: Facts) -> bool:
+    """Whether a static pod here is as kubefab has left it."""
+    return any(map(facts.manifests.is_kubefabs, PHASES))
 
 
 def changed(facts: Facts, pod: str, wanted: Mapping[str, str]) -> list[str]:

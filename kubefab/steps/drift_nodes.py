@@ -14,14 +14,15 @@ from kubefab.step import Close, Gap, Step, on_cluster, script, sha256, when, whe
 from kubefab.steps.drift import (
     CONFIG,
     KUBELET,
-    PHASES,
+    UNMARKED,
+    any_kubefabs,
     documents,
-    dropped,
     given,
     gone,
     is_ours,
     kept,
     left_alone,
+    once_said,
     patched,
     patches,
     said,
@@ -60,7 +61,7 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         facts = cluster.facts(host)
         told = facts.kubeadm.kubelets
         assert told  # the gap has read it
-        away = [*gone(inventory, facts, KUBELET), *dropped(inventory, facts, KUBELET)]
+        away = once_said(inventory, facts, KUBELET)
         made = understood(lambda: kubeadm.component_put_right(inventory, kubeadm.KUBELET, told.text, away))
         document = documents(inventory, host, facts, made)
         host.change("upload-configuration.sh", KUBELET, *to_store(inventory, KUBELET), payload=document)
@@ -222,8 +223,8 @@ def unlike_kept(inventory: Inventory) -> Gap:
         told = kept(facts).kubelets
         if not told or told.broken:
             return None
-        away = {*gone(inventory, facts, KUBELET), *dropped(inventory, facts, KUBELET)}
-        return _unlike(told, wanted, sorted(away), left_out(wanted, told) & _taken(facts))
+        away = sorted(once_said(inventory, facts, KUBELET))
+        return _unlike(told, wanted, away, left_out(wanted, told) & _taken(facts))
 
     return gap
 
@@ -331,7 +332,7 @@ def other(inventory: Inventory) -> Gap:
         among = [one for one in {**coming, **now.settings} if one not in before or before[one] != now.settings.get(one)]
         among = [one for one in among if coming.get(one) or one not in OF_ITSELF]
         found = differences(now.settings, coming, among)
-        return f"kubelet: {', '.join(found) or _UNMARKED}"
+        return f"kubelet: {', '.join(found) or UNMARKED}"
 
     return gap
 
@@ -343,10 +344,7 @@ def unlike_proxy(inventory: Inventory) -> Gap:
     @where_there_is_one
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        if not any(map(facts.manifests.is_kubefabs, PHASES)):
-            return None
-        told = kept(facts).proxies
-        return _unlike(told, wanted, (), left_out(wanted, told)) if told and not told.broken else None
+        return _of_proxy(facts, wanted) if any_kubefabs(facts) else None
 
     return gap
 
@@ -358,13 +356,15 @@ def foreign_proxy(inventory: Inventory) -> Gap:
     @where_there_is_one
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        if not wanted or any(map(facts.manifests.is_kubefabs, PHASES)):
-            return None
-        told = kept(facts).proxies
-        found = _unlike(told, wanted, (), left_out(wanted, told)) if told and not told.broken else None
+        found = _of_proxy(facts, wanted) if wanted and not any_kubefabs(facts) else None
         return f"{found}; kubefab has not made it" if found else None
 
     return gap
+
+
+def _of_proxy(facts: Facts, wanted: Mapping[str, str]) -> str | None:
+    told = kept(facts).proxies
+    return _unlike(told, wanted, (), left_out(wanted, told)) if told and not told.broken else None
 
 
 @where_there_is_one
@@ -389,7 +389,6 @@ def _proxy_mark(facts: Facts) -> str:
     return workload.annotations.get(MARK, "") if workload else ""
 
 
-_UNMARKED = "the same, but not marked as kubefab's"
 _ELSEWHERE = (
     "bring it yourself: into the ConfigMap kubelet-config-1.N of kube-system, and on each node by "
     "`kubeadm upgrade node phase kubelet-config` and `systemctl restart kubelet`; or first: inv cluster.upgrade"

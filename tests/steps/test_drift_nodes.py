@@ -60,7 +60,7 @@ def worker(now: Manifest | None = None, **said: Any) -> Facts:
 
 
 def master(now: Manifest | None = None, kept: Manifest | None = None, **said: Any) -> Facts:
-    pods = {pod: manifest(pod) for pod in drift_nodes.PHASES}
+    pods = {pod: manifest(pod) for pod in drift.PHASES}
     facts = node("manager", now, admin_ca="aaa", kubelets=kept or document(), configuration=stored())
     marks = (*facts.manifests.marks, *(f"{pod} {one.digest}" for pod, one in pods.items()))
     return with_(facts, **{"now": {**facts.manifests.now, **pods}, "marks": marks, "proxies": document(PROXY), **said})
