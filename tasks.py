@@ -121,13 +121,15 @@ def join_worker(c: Context) -> None:
 MACHINE = (runtime.steps, system.steps, endpoint.steps, packages.steps)
 
 
-@task(pre=[preflight])
+@task
 def up(c: Context) -> None:
     """Bring the cluster up, or finish what an earlier run began."""
+    # preflight, but for what a break has left half changed: it may be why no API server answers.
+    converge(c, ALL, drift_nodes.taken_up, drift.taken_up, checks.steps)
     # No host waits for another but where it has to: the control plane for no worker's packages, and the
     # workers join while the master's pods get their network.
     save_before_growing(c)
-    converge(c, ALL, drift_nodes.taken_up, drift.taken_up, *MACHINE, control_plane.steps)
+    converge(c, ALL, *MACHINE, control_plane.steps)
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
     settle(c)

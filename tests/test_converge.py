@@ -633,8 +633,10 @@ def test_silence_after_a_change_is_no_failure_yet() -> None:
 def test_silence_that_lasts_is_an_error_by_its_own_name() -> None:
     run = Run()
     run("manager").parts["cluster"] = "silent refused"
-    run.converge("client", Step("no Node is stale", no_client, lambda host: pytest.fail("changed"), touches="cluster"))
+    stale = Step("no Node is stale", no_client, lambda host: pytest.fail("changed"), hint="drain it", touches="cluster")
+    run.converge("client", stale)
     assert run.failures == {"client": "no Node is stale: the API server gives no answer: refused"}
+    assert "inv cluster.status" in run.engine.failures[0].error.hint
     assert 50 < sum(run.clock.slept) < 70
 
 

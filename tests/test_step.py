@@ -129,8 +129,9 @@ def test_a_cluster_whose_init_was_broken_off_is_none_yet() -> None:
 
 
 def test_a_gap_that_needs_a_cluster_concludes_nothing_from_silence() -> None:
-    with pytest.raises(Silent, match="the API server gives no answer: refused"):
+    with pytest.raises(Silent, match="the API server gives no answer: refused") as told:
         on_cluster(lambda live, facts: None)(known(cluster=ClusterFacts(silent="refused")))
+    assert "inv cluster.status" in told.value.hint
 
 
 def test_a_gap_that_needs_a_cluster_is_asked_where_there_is_one() -> None:

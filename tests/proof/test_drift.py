@@ -250,7 +250,7 @@ def test_a_kubelets_configuration_that_was_cut_off_is_taken_back_where_nothing_r
         on(name, f"mkdir -p {MARKS}/former; {CUT}")
         cut_power(name)
     power_on()
-    inv("fix-reboot").well()  # the checks of `up` ask an API server, and none answers
+    inv("cluster.up").well()
     assert {name: on(name, f"sha256sum {CONFIG}") for name in MACHINES} == before
     assert [name for name in MACHINES if on(name, f"ls {MARKS}/former 2>/dev/null || true")] == []
     all_is_well(inv)
