@@ -196,6 +196,7 @@ KNOWN = sandbox.file(render.AUTHORITY, "CA") + "stub ss ''\n"
         ("stub kubectl 'echo ok'\n", "ok"),
         ("stub kubectl 'echo warning >&2; echo refused >&2; exit 1'\n", "refused"),
         ("stub kubectl 'echo You must be logged in \\(Unauthorized\\) >&2; exit 1'\n", "ok"),
+        ("stub kubectl 'echo Error from server \\(Forbidden\\): forbidden >&2; exit 1'\n", "ok"),
         ("stub kubectl 'case $* in *--username*) echo ok ;; esac'\n", "ok"),
         (sandbox.file("/etc/kubernetes/kubelet.conf", "x") + "stub kubectl 'echo ok'\n", ""),
         ("rm /etc/kubefab/ca.crt\nstub kubectl 'echo ok'\n", ""),

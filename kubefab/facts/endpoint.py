@@ -18,4 +18,6 @@ class Endpoint(Part):
     @property
     def blind(self) -> tuple[str, ...]:
         """The masters that haproxy takes for alive since they refuse it an answer."""
-        return tuple(master for master, word in self.sees.items() if word.endswith("401"))
+        return tuple(
+            master for master, word in self.sees.items() if word.endswith((" 401", " 403")) and word.startswith("UP")
+        )

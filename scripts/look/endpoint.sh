@@ -24,7 +24,7 @@ fi
 # a name kubectl would want one typed; an API server passes over it, and takes the question for an anonymous one.
 if [ -n "$BALANCER" ] && [ -e /etc/kubefab/ca.crt ] && [ ! -e /etc/kubernetes/kubelet.conf ]; then
     said=$(ask_api --kubeconfig /dev/null --server "https://$BALANCER" --certificate-authority /etc/kubefab/ca.crt \
-        --username nobody --password nothing get --raw /readyz 2>&1) || case $said in *Unauthorized*) said=ok ;; esac
+        --username nobody --password nothing get --raw /readyz 2>&1) || case $said in *Unauthorized* | *Forbidden*) said=ok ;; esac
     fact "balancer $(last_of "${said:-no answer in 15 s}")"
 fi
 [ ! -e /var/lib/kubefab/haproxy ] || fact "haproxy_begun yes"
