@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     import requests
 
 PLACE = ("localhost", API_PORT)
+REFUSED = ("401 ", "403 ")  # who has no credentials: --anonymous-auth=false, or a path that nobody else may ask for
 
 
 def readyz(host: Host, ca: str, silent: bool = False) -> str:
     """What https://localhost:6443/readyz on a master answers: "ok", or why there is no such answer.
 
     `ca` is the cluster's own authority in base64, the only one believed here; "" where there is no cluster, and no
-    answer. Where sshd lets nobody ask, that is FORBIDDEN, cluster or not: it can be said before any change. It is
-    waited for less where it was `silent` to kubectl. HostError where the connection is lost.
+    answer. Where it tells nobody without credentials, the master asks it as the cluster's admin. Where sshd lets nobody
+    ask, that is FORBIDDEN, cluster or not: it can be said before any change. It is waited for less where it was
+    `silent` to kubectl. HostError where the connection is lost.
     """
     if not ca:
         return FORBIDDEN if tunnel.refusal(host.link, PLACE) == FORBIDDEN else ""
@@ -39,6 +41,8 @@ def readyz(host: Host, ca: str, silent: bool = False) -> str:
         return _SPOILT_CA
     except OSError as error:
         return f"not asked: on this computer: {error.strerror or error}"
+    if said.startswith(REFUSED):
+        return host.ask("ask-readyz.sh", f"{seconds:g}", seconds=patience.silence).strip()
     return said or tunnel.refusal(host.link, PLACE) or "it hung up without an answer"
 
 

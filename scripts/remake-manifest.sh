@@ -22,12 +22,6 @@ told_well() {
     # Its certificate is its own. kubectl without any user would ask for a name.
     as_admin --server "https://$address:${port:-$1}" --insecure-skip-tls-verify --request-timeout 5s get --raw /healthz
 }
-# its_own: where this API server is told others to find it. Every certificate of kubeadm's has this address.
-its_own() {
-    address=$(flag advertise-address) port=$(flag secure-port)
-    case $address in *:*) address="[$address]" ;; esac
-    echo "$address:${port:-6443}"
-}
 answers() {
     case $name in
         kube-apiserver) as_admin --server "https://$(its_own)" --request-timeout 5s get --raw /readyz ;;

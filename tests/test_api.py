@@ -7,7 +7,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 
 from kubefab import api
 from kubefab.facts.api import FORBIDDEN
-from kubefab.host import Host
+from kubefab.host import LOOK_SECONDS, Host
 from kubefab.log import Log
 from kubefab.patience import USUAL
 from kubefab.ssh import Link
@@ -99,6 +99,20 @@ class Master(Link):
         server.server_close()
 
 
+@dataclass(frozen=True)
+class Admin(Host):
+    """A master on which the cluster's admin is told this."""
+
+    told: str = "ok\n"
+    asked: list[str] = field(default_factory=list)
+
+    def ask(
+        self, script: str, *args: str, payload: str = "", secret: bool = False, seconds: float = LOOK_SECONDS
+    ) -> str:
+        self.asked.append(" ".join((script, *args)))
+        return self.told
+
+
 @pytest.fixture
 def master(monkeypatch: pytest.MonkeyPatch) -> Master:
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
@@ -117,6 +131,26 @@ def test_an_api_server_that_is_well_says_ok(master: Master, tmp_path: Path) -> N
 def test_one_that_is_not_well_is_told_by_its_status(master: Master, tmp_path: Path) -> None:
     master.status, master.body = 500, b"[-]etcd failed"
     assert readyz(master, tmp_path) == "500 Internal Server Error"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("told", ["ok", "error: You must be logged in to the server (Unauthorized)"])
+def test_one_that_tells_nobody_without_credentials_is_asked_as_the_clusters_admin(
+    master: Master, tmp_path: Path, status: int, told: str
+) -> None:
+    master.status = status
+    host = Admin(master.wanted, master, Log(tmp_path), told=f"{told}\n")
+    with master.serving(tmp_path):
+        assert api.readyz(host, CA) == told
+    assert host.asked == ["ask-readyz.sh 5"]
+
+
+def test_one_that_refuses_and_is_not_believed_is_not_asked_again(master: Master, tmp_path: Path) -> None:
+    master.status, master.pair = 401, certificate("kubernetes")
+    host = Admin(master.wanted, master, Log(tmp_path))
+    with master.serving(tmp_path):
+        assert api.readyz(host, CA).startswith("not believed: ")
+    assert not host.asked
 
 
 def test_one_that_another_authority_vouches_for_is_not_believed(master: Master, tmp_path: Path) -> None:

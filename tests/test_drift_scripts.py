@@ -239,6 +239,22 @@ stub kubectl 'printf ok'
     assert said == f"https://{where}:7443\n"
 
 
+@pytest.mark.parametrize(
+    ("kubectl", "said"),
+    [
+        ("printf ok", "ok"),
+        ("echo warning; echo refused >&2; exit 1", "refused"),
+        ("exit 124", "no answer within 3 s"),
+    ],
+)
+def test_what_a_masters_own_api_server_says_to_the_clusters_admin_is_printed(kubectl: str, said: str) -> None:
+    words = "    - --advertise-address=10.250.0.10\n"
+    manifest = sandbox.file("/etc/kubernetes/manifests/kube-apiserver.yaml", words)
+    asked = "sed -n 's/^kubectl .*--server \\([^ ]*\\).* get /\\1 /p' /mnt/calls"
+    run = f"{manifest}stub kubectl {shlex.quote(kubectl)}\n{sandbox.script('ask-readyz.sh', '3')}\n{asked}"
+    assert sandbox.run(run).splitlines() == [said, "https://10.250.0.10:6443 --raw /readyz"]
+
+
 def test_nobody_is_asked_by_way_of_the_proxy_by_which_kubeadm_writes_manifests() -> None:
     """kubeadm hands it on into them. The address that an API server is asked at may be one that it has no way to."""
     proxy = sandbox.file("/etc/default/kubefab-proxy", "HTTPS_PROXY=http://proxy.example:3128\n")

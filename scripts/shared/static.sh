@@ -11,6 +11,13 @@ etcds_manifest() { # wherever it is just now; false where this is no master
 # flag_in MANIFEST NAME: the values that it gives this flag, a line each
 flag_in() { sed -n "s/^ *- *[\"']\{0,1\}--$2=//p" "$1" | sed "s/[\"']\{0,1\} *$//"; }
 etcds_flag() { from=$(etcds_manifest) && flag_in "$from" "$1"; }
+# its_own: where this host's API server tells others to find it. Every certificate of kubeadm's has this address.
+its_own() {
+    api=/etc/kubernetes/manifests/kube-apiserver.yaml
+    address=$(flag_in "$api" advertise-address | tail -n 1) port=$(flag_in "$api" secure-port | tail -n 1)
+    case $address in *:*) address="[$address]" ;; esac
+    echo "$address:${port:-6443}"
+}
 # static_pod NAME: the processes of this one; NAME is its program, too. False where that cannot be told.
 # They are in a pod and in this host's network. Others' programs of that name may be in either, or in both: a machine within
 # this one has them, as a node of kind's, and their parent is in its pid namespace; and an etcd has other data.
