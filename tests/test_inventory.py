@@ -113,6 +113,21 @@ def test_a_date_in_an_overlay_stays_text() -> None:
     assert overlay["controllerManager"]["extraArgs"]["horizontal-pod-autoscaler-sync-period"] == "2026-01-01"
 
 
+@pytest.mark.parametrize("said", ["false", '"false"', '"FALSE"', "False", '"f"', '"F"', "0", '"0"', "no", "off"])
+def test_whatever_an_api_server_takes_for_no_anonymous_requests_is_refused(said: str) -> None:
+    args = f"apiServer: {{extraArgs: {{anonymous-auth: {said}}}}}"
+    assert "ask without credentials" in problems(
+        GOOD.replace("controllerManager: {extraArgs", f"{args}\n      controllerManager: {{extraArgs")
+    )
+
+
+@pytest.mark.parametrize(
+    "args", ["{anonymous-auth: true}", "[{name: anonymous-auth, value: false}, {name: anonymous-auth, value: true}]"]
+)
+def test_an_api_server_that_lets_anonymous_requests_in_by_its_last_word_is_not_refused(args: str) -> None:
+    good("controllerManager: {extraArgs", f"apiServer: {{extraArgs: {args}}}\n      controllerManager: {{extraArgs")
+
+
 def test_an_unknown_host_is_answered_with_the_names_there_are() -> None:
     with pytest.raises(InventoryError) as error:
         good().host("cleint")

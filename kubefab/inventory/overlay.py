@@ -62,6 +62,13 @@ _OF_NODES = {
 }
 TOLD_ELSEWHERE["InitConfiguration"] |= _OF_NODES
 TOLD_ELSEWHERE["JoinConfiguration"] |= _OF_NODES
+ANONYMOUS = "ClusterConfiguration.apiServer.extraArgs.anonymous-auth"
+FALSE = ("0", "f", "F", "false", "FALSE", "False")  # to Go's strconv.ParseBool
+# kubernetes/kubeadm#798 and kubernetes/kubernetes#43784 (probes), kubernetes/kubeadm#1105 (joins), KEP-4633 (the paths)
+_ASKED = (
+    "not here: kubeadm's own probes of the API server, and its joins, ask without credentials; leave it out, and from "
+    'Kubernetes 1.32 on allow their paths alone by `authentication-config`: docs/hosts.md, "Without anonymous requests"'
+)
 # What reaches files and scripts of kubefab's own.
 USED = {
     "ClusterConfiguration.imageRepository": (
@@ -78,6 +85,10 @@ def contradictions(values: Values) -> Iterator[Problem]:
         for field, told in fields.items():
             for place in _places(values, _place(f"{kind}.{field}")):
                 yield place, f"not here: {told}"
+    for place in _places(values, _place(ANONYMOUS))[-1:]:  # of several the API server goes by the last
+        said = values.get((*place, "value"), values[place])
+        if str(said) in FALSE:
+            yield place, _ASKED
     for field, (pattern, allowed) in USED.items():
         value = values.get(_place(field))
         if value is not None and not (isinstance(value, str) and re.fullmatch(pattern, value)):
