@@ -526,6 +526,37 @@ def test_an_api_server_that_cannot_be_reached_is_told_before_anything_is_made() 
     )
 
 
+SERVER = f"""rm /mnt/bin/ip
+ip link set lo up
+{sys.executable} - <<'END' &
+import socket
+server = socket.create_server(("127.0.0.1", 6443))
+while True:
+    server.accept()
+END
+until bash -c ': </dev/tcp/127.0.0.1/6443' 2>/dev/null; do sleep 0.05; done
+"""
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("status", "joins"), [("401 Unauthorized", False), ("403 Forbidden", True), ("200 OK", True), ("", True)]
+)
+def test_an_api_server_that_would_refuse_kubeadm_an_answer_is_told_before_anything_is_made(
+    status: str, joins: bool
+) -> None:
+    text = join_text("clusters:\n- cluster:\n    server: https://127.0.0.1:6443\n")
+    answers = f"cat >/mnt/asked; echo 'HTTP/1.0 {status}'; echo 'Content-Length: 0'"
+    before = f"{SERVER}mkdir -p /run/kubefab\nstub openssl {shlex.quote(answers)}\n{sandbox.file('/mnt/stdin', text)}"
+    joined = f"if {sandbox.script('join.sh', '/run/kubefab/d', 'config validate')} </mnt/stdin; then echo joined; fi"
+    asked, *said = (
+        sandbox.run(f"{before}{joined} >/mnt/said\ncat /mnt/asked /mnt/said; kill $!").replace("\r", "").split("\n")
+    )
+    assert asked == "GET /api/v1/namespaces/kube-public/configmaps/cluster-info HTTP/1.0"
+    assert ("joined" in said) is joins
+    assert any("answers nobody without credentials" in line for line in said) is not joins
+
+
 JOIN = sandbox.script("join.sh", "/run/kubefab/d", "config validate")
 JOIN_MARKER = "ls /var/lib/kubefab/join 2>/dev/null || true"
 
