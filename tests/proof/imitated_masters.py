@@ -29,7 +29,7 @@ class Master(ThreadingHTTPServer):
 
     def __init__(self, address: str) -> None:
         super().__init__((address, PORT), Answers)
-        self.address, self.etcd = address, True
+        self.address, self.etcd, self.anonymous = address, True, True
         self.open: set[socket.socket] = set()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(CERTIFICATE)
@@ -54,7 +54,8 @@ class Answers(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self) -> None:
-        self._answer(200 if self.server.etcd else 500)
+        """haproxy asks without credentials."""
+        self._answer((200 if self.server.etcd else 500) if self.server.anonymous else 401)
 
     def do_POST(self) -> None:
         while not self.server.etcd:
@@ -129,6 +130,16 @@ class WithoutEtcd:
         masters[address].etcd = True
 
 
+class WithoutAnonymous(Crash):
+    """From now on no master tells who has no credentials: haproxy is to go on with them, and to see who ends."""
+
+    def lose(self, masters: dict[str, Master], address: str) -> None:
+        for one in masters.values():
+            one.anonymous = False
+        time.sleep(3)  # two checks that failed would have marked them all down by then
+        super().lose(masters, address)
+
+
 class CutOff:
     def lose(self, masters: dict[str, Master], address: str) -> None:
         run("iptables", "-I", "INPUT", "-d", address, "-j", "DROP")
@@ -150,6 +161,7 @@ def main() -> None:
         ("etcd", WithoutEtcd(), False),
         ("network", CutOff(), False),
         ("network, after a reload", CutOff(), True),
+        ("API server, with no anonymous requests", WithoutAnonymous(), False),  # the last: it stays so
     ):
         client.writes(20)
         if reloads:
