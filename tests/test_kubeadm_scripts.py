@@ -538,7 +538,7 @@ until bash -c ': </dev/tcp/127.0.0.1/6443' 2>/dev/null; do sleep 0.05; done
 """
 
 
-@sandbox.needed
+@sandbox.program_needed("ip")
 @pytest.mark.parametrize(
     ("status", "joins"), [("401 Unauthorized", False), ("403 Forbidden", True), ("200 OK", True), ("", True)]
 )
