@@ -59,6 +59,14 @@ class Grown:
     began: float
 
 
+def made_older() -> None:
+    """kubeadm's configuration is as kubefab wrote it while a cluster had one master."""
+    text = kubectl("get", *STORED, "-o", "jsonpath={.data.ClusterConfiguration}")
+    older = text.replace("certSANs:\n", f"certSANs:\n  - {address(MASTER)}\n")
+    patch = json.dumps({"data": {"ClusterConfiguration": older}})
+    kubectl("patch", *STORED, "--type", "merge", "--patch-file", "/dev/stdin", stdin=patch)
+
+
 @pytest.fixture(scope="module")
 def grown(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grown]:
     """From one to two by `node.join`, and to three by `cluster.up`."""
@@ -69,11 +77,7 @@ def grown(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     power_on(machines=(*MACHINES, FRONT))
     fresh(*MACHINES, FRONT)
     inv("cluster.up", hosts=one).well()
-    # As kubefab wrote it while a cluster had one master.
-    text = kubectl("get", *STORED, "-o", "jsonpath={.data.ClusterConfiguration}")
-    older = text.replace("certSANs:\n", f"certSANs:\n  - {address(MASTER)}\n")
-    patch = json.dumps({"data": {"ClusterConfiguration": older}})
-    kubectl("patch", *STORED, "--type", "merge", "--patch-file", "/dev/stdin", stdin=patch)
+    made_older()
     uid = cluster_uid()
     with writing(FRONT, MASTER, folder / "credentials", f"{endpoint(load(one))}:{API_PORT}") as writer:
         began = time.monotonic()
