@@ -146,11 +146,15 @@ def load(host: Host, runtime: str, file: Path, sha256: str) -> None:
 
 
 class Stock:
-    """Images as files on this computer, each saved once, by a host that has it or can pull it."""
+    """Images as files on this computer, each saved once, by a host that has it or can pull it.
 
-    def __init__(self, cluster: Cluster, folder: Path) -> None:
+    `puller`: the only host that may pull, where not all may.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path, puller: Host | None = None) -> None:
         self.runtime = cluster.inventory.cluster.runtime
         self._cluster = cluster
+        self._puller = puller
         self._folder = folder
         self._sources: dict[str, Host] = {}
         self._saved: dict[str, tuple[Path, str]] = {}
@@ -188,9 +192,10 @@ class Stock:
 
     def _who_can_pull(self, image: str, asking: Host) -> Host:
         """Those that gave another image are asked first: a host without a way out takes long to say so."""
-        proven = dict.fromkeys(source.name for source in self._sources.values())
+        proven = [source.name for source in self._sources.values()]
+        names = [self._puller.name] if self._puller else dict.fromkeys((*proven, *self._cluster.all_facts()))
         errors = []
-        for name in {**proven, **dict.fromkeys(self._cluster.all_facts())}:
+        for name in names:
             asking.tell(f"{name} pulls {image}")
             try:
                 host = self._cluster.hosts[name].during(f"it pulls {image}")

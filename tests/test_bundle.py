@@ -232,6 +232,16 @@ def test_all_that_was_gathered_is_in_it(tmp_path: Path, monkeypatch: pytest.Monk
     assert [path.name for path in tmp_path.iterdir()] == ["it.bundle"]
 
 
+def test_who_makes_it_is_the_only_one_that_pulls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others were looked at, too, to know the cluster."""
+    made = looked({"manager": {"packages": "package kubeadm hi  1.37.2-1.1"}, "client": {}})
+    world(made, "manager").answers["list-images.sh"] = "r/kube-proxy:v1"
+    monkeypatch.setattr(carry, "fetch", lambda *_, **__: "digest")
+    steps.gathered_images(made, made.hosts["client"], lambda _: [], tmp_path)
+    assert world(made, "client").ran == ["move-images.sh containerd pull r/kube-proxy:v1"]
+    assert world(made, "manager").ran == ["list-images.sh"]
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     made = cluster()
     (gathered,) = steps.gathered(f"{tmp_path}/no/it.bundle", lambda _: [], lambda _: [], lambda _: {})(

@@ -37,7 +37,7 @@ class Cluster:
     def goes_on_in(self, run: Run) -> None:
         """Another run finds the same hosts."""
         for name in run.cluster.hosts:
-            run(name).parts = self.run(name).parts
+            run(name).parts, run(name).on_look = self.run(name).parts, self.run(name).on_look
             run(name).on_change = partial(self.changed, name)
         self.run = run
 
@@ -268,25 +268,59 @@ def test_without_a_yes_nothing_goes(one: Cluster) -> None:
     assert one.done == []
 
 
-@pytest.mark.parametrize("ended", range(4))
+TAINT = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
+SAVED = "m2: put backup"
+CHANGES = {
+    "client": [
+        "m1: kubectl.sh patch node client",
+        f"m1: drain.sh client 600 {CORDONED_BY}",
+        TEAR_DOWN,
+        "m1: kubectl.sh delete node client",
+    ],
+    "m1": [
+        SAVED,
+        "m2: kubectl.sh patch node m1",
+        f"m2: drain.sh m1 600 {CORDONED_BY}",
+        "m2: remove-member.sh a1",
+        "m1: tear-down.sh unix:///run/containerd/containerd.sock",
+        "m2: kubectl.sh delete node m1",
+    ],
+    "client --dead": [f"m1: kubectl.sh taint node client {TAINT}", "m1: kubectl.sh delete node client"],
+    "m1 --dead": [
+        SAVED,
+        "m2: remove-member.sh a1",
+        f"m2: kubectl.sh taint node m1 {TAINT}",
+        "m2: kubectl.sh delete node m1",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("who", "ended"), [(who, ended) for who, changes in CHANGES.items() for ended in range(len(changes))]
+)
 def test_broken_off_after_any_step_the_same_command_goes_on(
-    one: Cluster, ended: int, monkeypatch: pytest.MonkeyPatch
+    three: Cluster, who: str, ended: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(name: str) -> None:
-        one.changed(name)
-        if len(one.done) == ended + 1:
+        three.changed(name)
+        if len(three.done) == ended + 1:
             raise KeyboardInterrupt
 
-    one.pods = f"{WEB}\n{NONE}"
-    one.tell()
-    one.run("client").parts["leftovers"] = LEFT
-    for name in ("manager", "client"):
-        one.run(name).on_change = partial(killed, name)
+    name, _, dead = who.partition(" ")
+    three.pods = f"{WEB}\n{NONE}"
+    three.nodes[name]["ready"] = not dead
+    three.tell()
+    three.run(name).parts["leftovers"] = LEFT
+    three.run(name).on_look = away if dead else lambda: None
+    for host in three.run.cluster.hosts:
+        three.run(host).on_change = partial(killed, host)
     with pytest.raises(KeyboardInterrupt):
-        remove(one)
-    one.goes_on_in(in_place(Run(), monkeypatch))
-    remove(one)
-    assert (one.done, list(one.nodes)) == ([CORDON, DRAIN, TEAR_DOWN, DELETE], ["manager"])
+        remove(three, name, bool(dead))
+    three.goes_on_in(in_place(Run(three_masters()), monkeypatch))
+    remove(three, name, bool(dead))
+    assert three.run.failures == {}
+    once = [what for n, what in enumerate(three.done) if n == 0 or what != SAVED]  # each run makes a backup of its own
+    assert (once, set(three.nodes)) == (CHANGES[who], {"m1", "m2", "m3", "client"} - {name})
 
 
 def test_where_its_pods_do_not_go_its_machine_is_not_reset(one: Cluster) -> None:

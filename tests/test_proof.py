@@ -46,6 +46,33 @@ def test_a_page_without_a_row_has_none_and_takes_one() -> None:
     assert written(empty, [ROW]) == PAGE
 
 
+FIGURES = ("a: b, power: 2.31 s, wanted 3 s", "482 writes acknowledged, 0 of them lost")
+MEASURED = """\
+
+Measured by these runs:
+
+| suite | figure | commit |
+| --- | --- | --- |
+| one | a: b, power: 2.31 s, wanted 3 s | d55bcdf |
+| one | 482 writes acknowledged, 0 of them lost | d55bcdf |
+"""
+
+
+def test_what_a_run_has_measured_stands_below_the_table_and_is_read_again() -> None:
+    row = replace(ROW, figures=FIGURES)
+    page = written(PAGE, [row])
+    assert page == PAGE.replace("\nBelow", f"{MEASURED}\nBelow")
+    assert read(page) == {"one": row}
+    assert written(page, [row]) == page
+
+
+def test_the_next_runs_figures_take_the_place_of_those_before_and_others_stay() -> None:
+    two = replace(ROW, suite="two", figures=("a gap: 4 s, wanted 3 s",))
+    page = written(written(PAGE, [two, replace(ROW, figures=FIGURES)]), [replace(ROW, commit="e9cba1e"), two])
+    assert read(page) == {"one": replace(ROW, commit="e9cba1e"), "two": two}
+    assert written(page, [ROW]) == PAGE
+
+
 # --- what is stale
 
 
@@ -234,6 +261,35 @@ def test_a_pytest_that_died_or_found_no_test_has_failed(tmp_path: Path) -> None:
     assert proof.summary(tmp_path / "xml").startswith("failed: pytest")
     (tmp_path / "xml").write_text("<testsuite/>")
     assert proof.summary(tmp_path / "xml") == "failed: it has no tests"
+
+
+TOLD = """<testsuites><testsuite><properties>
+<property name="other" value="x"/><property name="figure" value="a | b: 2 s"/><property name="figure" value="c"/>
+</properties></testsuite></testsuites>"""
+
+
+def test_what_a_run_has_measured_is_read_out_of_its_outcome(tmp_path: Path) -> None:
+    assert proof.figures(tmp_path / "xml") == ()
+    (tmp_path / "xml").write_text(OUTCOME.format(b="", c=""))
+    assert proof.figures(tmp_path / "xml") == ()
+    (tmp_path / "xml").write_text(TOLD)
+    assert proof.figures(tmp_path / "xml") == ("a / b: 2 s", "c")
+
+
+def test_what_a_suite_measures_and_counts_comes_into_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what all suites have, tests/proof/conftest.py."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    suite = """
+from tests.e2e.harness import COUNTED, MEASURED
+from tests.proof.conftest import figures
+def test_it():
+    MEASURED.append(("no gap", 3, 2.314))
+    COUNTED.append("7 writes acknowledged, 0 of them lost")
+def test_bad(): assert False
+"""
+    row = proved(tmp_path, monkeypatch, suite, 60)
+    assert row.result == "failed: test_bad"
+    assert row.figures == ("no gap: 2.31 s, wanted 3 s", "7 writes acknowledged, 0 of them lost")
 
 
 def test_a_suite_is_run_by_a_pytest_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ def gathered(
 
 def gathered_images(cluster: Cluster, host: Host, addons: images.Addons, folder: Path) -> dict[str, str]:
     """By their own names, which hosts without our mirrors know, too."""
-    stock, needed = images.Stock(cluster, folder / "images"), images.needed
+    stock, needed = images.Stock(cluster, folder / "images", host), images.needed
     names = needed(cluster, lambda one: [*addons(one), *etcd_on_its_way(one)], mirrors.unmirrored(cluster.inventory))
     return {name: f"images/{stock.saved(mirrors.image(name, cluster.inventory), host, name)[0].name}" for name in names}
 

@@ -1,4 +1,7 @@
-"""`make proof`: each suite that is stale, in a pytest of its own; what came of it goes into docs/proof.md at once."""
+"""`make proof`: each suite that is stale, in a pytest of its own; docs/proof.md has at once what came of it.
+
+What the suite measured stands there, too.
+"""
 
 import argparse
 import os
@@ -92,7 +95,15 @@ def prove(suite: Suite, seconds: float) -> Row:
     result = summary(outcome) if in_time else f"failed: too long, ended after {seconds / 60:.0f} minutes"
     minutes = f"{(time.monotonic() - began) / 60:.1f}"
     print(f"{suite.name}: {result} ({minutes} minutes)", flush=True)
-    return Row(suite.name, result, minutes, date.today().isoformat(), commit, files)
+    return Row(
+        suite.name,
+        result,
+        minutes,
+        date.today().isoformat(),
+        commit,
+        files,
+        figures=figures(outcome) if in_time else (),
+    )
 
 
 def run(suite: Suite, log: Path, outcome: Path, seconds: float) -> bool:
@@ -143,10 +154,23 @@ def summary(outcome: Path) -> str:
 
 
 def reason(case: ElementTree.Element) -> str:
-    """Why a test was skipped, as a cell of a table can have it."""
+    """Why a test was skipped."""
     told = case.find("skipped")
     assert told is not None
-    return told.get("message", "").replace("|", "/").replace("\n", " ")
+    return cell(told.get("message", ""))
+
+
+def figures(outcome: Path) -> tuple[str, ...]:
+    """What the suite has measured and counted, as tests/proof/conftest.py has put it into pytest's JUnit file."""
+    if not outcome.exists():
+        return ()
+    told = ElementTree.parse(outcome).iterfind(".//property[@name='figure']")
+    return tuple(cell(one.get("value", "")) for one in told)
+
+
+def cell(text: str) -> str:
+    """A text as a cell of a table can have it."""
+    return text.replace("|", "/").replace("\n", " ")
 
 
 def record(row: Row) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,10 @@ class Suite:
 
 @dataclass(frozen=True)
 class Row:
-    """One proof, as docs/proof.md has it. `result` begins with passed, failed or skipped; `files` is a digest."""
+    """One proof, as docs/proof.md has it. `result` begins with passed, failed or skipped; `files` is a digest.
+
+    `figures`: what was measured and counted, in words, each with what is wanted beside it.
+    """
 
     suite: str
     result: str
@@ -38,6 +41,11 @@ class Row:
     date: str
     commit: str
     files: str
+    figures: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return self.suite, self.result, self.minutes, self.date, self.commit, self.files
 
     @property
     def passed(self) -> bool:
@@ -45,21 +53,33 @@ class Row:
 
 
 HEAD = "| suite | result | minutes | date | commit | files |\n| --- | --- | ---: | --- | --- | --- |\n"
-TABLE = re.compile(re.escape(HEAD) + r"((?:\|.*\n)*)")
+MEASURED = "\nMeasured by these runs:\n\n| suite | figure | commit |\n| --- | --- | --- |\n"
+LINES = r"((?:\|.*\n)*)"
+TABLES = re.compile(f"{re.escape(HEAD)}{LINES}(?:{re.escape(MEASURED)}{LINES})?")
 
 
 def read(text: str) -> dict[str, Row]:
-    """The rows of the page, by suite."""
-    found = TABLE.search(text)
-    lines = found[1].splitlines() if found else []
-    rows = (Row(*(cell.strip() for cell in line.strip("|").split("|"))) for line in lines)
-    return {row.suite: row for row in rows}
+    """The rows of the page, by suite, each with what was measured."""
+    found = TABLES.search(text)
+    rows, measured = map(_cells, (found[1], found[2] or "")) if found else ([], [])
+    figures = {suite: tuple(figure for name, figure, _ in measured if name == suite) for suite, *_ in rows}
+    return {cells[0]: Row(*cells, figures=figures[cells[0]]) for cells in rows}
+
+
+def _cells(lines: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines()]
 
 
 def written(text: str, rows: Iterable[Row]) -> str:
-    """The page with these rows and no others; what is around the table stays."""
-    lines = "".join(f"| {' | '.join(astuple(row))} |\n" for row in sorted(rows, key=lambda row: row.suite))
-    return TABLE.sub(lambda _: HEAD + lines, text)
+    """The page with these rows and no others, and what they measured; what is around that stays."""
+    ordered = sorted(rows, key=lambda row: row.suite)
+    measured = "".join(_line(row.suite, figure, row.commit) for row in ordered for figure in row.figures)
+    tables = HEAD + "".join(_line(*row.cells) for row in ordered) + (measured and MEASURED + measured)
+    return TABLES.sub(lambda _: tables, text)
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |\n"
 
 
 def suites(root: Path = ROOT) -> list[Suite]:

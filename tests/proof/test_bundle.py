@@ -72,12 +72,15 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(inv: Kubefab) -> Iterator[Story]:
-    """The third machine makes the bundle; the other two, as new, have nothing but it, and no mirror is named."""
-    fresh(SPARE)
+    """The third machine makes the bundle; the other two, as new, have nothing but it, and no mirror is named.
+
+    It is made for several masters, and would do for them.
+    """
+    fresh(SPARE, *PAIR)
     file = inv.state / "cluster.bundle"
-    builder = hosts_file(inv.state / "builder.yml", SPARE, cluster={"addons": WITH})
-    made = inv("bundle.make", "--output", str(file), hosts=builder).well()
-    fresh(*PAIR)
+    several = {MASTER: {"role": "master"}}
+    builder = hosts_file(inv.state / "builder.yml", SPARE, MASTER, WORKER, cluster={"addons": WITH}, hosts=several)
+    made = inv("bundle.make", "--host", SPARE, "--output", str(file), hosts=builder).well()
     for host in PAIR:
         cut_off(host)
     break_off_apt(WORKER, file)
@@ -99,6 +102,11 @@ def break_off_apt(host: str, file: Path) -> None:
         on(host, "base64 -d >/root/it.deb", stdin=b64encode(package.read()).decode())
     on(host, "dpkg --unpack /root/it.deb && rm /root/it.deb")
     assert "kubelet" in on(host, "dpkg --audit")
+
+
+def test_it_has_haproxy_for_the_workers_of_several_masters(story: Story) -> None:
+    with tarfile.open(story.file) as bundle:
+        assert [name for name in bundle.getnames() if name.startswith("packages/haproxy_")]
 
 
 @pytest.mark.parametrize("host", PAIR)

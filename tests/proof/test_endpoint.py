@@ -56,6 +56,11 @@ def three(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     inv("cluster.reset", "--yes").well()
 
 
+def test_the_haproxy_that_its_package_has_started_is_stopped(three: Kubefab) -> None:
+    assert true_on(FRONT, "systemctl is-active kubefab-endpoint")
+    assert not true_on(FRONT, "systemctl is-active haproxy || systemctl is-enabled haproxy")
+
+
 def ready(master: str) -> bool:
     return true_on(master, f"{HERE} get --raw /readyz")
 
@@ -65,6 +70,12 @@ def well(inv: Kubefab) -> bool:
     return (
         bool(told["healthy"]) and len({one["cluster_id"] for one in told["members"]}) == 1 and all(map(ready, MACHINES))
     )
+
+
+def agree(inv: Kubefab) -> bool:
+    """The members of etcd are at one revision, which the control plane itself moves on about each second."""
+    told = json.loads(inv("etcd.status", "--json").well().stdout)["members"]
+    return len(told) == len(MACHINES) and len({one["revision"] for one in told}) == 1
 
 
 def kill(program: str) -> Callable[[str], object]:
@@ -98,6 +109,7 @@ def test_a_master_that_dies_costs_a_client_no_long_gap_and_no_write(three: Kubef
             eventually(lambda: well(three), seconds=300, pause=1)
         none_is_lost(way, writer.ends(), MACHINES)
         none_is_lost(f"{way}, by the service address", pods.ends(), MACHINES)
+    eventually(lambda: agree(three))
 
 
 def carried() -> dict[str, int]:
@@ -128,3 +140,4 @@ def test_a_connection_that_a_reload_has_left_behind_is_ended_as_soon(three: Kube
         plug_in(master)
         eventually(lambda: well(three), seconds=300, pause=1)
         none_is_lost("network, after a reload", writer.ends(), MACHINES)
+    eventually(lambda: agree(three))

@@ -1,4 +1,4 @@
-"""What the proofs of upgrades share: who must not notice, and how all is once it is over."""
+"""What the proofs of upgrades share: who must not notice, how all is once it is over; and what kills a task's run."""
 
 import json
 import re
@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from lab.settings import address
@@ -15,6 +16,7 @@ from tests.e2e.harness import (
     LONGEST,
     Kubefab,
     all_is_well,
+    at_once,
     hosts_file,
     kill_change,
     nodes,
@@ -118,6 +120,37 @@ def images_of(master: str) -> Mapping[str, set[str]]:
 def changes(said: str) -> set[tuple[str, str]]:
     """The hosts and titles of what a run has changed so far; a file's name tells the time, and is left out."""
     return {(host, re.sub(r"/\S+", "", title)) for host, title in STEP.findall(said)}
+
+
+def killed_in_turn(inv: Kubefab, steps: Sequence[str], hosts: Sequence[str], *task: str) -> list[str]:
+    """Kills a run of the task after one of these steps, then the next run after a later one; those that were told of.
+
+    What a run has gone on to on these hosts is killed, too. What is done in a moment may have come to its end by then:
+    of that the next run says nothing any more.
+    """
+    told, left = list[str](), [*steps]
+    while left and (step := killed_after_one(inv, left, hosts, *task)):
+        told.append(step)
+        left = left[left.index(step) + 1 :]
+    COUNTED.append(f"{' '.join(task)}: gone on with after {len(told)} kills")
+    return told
+
+
+def killed_after_one(inv: Kubefab, steps: Sequence[str], hosts: Sequence[str], *task: str) -> str:
+    """The last of them that the run had told of when it was killed; nothing, where it came to its end."""
+    with inv.started(*task) as run:
+        poll(lambda: titles(run.said()) & {*steps} or run.process.poll() is not None, LONGEST)
+        told = [step for step in steps if step in titles(run.said())]
+        if not told:
+            run.ends().well()
+            return ""
+        run.is_killed()
+        at_once(*(partial(kill_change, host) for host in hosts))
+        return told[-1]
+
+
+def titles(said: str) -> set[str]:
+    return {title for _, title in changes(said)}
 
 
 def killed_after_a_new_step(
