@@ -40,7 +40,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         Step("the host is a node", worker.no_node, None, within=30, touches="cluster"),
         *control_plane.kept(cluster, host),
-        up_to_date(names),
+        up_to_date(names, far=0 if _grows(cluster) else etcd.FAR),
         worker.token_gone(cluster, host),
     ]
 
@@ -102,6 +102,11 @@ def no_master(_: ClusterFacts, facts: Facts) -> str | None:
 
 def _joins(facts: Facts) -> bool:
     return not facts.local.admin_ca or bool(facts.local.master_begun)
+
+
+def _grows(cluster: Cluster) -> bool:
+    """Whether a master has yet to join: until then each of the others has all that there is."""
+    return any(_joins(cluster.facts(host)) for host in cluster.masters if cluster.looked_at(host))
 
 
 def joining(gap: Gap) -> Gap:
@@ -287,10 +292,10 @@ def join(cluster: Cluster, host: Host) -> None:
     worker.admitted(cluster, host, begin)
 
 
-def up_to_date(names: Sequence[str]) -> Step:
+def up_to_date(names: Sequence[str], far: int = etcd.FAR) -> Step:
     return Step(
         "its member of etcd has a vote and all that the others have",
-        behind(names),
+        behind(names, far),
         None,
         hint="see what etcd says: inv etcd.status",
         within=SECONDS,
@@ -299,8 +304,11 @@ def up_to_date(names: Sequence[str]) -> Step:
     )
 
 
-def behind(names: Sequence[str]) -> Gap:
-    """A vote, and all that was decided when the others were asked: with less the next loss may be one too many."""
+def behind(names: Sequence[str], far: int) -> Gap:
+    """A vote, and all that was decided when the others were asked: with less the next loss may be one too many.
+
+    `far`: entries that it may lack. 0 is for a wait, which asks this host last, and wants the leader's word.
+    """
 
     @where_there_is_one
     @on_cluster
@@ -312,9 +320,11 @@ def behind(names: Sequence[str]) -> Gap:
             return f"its etcd gives no answer: {facts.etcd.etcd_silent}"
         if member.learner:
             return "it still learns"
-        missing = max((one.etcd.member.applied for one in _masters(facts, names) if one.etcd.member), default=0)
-        late = missing - member.applied
-        return f"{late} entries behind" if late > etcd.FAR else None
+        heard = [one.etcd.member for one in _masters(facts, names) if one.etcd.member]
+        if not far and member.leader not in {one.id for one in heard}:
+            return "no master that answers leads it"
+        late = max((one.applied for one in heard), default=0) - member.applied
+        return f"{late} {'entry' if late == 1 else 'entries'} behind" if late > far else None
 
     return gap
 

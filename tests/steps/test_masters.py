@@ -1,7 +1,7 @@
 """One more master: what stops its join, what an earlier one left, the join itself, and what it is worth then."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Known, Member, Node, Unit, clock_time
+from kubefab.host import Host
 from kubefab.runbook import IN_TURN, MASTERS
 from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
 from kubefab.steps import agreement, masters
@@ -325,15 +326,39 @@ def test_a_second_master_is_told_to_be_no_better_than_one() -> None:
         ({"member": Member(3, 9, 1, learner=True)}, "it still learns"),
         ({"member": None, "etcd_silent": "refused"}, "its etcd gives no answer: refused"),
         ({"member": Member(3, 9, 1, applied=50)}, "4950 entries behind"),
-        ({"member": Member(3, 9, 1, applied=4500)}, None),
+        ({"member": Member(3, 9, 1, applied=4999)}, "1 entry behind"),
+        ({"member": Member(3, 9, 0, applied=5000)}, "no master that answers leads it"),
+        ({"member": Member(3, 9, 7, applied=5000)}, "no master that answers leads it"),  # what it had is not known
     ],
 )
-def test_the_next_master_waits_for_a_vote_and_for_what_the_others_have(
+def test_the_next_master_waits_for_a_vote_and_for_all_that_the_others_have(
     said: Mapping[str, Any], told: str | None
 ) -> None:
-    m1 = master("m1", "m1", "m3", member=Member(1, 9, 1, applied=5000))
-    m3 = master("m3", "m1", "m3", **{"member": Member(3, 9, 1, applied=5000), **said})
-    assert gap(UP_TO_DATE, seen(m3, m1)) == told
+    assert caught_up("m3", said, masters.steps(*joining_one("m3"))) == told
+
+
+def test_an_earlier_one_of_a_run_that_broke_off_is_waited_for_before_the_next_joins_too() -> None:
+    late = {"member": Member(2, 9, 1, applied=4999)}
+    assert caught_up("m2", late, masters.steps(*joining_one("m2", "m1", "m2"))) == "1 entry behind"
+
+
+def test_once_all_are_masters_a_busy_cluster_may_have_gone_on_between_two_looks() -> None:
+    late = {"member": Member(3, 9, 1, applied=4500)}
+    for subject in (masters.steps, masters.settled):
+        assert caught_up("m3", late, subject(*joining_one("m3", *IDS))) is None
+    assert caught_up("m3", {"member": Member(3, 9, 1, applied=50)}, masters.settled(*joining_one("m3", *IDS)))
+
+
+def joining_one(name: str, *there: str) -> tuple[Cluster, Host]:
+    """This host, where these are masters already, or m1 and m2."""
+    made = looked(served(*(there or ("m1", "m2"))), three_masters())
+    return made, made.hosts[name]
+
+
+def caught_up(name: str, said: Mapping[str, Any], states: Sequence[Step]) -> str | None:
+    m1 = master("m1", "m1", name, member=Member(1, 9, 1, applied=5000))
+    own = master(name, "m1", name, **{"member": Member(IDS[name], 9, 1, applied=5000), **said})
+    return step(states, UP_TO_DATE).gap(seen(own, m1))
 
 
 def settled(facts: Facts) -> str | None:
