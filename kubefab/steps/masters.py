@@ -11,7 +11,7 @@ from kubefab.cluster import Cluster
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Etcd, Facts, Known, Unit, clock_time
 from kubefab.host import Host
-from kubefab.step import MISSING, Gap, Step, complaint, files, on_cluster, script, where_there_is_one
+from kubefab.step import MISSING, Gap, Step, Subject, complaint, files, on_cluster, script, where_there_is_one
 from kubefab.steps import control_plane, health, reset, worker
 from kubefab.steps.agreement import CONTROL_PLANE
 
@@ -40,7 +40,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         Step("the host is a node", worker.no_node, None, within=30, touches="cluster"),
         *control_plane.kept(cluster, host),
-        up_to_date(names, far=0 if _grows(cluster) else etcd.FAR),
+        up_to_date(names, far=0 if grows(cluster) else etcd.FAR),
         worker.token_gone(cluster, host),
     ]
 
@@ -104,9 +104,44 @@ def _joins(facts: Facts) -> bool:
     return not facts.local.admin_ca or bool(facts.local.master_begun)
 
 
-def _grows(cluster: Cluster) -> bool:
+def grows(cluster: Cluster) -> bool:
     """Whether a master has yet to join: until then each of the others has all that there is."""
     return any(_joins(cluster.facts(host)) for host in cluster.masters if cluster.looked_at(host))
+
+
+def counted(dry: bool) -> Subject:
+    """Who the members of etcd are: without that nobody knows whether one more would be the second.
+
+    A `dry` run waits for nothing, and says what it does not know.
+    """
+
+    def steps(cluster: Cluster, host: Host) -> list[Step]:
+        step = Step(
+            "it is known who the members of etcd are",
+            uncounted([one.name for one in cluster.masters]),
+            None,
+            hint="see what etcd says: inv etcd.status; after a reboot: inv fix-reboot; then the same command again",
+            within=SECONDS,
+            touches="masters",
+            parts=("etcd",),
+            only_told=dry,
+        )
+        return [step] if grows(cluster) else []
+
+    return steps
+
+
+def uncounted(names: Sequence[str]) -> Gap:
+    """Why neither this master's etcd says it nor another's."""
+
+    def gap(facts: Facts) -> str | None:
+        ours = facts.local.control_plane and etcd.is_on(facts) and not facts.etcd.elsewhere
+        if not ours or any(one.etcd.membership for one in _masters(facts, names)):
+            return None
+        why = facts.etcd.etcd_silent if facts.etcd.etcd_runs else "it does not run"
+        return f"its etcd does not say: {why or 'no list of its members can be read'}"
+
+    return gap
 
 
 def joining(gap: Gap) -> Gap:
