@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -11,6 +12,7 @@ from kubefab.cluster import Cluster
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Etcd, Facts, Known, Unit, clock_time
 from kubefab.host import Host
+from kubefab.kubeadm import DOMAIN
 from kubefab.step import MISSING, Gap, Step, Subject, complaint, files, on_cluster, script, where_there_is_one
 from kubefab.steps import control_plane, health, reset, worker
 from kubefab.steps.agreement import CONTROL_PLANE
@@ -174,8 +176,8 @@ def keyless(facts: Facts) -> str | None:
     return f"{speaker.name} is without {', '.join(missing)}" if missing else None
 
 
-def unstable(addresses: Collection[str]) -> Gap:
-    """An endpoint that leads to one master alone."""
+def unstable(masters: Mapping[str, str]) -> Gap:
+    """An endpoint that leads to one master alone. `masters`: their names by their addresses."""
 
     def gap(facts: Facts) -> str | None:
         kubeadm = _speaker(facts).kubeadm
@@ -186,10 +188,28 @@ def unstable(addresses: Collection[str]) -> Gap:
             raise Silent("its ConfigMap kubeadm-config cannot be read")
         if not told.endpoint:
             return "it has no controlPlaneEndpoint"
-        one = told.endpoint.rpartition(":")[0] in addresses
-        return f"controlPlaneEndpoint is {told.endpoint}, which is one master" if one else None
+        one = _master_at(told.endpoint, masters, facts)
+        return f"controlPlaneEndpoint is {told.endpoint}, which is one master, {one}" if one else None
 
     return gap
+
+
+def _master_at(endpoint: str, masters: Mapping[str, str], facts: Facts) -> str | None:
+    """Whose own address or name this is, by hosts.yml or by the machine itself."""
+    place = (urlsplit(f"//{endpoint}").hostname or "").rstrip(".")
+    if place.endswith(DOMAIN):
+        return None
+    for address, name in masters.items():
+        own = [name, *(one.system.hostname for one in _masters(facts, [name]))]
+        if place == address or any(_alike(place, one.lower()) for one in own):
+            return name
+    return None
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether these are one name, of which either may lack its domain."""
+    short = "." not in one or "." not in other
+    return one.partition(".")[0] == other.partition(".")[0] if short else one == other
 
 
 def one_for_all(facts: Facts) -> str | None:

@@ -90,7 +90,7 @@ def pair(*them: str, **of_m2: Any) -> tuple[Facts, Facts]:
         (
             master("m1", "m1", configuration=Configuration("", "10.250.0.11:6443")),
             "the cluster's endpoint is for several masters",
-            "controlPlaneEndpoint is 10.250.0.11:6443, which is one master",
+            "controlPlaneEndpoint is 10.250.0.11:6443, which is one master, m1",
         ),
         (
             master("m1", "m1", configuration=Configuration("", "lb:6443", (), {"advertise-address": "10.250.0.11"})),
@@ -107,6 +107,31 @@ def pair(*them: str, **of_m2: Any) -> tuple[Facts, Facts]:
 def test_a_cluster_that_cannot_have_one_more_master_says_why(m1: Facts, title: str, told: str | None) -> None:
     assert gap(title, seen(bare(), m1)) == told
     assert gap(title, seen(master("m3"), m1)) is None  # it is one already
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "one"),
+    [
+        ("m1:6443", "m1"),
+        ("M1:6443", "m1"),
+        ("m1", "m1"),  # kubeadm adds the port
+        ("m1.:6443", "m1"),
+        ("m1.example.org:6443", "m1"),
+        ("m3:6443", "m3"),
+        ("box:6443", "m1"),  # as the machine calls itself
+        ("box.example.org:6443", "m1"),
+        ("box.example.com:6443", None),
+        ("10.250.0.11", "m1"),
+        ("k8s.example.org:6443", None),
+        ("m1-lb.example.org:6443", None),
+        ("client:6443", None),  # a worker may well have a load balancer
+        ("m1.kubefab.internal:6443", None),  # our own name, of a cluster that is called as a master is
+    ],
+)
+def test_an_endpoint_that_is_a_masters_own_name_leads_to_that_one_alone(endpoint: str, one: str | None) -> None:
+    m1 = master("m1", "m1", configuration=Configuration("", endpoint), hostname="Box.example.org")
+    told = f"controlPlaneEndpoint is {endpoint}, which is one master, {one}" if one else None
+    assert gap("the cluster's endpoint is for several masters", seen(bare(), m1)) == told
 
 
 def test_a_configuration_that_was_not_told_is_no_reason_to_refuse() -> None:
