@@ -22,7 +22,7 @@ SECONDS = 60  # without news of a member that has only just joined
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     """None for the one that has founded the cluster, or is to."""
-    names = [one.name for one in cluster.masters]
+    names = _names(cluster)
     founds = host.name == cluster.founder.name and not control_plane.joins(cluster.facts(host), names)
     if host.name not in names or founds:
         return []
@@ -51,7 +51,7 @@ def _joinable(cluster: Cluster, host: Host) -> list[Step]:
     """What only a person can change, asked of a cluster that one more master is to join."""
     return [
         complaint("kubeadm keeps etcd on the masters", joining(elsewhere), _ELSEWHERE),
-        complaint("a master has the keys that all masters share", joining(keyless), _KEYS),
+        complaint("a master has the keys that all masters share", joining(keyless(_names(cluster))), _KEYS),
         complaint("the cluster's endpoint is for several masters", joining(unstable(_addresses(cluster))), _ENDPOINT),
         complaint("each API server tells its own address", joining(one_for_all), _ADVERTISED),
         complaint("every member of etcd answers", joining(dead(_addresses(cluster)))),
@@ -60,7 +60,7 @@ def _joinable(cluster: Cluster, host: Host) -> list[Step]:
 
 def _taken_back(cluster: Cluster, host: Host) -> list[Step]:
     """What an earlier join, or an earlier machine, has left of itself: here, in etcd, and in kubeadm's own words."""
-    address, names = str(host.wanted.address), [one.name for one in cluster.masters]
+    address, names = str(host.wanted.address), _names(cluster)
     stale = f"etcd has no member of an earlier {host.name}"
 
     def remove(host: Host) -> None:
@@ -120,7 +120,7 @@ def counted(dry: bool) -> Subject:
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         step = Step(
             "it is known who the members of etcd are",
-            uncounted([one.name for one in cluster.masters]),
+            uncounted(_names(cluster)),
             None,
             hint="see what etcd says: inv etcd.status; after a reboot: inv fix-reboot; then the same command again",
             within=SECONDS,
@@ -170,10 +170,22 @@ def elsewhere(facts: Facts) -> str | None:
     return f"etcd is at {found.servers}" if found.elsewhere else None
 
 
-def keyless(facts: Facts) -> str | None:
-    speaker = _speaker(facts)
-    missing = [f"/etc/kubernetes/pki/{name}" for name in speaker.kubeadm.keys_missing]
-    return f"{speaker.name} is without {', '.join(missing)}" if missing else None
+def keyless(names: Sequence[str]) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        speaker = _speaker(facts)
+        missing = [f"/etc/kubernetes/pki/{name}" for name in speaker.kubeadm.keys_missing]
+        return f"{speaker.name} is without {', '.join(missing)}" if missing and not _giver(facts, names) else None
+
+    return gap
+
+
+def _giver(facts: Facts, names: Sequence[str]) -> str | None:
+    """A master of this cluster that has all the keys: the speaker, if it is one."""
+    ca = facts.cluster.ca if facts.cluster else ""
+    ours = [one for one in _masters(facts, names) if one.local.control_plane and one.local.admin_ca == ca]
+    whole = [one.name for one in ours if not one.kubeadm.keys_missing]
+    speaker = _speaker(facts).name
+    return speaker if speaker in whole else next(iter(whole), None)
 
 
 def unstable(masters: Mapping[str, str]) -> Gap:
@@ -332,13 +344,14 @@ def without(configuration: str, addresses: Collection[str]) -> str:
 
 
 def join(cluster: Cluster, host: Host) -> None:
-    """The keys that all masters share go over SSH, from the speaker: no Secret, and no key to it that ends.
+    """The keys that all masters share go over SSH, from one that has them: no Secret, and no key to it that ends.
 
     Its token is deleted by a state of its own, once the cluster has an ear again.
     """
 
     def begin(discovery: str, document: str) -> None:
-        printed = cluster.speaker.during(f"{host.name} may join").ask("print-keys.sh", secret=True)
+        giver = cluster.hosts[_giver(cluster.facts(host), _names(cluster)) or cluster.speaker.name]
+        printed = giver.during(f"{host.name} may join").ask("print-keys.sh", secret=True)
         keys = [line for line in printed.splitlines() if line.partition(" ")[0] in SHARED]
         payload = "\n".join((worker.base64(discovery), worker.base64(document), *keys, ""))
         given = kubeadm.given(cluster.inventory)
@@ -389,7 +402,7 @@ def behind(names: Sequence[str], far: int) -> Gap:
 
 def settled(cluster: Cluster, host: Host) -> list[Step]:
     """Once several are members, none of them begins anew over an empty folder. Who has yet to join, joins by itself."""
-    names = [one.name for one in cluster.masters]
+    names = _names(cluster)
     if host.name not in names or len(names) == 1:
         return []
     states = [
@@ -441,6 +454,10 @@ def _over_nothing(told: Etcd) -> str | None:
     first = {one.partition("=")[2] for one in told.first_members}
     theirs = {peer for one in told.membership for peer in one.peers}
     return "over an empty folder it would begin anew as the same member" if first == theirs else None
+
+
+def _names(cluster: Cluster) -> list[str]:
+    return [one.name for one in cluster.masters]
 
 
 def _addresses(cluster: Cluster) -> dict[str, str]:

@@ -304,6 +304,32 @@ def test_the_shared_keys_go_over_standard_input_and_nothing_else_of_a_master_doe
     assert world(joining, "m3").ran == ["join-master.sh /run/kubefab/discovery.conf config validate"]
 
 
+def test_the_shared_keys_come_from_any_master_that_has_all_of_them(joining: Cluster) -> None:
+    world(joining, "m1").parts["kubeadm"] = "key_missing ca.key"
+    world(joining, "m2").parts.update(node=ADMIN)
+    world(joining, "m2").answers["print-keys.sh"] = KEYS
+    for name in ("m1", "m2"):
+        joining.look(joining.hosts[name])
+    masters.join(joining, joining.hosts["m3"])
+    assert [line.split()[0] for line in world(joining, "m1").ran] == ["mint-token.sh"]
+    assert world(joining, "m2").ran == ["print-keys.sh"]
+
+
+@pytest.mark.parametrize(
+    ("m2", "told"),
+    [
+        (master("m2", "m1", "m2"), None),
+        (master("m2", "m1", "m2", keys_missing=("sa.key",)), "m1 is without /etc/kubernetes/pki/ca.key"),
+        (master("m2", "m1", "m2", admin_ca="bbb"), "m1 is without /etc/kubernetes/pki/ca.key"),  # another cluster's
+        (master("m2", "m1", "m2", master_begun=1), "m1 is without /etc/kubernetes/pki/ca.key"),
+        (bare("m2"), "m1 is without /etc/kubernetes/pki/ca.key"),  # nobody has asked it for keys
+    ],
+)
+def test_one_master_without_the_keys_stops_no_join_where_another_has_them(m2: Facts, told: str | None) -> None:
+    m1 = master("m1", "m1", "m2", keys_missing=("ca.key",))
+    assert gap("a master has the keys that all masters share", seen(bare(), m1, m2)) == told
+
+
 def test_the_token_of_a_masters_join_goes_once_the_cluster_has_an_ear_again(joining: Cluster) -> None:
     masters.join(joining, joining.hosts["m3"])
     assert not [line for line in world(joining, "m1").ran if line.startswith("delete-tokens.sh")]
