@@ -146,7 +146,7 @@ def settle(c: Context) -> None:
 def join(c: Context, host: str = "") -> None:
     """Add one host in hosts.yml to the cluster; besides it only masters change."""
     converge(c, host, checks.steps, worker.invited)
-    save_before_growing(c)
+    save_before_growing(c, host)
     joining = (network.flannel_applied, worker.steps, masters.steps, endpoint.steps)
     converge(c, host, *MACHINE, *joining, health.steps, endpoint.proven, backups.steps)
     converge(c, with_the_others(c, host), masters.settled, how=IN_TURN)

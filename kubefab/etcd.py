@@ -98,6 +98,16 @@ def even(masters: int) -> str:
     return "" if masters % 2 else f"{masters} masters bear the loss of {less // 2}, as {less} do: {_MAJORITY}"
 
 
+def bears(masters: Masters, wanted: int) -> str:
+    """How many members may be lost, where fewer have a vote than masters are `wanted`, or an even number; else ""."""
+    voters = sum(not one.learner for one in known(masters).values())
+    if not voters or voters == wanted or (voters > wanted and voters % 2):
+        return even(wanted)
+    members = f"{voters} member{'s' if voters > 1 else ''} with a vote"
+    named = f"{wanted} master{'s' if wanted > 1 else ''}"
+    return f"etcd has {members}, and hosts.yml names {named}: it bears the loss of {(voters - 1) // 2 or 'none'}"
+
+
 def needed(name: str, masters: Masters) -> str | None:
     """Why etcd, which has a quorum, would have none if this host's member fell silent and still counted."""
     led = [one for one, member in heard(masters).items() if member.leader and not member.learner]

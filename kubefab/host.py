@@ -66,7 +66,8 @@ class Host:
             hint = "is there room for more processes there?"
             raise HostError(f"the look broke off in {missing[0]!r}", said, hint, self.name)
         if "system" in found:
-            found["system"] += f"\nasked {(asked + time.time()) / 2}"
+            half = (time.time() - asked) / 2
+            found["system"] += f"\nasked {asked + half}\nasked_within {half}"
         return found
 
     def change(self, script: str, *args: str, payload: str = "", secret: bool = False, about: str = "") -> str:

@@ -27,6 +27,7 @@ from kubefab.step import Subject
 from kubefab.steps.backups import fetched
 from kubefab.steps.defragment import defragmented, disarmed
 from kubefab.steps.etcd import backup_of, place, usual
+from kubefab.steps.masters import counted
 
 if TYPE_CHECKING:
     from kubefab.images import Addons
@@ -182,15 +183,28 @@ def back_up(c: Context, output: str | None) -> None:
     _save(run, *_etcd(run), output)
 
 
-def save_before_growing(c: Context) -> None:
-    """A backup of etcd before the second master joins: of two members none may be lost. Nothing where there is none."""
+def save_before_growing(c: Context, host: str | None = None) -> None:
+    """A backup of etcd before the second master joins: of two members none may be lost. Nothing where there is none.
+
+    `host`: who joins, where that is one alone. Stop where a backup is needed, or may be, and cannot be had.
+    """
     run = engine_of(c)
-    if len(run.cluster.masters) == 1:
+    if len(run.cluster.masters) == 1 or (host and run.cluster.require(host).wanted.role != "master"):
         return
+    failed = len(run.failures)
+    for name in _with_etcd(run):
+        run.converge(name, counted(run.dry))
+    there = _with_etcd(run)
+    if len(etcd.known(there)) == 1 and not run.failures[failed:]:
+        _save(run, there, etcd.problems(there), None)
+    if run.failures[failed:]:
+        raise Stop(_UNSAVED)
+
+
+def _with_etcd(run: Engine) -> dict[str, Facts]:
+    """The masters of which somebody knows that they have one."""
     looked = {host.name: run.cluster.facts(host) for host in run.cluster.masters if run.cluster.looked_at(host)}
-    masters = {name: facts for name, facts in looked.items() if etcd.is_on(facts)}
-    if len(etcd.known(masters)) == 1:
-        _save(run, masters, etcd.problems(masters), None)
+    return {name: facts for name, facts in looked.items() if etcd.is_on(facts)}
 
 
 def _save(run: Engine, masters: etcd.Masters, wrong: Sequence[str], output: str | None) -> None:
@@ -306,5 +320,6 @@ _NO_BACKUPS = (
     "them do so; `inv etcd.backup` makes one now"
 )
 _UNDONE = "not done: the etcd of {} does not answer, or has no vote; run the same command again once it does"
+_UNSAVED = "no master joins without a backup of etcd before the second one, or the word that others are members already"
 _NO_CERTIFICATES = "there is no cluster, and no certificate; `inv cluster.up` makes one"
 _NOTHING_TO_EXPLAIN = "there is no cluster to explain; `inv cluster.up` makes one"

@@ -238,7 +238,7 @@ def notes(found: Found) -> list[str]:
     """What is worth knowing, and nothing is wrong with."""
     cordoned = [_cordon(node) for node in _nodes(found) if node.cordoned]
     kept = _kept(found) if found.live else None
-    others = (etcd.even(len(found.masters)), _unseen(found), *_drift(found))
+    others = (etcd.bears(_etcds(found), len(found.masters)), _unseen(found), *_drift(found))
     return [*cordoned, *(kept.told if kept else ()), *filter(None, others)]
 
 

@@ -39,4 +39,4 @@ def test_every_fact_that_a_script_prints_has_a_field_and_every_field_its_line(pa
 
 
 # Printed under a name that the script puts together; and what the look's caller adds.
-MADE_UP = {"admin_ca", "kubelet_ca", "kubelet_server", "admin_server", "asked"}
+MADE_UP = {"admin_ca", "kubelet_ca", "kubelet_server", "admin_server", "asked", "asked_within"}

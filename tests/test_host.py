@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +14,7 @@ from kubefab.host import Host
 from kubefab.programs import look_program, script_text
 from kubefab.questions import Questions
 from kubefab.ssh import Answer, Link
+from tests.facts import read
 from tests.sshd import Sshd
 
 # Stands before sh, and lets our program say its mark as it would.
@@ -60,6 +62,14 @@ def test_a_look_is_one_round_trip_for_all_its_parts(host: Host) -> None:
     ((command, program),) = asked
     assert command == "sh -s -- system node"
     assert program == look_program(Questions(("/etc/a",)))
+
+
+def test_a_clock_was_read_between_the_question_and_the_answer(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, _ = recording(host, said("== MARK system\nclock 103\nend MARK system\n"))
+    times = iter((100.0, 104.0))
+    monkeypatch.setattr(hosts, "time", SimpleNamespace(time=lambda: next(times)))
+    system = read(there.look(("system",), Questions())).system
+    assert (system.skew, system.asked_within) == (1.0, 2.0)
 
 
 @pytest.mark.parametrize("cut", ["== MARK system\nhostname a", "== MARK system\nhostname a\nend MARK node\n", ""])

@@ -10,16 +10,16 @@ from invoke import Exit
 
 from kubefab import report, runbook, status
 from kubefab.errors import HostError, Silent
-from kubefab.facts import ADDON, ClusterFacts, Facts, Node, Workload
+from kubefab.facts import ADDON, ClusterFacts, Facts, Known, Node, Workload
 from kubefab.inventory import Inventory, Schedule
 from kubefab.patience import SHORT, USUAL
 from kubefab.report import Failure
 from kubefab.status import Found, State
 from kubefab.step import Step, Subject, complaint
 from kubefab.steps import backups, health, masters, preflight
-from tests.facts import read
+from tests.facts import read, with_
 from tests.fakes import HOSTS, inventory, three_masters
-from tests.members import DEAD, IDS, SILENT, M, look
+from tests.members import DEAD, IDS, SILENT, M, look, membership
 from tests.runs import ADMIN, Run, in_place
 
 WELL = ("manager", "client")
@@ -421,6 +421,46 @@ def test_an_even_number_of_masters_is_told_and_not_wrong(told: Told, monkeypatch
     code, found = told(run)
     assert code == 0
     assert found["notes"] == ["2 masters bear the loss of 0, as 1 do: etcd needs more than half of them"]
+
+
+@pytest.mark.parametrize(
+    ("there", "learner", "note"),
+    [
+        (("m1",), "", "etcd has 1 member with a vote, and hosts.yml names 3 masters: it bears the loss of none"),
+        (("m1", "m2"), "", "etcd has 2 members with a vote, and hosts.yml names 3 masters: it bears the loss of none"),
+        (M, "m3", "etcd has 2 members with a vote, and hosts.yml names 3 masters: it bears the loss of none"),
+        (M, "", None),
+    ],
+)
+def test_how_many_may_be_lost_while_masters_are_yet_to_join_is_told_and_not_wrong(
+    there: Sequence[str], learner: str, note: str | None, three: Run
+) -> None:
+    facts = {name: read({"node": "manifest etcd.yaml", "etcd": grown(name, there, learner)}) for name in there}
+    found = Found(three_masters(), ClusterFacts(speaker="m1"), facts, {})
+    assert [line for line in status.notes(found) if "etcd" in line] == [note] * bool(note)
+
+
+def grown(name: str, there: Sequence[str], learner: str) -> str:
+    """What the etcd of this host says while these are its members."""
+    said, head, _ = look(name, *there).partition("membership ")
+    return f"{said}{head}{membership(*there, learner=learner)}"
+
+
+def test_a_member_too_many_bears_the_loss_of_no_more_and_is_told() -> None:
+    four = {name: read({"node": "manifest etcd.yaml", "etcd": look(name, *M)}) for name in M}
+    for name, facts in four.items():
+        more = (*facts.etcd.membership, Known(9, "m4"))
+        four[name] = with_(facts, membership=more)
+    found = Found(three_masters(), ClusterFacts(speaker="m1"), four, {})
+    assert "etcd has 4 members with a vote, and hosts.yml names 3 masters: it bears the loss of 1" in status.notes(
+        found
+    )
+
+
+@pytest.mark.parametrize("facts", [{}, {"m1": {"etcd": DEAD}}])
+def test_how_many_may_be_lost_is_not_told_where_nobody_says_who_is_a_member(facts: dict[str, dict[str, str]]) -> None:
+    said = {name: read({"node": "manifest etcd.yaml", **parts}) for name, parts in facts.items()}
+    assert status.notes(Found(three_masters(), ClusterFacts(speaker="m1"), said, {})) == []
 
 
 def test_what_haproxy_cannot_see_without_anonymous_requests_is_told_and_not_wrong(

@@ -22,7 +22,8 @@ class System(Part):
     addresses: Mapping[str, str] = pairs("address")  # address -> interface
     addresses_untold: str = ""  # why `ip` does not say
     clock: float = 0  # what the host's clock showed, in seconds of the epoch
-    asked: float = 0  # what ours showed at the same moment: the look's caller adds that line
+    asked: float = 0  # what ours showed at the same moment: the look's caller adds that line, and the next
+    asked_within: float = 0  # seconds by which that may be wrong: half of what the look took
     cgroups: str = ""
     lacks: tuple[str, ...] = ()
     swap: tuple[str, ...] = ()

@@ -16,7 +16,9 @@ from kubefab.steps.machine import OLDER_HINT
 from kubefab.steps.versions import TASK, behind, proxy, upstream
 from kubefab.steps.worker import own_name
 
-SKEW_SECONDS = 30  # beyond it, certificates and tokens are "not yet valid": kubernetes/kubeadm#240
+# Seconds that clocks may be apart before it is told, and before nothing is begun: certificates and tokens are "not yet
+# valid" then, kubernetes/kubeadm#240.
+TELL, STOP = 2, 15
 NEW_ID = "on the one that is newer: rm /etc/machine-id && systemd-machine-id-setup && reboot"
 CONTAINERD_ROOT = "/var/lib/containerd"
 CONTROL_PLANE = ("etcd.yaml", *(f"kube-{name}.yaml" for name in ("apiserver", "controller-manager", "scheduler")))
@@ -30,7 +32,14 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _unique("hostname", "hostnamectl set-hostname NAME"),
         _unique("machine_id", NEW_ID),
         complaint("no other Node has this machine-id", cloned, NEW_ID),
-        complaint("clocks agree", clock_apart(cluster.speaker.name), _CLOCKS),
+        complaint("clocks agree", clock_apart(cluster.speaker.name, STOP), _CLOCKS),
+        Step(
+            f"clocks agree to {TELL} s",
+            clock_apart(cluster.speaker.name, TELL),
+            close=None,
+            hint=_CLOCKS,
+            only_told=True,
+        ),
         complaint("the kubelet is not newer than the master", newer_kubelet, OLDER_HINT.format(wanted)),
         complaint("the cluster is not newer than hosts.yml", newer_cluster(wanted), _NO_WAY_BACK),
         as_wanted(cluster),
@@ -108,16 +117,21 @@ def cloned(facts: Facts) -> str | None:
     return "; ".join(f"{mine} is also that of {node.name}, at {node.address}" for node in others) or None
 
 
-def clock_apart(master: str) -> Gap:
-    """From the master's; and before there is a cluster from this computer's: its certificates begin now."""
+def clock_apart(master: str, allowed: float) -> Gap:
+    """From the master's; and before there is a cluster from this computer's: its certificates begin now.
+
+    Told is what is certain: a look of some seconds may have read a clock at any moment of them.
+    """
 
     def gap(facts: Facts) -> str | None:
-        apart, whose = facts.system.skew - facts.everyone.get(master, facts).system.skew, master
-        if abs(apart) <= SKEW_SECONDS and not facts.cluster:
-            apart, whose = facts.system.skew, "this computer"
-        if abs(apart) <= SKEW_SECONDS:
-            return None
-        return f"{abs(apart):.0f} s {'ahead of' if apart > 0 else 'behind'} {whose}"
+        ours, theirs = facts.system, facts.everyone.get(master, facts).system
+        compared = [(ours.skew - theirs.skew, ours.asked_within + theirs.asked_within, master)]
+        if not facts.cluster:
+            compared.append((ours.skew, ours.asked_within, "this computer"))
+        for apart, doubt, whose in compared:
+            if (least := abs(apart) - doubt) > allowed:
+                return f"at least {int(least)} s {'ahead of' if apart > 0 else 'behind'} {whose}"
+        return None
 
     return gap
 
@@ -341,7 +355,7 @@ _NO_POD_SUBNET = (
     "/etc/kubernetes/manifests/kube-controller-manager.yaml: --allocate-node-cidrs=true --cluster-cidr={0}; "
     "or, if you can lose it: `inv cluster.reset`"
 )
-_CLOCKS = "switch time synchronisation on: timedatectl set-ntp true"
+_CLOCKS = "have its clock set by others: timedatectl set-ntp true, or where that knows no NTP: apt-get install chrony"
 _EXCHANGED = (
     "are addresses or roles swapped in hosts.yml? If not, and you can lose that cluster: `inv restart --host NAME`"
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -11,7 +12,8 @@ from kubefab.cluster import Cluster
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Etcd, Facts, Known, Unit, clock_time
 from kubefab.host import Host
-from kubefab.step import MISSING, Gap, Step, complaint, files, on_cluster, script, where_there_is_one
+from kubefab.kubeadm import DOMAIN
+from kubefab.step import MISSING, Gap, Step, Subject, complaint, files, on_cluster, script, where_there_is_one
 from kubefab.steps import control_plane, health, reset, worker
 from kubefab.steps.agreement import CONTROL_PLANE
 
@@ -20,7 +22,7 @@ SECONDS = 60  # without news of a member that has only just joined
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     """None for the one that has founded the cluster, or is to."""
-    names = [one.name for one in cluster.masters]
+    names = _names(cluster)
     founds = host.name == cluster.founder.name and not control_plane.joins(cluster.facts(host), names)
     if host.name not in names or founds:
         return []
@@ -40,7 +42,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         ),
         Step("the host is a node", worker.no_node, None, within=30, touches="cluster"),
         *control_plane.kept(cluster, host),
-        up_to_date(names),
+        up_to_date(names, far=0 if grows(cluster) else etcd.FAR),
         worker.token_gone(cluster, host),
     ]
 
@@ -49,7 +51,7 @@ def _joinable(cluster: Cluster, host: Host) -> list[Step]:
     """What only a person can change, asked of a cluster that one more master is to join."""
     return [
         complaint("kubeadm keeps etcd on the masters", joining(elsewhere), _ELSEWHERE),
-        complaint("a master has the keys that all masters share", joining(keyless), _KEYS),
+        complaint("a master has the keys that all masters share", joining(keyless(_names(cluster))), _KEYS),
         complaint("the cluster's endpoint is for several masters", joining(unstable(_addresses(cluster))), _ENDPOINT),
         complaint("each API server tells its own address", joining(one_for_all), _ADVERTISED),
         complaint("every member of etcd answers", joining(dead(_addresses(cluster)))),
@@ -58,7 +60,7 @@ def _joinable(cluster: Cluster, host: Host) -> list[Step]:
 
 def _taken_back(cluster: Cluster, host: Host) -> list[Step]:
     """What an earlier join, or an earlier machine, has left of itself: here, in etcd, and in kubeadm's own words."""
-    address, names = str(host.wanted.address), [one.name for one in cluster.masters]
+    address, names = str(host.wanted.address), _names(cluster)
     stale = f"etcd has no member of an earlier {host.name}"
 
     def remove(host: Host) -> None:
@@ -104,6 +106,46 @@ def _joins(facts: Facts) -> bool:
     return not facts.local.admin_ca or bool(facts.local.master_begun)
 
 
+def grows(cluster: Cluster) -> bool:
+    """Whether a master has yet to join: until then each of the others has all that there is."""
+    return any(_joins(cluster.facts(host)) for host in cluster.masters if cluster.looked_at(host))
+
+
+def counted(dry: bool) -> Subject:
+    """Who the members of etcd are: without that nobody knows whether one more would be the second.
+
+    A `dry` run waits for nothing, and says what it does not know.
+    """
+
+    def steps(cluster: Cluster, host: Host) -> list[Step]:
+        step = Step(
+            "it is known who the members of etcd are",
+            uncounted(_names(cluster)),
+            None,
+            hint="see what etcd says: inv etcd.status; after a reboot: inv fix-reboot; then the same command again",
+            within=SECONDS,
+            touches="masters",
+            parts=("etcd",),
+            only_told=dry,
+        )
+        return [step] if grows(cluster) else []
+
+    return steps
+
+
+def uncounted(names: Sequence[str]) -> Gap:
+    """Why neither this master's etcd says it nor another's."""
+
+    def gap(facts: Facts) -> str | None:
+        ours = facts.local.control_plane and etcd.is_on(facts) and not facts.etcd.elsewhere
+        if not ours or any(one.etcd.membership for one in _masters(facts, names)):
+            return None
+        why = facts.etcd.etcd_silent if facts.etcd.etcd_runs else "it does not run"
+        return f"its etcd does not say: {why or 'no list of its members can be read'}"
+
+    return gap
+
+
 def joining(gap: Gap) -> Gap:
     """What is asked only where this host is still to become a master, of a cluster that answers."""
 
@@ -128,14 +170,26 @@ def elsewhere(facts: Facts) -> str | None:
     return f"etcd is at {found.servers}" if found.elsewhere else None
 
 
-def keyless(facts: Facts) -> str | None:
-    speaker = _speaker(facts)
-    missing = [f"/etc/kubernetes/pki/{name}" for name in speaker.kubeadm.keys_missing]
-    return f"{speaker.name} is without {', '.join(missing)}" if missing else None
+def keyless(names: Sequence[str]) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        speaker = _speaker(facts)
+        missing = [f"/etc/kubernetes/pki/{name}" for name in speaker.kubeadm.keys_missing]
+        return f"{speaker.name} is without {', '.join(missing)}" if missing and not _giver(facts, names) else None
+
+    return gap
 
 
-def unstable(addresses: Collection[str]) -> Gap:
-    """An endpoint that leads to one master alone."""
+def _giver(facts: Facts, names: Sequence[str]) -> str | None:
+    """A master of this cluster that has all the keys: the speaker, if it is one."""
+    ca = facts.cluster.ca if facts.cluster else ""
+    ours = [one for one in _masters(facts, names) if one.local.control_plane and one.local.admin_ca == ca]
+    whole = [one.name for one in ours if not one.kubeadm.keys_missing]
+    speaker = _speaker(facts).name
+    return speaker if speaker in whole else next(iter(whole), None)
+
+
+def unstable(masters: Mapping[str, str]) -> Gap:
+    """An endpoint that leads to one master alone. `masters`: their names by their addresses."""
 
     def gap(facts: Facts) -> str | None:
         kubeadm = _speaker(facts).kubeadm
@@ -146,10 +200,28 @@ def unstable(addresses: Collection[str]) -> Gap:
             raise Silent("its ConfigMap kubeadm-config cannot be read")
         if not told.endpoint:
             return "it has no controlPlaneEndpoint"
-        one = told.endpoint.rpartition(":")[0] in addresses
-        return f"controlPlaneEndpoint is {told.endpoint}, which is one master" if one else None
+        one = _master_at(told.endpoint, masters, facts)
+        return f"controlPlaneEndpoint is {told.endpoint}, which is one master, {one}" if one else None
 
     return gap
+
+
+def _master_at(endpoint: str, masters: Mapping[str, str], facts: Facts) -> str | None:
+    """Whose own address or name this is, by hosts.yml or by the machine itself."""
+    place = (urlsplit(f"//{endpoint}").hostname or "").rstrip(".")
+    if place.endswith(DOMAIN):
+        return None
+    for address, name in masters.items():
+        own = [name, *(one.system.hostname for one in _masters(facts, [name]))]
+        if place == address or any(_alike(place, one.lower()) for one in own):
+            return name
+    return None
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether these are one name, of which either may lack its domain."""
+    short = "." not in one or "." not in other
+    return one.partition(".")[0] == other.partition(".")[0] if short else one == other
 
 
 def one_for_all(facts: Facts) -> str | None:
@@ -272,13 +344,14 @@ def without(configuration: str, addresses: Collection[str]) -> str:
 
 
 def join(cluster: Cluster, host: Host) -> None:
-    """The keys that all masters share go over SSH, from the speaker: no Secret, and no key to it that ends.
+    """The keys that all masters share go over SSH, from one that has them: no Secret, and no key to it that ends.
 
     Its token is deleted by a state of its own, once the cluster has an ear again.
     """
 
     def begin(discovery: str, document: str) -> None:
-        printed = cluster.speaker.during(f"{host.name} may join").ask("print-keys.sh", secret=True)
+        giver = cluster.hosts[_giver(cluster.facts(host), _names(cluster)) or cluster.speaker.name]
+        printed = giver.during(f"{host.name} may join").ask("print-keys.sh", secret=True)
         keys = [line for line in printed.splitlines() if line.partition(" ")[0] in SHARED]
         payload = "\n".join((worker.base64(discovery), worker.base64(document), *keys, ""))
         given = kubeadm.given(cluster.inventory)
@@ -287,10 +360,10 @@ def join(cluster: Cluster, host: Host) -> None:
     worker.admitted(cluster, host, begin)
 
 
-def up_to_date(names: Sequence[str]) -> Step:
+def up_to_date(names: Sequence[str], far: int = etcd.FAR) -> Step:
     return Step(
         "its member of etcd has a vote and all that the others have",
-        behind(names),
+        behind(names, far),
         None,
         hint="see what etcd says: inv etcd.status",
         within=SECONDS,
@@ -299,8 +372,11 @@ def up_to_date(names: Sequence[str]) -> Step:
     )
 
 
-def behind(names: Sequence[str]) -> Gap:
-    """A vote, and all that was decided when the others were asked: with less the next loss may be one too many."""
+def behind(names: Sequence[str], far: int) -> Gap:
+    """A vote, and all that was decided when the others were asked: with less the next loss may be one too many.
+
+    `far`: entries that it may lack. 0 is for a wait, which asks this host last, and wants the leader's word.
+    """
 
     @where_there_is_one
     @on_cluster
@@ -312,9 +388,11 @@ def behind(names: Sequence[str]) -> Gap:
             return f"its etcd gives no answer: {facts.etcd.etcd_silent}"
         if member.learner:
             return "it still learns"
-        missing = max((one.etcd.member.applied for one in _masters(facts, names) if one.etcd.member), default=0)
-        late = missing - member.applied
-        return f"{late} entries behind" if late > etcd.FAR else None
+        heard = [one.etcd.member for one in _masters(facts, names) if one.etcd.member]
+        if not far and member.leader not in {one.id for one in heard}:
+            return "no master that answers leads it"
+        late = max((one.applied for one in heard), default=0) - member.applied
+        return f"{late} {'entry' if late == 1 else 'entries'} behind" if late > far else None
 
     return gap
 
@@ -324,7 +402,7 @@ def behind(names: Sequence[str]) -> Gap:
 
 def settled(cluster: Cluster, host: Host) -> list[Step]:
     """Once several are members, none of them begins anew over an empty folder. Who has yet to join, joins by itself."""
-    names = [one.name for one in cluster.masters]
+    names = _names(cluster)
     if host.name not in names or len(names) == 1:
         return []
     states = [
@@ -376,6 +454,10 @@ def _over_nothing(told: Etcd) -> str | None:
     first = {one.partition("=")[2] for one in told.first_members}
     theirs = {peer for one in told.membership for peer in one.peers}
     return "over an empty folder it would begin anew as the same member" if first == theirs else None
+
+
+def _names(cluster: Cluster) -> list[str]:
+    return [one.name for one in cluster.masters]
 
 
 def _addresses(cluster: Cluster) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kubefab import backup, carry, runbook
+from kubefab.converge import Stop
 from kubefab.errors import KubefabError
 from kubefab.facts import Member
 from kubefab.host import Host
@@ -18,7 +19,7 @@ from tests.facts import known
 from tests.fakes import three_masters
 from tests.runs import ADMIN, Run, in_place, nodes
 from tests.test_backup import SNAPSHOT
-from tests.test_etcd import DEAD, M, look
+from tests.test_etcd import DEAD, SILENT, M, look
 
 CHECKED = 'checked {"hash":1,"revision":9,"totalKey":3,"totalSize":20480}\n'
 ALONE = '{"members":[{"ID":1,"name":"m1","peerURLs":["https://10.250.0.11:2380"]}]}'
@@ -172,6 +173,87 @@ def backups(tmp_path: Path) -> int:
 def test_etcd_is_backed_up_before_a_second_master_joins_the_only_member(growing: Run, tmp_path: Path) -> None:
     runbook.save_before_growing(growing.context)
     assert (backups(tmp_path), growing.failures) == (1, {})
+
+
+def mute(growing: Run, etcd: str = SILENT) -> str:
+    """The only member says nothing any more; what it said before."""
+    before = growing("m1").parts["etcd"]
+    growing("m1").parts["etcd"] = etcd
+    growing.engine.look_again(growing.cluster.masters, "etcd")
+    return before
+
+
+def test_the_only_member_that_is_silent_for_a_moment_is_asked_again_before_a_second_one_joins(
+    growing: Run, tmp_path: Path
+) -> None:
+    before = mute(growing)
+    growing.clock.on_sleep = lambda: growing("m1").parts.update(etcd=before)
+    runbook.save_before_growing(growing.context)
+    assert (backups(tmp_path), growing.failures) == (1, {})
+
+
+@pytest.mark.parametrize(("said", "why"), [(SILENT, "context deadline exceeded"), (DEAD, "it does not run")])
+def test_no_master_joins_where_it_stays_unknown_whether_it_would_be_the_second(
+    growing: Run, said: str, why: str
+) -> None:
+    mute(growing, said)
+    with pytest.raises(Stop, match="no master joins without"):
+        runbook.save_before_growing(growing.context)
+    title = "it is known who the members of etcd are"
+    assert growing.failures == {"m1": f"{title}: still: its etcd does not say: {why}"}
+    assert (growing.ran, 60 <= growing.clock.ahead < 120) == ([], True)
+
+
+def test_no_master_joins_where_the_backup_before_it_failed(growing: Run) -> None:
+    growing("m1").parts["system"] = "disk_mib 0"
+    growing.engine.look_again(growing.cluster.masters)
+    with pytest.raises(Stop, match="no master joins without"):
+        runbook.save_before_growing(growing.context)
+
+
+def test_a_dry_run_waits_for_no_member_and_says_that_it_is_not_known(
+    growing: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mute(growing)
+    growing.engine.dry = True
+    runbook.save_before_growing(growing.context)
+    assert "m1      ! expected: it is known who the members of etcd are; found: its etcd does not say" in (
+        capsys.readouterr().out
+    )
+    assert growing.clock.ahead == 0
+
+
+def test_a_worker_joins_without_one(growing: Run, tmp_path: Path) -> None:
+    runbook.save_before_growing(growing.context, "client")
+    assert backups(tmp_path) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("m1", {"node": "", "etcd": ""}),  # the machine is as new
+        ("m1", {"node": f"{ADMIN}\nmanifest etcd.yaml\ninit_begun 1"}),  # what was broken off is taken up again
+        ("m2", {"node": f"{ADMIN}\nmanifest etcd.yaml", "etcd": look("m2")}),  # another one tells
+    ],
+)
+def test_who_has_no_etcd_or_only_half_of_one_or_another_that_tells_is_not_waited_for(
+    growing: Run, tmp_path: Path, name: str, said: dict[str, str]
+) -> None:
+    mute(growing)
+    growing(name).parts.update(said)
+    growing.engine.look_again(growing.cluster.masters, "etcd")
+    runbook.save_before_growing(growing.context)
+    assert (backups(tmp_path), growing.failures) == (0, {})
+    assert growing.clock.ahead == 0
+
+
+def test_who_is_settled_already_is_not_waited_for(run: Run) -> None:
+    """As after a power cut: `up` starts what does not run."""
+    for name in M:
+        run(name).parts["etcd"] = DEAD
+    run.engine.look(runbook.ALL)
+    runbook.save_before_growing(run.context)
+    assert run.failures == {}
 
 
 def test_a_cluster_of_several_members_grows_without_one(

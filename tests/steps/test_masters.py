@@ -1,7 +1,7 @@
 """One more master: what stops its join, what an earlier one left, the join itself, and what it is worth then."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Known, Member, Node, Unit, clock_time
+from kubefab.host import Host
 from kubefab.runbook import IN_TURN, MASTERS
 from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
 from kubefab.steps import agreement, masters
@@ -89,7 +90,7 @@ def pair(*them: str, **of_m2: Any) -> tuple[Facts, Facts]:
         (
             master("m1", "m1", configuration=Configuration("", "10.250.0.11:6443")),
             "the cluster's endpoint is for several masters",
-            "controlPlaneEndpoint is 10.250.0.11:6443, which is one master",
+            "controlPlaneEndpoint is 10.250.0.11:6443, which is one master, m1",
         ),
         (
             master("m1", "m1", configuration=Configuration("", "lb:6443", (), {"advertise-address": "10.250.0.11"})),
@@ -106,6 +107,31 @@ def pair(*them: str, **of_m2: Any) -> tuple[Facts, Facts]:
 def test_a_cluster_that_cannot_have_one_more_master_says_why(m1: Facts, title: str, told: str | None) -> None:
     assert gap(title, seen(bare(), m1)) == told
     assert gap(title, seen(master("m3"), m1)) is None  # it is one already
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "one"),
+    [
+        ("m1:6443", "m1"),
+        ("M1:6443", "m1"),
+        ("m1", "m1"),  # kubeadm adds the port
+        ("m1.:6443", "m1"),
+        ("m1.example.org:6443", "m1"),
+        ("m3:6443", "m3"),
+        ("box:6443", "m1"),  # as the machine calls itself
+        ("box.example.org:6443", "m1"),
+        ("box.example.com:6443", None),
+        ("10.250.0.11", "m1"),
+        ("k8s.example.org:6443", None),
+        ("m1-lb.example.org:6443", None),
+        ("client:6443", None),  # a worker may well have a load balancer
+        ("m1.kubefab.internal:6443", None),  # our own name, of a cluster that is called as a master is
+    ],
+)
+def test_an_endpoint_that_is_a_masters_own_name_leads_to_that_one_alone(endpoint: str, one: str | None) -> None:
+    m1 = master("m1", "m1", configuration=Configuration("", endpoint), hostname="Box.example.org")
+    told = f"controlPlaneEndpoint is {endpoint}, which is one master, {one}" if one else None
+    assert gap("the cluster's endpoint is for several masters", seen(bare(), m1)) == told
 
 
 def test_a_configuration_that_was_not_told_is_no_reason_to_refuse() -> None:
@@ -278,6 +304,32 @@ def test_the_shared_keys_go_over_standard_input_and_nothing_else_of_a_master_doe
     assert world(joining, "m3").ran == ["join-master.sh /run/kubefab/discovery.conf config validate"]
 
 
+def test_the_shared_keys_come_from_any_master_that_has_all_of_them(joining: Cluster) -> None:
+    world(joining, "m1").parts["kubeadm"] = "key_missing ca.key"
+    world(joining, "m2").parts.update(node=ADMIN)
+    world(joining, "m2").answers["print-keys.sh"] = KEYS
+    for name in ("m1", "m2"):
+        joining.look(joining.hosts[name])
+    masters.join(joining, joining.hosts["m3"])
+    assert [line.split()[0] for line in world(joining, "m1").ran] == ["mint-token.sh"]
+    assert world(joining, "m2").ran == ["print-keys.sh"]
+
+
+@pytest.mark.parametrize(
+    ("m2", "told"),
+    [
+        (master("m2", "m1", "m2"), None),
+        (master("m2", "m1", "m2", keys_missing=("sa.key",)), "m1 is without /etc/kubernetes/pki/ca.key"),
+        (master("m2", "m1", "m2", admin_ca="bbb"), "m1 is without /etc/kubernetes/pki/ca.key"),  # another cluster's
+        (master("m2", "m1", "m2", master_begun=1), "m1 is without /etc/kubernetes/pki/ca.key"),
+        (bare("m2"), "m1 is without /etc/kubernetes/pki/ca.key"),  # nobody has asked it for keys
+    ],
+)
+def test_one_master_without_the_keys_stops_no_join_where_another_has_them(m2: Facts, told: str | None) -> None:
+    m1 = master("m1", "m1", "m2", keys_missing=("ca.key",))
+    assert gap("a master has the keys that all masters share", seen(bare(), m1, m2)) == told
+
+
 def test_the_token_of_a_masters_join_goes_once_the_cluster_has_an_ear_again(joining: Cluster) -> None:
     masters.join(joining, joining.hosts["m3"])
     assert not [line for line in world(joining, "m1").ran if line.startswith("delete-tokens.sh")]
@@ -325,15 +377,39 @@ def test_a_second_master_is_told_to_be_no_better_than_one() -> None:
         ({"member": Member(3, 9, 1, learner=True)}, "it still learns"),
         ({"member": None, "etcd_silent": "refused"}, "its etcd gives no answer: refused"),
         ({"member": Member(3, 9, 1, applied=50)}, "4950 entries behind"),
-        ({"member": Member(3, 9, 1, applied=4500)}, None),
+        ({"member": Member(3, 9, 1, applied=4999)}, "1 entry behind"),
+        ({"member": Member(3, 9, 0, applied=5000)}, "no master that answers leads it"),
+        ({"member": Member(3, 9, 7, applied=5000)}, "no master that answers leads it"),  # what it had is not known
     ],
 )
-def test_the_next_master_waits_for_a_vote_and_for_what_the_others_have(
+def test_the_next_master_waits_for_a_vote_and_for_all_that_the_others_have(
     said: Mapping[str, Any], told: str | None
 ) -> None:
-    m1 = master("m1", "m1", "m3", member=Member(1, 9, 1, applied=5000))
-    m3 = master("m3", "m1", "m3", **{"member": Member(3, 9, 1, applied=5000), **said})
-    assert gap(UP_TO_DATE, seen(m3, m1)) == told
+    assert caught_up("m3", said, masters.steps(*joining_one("m3"))) == told
+
+
+def test_an_earlier_one_of_a_run_that_broke_off_is_waited_for_before_the_next_joins_too() -> None:
+    late = {"member": Member(2, 9, 1, applied=4999)}
+    assert caught_up("m2", late, masters.steps(*joining_one("m2", "m1", "m2"))) == "1 entry behind"
+
+
+def test_once_all_are_masters_a_busy_cluster_may_have_gone_on_between_two_looks() -> None:
+    late = {"member": Member(3, 9, 1, applied=4500)}
+    for subject in (masters.steps, masters.settled):
+        assert caught_up("m3", late, subject(*joining_one("m3", *IDS))) is None
+    assert caught_up("m3", {"member": Member(3, 9, 1, applied=50)}, masters.settled(*joining_one("m3", *IDS)))
+
+
+def joining_one(name: str, *there: str) -> tuple[Cluster, Host]:
+    """This host, where these are masters already, or m1 and m2."""
+    made = looked(served(*(there or ("m1", "m2"))), three_masters())
+    return made, made.hosts[name]
+
+
+def caught_up(name: str, said: Mapping[str, Any], states: Sequence[Step]) -> str | None:
+    m1 = master("m1", "m1", name, member=Member(1, 9, 1, applied=5000))
+    own = master(name, "m1", name, **{"member": Member(IDS[name], 9, 1, applied=5000), **said})
+    return step(states, UP_TO_DATE).gap(seen(own, m1))
 
 
 def settled(facts: Facts) -> str | None:

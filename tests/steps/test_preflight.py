@@ -52,7 +52,7 @@ def complaints(name: str, facts: Facts, cluster: Cluster | None = None) -> dict[
     made, told = cluster or looked_at(), {}
     host = made.hosts[name]
     found = with_(facts, name=name, others=made.facts(host).others)
-    for one in preflight.steps(made, host):
+    for one in (one for one in preflight.steps(made, host) if not one.only_told):
         with suppress(Silent):
             if gap := one.gap(found):
                 told[one.title] = gap
@@ -137,8 +137,8 @@ def test_only_the_user_can_change_any_of_it() -> None:
             "the cluster has a pod subnet",
             "the controller manager has no --cluster-cidr",
         ),
-        ({"clock": 86400}, "clocks agree", "86400 s ahead of this computer"),
-        ({"clock": -31}, "clocks agree", "31 s behind this computer"),
+        ({"clock": 86400}, "clocks agree", "at least 86400 s ahead of this computer"),
+        ({"clock": -16}, "clocks agree", "at least 16 s behind this computer"),
         (
             {"cluster": LIVE, "kubelet_ca": "aaa", "admin_ca": "aaa", "debs": {"kubelet": Package("hi", "1.36.3-1.1")}},
             "the node has the version in hosts.yml",
@@ -423,12 +423,38 @@ def test_a_machine_without_an_id_is_told_before_anything_is_changed() -> None:
 
 @pytest.mark.parametrize(
     ("ours", "masters", "gap"),
-    [(0, 0, None), (30, 0, None), (31, 0, "31 s ahead of manager"), (-40, 5, "45 s behind manager"), (99, 100, None)],
+    [
+        (0, 0, None),
+        (15, 0, None),
+        (16, 0, "at least 16 s ahead of manager"),
+        (-40.4, 5, "at least 45 s behind manager"),
+        (99, 100, None),
+    ],
 )
-def test_clocks_are_compared_with_the_masters(ours: int, masters: int, gap: str | None) -> None:
+def test_clocks_are_compared_with_the_masters(ours: float, masters: float, gap: str | None) -> None:
     facts = known(clock=ours, cluster=LIVE, others={"manager": known(clock=masters)})
-    assert agreement.clock_apart("manager")(facts) == gap
+    assert agreement.clock_apart("manager", agreement.STOP)(facts) == gap
+
+
+@pytest.mark.parametrize(
+    ("ours", "masters", "gap"),
+    [
+        (known(clock=2), known(), None),
+        (known(clock=-2.5), known(), "at least 2 s behind manager"),
+        (known(clock=3, asked_within=0.5), known(asked_within=0.6), None),  # two looks, either of which took a second
+        (known(clock=3, asked_within=0.5), known(asked_within=0.4), "at least 2 s ahead of manager"),
+        (known(clock=9, asked_within=8), known(clock=0), None),
+    ],
+)
+def test_clocks_that_are_a_little_apart_are_told_as_far_as_a_slow_look_can_tell_it(
+    ours: Facts, masters: Facts, gap: str | None
+) -> None:
+    made = looked_at()
+    found = step(preflight.steps(made, made.hosts["client"]), "clocks agree to 2 s")
+    assert found.gap(with_(ours, cluster=LIVE, others={"manager": masters})) == gap
+    assert found.only_told
+    assert "chrony" in found.hint
 
 
 def test_a_clock_is_not_compared_with_that_of_a_master_that_is_away() -> None:
-    assert agreement.clock_apart("manager")(known(clock=99, cluster=LIVE)) is None
+    assert agreement.clock_apart("manager", agreement.STOP)(known(clock=99, cluster=LIVE)) is None
