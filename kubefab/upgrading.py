@@ -213,11 +213,10 @@ class Upgrading:
         return [(host.name, "", told)]
 
     def _by_hand(self, host: Host, facts: Facts) -> list[Loss]:
-        """kubeadm makes all of it anew, from what it keeps in the cluster; etcd, where that is another."""
-        inventory, noted = self.run.cluster.inventory, facts.manifests
-        anew = dict.fromkeys((*drift.PHASES, drift.KUBELET), "") | {"etcd": " where it brings another etcd"}
+        """kubeadm makes all of it anew, from what it keeps in the cluster; no etcd that is newer than it wants."""
+        inventory, noted, anew = self.run.cluster.inventory, facts.manifests, (*drift.PHASES, drift.KUBELET, "etcd")
         told = {name: drift.by_hand(inventory, name)(facts) for name in anew if noted.is_marked(name)}
-        found = [f"{name}: what is {gap} goes: kubeadm makes it anew{anew[name]}" for name, gap in told.items() if gap]
+        found = [f"{name}: what is {gap} goes: kubeadm makes it anew" for name, gap in told.items() if gap]
         unknown = ", ".join(name for name in anew if name in noted.now and not noted.is_marked(name))
         return [(host.name, "", line) for line in (*found, *when(unknown, f"{unknown}: {_UNKNOWN}"))]
 
