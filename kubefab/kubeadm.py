@@ -98,20 +98,30 @@ def at_version(configuration: str, version: str) -> str:
     return yaml.safe_dump({**stored, "dns": dns, "kubernetesVersion": f"v{version}"}, sort_keys=False)
 
 
-def upgrade_documents(inventory: Inventory, patches: str, skipped: Sequence[str] = ()) -> str:
-    """What `kubeadm upgrade apply` and `upgrade node` read; `patches`: the folder with ours, "" for none.
+def upgrade_documents(inventory: Inventory, host: Host, patches: str, skipped: Sequence[str] = ()) -> str:
+    """What `kubeadm upgrade apply` and `upgrade node` read; `patches`: a folder, "" for none.
 
-    What a node's preflight is to pass over, hosts.yml says of its init or its join.
+    What preflight passes over, and how long kubeadm waits, is as hosts.yml says of this host's init or its join.
     """
-    borne = inventory.told("InitConfiguration.nodeRegistration.ignorePreflightErrors")
+    said = [inventory.told(f"{kind}Configuration") or {} for kind in _made_by(inventory, host)]
+    borne = [one for it in said for one in (it.get("nodeRegistration") or {}).get("ignorePreflightErrors") or ()]
+    timeouts = {name: time for it in said for name, time in (it.get("timeouts") or {}).items()}
     how = {
-        "ignorePreflightErrors": borne or [],
+        "ignorePreflightErrors": list(dict.fromkeys(borne)),
         "skipPhases": list(skipped),
         **({"patches": {"directory": patches}} if patches else {}),
     }
     version = f"v{inventory.cluster.kubernetes}"
     upgrade = {"apply": {"kubernetesVersion": version, **how}, "node": how}
-    return _dump(inventory, [{"apiVersion": _api(inventory), "kind": "UpgradeConfiguration", **upgrade}])
+    limits = {"timeouts": timeouts} if timeouts else {}
+    return _dump(inventory, [{"apiVersion": _api(inventory), "kind": "UpgradeConfiguration", **upgrade, **limits}])
+
+
+def _made_by(inventory: Inventory, host: Host) -> tuple[str, ...]:
+    """A master among several may have made the cluster, or have joined it."""
+    if host.role == "worker":
+        return ("Join",)
+    return ("Init", "Join") if len(inventory.masters) > 1 else ("Init",)
 
 
 def settings(section: Mapping[str, Any]) -> dict[str, str]:

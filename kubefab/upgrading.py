@@ -103,7 +103,7 @@ class Upgrading:
             raise KubefabError(live.unheard if live else "there is no cluster yet; `inv cluster.up` makes one")
         self.run.cluster.ask_of([upgrade_kubelet.node_name(self.run.cluster, host) for host in hosts])
         self.run.look(Group.ALL, *PARTS)
-        self.run.complain(hosts, preflight.upgradable, upgrade_checks.possible)
+        self.run.complain(hosts, preflight.upgradable, upgrade_checks.possible, upgrade.known_patches)
         if self.run.failures:
             raise Stop("nothing was changed")
         return hosts

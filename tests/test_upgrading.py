@@ -187,8 +187,8 @@ class Nodes:
 
     def upgrade(self, one: Machine, words: list[str]) -> None:
         one.kubeadm = words[0]
-        one.static = words[0] if words[1] == "apply" else self.configured
-        if words[1] == "apply":
+        one.static = words[0] if words[2] == "apply" else self.configured
+        if words[2] == "apply":
             self.configured = words[0]
         if {each.static for each in self.machines.values() if each.master} == {words[0]}:
             self.proxy = words[0]
@@ -244,13 +244,13 @@ ALL_OF_ONE = [
     f"client: {FETCHED}",
     f"client: {PULLED}",
     "manager: put backup",
-    f"manager: upgrade.sh {NEW} apply --yes",
-    f"manager: upgrade-kubelet.sh {NEW}",
+    f"manager: upgrade.sh {NEW}  apply --yes",
+    f"manager: upgrade-kubelet.sh {NEW} ",
     "manager: restart-service.sh kubelet",
     "manager: forget-copies.sh",
     PATCHED,
     f"manager: drain.sh client 600 {CORDONED_BY} --delete-emptydir-data",
-    f"client: upgrade-kubelet.sh {NEW}",
+    f"client: upgrade-kubelet.sh {NEW} ",
     "client: restart-service.sh kubelet",
     "client: forget-copies.sh",
     PATCHED,
@@ -292,7 +292,7 @@ def test_a_persons_cordon_outlives_an_upgrade(monkeypatch: pytest.MonkeyPatch, k
     nodes = Nodes()
     nodes.machines["client"].node = {"unschedulable": True}
     if killed:
-        nodes.killed = lambda: nodes.done[-1:] == [f"client: upgrade-kubelet.sh {NEW}"]
+        nodes.killed = lambda: nodes.done[-1:] == [f"client: upgrade-kubelet.sh {NEW} "]
         with pytest.raises(KeyboardInterrupt):
             nodes.come_to(monkeypatch)
         nodes.killed = lambda: False
@@ -307,7 +307,7 @@ def test_a_node_that_was_being_emptied_is_ended_before_another_is_begun(monkeypa
     run = nodes.come_to(monkeypatch)
     upgraded = [one for one in nodes.done if "upgrade-kubelet" in one]
     assert run.failures == {}
-    assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW}" for name in ("manager", "client2", "client")]
+    assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW} " for name in ("manager", "client2", "client")]
 
 
 def test_a_drain_whose_upgrade_was_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,10 +334,10 @@ def test_several_masters_take_the_control_plane_in_turn_before_any_kubelet(monke
     done = [one for one in nodes.done if "fetch-" not in one]
     assert run.failures == {}
     assert [one for one in done if "upgrade" in one] == [
-        f"m1: upgrade.sh {NEW} apply --yes",
-        f"m2: upgrade.sh {NEW} node",
-        f"m3: upgrade.sh {NEW} node",
-        *(f"{name}: upgrade-kubelet.sh {NEW}" for name in (*M, "client")),
+        f"m1: upgrade.sh {NEW}  apply --yes",
+        f"m2: upgrade.sh {NEW}  node",
+        f"m3: upgrade.sh {NEW}  node",
+        *(f"{name}: upgrade-kubelet.sh {NEW} " for name in (*M, "client")),
     ]
 
 
@@ -370,13 +370,13 @@ def test_a_master_alone_has_its_kubelet_wait_for_the_others_control_planes(
         nodes.come_to(monkeypatch, alone=name)
         told += [line for line in capsys.readouterr().out.splitlines() if line.startswith("next:")]
     assert [one for one in nodes.done if "upgrade" in one] == [
-        f"m1: upgrade.sh {NEW} apply --yes",
-        f"m2: upgrade.sh {NEW} node",
-        f"m3: upgrade.sh {NEW} node",
-        f"m3: upgrade-kubelet.sh {NEW}",
-        f"m1: upgrade-kubelet.sh {NEW}",
-        f"m2: upgrade-kubelet.sh {NEW}",
-        f"client: upgrade-kubelet.sh {NEW}",
+        f"m1: upgrade.sh {NEW}  apply --yes",
+        f"m2: upgrade.sh {NEW}  node",
+        f"m3: upgrade.sh {NEW}  node",
+        f"m3: upgrade-kubelet.sh {NEW} ",
+        f"m1: upgrade-kubelet.sh {NEW} ",
+        f"m2: upgrade-kubelet.sh {NEW} ",
+        f"client: upgrade-kubelet.sh {NEW} ",
     ]
     assert told == [f"next: inv cluster.upgrade --host {name}" for name in ("m2", "m3", "m1", "m2", "client", "client")]
 
@@ -603,4 +603,4 @@ def test_a_drain_in_vain_leaves_the_kubelet_as_it_is(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Nodes, "drain", lambda *_: None)
     with pytest.raises(Stop):
         nodes.come_to(monkeypatch)
-    assert f"client: upgrade-kubelet.sh {NEW}" not in nodes.done
+    assert f"client: upgrade-kubelet.sh {NEW} " not in nodes.done

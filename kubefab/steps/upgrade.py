@@ -10,13 +10,15 @@ from packaging.version import Version
 
 from kubefab import images, kubeadm, mirrors, render
 from kubefab.cluster import Cluster
+from kubefab.errors import HostError
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
-from kubefab.step import Gap, Step, Subject, files, on_cluster, script, when
-from kubefab.steps import bundle, health, masters, network, packages, runtime, versions
+from kubefab.step import Gap, Step, Subject, complaint, files, on_cluster, script, when
+from kubefab.steps import bundle, drift, health, masters, network, packages, runtime, versions
 from kubefab.steps.versions import behind
 
 READY_SECONDS = 60
+BOTH_PATCHES = "/run/kubefab/upgrade-patches"  # kubeadm takes one folder: scripts/shared/upgrade.sh
 PHASES_OF_ALL = ("addon",)  # what kubeadm keeps in the cluster, and does last
 
 
@@ -111,8 +113,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
     def upgrade(host: Host) -> None:
         told = cluster.facts(host).kubeadm.configuration
         command = ("node",) if told and told.version == wanted else ("apply", "--yes")
-        document = documents(cluster, host, *when(several, *PHASES_OF_ALL))
-        host.change("upgrade.sh", wanted, *command, payload=document)
+        upgrade_by_kubeadm(cluster, host, *command, without=when(several, *PHASES_OF_ALL))
 
     return [
         *patched(cluster, host),
@@ -136,12 +137,15 @@ def kept(names: Sequence[str]) -> Subject:
         if host.name != cluster.speaker.name:
             return []
         wanted = cluster.inventory.cluster.kubernetes
-        document = documents(cluster, host, "preflight", "control-plane")
+
+        def upgrade(host: Host) -> None:
+            upgrade_by_kubeadm(cluster, host, "apply", "--yes", without=("preflight", "control-plane"))
+
         return [
             Step(
                 f"kube-proxy and what kubeadm keeps are of {wanted}",
                 old_proxy(wanted),
-                script("upgrade.sh", wanted, "apply", "--yes", payload=document),
+                upgrade,
                 touches="cluster",
                 parts=("kubeadm", "packages"),
             ),
@@ -176,10 +180,31 @@ def _among_several(cluster: Cluster, host: Host) -> bool:
     return host.wanted.role == "master" and len(cluster.masters) > 1
 
 
+def known_patches(cluster: Cluster, host: Host) -> list[Step]:
+    """Which somebody's patches are, before anything is made without them."""
+
+    def gap(_: Facts) -> str | None:
+        try:
+            drift.patches(cluster.inventory, host)
+        except HostError as error:
+            return error.what
+        return None
+
+    return [complaint("hosts.yml says with which patches it was made", gap, drift.ONE_FOLDER)]
+
+
+def upgrade_by_kubeadm(cluster: Cluster, host: Host, *command: str, without: Sequence[str]) -> None:
+    """What of `kubeadm upgrade`: `apply --yes`, or `node`; `without`: these phases."""
+    theirs, document = drift.patches(cluster.inventory, host), documents(cluster, host, *without)
+    host.change("upgrade.sh", cluster.inventory.cluster.kubernetes, theirs, *command, payload=document)
+
+
 def documents(cluster: Cluster, host: Host, *skipped: str) -> str:
-    """kubeadm's own; the folder of our patches only a master among several has."""
-    folder = render.ETCD_PATCH.rpartition("/")[0] if _among_several(cluster, host) else ""
-    return kubeadm.upgrade_documents(cluster.inventory, folder, skipped)
+    """kubeadm's own, with somebody's patches and ours, which only a master among several has."""
+    theirs = drift.patches(cluster.inventory, host)
+    ours = render.PATCHES if _among_several(cluster, host) else ""
+    folder = BOTH_PATCHES if ours and theirs else ours or theirs
+    return kubeadm.upgrade_documents(cluster.inventory, host.wanted, folder, skipped)
 
 
 # --- what is so instead

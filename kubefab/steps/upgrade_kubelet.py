@@ -15,7 +15,7 @@ from kubefab.facts import ClusterFacts, Facts, Node, Running
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
-from kubefab.steps import draining, health, packages, versions
+from kubefab.steps import draining, drift, health, packages, versions
 from kubefab.steps.upgrade import documents, patched
 from kubefab.steps.versions import TASK, behind, is_old
 
@@ -34,7 +34,11 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         wanted, name = cluster.inventory.cluster.kubernetes, (names or {}).get(host.name, host.name)
         by = f"{TASK} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        document = documents(cluster, host, "preflight", "control-plane", "addon")
+
+        def install(host: Host) -> None:
+            document = documents(cluster, host, "preflight", "control-plane", "addon")
+            host.change("upgrade-kubelet.sh", wanted, drift.patches(cluster.inventory, host), payload=document)
+
         return [
             *patched(cluster, host),
             Step("no API server is older than the kubelet will be", older_api_server(wanted), None, within=API_SECONDS),
@@ -78,7 +82,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
             Step(
                 f"the kubelet is installed and configured as of {wanted}",
                 unfinished(wanted),
-                script("upgrade-kubelet.sh", wanted, payload=document),
+                install,
                 hint=f"see what it says: apt-cache policy kubelet, on {host.name}",
                 parts=("packages", "services"),
             ),

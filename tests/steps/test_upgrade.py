@@ -11,7 +11,8 @@ from kubefab import kubeadm
 from kubefab.bundle import write
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Member, Node, Package, Workload
-from kubefab.steps import network, upgrade, versions
+from kubefab.inventory import Inventory
+from kubefab.steps import network, upgrade, upgrade_kubelet, versions
 from kubefab.steps.bundle import etcd_on_its_way
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, inventory, step, three_masters
@@ -89,10 +90,74 @@ def test_the_first_master_takes_kubeadms_configuration_with_it(configured: str, 
     assert change.close
     change.close(made.hosts["m1"])
     world = vars(made.hosts["m1"])["world"]
-    assert world.ran == [f"upgrade.sh {WANTED} {command}"]
+    assert world.ran == [f"upgrade.sh {WANTED}  {command}"]
     told = yaml.safe_load(world.payloads["upgrade.sh"])
     own = {"ignorePreflightErrors": [], "skipPhases": ["addon"], "patches": {"directory": "/etc/kubefab/patches"}}
     assert (told["apply"], told["node"]) == ({"kubernetesVersion": "v1.37.2", **own}, own)
+
+
+PATCHED = {f"{kind}Configuration": {"patches": {"directory": "/etc/mine"}} for kind in ("Init", "Join")}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "folder"),
+    [
+        (inventory(), "manager", "/etc/mine"),
+        (inventory(), "client", "/etc/mine"),
+        (three_masters(), "m2", upgrade.BOTH_PATCHES),
+        (three_masters(), "client", "/etc/mine"),
+    ],
+)
+def test_an_upgrade_makes_all_with_the_patches_that_hosts_yml_names(wanted: Inventory, name: str, folder: str) -> None:
+    """kubeadm is told of them each time: without them they would be gone."""
+    made = cluster(with_kubeadm(wanted, PATCHED))
+    made._alone[name] = with_(master(), name=name)
+    told = yaml.safe_load(upgrade.documents(made, made.hosts[name]))
+    assert (told["apply"]["patches"], told["node"]["patches"]) == ({"directory": folder}, {"directory": folder})
+    for subject in (upgrade.control_plane, upgrade_kubelet.kubelet(600)):
+        for change in subject(made, made.hosts[name]):
+            if change.close and change.title.endswith(f"of {WANTED}"):
+                change.close(made.hosts[name])
+    ran = [one for one in vars(made.hosts[name])["world"].ran if one.startswith("upgrade")]
+    ours = [f"upgrade.sh {WANTED} /etc/mine apply --yes"] if name != "client" else []
+    assert ran == [*ours, f"upgrade-kubelet.sh {WANTED} /etc/mine"]
+
+
+def test_which_patches_a_master_was_made_with_has_to_be_known_before_an_upgrade() -> None:
+    made = cluster(with_kubeadm(three_masters(), {"InitConfiguration": PATCHED["InitConfiguration"]}))
+    (of_m2,) = upgrade.known_patches(made, made.hosts["m2"])
+    assert (of_m2.gap(known("m2")) or "").startswith("nobody knows with which patches it was made")
+    assert upgrade.known_patches(made, made.hosts["client"])[0].gap(known("client")) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "borne", "timeouts"),
+    [
+        (inventory(), "manager", ["Swap"], {"upgradeManifests": "9m"}),
+        (inventory(), "client", ["Mem"], {"kubeletHealthCheck": "8m"}),
+        (three_masters(), "m1", ["Swap", "Mem"], {"upgradeManifests": "9m", "kubeletHealthCheck": "8m"}),
+    ],
+)
+def test_an_upgrade_passes_over_and_waits_for_what_hosts_yml_says_of_nodes(
+    wanted: Inventory, name: str, borne: list[str], timeouts: dict[str, str]
+) -> None:
+    said = {
+        "InitConfiguration": {
+            "nodeRegistration": {"ignorePreflightErrors": ["Swap"]},
+            "timeouts": {"upgradeManifests": "9m"},
+        },
+        "JoinConfiguration": {
+            "nodeRegistration": {"ignorePreflightErrors": ["Mem"]},
+            "timeouts": {"kubeletHealthCheck": "8m"},
+        },
+    }
+    made = cluster(with_kubeadm(wanted, said))
+    told = yaml.safe_load(upgrade.documents(made, made.hosts[name]))
+    assert (told["node"]["ignorePreflightErrors"], told["timeouts"]) == (borne, timeouts)
+
+
+def with_kubeadm(wanted: Inventory, documents: Any) -> Inventory:
+    return wanted.model_copy(update={"cluster": wanted.cluster.model_copy(update={"kubeadm": documents})})
 
 
 def test_a_worker_has_no_control_plane_to_upgrade() -> None:
