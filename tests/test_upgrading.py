@@ -114,7 +114,9 @@ class Nodes:
                 self.worlds(name).parts.update(
                     cluster=f"answer {json.dumps({'items': self.items()})}",
                     kubeadm=f"configuration {document}",
-                    workloads="\n".join([f"workload Deployment default/web 1 {self.ready}", "workloads_told yes"]),
+                    workloads="\n".join(
+                        [f"workload Deployment default/web 1 {self.ready}", *self.static_pods(), "workloads_told yes"]
+                    ),
                     pods="\n".join([*pods, "replicas default/ReplicaSet/web 1", "pods_told yes"]),
                 )
 
@@ -122,6 +124,12 @@ class Nodes:
         member, others = (name, M) if name in M else ("m1", ("m1",))
         told = look(member, *others, version=version) if self.machines[name].master else ""
         self.worlds(name).parts["etcd"] = told
+
+    def static_pods(self) -> list[str]:
+        masters = {name: one.static for name, one in self.machines.items() if one.master}
+        of_kubernetes = [(f"{pod}-{name}", f"{pod}:v{of}") for name, of in masters.items() for pod in STATIC]
+        all_of_them = [*of_kubernetes, *((f"etcd-{name}", "etcd:3.6.8-0") for name in masters)]
+        return [f"workload Pod kube-system/{pod} 1 1 registry.k8s.io/{image}" for pod, image in all_of_them]
 
     def pods_of(self, node: str) -> list[str]:
         web = [f"default/{node}-{n}" for n in range(self.machines[node].pods)]

@@ -10,8 +10,8 @@ from packaging.version import Version
 
 from kubefab import images, kubeadm, mirrors, render
 from kubefab.cluster import Cluster
-from kubefab.errors import HostError
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.errors import HostError, Silent
+from kubefab.facts import ClusterFacts, Facts, Running
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, complaint, files, on_cluster, script, when
 from kubefab.steps import bundle, drift, health, masters, network, packages, runtime, versions
@@ -126,6 +126,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
             parts=("node", "kubeadm", "packages"),
         ),
         health.api_server(),
+        static_pods(),
         *when(several, masters.up_to_date([one.name for one in cluster.masters])),
     ]
 
@@ -178,6 +179,12 @@ def patched(cluster: Cluster, host: Host) -> list[Step]:
 
 def _among_several(cluster: Cluster, host: Host) -> bool:
     return host.wanted.role == "master" and len(cluster.masters) > 1
+
+
+def static_pods() -> Step:
+    """After a change of manifests, and after a new kubelet, which may begin them anew (siderolabs/talos#14227)."""
+    hint = "see why: ls /var/log/containers; journalctl -u kubelet"
+    return replace(health.wait("its static pods are Ready", static, hint), touches="pods", anew=True)
 
 
 def known_patches(cluster: Cluster, host: Host) -> list[Step]:
@@ -274,6 +281,36 @@ def old_control_plane(wanted: str) -> Gap:
         return ", ".join([*found, *when(older, f"kubeadm-config {told.version if told else ''}")]) or None
 
     return gap
+
+
+@on_cluster
+def static(live: ClusterFacts, facts: Facts) -> str | None:
+    """Of what this host's manifests name: what no API server tells of, or tells otherwise. Silent where it lists none.
+
+    A kubelet makes the pod that an API server tells of anew where its manifest is another: that one is Ready by that.
+    """
+    told = facts.everyone[live.speaker].workloads
+    if not told.workloads_told:
+        raise Silent("the API server does not list the cluster's workloads")
+    if not facts.node:
+        return "it is no node of the cluster"
+    listed, wanted = {one.name: one for one in told.workloads}, versions.static(facts)
+    pods = {name: listed.get(f"kube-system/{name}-{facts.node.name}") for name in wanted}
+    found = {name: _unlike(pod, wanted[name]) for name, pod in pods.items()}
+    return ", ".join(f"{name} {gap}" for name, gap in found.items() if gap) or None
+
+
+def _unlike(pod: Running | None, image: str) -> str | None:
+    if not pod:
+        return "is not listed"
+    if image not in pod.images:
+        return f"is of {', '.join(pod.images)}, and not of {image}"
+    return "is not Ready" if pod.short else None
+
+
+def of_speaker(gap: Gap) -> Gap:
+    """As the master finds it that speaks for the cluster."""
+    return on_cluster(lambda live, facts: gap(facts.everyone[live.speaker]))
 
 
 def old_proxy(wanted: str) -> Gap:

@@ -4,7 +4,6 @@ Every state says "an old kubelet …": true by itself once that is new, so that 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from packaging.version import Version
@@ -16,7 +15,7 @@ from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
 from kubefab.steps import draining, drift, health, packages, versions
-from kubefab.steps.upgrade import documents, patched
+from kubefab.steps.upgrade import documents, of_speaker, patched, static_pods
 from kubefab.steps.versions import TASK, behind, is_old
 
 API_SECONDS = 60
@@ -99,13 +98,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
             *when(
                 host.wanted.role == "master",
                 health.api_server(),
-                replace(
-                    health.wait(
-                        "its static pods are Ready", of_speaker(static(name)), "see why: ls /var/log/containers"
-                    ),
-                    touches="pods",
-                    anew=True,
-                ),
+                static_pods(),
             ),
             Step(
                 "nothing is left of kubeadm's upgrade",
@@ -213,16 +206,6 @@ def old_kubelet(wanted: str) -> Gap:
     return gap
 
 
-def static(node: str) -> Gap:
-    """Those of this node, by the speaker's facts: a new kubelet may begin them anew (siderolabs/talos#14227)."""
-
-    def gap(facts: Facts) -> str | None:
-        here = [one for one in shortages(facts, ()) if one.kind == "Pod" and one.name.endswith(f"-{node}")]
-        return ", ".join(one.name for one in here) or None
-
-    return gap
-
-
 def copies(wanted: str) -> Gap:
     return lambda facts: None if behind(facts, wanted) else ", ".join(facts.upgrade.copies) or None
 
@@ -236,11 +219,6 @@ def ours(wanted: str) -> Gap:
         return f"cordoned by {by}" if by.startswith(TASK) and not is_old(facts, wanted) else None
 
     return gap
-
-
-def of_speaker(gap: Gap) -> Gap:
-    """As the master finds it that speaks for the cluster."""
-    return on_cluster(lambda live, facts: gap(facts.everyone[live.speaker]))
 
 
 def by_speaker(cluster: Cluster, close: Close) -> Close:

@@ -77,6 +77,15 @@ def test_a_control_plane_is_old_until_the_last_of_it_is_new(facts: Facts, told: 
     assert upgrade.old_control_plane(WANTED)(facts) == told
 
 
+def test_an_image_may_stand_in_quotes() -> None:
+    quoted = {"etcd.yaml": f'"{REGISTRY}/etcd:3.7.0-0"', "kube-scheduler.yaml": f"'{REGISTRY}/kube-scheduler:v1.37.2'"}
+    facts = master(static=quoted)
+    assert versions.static(facts) == {
+        "etcd": f"{REGISTRY}/etcd:3.7.0-0",
+        "kube-scheduler": f"{REGISTRY}/kube-scheduler:v1.37.2",
+    }
+
+
 def test_a_silent_api_server_says_nothing_of_a_control_plane() -> None:
     with pytest.raises(Silent):
         upgrade.old_control_plane(WANTED)(replace(master(), cluster=replace(live(), silent="no answer")))

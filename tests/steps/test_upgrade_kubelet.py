@@ -8,10 +8,10 @@ import pytest
 from kubefab.errors import Silent
 from kubefab.facts import Facts, Node, Package, Pod, Running
 from kubefab.step import Step
-from kubefab.steps import upgrade_kubelet
+from kubefab.steps import upgrade, upgrade_kubelet
 from tests.facts import known
 from tests.fakes import cluster, step, three_masters
-from tests.steps.test_upgrade import WANTED, beside, debs, host, live, master
+from tests.steps.test_upgrade import REGISTRY, WANTED, beside, debs, host, images, live, master
 
 MARK = "cluster.upgrade at 2026-11-26T05:00:00Z"
 
@@ -228,7 +228,38 @@ def test_copies_are_looked_for_after_kubeadm_has_made_them() -> None:
     assert step(kubelet_steps(), LEFT).anew
 
 
-def test_a_master_has_its_static_pods_back_before_the_next_is_begun() -> None:
-    pods = Running("Pod", "kube-system/etcd-manager", 1, 0), Running("Pod", "kube-system/etcd-m2", 1, 0)
+def listed(image: str = "1.37.2", **ready: int) -> tuple[Running, ...]:
+    """The static pods that an API server tells of."""
+    names = {name.removesuffix(".yaml"): image for name, image in images(image).items()}
+    return tuple(
+        Running("Pod", f"kube-system/{name}-{node}", 1, ready.get(name, 1), (of,))
+        for name, of in names.items()
+        for node in ("manager", "m2")
+    )
+
+
+@pytest.mark.parametrize(
+    ("pods", "told"),
+    [
+        (listed(), None),
+        (listed(etcd=0), "etcd is not Ready"),
+        (listed()[2:], "etcd is not listed"),
+        ((), "etcd is not listed, kube-apiserver is not listed, "),
+        (listed(image="1.37.1"), f"kube-apiserver is of {REGISTRY}/kube-apiserver:v1.37.1, and not of {REGISTRY}/"),
+    ],
+)
+def test_a_master_has_all_static_pods_of_its_manifests_back_before_the_next_is_begun(
+    pods: tuple[Running, ...], told: str | None
+) -> None:
     facts = master("1.37.2", workloads=pods, workloads_told=True)
-    assert gap("its static pods are Ready", facts, "manager") == "kube-system/etcd-manager"
+    made = cluster()
+    for subject in (upgrade_kubelet.kubelet(600), upgrade.control_plane):
+        back = step(subject(made, made.hosts["manager"]), "its static pods are Ready")
+        found = back.gap(facts) or ""
+        assert (found.startswith(told or ""), bool(found)) == (True, bool(told))
+        assert (back.touches, back.anew) == ("pods", True)
+
+
+def test_static_pods_that_nobody_has_listed_are_not_ready() -> None:
+    with pytest.raises(Silent):
+        gap("its static pods are Ready", master("1.37.2"), "manager")
