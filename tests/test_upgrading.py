@@ -240,6 +240,7 @@ def around(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "upgradable", each())
     monkeypatch.setattr(packages, "sources", lambda _: [])
     monkeypatch.setattr(runtime, "package_manager", list)
+    monkeypatch.setattr(runtime, "configured", each())
     monkeypatch.setattr(etcd, "saved", lambda *_: each(wants("backup")))
 
 

@@ -4,6 +4,7 @@ Every state says "an old kubelet …": true by itself once that is new, so that 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from packaging.version import Version
@@ -14,7 +15,7 @@ from kubefab.facts import ClusterFacts, Facts, Node, Running
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
-from kubefab.steps import draining, drift, health, packages, versions
+from kubefab.steps import draining, drift, health, packages, runtime, versions
 from kubefab.steps.upgrade import documents, of_speaker, patched, static_pods
 from kubefab.steps.versions import TASK, behind, is_old
 
@@ -78,6 +79,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
                 again=draining.TOLD_SECONDS,
                 parts=(),
             ),
+            *(replace(one, gap=while_old(wanted, one.gap)) for one in runtime.configured(cluster, host)),
             Step(
                 f"the kubelet is installed and configured as of {wanted}",
                 unfinished(wanted),
@@ -154,6 +156,11 @@ def of_old(wanted: str, gap: Gap) -> Gap:
         return gap(facts) if takes_ordinary(facts.node) else None
 
     return asked
+
+
+def while_old(wanted: str, gap: Gap) -> Gap:
+    """What would disturb pods: it is done while the node has none, and never after that."""
+    return lambda facts: gap(facts) if is_old(facts, wanted) else None
 
 
 def takes_ordinary(node: Node) -> bool:

@@ -10,7 +10,7 @@ from kubefab.facts import Facts, Node, Package, Pod, Running
 from kubefab.step import Step
 from kubefab.steps import upgrade, upgrade_kubelet
 from tests.facts import known
-from tests.fakes import cluster, step, three_masters
+from tests.fakes import HOSTS, cluster, step, three_masters
 from tests.steps.test_upgrade import REGISTRY, WANTED, beside, debs, host, images, live, master
 
 MARK = "cluster.upgrade at 2026-11-26T05:00:00Z"
@@ -168,6 +168,25 @@ def test_a_kubelet_whose_pods_nobody_has_listed_is_not_empty() -> None:
     facts = beside(host("client"), known("manager", live(Node("client", ready=True))))
     with pytest.raises(Silent):
         gap(EMPTY, facts)
+
+
+DOCKER = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "file", "unit"),
+    [(HOSTS, "containerd", "containerd"), (DOCKER, "cri-dockerd", "cri-docker")],
+)
+def test_a_runtime_comes_to_the_new_sandbox_image_while_the_node_is_empty(hosts: str, file: str, unit: str) -> None:
+    """Else the next `up` would write it, and start the runtime anew under pods."""
+    made = cluster(hosts)
+    steps = upgrade_kubelet.kubelet(600)(made, made.hosts["client"])
+    titles = [one.title for one in steps]
+    order = [EMPTY, f"{file} is configured", f"{unit} runs", "the container runtime answers", INSTALLED]
+    assert sorted(order, key=titles.index) == order
+    for title, told in zip(order[1:3], ("missing", "inactive"), strict=True):
+        assert step(steps, title).gap(host("client")) == told
+        assert step(steps, title).gap(host("client", "1.37.2")) is None
 
 
 def test_a_new_package_alone_is_no_new_kubelet() -> None:
