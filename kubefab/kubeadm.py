@@ -217,6 +217,17 @@ def component_put_right(inventory: Inventory, kind: str, stored: str, dropped: C
     return _merge(_pruned(loaded(stored), "", dropped), inventory.told(kind) or {}, lists=True)
 
 
+def gates_off(inventory: Inventory) -> dict[str, bool]:
+    """A kubelet's feature gates that what runs the containers cannot live with."""
+    return dict.fromkeys(inventory.release.gates_with_docker if through_cri_dockerd(inventory) else (), False)
+
+
+def with_gates_off(inventory: Inventory, stored: str) -> dict[str, Any]:
+    """A stored KubeletConfiguration, as YAML, with these off where it says nothing of them."""
+    found = loaded(stored)
+    return {**found, "featureGates": {**gates_off(inventory), **(found.get("featureGates") or {})}}
+
+
 def _pruned(value: Any, place: str, dropped: Collection[str]) -> Any:
     """Without what stands at these places, and without what is empty by that."""
     if not isinstance(value, Mapping):
@@ -366,12 +377,12 @@ def _images(inventory: Inventory) -> dict[str, Any]:
 
 
 def _kubelet(inventory: Inventory) -> dict[str, Any]:
-    gates = inventory.release.gates_with_docker if through_cri_dockerd(inventory) else ()
+    gates = gates_off(inventory)
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "cgroupDriver": "systemd",
-        **({"featureGates": dict.fromkeys(gates, False)} if gates else {}),
+        **({"featureGates": gates} if gates else {}),
     }
 
 

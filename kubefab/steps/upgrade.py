@@ -11,8 +11,9 @@ from packaging.version import Version
 from kubefab import images, kubeadm, mirrors, render
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Silent
-from kubefab.facts import ClusterFacts, Facts, Running
+from kubefab.facts import ClusterFacts, Facts, Manifest, Running
 from kubefab.host import Host
+from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, Subject, complaint, files, on_cluster, script, when
 from kubefab.steps import bundle, drift, health, masters, network, packages, runtime, versions
 from kubefab.steps.versions import behind
@@ -142,6 +143,13 @@ def kept(names: Sequence[str]) -> Subject:
         def upgrade(host: Host) -> None:
             upgrade_by_kubeadm(cluster, host, "apply", "--yes", without=("preflight", "control-plane"))
 
+        def switch_gates_off(host: Host) -> None:
+            inventory, facts = cluster.inventory, cluster.facts(host)
+            stored = kept_for_kubelets(facts).text
+            made = drift.understood(lambda: kubeadm.with_gates_off(inventory, stored))
+            document = drift.documents(inventory, host, facts, made)
+            host.change("upload-configuration.sh", drift.KUBELET, payload=document)
+
         return [
             Step(
                 f"kube-proxy and what kubeadm keeps are of {wanted}",
@@ -159,6 +167,13 @@ def kept(names: Sequence[str]) -> Subject:
                 parts=(),
             ),
             *map(health.rolled_out, (health.KUBE_PROXY, network.COREDNS)),
+            # An upgrade has each kubelet's configuration from there, and takes nothing new into it by itself.
+            Step(
+                "kubelets are told which feature gates cri-dockerd cannot live with",
+                without_gates(cluster.inventory),
+                switch_gates_off,
+                parts=("kubeadm",),
+            ),
         ]
 
     return steps
@@ -320,6 +335,27 @@ def old_proxy(wanted: str) -> Gap:
         return f"kube-proxy {found}" if Version("0") < found < Version(wanted) else None
 
     return gap
+
+
+def without_gates(inventory: Inventory) -> Gap:
+    """What neither kubeadm keeps for kubelets nor hosts.yml says."""
+    said = inventory.told("KubeletConfiguration.featureGates") or {}
+    wanted = [name for name in kubeadm.gates_off(inventory) if name not in said]
+
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        there = kept_for_kubelets(facts).settings if wanted else {}
+        return ", ".join(f"without {name}" for name in wanted if f"featureGates.{name}" not in there) or None
+
+    return gap
+
+
+def kept_for_kubelets(facts: Facts) -> Manifest:
+    """Silent where nobody could read it."""
+    told = drift.kept(facts).kubelets
+    if not told or told.broken:
+        raise Silent("what kubeadm keeps for kubelets cannot be read")
+    return told
 
 
 def old_dns(names: Sequence[str]) -> Gap:

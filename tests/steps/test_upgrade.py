@@ -1,5 +1,6 @@
 """What an upgrade fetches, and what it finds to do on a master."""
 
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import yaml
 from kubefab import kubeadm
 from kubefab.bundle import write
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Configuration, Facts, Member, Node, Package, Workload
+from kubefab.facts import ClusterFacts, Configuration, Facts, Manifest, Member, Node, Package, Workload
 from kubefab.inventory import Inventory
 from kubefab.steps import network, upgrade, upgrade_kubelet, versions
 from kubefab.steps.bundle import etcd_on_its_way
@@ -177,6 +178,56 @@ def test_a_worker_has_no_control_plane_to_upgrade() -> None:
 @pytest.mark.parametrize(("proxy", "told"), [("1.37.1", "kube-proxy 1.37.1"), ("1.37.2", None), ("1.37.3", None)])
 def test_what_kubeadm_keeps_in_the_cluster_is_old_as_long_as_kube_proxy_is(proxy: str, told: str | None) -> None:
     assert upgrade.old_proxy(WANTED)(known("manager", live(proxy=proxy))) == told
+
+
+GATES = "kubelets are told which feature gates cri-dockerd cannot live with"
+DOCKER = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n")
+NAMED = DOCKER.replace(
+    "docker\n", "docker\n  kubeadm: {KubeletConfiguration: {featureGates: {ExtendWebSocketsToKubelet: true}}}\n"
+)
+
+
+def keeping(**kubelets: Any) -> Facts:
+    """A master, and what kubeadm keeps for kubelets."""
+    text = yaml.safe_dump({"kind": "KubeletConfiguration", **kubelets})
+    stored = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
+    told = Manifest.read(b64encode(text.encode()).decode())
+    return master(configuration=Configuration(stored, version=WANTED), kubelets=told)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "facts", "told"),
+    [
+        (DOCKER, keeping(featureGates={"Mine": True}), "without ExtendWebSocketsToKubelet"),
+        (DOCKER, keeping(featureGates={"ExtendWebSocketsToKubelet": False}), None),
+        (DOCKER, keeping(featureGates={"ExtendWebSocketsToKubelet": True}), None),
+        (NAMED, keeping(), None),
+        (HOSTS, keeping(), None),
+        (DOCKER.replace("1.37.2", "1.35.2"), keeping(), None),
+    ],
+)
+def test_kubelets_get_the_gates_that_cri_dockerd_wants_off_since_the_new_version(
+    hosts: str, facts: Facts, told: str | None
+) -> None:
+    made = cluster(hosts)
+    assert step(upgrade.kept([])(made, made.hosts["manager"]), GATES).gap(facts) == told
+
+
+def test_the_gates_come_beside_all_that_kubeadm_keeps_for_kubelets() -> None:
+    made = cluster(DOCKER)
+    made._alone["manager"] = keeping(maxPods=7, featureGates={"Mine": True})
+    change = step(upgrade.kept([])(made, made.hosts["manager"]), GATES)
+    assert change.close
+    change.close(made.hosts["manager"])
+    world = vars(made.hosts["manager"])["world"]
+    *_, kubelet = yaml.safe_load_all(world.payloads["upload-configuration.sh"])
+    assert (world.ran, kubelet["maxPods"]) == (["upload-configuration.sh kubelet"], 7)
+    assert kubelet["featureGates"] == {"ExtendWebSocketsToKubelet": False, "Mine": True}
+
+
+def test_gates_that_nobody_could_read_are_not_missing() -> None:
+    with pytest.raises(Silent):
+        upgrade.without_gates(inventory(DOCKER))(master())
 
 
 @pytest.mark.parametrize(
