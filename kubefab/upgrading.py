@@ -16,7 +16,18 @@ from kubefab.leaving import Seconds
 from kubefab.losing import Loss, agree, tell
 from kubefab.passes import Group, Pass, Who
 from kubefab.step import Subject, when
-from kubefab.steps import draining, drift, health, preflight, upgrade, upgrade_checks, upgrade_kubelet, versions
+from kubefab.steps import (
+    addons,
+    draining,
+    drift,
+    health,
+    network,
+    preflight,
+    upgrade,
+    upgrade_checks,
+    upgrade_kubelet,
+    versions,
+)
 from kubefab.steps.etcd import backup_of
 from kubefab.steps.versions import upstream
 
@@ -136,6 +147,8 @@ class Upgrading:
             if self.alone is not None and (others := self._before(turn)):
                 print(f"next: inv cluster.upgrade --host {others[0]}")
                 break
+        else:  # as the new version wants them, once no node is of the former one
+            yield Group.SPEAKER, [network.flannel_applied, addons.steps], TOGETHER
         yield self._of(Group.ALL), [health.steps], TOGETHER
 
     def _of(self, who: Group) -> Who:

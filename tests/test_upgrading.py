@@ -14,13 +14,15 @@ import yaml
 from packaging.version import Version
 
 from kubefab import images, render, upgrading
+from kubefab.cluster import Cluster
 from kubefab.converge import Stop
 from kubefab.errors import KubefabError, Unreachable
 from kubefab.facts import CORDONED_BY
+from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.leaving import TEN_MINUTES
-from kubefab.step import sha256
-from kubefab.steps import etcd, packages, preflight, runtime
+from kubefab.step import Step, Subject, sha256
+from kubefab.steps import addons, etcd, network, packages, preflight, runtime
 from kubefab.steps.versions import STATIC
 from tests.fakes import HOSTS, three_masters
 from tests.members import M, look
@@ -241,6 +243,7 @@ def around(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "sources", lambda _: [])
     monkeypatch.setattr(runtime, "package_manager", list)
     monkeypatch.setattr(runtime, "configured", each())
+    monkeypatch.setattr(network, "flannel_applied", each())
     monkeypatch.setattr(etcd, "saved", lambda *_: each(wants("backup")))
 
 
@@ -273,6 +276,25 @@ def test_all_is_fetched_first_and_kubelets_come_after_every_control_plane(monkey
     assert sorted(nodes.done[:4]) == sorted(ALL_OF_ONE[:4])
     assert nodes.done[4:] == ALL_OF_ONE[4:]
     assert (nodes.ended, run.failures) == (DONE, {})
+
+
+def test_the_pod_network_and_add_ons_follow_once_every_node_is_upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+
+    def asked(what: str) -> Subject:
+        def steps(_: Cluster, host: Host) -> list[Step]:
+            nodes.done.append(f"{host.name}: {what}")
+            return []
+
+        return steps
+
+    monkeypatch.setattr(network, "flannel_applied", asked("flannel"))
+    monkeypatch.setattr(addons, "steps", asked("add-ons"))
+    nodes.come_to(monkeypatch, alone="manager")
+    assert "manager: add-ons" not in nodes.done  # the worker comes first
+    nodes.come_to(monkeypatch, alone="client")
+    last = nodes.done[nodes.done.index("client: forget-copies.sh") + 1 :]
+    assert list(dict.fromkeys(last)) == [PATCHED, "manager: flannel", "manager: add-ons"]
 
 
 def test_a_cluster_that_is_upgraded_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
