@@ -47,6 +47,7 @@ class Workers(int):
 ONE = Workers(1)
 TOGETHER = Pass(rolling=True)  # what fails on one host is begun on none
 IN_TURN = Pass(at_once=1, rolling=True)
+IN_GROUPS = Pass(at_once=20, rolling=True)  # more would share one mirror, or one line, for as long
 
 
 def bring_up(
@@ -123,7 +124,7 @@ class Upgrading:
         """No kubelet comes before every API server. `images`: those that kubeadm names."""
         names = {host.name: upgrade_kubelet.node_name(self.run.cluster, host) for host in self.run.chosen(Group.ALL)}
         kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored, names)
-        begun, workers = upgrade_kubelet.is_begun, Pass(self.at_once, rolling=True)
+        begun, workers = upgrade_kubelet.is_begun, Pass(self.at_once, batches=True, rolling=True)
         return [
             Turn(Group.MASTERS, upgrade.etcd_first, IN_TURN, upgrade.etcd_before(self.run.cluster)),
             Turn(Group.MASTERS, upgrade.control_plane, IN_TURN, upgrade.old_control_plane(self.wanted)),
@@ -137,7 +138,7 @@ class Upgrading:
         names: Sequence[str] = ()
         if any(self._behind(host) for host in hosts):
             names = self._images()
-            yield self._of(Group.ALL), [upgrade.fetched(names)], TOGETHER
+            yield self._of(Group.ALL), [upgrade.fetched(names)], IN_GROUPS
         yield from self._saved()
         for turn in self._turns(names):
             for host in self._begun(turn, hosts):  # its pods may wait for it, and the next node for them

@@ -15,16 +15,17 @@ from packaging.version import Version
 
 from kubefab import images, render, upgrading
 from kubefab.cluster import Cluster
-from kubefab.converge import Stop
+from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError, Unreachable
 from kubefab.facts import CORDONED_BY
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.leaving import TEN_MINUTES
+from kubefab.passes import ALL_AT_ONCE, Pass, Who
 from kubefab.step import Step, Subject, sha256
 from kubefab.steps import addons, etcd, network, packages, preflight, runtime
 from kubefab.steps.versions import STATIC
-from tests.fakes import HOSTS, three_masters
+from tests.fakes import HOSTS, many_hosts, three_masters
 from tests.members import M, look
 from tests.runs import ADMIN, Run, each, in_place, wants
 
@@ -78,6 +79,7 @@ class Nodes:
         dry: bool = False,
         ignored: Sequence[str] = (),
         alone: str | None = None,
+        at_once: int = upgrading.ONE,
     ) -> Run:
         """One invocation over these hosts."""
         self.run = in_place(Run(self.wanted, dry=dry), monkeypatch)
@@ -87,7 +89,7 @@ class Nodes:
             world.on_change = partial(self.changed, name)
             world.on_look = self.looked_at.get(name, lambda: None)
         self.tell()
-        upgrading.bring_up(self.run.context, TEN_MINUTES, yes, upgrading.ONE, ignored, alone)
+        upgrading.bring_up(self.run.context, TEN_MINUTES, yes, at_once, ignored, alone)
         return self.run
 
     def tell(self) -> None:
@@ -339,6 +341,32 @@ def test_a_node_that_was_being_emptied_is_ended_before_another_is_begun(monkeypa
     upgraded = [one for one in nodes.done if "upgrade-kubelet" in one]
     assert run.failures == {}
     assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW} " for name in ("manager", "client2", "client")]
+
+
+def test_workers_go_in_batches_of_as_many_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes(many_hosts(3))
+    run = nodes.come_to(monkeypatch, at_once=2)
+    done = [one for one in nodes.done if "--type merge" in one]
+    cordon, uncordon = (
+        {f"client{n}": place(done, f"manager: kubectl.sh patch node client{n} --type merge") for n in (1, 2, 3)}
+        for place in (list[str].index, lambda them, one: len(them) - 1 - them[::-1].index(one))
+    )
+    assert max(uncordon["client1"], uncordon["client2"]) < cordon["client3"]
+    assert (len(done), run.failures) == (6, {})
+
+
+def test_packages_and_images_are_fetched_by_groups_of_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of hundreds at once would be too much for a mirror, or a line, of one's own."""
+    nodes, how = Nodes(), list[Pass]()
+    converge = Engine.converge
+
+    def heard(self: Engine, who: Who, *subjects: Subject, how_: Pass = ALL_AT_ONCE, **them: Any) -> None:
+        how.append(them.get("how", how_))
+        converge(self, who, *subjects, **them)
+
+    monkeypatch.setattr(Engine, "converge", heard)
+    nodes.come_to(monkeypatch)
+    assert Pass(at_once=20, rolling=True) in how
 
 
 def test_a_drain_whose_upgrade_was_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

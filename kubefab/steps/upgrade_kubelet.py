@@ -30,10 +30,10 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
     `ignored`: workloads, as "namespace/name", that nobody waits for. `names`: the nodes' by their hosts', as an API
     server has told them: one that is silent for a moment tells none.
     """
+    by = f"{TASK} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         wanted, name = cluster.inventory.cluster.kubernetes, (names or {}).get(host.name, host.name)
-        by = f"{TASK} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
         def install(host: Host) -> None:
             document = documents(cluster, host, "preflight", "control-plane", "addon")
@@ -44,7 +44,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
             Step("no API server is older than the kubelet will be", older_api_server(wanted), None, within=API_SECONDS),
             Step(
                 "every workload has all of its pods before a node goes",
-                of_old(wanted, unless_gone(of_speaker(short(ignored)))),
+                of_old(wanted, unless_gone(by, of_speaker(short(ignored)))),
                 None,
                 hint=_SHORT,
                 within=WHOLE_SECONDS,
@@ -167,9 +167,18 @@ def takes_ordinary(node: Node) -> bool:
     return not {CONTROL_PLANE, MASTER} & set(node.taints)
 
 
-def unless_gone(gap: Gap) -> Gap:
-    """Nobody waits before a node that an upgrade has begun to empty: what it has lost may have no other place."""
-    return lambda facts: None if is_begun(facts) else gap(facts)
+def unless_gone(by: str, gap: Gap) -> Gap:
+    """Nobody waits before a node that an upgrade has begun to empty: what it has lost may have no other place.
+
+    Nor beside one that goes at the same time, which this run has cordoned (`by`): the first of them was waited for.
+    """
+
+    def asked(facts: Facts) -> str | None:
+        nodes = [one.node for one in facts.everyone.values()]
+        beside = any(node and node.cordoned and node.cordoned_by == by for node in nodes)
+        return None if beside or is_begun(facts) else gap(facts)
+
+    return asked
 
 
 def is_begun(facts: Facts) -> bool:

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from kubefab.errors import Silent
-from kubefab.facts import Facts, Node, Package, Pod, Running
+from kubefab.facts import CORDONED_BY, Facts, Node, Package, Pod, Running
 from kubefab.step import Step
 from kubefab.steps import upgrade, upgrade_kubelet
-from tests.facts import known
-from tests.fakes import HOSTS, cluster, step, three_masters
+from tests.facts import known, with_
+from tests.fakes import HOSTS, cluster, many_hosts, step, three_masters
 from tests.steps.test_upgrade import REGISTRY, WANTED, beside, debs, host, images, live, master
 
 MARK = "cluster.upgrade at 2026-11-26T05:00:00Z"
@@ -143,6 +143,25 @@ def test_a_node_that_was_begun_is_ended_though_what_it_has_lost_has_no_other_pla
     node = Node("client", version="1.37.1", ready=True, address="10.250.0.11", cordoned=True, cordoned_by=MARK)
     facts = host("client", node=node)
     assert gap(WHOLE, beside(facts, known("manager", facts.cluster, workloads=(SHORT,), workloads_told=True))) is None
+
+
+def test_of_nodes_that_go_at_one_time_the_first_alone_is_waited_for() -> None:
+    """What is not whole then is what it has lost; and one that an earlier run has begun is waited for."""
+    made, subject = cluster(many_hosts(2)), upgrade_kubelet.kubelet(600)
+    change = step(subject(made, made.hosts["client1"]), NO_NEW).close
+    assert change
+    change(made.hosts["client1"])
+    by = vars(made.hosts["manager"])["world"].ran[0].partition(f'"{CORDONED_BY}": "')[2].partition('"')[0]
+    assert by.startswith("cluster.upgrade at ")
+    for cordoned_by, told in ((by, None), (MARK, str(SHORT))):
+        begun = Node("client1", address="10.250.1.1", cordoned=True, cordoned_by=cordoned_by)
+        cordoned = live(begun, Node("client2", version="1.37.1", ready=True, address="10.250.1.2"))
+        first = known("client1", cordoned, kubelet_ca="aaa", addresses={"10.250.1.1": "eth0"})
+        speaker = known("manager", cordoned, workloads=(SHORT,), workloads_told=True)
+        facts = replace(host("client2"), cluster=cordoned)
+        facts = with_(facts, addresses={"10.250.1.2": "eth0"})
+        states = subject(made, made.hosts["client2"])
+        assert step(states, WHOLE).gap(beside(facts, first, speaker)) == told
 
 
 def test_what_is_left_out_by_name_is_waited_for_by_nobody() -> None:
