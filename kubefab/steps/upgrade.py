@@ -204,15 +204,12 @@ def static_pods() -> Step:
 
 def known_patches(cluster: Cluster, host: Host) -> list[Step]:
     """Which somebody's patches are, before anything is made without them."""
-
-    def gap(_: Facts) -> str | None:
-        try:
-            drift.patches(cluster.inventory, host)
-        except HostError as error:
-            return error.what
-        return None
-
-    return [complaint("hosts.yml says with which patches it was made", gap, drift.ONE_FOLDER)]
+    told = None
+    try:
+        drift.patches(cluster.inventory, host)
+    except HostError as error:
+        told = error.what
+    return [complaint("hosts.yml says with which patches it was made", lambda _: told, drift.ONE_FOLDER)]
 
 
 def upgrade_by_kubeadm(cluster: Cluster, host: Host, *command: str, without: Sequence[str]) -> None:
