@@ -192,7 +192,7 @@ def node_remove(
 
 UPGRADE = {
     "host": "one host in hosts.yml alone, as far as its turn has come",
-    "at_once": "workers that are upgraded at one time (default: 1)",
+    "at_once": "workers in a batch, which are upgraded at one time (default: 1)",
     "ignore": "a workload that is not waited for, NAMESPACE/NAME; repeat it for more",
     "timeout": "seconds that a node's pods and their budgets have in all (default: 600)",
     "yes": "do not ask before the first change (needed without a terminal)",

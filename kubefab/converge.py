@@ -185,15 +185,16 @@ class Engine:
                 with self._failing(host, ANSWERS):
                     work(host)
 
-        with ThreadPoolExecutor(how.at_once or max(1, len(hosts))) as pool:
-            try:
-                for ended in as_completed([pool.submit(guarded, host) for host in hosts]):
-                    ended.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                self.report.close()
-                self.cluster.close()  # what the other threads wait for will not be waited for
-                raise
+        for batch in how.batched(hosts):
+            with ThreadPoolExecutor(how.at_once or max(1, len(batch))) as pool:
+                try:
+                    for ended in as_completed([pool.submit(guarded, host) for host in batch]):
+                        ended.result()
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    self.report.close()
+                    self.cluster.close()  # what the other threads wait for will not be waited for
+                    raise
 
     @contextmanager
     def _failing(self, host: Host, title: str, hint: str = "") -> Iterator[None]:

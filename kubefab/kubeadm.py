@@ -98,20 +98,30 @@ def at_version(configuration: str, version: str) -> str:
     return yaml.safe_dump({**stored, "dns": dns, "kubernetesVersion": f"v{version}"}, sort_keys=False)
 
 
-def upgrade_documents(inventory: Inventory, patches: str, skipped: Sequence[str] = ()) -> str:
-    """What `kubeadm upgrade apply` and `upgrade node` read; `patches`: the folder with ours, "" for none.
+def upgrade_documents(inventory: Inventory, host: Host, patches: str, skipped: Sequence[str] = ()) -> str:
+    """What `kubeadm upgrade apply` and `upgrade node` read; `patches`: a folder, "" for none.
 
-    What a node's preflight is to pass over, hosts.yml says of its init or its join.
+    What preflight passes over, and how long kubeadm waits, is as hosts.yml says of this host's init or its join.
     """
-    borne = inventory.told("InitConfiguration.nodeRegistration.ignorePreflightErrors")
+    said = [inventory.told(f"{kind}Configuration") or {} for kind in _made_by(inventory, host)]
+    borne = [one for it in said for one in (it.get("nodeRegistration") or {}).get("ignorePreflightErrors") or ()]
+    timeouts = {name: time for it in said for name, time in (it.get("timeouts") or {}).items()}
     how = {
-        "ignorePreflightErrors": borne or [],
+        "ignorePreflightErrors": list(dict.fromkeys(borne)),
         "skipPhases": list(skipped),
         **({"patches": {"directory": patches}} if patches else {}),
     }
     version = f"v{inventory.cluster.kubernetes}"
     upgrade = {"apply": {"kubernetesVersion": version, **how}, "node": how}
-    return _dump(inventory, [{"apiVersion": _api(inventory), "kind": "UpgradeConfiguration", **upgrade}])
+    limits = {"timeouts": timeouts} if timeouts else {}
+    return _dump(inventory, [{"apiVersion": _api(inventory), "kind": "UpgradeConfiguration", **upgrade, **limits}])
+
+
+def _made_by(inventory: Inventory, host: Host) -> tuple[str, ...]:
+    """A master among several may have made the cluster, or have joined it."""
+    if host.role == "worker":
+        return ("Join",)
+    return ("Init", "Join") if len(inventory.masters) > 1 else ("Init",)
 
 
 def settings(section: Mapping[str, Any]) -> dict[str, str]:
@@ -205,6 +215,17 @@ def component_put_right(inventory: Inventory, kind: str, stored: str, dropped: C
     All else stays, whoever wrote it. `dropped`: the settings that hosts.yml has said, and says no more.
     """
     return _merge(_pruned(loaded(stored), "", dropped), inventory.told(kind) or {}, lists=True)
+
+
+def gates_off(inventory: Inventory) -> dict[str, bool]:
+    """A kubelet's feature gates that what runs the containers cannot live with."""
+    return dict.fromkeys(inventory.release.gates_with_docker if through_cri_dockerd(inventory) else (), False)
+
+
+def with_gates_off(inventory: Inventory, stored: str) -> dict[str, Any]:
+    """A stored KubeletConfiguration, as YAML, with these off where it says nothing of them."""
+    found = loaded(stored)
+    return {**found, "featureGates": {**gates_off(inventory), **(found.get("featureGates") or {})}}
 
 
 def _pruned(value: Any, place: str, dropped: Collection[str]) -> Any:
@@ -356,12 +377,12 @@ def _images(inventory: Inventory) -> dict[str, Any]:
 
 
 def _kubelet(inventory: Inventory) -> dict[str, Any]:
-    gates = inventory.release.gates_with_docker if through_cri_dockerd(inventory) else ()
+    gates = gates_off(inventory)
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "cgroupDriver": "systemd",
-        **({"featureGates": dict.fromkeys(gates, False)} if gates else {}),
+        **({"featureGates": gates} if gates else {}),
     }
 
 

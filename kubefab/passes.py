@@ -1,7 +1,11 @@
 """Which hosts are meant, and how they are gone through."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Group(Enum):
@@ -19,8 +23,14 @@ class Pass:
     """How a list of states is brought to several hosts: to all of them at once, unless it says otherwise."""
 
     at_once: int | None = None  # how many hosts are worked on at one time; None: all, for they mostly wait
+    batches: bool = False  # no new host before all of those have ended that were begun together
     rolling: bool = False  # no new host after a failure of this pass
     alone: bool = False  # it concerns no cluster: a master that does not answer is no reason to stop
+
+    def batched(self, hosts: Sequence[T]) -> list[Sequence[T]]:
+        """Who is begun together, in turn."""
+        size = (self.at_once if self.batches else None) or max(1, len(hosts))
+        return [hosts[first : first + size] for first in range(0, len(hosts), size)]
 
 
 Who = Group | str

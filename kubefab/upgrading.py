@@ -16,7 +16,18 @@ from kubefab.leaving import Seconds
 from kubefab.losing import Loss, agree, tell
 from kubefab.passes import Group, Pass, Who
 from kubefab.step import Subject, when
-from kubefab.steps import draining, drift, health, preflight, upgrade, upgrade_checks, upgrade_kubelet, versions
+from kubefab.steps import (
+    addons,
+    draining,
+    drift,
+    health,
+    network,
+    preflight,
+    upgrade,
+    upgrade_checks,
+    upgrade_kubelet,
+    versions,
+)
 from kubefab.steps.etcd import backup_of
 from kubefab.steps.versions import upstream
 
@@ -36,6 +47,7 @@ class Workers(int):
 ONE = Workers(1)
 TOGETHER = Pass(rolling=True)  # what fails on one host is begun on none
 IN_TURN = Pass(at_once=1, rolling=True)
+IN_GROUPS = Pass(at_once=20, rolling=True)  # more would share one mirror, or one line, for as long
 
 
 def bring_up(
@@ -103,7 +115,7 @@ class Upgrading:
             raise KubefabError(live.unheard if live else "there is no cluster yet; `inv cluster.up` makes one")
         self.run.cluster.ask_of([upgrade_kubelet.node_name(self.run.cluster, host) for host in hosts])
         self.run.look(Group.ALL, *PARTS)
-        self.run.complain(hosts, preflight.upgradable, upgrade_checks.possible)
+        self.run.complain(hosts, preflight.upgradable, upgrade_checks.possible, upgrade.known_patches)
         if self.run.failures:
             raise Stop("nothing was changed")
         return hosts
@@ -112,7 +124,7 @@ class Upgrading:
         """No kubelet comes before every API server. `images`: those that kubeadm names."""
         names = {host.name: upgrade_kubelet.node_name(self.run.cluster, host) for host in self.run.chosen(Group.ALL)}
         kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored, names)
-        begun, workers = upgrade_kubelet.is_begun, Pass(self.at_once, rolling=True)
+        begun, workers = upgrade_kubelet.is_begun, Pass(self.at_once, batches=True, rolling=True)
         return [
             Turn(Group.MASTERS, upgrade.etcd_first, IN_TURN, upgrade.etcd_before(self.run.cluster)),
             Turn(Group.MASTERS, upgrade.control_plane, IN_TURN, upgrade.old_control_plane(self.wanted)),
@@ -126,7 +138,7 @@ class Upgrading:
         names: Sequence[str] = ()
         if any(self._behind(host) for host in hosts):
             names = self._images()
-            yield self._of(Group.ALL), [upgrade.fetched(names)], TOGETHER
+            yield self._of(Group.ALL), [upgrade.fetched(names)], IN_GROUPS
         yield from self._saved()
         for turn in self._turns(names):
             for host in self._begun(turn, hosts):  # its pods may wait for it, and the next node for them
@@ -136,6 +148,8 @@ class Upgrading:
             if self.alone is not None and (others := self._before(turn)):
                 print(f"next: inv cluster.upgrade --host {others[0]}")
                 break
+        else:  # as the new version wants them, once no node is of the former one
+            yield Group.SPEAKER, [network.flannel_applied, addons.steps], TOGETHER
         yield self._of(Group.ALL), [health.steps], TOGETHER
 
     def _of(self, who: Group) -> Who:
@@ -213,11 +227,10 @@ class Upgrading:
         return [(host.name, "", told)]
 
     def _by_hand(self, host: Host, facts: Facts) -> list[Loss]:
-        """kubeadm makes all of it anew, from what it keeps in the cluster; etcd, where that is another."""
-        inventory, noted = self.run.cluster.inventory, facts.manifests
-        anew = dict.fromkeys((*drift.PHASES, drift.KUBELET), "") | {"etcd": " where it brings another etcd"}
+        """kubeadm makes all of it anew, from what it keeps in the cluster; no etcd that is newer than it wants."""
+        inventory, noted, anew = self.run.cluster.inventory, facts.manifests, (*drift.PHASES, drift.KUBELET, "etcd")
         told = {name: drift.by_hand(inventory, name)(facts) for name in anew if noted.is_marked(name)}
-        found = [f"{name}: what is {gap} goes: kubeadm makes it anew{anew[name]}" for name, gap in told.items() if gap]
+        found = [f"{name}: what is {gap} goes: kubeadm makes it anew" for name, gap in told.items() if gap]
         unknown = ", ".join(name for name in anew if name in noted.now and not noted.is_marked(name))
         return [(host.name, "", line) for line in (*found, *when(unknown, f"{unknown}: {_UNKNOWN}"))]
 

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Has kubeadm write this node's configuration as another version wants it, and then installs that version's kubelet and
 # kubectl: no kubelet starts with a configuration that is older than itself.
-# usage: upgrade-kubelet.sh VERSION    standard input: kubeadm's UpgradeConfiguration
+# usage: upgrade-kubelet.sh VERSION PATCHES    PATCHES: the folder of somebody's, or ""; standard input: kubeadm's
+# UpgradeConfiguration
 set -eu
 . "${0%/*}/shared/unproxied.sh"
 . "${0%/*}/shared/marks.sh"
 . "${0%/*}/shared/upgrade.sh"
-take_kubeadm "$1"
+take_kubeadm "$1" "$2"
 keep_before
 # shellcheck disable=SC2154  # take_kubeadm sets it
 kubeadm upgrade node --config "$document"

@@ -213,6 +213,43 @@ def test_a_rolling_pass_begins_no_host_after_a_failure() -> None:
     assert run.ran == ["put a"]
 
 
+def test_hosts_in_batches_are_begun_once_all_of_the_batch_before_have_ended() -> None:
+    run, ended = Run(many_hosts(3)), threading.Event()
+    done: list[str] = []
+
+    def change(host: Host) -> None:
+        done.append(f"{host.name} begins")
+        if host.name == "client2":
+            assert ended.wait(30)
+        put("a")(host)
+        done.append(f"{host.name} ends")
+        if host.name == "client1":
+            ended.set()
+
+    def steps(_: Cluster, __: Host) -> list[Step]:
+        return [wants("a", close=change)]
+
+    run.engine.converge(WORKERS, steps, how=Pass(at_once=2, batches=True))
+    assert {one.partition(" ")[0] for one in done[:4]} == {"client1", "client2"}
+    assert done[4:] == ["client3 begins", "client3 ends"]
+
+
+def test_no_batch_is_begun_after_a_failure_in_the_one_before() -> None:
+    run = Run(many_hosts(5))
+
+    def change(host: Host) -> None:
+        if host.name == "client1":
+            raise HostError("no")
+        put("a")(host)
+
+    def steps(_: Cluster, __: Host) -> list[Step]:
+        return [wants("a", close=change)]
+
+    with pytest.raises(Stop):
+        run.engine.converge(WORKERS, steps, how=Pass(at_once=2, rolling=True, batches=True))
+    assert not any(run(f"client{n}").ran for n in (3, 4, 5))
+
+
 def refuse(what: str) -> Callable[[], None]:
     def raise_it() -> None:
         raise HostError(what)

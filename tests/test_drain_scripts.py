@@ -92,13 +92,13 @@ def test_only_of_one_node_is_the_api_server_asked_for_its_own_pods(nodes: tuple[
 def test_every_workload_tells_how_many_pods_it_wants_and_has() -> None:
     daemons = "workload DaemonSet kube-system/kube-proxy 3 3\n"
     sets = "workload Deployment default/web 2 1\nworkload StatefulSet default/db 1 0\n"
-    text = cluster(daemons=daemons, sets=sets, static="workload Pod kube-system/etcd-m 1 1\n")
+    text = cluster(daemons=daemons, sets=sets, static="workload Pod kube-system/etcd-m 1 1 near/etcd:1\n")
     this = found(text, "workloads", questions=Questions(nodes=("client",))).workloads
     assert [str(one) for one in this.workloads if one.short] == [
         "Deployment default/web: 1 of 2 pods are ready",
         "StatefulSet default/db: 0 of 1 pods are ready",
     ]
-    assert (this.workloads_told, len(this.workloads)) == (True, 4)
+    assert (this.workloads_told, len(this.workloads), this.workloads[-1].images) == (True, 4, ("near/etcd:1",))
 
 
 def test_workloads_that_are_not_listed_are_not_whole() -> None:

@@ -566,7 +566,7 @@ def test_what_an_upgrade_has_written_is_marked_and_nothing_else() -> None:
     made = sandbox.file(MANIFEST, OLD) + sandbox.file(other, "x") + sandbox.file("/mnt/new", NEW)
     mark = sandbox.file(f"{MARKS}/kube-scheduler.mark", f"sha256 {sha256(OLD)}\ngiven --v\n")
     stub = f"stub kubeadm 'cp /mnt/new {MANIFEST}'\nmkdir -p /run/kubefab\n"
-    script = sandbox.script("upgrade.sh", "1.37.2", "node")
+    script = sandbox.script("upgrade.sh", "1.37.2", "", "node")
     run = f"{made}{mark}{stub}{script} </dev/null >/dev/null\ncat {MARKS}/*.mark; ls {MARKS}"
     assert sandbox.run(run).splitlines() == [
         *(f"sha256 {sha256(NEW)}", "given --v"),
@@ -581,8 +581,10 @@ def test_what_an_upgrade_that_was_cut_off_has_written_is_marked_by_whoever_goes_
     former = sandbox.file(f"{MARKS}/former/kube-scheduler.yaml", "older")
     made = f"{sandbox.file(MANIFEST, OLD)}{sandbox.file('/mnt/new', NEW)}{mark}{former}mkdir -p /run/kubefab\n"
     cut = f"stub kubeadm 'cp /mnt/new {MANIFEST}; kill -KILL $PPID; sleep 1'\n"
-    first = sandbox.script("upgrade.sh", "1.37.2", "node") + " </dev/null >/dev/null 2>&1 || true\n"
-    again = sandbox.script(script, "1.37.2", *(["node"] if script == "upgrade.sh" else [])) + " </dev/null >/dev/null\n"
+    first = sandbox.script("upgrade.sh", "1.37.2", "", "node") + " </dev/null >/dev/null 2>&1 || true\n"
+    again = (
+        sandbox.script(script, "1.37.2", "", *(["node"] if script == "upgrade.sh" else [])) + " </dev/null >/dev/null\n"
+    )
     run = f"{made}{cut}{first}stub kubeadm ''\n{again}cat {MARKS}/*.mark; find {MARKS} | sort"
     assert sandbox.run(run).splitlines() == [
         *(f"sha256 {sha256(NEW)}", "given --v"),

@@ -206,10 +206,10 @@ RENAMING = {
     ),
     "remake-kubelet-config.sh": (f"{NODE}stub sleep ''\nstub kubeadm 'echo made >{CONFIG}'\n", "2 /etc/mine", ""),
     "join.sh": (f"{NODE}mkdir -p /run/kubefab\n", "/run/kubefab/d validate", "\n"),
-    "upgrade-kubelet.sh": (f"{NODE}mkdir /run/kubefab\nstub kubeadm 'echo made >{CONFIG}'\n", "1.37.2", ""),
+    "upgrade-kubelet.sh": (f"{NODE}mkdir /run/kubefab\nstub kubeadm 'echo made >{CONFIG}'\n", "1.37.2 ''", ""),
     "init.sh": (POD, "validate", ""),
     "join-master.sh": (f"mkdir /run/kubefab\n{WRITES}", "/run/kubefab/d validate", "\n"),
-    "upgrade.sh": (f"{POD}{WRITES}", "1.37.2 node", ""),
+    "upgrade.sh": (f"{POD}{WRITES}", "1.37.2 '' node", ""),
     "stage-restore.sh": (ETCD + UTL, "id /var/lib/kubefab-etcd.restore/snapshot.db containerd a=b 1", ""),
     "stop-control-plane.sh": (ETCD, "id digest", ""),
     "swap-etcd.sh": (f"{ETCD}{RESTORED}echo id >/var/lib/etcd/kubefab-restore/member/kubefab-restored\n", "id", ""),
@@ -460,7 +460,9 @@ UPGRADE = (
 
 @sandbox.needed
 def test_a_kubelet_is_installed_after_its_configuration_and_both_by_a_kubeadm_of_its_version() -> None:
-    run = f"{UPGRADE}echo 'kind: UpgradeConfiguration' | {sandbox.script('upgrade-kubelet.sh', '1.37.2')} >/dev/null"
+    run = (
+        f"{UPGRADE}echo 'kind: UpgradeConfiguration' | {sandbox.script('upgrade-kubelet.sh', '1.37.2', '')} >/dev/null"
+    )
     *calls, read, left = sandbox.run(f"{run}\ncat /mnt/calls /mnt/read; ls -1 /run/kubefab | wc -l").splitlines()
     assert [call.split(" --")[-1].partition(" ")[2] or call for call in calls if not call.startswith("apt-mark")] == [
         "kubeadm=1.37.2-*",
@@ -472,10 +474,27 @@ def test_a_kubelet_is_installed_after_its_configuration_and_both_by_a_kubeadm_of
 
 
 @sandbox.needed
+@pytest.mark.parametrize("script", ["upgrade.sh", "upgrade-kubelet.sh"])
+def test_kubeadm_finds_somebodys_patches_beside_ours_in_the_one_folder_that_it_takes(script: str) -> None:
+    """Of files of the same name none is lost, and what an earlier run has left there is of no account."""
+    files = {
+        "/etc/kubefab/patches/etcd+json.yaml": "ours",
+        "/etc/mine/etcd+json.yaml": "theirs",
+        "/run/kubefab/upgrade-patches/kubelet.yaml": "gone",
+    }
+    made = "".join(sandbox.file(path, text) for path, text in files.items())
+    words = ["node"] if script == "upgrade.sh" else []
+    run = f"{UPGRADE}{made}{sandbox.script(script, '1.37.2', '/etc/mine', *words)} </dev/null >/dev/null"
+    assert sandbox.run(f"{run}\ncd /run/kubefab/upgrade-patches; grep '' *") == (
+        "etcd+json.yaml:theirs\netcd-kubefab+json.yaml:ours\n"
+    )
+
+
+@sandbox.needed
 def test_what_was_fetched_is_installed_without_asking_anybody_and_asked_for_where_it_is_gone() -> None:
     gone = "stub apt-get 'case \"$*\" in *update*) touch /mnt/updated ;; *) [ -e /mnt/updated ] ;; esac'\n"
     for before, updates in (("", 0), (gone, 1)):
-        run = f"{before}{UPGRADE}{sandbox.script('upgrade.sh', '1.37.2', 'node')} </dev/null >/dev/null"
+        run = f"{before}{UPGRADE}{sandbox.script('upgrade.sh', '1.37.2', '', 'node')} </dev/null >/dev/null"
         calls = sandbox.run(f"{run}\ncat /mnt/calls").splitlines()
         assert sum("update" in call for call in calls) == updates
         assert calls[-1].startswith("kubeadm upgrade node --config ")
@@ -518,7 +537,7 @@ CHANGED = "echo new >/etc/kubernetes/manifests/{}.yaml"
 )
 def test_an_upgrade_ends_an_api_server_that_only_holds_it_up(kubeadm: str, end: str) -> None:
     stub = f"stub kubeadm {shlex.quote(kubeadm)}\n"
-    run = f"{UPGRADE}{PODS}{stub}{sandbox.script('upgrade.sh', '1.37.2', 'node')} </dev/null >/dev/null 2>&1"
+    run = f"{UPGRADE}{PODS}{stub}{sandbox.script('upgrade.sh', '1.37.2', '', 'node')} </dev/null >/dev/null 2>&1"
     told = f"if [ -e /mnt/early ]; then echo gone early; elif {SERVES}; then echo serves; else echo is gone; fi"
     said = sandbox.run(f"{run}\n{told}; pkill -x kube-apiserver --ns $theirs --nslist net; ls /run/kubefab")
     assert said == f"{end}\n"
@@ -555,7 +574,7 @@ OUT_OF_A_BUNDLE = sandbox.file(
 def test_where_a_bundle_is_in_use_apt_asks_it_and_nobody_else(name: str, source: str, told: str) -> None:
     gone = "rm -f /etc/apt/sources.list.d/kubernetes.list\nmkdir -p /run/kubefab\n"
     stubs = f"{gone}{ASKED}stub dpkg 'exit 0'\nstub dpkg-query 'echo 1'\n"
-    run = f"{stubs}{source}{sandbox.script(name, 'x')} </dev/null >/dev/null 2>&1 || true\ncat /mnt/asked"
+    run = f"{stubs}{source}{sandbox.script(name, 'x', '')} </dev/null >/dev/null 2>&1 || true\ncat /mnt/asked"
     assert set(sandbox.run(run).splitlines()) == {told}
 
 
@@ -587,7 +606,7 @@ def test_what_lacks_another_package_is_finished_by_apt_with_new_lists_and_nothin
 def test_no_installation_takes_a_package_away(name: str) -> None:
     """Debian's docker.io would have apt remove Docker's own containerd.io, under whatever runs in it."""
     stubs = "stub dpkg 'exit 0'\nstub dpkg-query 'echo 1'\nstub apt-cache 'echo x'\nmkdir -p /run/kubefab\n"
-    run = f"{stubs}{sandbox.script(name, 'x')} </dev/null >/dev/null"
+    run = f"{stubs}{sandbox.script(name, 'x', '')} </dev/null >/dev/null"
     calls = sandbox.run(f"{run}\ngrep ' install' /mnt/calls").splitlines()
     assert calls
     assert all(" --no-remove " in call for call in calls)

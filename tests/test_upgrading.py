@@ -14,15 +14,18 @@ import yaml
 from packaging.version import Version
 
 from kubefab import images, render, upgrading
-from kubefab.converge import Stop
+from kubefab.cluster import Cluster
+from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError, Unreachable
 from kubefab.facts import CORDONED_BY
+from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.leaving import TEN_MINUTES
-from kubefab.step import sha256
-from kubefab.steps import etcd, packages, preflight, runtime
+from kubefab.passes import ALL_AT_ONCE, Pass, Who
+from kubefab.step import Step, Subject, sha256
+from kubefab.steps import addons, etcd, network, packages, preflight, runtime
 from kubefab.steps.versions import STATIC
-from tests.fakes import HOSTS, three_masters
+from tests.fakes import HOSTS, many_hosts, three_masters
 from tests.members import M, look
 from tests.runs import ADMIN, Run, each, in_place, wants
 
@@ -76,6 +79,7 @@ class Nodes:
         dry: bool = False,
         ignored: Sequence[str] = (),
         alone: str | None = None,
+        at_once: int = upgrading.ONE,
     ) -> Run:
         """One invocation over these hosts."""
         self.run = in_place(Run(self.wanted, dry=dry), monkeypatch)
@@ -85,7 +89,7 @@ class Nodes:
             world.on_change = partial(self.changed, name)
             world.on_look = self.looked_at.get(name, lambda: None)
         self.tell()
-        upgrading.bring_up(self.run.context, TEN_MINUTES, yes, upgrading.ONE, ignored, alone)
+        upgrading.bring_up(self.run.context, TEN_MINUTES, yes, at_once, ignored, alone)
         return self.run
 
     def tell(self) -> None:
@@ -114,7 +118,9 @@ class Nodes:
                 self.worlds(name).parts.update(
                     cluster=f"answer {json.dumps({'items': self.items()})}",
                     kubeadm=f"configuration {document}",
-                    workloads="\n".join([f"workload Deployment default/web 1 {self.ready}", "workloads_told yes"]),
+                    workloads="\n".join(
+                        [f"workload Deployment default/web 1 {self.ready}", *self.static_pods(), "workloads_told yes"]
+                    ),
                     pods="\n".join([*pods, "replicas default/ReplicaSet/web 1", "pods_told yes"]),
                 )
 
@@ -122,6 +128,12 @@ class Nodes:
         member, others = (name, M) if name in M else ("m1", ("m1",))
         told = look(member, *others, version=version) if self.machines[name].master else ""
         self.worlds(name).parts["etcd"] = told
+
+    def static_pods(self) -> list[str]:
+        masters = {name: one.static for name, one in self.machines.items() if one.master}
+        of_kubernetes = [(f"{pod}-{name}", f"{pod}:v{of}") for name, of in masters.items() for pod in STATIC]
+        all_of_them = [*of_kubernetes, *((f"etcd-{name}", "etcd:3.6.8-0") for name in masters)]
+        return [f"workload Pod kube-system/{pod} 1 1 registry.k8s.io/{image}" for pod, image in all_of_them]
 
     def pods_of(self, node: str) -> list[str]:
         web = [f"default/{node}-{n}" for n in range(self.machines[node].pods)]
@@ -187,8 +199,8 @@ class Nodes:
 
     def upgrade(self, one: Machine, words: list[str]) -> None:
         one.kubeadm = words[0]
-        one.static = words[0] if words[1] == "apply" else self.configured
-        if words[1] == "apply":
+        one.static = words[0] if words[2] == "apply" else self.configured
+        if words[2] == "apply":
             self.configured = words[0]
         if {each.static for each in self.machines.values() if each.master} == {words[0]}:
             self.proxy = words[0]
@@ -232,6 +244,8 @@ def around(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "upgradable", each())
     monkeypatch.setattr(packages, "sources", lambda _: [])
     monkeypatch.setattr(runtime, "package_manager", list)
+    monkeypatch.setattr(runtime, "configured", each())
+    monkeypatch.setattr(network, "flannel_applied", each())
     monkeypatch.setattr(etcd, "saved", lambda *_: each(wants("backup")))
 
 
@@ -244,13 +258,13 @@ ALL_OF_ONE = [
     f"client: {FETCHED}",
     f"client: {PULLED}",
     "manager: put backup",
-    f"manager: upgrade.sh {NEW} apply --yes",
-    f"manager: upgrade-kubelet.sh {NEW}",
+    f"manager: upgrade.sh {NEW}  apply --yes",
+    f"manager: upgrade-kubelet.sh {NEW} ",
     "manager: restart-service.sh kubelet",
     "manager: forget-copies.sh",
     PATCHED,
     f"manager: drain.sh client 600 {CORDONED_BY} --delete-emptydir-data",
-    f"client: upgrade-kubelet.sh {NEW}",
+    f"client: upgrade-kubelet.sh {NEW} ",
     "client: restart-service.sh kubelet",
     "client: forget-copies.sh",
     PATCHED,
@@ -264,6 +278,25 @@ def test_all_is_fetched_first_and_kubelets_come_after_every_control_plane(monkey
     assert sorted(nodes.done[:4]) == sorted(ALL_OF_ONE[:4])
     assert nodes.done[4:] == ALL_OF_ONE[4:]
     assert (nodes.ended, run.failures) == (DONE, {})
+
+
+def test_the_pod_network_and_add_ons_follow_once_every_node_is_upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+
+    def asked(what: str) -> Subject:
+        def steps(_: Cluster, host: Host) -> list[Step]:
+            nodes.done.append(f"{host.name}: {what}")
+            return []
+
+        return steps
+
+    monkeypatch.setattr(network, "flannel_applied", asked("flannel"))
+    monkeypatch.setattr(addons, "steps", asked("add-ons"))
+    nodes.come_to(monkeypatch, alone="manager")
+    assert "manager: add-ons" not in nodes.done  # the worker comes first
+    nodes.come_to(monkeypatch, alone="client")
+    last = nodes.done[nodes.done.index("client: forget-copies.sh") + 1 :]
+    assert list(dict.fromkeys(last)) == [PATCHED, "manager: flannel", "manager: add-ons"]
 
 
 def test_a_cluster_that_is_upgraded_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +325,7 @@ def test_a_persons_cordon_outlives_an_upgrade(monkeypatch: pytest.MonkeyPatch, k
     nodes = Nodes()
     nodes.machines["client"].node = {"unschedulable": True}
     if killed:
-        nodes.killed = lambda: nodes.done[-1:] == [f"client: upgrade-kubelet.sh {NEW}"]
+        nodes.killed = lambda: nodes.done[-1:] == [f"client: upgrade-kubelet.sh {NEW} "]
         with pytest.raises(KeyboardInterrupt):
             nodes.come_to(monkeypatch)
         nodes.killed = lambda: False
@@ -307,7 +340,33 @@ def test_a_node_that_was_being_emptied_is_ended_before_another_is_begun(monkeypa
     run = nodes.come_to(monkeypatch)
     upgraded = [one for one in nodes.done if "upgrade-kubelet" in one]
     assert run.failures == {}
-    assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW}" for name in ("manager", "client2", "client")]
+    assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW} " for name in ("manager", "client2", "client")]
+
+
+def test_workers_go_in_batches_of_as_many_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes(many_hosts(3))
+    run = nodes.come_to(monkeypatch, at_once=2)
+    done = [one for one in nodes.done if "--type merge" in one]
+    cordon, uncordon = (
+        {f"client{n}": place(done, f"manager: kubectl.sh patch node client{n} --type merge") for n in (1, 2, 3)}
+        for place in (list[str].index, lambda them, one: len(them) - 1 - them[::-1].index(one))
+    )
+    assert max(uncordon["client1"], uncordon["client2"]) < cordon["client3"]
+    assert (len(done), run.failures) == (6, {})
+
+
+def test_packages_and_images_are_fetched_by_groups_of_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of hundreds at once would be too much for a mirror, or a line, of one's own."""
+    nodes, how = Nodes(), list[Pass]()
+    converge = Engine.converge
+
+    def heard(self: Engine, who: Who, *subjects: Subject, how_: Pass = ALL_AT_ONCE, **them: Any) -> None:
+        how.append(them.get("how", how_))
+        converge(self, who, *subjects, **them)
+
+    monkeypatch.setattr(Engine, "converge", heard)
+    nodes.come_to(monkeypatch)
+    assert Pass(at_once=20, rolling=True) in how
 
 
 def test_a_drain_whose_upgrade_was_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,10 +393,10 @@ def test_several_masters_take_the_control_plane_in_turn_before_any_kubelet(monke
     done = [one for one in nodes.done if "fetch-" not in one]
     assert run.failures == {}
     assert [one for one in done if "upgrade" in one] == [
-        f"m1: upgrade.sh {NEW} apply --yes",
-        f"m2: upgrade.sh {NEW} node",
-        f"m3: upgrade.sh {NEW} node",
-        *(f"{name}: upgrade-kubelet.sh {NEW}" for name in (*M, "client")),
+        f"m1: upgrade.sh {NEW}  apply --yes",
+        f"m2: upgrade.sh {NEW}  node",
+        f"m3: upgrade.sh {NEW}  node",
+        *(f"{name}: upgrade-kubelet.sh {NEW} " for name in (*M, "client")),
     ]
 
 
@@ -370,13 +429,13 @@ def test_a_master_alone_has_its_kubelet_wait_for_the_others_control_planes(
         nodes.come_to(monkeypatch, alone=name)
         told += [line for line in capsys.readouterr().out.splitlines() if line.startswith("next:")]
     assert [one for one in nodes.done if "upgrade" in one] == [
-        f"m1: upgrade.sh {NEW} apply --yes",
-        f"m2: upgrade.sh {NEW} node",
-        f"m3: upgrade.sh {NEW} node",
-        f"m3: upgrade-kubelet.sh {NEW}",
-        f"m1: upgrade-kubelet.sh {NEW}",
-        f"m2: upgrade-kubelet.sh {NEW}",
-        f"client: upgrade-kubelet.sh {NEW}",
+        f"m1: upgrade.sh {NEW}  apply --yes",
+        f"m2: upgrade.sh {NEW}  node",
+        f"m3: upgrade.sh {NEW}  node",
+        f"m3: upgrade-kubelet.sh {NEW} ",
+        f"m1: upgrade-kubelet.sh {NEW} ",
+        f"m2: upgrade-kubelet.sh {NEW} ",
+        f"client: upgrade-kubelet.sh {NEW} ",
     ]
     assert told == [f"next: inv cluster.upgrade --host {name}" for name in ("m2", "m3", "m1", "m2", "client", "client")]
 
@@ -488,19 +547,16 @@ def noted(name: str, now: bytes, left: bytes) -> str:
     return f"now {name} {now.decode()}\nleft {name} {left.decode()}\nsha256 {name} {sha256}\n"
 
 
-@pytest.mark.parametrize(
-    ("name", "then"),
-    [("kube-apiserver", "kubeadm makes it anew"), ("etcd", "kubeadm makes it anew where it brings another etcd")],
-)
+@pytest.mark.parametrize("name", ["kube-apiserver", "etcd"])
 def test_what_somebody_has_changed_by_hand_is_told_before_kubeadm_makes_it_anew(
-    monkeypatch: pytest.MonkeyPatch, capsys: Any, name: str, then: str
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, name: str
 ) -> None:
     nodes = Nodes()
     told = noted(name, manifest(name, "--their-url=https://id.example"), manifest(name))
     nodes.worlds("manager").parts["manifests"] = told
     with pytest.raises(KubefabError):
         nodes.come_to(monkeypatch, yes=False)
-    gone = f"what is changed by hand: with --their-url=https://id.example goes: {then}"
+    gone = "what is changed by hand: with --their-url=https://id.example goes: kubeadm makes it anew"
     said = capsys.readouterr().out
     assert f"manager  - {name}: {gone}\n" in said
     assert "nobody knows" not in said
@@ -606,4 +662,4 @@ def test_a_drain_in_vain_leaves_the_kubelet_as_it_is(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Nodes, "drain", lambda *_: None)
     with pytest.raises(Stop):
         nodes.come_to(monkeypatch)
-    assert f"client: upgrade-kubelet.sh {NEW}" not in nodes.done
+    assert f"client: upgrade-kubelet.sh {NEW} " not in nodes.done

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from kubefab.facts.part import Part, each, whole, words
 
+MANY = 100  # words that an item may have
+
 
 @dataclass(frozen=True)
 class Running:
@@ -13,11 +15,12 @@ class Running:
     name: str  # "namespace/name"
     wanted: int
     ready: int
+    images: tuple[str, ...] = ()  # of a static pod
 
     @classmethod
     def read(cls, said: str) -> "Running":
-        kind, name, wanted, ready = words(said, 4)
-        return cls(kind, name, whole(wanted), whole(ready))
+        kind, name, wanted, ready, *images = words(said, MANY)
+        return cls(kind, name, whole(wanted), whole(ready), tuple(images))
 
     @property
     def short(self) -> bool:

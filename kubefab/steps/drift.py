@@ -28,6 +28,7 @@ PHASES = {
 }
 API_SERVER, ENCRYPTION = "kube-apiserver", "--encryption-provider-config"
 PARTS = ("manifests", "kubeadm", "node")  # of the look
+ONE_FOLDER = "have InitConfiguration and JoinConfiguration name one folder, which is on all masters"
 UNMARKED = "the same, but not marked as kubefab's"
 
 
@@ -122,7 +123,7 @@ def patches(inventory: Inventory, host: Host) -> str:
     if len(inventory.masters) == 1:
         return made
     what = f"nobody knows with which patches it was made: hosts.yml names '{made}' for init, and '{joined}' for joins"
-    raise HostError(what, hint="have InitConfiguration and JoinConfiguration name one folder, which is on all masters")
+    raise HostError(what, hint=ONE_FOLDER)
 
 
 def _pod(cluster: Cluster, host: Host, pod: str) -> Iterator[Step]:

@@ -77,6 +77,16 @@ def cri_dockerd(cluster: Cluster) -> list[Step]:
     ]
 
 
+def configured(cluster: Cluster, host: Host) -> list[Step]:
+    """What names the sandbox image, which another version of Kubernetes may have another of; and that runs by it."""
+    inventory = cluster.inventory
+    if not runtimes.by_docker(inventory):
+        told = [_told_once(files("containerd is configured", render.containerd(inventory)), cluster, host)]
+    else:
+        told = [files("cri-dockerd is configured", render.cri_dockerd(inventory))]
+    return [*told, *running(cluster, host)]
+
+
 def running(cluster: Cluster, host: Host) -> list[Step]:
     inventory = cluster.inventory
     if runtimes.by_docker(inventory):

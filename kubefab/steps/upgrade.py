@@ -10,13 +10,16 @@ from packaging.version import Version
 
 from kubefab import images, kubeadm, mirrors, render
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.errors import HostError, Silent
+from kubefab.facts import ClusterFacts, Facts, Manifest, Running
 from kubefab.host import Host
-from kubefab.step import Gap, Step, Subject, files, on_cluster, script, when
-from kubefab.steps import bundle, health, masters, network, packages, runtime, versions
+from kubefab.inventory import Inventory
+from kubefab.step import Gap, Step, Subject, complaint, files, on_cluster, script, when
+from kubefab.steps import bundle, drift, health, masters, network, packages, runtime, versions
 from kubefab.steps.versions import behind
 
 READY_SECONDS = 60
+BOTH_PATCHES = "/run/kubefab/upgrade-patches"  # kubeadm takes one folder: scripts/shared/upgrade.sh
 PHASES_OF_ALL = ("addon",)  # what kubeadm keeps in the cluster, and does last
 
 
@@ -111,8 +114,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
     def upgrade(host: Host) -> None:
         told = cluster.facts(host).kubeadm.configuration
         command = ("node",) if told and told.version == wanted else ("apply", "--yes")
-        document = documents(cluster, host, *when(several, *PHASES_OF_ALL))
-        host.change("upgrade.sh", wanted, *command, payload=document)
+        upgrade_by_kubeadm(cluster, host, *command, without=when(several, *PHASES_OF_ALL))
 
     return [
         *patched(cluster, host),
@@ -125,6 +127,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
             parts=("node", "kubeadm", "packages"),
         ),
         health.api_server(),
+        static_pods(),
         *when(several, masters.up_to_date([one.name for one in cluster.masters])),
     ]
 
@@ -136,12 +139,22 @@ def kept(names: Sequence[str]) -> Subject:
         if host.name != cluster.speaker.name:
             return []
         wanted = cluster.inventory.cluster.kubernetes
-        document = documents(cluster, host, "preflight", "control-plane")
+
+        def upgrade(host: Host) -> None:
+            upgrade_by_kubeadm(cluster, host, "apply", "--yes", without=("preflight", "control-plane"))
+
+        def switch_gates_off(host: Host) -> None:
+            inventory, facts = cluster.inventory, cluster.facts(host)
+            stored = kept_for_kubelets(facts).text
+            made = drift.understood(lambda: kubeadm.with_gates_off(inventory, stored))
+            document = drift.documents(inventory, host, facts, made)
+            host.change("upload-configuration.sh", drift.KUBELET, payload=document)
+
         return [
             Step(
                 f"kube-proxy and what kubeadm keeps are of {wanted}",
                 old_proxy(wanted),
-                script("upgrade.sh", wanted, "apply", "--yes", payload=document),
+                upgrade,
                 touches="cluster",
                 parts=("kubeadm", "packages"),
             ),
@@ -154,6 +167,13 @@ def kept(names: Sequence[str]) -> Subject:
                 parts=(),
             ),
             *map(health.rolled_out, (health.KUBE_PROXY, network.COREDNS)),
+            # An upgrade has each kubelet's configuration from there, and takes nothing new into it by itself.
+            Step(
+                "kubelets are told which feature gates cri-dockerd cannot live with",
+                without_gates(cluster.inventory),
+                switch_gates_off,
+                parts=("kubeadm",),
+            ),
         ]
 
     return steps
@@ -176,10 +196,34 @@ def _among_several(cluster: Cluster, host: Host) -> bool:
     return host.wanted.role == "master" and len(cluster.masters) > 1
 
 
+def static_pods() -> Step:
+    """After a change of manifests, and after a new kubelet, which may begin them anew (siderolabs/talos#14227)."""
+    hint = "see why: ls /var/log/containers; journalctl -u kubelet"
+    return replace(health.wait("its static pods are Ready", static, hint), touches="pods", anew=True)
+
+
+def known_patches(cluster: Cluster, host: Host) -> list[Step]:
+    """Which somebody's patches are, before anything is made without them."""
+    told = None
+    try:
+        drift.patches(cluster.inventory, host)
+    except HostError as error:
+        told = error.what
+    return [complaint("hosts.yml says with which patches it was made", lambda _: told, drift.ONE_FOLDER)]
+
+
+def upgrade_by_kubeadm(cluster: Cluster, host: Host, *command: str, without: Sequence[str]) -> None:
+    """What of `kubeadm upgrade`: `apply --yes`, or `node`; `without`: these phases."""
+    theirs, document = drift.patches(cluster.inventory, host), documents(cluster, host, *without)
+    host.change("upgrade.sh", cluster.inventory.cluster.kubernetes, theirs, *command, payload=document)
+
+
 def documents(cluster: Cluster, host: Host, *skipped: str) -> str:
-    """kubeadm's own; the folder of our patches only a master among several has."""
-    folder = render.ETCD_PATCH.rpartition("/")[0] if _among_several(cluster, host) else ""
-    return kubeadm.upgrade_documents(cluster.inventory, folder, skipped)
+    """kubeadm's own, with somebody's patches and ours, which only a master among several has."""
+    theirs = drift.patches(cluster.inventory, host)
+    ours = render.PATCHES if _among_several(cluster, host) else ""
+    folder = BOTH_PATCHES if ours and theirs else ours or theirs
+    return kubeadm.upgrade_documents(cluster.inventory, host.wanted, folder, skipped)
 
 
 # --- what is so instead
@@ -251,6 +295,36 @@ def old_control_plane(wanted: str) -> Gap:
     return gap
 
 
+@on_cluster
+def static(live: ClusterFacts, facts: Facts) -> str | None:
+    """Of what this host's manifests name: what no API server tells of, or tells otherwise. Silent where it lists none.
+
+    A kubelet makes the pod that an API server tells of anew where its manifest is another: that one is Ready by that.
+    """
+    told = facts.everyone[live.speaker].workloads
+    if not told.workloads_told:
+        raise Silent("the API server does not list the cluster's workloads")
+    if not facts.node:
+        return "it is no node of the cluster"
+    listed, wanted = {one.name: one for one in told.workloads}, versions.static(facts)
+    pods = {name: listed.get(f"kube-system/{name}-{facts.node.name}") for name in wanted}
+    found = {name: _unlike(pod, wanted[name]) for name, pod in pods.items()}
+    return ", ".join(f"{name} {gap}" for name, gap in found.items() if gap) or None
+
+
+def _unlike(pod: Running | None, image: str) -> str | None:
+    if not pod:
+        return "is not listed"
+    if image not in pod.images:
+        return f"is of {', '.join(pod.images)}, and not of {image}"
+    return "is not Ready" if pod.short else None
+
+
+def of_speaker(gap: Gap) -> Gap:
+    """As the master finds it that speaks for the cluster."""
+    return on_cluster(lambda live, facts: gap(facts.everyone[live.speaker]))
+
+
 def old_proxy(wanted: str) -> Gap:
     @on_cluster
     def gap(live: ClusterFacts, _: Facts) -> str | None:
@@ -258,6 +332,27 @@ def old_proxy(wanted: str) -> Gap:
         return f"kube-proxy {found}" if Version("0") < found < Version(wanted) else None
 
     return gap
+
+
+def without_gates(inventory: Inventory) -> Gap:
+    """What neither kubeadm keeps for kubelets nor hosts.yml says."""
+    said = inventory.told("KubeletConfiguration.featureGates") or {}
+    wanted = [name for name in kubeadm.gates_off(inventory) if name not in said]
+
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        there = kept_for_kubelets(facts).settings if wanted else {}
+        return ", ".join(f"without {name}" for name in wanted if f"featureGates.{name}" not in there) or None
+
+    return gap
+
+
+def kept_for_kubelets(facts: Facts) -> Manifest:
+    """Silent where nobody could read it."""
+    told = drift.kept(facts).kubelets
+    if not told or told.broken:
+        raise Silent("what kubeadm keeps for kubelets cannot be read")
+    return told
 
 
 def old_dns(names: Sequence[str]) -> Gap:

@@ -15,8 +15,8 @@ from kubefab.facts import ClusterFacts, Facts, Node, Running
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
-from kubefab.steps import draining, health, packages, versions
-from kubefab.steps.upgrade import documents, patched
+from kubefab.steps import draining, drift, health, packages, runtime, versions
+from kubefab.steps.upgrade import documents, of_speaker, patched, static_pods
 from kubefab.steps.versions import TASK, behind, is_old
 
 API_SECONDS = 60
@@ -30,17 +30,21 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
     `ignored`: workloads, as "namespace/name", that nobody waits for. `names`: the nodes' by their hosts', as an API
     server has told them: one that is silent for a moment tells none.
     """
+    by = f"{TASK} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         wanted, name = cluster.inventory.cluster.kubernetes, (names or {}).get(host.name, host.name)
-        by = f"{TASK} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        document = documents(cluster, host, "preflight", "control-plane", "addon")
+
+        def install(host: Host) -> None:
+            document = documents(cluster, host, "preflight", "control-plane", "addon")
+            host.change("upgrade-kubelet.sh", wanted, drift.patches(cluster.inventory, host), payload=document)
+
         return [
             *patched(cluster, host),
             Step("no API server is older than the kubelet will be", older_api_server(wanted), None, within=API_SECONDS),
             Step(
                 "every workload has all of its pods before a node goes",
-                of_old(wanted, unless_gone(of_speaker(short(ignored)))),
+                of_old(wanted, unless_gone(by, of_speaker(short(ignored)))),
                 None,
                 hint=_SHORT,
                 within=WHOLE_SECONDS,
@@ -75,10 +79,11 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
                 again=draining.TOLD_SECONDS,
                 parts=(),
             ),
+            *(replace(one, gap=while_old(wanted, one.gap)) for one in runtime.configured(cluster, host)),
             Step(
                 f"the kubelet is installed and configured as of {wanted}",
                 unfinished(wanted),
-                script("upgrade-kubelet.sh", wanted, payload=document),
+                install,
                 hint=f"see what it says: apt-cache policy kubelet, on {host.name}",
                 parts=("packages", "services"),
             ),
@@ -95,13 +100,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
             *when(
                 host.wanted.role == "master",
                 health.api_server(),
-                replace(
-                    health.wait(
-                        "its static pods are Ready", of_speaker(static(name)), "see why: ls /var/log/containers"
-                    ),
-                    touches="pods",
-                    anew=True,
-                ),
+                static_pods(),
             ),
             Step(
                 "nothing is left of kubeadm's upgrade",
@@ -159,13 +158,27 @@ def of_old(wanted: str, gap: Gap) -> Gap:
     return asked
 
 
+def while_old(wanted: str, gap: Gap) -> Gap:
+    """What would disturb pods: it is done while the node has none, and never after that."""
+    return lambda facts: gap(facts) if is_old(facts, wanted) else None
+
+
 def takes_ordinary(node: Node) -> bool:
     return not {CONTROL_PLANE, MASTER} & set(node.taints)
 
 
-def unless_gone(gap: Gap) -> Gap:
-    """Nobody waits before a node that an upgrade has begun to empty: what it has lost may have no other place."""
-    return lambda facts: None if is_begun(facts) else gap(facts)
+def unless_gone(by: str, gap: Gap) -> Gap:
+    """Nobody waits before a node that an upgrade has begun to empty: what it has lost may have no other place.
+
+    Nor beside one that goes at the same time, which this run has cordoned (`by`): the first of them was waited for.
+    """
+
+    def asked(facts: Facts) -> str | None:
+        nodes = [one.node for one in facts.everyone.values()]
+        beside = any(node and node.cordoned and node.cordoned_by == by for node in nodes)
+        return None if beside or is_begun(facts) else gap(facts)
+
+    return asked
 
 
 def is_begun(facts: Facts) -> bool:
@@ -209,16 +222,6 @@ def old_kubelet(wanted: str) -> Gap:
     return gap
 
 
-def static(node: str) -> Gap:
-    """Those of this node, by the speaker's facts: a new kubelet may begin them anew (siderolabs/talos#14227)."""
-
-    def gap(facts: Facts) -> str | None:
-        here = [one for one in shortages(facts, ()) if one.kind == "Pod" and one.name.endswith(f"-{node}")]
-        return ", ".join(one.name for one in here) or None
-
-    return gap
-
-
 def copies(wanted: str) -> Gap:
     return lambda facts: None if behind(facts, wanted) else ", ".join(facts.upgrade.copies) or None
 
@@ -232,11 +235,6 @@ def ours(wanted: str) -> Gap:
         return f"cordoned by {by}" if by.startswith(TASK) and not is_old(facts, wanted) else None
 
     return gap
-
-
-def of_speaker(gap: Gap) -> Gap:
-    """As the master finds it that speaks for the cluster."""
-    return on_cluster(lambda live, facts: gap(facts.everyone[live.speaker]))
 
 
 def by_speaker(cluster: Cluster, close: Close) -> Close:

@@ -27,8 +27,14 @@ def kubelet(facts: Facts) -> Version:
 
 def control_plane(facts: Facts) -> Mapping[str, Version]:
     """Those of this host's static pods, by their manifests."""
-    images = {name.removesuffix(".yaml"): image for name, image in facts.local.static.items()}
+    images = static(facts)
     return {name: upstream(tag(images[name])) for name in STATIC if name in images}
+
+
+def static(facts: Facts) -> Mapping[str, str]:
+    """The images of kubeadm's static pods here, by their manifests."""
+    images = {name.removesuffix(".yaml"): image.strip("\"'") for name, image in facts.local.static.items()}
+    return {name: images[name] for name in ("etcd", *STATIC) if name in images}
 
 
 def tag(image: str) -> str:

@@ -1,5 +1,6 @@
 """What an upgrade fetches, and what it finds to do on a master."""
 
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import yaml
 from kubefab import kubeadm
 from kubefab.bundle import write
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Configuration, Facts, Member, Node, Package, Workload
-from kubefab.steps import network, upgrade, versions
+from kubefab.facts import ClusterFacts, Configuration, Facts, Manifest, Member, Node, Package, Workload
+from kubefab.inventory import Inventory
+from kubefab.steps import network, upgrade, upgrade_kubelet, versions
 from kubefab.steps.bundle import etcd_on_its_way
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, inventory, step, three_masters
@@ -76,6 +78,15 @@ def test_a_control_plane_is_old_until_the_last_of_it_is_new(facts: Facts, told: 
     assert upgrade.old_control_plane(WANTED)(facts) == told
 
 
+def test_an_image_may_stand_in_quotes() -> None:
+    quoted = {"etcd.yaml": f'"{REGISTRY}/etcd:3.7.0-0"', "kube-scheduler.yaml": f"'{REGISTRY}/kube-scheduler:v1.37.2'"}
+    facts = master(static=quoted)
+    assert versions.static(facts) == {
+        "etcd": f"{REGISTRY}/etcd:3.7.0-0",
+        "kube-scheduler": f"{REGISTRY}/kube-scheduler:v1.37.2",
+    }
+
+
 def test_a_silent_api_server_says_nothing_of_a_control_plane() -> None:
     with pytest.raises(Silent):
         upgrade.old_control_plane(WANTED)(replace(master(), cluster=replace(live(), silent="no answer")))
@@ -89,10 +100,74 @@ def test_the_first_master_takes_kubeadms_configuration_with_it(configured: str, 
     assert change.close
     change.close(made.hosts["m1"])
     world = vars(made.hosts["m1"])["world"]
-    assert world.ran == [f"upgrade.sh {WANTED} {command}"]
+    assert world.ran == [f"upgrade.sh {WANTED}  {command}"]
     told = yaml.safe_load(world.payloads["upgrade.sh"])
     own = {"ignorePreflightErrors": [], "skipPhases": ["addon"], "patches": {"directory": "/etc/kubefab/patches"}}
     assert (told["apply"], told["node"]) == ({"kubernetesVersion": "v1.37.2", **own}, own)
+
+
+PATCHED = {f"{kind}Configuration": {"patches": {"directory": "/etc/mine"}} for kind in ("Init", "Join")}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "folder"),
+    [
+        (inventory(), "manager", "/etc/mine"),
+        (inventory(), "client", "/etc/mine"),
+        (three_masters(), "m2", upgrade.BOTH_PATCHES),
+        (three_masters(), "client", "/etc/mine"),
+    ],
+)
+def test_an_upgrade_makes_all_with_the_patches_that_hosts_yml_names(wanted: Inventory, name: str, folder: str) -> None:
+    """kubeadm is told of them each time: without them they would be gone."""
+    made = cluster(with_kubeadm(wanted, PATCHED))
+    made._alone[name] = with_(master(), name=name)
+    told = yaml.safe_load(upgrade.documents(made, made.hosts[name]))
+    assert (told["apply"]["patches"], told["node"]["patches"]) == ({"directory": folder}, {"directory": folder})
+    for subject in (upgrade.control_plane, upgrade_kubelet.kubelet(600)):
+        for change in subject(made, made.hosts[name]):
+            if change.close and change.title.endswith(f"of {WANTED}"):
+                change.close(made.hosts[name])
+    ran = [one for one in vars(made.hosts[name])["world"].ran if one.startswith("upgrade")]
+    ours = [f"upgrade.sh {WANTED} /etc/mine apply --yes"] if name != "client" else []
+    assert ran == [*ours, f"upgrade-kubelet.sh {WANTED} /etc/mine"]
+
+
+def test_which_patches_a_master_was_made_with_has_to_be_known_before_an_upgrade() -> None:
+    made = cluster(with_kubeadm(three_masters(), {"InitConfiguration": PATCHED["InitConfiguration"]}))
+    (of_m2,) = upgrade.known_patches(made, made.hosts["m2"])
+    assert (of_m2.gap(known("m2")) or "").startswith("nobody knows with which patches it was made")
+    assert upgrade.known_patches(made, made.hosts["client"])[0].gap(known("client")) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "name", "borne", "timeouts"),
+    [
+        (inventory(), "manager", ["Swap"], {"upgradeManifests": "9m"}),
+        (inventory(), "client", ["Mem"], {"kubeletHealthCheck": "8m"}),
+        (three_masters(), "m1", ["Swap", "Mem"], {"upgradeManifests": "9m", "kubeletHealthCheck": "8m"}),
+    ],
+)
+def test_an_upgrade_passes_over_and_waits_for_what_hosts_yml_says_of_nodes(
+    wanted: Inventory, name: str, borne: list[str], timeouts: dict[str, str]
+) -> None:
+    said = {
+        "InitConfiguration": {
+            "nodeRegistration": {"ignorePreflightErrors": ["Swap"]},
+            "timeouts": {"upgradeManifests": "9m"},
+        },
+        "JoinConfiguration": {
+            "nodeRegistration": {"ignorePreflightErrors": ["Mem"]},
+            "timeouts": {"kubeletHealthCheck": "8m"},
+        },
+    }
+    made = cluster(with_kubeadm(wanted, said))
+    told = yaml.safe_load(upgrade.documents(made, made.hosts[name]))
+    assert (told["node"]["ignorePreflightErrors"], told["timeouts"]) == (borne, timeouts)
+
+
+def with_kubeadm(wanted: Inventory, documents: Any) -> Inventory:
+    return wanted.model_copy(update={"cluster": wanted.cluster.model_copy(update={"kubeadm": documents})})
 
 
 def test_a_worker_has_no_control_plane_to_upgrade() -> None:
@@ -103,6 +178,56 @@ def test_a_worker_has_no_control_plane_to_upgrade() -> None:
 @pytest.mark.parametrize(("proxy", "told"), [("1.37.1", "kube-proxy 1.37.1"), ("1.37.2", None), ("1.37.3", None)])
 def test_what_kubeadm_keeps_in_the_cluster_is_old_as_long_as_kube_proxy_is(proxy: str, told: str | None) -> None:
     assert upgrade.old_proxy(WANTED)(known("manager", live(proxy=proxy))) == told
+
+
+GATES = "kubelets are told which feature gates cri-dockerd cannot live with"
+DOCKER = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n")
+NAMED = DOCKER.replace(
+    "docker\n", "docker\n  kubeadm: {KubeletConfiguration: {featureGates: {ExtendWebSocketsToKubelet: true}}}\n"
+)
+
+
+def keeping(**kubelets: Any) -> Facts:
+    """A master, and what kubeadm keeps for kubelets."""
+    text = yaml.safe_dump({"kind": "KubeletConfiguration", **kubelets})
+    stored = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
+    told = Manifest.read(b64encode(text.encode()).decode())
+    return master(configuration=Configuration(stored, version=WANTED), kubelets=told)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "facts", "told"),
+    [
+        (DOCKER, keeping(featureGates={"Mine": True}), "without ExtendWebSocketsToKubelet"),
+        (DOCKER, keeping(featureGates={"ExtendWebSocketsToKubelet": False}), None),
+        (DOCKER, keeping(featureGates={"ExtendWebSocketsToKubelet": True}), None),
+        (NAMED, keeping(), None),
+        (HOSTS, keeping(), None),
+        (DOCKER.replace("1.37.2", "1.35.2"), keeping(), None),
+    ],
+)
+def test_kubelets_get_the_gates_that_cri_dockerd_wants_off_since_the_new_version(
+    hosts: str, facts: Facts, told: str | None
+) -> None:
+    made = cluster(hosts)
+    assert step(upgrade.kept([])(made, made.hosts["manager"]), GATES).gap(facts) == told
+
+
+def test_the_gates_come_beside_all_that_kubeadm_keeps_for_kubelets() -> None:
+    made = cluster(DOCKER)
+    made._alone["manager"] = keeping(maxPods=7, featureGates={"Mine": True})
+    change = step(upgrade.kept([])(made, made.hosts["manager"]), GATES)
+    assert change.close
+    change.close(made.hosts["manager"])
+    world = vars(made.hosts["manager"])["world"]
+    *_, kubelet = yaml.safe_load_all(world.payloads["upload-configuration.sh"])
+    assert (world.ran, kubelet["maxPods"]) == (["upload-configuration.sh kubelet"], 7)
+    assert kubelet["featureGates"] == {"ExtendWebSocketsToKubelet": False, "Mine": True}
+
+
+def test_gates_that_nobody_could_read_are_not_missing() -> None:
+    with pytest.raises(Silent):
+        upgrade.without_gates(inventory(DOCKER))(master())
 
 
 @pytest.mark.parametrize(

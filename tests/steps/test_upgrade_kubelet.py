@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from kubefab.errors import Silent
-from kubefab.facts import Facts, Node, Package, Pod, Running
+from kubefab.facts import CORDONED_BY, Facts, Node, Package, Pod, Running
 from kubefab.step import Step
-from kubefab.steps import upgrade_kubelet
-from tests.facts import known
-from tests.fakes import cluster, step, three_masters
-from tests.steps.test_upgrade import WANTED, beside, debs, host, live, master
+from kubefab.steps import upgrade, upgrade_kubelet
+from tests.facts import known, with_
+from tests.fakes import HOSTS, cluster, many_hosts, step, three_masters
+from tests.steps.test_upgrade import REGISTRY, WANTED, beside, debs, host, images, live, master
 
 MARK = "cluster.upgrade at 2026-11-26T05:00:00Z"
 
@@ -145,6 +145,25 @@ def test_a_node_that_was_begun_is_ended_though_what_it_has_lost_has_no_other_pla
     assert gap(WHOLE, beside(facts, known("manager", facts.cluster, workloads=(SHORT,), workloads_told=True))) is None
 
 
+def test_of_nodes_that_go_at_one_time_the_first_alone_is_waited_for() -> None:
+    """What is not whole then is what it has lost; and one that an earlier run has begun is waited for."""
+    made, subject = cluster(many_hosts(2)), upgrade_kubelet.kubelet(600)
+    change = step(subject(made, made.hosts["client1"]), NO_NEW).close
+    assert change
+    change(made.hosts["client1"])
+    by = vars(made.hosts["manager"])["world"].ran[0].partition(f'"{CORDONED_BY}": "')[2].partition('"')[0]
+    assert by.startswith("cluster.upgrade at ")
+    for cordoned_by, told in ((by, None), (MARK, str(SHORT))):
+        begun = Node("client1", address="10.250.1.1", cordoned=True, cordoned_by=cordoned_by)
+        cordoned = live(begun, Node("client2", version="1.37.1", ready=True, address="10.250.1.2"))
+        first = known("client1", cordoned, kubelet_ca="aaa", addresses={"10.250.1.1": "eth0"})
+        speaker = known("manager", cordoned, workloads=(SHORT,), workloads_told=True)
+        facts = replace(host("client2"), cluster=cordoned)
+        facts = with_(facts, addresses={"10.250.1.2": "eth0"})
+        states = subject(made, made.hosts["client2"])
+        assert step(states, WHOLE).gap(beside(facts, first, speaker)) == told
+
+
 def test_what_is_left_out_by_name_is_waited_for_by_nobody() -> None:
     made = cluster()
     states = upgrade_kubelet.kubelet(600, ["default/web"])(made, made.hosts["client"])
@@ -168,6 +187,25 @@ def test_a_kubelet_whose_pods_nobody_has_listed_is_not_empty() -> None:
     facts = beside(host("client"), known("manager", live(Node("client", ready=True))))
     with pytest.raises(Silent):
         gap(EMPTY, facts)
+
+
+DOCKER = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "file", "unit"),
+    [(HOSTS, "containerd", "containerd"), (DOCKER, "cri-dockerd", "cri-docker")],
+)
+def test_a_runtime_comes_to_the_new_sandbox_image_while_the_node_is_empty(hosts: str, file: str, unit: str) -> None:
+    """Else the next `up` would write it, and start the runtime anew under pods."""
+    made = cluster(hosts)
+    steps = upgrade_kubelet.kubelet(600)(made, made.hosts["client"])
+    titles = [one.title for one in steps]
+    order = [EMPTY, f"{file} is configured", f"{unit} runs", "the container runtime answers", INSTALLED]
+    assert sorted(order, key=titles.index) == order
+    for title, told in zip(order[1:3], ("missing", "inactive"), strict=True):
+        assert step(steps, title).gap(host("client")) == told
+        assert step(steps, title).gap(host("client", "1.37.2")) is None
 
 
 def test_a_new_package_alone_is_no_new_kubelet() -> None:
@@ -228,7 +266,38 @@ def test_copies_are_looked_for_after_kubeadm_has_made_them() -> None:
     assert step(kubelet_steps(), LEFT).anew
 
 
-def test_a_master_has_its_static_pods_back_before_the_next_is_begun() -> None:
-    pods = Running("Pod", "kube-system/etcd-manager", 1, 0), Running("Pod", "kube-system/etcd-m2", 1, 0)
+def listed(image: str = "1.37.2", **ready: int) -> tuple[Running, ...]:
+    """The static pods that an API server tells of."""
+    names = {name.removesuffix(".yaml"): image for name, image in images(image).items()}
+    return tuple(
+        Running("Pod", f"kube-system/{name}-{node}", 1, ready.get(name, 1), (of,))
+        for name, of in names.items()
+        for node in ("manager", "m2")
+    )
+
+
+@pytest.mark.parametrize(
+    ("pods", "told"),
+    [
+        (listed(), None),
+        (listed(etcd=0), "etcd is not Ready"),
+        (listed()[2:], "etcd is not listed"),
+        ((), "etcd is not listed, kube-apiserver is not listed, "),
+        (listed(image="1.37.1"), f"kube-apiserver is of {REGISTRY}/kube-apiserver:v1.37.1, and not of {REGISTRY}/"),
+    ],
+)
+def test_a_master_has_all_static_pods_of_its_manifests_back_before_the_next_is_begun(
+    pods: tuple[Running, ...], told: str | None
+) -> None:
     facts = master("1.37.2", workloads=pods, workloads_told=True)
-    assert gap("its static pods are Ready", facts, "manager") == "kube-system/etcd-manager"
+    made = cluster()
+    for subject in (upgrade_kubelet.kubelet(600), upgrade.control_plane):
+        back = step(subject(made, made.hosts["manager"]), "its static pods are Ready")
+        found = back.gap(facts) or ""
+        assert (found.startswith(told or ""), bool(found)) == (True, bool(told))
+        assert (back.touches, back.anew) == ("pods", True)
+
+
+def test_static_pods_that_nobody_has_listed_are_not_ready() -> None:
+    with pytest.raises(Silent):
+        gap("its static pods are Ready", master("1.37.2"), "manager")
