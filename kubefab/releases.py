@@ -68,6 +68,8 @@ class Release:
     # To which several members of etcd go before one of them goes to this minor's, as its image's tag: the newest of
     # their own minor (https://etcd.io/docs/v3.7/upgrades/). "": this minor's etcd is of no other.
     etcd_before: str = ""
+    # Its first patch release that begins no StatefulSet's pods anew, if earlier ones do: kubernetes/kubernetes#134773
+    spares_sets: str = ""
     upgrades: bool = True  # kubeadm is told by file how to upgrade to it: kubernetes/kubeadm#2489
     # kubeadm's commands that renew its certificates, and that sign one for a kubelet: kubernetes/kubeadm#2292
     # The latter is told of a cluster by file since 1.20, kubernetes/kubernetes#94879; "": it is not.
@@ -137,7 +139,7 @@ _BY_MINOR = {
         *(_NOW(minor, "v1beta3", "3.9", upgrades=False) for minor in ("1.26", "1.27", "1.28", "1.29", "1.30")),
         _NOW("1.31", "v1beta4", "3.10", upgrades=False),
         *(_NOW(minor, "v1beta4", "3.10") for minor in ("1.32", "1.33")),
-        _NOW("1.34", "v1beta4", "3.10.1"),
+        _NOW("1.34", "v1beta4", "3.10.1", spares_sets="1.34.2"),
         _NOW("1.35", "v1beta4", "3.10.1", refuses_cgroup_v1=True),
         _NOW("1.36", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC),
         _NOW("1.37", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC, etcd_before="3.6.16-0"),

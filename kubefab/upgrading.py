@@ -195,11 +195,39 @@ class Upgrading:
         for host in hosts:
             facts = self.run.cluster.facts(host)
             if old := self._behind(host):
-                found += [(host.name, "", f"{', '.join(old)} -> {self.wanted}"), *self._etcd(host, facts)]
+                found += [(host.name, "", f"{', '.join(old)} -> {self.wanted}"), *self._not_ready(host, facts)]
+                found += self._etcd(host, facts)
                 found += self._price(host, facts, speaker)
                 found += self._by_hand(host, facts)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
-        return [*found, *when(found, *self._short(speaker), *self._pinned(), *self._deprecated())]
+        of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *self._pinned(), *self._deprecated())
+        return [*found, *when(found, *of_all)]
+
+    def _not_ready(self, host: Host, facts: Facts) -> list[Loss]:
+        """Waited for, and no change: no plan would have it."""
+        gap = upgrade.where_behind(self.wanted, upgrade.untouched(self.wanted, health.not_ready))
+        return [
+            (host.name, "", f"the node is not Ready ({why}): nothing is changed before it is")
+            for why in [gap(facts)]
+            if why
+        ]
+
+    def _for_all(self, hosts: Sequence[Host], speaker: Facts) -> list[Loss]:
+        """What is so of the whole cluster, told once."""
+        workloads = speaker.workloads.workloads
+        known = [one.name for one in workloads]
+        anew = [one.name for one in workloads if one.kind == "StatefulSet"] if self._rolls_sets(speaker) else []
+        renewed = any(upgrade.old_control_plane(self.wanted)(self.run.cluster.facts(host)) for host in hosts)
+        told = (
+            *when(renewed, _RENEWED),
+            *(f"--ignore {name}: {_NO_WORKLOAD}" for name in self.ignored if name not in known),
+            *(f"StatefulSet {name} {_ANEW.format(self.run.cluster.release.spares_sets)}" for name in anew),
+        )
+        return [(speaker.name, "", line) for line in told]
+
+    def _rolls_sets(self, speaker: Facts) -> bool:
+        release, then, now = self.run.cluster.release, Version(self.wanted), versions.oldest_api_server(speaker)
+        return bool(release.spares_sets) and then < Version(release.spares_sets) and now.release[:2] < then.release[:2]
 
     def _etcd(self, host: Host, facts: Facts) -> list[Loss]:
         """Where it goes to its next minor."""
@@ -253,6 +281,12 @@ _UNKNOWN = (
     "in the cluster"
 )
 _COPIES = "/etc/kubernetes/tmp"  # what kubeadm leaves there is gone at the end
+_RENEWED = (
+    "kubeadm renews the certificates of every control plane, but no authority's; where one ends soon or has ended, "
+    "first: inv certs.renew"
+)
+_NO_WORKLOAD = "the cluster has no such Deployment, StatefulSet or DaemonSet"
+_ANEW = "begins all of its pods anew by an error of this version; {} has it no more (kubernetes/kubernetes#134773)"
 _COST = "every node is upgraded, one after the other, and its pods go elsewhere meanwhile"
 _UNHEARD = (
     "nothing was changed: an upgrade is of all hosts; run the same command again once they answer, or mark a worker "

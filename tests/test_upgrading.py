@@ -46,6 +46,7 @@ class Machine:
     pulled: list[str] = field(default_factory=list)
     patched: bool = False
     node: dict[str, Any] = field(default_factory=dict)  # its annotations, and unschedulable
+    ready: bool = True
 
 
 class Nodes:
@@ -66,6 +67,7 @@ class Nodes:
         self.one_by_one = threading.Lock()
         self.killed: Callable[[], bool] = lambda: False  # whether the run is ended at this moment
         self.ready = 1  # of the one pod of a Deployment
+        self.kind = "Deployment"
         self.looked_at: dict[str, Callable[[], None]] = {}
         self.run: Run
 
@@ -114,7 +116,7 @@ class Nodes:
                 self.worlds(name).parts.update(
                     cluster=f"answer {json.dumps({'items': self.items()})}",
                     kubeadm=f"configuration {document}",
-                    workloads="\n".join([f"workload Deployment default/web 1 {self.ready}", "workloads_told yes"]),
+                    workloads="\n".join([f"workload {self.kind} default/web 1 {self.ready}", "workloads_told yes"]),
                     pods="\n".join([*pods, "replicas default/ReplicaSet/web 1", "pods_told yes"]),
                 )
 
@@ -152,7 +154,7 @@ class Nodes:
             "metadata": {"name": name, "annotations": one.node.get("annotations", {})},
             "spec": {"unschedulable": one.node.get("unschedulable") is True, "taints": [TAINT] if one.master else []},
             "status": {
-                "conditions": [{"type": "Ready", "status": "True"}],
+                "conditions": [{"type": "Ready", "status": str(one.ready), "reason": "KubeletNotReady"}],
                 "nodeInfo": {"machineID": f"id-{name}", "kubeletVersion": f"v{one.runs}"},
             },
         }
@@ -400,6 +402,12 @@ def test_a_name_that_is_no_hosts_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 # --- what is asked before, and what stops it
 
 
+RENEWED = (
+    "kubeadm renews the certificates of every control plane, but no authority's; where one ends soon or has ended, "
+    "first: inv certs.renew"
+)
+
+
 def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     nodes = Nodes()
     with pytest.raises(KubefabError, match="--yes is needed"):
@@ -409,7 +417,64 @@ def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPat
         f"manager  - kube-apiserver {OLD}, kube-controller-manager {OLD}, kube-scheduler {OLD}, kubelet {OLD} -> {NEW}",
         f"client  - kubelet {OLD} -> {NEW}",
         "client  - ReplicaSet/web in default: stands still meanwhile, for no other of its pods is ready",
+        f"manager  - {RENEWED}",
     ]
+
+
+def said(monkeypatch: pytest.MonkeyPatch, capsys: Any, nodes: Nodes, **how: Any) -> list[str]:
+    """What a plan tells of what is upgraded and lost, before its steps."""
+    nodes.come_to(monkeypatch, dry=True, **how)
+    return [line for line in capsys.readouterr().out.splitlines() if "  - " in line]
+
+
+@pytest.mark.parametrize("name", ["manager", "client"])
+def test_a_node_that_is_not_ready_is_in_the_plan(monkeypatch: pytest.MonkeyPatch, capsys: Any, name: str) -> None:
+    """Its step only waits, and a plan has only what is changed."""
+    nodes = Nodes()
+    nodes.machines[name].ready = False
+    told = [line for line in said(monkeypatch, capsys, nodes) if "Ready" in line]
+    assert [line.partition("(")[0] for line in told] == [f"{name}  - the node is not Ready "]
+    assert told[0].endswith("): nothing is changed before it is")
+
+
+def test_a_node_that_is_upgraded_may_be_not_ready(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """As where an upgrade was killed while its kubelet began anew: only the end of it brings it back."""
+    nodes = Nodes()
+    nodes.machines["manager"].kubelet = NEW
+    nodes.machines["manager"].ready = False
+    assert [line for line in said(monkeypatch, capsys, nodes) if "Ready" in line] == []
+
+
+def test_a_workload_that_is_to_be_passed_over_and_is_none_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    ignored = ["default/web", "default/wbe"]
+    told = [line for line in said(monkeypatch, capsys, Nodes(), ignored=ignored) if "--ignore" in line]
+    assert told == ["manager  - --ignore default/wbe: the cluster has no such Deployment, StatefulSet or DaemonSet"]
+
+
+def test_what_becomes_of_certificates_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    told = [line for line in said(monkeypatch, capsys, Nodes(three_masters())) if "certificates" in line]
+    assert told == [f"m1  - {RENEWED}"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "told"),
+    [
+        ("1.33.13", "1.34.1", "StatefulSet", True),
+        ("1.33.13", "1.34.2", "StatefulSet", False),
+        ("1.34.0", "1.34.1", "StatefulSet", False),
+        ("1.33.13", "1.34.1", "Deployment", False),
+    ],
+)
+def test_statefulsets_that_would_begin_anew_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, old: str, new: str, kind: str, told: bool
+) -> None:
+    nodes = Nodes(HOSTS.replace("1.37.2", new))
+    nodes.kind = kind
+    for one in nodes.machines.values():
+        one.kubelet = one.runs = one.kubeadm = one.static = old
+    nodes.proxy = nodes.configured = old
+    found = [line for line in said(monkeypatch, capsys, nodes) if "begins all of its pods anew" in line]
+    assert bool(found) is told
 
 
 @pytest.mark.parametrize(
