@@ -65,9 +65,12 @@ class Release:
     ports: tuple[int, ...] = (10257, 10259)  # where controller manager and scheduler tell of their health
     empties: str = "--delete-emptydir-data"  # how its `kubectl drain` is told that what is in an emptyDir goes
     limits_certificates: bool = True  # a request says how long its certificate is to be good: KEP-2784
-    # To which several members of etcd go before one of them goes to this minor's, as its image's tag: the newest of
-    # their own minor (https://etcd.io/docs/v3.7/upgrades/). "": this minor's etcd is of no other.
+    # To which several members of etcd go before one of them goes to this minor's, as its image's tag: a late one of
+    # their own minor (https://etcd.io/docs/v3.7/upgrades/). "": this minor's etcd is of the former's minor.
     etcd_before: str = ""
+    # A single member goes there first, too: etcd 3.6 waits for members that were removed, and that one before
+    # 3.5.26 has kept (https://etcd.io/blog/2025/zombie_members_upgrade/).
+    etcd_before_alone: bool = False
     # Its first patch release that begins no StatefulSet's pods anew, if earlier ones do: kubernetes/kubernetes#134773
     spares_sets: str = ""
     upgrades: bool = True  # kubeadm is told by file how to upgrade to it: kubernetes/kubeadm#2489
@@ -139,7 +142,8 @@ _BY_MINOR = {
         *(_NOW(minor, "v1beta3", "3.9", upgrades=False) for minor in ("1.26", "1.27", "1.28", "1.29", "1.30")),
         _NOW("1.31", "v1beta4", "3.10", upgrades=False),
         *(_NOW(minor, "v1beta4", "3.10") for minor in ("1.32", "1.33")),
-        _NOW("1.34", "v1beta4", "3.10.1", spares_sets="1.34.2"),
+        # kubernetes/k8s.io#9672: the image is in the registry.
+        _NOW("1.34", "v1beta4", "3.10.1", etcd_before="3.5.32-0", etcd_before_alone=True, spares_sets="1.34.2"),
         _NOW("1.35", "v1beta4", "3.10.1", refuses_cgroup_v1=True),
         _NOW("1.36", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC),
         _NOW("1.37", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC, etcd_before="3.6.16-0"),

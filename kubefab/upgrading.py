@@ -1,7 +1,7 @@
 """The cluster comes to the version in hosts.yml: all are heard, and what it means is told and asked for first."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from invoke import Context, Exit
 from packaging.version import Version
@@ -10,7 +10,7 @@ from kubefab import etcd, images, kubeadm
 from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
-from kubefab.facts import Configuration, Facts
+from kubefab.facts import Configuration, Facts, Member
 from kubefab.host import Host
 from kubefab.leaving import Seconds
 from kubefab.losing import Loss, agree, tell
@@ -71,6 +71,7 @@ class Upgrading:
     at_once: int  # workers
     ignored: tuple[str, ...]  # workloads, as "namespace/name", that nobody waits for
     alone: str | None = None  # the one host that is upgraded, as far as its turn has come
+    named: dict[str, list[str]] = field(default_factory=dict)  # images, by the configuration that kubeadm was asked by
 
     @property
     def wanted(self) -> str:
@@ -165,9 +166,11 @@ class Upgrading:
         return [name for name, told in facts.items() if name != self.alone and turn.old(told)]
 
     def _images(self) -> list[str]:
-        """By the configuration that the cluster keeps, which the new kubeadm judges first."""
+        """By the configuration that the cluster keeps, which the new kubeadm judges first; it is asked once."""
         stored = kubeadm.at_version(self._stored().text, self.wanted)
-        return images.needed(self.run.cluster, lambda _: [], stored=stored)
+        if stored not in self.named:
+            self.named[stored] = images.needed(self.run.cluster, lambda _: [], stored=stored)
+        return self.named[stored]
 
     def _stored(self) -> Configuration:
         told = self.run.cluster.facts(self.run.cluster.speaker).kubeadm.configuration
@@ -230,15 +233,23 @@ class Upgrading:
         return bool(release.spares_sets) and then < Version(release.spares_sets) and now.release[:2] < then.release[:2]
 
     def _etcd(self, host: Host, facts: Facts) -> list[Loss]:
-        """Where it goes to its next minor."""
-        cluster, tag = self.run.cluster, self.run.cluster.release.etcd_before
-        member = facts.etcd.member if host.wanted.role == "master" else None
-        if not tag or not member or upstream(member.version).release[:2] > upstream(tag).release[:2]:
+        """Which there is, and which comes."""
+        if host.wanted.role != "master" or facts.etcd.elsewhere:
             return []
-        first = upgrade.etcd_before(cluster)(facts)
-        way = f"to {upstream(tag)} first, one member at a time, and then" if first else "directly"
-        told = f"etcd {member.version} goes {way} to the one of {self.wanted}"
-        return [(host.name, "", told)]
+        member = facts.etcd.member
+        silent = f"nobody knows which etcd it has: {facts.etcd.etcd_silent or 'it does not run'}"
+        return [(host.name, "", f"etcd {member.version}{self._way(facts, member)}" if member else silent)]
+
+    def _way(self, facts: Facts, member: Member) -> str:
+        """What kubeadm does to it, and what is done before."""
+        cluster, then = self.run.cluster, versions.etcd_pinned(facts) or versions.etcd_of(self._images())
+        if not then:
+            return f": kubeadm does not name the one of {self.wanted}"
+        if then <= upstream(member.version):
+            return f" stays {member.version}"
+        first = f"to {upstream(versions.etcd_on_its_way(cluster.inventory))} first, "
+        way = f"{first}{'one member at a time, ' if len(cluster.masters) > 1 else ''}and then"
+        return f" goes {way if upgrade.etcd_before(cluster)(facts) else 'directly'} to {then}"
 
     def _by_hand(self, host: Host, facts: Facts) -> list[Loss]:
         """kubeadm makes all of it anew, from what it keeps in the cluster; etcd, where that is another."""

@@ -23,7 +23,7 @@ from kubefab.step import sha256
 from kubefab.steps import etcd, packages, preflight, runtime
 from kubefab.steps.versions import STATIC
 from tests.fakes import HOSTS, three_masters
-from tests.members import M, look
+from tests.members import SILENT, M, look
 from tests.runs import ADMIN, Run, each, in_place, wants
 
 OLD, NEW = "1.37.1", "1.37.2"
@@ -415,6 +415,7 @@ def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPat
     assert nodes.done == []
     assert capsys.readouterr().out.splitlines() == [
         f"manager  - kube-apiserver {OLD}, kube-controller-manager {OLD}, kube-scheduler {OLD}, kubelet {OLD} -> {NEW}",
+        f"manager  - etcd 3.7.0: kubeadm does not name the one of {NEW}",
         f"client  - kubelet {OLD} -> {NEW}",
         "client  - ReplicaSet/web in default: stands still meanwhile, for no other of its pods is ready",
         f"manager  - {RENEWED}",
@@ -477,25 +478,85 @@ def test_statefulsets_that_would_begin_anew_are_told(
     assert bool(found) is told
 
 
+IN_TURN = "first, one member at a time"
+
+
+def of_minor(wanted: str, old: str, new: str, etcd: str) -> Nodes:
+    """A cluster of this version that is to come to that one."""
+    several = three_masters()
+    several = several.model_copy(update={"cluster": several.cluster.model_copy(update={"kubernetes": new})})
+    nodes = Nodes(HOSTS.replace("1.37.2", new) if wanted == "one" else several, etcd)
+    for one in nodes.machines.values():
+        one.kubelet = one.runs = one.kubeadm = one.static = old
+    nodes.proxy = nodes.configured = old
+    return nodes
+
+
 @pytest.mark.parametrize(
-    ("wanted", "etcd", "told"),
+    ("masters", "old", "new", "etcd", "comes", "told"),
     [
-        (HOSTS, "3.6.8", {"manager  - etcd 3.6.8 goes directly to the one of 1.37.2"}),
-        (HOSTS, "3.7.0", set()),
-        (
-            three_masters(),
-            "3.6.8",
-            {f"{m}  - etcd 3.6.8 goes to 3.6.16 first, one member at a time, and then to the one of 1.37.2" for m in M},
-        ),
-        (three_masters(), "3.6.16", {f"{m}  - etcd 3.6.16 goes directly to the one of 1.37.2" for m in M}),
+        ("one", OLD, NEW, "3.6.8", "3.7.0-0", "3.6.8 goes directly to 3.7.0"),
+        ("one", OLD, NEW, "3.7.0", "3.7.0-0", "3.7.0 stays 3.7.0"),
+        ("one", OLD, NEW, "3.7.1", "3.7.0-0", "3.7.1 stays 3.7.1"),
+        ("one", OLD, NEW, "3.6.8", "", "3.6.8: kubeadm does not name the one of 1.37.2"),
+        ("three", OLD, NEW, "3.6.8", "3.7.0-0", f"3.6.8 goes to 3.6.16 {IN_TURN}, and then to 3.7.0"),
+        ("three", OLD, NEW, "3.6.16", "3.7.0-0", "3.6.16 goes directly to 3.7.0"),
+        ("one", "1.35.4", "1.36.3", "3.6.6", "3.6.8-0", "3.6.6 goes directly to 3.6.8"),
+        ("three", "1.33.9", "1.34.4", "3.5.24", "3.6.5-0", f"3.5.24 goes to 3.5.32 {IN_TURN}, and then to 3.6.5"),
+        ("one", "1.33.9", "1.34.4", "3.5.24", "3.6.5-0", "3.5.24 goes to 3.5.32 first, and then to 3.6.5"),
     ],
-    ids=["one member", "nothing to do", "several", "several that may"],
+    ids=[
+        "one member",
+        "nothing to do",
+        "newer than kubeadm's",
+        "kubeadm does not say",
+        "several",
+        "several that may",
+        "of the same minor",
+        "several with zombies",
+        "one with zombies",
+    ],
 )
 def test_what_etcd_does_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: Any, wanted: Any, etcd: str, told: set[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, masters: str, old: str, new: str, etcd: str, comes: str, told: str
 ) -> None:
-    Nodes(wanted, etcd).come_to(monkeypatch, dry=True)
-    assert {line for line in capsys.readouterr().out.splitlines() if "  - etcd" in line} == told
+    named = [f"registry.k8s.io/etcd:{comes}"] if comes else []
+    monkeypatch.setattr(images, "needed", lambda *_, **__: [*named, f"registry.k8s.io/kube-proxy:v{new}"])
+    nodes = of_minor(masters, old, new, etcd)
+    found = [line for line in said(monkeypatch, capsys, nodes) if "  - etcd" in line]
+    assert found == [f"{name}  - etcd {told}" for name, one in nodes.machines.items() if one.master]
+
+
+def test_an_etcd_that_gives_no_answer_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = Nodes()
+    nodes.worlds("manager").parts["etcd"] = SILENT
+    with pytest.raises(KubefabError, match="no member of etcd answers"):
+        nodes.come_to(monkeypatch, dry=True)
+    told = "manager  - nobody knows which etcd it has: context deadline exceeded"
+    assert told in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("masters", "tag", "told"),
+    [
+        ("one", "3.6.8-0", "3.6.8 stays 3.6.8"),
+        ("three", "3.6.8-0", "3.6.8 stays 3.6.8"),
+        ("three", "3.6.10-0", "3.6.8 goes directly to 3.6.10"),
+        ("three", "3.7.0-0", f"3.6.8 goes to 3.6.16 {IN_TURN}, and then to 3.7.0"),
+    ],
+)
+def test_an_etcd_whose_tag_kubeadm_keeps_goes_no_farther(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, masters: str, tag: str, told: str
+) -> None:
+    """Whatever image comes with a bundle; and nothing is changed on its way."""
+    monkeypatch.setattr(Nodes, "stored", f"etcd: {{local: {{imageTag: {tag}}}}}\n")
+    monkeypatch.setattr(images, "needed", lambda *_, **__: ["registry.k8s.io/etcd:3.7.0-0"])
+    nodes = of_minor(masters, OLD, NEW, "3.6.8")
+    nodes.come_to(monkeypatch, dry=True)
+    out = capsys.readouterr().out
+    found = [line for line in out.splitlines() if "  - etcd" in line]
+    assert found == [f"{name}  - etcd {told}" for name, one in nodes.machines.items() if one.master]
+    assert ("etcd is of 3.6.16 before it goes farther" in out) is ("3.6.16" in told)
 
 
 def test_no_member_of_etcd_goes_to_the_next_minor_before_all_may(monkeypatch: pytest.MonkeyPatch) -> None:

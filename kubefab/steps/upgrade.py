@@ -75,7 +75,7 @@ def fetched(names: Sequence[str]) -> Subject:
 
 
 def etcd_first(cluster: Cluster, host: Host) -> list[Step]:
-    """Several members go to the newest etcd of their own minor before the first of them goes to the next one.
+    """Members go to a late etcd of their own minor before the first of them goes to the next one.
 
     In the manifest alone: a tag in kubeadm's stored configuration would hold back the next etcd.
     """
@@ -211,7 +211,7 @@ def unfetched(wanted: str) -> Gap:
 
 
 def etcd_before(cluster: Cluster) -> Gap:
-    """Of a master among several, where the new version has an etcd of the next minor."""
+    """Of a master, where the new version has an etcd of the next minor and no member may go there directly."""
     tag = versions.etcd_on_its_way(cluster.inventory)
     return old_etcd(tag, cluster.inventory.cluster.kubernetes) if tag else lambda _: None
 
@@ -223,6 +223,9 @@ def old_etcd(tag: str, wanted: str) -> Gap:
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
         member, started = facts.etcd.member, versions.upstream(versions.tag(facts.local.static.get("etcd.yaml", "")))
+        pinned = versions.etcd_pinned(facts)
+        if pinned and pinned.release[:2] <= needed.release[:2]:  # it stays of its own minor
+            return None
         if facts.etcd.elsewhere or versions.oldest_api_server(facts) >= Version(wanted):
             return None
         if not member:  # what is new by its manifest may have seen newer data: it is never taken back
