@@ -275,6 +275,8 @@ class Upgrading:
         """What each API server was asked for and will not have: it knows that since its start alone."""
         then = Version(self.wanted)
         for host in self.run.cluster.masters:
+            if not self.run.cluster.facts(host).upgrade.asked_told:
+                yield host.name, "", _UNASKED
             for one in self.run.cluster.facts(host).upgrade.deprecated:
                 if upstream(one.gone) <= then:
                     told = f"somebody has asked for {one.resource} of {one.api}, which {one.gone} has no more"
@@ -291,6 +293,7 @@ _UNKNOWN = (
     "nobody knows what somebody has changed by hand there; it goes where kubeadm makes them anew, from what it keeps "
     "in the cluster"
 )
+_UNASKED = "nobody knows what of APIs that go away somebody has asked for: its API server does not say"
 _COPIES = "/etc/kubernetes/tmp"  # what kubeadm leaves there is gone at the end
 _RENEWED = (
     "kubeadm renews the certificates of every control plane, but no authority's; where one ends soon or has ended, "

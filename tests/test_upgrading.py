@@ -52,7 +52,7 @@ class Machine:
 class Nodes:
     """Hosts of a cluster of OLD, and their API server: they do what they are told."""
 
-    asked = ""  # the API server was for what goes away
+    asked = "asked_told yes"  # what the API server was asked for that goes away
     stored = ""  # besides the version, in kubeadm's configuration
 
     def __init__(self, wanted: str | Inventory = HOSTS, etcd: str = "3.7.0") -> None:
@@ -650,13 +650,23 @@ def test_where_nothing_is_noted_nobody_knows_what_would_go_and_that_is_told(
 
 def test_an_api_that_goes_away_and_was_asked_for_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     nodes = Nodes()
-    asked = "deprecated apps/v1beta9 deployments 1.37\ndeprecated batch/v1beta9 jobs 1.38"
+    asked = "asked_told yes\ndeprecated apps/v1beta9 deployments 1.37\ndeprecated batch/v1beta9 jobs 1.38"
     monkeypatch.setattr(Nodes, "asked", asked)
     with pytest.raises(KubefabError):
         nodes.come_to(monkeypatch, yes=False)
     said = capsys.readouterr().out
     assert "somebody has asked for deployments of apps/v1beta9, which 1.37 has no more" in said
     assert "batch/v1beta9" not in said
+
+
+def test_an_api_server_that_does_not_say_what_it_was_asked_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(Nodes, "asked", "")
+    told = [line for line in said(monkeypatch, capsys, Nodes()) if "nobody knows" in line]
+    assert told == [
+        "manager  - nobody knows what of APIs that go away somebody has asked for: its API server does not say"
+    ]
 
 
 def test_a_busy_api_server_is_asked_again_before_anybody_is(monkeypatch: pytest.MonkeyPatch) -> None:

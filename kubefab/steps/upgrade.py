@@ -212,8 +212,9 @@ def unfetched(wanted: str) -> Gap:
 
 def etcd_before(cluster: Cluster) -> Gap:
     """Of a master, where the new version has an etcd of the next minor and no member may go there directly."""
-    tag = versions.etcd_on_its_way(cluster.inventory)
-    return old_etcd(tag, cluster.inventory.cluster.kubernetes) if tag else lambda _: None
+    inventory, tag = cluster.inventory, versions.etcd_on_its_way(cluster.inventory)
+    old = old_etcd(tag, inventory.cluster.kubernetes)
+    return lambda facts: old(facts) if tag and not versions.etcd_stays(inventory, facts) else None
 
 
 def old_etcd(tag: str, wanted: str) -> Gap:
@@ -223,9 +224,6 @@ def old_etcd(tag: str, wanted: str) -> Gap:
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
         member, started = facts.etcd.member, versions.upstream(versions.tag(facts.local.static.get("etcd.yaml", "")))
-        pinned = versions.etcd_pinned(facts)
-        if pinned and pinned.release[:2] <= needed.release[:2]:  # it stays of its own minor
-            return None
         if facts.etcd.elsewhere or versions.oldest_api_server(facts) >= Version(wanted):
             return None
         if not member:  # what is new by its manifest may have seen newer data: it is never taken back

@@ -83,6 +83,12 @@ def etcd_pinned(facts: Facts) -> Version | None:
     return upstream(tag.removeprefix("v")) if tag else None
 
 
+def etcd_stays(inventory: Inventory, facts: Facts) -> bool:
+    """Whether a tag that kubeadm keeps holds etcd in its minor, where this Kubernetes has the next one."""
+    pinned, before = etcd_pinned(facts), inventory.release.etcd_before
+    return bool(before) and pinned is not None and pinned.release[:2] <= upstream(before).release[:2]
+
+
 def etcd_of(images: Sequence[str]) -> Version | None:
     """The newest etcd among these images: a bundle has one on the way to it, too."""
     return max((upstream(tag(one)) for one in images if "/etcd:" in one), default=None)
