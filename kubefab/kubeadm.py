@@ -98,6 +98,17 @@ def at_version(configuration: str, version: str) -> str:
     return yaml.safe_dump({**stored, "dns": dns, "kubernetesVersion": f"v{version}"}, sort_keys=False)
 
 
+def flags(configuration: str) -> dict[str, tuple[str, list[str]]]:
+    """The flags that a stored ClusterConfiguration, as YAML, gives: a static pod -> where it does so, and which."""
+    stored = yaml.safe_load(configuration) or {}
+    etcd = {"etcd": ("etcd.local", (stored.get("etcd") or {}).get("local"))}
+    sections = {pod: (section, stored.get(section)) for pod, section in SECTIONS.items()} | etcd
+    return {
+        pod: (f"{place}.extraArgs", [name for name, _ in _pairs((section or {}).get("extraArgs") or {})])
+        for pod, (place, section) in sections.items()
+    }
+
+
 def upgrade_documents(inventory: Inventory, host: Host, patches: str, skipped: Sequence[str] = ()) -> str:
     """What `kubeadm upgrade apply` and `upgrade node` read; `patches`: a folder, "" for none.
 

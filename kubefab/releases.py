@@ -4,7 +4,9 @@ Sources: kubeadm's own API packages (cmd/kubeadm/app/apis/kubeadm/*/doc.go), its
 kubernetes/kubeadm#2200 (taints), KEP-4569 and kubernetes/kubernetes#134298 (cgroup v1).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import partial
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
@@ -65,9 +67,16 @@ class Release:
     ports: tuple[int, ...] = (10257, 10259)  # where controller manager and scheduler tell of their health
     empties: str = "--delete-emptydir-data"  # how its `kubectl drain` is told that what is in an emptyDir goes
     limits_certificates: bool = True  # a request says how long its certificate is to be good: KEP-2784
-    # To which several members of etcd go before one of them goes to this minor's, as its image's tag: the newest of
-    # their own minor (https://etcd.io/docs/v3.7/upgrades/). "": this minor's etcd is of no other.
+    # To which several members of etcd go before one of them goes to this minor's, as its image's tag: a late one of
+    # their own minor (https://etcd.io/docs/v3.7/upgrades/). "": this minor's etcd is of the former's minor.
     etcd_before: str = ""
+    # A single member goes there first, too: etcd 3.6 waits for members that were removed, and that one before
+    # 3.5.26 has kept (https://etcd.io/blog/2025/zombie_members_upgrade/).
+    etcd_before_alone: bool = False
+    # Its first patch release that begins no StatefulSet's pods anew, if earlier ones do: kubernetes/kubernetes#134773
+    spares_sets: str = ""
+    # What this minor's programs, and its etcd, know no more and do not start with: patterns of flags, by program.
+    gone_flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     upgrades: bool = True  # kubeadm is told by file how to upgrade to it: kubernetes/kubeadm#2489
     # kubeadm's commands that renew its certificates, and that sign one for a kubelet: kubernetes/kubeadm#2292
     # The latter is told of a cluster by file since 1.20, kubernetes/kubernetes#94879; "": it is not.
@@ -121,6 +130,32 @@ _ALPHA = partial(_FOREVER, renews=("alpha certs renew", ""))
 _INSECURE = (10251, 10252, 10257, 10259)  # kubeadm switched the first two off in 1.19
 # Its address for `kubectl exec` has no scheme, and is taken for https: Mirantis/cri-dockerd#569
 _EXEC = ("ExtendWebSocketsToKubelet",)
+# Compared in the sources, and told in CHANGELOG-1.33 to 1.37: kubernetes/kubernetes#130162; #130161, #122384; #133779;
+# #138002, #139870. Of etcd: https://etcd.io/docs/v3.6/upgrades/upgrade_3_6/ and https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
+_GONE_1_33 = {"kube-apiserver": ("cloud-config", "cloud-provider")}
+_GONE_1_34 = {
+    "etcd": ("enable-v2", "experimental-enable-v2v3", "proxy", "proxy-*"),
+    "kubelet": ("cloud-config", "register-schedulable"),
+}
+_GONE_1_35 = {"kubelet": ("pod-infra-container-image",)}
+_GONE_1_37 = {
+    "etcd": ("discovery", "discovery-proxy", "experimental-*"),
+    "kube-controller-manager": ("concurrent-service-syncs",),
+    "kubelet": (
+        "application-metrics-count-limit",
+        "boot-id-file",
+        "container-hints",
+        "containerd",
+        "containerd-namespace",
+        "enable-load-reader",
+        "event-storage-age-limit",
+        "event-storage-event-limit",
+        "global-housekeeping-interval",
+        "log-cadvisor-usage",
+        "machine-id-file",
+        "storage-driver-*",
+    ),
+}
 _NOW = partial(Release, taints=(CONTROL_PLANE,))
 _BY_MINOR = {
     release.minor: release
@@ -136,11 +171,29 @@ _BY_MINOR = {
         _OLD("1.25", "v1beta3", "3.8", taints=(CONTROL_PLANE,), registry=REGISTRY),
         *(_NOW(minor, "v1beta3", "3.9", upgrades=False) for minor in ("1.26", "1.27", "1.28", "1.29", "1.30")),
         _NOW("1.31", "v1beta4", "3.10", upgrades=False),
-        *(_NOW(minor, "v1beta4", "3.10") for minor in ("1.32", "1.33")),
-        _NOW("1.34", "v1beta4", "3.10.1"),
-        _NOW("1.35", "v1beta4", "3.10.1", refuses_cgroup_v1=True),
+        _NOW("1.32", "v1beta4", "3.10"),
+        _NOW("1.33", "v1beta4", "3.10", gone_flags=_GONE_1_33),
+        # kubernetes/k8s.io#9672: the image is in the registry.
+        _NOW(
+            "1.34",
+            "v1beta4",
+            "3.10.1",
+            etcd_before="3.5.32-0",
+            etcd_before_alone=True,
+            spares_sets="1.34.2",
+            gone_flags=_GONE_1_34,
+        ),
+        _NOW("1.35", "v1beta4", "3.10.1", refuses_cgroup_v1=True, gone_flags=_GONE_1_35),
         _NOW("1.36", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC),
-        _NOW("1.37", "v1beta4", "3.10.2", refuses_cgroup_v1=True, gates_with_docker=_EXEC, etcd_before="3.6.16-0"),
+        _NOW(
+            "1.37",
+            "v1beta4",
+            "3.10.2",
+            refuses_cgroup_v1=True,
+            gates_with_docker=_EXEC,
+            etcd_before="3.6.16-0",
+            gone_flags=_GONE_1_37,
+        ),
     )
 }
 MINORS = tuple(_BY_MINOR)
@@ -154,3 +207,10 @@ def known(version: str) -> bool:
 def release(version: str) -> Release:
     """The table of a version such as "1.37.2". KeyError where it is not known."""
     return _BY_MINOR[version.rpartition(".")[0]]
+
+
+def is_gone(version: str, program: str, flag: str) -> bool:
+    """Whether a program of this version, or the etcd that comes with it, knows that flag no more."""
+    until = MINORS.index(version.rpartition(".")[0])
+    rows = (_BY_MINOR[minor].gone_flags.get(program, ()) for minor in MINORS[: until + 1])
+    return any(fnmatchcase(flag, pattern) for patterns in rows for pattern in patterns)

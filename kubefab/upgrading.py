@@ -1,7 +1,7 @@
 """The cluster comes to the version in hosts.yml: all are heard, and what it means is told and asked for first."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from invoke import Context, Exit
 from packaging.version import Version
@@ -10,7 +10,7 @@ from kubefab import etcd, images, kubeadm
 from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
-from kubefab.facts import Configuration, Facts
+from kubefab.facts import Configuration, Facts, Member
 from kubefab.host import Host
 from kubefab.leaving import Seconds
 from kubefab.losing import Loss, agree, tell
@@ -83,6 +83,7 @@ class Upgrading:
     at_once: int  # workers
     ignored: tuple[str, ...]  # workloads, as "namespace/name", that nobody waits for
     alone: str | None = None  # the one host that is upgraded, as far as its turn has come
+    named: dict[str, list[str]] = field(default_factory=dict)  # images, by the configuration that kubeadm was asked by
 
     @property
     def wanted(self) -> str:
@@ -179,9 +180,11 @@ class Upgrading:
         return [name for name, told in facts.items() if name != self.alone and turn.old(told)]
 
     def _images(self) -> list[str]:
-        """By the configuration that the cluster keeps, which the new kubeadm judges first."""
+        """By the configuration that the cluster keeps, which the new kubeadm judges first; it is asked once."""
         stored = kubeadm.at_version(self._stored().text, self.wanted)
-        return images.needed(self.run.cluster, lambda _: [], stored=stored)
+        if stored not in self.named:
+            self.named[stored] = images.needed(self.run.cluster, lambda _: [], stored=stored)
+        return self.named[stored]
 
     def _stored(self) -> Configuration:
         told = self.run.cluster.facts(self.run.cluster.speaker).kubeadm.configuration
@@ -209,22 +212,58 @@ class Upgrading:
         for host in hosts:
             facts = self.run.cluster.facts(host)
             if old := self._behind(host):
-                found += [(host.name, "", f"{', '.join(old)} -> {self.wanted}"), *self._etcd(host, facts)]
+                found += [(host.name, "", f"{', '.join(old)} -> {self.wanted}"), *self._not_ready(host, facts)]
+                found += self._etcd(host, facts)
                 found += self._price(host, facts, speaker)
                 found += self._by_hand(host, facts)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
-        return [*found, *when(found, *self._short(speaker), *self._pinned(), *self._deprecated())]
+        of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *self._pinned(), *self._deprecated())
+        return [*found, *when(found, *of_all)]
+
+    def _not_ready(self, host: Host, facts: Facts) -> list[Loss]:
+        """Waited for, and no change: no plan would have it."""
+        gap = upgrade.where_behind(self.wanted, upgrade.untouched(self.wanted, health.not_ready))
+        return [
+            (host.name, "", f"the node is not Ready ({why}): nothing is changed before it is")
+            for why in [gap(facts)]
+            if why
+        ]
+
+    def _for_all(self, hosts: Sequence[Host], speaker: Facts) -> list[Loss]:
+        """What is so of the whole cluster, told once."""
+        workloads = speaker.workloads.workloads
+        known = [one.name for one in workloads]
+        anew = [one.name for one in workloads if one.kind == "StatefulSet"] if self._rolls_sets(speaker) else []
+        renewed = any(upgrade.old_control_plane(self.wanted)(self.run.cluster.facts(host)) for host in hosts)
+        told = (
+            *when(renewed, _RENEWED),
+            *(f"--ignore {name}: {_NO_WORKLOAD}" for name in self.ignored if name not in known),
+            *(f"StatefulSet {name} {_ANEW.format(self.run.cluster.release.spares_sets)}" for name in anew),
+        )
+        return [(speaker.name, "", line) for line in told]
+
+    def _rolls_sets(self, speaker: Facts) -> bool:
+        release, then, now = self.run.cluster.release, Version(self.wanted), versions.oldest_api_server(speaker)
+        return bool(release.spares_sets) and then < Version(release.spares_sets) and now.release[:2] < then.release[:2]
 
     def _etcd(self, host: Host, facts: Facts) -> list[Loss]:
-        """Where it goes to its next minor."""
-        cluster, tag = self.run.cluster, self.run.cluster.release.etcd_before
-        member = facts.etcd.member if host.wanted.role == "master" else None
-        if not tag or not member or upstream(member.version).release[:2] > upstream(tag).release[:2]:
+        """Which there is, and which comes."""
+        if host.wanted.role != "master" or facts.etcd.elsewhere:
             return []
-        first = upgrade.etcd_before(cluster)(facts)
-        way = f"to {upstream(tag)} first, one member at a time, and then" if first else "directly"
-        told = f"etcd {member.version} goes {way} to the one of {self.wanted}"
-        return [(host.name, "", told)]
+        member = facts.etcd.member
+        silent = f"nobody knows which etcd it has: {facts.etcd.etcd_silent or 'it does not run'}"
+        return [(host.name, "", f"etcd {member.version}{self._way(facts, member)}" if member else silent)]
+
+    def _way(self, facts: Facts, member: Member) -> str:
+        """What kubeadm does to it, and what is done before."""
+        cluster, then = self.run.cluster, versions.etcd_pinned(facts) or versions.etcd_of(self._images())
+        if not then:
+            return f": kubeadm does not name the one of {self.wanted}"
+        if then <= upstream(member.version):
+            return f" stays {member.version}"
+        first = f"to {upstream(versions.etcd_on_its_way(cluster.inventory))} first, "
+        way = f"{first}{'one member at a time, ' if len(cluster.masters) > 1 else ''}and then"
+        return f" goes {way if upgrade.etcd_before(cluster)(facts) else 'directly'} to {then}"
 
     def _by_hand(self, host: Host, facts: Facts) -> list[Loss]:
         """kubeadm makes all of it anew, from what it keeps in the cluster; no etcd that is newer than it wants."""
@@ -249,6 +288,8 @@ class Upgrading:
         """What each API server was asked for and will not have: it knows that since its start alone."""
         then = Version(self.wanted)
         for host in self.run.cluster.masters:
+            if not self.run.cluster.facts(host).upgrade.asked_told:
+                yield host.name, "", _UNASKED
             for one in self.run.cluster.facts(host).upgrade.deprecated:
                 if upstream(one.gone) <= then:
                     told = f"somebody has asked for {one.resource} of {one.api}, which {one.gone} has no more"
@@ -265,7 +306,14 @@ _UNKNOWN = (
     "nobody knows what somebody has changed by hand there; it goes where kubeadm makes them anew, from what it keeps "
     "in the cluster"
 )
+_UNASKED = "nobody knows what of APIs that go away somebody has asked for: its API server does not say"
 _COPIES = "/etc/kubernetes/tmp"  # what kubeadm leaves there is gone at the end
+_RENEWED = (
+    "kubeadm renews the certificates of every control plane, but no authority's; where one ends soon or has ended, "
+    "first: inv certs.renew"
+)
+_NO_WORKLOAD = "the cluster has no such Deployment, StatefulSet or DaemonSet"
+_ANEW = "begins all of its pods anew by an error of this version; {} has it no more (kubernetes/kubernetes#134773)"
 _COST = "every node is upgraded, one after the other, and its pods go elsewhere meanwhile"
 _UNHEARD = (
     "nothing was changed: an upgrade is of all hosts; run the same command again once they answer, or mark a worker "

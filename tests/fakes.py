@@ -1,5 +1,6 @@
 """Hosts that answer from memory, and an inventory to go with them."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,6 +60,7 @@ class World:
     on_change: Callable[[], None] = lambda: None
     answers: dict[str, str] = field(default_factory=dict)  # what `ask` says, by script
     payloads: dict[str, str] = field(default_factory=dict)
+    of_thread: threading.local = field(default_factory=threading.local)  # .change: its own last one
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class FakeHost(Host):
         return {part: self.world.parts.get(part, "") for part in parts}
 
     def change(self, script: str, *args: str, payload: str = "", secret: bool = False, about: str = "") -> str:
-        self.world.ran.append(" ".join((script, *args)))
+        self.world.of_thread.change = " ".join((script, *args))
+        self.world.ran.append(self.world.of_thread.change)
         self.world.about.append(about)
         self.world.payloads[script] = payload
         self.world.on_change()

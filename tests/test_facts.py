@@ -295,6 +295,8 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "etcd_mib",
         "room_mib",
         "deprecated",
+        "asked_told",
+        "kubelet_flags",
         # Captured before it was looked at: see test_drift_scripts.py.
         "now",
         "left",

@@ -1234,6 +1234,22 @@ def test_where_containerd_stores_is_told_as_its_file_says(text: str, told: str) 
     assert found(sandbox.file("/etc/containerd/config.toml", text), "runtime").runtime.containerd_root == told
 
 
+@sandbox.needed
+def test_the_flags_of_a_kubelet_are_told_with_their_files() -> None:
+    """But for the one that kubeadm's own upgrade takes out of its file: kubernetes/kubernetes#133778."""
+    before = (
+        sandbox.file(FLAGS, 'KUBELET_KUBEADM_ARGS="--node-ip=10.250.0.10 --pod-infra-container-image=x --v 2"\n')
+        + "mkdir -p /etc/default\n"
+        + sandbox.file("/etc/default/kubelet", "# --old=1\nKUBELET_EXTRA_ARGS='--pod-infra-container-image=x'\n")
+    )
+    assert found(before, "upgrade").upgrade.kubelet_flags == (
+        f"node-ip {FLAGS}",
+        f"v {FLAGS}",
+        "pod-infra-container-image /etc/default/kubelet",
+    )
+
+
+FLAGS = "/var/lib/kubelet/kubeadm-flags.env"
 METRICS = """# TYPE apiserver_requested_deprecated_apis gauge
 apiserver_requested_deprecated_apis{group="",removed_release="",resource="componentstatuses",subresource="",version="v1"} 1
 apiserver_requested_deprecated_apis{group="x.k8s.io",removed_release="1.38",resource="things",subresource="",version="v1beta3"} 1
@@ -1246,14 +1262,34 @@ def test_what_an_upgrade_wants_to_know_of_a_master() -> None:
         ADMIN
         + MANIFESTS
         + "cd /etc/kubernetes; mkdir -p /var/lib/etcd tmp/kubeadm-backup-etcd-1 tmp/kubeadm-init-dryrun1; cd /\n"
+        + "echo '    - --advertise-address=10.250.0.10' >>/etc/kubernetes/manifests/kube-apiserver.yaml\n"
         + sandbox.file("/mnt/metrics", METRICS)
         + "stub kubectl 'cat /mnt/metrics'\n"
     )
     told = found(before, "upgrade").upgrade
+    assert told.asked_told
     assert told.copies == ("kubeadm-backup-etcd-1",)
     assert told.deprecated == (facts.Deprecated("x.k8s.io/v1beta3", "things", "1.38"),)
     assert told.room_mib > 0
     assert told.torn == ()
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        ("--advertise-address=10.250.0.10", "https://10.250.0.10:6443"),
+        ("--advertise-address=fd00::10 --secure-port=6444", "https://[fd00::10]:6444"),
+    ],
+)
+def test_each_master_asks_its_own_api_server_what_it_was_asked(flags: str, asked: str) -> None:
+    """admin.conf leads to the endpoint, behind which another one may answer."""
+    manifest = "".join(f"    - {flag}\n" for flag in flags.split())
+    files = sandbox.file("/etc/kubernetes/manifests/kube-apiserver.yaml", manifest) + sandbox.file("/mnt/m", METRICS)
+    stub = f'stub kubectl \'case "$*" in *" --server {asked} "*) cat /mnt/m ;; *) exit 1 ;; esac\'\n'
+    told = found(ADMIN + files + stub, "upgrade").upgrade
+    assert (told.asked_told, len(told.deprecated)) == (True, 1)
+    assert not found(ADMIN + files + "stub kubectl 'exit 1'\n", "upgrade").upgrade.asked_told
 
 
 TMP = "/etc/kubernetes/tmp"

@@ -26,7 +26,7 @@ from kubefab.step import Step, Subject, sha256
 from kubefab.steps import addons, etcd, network, packages, preflight, runtime
 from kubefab.steps.versions import STATIC
 from tests.fakes import HOSTS, many_hosts, three_masters
-from tests.members import M, look
+from tests.members import SILENT, M, look
 from tests.runs import ADMIN, Run, each, in_place, wants
 
 OLD, NEW = "1.37.1", "1.37.2"
@@ -49,12 +49,13 @@ class Machine:
     pulled: list[str] = field(default_factory=list)
     patched: bool = False
     node: dict[str, Any] = field(default_factory=dict)  # its annotations, and unschedulable
+    ready: bool = True
 
 
 class Nodes:
     """Hosts of a cluster of OLD, and their API server: they do what they are told."""
 
-    asked = ""  # the API server was for what goes away
+    asked = "asked_told yes"  # what the API server was asked for that goes away
     stored = ""  # besides the version, in kubeadm's configuration
 
     def __init__(self, wanted: str | Inventory = HOSTS, etcd: str = "3.7.0") -> None:
@@ -69,6 +70,7 @@ class Nodes:
         self.one_by_one = threading.Lock()
         self.killed: Callable[[], bool] = lambda: False  # whether the run is ended at this moment
         self.ready = 1  # of the one pod of a Deployment
+        self.kind = "Deployment"
         self.looked_at: dict[str, Callable[[], None]] = {}
         self.run: Run
 
@@ -119,7 +121,7 @@ class Nodes:
                     cluster=f"answer {json.dumps({'items': self.items()})}",
                     kubeadm=f"configuration {document}",
                     workloads="\n".join(
-                        [f"workload Deployment default/web 1 {self.ready}", *self.static_pods(), "workloads_told yes"]
+                        [f"workload {self.kind} default/web 1 {self.ready}", *self.static_pods(), "workloads_told yes"]
                     ),
                     pods="\n".join([*pods, "replicas default/ReplicaSet/web 1", "pods_told yes"]),
                 )
@@ -164,14 +166,14 @@ class Nodes:
             "metadata": {"name": name, "annotations": one.node.get("annotations", {})},
             "spec": {"unschedulable": one.node.get("unschedulable") is True, "taints": [TAINT] if one.master else []},
             "status": {
-                "conditions": [{"type": "Ready", "status": "True"}],
+                "conditions": [{"type": "Ready", "status": str(one.ready), "reason": "KubeletNotReady"}],
                 "nodeInfo": {"machineID": f"id-{name}", "kubeletVersion": f"v{one.runs}"},
             },
         }
 
     def changed(self, name: str) -> None:
         with self.one_by_one:  # hosts change at once, and each tells of all of them
-            self._changed(name, self.run(name).ran[-1])
+            self._changed(name, self.run(name).of_thread.change)
 
     def _changed(self, name: str, what: str) -> None:
         if self.killed():
@@ -459,6 +461,12 @@ def test_a_name_that_is_no_hosts_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 # --- what is asked before, and what stops it
 
 
+RENEWED = (
+    "kubeadm renews the certificates of every control plane, but no authority's; where one ends soon or has ended, "
+    "first: inv certs.renew"
+)
+
+
 def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     nodes = Nodes()
     with pytest.raises(KubefabError, match="--yes is needed"):
@@ -466,30 +474,148 @@ def test_nothing_is_changed_before_somebody_agrees(monkeypatch: pytest.MonkeyPat
     assert nodes.done == []
     assert capsys.readouterr().out.splitlines() == [
         f"manager  - kube-apiserver {OLD}, kube-controller-manager {OLD}, kube-scheduler {OLD}, kubelet {OLD} -> {NEW}",
+        f"manager  - etcd 3.7.0: kubeadm does not name the one of {NEW}",
         f"client  - kubelet {OLD} -> {NEW}",
         "client  - ReplicaSet/web in default: stands still meanwhile, for no other of its pods is ready",
+        f"manager  - {RENEWED}",
     ]
 
 
+def said(monkeypatch: pytest.MonkeyPatch, capsys: Any, nodes: Nodes, **how: Any) -> list[str]:
+    """What a plan tells of what is upgraded and lost, before its steps."""
+    nodes.come_to(monkeypatch, dry=True, **how)
+    return [line for line in capsys.readouterr().out.splitlines() if "  - " in line]
+
+
+@pytest.mark.parametrize("name", ["manager", "client"])
+def test_a_node_that_is_not_ready_is_in_the_plan(monkeypatch: pytest.MonkeyPatch, capsys: Any, name: str) -> None:
+    """Its step only waits, and a plan has only what is changed."""
+    nodes = Nodes()
+    nodes.machines[name].ready = False
+    told = [line for line in said(monkeypatch, capsys, nodes) if "Ready" in line]
+    assert [line.partition("(")[0] for line in told] == [f"{name}  - the node is not Ready "]
+    assert told[0].endswith("): nothing is changed before it is")
+
+
+def test_a_node_that_is_upgraded_may_be_not_ready(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """As where an upgrade was killed while its kubelet began anew: only the end of it brings it back."""
+    nodes = Nodes()
+    nodes.machines["manager"].kubelet = NEW
+    nodes.machines["manager"].ready = False
+    assert [line for line in said(monkeypatch, capsys, nodes) if "Ready" in line] == []
+
+
+def test_a_workload_that_is_to_be_passed_over_and_is_none_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    ignored = ["default/web", "default/wbe"]
+    told = [line for line in said(monkeypatch, capsys, Nodes(), ignored=ignored) if "--ignore" in line]
+    assert told == ["manager  - --ignore default/wbe: the cluster has no such Deployment, StatefulSet or DaemonSet"]
+
+
+def test_what_becomes_of_certificates_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    told = [line for line in said(monkeypatch, capsys, Nodes(three_masters())) if "certificates" in line]
+    assert told == [f"m1  - {RENEWED}"]
+
+
 @pytest.mark.parametrize(
-    ("wanted", "etcd", "told"),
+    ("old", "new", "kind", "told"),
     [
-        (HOSTS, "3.6.8", {"manager  - etcd 3.6.8 goes directly to the one of 1.37.2"}),
-        (HOSTS, "3.7.0", set()),
-        (
-            three_masters(),
-            "3.6.8",
-            {f"{m}  - etcd 3.6.8 goes to 3.6.16 first, one member at a time, and then to the one of 1.37.2" for m in M},
-        ),
-        (three_masters(), "3.6.16", {f"{m}  - etcd 3.6.16 goes directly to the one of 1.37.2" for m in M}),
+        ("1.33.13", "1.34.1", "StatefulSet", True),
+        ("1.33.13", "1.34.2", "StatefulSet", False),
+        ("1.34.0", "1.34.1", "StatefulSet", False),
+        ("1.33.13", "1.34.1", "Deployment", False),
     ],
-    ids=["one member", "nothing to do", "several", "several that may"],
+)
+def test_statefulsets_that_would_begin_anew_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, old: str, new: str, kind: str, told: bool
+) -> None:
+    nodes = Nodes(HOSTS.replace("1.37.2", new))
+    nodes.kind = kind
+    for one in nodes.machines.values():
+        one.kubelet = one.runs = one.kubeadm = one.static = old
+    nodes.proxy = nodes.configured = old
+    found = [line for line in said(monkeypatch, capsys, nodes) if "begins all of its pods anew" in line]
+    assert bool(found) is told
+
+
+IN_TURN = "first, one member at a time"
+
+
+def of_minor(wanted: str, old: str, new: str, etcd: str) -> Nodes:
+    """A cluster of this version that is to come to that one."""
+    several = three_masters()
+    several = several.model_copy(update={"cluster": several.cluster.model_copy(update={"kubernetes": new})})
+    nodes = Nodes(HOSTS.replace("1.37.2", new) if wanted == "one" else several, etcd)
+    for one in nodes.machines.values():
+        one.kubelet = one.runs = one.kubeadm = one.static = old
+    nodes.proxy = nodes.configured = old
+    return nodes
+
+
+@pytest.mark.parametrize(
+    ("masters", "old", "new", "etcd", "comes", "told"),
+    [
+        ("one", OLD, NEW, "3.6.8", "3.7.0-0", "3.6.8 goes directly to 3.7.0"),
+        ("one", OLD, NEW, "3.7.0", "3.7.0-0", "3.7.0 stays 3.7.0"),
+        ("one", OLD, NEW, "3.7.1", "3.7.0-0", "3.7.1 stays 3.7.1"),
+        ("one", OLD, NEW, "3.6.8", "", "3.6.8: kubeadm does not name the one of 1.37.2"),
+        ("three", OLD, NEW, "3.6.8", "3.7.0-0", f"3.6.8 goes to 3.6.16 {IN_TURN}, and then to 3.7.0"),
+        ("three", OLD, NEW, "3.6.16", "3.7.0-0", "3.6.16 goes directly to 3.7.0"),
+        ("one", "1.35.4", "1.36.3", "3.6.6", "3.6.8-0", "3.6.6 goes directly to 3.6.8"),
+        ("three", "1.33.9", "1.34.4", "3.5.24", "3.6.5-0", f"3.5.24 goes to 3.5.32 {IN_TURN}, and then to 3.6.5"),
+        ("one", "1.33.9", "1.34.4", "3.5.24", "3.6.5-0", "3.5.24 goes to 3.5.32 first, and then to 3.6.5"),
+    ],
+    ids=[
+        "one member",
+        "nothing to do",
+        "newer than kubeadm's",
+        "kubeadm does not say",
+        "several",
+        "several that may",
+        "of the same minor",
+        "several with zombies",
+        "one with zombies",
+    ],
 )
 def test_what_etcd_does_is_told(
-    monkeypatch: pytest.MonkeyPatch, capsys: Any, wanted: Any, etcd: str, told: set[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, masters: str, old: str, new: str, etcd: str, comes: str, told: str
 ) -> None:
-    Nodes(wanted, etcd).come_to(monkeypatch, dry=True)
-    assert {line for line in capsys.readouterr().out.splitlines() if "  - etcd" in line} == told
+    named = [f"registry.k8s.io/etcd:{comes}"] if comes else []
+    monkeypatch.setattr(images, "needed", lambda *_, **__: [*named, f"registry.k8s.io/kube-proxy:v{new}"])
+    nodes = of_minor(masters, old, new, etcd)
+    found = [line for line in said(monkeypatch, capsys, nodes) if "  - etcd" in line]
+    assert found == [f"{name}  - etcd {told}" for name, one in nodes.machines.items() if one.master]
+
+
+def test_an_etcd_that_gives_no_answer_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = Nodes()
+    nodes.worlds("manager").parts["etcd"] = SILENT
+    with pytest.raises(KubefabError, match="no member of etcd answers"):
+        nodes.come_to(monkeypatch, dry=True)
+    told = "manager  - nobody knows which etcd it has: context deadline exceeded"
+    assert told in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("masters", "tag", "told"),
+    [
+        ("one", "3.6.8-0", "3.6.8 stays 3.6.8"),
+        ("three", "3.6.8-0", "3.6.8 stays 3.6.8"),
+        ("three", "3.6.10-0", "3.6.8 goes directly to 3.6.10"),
+        ("three", "3.7.0-0", f"3.6.8 goes to 3.6.16 {IN_TURN}, and then to 3.7.0"),
+    ],
+)
+def test_an_etcd_whose_tag_kubeadm_keeps_goes_no_farther(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, masters: str, tag: str, told: str
+) -> None:
+    """Whatever image comes with a bundle; and nothing is changed on its way."""
+    monkeypatch.setattr(Nodes, "stored", f"etcd: {{local: {{imageTag: {tag}}}}}\n")
+    monkeypatch.setattr(images, "needed", lambda *_, **__: ["registry.k8s.io/etcd:3.7.0-0"])
+    nodes = of_minor(masters, OLD, NEW, "3.6.8")
+    nodes.come_to(monkeypatch, dry=True)
+    out = capsys.readouterr().out
+    found = [line for line in out.splitlines() if "  - etcd" in line]
+    assert found == [f"{name}  - etcd {told}" for name, one in nodes.machines.items() if one.master]
+    assert ("etcd is of 3.6.16 before it goes farther" in out) is ("3.6.16" in told)
 
 
 def test_no_member_of_etcd_goes_to_the_next_minor_before_all_may(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -580,13 +706,23 @@ def test_where_nothing_is_noted_nobody_knows_what_would_go_and_that_is_told(
 
 def test_an_api_that_goes_away_and_was_asked_for_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     nodes = Nodes()
-    asked = "deprecated apps/v1beta9 deployments 1.37\ndeprecated batch/v1beta9 jobs 1.38"
+    asked = "asked_told yes\ndeprecated apps/v1beta9 deployments 1.37\ndeprecated batch/v1beta9 jobs 1.38"
     monkeypatch.setattr(Nodes, "asked", asked)
     with pytest.raises(KubefabError):
         nodes.come_to(monkeypatch, yes=False)
     said = capsys.readouterr().out
     assert "somebody has asked for deployments of apps/v1beta9, which 1.37 has no more" in said
     assert "batch/v1beta9" not in said
+
+
+def test_an_api_server_that_does_not_say_what_it_was_asked_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(Nodes, "asked", "")
+    told = [line for line in said(monkeypatch, capsys, Nodes()) if "nobody knows" in line]
+    assert told == [
+        "manager  - nobody knows what of APIs that go away somebody has asked for: its API server does not say"
+    ]
 
 
 def test_a_busy_api_server_is_asked_again_before_anybody_is(monkeypatch: pytest.MonkeyPatch) -> None:

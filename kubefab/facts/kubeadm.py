@@ -10,6 +10,8 @@ import yaml
 from kubefab.facts.manifests import Manifest
 from kubefab.facts.part import Part, each, nothing
 
+ETCD_TAG = "etcd.local.imageTag"
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -34,7 +36,7 @@ class Configuration:
             endpoint = str(found.get("controlPlaneEndpoint") or "")
             tags = {
                 "dns.imageTag": (found.get("dns") or {}).get("imageTag"),
-                "etcd.local.imageTag": ((found.get("etcd") or {}).get("local") or {}).get("imageTag"),
+                ETCD_TAG: ((found.get("etcd") or {}).get("local") or {}).get("imageTag"),
             }
             pinned = {key: str(tag) for key, tag in tags.items() if tag}
             return cls(text, endpoint, sans, _pairs(server.get("extraArgs") or {}), version, pinned)

@@ -25,3 +25,7 @@ class Upgrade(Part):
     etcd_mib: int = 0  # of etcd's folder
     room_mib: int = 0  # free where kubeadm copies it to
     deprecated: tuple[Deprecated, ...] = ()
+    asked_told: bool = False  # whether this master's API server has said what it was asked for
+    kubelet_flags: tuple[str, ...] = each(
+        "kubelet_flag"
+    )  # "FLAG FILE", which the kubelet is told besides its configuration

@@ -78,7 +78,7 @@ def fetched(names: Sequence[str]) -> Subject:
 
 
 def etcd_first(cluster: Cluster, host: Host) -> list[Step]:
-    """Several members go to the newest etcd of their own minor before the first of them goes to the next one.
+    """Members go to a late etcd of their own minor before the first of them goes to the next one.
 
     In the manifest alone: a tag in kubeadm's stored configuration would hold back the next etcd.
     """
@@ -255,9 +255,10 @@ def unfetched(wanted: str) -> Gap:
 
 
 def etcd_before(cluster: Cluster) -> Gap:
-    """Of a master among several, where the new version has an etcd of the next minor."""
-    tag = versions.etcd_on_its_way(cluster.inventory)
-    return old_etcd(tag, cluster.inventory.cluster.kubernetes) if tag else lambda _: None
+    """Of a master, where the new version has an etcd of the next minor and no member may go there directly."""
+    inventory, tag = cluster.inventory, versions.etcd_on_its_way(cluster.inventory)
+    old = old_etcd(tag, inventory.cluster.kubernetes)
+    return lambda facts: old(facts) if tag and not versions.etcd_stays(inventory, facts) else None
 
 
 def old_etcd(tag: str, wanted: str) -> Gap:

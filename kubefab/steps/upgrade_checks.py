@@ -2,9 +2,11 @@
 
 from packaging.version import Version
 
+from kubefab import kubeadm, releases
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
+from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, complaint, on_cluster, when
 from kubefab.steps import versions
 from kubefab.steps.versions import behind, is_old
@@ -53,6 +55,7 @@ def possible(cluster: Cluster, host: Host) -> list[Step]:
             ),
         ),
         complaint("the host is a node of the cluster", stranger, _JOIN),
+        complaint("nothing is told a flag that is gone", gone(inventory, host.name == cluster.speaker.name), _FLAGS),
         complaint("the kubelet is at most three minors older", too_old(wanted), "upgrade that kubelet by hand first"),
         *when(
             host.wanted.role == "master",
@@ -109,6 +112,37 @@ def too_old(wanted: str) -> Gap:
     return gap
 
 
+def gone(inventory: Inventory, speaks: bool) -> Gap:
+    """Flags with which a program of the new version does not start; kubeadm's own judgement leaves them out.
+
+    Of a static pod those that kubeadm keeps, by which it makes each manifest anew: told by one master, who `speaks`.
+    """
+    wanted = inventory.cluster.kubernetes
+
+    def gap(facts: Facts) -> str | None:
+        if not behind(facts, wanted):
+            return None
+        told = (one.split(" ", 1) for one in facts.upgrade.kubelet_flags)
+        given = [("kubelet", flag, file) for flag, file in told] + (_kept(inventory, facts) if speaks else [])
+        lost = [(program, flag, place) for program, flag, place in given if releases.is_gone(wanted, program, flag)]
+        return "; ".join(f"{program} --{flag}, in {place}" for program, flag, place in lost) or None
+
+    return gap
+
+
+def _kept(inventory: Inventory, facts: Facts) -> list[tuple[str, str, str]]:
+    """Programs, flags and places, but for an etcd that stays what it is. What nobody could read stops it later."""
+    told = facts.kubeadm.configuration
+    flags = kubeadm.flags(told.text) if told else {}
+    stays = versions.etcd_stays(inventory, facts)
+    return [
+        (pod, name, f"kubeadm-config's {place}")
+        for pod, (place, names) in flags.items()
+        for name in names
+        if not (pod == "etcd" and stays)
+    ]
+
+
 def no_room(wanted: str) -> Gap:
     """kubeadm copies all of etcd's folder before it upgrades it."""
 
@@ -121,6 +155,10 @@ def no_room(wanted: str) -> Gap:
     return gap
 
 
+_FLAGS = (
+    "the new version would not start with it: take it out there, and out of hosts.yml where that says it; "
+    "kubeadm-config by: kubectl -n kube-system edit configmap kubeadm-config"
+)
 _JOIN = (
     "it would join at the new version, which the cluster has not come to: take it out of hosts.yml until the upgrade "
     "is done, or put the former version back there, and first: inv cluster.up"

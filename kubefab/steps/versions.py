@@ -1,11 +1,12 @@
 """Which version of Kubernetes a host has come to, part by part. Pure."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from packaging.version import Version
 
 from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts.kubeadm import ETCD_TAG
 from kubefab.inventory import Inventory
 
 TASK = "cluster.upgrade"  # how the word begins by which a Node tells that an upgrade has cordoned it
@@ -76,5 +77,24 @@ def minor(version: Version) -> str:
 
 
 def etcd_on_its_way(inventory: Inventory) -> str:
-    """The tag of the etcd that several members come to before the one of this Kubernetes; "" where there is none."""
-    return inventory.release.etcd_before if len(inventory.masters) > 1 else ""
+    """The tag of the etcd that members come to before the one of this Kubernetes; "" where there is none."""
+    release = inventory.release
+    return release.etcd_before if len(inventory.masters) > 1 or release.etcd_before_alone else ""
+
+
+def etcd_pinned(facts: Facts) -> Version | None:
+    """By a tag in what kubeadm keeps in the cluster: no upgrade brings another etcd."""
+    told = facts.kubeadm.configuration
+    tag = told.pinned.get(ETCD_TAG) if told else None
+    return upstream(tag.removeprefix("v")) if tag else None
+
+
+def etcd_stays(inventory: Inventory, facts: Facts) -> bool:
+    """Whether a tag that kubeadm keeps holds etcd in its minor, where this Kubernetes has the next one."""
+    pinned, before = etcd_pinned(facts), inventory.release.etcd_before
+    return bool(before) and pinned is not None and pinned.release[:2] <= upstream(before).release[:2]
+
+
+def etcd_of(images: Sequence[str]) -> Version | None:
+    """The newest etcd among these images: a bundle has one on the way to it, too."""
+    return max((upstream(tag(one)) for one in images if "/etcd:" in one), default=None)

@@ -1,8 +1,15 @@
 # shellcheck shell=sh
-# What is asked before an upgrade: what earlier ones have left; and of a master the room for kubeadm's copy of etcd, and the
+# What is asked before an upgrade: what earlier ones have left, and the kubelet's flags; and of a master the room for kubeadm's copy of etcd, and the
 # APIs that were asked for and will go.
 . "${0%/*}/shared/copies.sh"
 kubeadm_copies | while read -r copy; do fact "copy ${copy##*/}"; done
+# What kubeadm has written there until 1.34, its upgrade takes out again: kubernetes/kubernetes#133778
+flags=/var/lib/kubelet/kubeadm-flags.env
+for file in $flags /etc/default/kubelet; do
+    [ ! -e "$file" ] || sed '/^ *#/d' "$file" | tr -s ' "=' '\n' | tr "'" '\n' | sed -n 's/^--//p' | while read -r flag; do
+        [ "$flag $file" = "pod-infra-container-image $flags" ] || fact "kubelet_flag $flag $file"
+    done
+done
 [ -e /etc/kubernetes/admin.conf ] || exit 0
 # kubeadm moves a manifest away, and then the new one into its place, which may not be on the disk when the power goes. The
 # former one is: see scripts/put-manifests.sh.
@@ -13,8 +20,17 @@ for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
 done
 [ ! -d /var/lib/etcd ] || fact "etcd_mib $(heard du -sm /var/lib/etcd | cut -f 1)"
 fact "room_mib $(heard df -m --output=avail /etc/kubernetes | tail -n 1)"
-# This master's API server tells what it was asked since its start; the others tell theirs. Labels come by their names.
-ask_api get --raw /metrics | sed -n 's/^apiserver_requested_deprecated_apis{\(.*\)} 1$/\1/p' | tr ',' '\n' | awk -F '"' '
+# This master's API server tells what it was asked since its start; the others tell theirs, and one of them may answer behind
+# the endpoint that admin.conf names. Each one's certificate has the address by which others find it.
+address='' port=6443
+while read -r _ flag; do
+    case $flag in --advertise-address=*) address=${flag#*=} ;; --secure-port=*) port=${flag#*=} ;; esac
+done </etc/kubernetes/manifests/kube-apiserver.yaml
+case $address in '') exit 0 ;; *:*) address="[$address]" ;; esac
+answer=$(ask_api --server "https://$address:$port" get --raw /metrics) || exit 0
+fact "asked_told yes"
+# Labels come by their names.
+printf '%s\n' "$answer" | sed -n 's/^apiserver_requested_deprecated_apis{\(.*\)} 1$/\1/p' | tr ',' '\n' | awk -F '"' '
     /^group=/ { group = $2 ? $2 "/" : "" }
     /^removed_release=/ { gone = $2 }
     /^resource=/ { resource = $2 }

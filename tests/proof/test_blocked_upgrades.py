@@ -38,6 +38,13 @@ COVERS = (
     "scripts/fetch-kubernetes.sh",
     "scripts/forget-copies.sh",
     "scripts/put-manifests.sh",
+    "kubefab/images.py",
+    "kubefab/steps/draining.py",
+    "scripts/drain.sh",
+    "scripts/list-images.sh",
+    "scripts/fetch-images.sh",
+    "scripts/shared/kubernetes.sh",
+    "scripts/shared/copies.sh",
 )
 BEFORE = "1.37.1"
 FOLDER = "/etc/kubernetes"

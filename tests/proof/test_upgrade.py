@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kubefab import backup
 from tests.e2e.harness import MASTER, MEASURED, WORKER, Done, Kubefab, fresh, power_on, untouched
 
 from . import upgrade_by_hand
@@ -24,6 +25,13 @@ COVERS = (
     "scripts/fetch-kubernetes.sh",
     "scripts/forget-copies.sh",
     "scripts/put-manifests.sh",
+    "kubefab/images.py",
+    "kubefab/steps/draining.py",
+    "scripts/drain.sh",
+    "scripts/list-images.sh",
+    "scripts/fetch-images.sh",
+    "scripts/shared/kubernetes.sh",
+    "scripts/shared/copies.sh",
 )
 BEFORE = "1.36.3"
 
@@ -87,6 +95,14 @@ def test_nobody_notices(upgraded: Upgraded) -> None:
 
 def test_all_is_of_the_new_version_and_there_is_nothing_to_do(upgraded: Upgraded) -> None:
     is_upgraded(upgraded.inv, [MASTER], [WORKER])
+
+
+def test_etcd_was_backed_up_before_and_nothing_is_missing_of_it(upgraded: Upgraded) -> None:
+    """As the cluster was: with the version that it had."""
+    (made,) = (upgraded.inv.state / "kubefab" / "backups").iterdir()
+    snapshot = backup.opened(made)  # it is what etcd has sent, by the sum in it
+    assert (snapshot.host, snapshot.revision > 0) == (MASTER, True)
+    assert f"kube-apiserver:v{BEFORE}" in (made / "manifests" / "kube-apiserver.yaml").read_text()
 
 
 def test_it_takes_no_longer_than_by_hand(upgraded: Upgraded, by_hand: ByHand) -> None:

@@ -38,6 +38,13 @@ COVERS = (
     "scripts/fetch-kubernetes.sh",
     "scripts/forget-copies.sh",
     "scripts/put-manifests.sh",
+    "kubefab/images.py",
+    "kubefab/steps/draining.py",
+    "scripts/drain.sh",
+    "scripts/list-images.sh",
+    "scripts/fetch-images.sh",
+    "scripts/shared/kubernetes.sh",
+    "scripts/shared/copies.sh",
 )
 BEFORE, GAP = "1.36.3", 5  # seconds that a client of the API may wait, with three masters
 WORKERS = tuple(os.environ.get("KUBEFAB_E2E_WORKERS", "client3,client4").split(","))

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from kubefab.facts import Facts, Node
+from kubefab.facts import Configuration, Facts, Node
 from kubefab.steps import upgrade_checks
-from tests.facts import known
+from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, looked
 from tests.steps.test_upgrade import WANTED, beside, debs, host, live, master
 
@@ -50,6 +50,68 @@ def test_kubeadms_copy_of_etcd_needs_room(room: int, told: str | None) -> None:
     found = possible(master(etcd_mib=100, room_mib=room)).get("there is room for kubeadm's copy of etcd")
     assert (found or "").startswith(told or "\n") is bool(told)
     assert possible(master("1.37.2", etcd_mib=100, room_mib=room)) == {}
+
+
+OLD_FLAG = "{name: experimental-corrupt-check-time, value: 1h}"
+GONE = "nothing is told a flag that is gone"
+
+
+@pytest.mark.parametrize(
+    ("now", "wanted", "stored", "told"),
+    [
+        (
+            "1.36.3",
+            "1.37.2",
+            f"etcd: {{local: {{extraArgs: [{{name: quota-backend-bytes, value: '1'}}, {OLD_FLAG}]}}}}",
+            "etcd --experimental-corrupt-check-time, in kubeadm-config's etcd.local.extraArgs",
+        ),
+        (
+            "1.36.3",
+            "1.37.2",
+            "controllerManager: {extraArgs: [{name: concurrent-service-syncs, value: '1'}]}",
+            "kube-controller-manager --concurrent-service-syncs, in kubeadm-config's controllerManager.extraArgs",
+        ),
+        (
+            "1.32.9",
+            "1.33.9",
+            "apiServer: {extraArgs: {cloud-provider: external}}",
+            "kube-apiserver --cloud-provider, in kubeadm-config's apiServer.extraArgs",
+        ),
+        ("1.35.4", "1.36.3", f"etcd: {{local: {{extraArgs: [{OLD_FLAG}]}}}}", None),
+        (
+            "1.36.3",
+            "1.37.2",
+            "scheduler: {extraArgs: {cloud-provider: x}}\napiServer: {extraArgs: {profiling: 'no'}}",
+            None,
+        ),
+        ("1.37.2", "1.37.2", f"etcd: {{local: {{extraArgs: [{OLD_FLAG}]}}}}", None),
+        ("1.36.3", "1.37.2", "etcd: {external: {endpoints: [https://etcd.example:2379]}}", None),
+    ],
+)
+def test_a_flag_that_the_new_version_does_not_know_is_told_by_where_it_is_kept(
+    now: str, wanted: str, stored: str, told: str | None
+) -> None:
+    facts = with_(master(now), configuration=Configuration(stored, version=now))
+    assert possible(facts, wanted).get(GONE) == told
+
+
+@pytest.mark.parametrize(("tag", "told"), [("3.6.8-0", False), ("3.7.0-0", True)])
+def test_a_flag_of_an_etcd_that_stays_what_it_is_is_not_gone(tag: str, told: bool) -> None:
+    """By a tag that kubeadm keeps."""
+    stored = f"etcd: {{local: {{extraArgs: [{OLD_FLAG}]}}}}"
+    kept = Configuration(stored, version="1.36.3", pinned={"etcd.local.imageTag": tag})
+    assert (GONE in possible(with_(master("1.36.3"), configuration=kept))) is told
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [("1.36.3", "kubelet --storage-driver-db, in /etc/default/kubelet"), ("1.37.2", None)],
+)
+def test_a_flag_that_the_new_kubelet_does_not_know_is_told_on_its_host(now: str, told: str | None) -> None:
+    said = ("node-ip /var/lib/kubelet/kubeadm-flags.env", "storage-driver-db /etc/default/kubelet")
+    made, facts = cluster(HOSTS), with_(host("client", now), kubelet_flags=said)
+    states = {one.title: one.gap(facts) for one in upgrade_checks.possible(made, made.hosts["client"])}
+    assert states[GONE] == told
 
 
 # --- what an upgrade that was broken off needs first
