@@ -321,7 +321,7 @@ def reboot(host: str) -> None:
 
 
 def cut_power(host: str) -> None:
-    """It stops at once and keeps its disk; `power_on` switches it on again."""
+    """It stops at once and keeps its disk; a `power_on` that asks for it switches it on again."""
     _hang_up(host)
     if has_a_kernel(host):
         lab("lab.cut", "--host", host)
