@@ -14,7 +14,7 @@ SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image
 LAB_HOSTS = /var/lib/kubefab-lab/hosts.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help up lab down venv check check-elsewhere elsewhere test proof tools bench pictures lock
+.PHONY: help up lab down venv check style check-elsewhere elsewhere test proof tools bench pictures lock
 
 help: ## This list
 	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 18
@@ -32,12 +32,14 @@ down: $(MADE) ## Take away all that the lab made; what was built stays cached
 venv: $(MADE) ## .venv alone, which has inv: all that machines of your own want of this computer
 	@:
 
-check: $(MADE) ## Whatever needs no machine: style, types, unit tests
+check: style ## Whatever needs no machine: style, types, unit tests
+	$(UNIT)
+
+style: $(MADE)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	PATH=$(BIN):$$PATH shellcheck $(SHELL_FILES)
-	$(UNIT)
 
 UNIT = $(BIN)/pytest --ignore=tests/e2e --ignore=tests/proof --numprocesses=auto --maxprocesses=8
 
@@ -48,7 +50,8 @@ check-elsewhere: # the unit tests on a computer like nobody's; with this one's s
 elsewhere: $(MADE)
 	$(BIN)/python -m tests.surroundings $(UNIT)
 
-test: tools check check-elsewhere ## All of it: make check, then end to end on the lab's machines
+# The unit tests once only, where more of them can fail.
+test: tools style check-elsewhere ## All of it: style, types, unit tests, then end to end on the lab's machines
 	@LAB_FROM=source .ci/end-to-end.sh
 
 proof: $(MADE) ## What is long, as far as its files have changed since (ARGS=--stale lists it)
