@@ -432,10 +432,10 @@ def mended(inv: Kubefab) -> Kubefab:
 
 
 def without_cluster(inv: Kubefab) -> None:
-    """A master and a worker that have Kubernetes' packages, and nothing that was made with them."""
+    """The machines of its hosts.yml have Kubernetes' packages, and nothing that was made with them."""
     if of_nobody_else(inv("cluster.reset", "--yes")).status:
         power_on()
-        fresh(MASTER, WORKER)
+        fresh(*yaml.safe_load(inv.hosts.read_text())["hosts"])
     inv("install-kubeadm").well()
 
 
