@@ -223,7 +223,7 @@ def _sockets() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="kubefab-e2e-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for host in (*MACHINES, *kernel_names(1)):
-        atexit.register(_hang_up, host)
+        atexit.register(hang_up, host)
     return folder
 
 
@@ -243,7 +243,8 @@ def _quietly(command: list[str]) -> int:
     return subprocess.run(command, stdin=-3, stdout=-3, stderr=-3, check=False).returncode
 
 
-def _hang_up(host: str) -> None:
+def hang_up(host: str) -> None:
+    """Before a machine goes: nobody at its end would tell that the connection is over."""
     if (_sockets() / host).exists():
         _quietly(_ssh(host, "-O", "exit"))
 
@@ -310,19 +311,29 @@ def power_on(*options: str, machines: Sequence[str] = MACHINES) -> None:
 def fresh(*hosts: str, stack: str = "") -> None:
     """Machines as new."""
     for host in hosts:
-        _hang_up(host)
+        hang_up(host)
     named = [word for host in hosts for word in ("--host", host)]
     lab("lab.fresh", *named, *(["--stack", stack] if stack else []))
 
 
+# What is on a machine that Kubernetes was installed on, and what a test may have made there in its stead.
+KUBERNETES = "/usr/bin/kubelet /usr/bin/containerd /etc/kubernetes"
+
+
+def never_used(host: str) -> None:
+    """A machine without any trace of Kubernetes: made anew where it has one, or does not say that it has none."""
+    if not true_on(host, f'[ -z "$(ls -d {KUBERNETES} 2>/dev/null)" ]'):
+        fresh(host)
+
+
 def reboot(host: str) -> None:
-    _hang_up(host)
+    hang_up(host)
     lab("lab.reboot", "--host", host)
 
 
 def cut_power(host: str) -> None:
     """It stops at once and keeps its disk; a `power_on` that asks for it switches it on again."""
-    _hang_up(host)
+    hang_up(host)
     if has_a_kernel(host):
         lab("lab.cut", "--host", host)
     else:

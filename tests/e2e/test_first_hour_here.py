@@ -9,13 +9,14 @@ from lab.machines import existing
 from lab.settings import has_a_kernel
 
 from .first_hour import Shell, blocks, shell
-from .harness import MASTER, WORKER, Kubefab, power_on
+from .harness import MASTER, WORKER, Kubefab, hang_up, power_on
 
 
 @pytest.fixture
 def here(cluster: Kubefab, tmp_path: Path) -> Iterator[Shell]:
     """The two machines that `make up` makes, with a cluster on them, as after it; others at most switched off."""
     for name, machine in existing().items():
+        hang_up(name)
         if has_a_kernel(name):
             machine.cut()
         elif name not in (MASTER, WORKER):
