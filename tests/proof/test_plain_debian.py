@@ -16,7 +16,17 @@ from lab.report import Report
 from lab.settings import LOGS
 from tests.e2e.conftest import hosted
 
-COVERS = ("Makefile", "requirements.lock", "lab/go.lock", "lab/toolchain.py", "lab/components.py", "lab/go/pause/*")
+COVERS = (
+    "Makefile",
+    "pyproject.toml",
+    "requirements.lock",
+    "lab/go.lock",
+    "lab/toolchain.py",
+    "lab/components.py",
+    "lab/distribution.py",
+    "lab/go/cni/*",
+    "lab/go/pause/*",
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = {"bookworm": "3.11", "trixie": "3.13"}  # and their Pythons
