@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def of_nobody() -> None:
-    """Not here: the lab lies in the home of who runs the tests, and its programs need their environment."""
+    """Not here, for the lab's programs: it lies in the home of who runs the tests. kubefab's runs have nobody's."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

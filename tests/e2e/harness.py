@@ -40,6 +40,19 @@ Got = TypeVar("Got")
 
 # --- kubefab
 
+# What this computer's environment tells pip and Go, and whom to believe.
+TOLD = "pip_.*|go(proxy|sumdb|nosumdb|noproxy|private|insecure|auth)|ssl_cert_.*|.*_ca_bundle|(https?|all|no)_proxy"
+# And what else of it is the computer's own, and no wish of whoever runs the tests. PYTHON and VENV are the Makefile's.
+COMPUTERS = re.compile(f"{TOLD}|path|python|venv|tmpdir|tz|lang|lc_.*|term", re.IGNORECASE)
+
+
+def surroundings(home: Path) -> dict[str, str]:
+    """An environment of nobody's, with this home, and with this computer's caches where they are."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    kept = {name: value for name, value in os.environ.items() if COMPUTERS.fullmatch(name)}
+    return kept | {"HOME": str(home), "XDG_CACHE_HOME": cache}
+
+
 # A bootstrap token; the names of a machine's events, client.18ea78435f8d4d2f, look just like one.
 TOKEN = re.compile(rf"\b(?!({'|'.join(machine_names(MOST_MACHINES))})\.)[a-z0-9]{{6}}\.[a-z0-9]{{16}}\b")
 SECRETS = (TOKEN, re.compile("client-key-data|PRIVATE KEY|certificateKey"), re.compile(r"eyJ[\w-]+\.eyJ"))
@@ -130,7 +143,6 @@ class Kubefab:
         self, *words: str, hosts: Path | None = None, env: Words | None = None, stdin: str | bytes = b""
     ) -> Iterator[Running]:
         """Runs it beside the test, and does not leave it behind."""
-        surroundings = {**os.environ, "INV_HOSTS": str(hosts or self.hosts), "XDG_STATE_HOME": str(self.state)}
         folder = Path(tempfile.mkdtemp(dir=self.state))
         (folder / "stdin").write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
         with (
@@ -142,7 +154,7 @@ class Kubefab:
                 # A caller in the background ignores interrupts, and would hand that down.
                 ["env", "--default-signal", INV, *words],
                 cwd=ROOT,
-                env=surroundings | {name: str(value) for name, value in (env or {}).items()},
+                env=self.surroundings(hosts) | {name: str(value) for name, value in (env or {}).items()},
                 stdin=given,
                 stdout=output,
                 stderr=errors,
@@ -154,6 +166,12 @@ class Kubefab:
             yield run
         finally:
             run.is_killed()
+
+    def surroundings(self, hosts: Path | None = None) -> dict[str, str]:
+        """Its environment, of which the home is empty at first: no configuration of ssh's, no kubeconfig."""
+        home = self.state / "home"
+        home.mkdir(exist_ok=True)
+        return surroundings(home) | {"INV_HOSTS": str(hosts or self.hosts), "XDG_STATE_HOME": str(self.state)}
 
     def logs(self) -> list[Path]:
         """Of all runs, the newest last."""

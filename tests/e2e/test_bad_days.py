@@ -1,6 +1,5 @@
 """Keys that are wrong, files that are garbage, and two people at once."""
 
-import os
 import random
 import re
 import signal
@@ -119,10 +118,9 @@ def test_a_megabyte_of_garbage_on_stdin_disturbs_nobody(well: Kubefab, task: str
 
 @pytest.mark.parametrize("task", ["--dry cluster.reset", "cluster.status", "cluster.status --json"])
 def test_a_reader_that_goes_away_is_no_reason_for_a_traceback(well: Kubefab, task: str) -> None:
-    surroundings = {**os.environ, "INV_HOSTS": str(well.hosts), "XDG_STATE_HOME": str(well.state)}
     words = ["sh", "-c", f"{INV} {task} | true"]
     done = subprocess.run(
-        words, cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=LONGEST, check=False
+        words, cwd=ROOT, env=well.surroundings(), capture_output=True, text=True, timeout=LONGEST, check=False
     )
     assert done.stderr == ""
 

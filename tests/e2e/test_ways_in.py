@@ -152,7 +152,7 @@ def test_in_a_terminal_the_password_is_asked_for_once_and_not_shown(by_password:
 def in_a_terminal(inv: Kubefab, hosts: Path, task: str, answer: str) -> tuple[int, str]:
     """Runs a task as a person would, who answers the first question."""
     ours, theirs = pty.openpty()
-    surroundings = {**os.environ, "INV_HOSTS": str(hosts), "XDG_STATE_HOME": str(inv.state)}
+    surroundings = inv.surroundings(hosts)
     process = subprocess.Popen(
         [INV, task], cwd=ROOT, env=surroundings, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )
