@@ -57,8 +57,8 @@ test: tools style check-elsewhere ## All of it: style, types, unit tests, then e
 proof: $(MADE) ## What is long, as far as its files have changed since (ARGS=--stale lists it)
 	@LAB_FROM=source $(BIN)/python -m tests.proof $(ARGS)
 
-# Some tests of scripts want these; where they are not to be had, those say NOT TRIED.
-TOOLS = btrfs-progs e2fsprogs lvm2 openssh-client procps strace
+# Some unit tests want these; where they are not to be had, those say NOT TRIED.
+TOOLS = btrfs-progs e2fsprogs locales lvm2 openssh-client procps strace
 tools:
 	@dpkg --status $(TOOLS) >/dev/null 2>&1 || echo 'installing Debian packages: $(TOOLS)'
 	@dpkg --status $(TOOLS) >/dev/null 2>&1 || \
