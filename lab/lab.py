@@ -56,10 +56,12 @@ def prepare(
     powercut.tell_podman()
     report.say(str(chosen))
     programs = requirements.PROGRAMS | (vm.PROGRAMS if kernels else {})
-    report.expect([*requirements.works(programs), *map(parts.work, parts.missing_of(wanted))])
+    missing = map(parts.work, parts.missing_of(wanted))
+    report.expect([*requirements.works(programs), *missing, *containers.works(stack)])
     with report.live:
         requirements.install(report, LOGS / "apt.log", programs)
         made = parts.make_missing(wanted, report)
+        containers.ensure_image(report, stack)
     parts.touch(wanted)
     if made:
         parts.prune(wanted)
@@ -104,7 +106,7 @@ def revive(report: Report, dead: Sequence[machines.Machine]) -> None:
 
 def make(report: Report, names: Sequence[str], stack: str) -> None:
     if names:
-        machines.ensure_images(report, names, stack)
+        containers.forget_images()
         report.say(f"making {', '.join(names)}")
         machines.at_once(lambda name: machines.create(name, stack), names)
 

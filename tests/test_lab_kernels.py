@@ -296,8 +296,8 @@ def fakes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> La
     monkeypatch.setattr(whole, "serve", lambda *_: None)
     for name in ("existing", "create"):
         monkeypatch.setattr(whole.machines, name, getattr(lab, name))
-    for name in ("ensure_images", "write_known_hosts"):
-        monkeypatch.setattr(whole.machines, name, lambda *_: None)
+    monkeypatch.setattr(whole.containers, "forget_images", lambda: None)
+    monkeypatch.setattr(whole.machines, "write_known_hosts", lambda *_: None)
     monkeypatch.setattr(whole.machines, "image", lambda *_: "")
     monkeypatch.setattr(whole.hosts, "write", lab.write)
     return lab
