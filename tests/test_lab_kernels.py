@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from lab import commands, network, qemu, requirements, settings, vm
 from lab import lab as whole
-from lab import network, qemu, requirements, settings, vm
 from lab.origin import SOURCE, Origin
 from lab.report import Report
 from tests import sandbox
@@ -344,3 +344,20 @@ def test_what_is_done_is_done_to_the_machine_that_was_named(
     assert [one.done for one in fakes.found.values()] == [[], [], [], [done]]
     with pytest.raises(settings.LabError, match=r"no machine vm2\. There are: manager, client, client2, vm1"):
         command("vm2")
+
+
+@pytest.mark.parametrize(
+    ("kind", "runs", "says"),
+    [
+        ("container", True, "runs"),
+        ("container", False, "does not run"),
+        ("kvm", True, "runs, its own kernel, by KVM"),
+        ("emulation", False, "does not run, its own kernel, emulated"),
+    ],
+)
+def test_a_machine_is_told_with_what_its_kernel_runs_by(kind: str, runs: bool, says: str) -> None:
+    assert commands.said({"kind": kind, "running": runs}) == says
+
+
+def test_every_kind_of_machine_has_its_words() -> None:
+    assert {*commands.KINDS} == {*vm.PATIENCE}
