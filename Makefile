@@ -41,7 +41,9 @@ style: $(MADE)
 	$(BIN)/mypy
 	PATH=$(BIN):$$PATH shellcheck $(SHELL_FILES)
 
-UNIT = $(BIN)/pytest --ignore=tests/e2e --ignore=tests/proof --numprocesses=auto --maxprocesses=8
+UNIT_TESTS = .proof/unit-tests.xml
+UNIT = $(BIN)/pytest --ignore=tests/e2e --ignore=tests/proof --numprocesses=auto --maxprocesses=8 \
+    --junit-xml=$(UNIT_TESTS)
 
 check-elsewhere: # the unit tests on a computer like nobody's; with this one's stock Python, where that is another
 	@if [ -x $(STOCK) ] && [ "$$($(STOCK) --version)" != "$$($(PYTHON) --version)" ]; then \
@@ -52,7 +54,7 @@ elsewhere: $(MADE)
 
 # The unit tests once only, where more of them can fail.
 test: tools style check-elsewhere ## All of it: style, types, unit tests, then end to end on the lab's machines
-	@LAB_FROM=source .ci/end-to-end.sh
+	@UNIT_TESTS=$(UNIT_TESTS) LAB_FROM=source .ci/end-to-end.sh
 
 proof: $(MADE) ## What is long, as far as its files have changed since (ARGS=--stale lists it)
 	@LAB_FROM=source $(BIN)/python -m tests.proof $(ARGS)

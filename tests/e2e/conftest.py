@@ -29,11 +29,13 @@ def of_nobody() -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [one for kind in terminalreporter.stats.values() for one in kind if isinstance(one, pytest.TestReport)]
+    skipped = [(one.nodeid, one.longrepr) for one in reports if one.skipped]
+    of_unit_tests = summary.skipped_before(os.environ.get("UNIT_TESTS"))  # by `make test`, half an hour before
     for title, lines in (
         ("minutes of each suite", summary.suites((one.nodeid, one.duration) for one in reports)),
         ("times that are wanted of kubefab", summary.times(MEASURED)),
         ("counted", COUNTED),
-        ("skipped, and why", summary.skipped((one.nodeid, one.longrepr) for one in reports if one.skipped)),
+        ("skipped, and why", summary.skipped([*of_unit_tests, *skipped])),
     ):
         if lines:
             terminalreporter.section(title)
