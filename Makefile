@@ -14,7 +14,7 @@ SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image
 LAB_HOSTS = /var/lib/kubefab-lab/hosts.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help up lab down venv check check-elsewhere elsewhere test proof tools bench pictures lock
+.PHONY: help up lab down venv check style check-elsewhere elsewhere test proof tools bench pictures lock
 
 help: ## This list
 	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 18
@@ -32,14 +32,18 @@ down: $(MADE) ## Take away all that the lab made; what was built stays cached
 venv: $(MADE) ## .venv alone, which has inv: all that machines of your own want of this computer
 	@:
 
-check: $(MADE) ## Whatever needs no machine: style, types, unit tests
+check: style ## Whatever needs no machine: style, types, unit tests
+	$(UNIT)
+
+style: $(MADE)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	PATH=$(BIN):$$PATH shellcheck $(SHELL_FILES)
-	$(UNIT)
 
-UNIT = $(BIN)/pytest --ignore=tests/e2e --ignore=tests/proof --numprocesses=auto --maxprocesses=8
+UNIT_TESTS = .proof/unit-tests.xml
+UNIT = $(BIN)/pytest --ignore=tests/e2e --ignore=tests/proof --numprocesses=auto --maxprocesses=8 \
+    --junit-xml=$(UNIT_TESTS)
 
 check-elsewhere: # the unit tests on a computer like nobody's; with this one's stock Python, where that is another
 	@if [ -x $(STOCK) ] && [ "$$($(STOCK) --version)" != "$$($(PYTHON) --version)" ]; then \
@@ -48,14 +52,15 @@ check-elsewhere: # the unit tests on a computer like nobody's; with this one's s
 elsewhere: $(MADE)
 	$(BIN)/python -m tests.surroundings $(UNIT)
 
-test: tools check check-elsewhere ## All of it: make check, then end to end on the lab's machines
-	@LAB_FROM=source .ci/end-to-end.sh
+# The unit tests once only, where more of them can fail.
+test: tools style check-elsewhere ## All of it: style, types, unit tests, then end to end on the lab's machines
+	@UNIT_TESTS=$(UNIT_TESTS) LAB_FROM=source .ci/end-to-end.sh
 
 proof: $(MADE) ## What is long, as far as its files have changed since (ARGS=--stale lists it)
 	@LAB_FROM=source $(BIN)/python -m tests.proof $(ARGS)
 
-# Some tests of scripts want these; where they are not to be had, those say NOT TRIED.
-TOOLS = btrfs-progs e2fsprogs lvm2 openssh-client procps strace
+# Some unit tests want these; where they are not to be had, those say NOT TRIED.
+TOOLS = btrfs-progs e2fsprogs locales lvm2 openssh-client procps strace
 tools:
 	@dpkg --status $(TOOLS) >/dev/null 2>&1 || echo 'installing Debian packages: $(TOOLS)'
 	@dpkg --status $(TOOLS) >/dev/null 2>&1 || \

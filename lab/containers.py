@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,11 +121,21 @@ def image(stack: str) -> str:
     return f"{REPOSITORY}:{STACKS[stack].key}"
 
 
+def works(stack: str) -> list[Work]:
+    """Importing the machines' image into podman's own storage, where that has it not."""
+    if shutil.which("podman") and not attempt("podman", "image", "exists", image(stack)).returncode:
+        return []
+    return [Work("podman", 11, ("debian-packages", STACKS[stack].name), about="the machines' image for podman")]
+
+
 def ensure_image(report: Report, stack: str) -> None:
-    """podman's own storage has it, and none of older pins that no machine uses any more."""
-    if attempt("podman", "image", "exists", image(stack)).returncode:
-        with report.making(Work("podman", 11, about="the machines' image for podman")):
+    for work in works(stack):
+        with report.making(work):
             import_image(stack)
+
+
+def forget_images() -> None:
+    """Those of older pins that no machine uses any more."""
     for old in run("podman", "images", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY).splitlines():
         if old not in map(image, STACKS):
             attempt("podman", "rmi", old)

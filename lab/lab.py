@@ -56,10 +56,12 @@ def prepare(
     powercut.tell_podman()
     report.say(str(chosen))
     programs = requirements.PROGRAMS | (vm.PROGRAMS if kernels else {})
-    report.expect([*requirements.works(programs), *map(parts.work, parts.missing_of(wanted))])
+    missing = map(parts.work, parts.missing_of(wanted))
+    report.expect([*requirements.works(programs), *missing, *containers.works(stack)])
     with report.live:
         requirements.install(report, LOGS / "apt.log", programs)
         made = parts.make_missing(wanted, report)
+        containers.ensure_image(report, stack)
     parts.touch(wanted)
     if made:
         parts.prune(wanted)
@@ -87,7 +89,7 @@ def up(report: Report, count: int, stack: str, everything: bool, kernels: int, k
     make(report, new, stack)
     revive(report, [found[name] for name in dead])
     machines.wait(names)
-    hosts.write(stack, machines.existing(), chosen.internet)
+    write_hosts(report, stack, chosen)
     if old := [name for name in names if name in found and found[name].image != machines.image(name, stack)]:
         option = f" --stack {stack}" if stack else ""
         report.say(f"made from another image, as new with inv lab.fresh{option}: {', '.join(old)}")
@@ -104,7 +106,7 @@ def revive(report: Report, dead: Sequence[machines.Machine]) -> None:
 
 def make(report: Report, names: Sequence[str], stack: str) -> None:
     if names:
-        machines.ensure_images(report, names, stack)
+        containers.forget_images()
         report.say(f"making {', '.join(names)}")
         machines.at_once(lambda name: machines.create(name, stack), names)
 
@@ -120,7 +122,17 @@ def fresh(report: Report, wanted: Sequence[str], stack: str) -> None:
     machines.at_once(lambda name: found[name].destroy(), names)
     make(report, names, stack)
     machines.wait(names)
-    hosts.write(stack, machines.existing(), chosen.internet)
+    write_hosts(report, stack, chosen)
+
+
+def write_hosts(report: Report, stack: str, chosen: Origin) -> None:
+    """hosts.yml without what is switched off: no cluster would come up. The first machine stays: it is the master."""
+    found = machines.existing()
+    off = [name for name, machine in list(found.items())[1:] if not machine.runs]
+    hosts.write(stack, [name for name in found if name not in off], chosen.internet)
+    if off:
+        cure = "inv lab.up --machines N --kernels N, which names as many, switches them on again"
+        report.say(f"switched off, and so not in hosts.yml: {', '.join(off)}; {cure}")
 
 
 def known(found: Mapping[str, machines.Machine], host: str) -> str:
@@ -136,7 +148,7 @@ def reboot(host: str) -> None:
 
 
 def cut(host: str) -> None:
-    """A loss of power: whatever it was doing, nothing is shut down; `up` switches it on again."""
+    """A loss of power: whatever it was doing, nothing is shut down; an `up` that asks for it switches it on again."""
     found = machines.existing()
     found[known(found, host)].cut()
 

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from lab import containers, vm, ways_in
-from lab.report import Report
 from lab.settings import LabError, address, has_a_kernel
 from lab.waiting import until
 
@@ -55,11 +54,6 @@ def existing() -> dict[str, Machine]:
 def image(name: str, stack: str) -> str:
     """What a machine of this name would be made of."""
     return vm.image() if has_a_kernel(name) else containers.image(stack)
-
-
-def ensure_images(report: Report, names: Sequence[str], stack: str) -> None:
-    if not all(map(has_a_kernel, names)):
-        containers.ensure_image(report, stack)
 
 
 def create(name: str, stack: str) -> None:

@@ -61,7 +61,7 @@ def reboot(c: Context, host: str) -> None:
 
 @task(auto_shortflags=False, help={"host": "which machine"})
 def cut(c: Context, host: str) -> None:
-    """Cut a machine's power, at once; its disk stays, and lab.up switches it on again."""
+    """Cut a machine's power, at once; its disk stays, and a lab.up that asks for it switches it on again."""
     do("cut", host)
 
 

@@ -62,8 +62,10 @@ def test_two_looks_at_one_time_are_neither_a_change_nor_a_run() -> None:
     """Each tries the locks for a moment, with what their last holders left in them."""
     files = sandbox.file("/run/kubefab/change", "1 |swap is off\n") + sandbox.file("/run/kubefab/run", "1 me@desk\n")
     look = sandbox.file("/mnt/look", look_program(Questions()))
-    slow = sandbox.file("/mnt/slow", re.sub("(flock .*) true;", r"\1 sleep 1;", look_program(Questions())))
-    said = sandbox.run(f"{files}{look}{slow}sh /mnt/slow change >/mnt/said &\nsleep 0.3\nsh /mnt/look change")
+    held = r"\1 sh -c 'touch /mnt/held; sleep 1';"
+    slow = sandbox.file("/mnt/slow", re.sub("(flock .*) true;", held, look_program(Questions())))
+    begun = until("[ -e /mnt/held ]")
+    said = sandbox.run(f"{files}{look}{slow}sh /mnt/slow change >/mnt/said &\n{begun}sh /mnt/look change")
     assert [line.split()[0] for line in said.splitlines()] == ["==", "end"]
 
 

@@ -1,14 +1,18 @@
 """How long it still takes to make the lab's parts, and how that is told."""
 
 import io
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from lab import forecast, requirements
+from lab import containers, forecast, requirements
+from lab import lab as whole
 from lab.forecast import Work
+from lab.origin import SOURCE, Origin
+from lab.parts import Part
 from lab.report import Report
 
 GO = Work("go", 10)
@@ -134,3 +138,27 @@ def test_a_part_that_fails_is_not_told_to_be_made() -> None:
         raise OSError("full")
     assert "done" not in file.getvalue()
     assert (report.running(), report.took) == ({}, {})
+
+
+def test_what_podman_takes_in_last_is_in_the_minutes_left_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    report, _ = a_report(Clock(), terminal=True)
+    report.expected = {}
+    left: list[tuple[float, bool]] = []
+
+    def note(*_: object) -> list[Part]:
+        left.append((report.seconds_left(), report.live.is_started))
+        return []
+
+    monkeypatch.setattr(whole, "origin", lambda *_: Origin(SOURCE, "for the test"))
+    monkeypatch.setattr(whole.stacks, "parts", lambda *_: [])
+    for name in ("missing", "works", "install"):
+        monkeypatch.setattr(whole.requirements, name, lambda *_: [])
+    monkeypatch.setattr(whole.powercut, "tell_podman", lambda: None)
+    monkeypatch.setattr(whole.ways_in, "ensure_key", lambda: None)
+    monkeypatch.setattr(containers, "attempt", lambda *words: subprocess.CompletedProcess(words, 1))
+    monkeypatch.setattr(whole.parts, "make_missing", note)
+    monkeypatch.setattr(containers, "import_image", note)
+    whole.prepare(report, "")
+    assert [shown for _, shown in left] == [True, True]
+    assert left[0][0] == 11
+    assert report.seconds_left() == 0

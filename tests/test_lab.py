@@ -559,13 +559,44 @@ def test_the_wrapper_leaves_positive_scores(tmp_path: Path) -> None:
     assert (tmp_path / "config.json").read_text() == '{"oomScoreAdj":999}'
 
 
-# A shell of `su`
+# The environment of who calls
+
+
+def seen_by_the_lab(asked: str, env: dict[str, str]) -> str:
+    """What a Python prints that has imported the lab."""
+    words = [sys.executable, "-c", f"import lab, os, shutil, requests; print({asked})"]
+    done = subprocess.run(words, cwd=settings.HERE.parent, env=env, capture_output=True, check=True, text=True)
+    return done.stdout.strip()
 
 
 def test_programs_are_found_where_the_path_of_who_became_root_does_not_lead() -> None:
-    asked = "import lab, shutil; print(shutil.which('losetup'))"
-    words = [sys.executable, "-c", asked]
-    said = subprocess.run(
-        words, cwd=settings.HERE.parent, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=True
-    )
-    assert said.stdout == b"/usr/sbin/losetup\n"
+    assert seen_by_the_lab("shutil.which('losetup')", {"PATH": "/usr/bin:/bin"}) == "/usr/sbin/losetup"
+
+
+PROXIES = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.250.0.1:5000/v2/", "https://10.250.0.10:6443/", "http://10.250.0.11:30080/"]
+)
+def test_the_labs_own_network_is_asked_by_no_proxy(url: str) -> None:
+    assert seen_by_the_lab(f"requests.utils.get_environ_proxies({url!r})", PROXIES) == "{}"
+
+
+def test_whom_else_the_computer_asks_by_a_proxy_stays_as_it_is() -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        env = PROXIES | {name: "example.org"}
+        assert seen_by_the_lab("requests.utils.get_environ_proxies('http://example.org/')", env) == "{}"
+        assert "127.0.0.1:9" in seen_by_the_lab("requests.utils.get_environ_proxies('http://example.com/')", env)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ({"no_proxy": "*"}, "['*', '*']"),
+        ({"no_proxy": "a", "NO_PROXY": "b"}, "['a,10.250.0.0/24', 'b,10.250.0.0/24']"),
+        ({"NO_PROXY": "b,10.250.0.0/24"}, "['b,10.250.0.0/24', 'b,10.250.0.0/24']"),
+    ],
+)
+def test_what_a_proxy_is_not_for_is_said_once_and_nothing_of_it_is_lost(theirs: dict[str, str], ours: str) -> None:
+    assert seen_by_the_lab("[os.environ.get(name) for name in ('no_proxy', 'NO_PROXY')]", theirs) == ours

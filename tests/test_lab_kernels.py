@@ -1,17 +1,23 @@
 """What of the lab's machines with kernels of their own needs no machine."""
 
+import io
 import json
 import select
 import shutil
 import socket
 import subprocess
 import threading
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from lab import commands, network, qemu, requirements, settings, vm
 from lab import lab as whole
-from lab import network, qemu, requirements, settings, vm
+from lab.origin import SOURCE, Origin
+from lab.report import Report
 from tests import sandbox
 
 HARDWARE = qemu.Hardware(
@@ -236,10 +242,11 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 class Fake:
     """A machine that notes what is done to it."""
 
-    kind, image, patience, log, runs = "emulation", "", 1, "", True
+    kind, image, patience, log = "emulation", "", 1, ""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, runs: bool = True) -> None:
         self.name = name
+        self.runs = runs
         self.done: list[str] = []
 
     def cut(self) -> None:
@@ -252,19 +259,105 @@ class Fake:
         self.done.append("destroy")
 
     def revive(self) -> bool:
+        self.runs = True
         return True
 
     def lets_in(self) -> bool:
-        return True
+        return self.runs
 
     def host_keys(self) -> list[str]:
         return []
 
 
-def test_the_power_is_cut_of_the_machine_that_was_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {name: Fake(name) for name in ("manager", "vm1")}
-    monkeypatch.setattr(whole.machines, "existing", lambda: found)
-    whole.cut("vm1")
-    assert [one.done for one in found.values()] == [[], ["cut"]]
-    with pytest.raises(settings.LabError, match=r"no machine vm2\. There are: manager, vm1"):
-        whole.cut("vm2")
+class Lab:
+    """Machines, of which some are dead; what is said, and which of them are written into hosts.yml."""
+
+    def __init__(self, dead: tuple[str, ...]) -> None:
+        self.found = {name: Fake(name, name not in dead) for name in ("manager", "client", "client2", "vm1")}
+        self.written: list[str] = []
+        self.output = io.StringIO()
+        self.report = Report(Console(file=self.output, width=200))
+
+    def existing(self) -> dict[str, Fake]:
+        return self.found
+
+    def create(self, name: str, stack: str) -> None:
+        self.found[name] = Fake(name)
+
+    def write(self, stack: str, names: Iterable[str], internet: bool) -> None:
+        self.written = list(names)
+
+
+@pytest.fixture
+def fakes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The lab, of which these are dead; nothing is asked of this computer."""
+    lab = Lab(getattr(request, "param", ()))
+    monkeypatch.setattr(whole, "prepare", lambda *_, **__: Origin(SOURCE, "for the test"))
+    monkeypatch.setattr(whole, "serve", lambda *_: None)
+    for name in ("existing", "create"):
+        monkeypatch.setattr(whole.machines, name, getattr(lab, name))
+    monkeypatch.setattr(whole.containers, "forget_images", lambda: None)
+    monkeypatch.setattr(whole.machines, "write_known_hosts", lambda *_: None)
+    monkeypatch.setattr(whole.machines, "image", lambda *_: "")
+    monkeypatch.setattr(whole.hosts, "write", lab.write)
+    return lab
+
+
+dead = partial(pytest.mark.parametrize, "fakes", indirect=True)
+
+
+@dead([("client2", "vm1")])
+def test_a_machine_that_is_switched_off_is_not_in_hosts_yml_and_what_switches_it_on_is_told(fakes: Lab) -> None:
+    whole.up(fakes.report, 2, "", False, 0)
+    assert fakes.written == ["manager", "client"]
+    said = fakes.output.getvalue()
+    assert "switched off, and so not in hosts.yml: client2, vm1" in said
+    assert "inv lab.up --machines N --kernels N" in said
+
+
+@dead([("client", "vm1")])
+def test_what_was_asked_for_is_switched_on_again_and_is_in_hosts_yml(fakes: Lab) -> None:
+    whole.up(fakes.report, 2, "", False, 1)
+    assert fakes.written == ["manager", "client", "client2", "vm1"]
+    assert "switched off" not in fakes.output.getvalue()
+
+
+@dead([("manager", "vm1")])
+def test_a_master_that_is_switched_off_makes_no_master_of_another(fakes: Lab) -> None:
+    whole.fresh(fakes.report, ["client"], "")
+    assert fakes.written == ["manager", "client", "client2"]
+    assert fakes.found["manager"].done == []
+
+
+def test_a_machine_that_is_made_anew_is_destroyed_first_and_no_other_is(fakes: Lab) -> None:
+    before = dict(fakes.found)
+    whole.fresh(fakes.report, ["vm1"], "")
+    assert [one.done for one in before.values()] == [[], [], [], ["destroy"]]
+    assert fakes.found["vm1"] is not before["vm1"]
+
+
+@pytest.mark.parametrize(("command", "done"), [(whole.cut, "cut"), (whole.reboot, "reboot")])
+def test_what_is_done_is_done_to_the_machine_that_was_named(
+    fakes: Lab, command: Callable[[str], None], done: str
+) -> None:
+    command("vm1")
+    assert [one.done for one in fakes.found.values()] == [[], [], [], [done]]
+    with pytest.raises(settings.LabError, match=r"no machine vm2\. There are: manager, client, client2, vm1"):
+        command("vm2")
+
+
+@pytest.mark.parametrize(
+    ("kind", "runs", "says"),
+    [
+        ("container", True, "runs"),
+        ("container", False, "does not run"),
+        ("kvm", True, "runs, its own kernel, by KVM"),
+        ("emulation", False, "does not run, its own kernel, emulated"),
+    ],
+)
+def test_a_machine_is_told_with_what_its_kernel_runs_by(kind: str, runs: bool, says: str) -> None:
+    assert commands.said({"kind": kind, "running": runs}) == says
+
+
+def test_every_kind_of_machine_has_its_words() -> None:
+    assert {*commands.KINDS} == {*vm.PATIENCE}

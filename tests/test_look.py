@@ -159,7 +159,8 @@ def test_a_part_that_broke_off_has_no_end() -> None:
 
 @sandbox.needed
 def test_nobody_else_can_hold_up_a_look() -> None:
-    held = "for file in /etc/os-release /etc/passwd /run /etc /; do flock $file sleep 20 & done\nsleep 0.1\n"
+    is_held = sandbox.until("! flock -n $file true")
+    held = f"for file in /etc/os-release /etc/passwd /run /etc /; do\nflock $file sleep 20 &\n{is_held}done\n"
     assert set(look(held, "system", "change")) == {"system", "change"}
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,6 +230,22 @@ def test_a_suite_for_which_the_time_is_too_short_is_not_begun(
     assert proof.main([]) == 1
     assert results(desk) == {}
     assert "one: not begun" in capsys.readouterr().out
+
+
+def test_what_is_built_first_takes_its_time_of_the_three_hours(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+
+    def build(chosen: Sequence[Suite]) -> None:
+        clock[0] = 60 * (proof.ALL_MINUTES - proof.SUITE_MINUTES / 2)
+
+    monkeypatch.setattr(proof, "build", build)
+    monkeypatch.setattr(proof.time, "monotonic", lambda: clock[0])
+    fake(monkeypatch, "passed", "passed")
+    assert proof.main([]) == 1
+    assert results(desk) == {}
+    assert "two: not begun, 180 minutes are over; make proof again goes on here" in capsys.readouterr().out
 
 
 # --- one suite

@@ -1,5 +1,9 @@
 """What the end of an end-to-end run tells."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 from tests.e2e import summary
 
 
@@ -21,4 +25,31 @@ def test_a_reason_for_skipping_is_told_once_for_a_suite() -> None:
     assert summary.skipped([*reports, ("tests/e2e/test_b.py::x", "odd")]) == [
         "2 of a: no KVM",
         "1 of b: odd",
+    ]
+
+
+UNIT_TESTS = """
+import pytest
+def test_it(): pass
+@pytest.mark.skip("NOT TRIED: there is no strace here")
+def test_marked(): pass
+def test_within(): pytest.skip("NOT TRIED: only root can")
+"""
+
+
+def test_what_the_unit_tests_left_untried_half_an_hour_before_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(UNIT_TESTS)
+    said = tmp_path / "unit-tests.xml"
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={said}", str(tmp_path / "test_a.py")]
+    subprocess.run([sys.executable, *words], cwd=tmp_path, check=True, capture_output=True)
+    assert summary.skipped(summary.skipped_before(str(said))) == [
+        "1 of a: NOT TRIED: only root can",
+        "1 of a: NOT TRIED: there is no strace here",
+    ]
+
+
+def test_where_nobody_names_a_run_before_it_there_was_none(tmp_path: Path) -> None:
+    assert list(summary.skipped_before(None)) == []
+    assert summary.skipped(summary.skipped_before(f"{tmp_path}/none.xml")) == [
+        f"1 of unit: nobody knows what: {tmp_path}/none.xml is not there"
     ]

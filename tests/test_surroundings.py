@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests import sandbox
+import pytest
+
+from tests import sandbox, surroundings
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,3 +25,11 @@ def test_a_command_finds_another_computer_and_this_one_stays_as_it_is() -> None:
     assert told.stdout.splitlines() == ["odd: odd", "0077", "Pacific/Kiritimati", "Odd-Host.example.org"]
     assert told.returncode == 7
     assert sorted(Path("/etc").iterdir()) == before
+
+
+def test_a_locale_that_this_computer_cannot_make_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(surroundings, "TURKISH", tmp_path / "tr_TR")
+    assert surroundings.locale(tmp_path) == {"LC_ALL": "C"}
+    assert capsys.readouterr().err == "NOT TRIED: a locale that is not of UTF-8; Debian's package locales has it\n"

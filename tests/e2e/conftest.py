@@ -11,8 +11,8 @@ from lab import requirements
 from . import summary
 from .harness import COUNTED, MASTER, MEASURED, SPARE, WORKER, Kubefab, hosts_file, mended, no_secrets, power_on
 
-# What begins without a cluster, in an order in which the next needs least: after broken_off there are packages and no
-# cluster, as ways_in wants it; and from_fresh leaves the cluster that all others want.
+# What begins without a cluster, in an order in which the next needs least: after first_hour and broken_off there are
+# packages and no cluster, as three_masters and ways_in want it; and from_fresh leaves the cluster that all others want.
 FIRST = ("guide_stack", "first_hour", "three_masters", "broken_off", "ways_in", "from_fresh")
 
 
@@ -24,16 +24,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def of_nobody() -> None:
-    """Not here: the lab lies in the home of who runs the tests, and its programs need their environment."""
+    """Not here, for the lab's programs: it lies in the home of who runs the tests. kubefab's runs have nobody's."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [one for kind in terminalreporter.stats.values() for one in kind if isinstance(one, pytest.TestReport)]
+    skipped = [(one.nodeid, one.longrepr) for one in reports if one.skipped]
+    of_unit_tests = summary.skipped_before(os.environ.get("UNIT_TESTS"))  # by `make test`, half an hour before
     for title, lines in (
         ("minutes of each suite", summary.suites((one.nodeid, one.duration) for one in reports)),
         ("times that are wanted of kubefab", summary.times(MEASURED)),
         ("counted", COUNTED),
-        ("skipped, and why", summary.skipped((one.nodeid, one.longrepr) for one in reports if one.skipped)),
+        ("skipped, and why", summary.skipped([*of_unit_tests, *skipped])),
     ):
         if lines:
             terminalreporter.section(title)

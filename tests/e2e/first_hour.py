@@ -1,6 +1,5 @@
 """docs/first-hour.md, read as a person does who types its commands and compares what comes."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from .harness import ROOT, eventually, no_secrets
+from .harness import ROOT, eventually, no_secrets, surroundings
 
 DOCUMENT = ROOT / "docs/first-hour.md"
 STATUS = "inv cluster.status\n"
@@ -86,21 +85,13 @@ class Shell:
         return self.process.stdout.readline().strip()
 
 
-def surroundings(home: Path) -> dict[str, str]:
-    """A home of its own, with the lab's cache where it is; nothing that this very run has set."""
-    own = {"HOME", "INV_HOSTS", "KUBECONFIG", "MAKEFLAGS", "MAKELEVEL", "SSH_AUTH_SOCK", "VIRTUAL_ENV"}
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    kept = {name: value for name, value in os.environ.items() if name not in own}
-    return kept | {"HOME": str(home), "XDG_CACHE_HOME": cache, "LAB_FROM": "source"}
-
-
 @contextmanager
 def shell(home: Path, *words: str, **besides: str) -> Iterator[Shell]:
     """A shell in the checkout, started by these words."""
     process = subprocess.Popen(
         [*words, "bash", "--norc"],
         cwd=ROOT,
-        env=surroundings(home) | besides,
+        env=surroundings(home) | {"LAB_FROM": "source"} | besides,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -40,6 +40,19 @@ Got = TypeVar("Got")
 
 # --- kubefab
 
+# What this computer's environment tells pip and Go, and whom to believe.
+TOLD = "pip_.*|go(proxy|sumdb|nosumdb|noproxy|private|insecure|auth)|ssl_cert_.*|.*_ca_bundle|(https?|all|no)_proxy"
+# And what else of it is the computer's own, and no wish of whoever runs the tests. PYTHON and VENV are the Makefile's.
+COMPUTERS = re.compile(f"{TOLD}|path|python|venv|tmpdir|tz|lang|lc_.*|term", re.IGNORECASE)
+
+
+def surroundings(home: Path) -> dict[str, str]:
+    """An environment of nobody's, with this home, and with this computer's caches where they are."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    kept = {name: value for name, value in os.environ.items() if COMPUTERS.fullmatch(name)}
+    return kept | {"HOME": str(home), "XDG_CACHE_HOME": cache}
+
+
 # A bootstrap token; the names of a machine's events, client.18ea78435f8d4d2f, look just like one.
 TOKEN = re.compile(rf"\b(?!({'|'.join(machine_names(MOST_MACHINES))})\.)[a-z0-9]{{6}}\.[a-z0-9]{{16}}\b")
 SECRETS = (TOKEN, re.compile("client-key-data|PRIVATE KEY|certificateKey"), re.compile(r"eyJ[\w-]+\.eyJ"))
@@ -130,7 +143,6 @@ class Kubefab:
         self, *words: str, hosts: Path | None = None, env: Words | None = None, stdin: str | bytes = b""
     ) -> Iterator[Running]:
         """Runs it beside the test, and does not leave it behind."""
-        surroundings = {**os.environ, "INV_HOSTS": str(hosts or self.hosts), "XDG_STATE_HOME": str(self.state)}
         folder = Path(tempfile.mkdtemp(dir=self.state))
         (folder / "stdin").write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
         with (
@@ -142,7 +154,7 @@ class Kubefab:
                 # A caller in the background ignores interrupts, and would hand that down.
                 ["env", "--default-signal", INV, *words],
                 cwd=ROOT,
-                env=surroundings | {name: str(value) for name, value in (env or {}).items()},
+                env=self.surroundings(hosts) | {name: str(value) for name, value in (env or {}).items()},
                 stdin=given,
                 stdout=output,
                 stderr=errors,
@@ -154,6 +166,12 @@ class Kubefab:
             yield run
         finally:
             run.is_killed()
+
+    def surroundings(self, hosts: Path | None = None) -> dict[str, str]:
+        """Its environment, of which the home is empty at first: no configuration of ssh's, no kubeconfig."""
+        home = self.state / "home"
+        home.mkdir(exist_ok=True)
+        return surroundings(home) | {"INV_HOSTS": str(hosts or self.hosts), "XDG_STATE_HOME": str(self.state)}
 
     def logs(self) -> list[Path]:
         """Of all runs, the newest last."""
@@ -223,7 +241,7 @@ def _sockets() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="kubefab-e2e-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for host in (*MACHINES, *kernel_names(1)):
-        atexit.register(_hang_up, host)
+        atexit.register(hang_up, host)
     return folder
 
 
@@ -243,7 +261,8 @@ def _quietly(command: list[str]) -> int:
     return subprocess.run(command, stdin=-3, stdout=-3, stderr=-3, check=False).returncode
 
 
-def _hang_up(host: str) -> None:
+def hang_up(host: str) -> None:
+    """Before a machine goes: nobody at its end would tell that the connection is over."""
     if (_sockets() / host).exists():
         _quietly(_ssh(host, "-O", "exit"))
 
@@ -310,19 +329,29 @@ def power_on(*options: str, machines: Sequence[str] = MACHINES) -> None:
 def fresh(*hosts: str, stack: str = "") -> None:
     """Machines as new."""
     for host in hosts:
-        _hang_up(host)
+        hang_up(host)
     named = [word for host in hosts for word in ("--host", host)]
     lab("lab.fresh", *named, *(["--stack", stack] if stack else []))
 
 
+# What is on a machine that Kubernetes was installed on, and what a test may have made there in its stead.
+KUBERNETES = "/usr/bin/kubelet /usr/bin/containerd /etc/kubernetes"
+
+
+def never_used(host: str) -> None:
+    """A machine without any trace of Kubernetes: made anew where it has one, or does not say that it has none."""
+    if not true_on(host, f'[ -z "$(ls -d {KUBERNETES} 2>/dev/null)" ]'):
+        fresh(host)
+
+
 def reboot(host: str) -> None:
-    _hang_up(host)
+    hang_up(host)
     lab("lab.reboot", "--host", host)
 
 
 def cut_power(host: str) -> None:
-    """It stops at once and keeps its disk; `power_on` switches it on again."""
-    _hang_up(host)
+    """It stops at once and keeps its disk; a `power_on` that asks for it switches it on again."""
+    hang_up(host)
     if has_a_kernel(host):
         lab("lab.cut", "--host", host)
     else:
@@ -432,10 +461,10 @@ def mended(inv: Kubefab) -> Kubefab:
 
 
 def without_cluster(inv: Kubefab) -> None:
-    """A master and a worker that have Kubernetes' packages, and nothing that was made with them."""
+    """The machines of its hosts.yml have Kubernetes' packages, and nothing that was made with them."""
     if of_nobody_else(inv("cluster.reset", "--yes")).status:
         power_on()
-        fresh(MASTER, WORKER)
+        fresh(*yaml.safe_load(inv.hosts.read_text())["hosts"])
     inv("install-kubeadm").well()
 
 

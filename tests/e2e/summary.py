@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from xml.etree import ElementTree
 
 
 def suite(nodeid: str) -> str:
@@ -30,3 +31,15 @@ def skipped(reports: Iterable[tuple[str, object]]) -> list[str]:
         reason = str(told[2] if isinstance(told, tuple) else told).removeprefix("Skipped: ")
         found[suite(nodeid), reason] += 1
     return [f"{count} of {name}: {reason}" for (name, reason), count in sorted(found.items())]
+
+
+def skipped_before(said: str | None) -> Iterable[tuple[str, str]]:
+    """Test and reason of what an earlier run has skipped, out of pytest's JUnit file; None: there was no such run."""
+    if not said:
+        return
+    if not Path(said).exists():
+        yield "unit", f"nobody knows what: {said} is not there"
+        return
+    for case in ElementTree.parse(said).iter("testcase"):
+        for one in case.iter("skipped"):
+            yield f"{case.get('classname', '').replace('.', '/')}.py", one.get("message", "")

@@ -1,6 +1,5 @@
 """Keys that are wrong, files that are garbage, and two people at once."""
 
-import os
 import random
 import re
 import signal
@@ -119,10 +118,9 @@ def test_a_megabyte_of_garbage_on_stdin_disturbs_nobody(well: Kubefab, task: str
 
 @pytest.mark.parametrize("task", ["--dry cluster.reset", "cluster.status", "cluster.status --json"])
 def test_a_reader_that_goes_away_is_no_reason_for_a_traceback(well: Kubefab, task: str) -> None:
-    surroundings = {**os.environ, "INV_HOSTS": str(well.hosts), "XDG_STATE_HOME": str(well.state)}
     words = ["sh", "-c", f"{INV} {task} | true"]
     done = subprocess.run(
-        words, cwd=ROOT, env=surroundings, capture_output=True, text=True, timeout=LONGEST, check=False
+        words, cwd=ROOT, env=well.surroundings(), capture_output=True, text=True, timeout=LONGEST, check=False
     )
     assert done.stderr == ""
 
@@ -172,6 +170,32 @@ def test_a_bad_hosts_file_is_one_message(inv: Kubefab, tmp_path: Path, kind: str
     in_time(f"{kind} for a hosts.yml is told", 10, done)
 
 
+# --- interrupted
+
+
+@pytest.fixture(scope="module")
+def interrupted(inv: Kubefab) -> Done:
+    """A run that takes the worker out, and is interrupted in the middle of it."""
+    mended(inv)
+    with inv.started("restart", "--host", WORKER, "--yes") as run:
+        catch(run, WORKER, "pgrep -f '^kubeadm reset'")
+        run.is_told(signal.SIGINT)
+        return run.ends()
+
+
+@pytest.fixture(scope="module")
+def taken_out(inv: Kubefab, interrupted: Done) -> Done:
+    """The same command once more, when what had begun on the worker has come to its end there."""
+    on(WORKER, f"timeout 300 flock {CHANGE} true")
+    return inv("restart", "--host", WORKER, "--yes")
+
+
+def test_a_run_that_is_interrupted_by_its_user_says_what_happens_now(interrupted: Done, taken_out: Done) -> None:
+    assert interrupted.status == 130
+    assert "the same command" in interrupted.said
+    taken_out.well()
+
+
 # --- two at once
 
 
@@ -186,10 +210,9 @@ class Busy:
 
 
 @pytest.fixture(scope="module")
-def busy(inv: Kubefab) -> Busy:
+def busy(inv: Kubefab, taken_out: Done) -> Busy:
     """A run that holds the lock: in the middle of a change, then still between two of them; then it dies."""
-    mended(inv)
-    inv("restart", "--host", WORKER, "--yes").well()
+    taken_out.well()
     with inv.started("cluster.up") as first:
         freeze(first, WORKER, "kubeadm join")
         with inv.started("cluster.up") as run:
@@ -229,17 +252,5 @@ def test_a_dry_run_needs_no_lock(busy: Busy) -> None:
 
 def test_the_lock_dies_with_its_holder(busy: Busy) -> None:
     busy.after.well()
-    assert ready_nodes() == set(PAIR)
-
-
-def test_a_run_that_is_interrupted_by_its_user_says_what_happens_now(cluster: Kubefab) -> None:
-    cluster("restart", "--host", WORKER, "--yes").well()
-    with cluster.started("cluster.up") as run:
-        catch(run, WORKER, "pgrep -f '^kubeadm join'")
-        run.is_told(signal.SIGINT)
-        done = run.ends()
-    assert done.status == 130
-    assert "the same command" in done.said
-    cluster("cluster.up").well()
     assert ready_nodes() == set(PAIR)
     assert not true_on(WORKER, "test -e /etc/kubernetes/bootstrap-kubelet.conf")

@@ -6,16 +6,20 @@ from pathlib import Path
 import pytest
 
 from lab.machines import existing
+from lab.settings import has_a_kernel
 
 from .first_hour import Shell, blocks, shell
-from .harness import MASTER, WORKER, Kubefab, power_on
+from .harness import MASTER, WORKER, Kubefab, hang_up, power_on
 
 
 @pytest.fixture
 def here(cluster: Kubefab, tmp_path: Path) -> Iterator[Shell]:
-    """The two machines that `make up` makes, with a cluster on them, as after it."""
+    """The two machines that `make up` makes, with a cluster on them, as after it; others at most switched off."""
     for name, machine in existing().items():
-        if name not in (MASTER, WORKER):
+        hang_up(name)
+        if has_a_kernel(name):
+            machine.cut()
+        elif name not in (MASTER, WORKER):
             machine.destroy()
     with shell(tmp_path) as typed:
         yield typed

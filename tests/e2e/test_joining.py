@@ -12,12 +12,12 @@ from .harness import (
     WORKER,
     Done,
     Kubefab,
-    fresh,
     hosts_file,
     kubectl,
     logins,
     machine_id,
     mended,
+    never_used,
     nodes,
     ready_nodes,
     untouched,
@@ -36,9 +36,9 @@ class Joined:
 
 @pytest.fixture(scope="module")
 def joined(inv: Kubefab, three: Path) -> Iterator[Joined]:
-    """The third machine, as new, added to a cluster of two."""
+    """The third machine, which was never used, added to a cluster of two."""
     mended(inv)
-    fresh(SPARE)
+    never_used(SPARE)
     before = logins(WORKER)
     with untouched(WORKER):
         with untouched(SPARE, MASTER):
@@ -91,7 +91,7 @@ def test_who_cannot_be_joined_is_told_in_one_message(cluster: Kubefab, tmp_path:
 
 def test_a_join_without_a_cluster_says_what_makes_one(inv: Kubefab, tmp_path: Path) -> None:
     """A master and a worker of which neither was ever touched."""
-    fresh(SPARE)
+    never_used(SPARE)
     hosts = hosts_file(tmp_path / "hosts.yml", SPARE, WORKER, cluster={"name": "other"})
     with untouched(SPARE, WORKER):
         done = inv("node.join", "--host", WORKER, hosts=hosts).badly()

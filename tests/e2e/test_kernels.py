@@ -179,6 +179,11 @@ def test_a_power_cut_in_the_middle_of_a_join_is_finished_by_the_same_command(inv
     assert VM in ready_nodes()
 
 
+def test_what_hosts_yml_says_of_kubelets_reaches_the_one_that_joins(inv: Kubefab) -> None:
+    """By the cluster's ConfigMap: its own documents do not say it."""
+    assert "failCgroupV1: false" in on(VM, "cat /var/lib/kubelet/config.yaml")
+
+
 # --- and nothing is left
 
 

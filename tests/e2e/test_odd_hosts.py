@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from .harness import (
     MASTER,
@@ -181,9 +180,6 @@ POLICY = "/etc/kubernetes/audit-policy.yaml"
 LATER = "/etc/sysctl.d/99-local.conf"
 
 
-FSTAB = "/e2e-swap.img none swap sw 0 0"
-
-
 SECOND = "172.31.9.11/24"
 
 
@@ -194,7 +190,6 @@ BORNE = (
     ("printf Client_1 >/proc/sys/kernel/hostname", "hostname $(cat /etc/hostname)"),
     (f"mkdir -p /etc/kubernetes; echo mine >{POLICY}", f"rm {POLICY}"),
     (f"echo net.ipv4.ip_forward=0 >{LATER}", f"rm {LATER}"),
-    (f"echo '{FSTAB}' >>/etc/fstab", "sed -i /e2e-swap/d /etc/fstab"),
     (
         # One shell: without its address nobody comes in.
         f"ip addr del {address(WORKER)}/24 dev eth0; ip addr add {SECOND} dev eth0; "
@@ -224,7 +219,6 @@ class Borne:
     images: Done
     kubeconfig: Done
     policy: str
-    fstab: str
     forwards: str
     announced: str
     nodes: tuple[str, ...]
@@ -232,14 +226,11 @@ class Borne:
 
 @pytest.fixture(scope="module")
 def borne(inv: Kubefab, told: Told) -> Iterator[Borne]:
-    kubeadm = yaml.safe_load(inv.hosts.read_text())["cluster"]["kubeadm"]
-    kubeadm["KubeletConfiguration"]["failSwapOn"] = False
-    hosts = hosts_file(inv.state / "swapping.yml", *PAIR, cluster={"kubeadm": kubeadm})
     with ExitStack() as oddities:
         for make, undo in BORNE:
             oddities.enter_context(odd(WORKER, make, undo))
         with greeting(*PAIR):
-            up, again = (inv("cluster.up", hosts=hosts) for _ in range(2))
+            up, again = (inv("cluster.up") for _ in range(2))
             status, images = all_is_well(inv, "--json"), inv("images.list")
             kubeconfig = inv("cluster.kubeconfig", "--output", str(inv.state / "greeted.conf"))
         yield Borne(
@@ -249,7 +240,6 @@ def borne(inv: Kubefab, told: Told) -> Iterator[Borne]:
             images,
             kubeconfig,
             on(WORKER, f"cat {POLICY}"),
-            on(WORKER, "cat /etc/fstab"),
             on(WORKER, "systemctl restart systemd-sysctl; cat /proc/sys/net/ipv4/ip_forward"),
             announced(),
             tuple(nodes()),
@@ -292,10 +282,6 @@ def test_a_hostname_in_capitals_is_the_nodes_name_in_hosts_yml(borne: Borne) -> 
     borne.up.well()
     assert WORKER in borne.nodes
     assert not [name for name in borne.nodes if "_" in name]
-
-
-def test_swap_that_the_kubelet_is_to_bear_is_left_on(borne: Borne) -> None:
-    assert FSTAB in borne.fstab
 
 
 def test_flannel_announces_the_nodes_own_address_of_two(borne: Borne) -> None:

@@ -13,9 +13,9 @@ from .harness import (
     WORKER,
     Done,
     Kubefab,
-    fresh,
     hosts_file,
     machine_id,
+    never_used,
     on,
     untouched,
     wait_on,
@@ -27,8 +27,8 @@ TASKS = ("preflight", "cluster.up", "init-master")
 
 @pytest.fixture(scope="module")
 def bad(inv: Kubefab) -> dict[str, Done]:
-    """What is said of a machine, as new, with much that only its owner can change."""
-    fresh(SPARE)
+    """What is said of a machine that was never used, with much that only its owner can change."""
+    never_used(SPARE)
     hosts = hosts_file(inv.state / "bad.yml", SPARE, cluster={"name": "bad"})
     for port in PORTS:
         on(SPARE, f"systemd-run --quiet --collect --unit=e2e-port-{port} socat TCP-LISTEN:{port},fork -")
@@ -36,7 +36,7 @@ def bad(inv: Kubefab) -> dict[str, Done]:
     on(SPARE, "mkdir -p /etc/kubernetes/manifests; touch /etc/kubernetes/manifests/etcd.yaml")
     with untouched(SPARE):
         said = {task: inv(task, hosts=hosts) for task in TASKS}
-    on(SPARE, "rm /etc/kubernetes/manifests/etcd.yaml; systemctl stop 'e2e-port-*'")
+    on(SPARE, "rm -r /etc/kubernetes; systemctl stop 'e2e-port-*'")
     return said
 
 

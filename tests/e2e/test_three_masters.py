@@ -1,4 +1,4 @@
-"""Three masters on three machines as new, with a run that dies in the middle of a master's join; and then each loss.
+"""Three masters, with a run that dies in the middle of a master's join; and then each loss.
 
 Five minutes: the leader of etcd is cut off the network, the founder removed for good and replaced, and at last the
 leader loses its power, and another master with it.
@@ -36,6 +36,7 @@ from .harness import (
     ready_nodes,
     true_on,
     unplug,
+    without_cluster,
 )
 from .writer import none_is_lost, writing
 
@@ -58,7 +59,7 @@ def made(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     folder = tmp_path_factory.mktemp("three-masters")
     hosts = hosts_file(folder / "hosts.yml", *MACHINES, hosts=dict.fromkeys(MACHINES, THEIRS))
     inv = Kubefab(hosts, folder)
-    fresh(*MACHINES)
+    without_cluster(inv)
     with inv.started("cluster.up") as run:
         # By now its kubelet runs, and etcd has it as a learner.
         catch(run, WORKER, "[ -e /etc/kubernetes/manifests/etcd.yaml ]", 600)

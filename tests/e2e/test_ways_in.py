@@ -6,10 +6,12 @@ import re
 import select
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from .harness import (
     INV,
@@ -37,7 +39,10 @@ SUDO_PASSWORD = "KUBEFAB_SUDO_PASSWORD"
 
 
 def as_user(inv: Kubefab, name: str) -> Path:
-    return hosts_file(inv.state / f"{name}.yml", *PAIR, ssh={"user": name})
+    """And with kubelets that bear swap: this cluster is made anew anyway, and gone with these tests."""
+    kubeadm = yaml.safe_load(inv.hosts.read_text())["cluster"]["kubeadm"]
+    kubeadm["KubeletConfiguration"]["failSwapOn"] = False
+    return hosts_file(inv.state / f"{name}.yml", *PAIR, cluster={"kubeadm": kubeadm}, ssh={"user": name})
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,21 @@ WATCH = f"while sleep 0.1; do cat /proc/[0-9]*/cmdline; done >{ARGUMENTS} 2>/dev
 SEEN = f"systemctl stop e2e-watch; tr '\\0' ' ' <{ARGUMENTS}; rm {ARGUMENTS}"
 
 
+SWAP = "/e2e-swap.img none swap sw 0 0"
+
+
 @pytest.fixture(scope="module")
-def by_password(inv: Kubefab) -> ByPassword:
-    """A cluster made by a user whose sudo needs a password; every command line is written down."""
+def swapping(inv: Kubefab) -> Iterator[None]:
+    """No cluster, and a worker with swap in its fstab, which installing Kubernetes' packages would have taken out."""
     without_cluster(inv)
+    on(WORKER, f"echo '{SWAP}' >>/etc/fstab")
+    yield
+    on(WORKER, "sed -i /e2e-swap/d /etc/fstab")
+
+
+@pytest.fixture(scope="module")
+def by_password(inv: Kubefab, swapping: None) -> ByPassword:
+    """A cluster made by a user whose sudo needs a password; every command line is written down."""
     hosts = as_user(inv, "sudopass")
     for host in PAIR:
         on(host, "chpasswd", stdin=f"sudopass:{PASSWORD}\n")
@@ -108,6 +124,10 @@ def test_a_second_up_by_password_has_nothing_to_do(by_password: ByPassword, inv:
     assert "nothing to do" in done.stdout
 
 
+def test_swap_that_the_kubelet_is_to_bear_is_left_on(by_password: ByPassword) -> None:
+    assert SWAP in on(WORKER, "cat /etc/fstab")
+
+
 def test_a_wrong_password_is_one_clear_error_for_each_host(by_password: ByPassword, inv: Kubefab) -> None:
     with untouched(*PAIR):
         done = inv("cluster.up", hosts=by_password.hosts, env={SUDO_PASSWORD: "wrong horse"}).badly()
@@ -132,7 +152,7 @@ def test_in_a_terminal_the_password_is_asked_for_once_and_not_shown(by_password:
 def in_a_terminal(inv: Kubefab, hosts: Path, task: str, answer: str) -> tuple[int, str]:
     """Runs a task as a person would, who answers the first question."""
     ours, theirs = pty.openpty()
-    surroundings = {**os.environ, "INV_HOSTS": str(hosts), "XDG_STATE_HOME": str(inv.state)}
+    surroundings = inv.surroundings(hosts)
     process = subprocess.Popen(
         [INV, task], cwd=ROOT, env=surroundings, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
     )

@@ -15,6 +15,7 @@ from .harness import (
     hosts_file,
     kubectl,
     machine_id,
+    never_used,
     nodes,
     on,
     ready_nodes,
@@ -120,7 +121,7 @@ def test_hosts_with_each_others_address_are_not_told_to_clean_anything(cluster: 
 
 def test_a_machine_under_the_name_of_a_living_node_is_refused(cluster: Kubefab, tmp_path: Path) -> None:
     """The third machine, called as the worker that is there and well."""
-    fresh(SPARE)
+    never_used(SPARE)
     hosts = hosts_file(tmp_path / "hosts.yml", MASTER, WORKER, hosts={WORKER: {"address": address(SPARE)}})
     with untouched(MASTER, WORKER):
         said = cluster("cluster.up", hosts=hosts).badly().stderr

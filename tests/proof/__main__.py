@@ -34,9 +34,10 @@ def main(words: Sequence[str]) -> int:
         tell_stale(stale(rows))
         return 0
     chosen = named(asked.suite) or list(stale(rows))
+    ends = time.monotonic() + 60 * ALL_MINUTES
     if chosen:
         build(chosen)
-    left = not_begun(chosen, rows)
+    left = not_begun(chosen, rows, ends)
     for suite in left:
         print(f"{suite.name}: not begun, {ALL_MINUTES} minutes are over; make proof again goes on here")
     return int(bool(left or any(why_stale(suite, read(PAGE.read_text()).get(suite.name)) for suite in chosen)))
@@ -72,9 +73,8 @@ def tell_stale(found: dict[Suite, str]) -> None:
         print("every proof holds")
 
 
-def not_begun(chosen: Sequence[Suite], rows: dict[str, Row]) -> list[Suite]:
-    """Proves one after the other; those for which the time is too short are given back."""
-    ends = time.monotonic() + 60 * ALL_MINUTES
+def not_begun(chosen: Sequence[Suite], rows: dict[str, Row], ends: float) -> list[Suite]:
+    """Proves one after the other; those for which the time is too short, by the monotonic clock, are given back."""
     left = []
     for suite in chosen:
         usual = float(rows[suite.name].minutes) if suite.name in rows else SUITE_MINUTES

@@ -29,7 +29,7 @@ class Master(ThreadingHTTPServer):
 
     def __init__(self, address: str) -> None:
         super().__init__((address, PORT), Answers)
-        self.address, self.etcd, self.anonymous = address, True, True
+        self.address, self.etcd, self.anonymous, self.asked = address, True, True, 0
         self.open: set[socket.socket] = set()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(CERTIFICATE)
@@ -41,6 +41,12 @@ class Master(ThreadingHTTPServer):
             super().finish_request(secured, client_address)
 
     def handle_error(self, *_: object) -> None: ...
+
+    def is_asked(self, times: int) -> None:
+        """Until it has told haproxy so many times more how it is."""
+        there = self.asked
+        while self.asked < there + times:
+            time.sleep(0.05)
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -56,6 +62,7 @@ class Answers(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """haproxy asks without credentials."""
         self._answer((200 if self.server.etcd else 500) if self.server.anonymous else 401)
+        self.server.asked += 1
 
     def do_POST(self) -> None:
         while not self.server.etcd:
@@ -136,7 +143,8 @@ class WithoutAnonymous(Crash):
     def lose(self, masters: dict[str, Master], address: str) -> None:
         for one in masters.values():
             one.anonymous = False
-        time.sleep(3)  # two checks that failed would have marked them all down by then
+        for one in masters.values():
+            one.is_asked(3)  # two checks that failed would have marked it down by then
         super().lose(masters, address)
 
 
@@ -166,13 +174,14 @@ def main() -> None:
         client.writes(20)
         if reloads:
             haproxy.send_signal(signal.SIGUSR2)
-            time.sleep(2)  # its new process has asked all masters by then
+            for master in masters.values():
+                master.is_asked(2)  # once it may be by the former process
         address, since = client.told[-1][1], time.monotonic()
         way.lose(masters, address)
         client.writes(20)
         gaps[name] = round(client.gap(since), 2)
         way.back(masters, address)
-        time.sleep(2)  # it is asked again by then
+        masters[address].is_asked(2)  # the first time it may have been away yet
     client.ended = True
     haproxy.kill()
     print(json.dumps(gaps))

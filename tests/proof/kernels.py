@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lab import vm
-from tests.e2e.harness import Done, Kubefab, cut_power, eventually, fresh, hosts_file, kubectl, power_on
+from lab.machines import existing
+from tests.e2e.harness import MASTER, Done, Kubefab, cut_power, eventually, fresh, hosts_file, kubectl, power_on
 
 VM = "vm1"
 # kubeadm's own, doubled: emulation is some ten times slower than a processor.
@@ -36,15 +37,23 @@ spec: {{selector: {{app: page}}, ports: [{{port: 80, targetPort: 8080}}]}}
 
 
 def machine_as_new() -> None:
-    """It alone runs: both processors are its own."""
     if VM in vm.existing():
         fresh(VM)
-    else:
-        power_on("--kernels", "1")
+    switched_on()
+
+
+def switched_on() -> None:
+    """And it alone runs, so that both processors are its own: the lab switches at least one other on with it."""
+    power_on("--kernels", "1", machines=(MASTER,))
+    for name, machine in existing().items():
+        if name != VM and machine.runs:
+            cut_power(name)
 
 
 def switched_off() -> None:
+    """And the others run again."""
     cut_power(VM)
+    power_on()
 
 
 def of_one(path: Path, cluster: Mapping[str, Any], mirrors: Mapping[str, Any]) -> Path:

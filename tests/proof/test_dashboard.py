@@ -72,8 +72,7 @@ def shown(chromium: str, url: str, folder: Path) -> str:
 def in_a_terminal(inv: Kubefab, *words: str) -> str:
     """What a person at a terminal sees."""
     near, far = pty.openpty()
-    surroundings = {**os.environ, "INV_HOSTS": str(inv.hosts), "XDG_STATE_HOME": str(inv.state)}
-    process = subprocess.Popen([INV, *words], cwd=ROOT, env=surroundings, stdin=far, stdout=far, stderr=far)
+    process = subprocess.Popen([INV, *words], cwd=ROOT, env=inv.surroundings(), stdin=far, stdout=far, stderr=far)
     os.close(far)
     seen = b""
     while chunk := _read(near):

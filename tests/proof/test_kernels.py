@@ -6,19 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import DPKG, Done, Kubefab, catch, cut_power, nodes, on, power_on, ready_nodes, reboot
+from tests.e2e.harness import DPKG, Done, Kubefab, catch, cut_power, nodes, on, ready_nodes, reboot
 from tests.e2e.test_kernels import BOOT_ID, BROUGHT_BACK, CURED, CURES, SWAP_AND_FORWARDING, UNDONE
-from tests.proof.kernels import VM, a_pod_answers, brought_up, machine_as_new, of_one, switched_off
+from tests.proof.kernels import VM, a_pod_answers, brought_up, machine_as_new, of_one, switched_off, switched_on
 
 COVERS = (
     "lab/qemu.py",
     "lab/vm*.py",
+    "lab/machines.py",
+    "lab/network.py",
     "lab/image-kernels/**",
+    "lab/image/machine/etc/**",
     "tests/proof/kernels.py",
+    "tests/e2e/test_kernels.py",
     "kubefab/steps/reboot.py",
     "kubefab/steps/system.py",
     "scripts/install-packages.sh",
     "scripts/mend-dpkg.sh",
+    "scripts/swap-off.sh",
+    "scripts/apply-sysctl.sh",
 )
 
 
@@ -38,7 +44,7 @@ def story(inv: Kubefab) -> Iterator[Story]:
         catch(run, VM, f"pgrep -f '^{DPKG}'", seconds=600)
         cut_power(VM)
         cut = run.ends()
-    power_on("--kernels", "1")
+    switched_on()
     yield Story(hosts, cut, brought_up(inv, hosts))
     switched_off()
 

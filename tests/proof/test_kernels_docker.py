@@ -15,7 +15,10 @@ from tests.proof.kernels import VM, a_pod_answers, brought_up, machine_as_new, o
 COVERS = (
     "lab/qemu.py",
     "lab/vm*.py",
+    "lab/machines.py",
+    "lab/network.py",
     "lab/image-kernels/**",
+    "lab/image/machine/etc/**",
     "tests/proof/kernels.py",
     "kubefab/steps/docker.py",
     "kubefab/runtimes.py",

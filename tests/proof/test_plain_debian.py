@@ -15,17 +15,24 @@ from lab.parts import Job, Part
 from lab.report import Report
 from lab.settings import LOGS
 from tests.e2e.conftest import hosted
+from tests.e2e.harness import TOLD
 
-COVERS = ("Makefile", "requirements.lock", "lab/go.lock", "lab/toolchain.py", "lab/components.py", "lab/go/pause/*")
+COVERS = (
+    "Makefile",
+    "pyproject.toml",
+    "requirements.lock",
+    "lab/go.lock",
+    "lab/toolchain.py",
+    "lab/components.py",
+    "lab/distribution.py",
+    "lab/go/cni/*",
+    "lab/go/pause/*",
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = {"bookworm": "3.11", "trixie": "3.13"}  # and their Pythons
 PACKAGES = ("git", "make", "ca-certificates")
-# What this computer tells pip and Go, and whom to believe, in its environment and in files.
-TOLD = re.compile(
-    "(pip_.*|go(proxy|sumdb|nosumdb|noproxy|private|insecure|auth)|ssl_cert_.*|.*_ca_bundle|(https?|all|no)_proxy)",
-    re.I,
-)
+# What this computer tells pip and Go, and whom to believe, in files.
 FILES = (
     *(Path("/etc", name) for name in ("pip.conf", "xdg/pip/pip.conf", "ssl/certs/ca-certificates.crt")),
     *(Path.home() / name for name in (".pip/pip.conf", ".config/pip/pip.conf", ".config/go/env", ".netrc")),
@@ -44,7 +51,7 @@ def plain(suite: str) -> Part:
 
 def told() -> dict[str, str]:
     """What this computer's environment tells pip and Go, and whom to believe."""
-    return {name: value for name, value in os.environ.items() if TOLD.fullmatch(name)}
+    return {name: value for name, value in os.environ.items() if re.fullmatch(TOLD, name, re.IGNORECASE)}
 
 
 def files() -> dict[Path, str]:
