@@ -55,18 +55,19 @@ def _pem(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta) -
     """Whatever follows the certificate, as a key, stays."""
     end = "-----END CERTIFICATE-----\n"
     certificate, _, rest = text.partition(end)
-    return _signed(f"{certificate}{end}", ca, key, left) + rest
+    return signed_anew(f"{certificate}{end}", ca, key, left) + rest
 
 
 def _conf(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta) -> str:
     document = yaml.safe_load(text)
     user = document["users"][0]["user"]
     before = b64decode(user["client-certificate-data"]).decode()
-    user["client-certificate-data"] = b64encode(_signed(before, ca, key, left).encode()).decode()
+    user["client-certificate-data"] = b64encode(signed_anew(before, ca, key, left).encode()).decode()
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _signed(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta) -> str:
+def signed_anew(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta) -> str:
+    """A certificate of the same name and key, of a year that ends so soon."""
     was, end = x509.load_pem_x509_certificate(text.encode()), datetime.now(UTC) + left
     begin, serial = end - timedelta(days=365), x509.random_serial_number()
     made = x509.CertificateBuilder(ca.subject, was.subject, was.public_key(), serial, begin, end)
