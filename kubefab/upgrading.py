@@ -16,7 +16,17 @@ from kubefab.leaving import Seconds
 from kubefab.losing import Loss, agree, tell
 from kubefab.passes import Group, Pass, Who
 from kubefab.step import Subject, when
-from kubefab.steps import draining, drift, health, preflight, upgrade, upgrade_checks, upgrade_kubelet, versions
+from kubefab.steps import (
+    draining,
+    drift,
+    drift_nodes,
+    health,
+    preflight,
+    upgrade,
+    upgrade_checks,
+    upgrade_kubelet,
+    versions,
+)
 from kubefab.steps.etcd import backup_of
 from kubefab.steps.versions import upstream
 
@@ -199,7 +209,8 @@ class Upgrading:
                 found += self._price(host, facts, speaker)
                 found += self._by_hand(host, facts)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
-        return [*found, *when(found, *self._short(speaker), *self._pinned(), *self._deprecated())]
+        besides = (*self._short(speaker), *self._pinned(), *self._edited(speaker), *self._deprecated())
+        return [*found, *when(found, *besides)]
 
     def _etcd(self, host: Host, facts: Facts) -> list[Loss]:
         """Where it goes to its next minor."""
@@ -231,6 +242,12 @@ class Upgrading:
         name = self.run.cluster.speaker.name
         pinned = self._stored().pinned.items()
         return [(name, "", f"kubeadm-config has {key}: {tag}, which stays as it is") for key, tag in pinned]
+
+    def _edited(self, speaker: Facts) -> list[Loss]:
+        """kubeadm makes kube-proxy's ConfigMap anew of what is in it."""
+        name, edits = self.run.cluster.speaker.name, drift_nodes.edits_of_proxy(self.run.cluster.inventory, speaker)
+        told = f"kube-proxy's configuration: {', '.join(edits)}; that stays, and its pods begin with it"
+        return [(name, "", told)] if edits else []
 
     def _deprecated(self) -> Iterator[Loss]:
         """What each API server was asked for and will not have: it knows that since its start alone."""

@@ -13,7 +13,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, files, on_cluster, script, when
-from kubefab.steps import bundle, health, masters, network, packages, runtime, versions
+from kubefab.steps import bundle, drift_nodes, health, masters, network, packages, runtime, versions
 from kubefab.steps.versions import behind
 
 READY_SECONDS = 60
@@ -145,6 +145,7 @@ def kept(names: Sequence[str]) -> Subject:
                 touches="cluster",
                 parts=("kubeadm", "packages"),
             ),
+            drift_nodes.noted_proxy(cluster),
             # kubefab's own init leaves it to kubefab, and kubeadm passes over it ever after.
             Step(
                 f"CoreDNS is that of {wanted}",
