@@ -40,8 +40,7 @@ def aged(ours: Authorities, hosts: Iterable[str], left: timedelta, kubelets: boo
 
 
 def _age(ours: Authorities, host: str, left: timedelta, kubelets: bool) -> None:
-    there = on(host, f"cd /etc/kubernetes && ls -d {' '.join(SIGNED)} 2>/dev/null; true").split()
-    for name in there:
+    for name in _there(host):
         path, (ca, key) = f"/etc/kubernetes/{name}", ours[SIGNED[name]]
         change = _conf if name.endswith(".conf") else _pem
         on(host, f"cat >{path}", stdin=change(on(host, f"cat {path}"), ca, key, left))
@@ -49,6 +48,20 @@ def _age(ours: Authorities, host: str, left: timedelta, kubelets: bool) -> None:
         on(host, f"cat >{CLIENT}", stdin=_pem(on(host, f"cat {CLIENT}"), *ours["ca"], left))
     # Its kubelet starts them anew. Killed, since an API server that is asked to end waits for its etcd, which is gone.
     on(host, f"for name in {CONTROL_PLANE}; do pkill -KILL -x $name; done; systemctl restart kubelet")
+
+
+def _there(host: str) -> list[str]:
+    return on(host, f"cd /etc/kubernetes && ls -d {' '.join(SIGNED)} 2>/dev/null; true").split()
+
+
+def ends(host: str) -> dict[str, datetime]:
+    """Until when each certificate of kubeadm's there is good."""
+    texts = {name: on(host, f"cat /etc/kubernetes/{name}") for name in _there(host)}
+    for name, text in texts.items():
+        if name.endswith(".conf"):
+            user = yaml.safe_load(text)["users"][0]["user"]
+            texts[name] = b64decode(user["client-certificate-data"]).decode()
+    return {name: x509.load_pem_x509_certificate(text.encode()).not_valid_after_utc for name, text in texts.items()}
 
 
 def _pem(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta) -> str:
