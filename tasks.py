@@ -220,7 +220,7 @@ BACK = {
 
 @task(name="put-back", positional=[], auto_shortflags=False, help=BACK)
 def put_back(c: Context, host: str = "", yes: bool = False) -> None:
-    """Take back what was changed by hand in a host's static pods and kubelet: kubeadm makes them from hosts.yml."""
+    """Take back what was changed by hand in a host's static pods and kubelet, and in kube-proxy's configuration."""
     take_back(c, host, yes)
 
 

@@ -1,4 +1,7 @@
-"""A host's static pods and kubelet become what kubeadm makes of hosts.yml: what goes is told first, and asked for."""
+"""A host's static pods and kubelet become what kubeadm makes of hosts.yml: what goes is told first, and asked for.
+
+By a master kube-proxy's configuration, of which there is one in a cluster, becomes what kubefab has left of it.
+"""
 
 from invoke import Context
 from packaging.version import Version
@@ -23,13 +26,14 @@ def put_back(c: Context, name: str, yes: bool) -> None:
     static = drift.put_back(_rendered(run, host)) if master else drift.control_plane
 
     def losses() -> list[Loss]:
-        return run.losses([host], drift_nodes.taken_up, static, drift_nodes.put_back)
+        return run.losses([host], drift_nodes.taken_up, static, drift_nodes.put_back, drift_nodes.put_back_proxy)
 
     if not run.dry and losses():
         run.lock([host])
         agree(losses, yes, lambda: run.look_again([host]), _COST)
     kubelet = (drift_nodes.put_back, drift_nodes.kubelet)
-    run.converge(name, drift_nodes.taken_up, static, drift.control_plane, *kubelet)
+    proxy = (drift_nodes.put_back_proxy, drift_nodes.begun_proxy)
+    run.converge(name, drift_nodes.taken_up, static, drift.control_plane, *kubelet, *proxy)
 
 
 def _heard(run: Engine, name: str) -> Host:

@@ -20,6 +20,7 @@ from kubefab.steps import (
     addons,
     draining,
     drift,
+    drift_nodes,
     health,
     network,
     preflight,
@@ -217,7 +218,8 @@ class Upgrading:
                 found += self._price(host, facts, speaker)
                 found += self._by_hand(host, facts)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
-        of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *self._pinned(), *self._deprecated())
+        kept = (*self._pinned(), *self._edited(speaker))
+        of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated())
         return [*found, *when(found, *of_all)]
 
     def _not_ready(self, host: Host, facts: Facts) -> list[Loss]:
@@ -283,6 +285,12 @@ class Upgrading:
         name = self.run.cluster.speaker.name
         pinned = self._stored().pinned.items()
         return [(name, "", f"kubeadm-config has {key}: {tag}, which stays as it is") for key, tag in pinned]
+
+    def _edited(self, speaker: Facts) -> list[Loss]:
+        """kubeadm makes kube-proxy's ConfigMap anew of what is in it."""
+        name, edits = self.run.cluster.speaker.name, drift_nodes.edits_of_proxy(self.run.cluster.inventory, speaker)
+        told = f"kube-proxy's configuration: {', '.join(edits)}; that stays, and its pods begin with it"
+        return [(name, "", told)] if edits else []
 
     def _deprecated(self) -> Iterator[Loss]:
         """What each API server was asked for and will not have: it knows that since its start alone."""

@@ -311,6 +311,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "kubelet_written",
         "kubelets",
         "proxies",
+        "proxies_left",
     }
 
 

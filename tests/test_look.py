@@ -845,6 +845,16 @@ def test_each_configuration_that_kubeadm_keeps_is_told_for_itself() -> None:
     assert this.proxies
     assert this.configuration.text == "a: 1\nb: 2"
     assert (this.kubelets.settings, this.proxies.settings) == ({"maxPods": "7"}, {"mode": "x"})
+    assert this.proxies_left is None
+
+
+@sandbox.needed
+def test_what_kubefab_has_left_of_kube_proxys_configuration_is_told_beside_what_it_is() -> None:
+    kubectl = 'printf "kube-proxy\nmode: x\n\001kube-proxy.left\nmode: y\n\001kubeadm-config\na: 1\001"'
+    this = found(f"{ADMIN}stub kubectl '{kubectl}'\n", "kubeadm").kubeadm
+    assert this.proxies
+    assert this.proxies_left
+    assert (this.proxies.settings, this.proxies_left.settings) == ({"mode": "x"}, {"mode": "y"})
 
 
 @sandbox.needed

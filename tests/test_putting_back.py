@@ -1,5 +1,6 @@
 """A whole drift on hosts that answer from memory: seen, put right a master at a time; and what is taken back."""
 
+import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Manifest
 from kubefab.inventory import Inventory
 from kubefab.runbook import IN_TURN, MASTERS
-from kubefab.steps import drift, health
+from kubefab.steps import drift, drift_nodes, health
 from tests.fakes import three_masters
 from tests.runs import ADMIN, Run, in_place, nodes
 from tests.steps.test_drift import stored
@@ -61,6 +62,7 @@ class Machines:
         self.names = [host.name for host in self.run.cluster.masters]
         self.masters = {name: Master() for name in self.names}
         self.kept = stored().text
+        self.proxy: dict[str, str] = {}  # kube-proxy's configuration, by the facts that tell of it
         self.done: list[str] = []
         self.bears: Callable[[str], bool] = lambda name: True
         for name in self.names:
@@ -73,11 +75,17 @@ class Machines:
                 node=ADMIN,
                 cluster=nodes(*self.names),
                 manifests=one.told(),
-                kubeadm=f"configuration {b64encode(self.kept.encode()).decode()}",
+                kubeadm="\n".join(
+                    f"{fact} {b64encode(said.encode()).decode()}"
+                    for fact, said in {"configuration": self.kept, **self.proxy}.items()
+                ),
             )
 
     def changed(self, name: str) -> None:
         words = self.run(name).ran[-1].split(" ")
+        if words[0] == "kubectl.sh":
+            self.kubectl(name, words)
+            return
         self.done.append(f"{name}: {words[0]} {words[1 if words[0].startswith('upload') else 2]}")
         (configuration,) = list(yaml.safe_load_all(self.run(name).payloads[words[0]]))[1:]
         if words[0] == "upload-configuration.sh":
@@ -86,6 +94,14 @@ class Machines:
             raise HostError("remake-manifest.sh ended with exit status 1", "the former one is there again")
         else:
             self.remade(self.masters[name], words[2], configuration)
+        self.tell()
+
+    def kubectl(self, name: str, words: list[str]) -> None:
+        self.done.append(f"{name}: {' '.join(words[:3])}")
+        if words[2] == "configmap":
+            patch = json.loads(" ".join(words[words.index("--patch") + 1 : words.index("--namespace")]))
+            said, left = patch["data"]["config.conf"], patch["metadata"]["annotations"][drift_nodes.LEFT]
+            self.proxy = {"proxies": said, "proxies_left": left}
         self.tell()
 
     def remade(self, one: Master, pod: str, configuration: dict[str, Any]) -> None:
@@ -245,6 +261,35 @@ def test_a_kubelets_configuration_that_was_cut_off_is_brought_to_its_end_first(
     first, second = [line for line in capsys.readouterr().out.splitlines() if line.startswith("m2  - ")]
     assert "its making was cut off" in first
     assert API in second
+
+
+def with_edited_proxy() -> Machines:
+    """All is as hosts.yml says, but for what somebody has made of kube-proxy's configuration."""
+    before, machines = Machines(three()), Machines(three())
+    converge(before)
+    machines.masters, machines.kept = before.masters, before.kept
+    machines.proxy = {"proxies": "kind: K\nmode: ipvs\n", "proxies_left": "kind: K\nmode: iptables\n"}
+    machines.tell()
+    return machines
+
+
+@pytest.mark.parametrize("name", M)
+def test_by_any_master_kube_proxys_configuration_is_listed_and_taken_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    machines = with_edited_proxy()
+    capsys.readouterr()
+    put_back(machines, name, monkeypatch)
+    assert capsys.readouterr().out.startswith(f"{name}  - kube-proxy: mode is ipvs, not iptables\n")
+    assert machines.done == [f"{name}: kubectl.sh annotate daemonset", f"{name}: kubectl.sh patch configmap"]
+    assert machines.proxy["proxies"] == machines.proxy["proxies_left"] == "kind: K\nmode: iptables\n"
+
+
+def test_kube_proxys_configuration_is_taken_back_where_somebody_agrees_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = with_edited_proxy()
+    with pytest.raises(KubefabError, match="--yes is needed"):
+        put_back(machines, "m1", monkeypatch, yes=False)
+    assert machines.done == []
 
 
 @pytest.mark.parametrize(

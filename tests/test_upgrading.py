@@ -57,6 +57,7 @@ class Nodes:
 
     asked = "asked_told yes"  # what the API server was asked for that goes away
     stored = ""  # besides the version, in kubeadm's configuration
+    proxies = left = ""  # kube-proxy's configuration, and as kubefab has left it
 
     def __init__(self, wanted: str | Inventory = HOSTS, etcd: str = "3.7.0") -> None:
         self.wanted = wanted
@@ -119,12 +120,16 @@ class Nodes:
                 pods = [line for node in self.machines for line in self.pods_of(node)]
                 self.worlds(name).parts.update(
                     cluster=f"answer {json.dumps({'items': self.items()})}",
-                    kubeadm=f"configuration {document}",
+                    kubeadm="\n".join([f"configuration {document}", *self.told_of_proxy()]),
                     workloads="\n".join(
                         [f"workload {self.kind} default/web 1 {self.ready}", *self.static_pods(), "workloads_told yes"]
                     ),
                     pods="\n".join([*pods, "replicas default/ReplicaSet/web 1", "pods_told yes"]),
                 )
+
+    def told_of_proxy(self) -> list[str]:
+        texts = {"proxies": self.proxies, "proxies_left": self.left}
+        return [f"{fact} {b64encode(text.encode()).decode()}" for fact, text in texts.items() if text]
 
     def tell_etcd(self, name: str, version: str) -> None:
         member, others = (name, M) if name in M else ("m1", ("m1",))
@@ -205,7 +210,7 @@ class Nodes:
         if words[2] == "apply":
             self.configured = words[0]
         if {each.static for each in self.machines.values() if each.master} == {words[0]}:
-            self.proxy = words[0]
+            self.proxy, self.left = words[0], ""  # kubeadm makes its ConfigMap anew
 
     def set_etcd_image(self, one: Machine, words: list[str]) -> None:
         (name,) = [name for name, other in self.machines.items() if other is one]
@@ -223,6 +228,9 @@ class Nodes:
         one.runs = one.kubelet
 
     def kubectl(self, _: Machine, words: list[str]) -> None:
+        if words[1] == "configmap":
+            self.left = self.proxies
+            return
         patch = json.loads(" ".join(words[words.index("--patch") + 1 :]))
         marks = {key: value for key, value in patch["metadata"]["annotations"].items() if value}
         self.machines[words[2]].node = {"annotations": marks, "unschedulable": patch["spec"]["unschedulable"]}
@@ -686,6 +694,29 @@ def test_what_somebody_has_changed_by_hand_is_told_before_kubeadm_makes_it_anew(
     said = capsys.readouterr().out
     assert f"manager  - {name}: {gone}\n" in said
     assert "nobody knows" not in said
+
+
+def test_what_somebody_has_changed_of_kube_proxys_configuration_is_told_and_stays(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """kubeadm hands it on as it is, begins every pod with it, and forgets what kubefab has noted."""
+    nodes = Nodes()
+    nodes.proxies, nodes.left = "mode: ipvs", "mode: iptables"
+    with pytest.raises(KubefabError):
+        nodes.come_to(monkeypatch, yes=False)
+    told = "kube-proxy's configuration: mode is ipvs, not iptables; that stays, and its pods begin with it"
+    assert f"manager  - {told}\n" in capsys.readouterr().out
+
+
+def test_what_kube_proxys_configuration_is_after_an_upgrade_is_noted_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = Nodes()
+    pod = manifest("kube-apiserver")
+    nodes.worlds("manager").parts["manifests"] = noted("kube-apiserver", pod, pod)
+    nodes.proxies = nodes.left = "mode: iptables"
+    nodes.come_to(monkeypatch)
+    apply, note = nodes.done.index(f"manager: upgrade.sh {NEW} apply --yes"), "patch configmap kube-proxy"
+    assert [note in line for line in nodes.done[apply:]].count(True) == 1
+    assert nodes.left == "mode: iptables"
 
 
 def test_where_nothing_is_noted_nobody_knows_what_would_go_and_that_is_told(

@@ -58,3 +58,4 @@ class Kubeadm(Part):
     configuration_missing: bool = False  # the API server says that there is none
     kubelets: Manifest | None = None  # the KubeletConfiguration of all nodes
     proxies: Manifest | None = None  # the KubeProxyConfiguration of all nodes
+    proxies_left: Manifest | None = None  # as kubefab has left it

@@ -15,7 +15,7 @@ from kubefab.facts import ClusterFacts, Facts, Manifest, Running
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, Subject, complaint, files, on_cluster, script, when
-from kubefab.steps import bundle, drift, health, masters, network, packages, runtime, versions
+from kubefab.steps import bundle, drift, drift_nodes, health, masters, network, packages, runtime, versions
 from kubefab.steps.versions import behind
 
 READY_SECONDS = 60
@@ -158,6 +158,7 @@ def kept(names: Sequence[str]) -> Subject:
                 touches="cluster",
                 parts=("kubeadm", "packages"),
             ),
+            drift_nodes.noted_proxy(cluster),
             # kubefab's own init leaves it to kubefab, and kubeadm passes over it ever after.
             Step(
                 f"CoreDNS is that of {wanted}",

@@ -2,7 +2,9 @@
 
 import atexit
 import os
+import pty
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -11,6 +13,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -176,6 +179,36 @@ class Kubefab:
     def logs(self) -> list[Path]:
         """Of all runs, the newest last."""
         return sorted((self.state / "kubefab").glob("*.log"), key=lambda path: path.stat().st_mtime)
+
+
+def at_a_terminal(inv: Kubefab, *words: str, after: str = "", typed: str = "") -> tuple[int, str]:
+    """Its exit status, and what a person sees at 30 rows of 100 columns, who types something after these words."""
+    near, far = pty.openpty()
+    termios.tcsetwinsize(far, (30, 100))
+    with subprocess.Popen(
+        [INV, *words], cwd=ROOT, env=inv.surroundings(), stdin=far, stdout=far, stderr=far, start_new_session=True
+    ) as process:
+        os.close(far)
+        seen = b""
+        while chunk := _seen(near):
+            seen += chunk
+            if typed and after.encode() in seen:
+                os.write(near, typed.encode())
+                typed = ""
+        os.close(near)  # whoever still waits for a key is hung up on
+        try:
+            assert b"Traceback" not in seen, seen
+            return process.wait(60), seen.decode(errors="replace")
+        finally:
+            process.kill()
+
+
+def _seen(terminal: int) -> bytes:
+    """What comes next; nothing where the other end was closed, or says nothing for two minutes."""
+    try:
+        return os.read(terminal, 65536) if select.select([terminal], [], [], 120)[0] else b""
+    except OSError:
+        return b""
 
 
 def hosts_file(

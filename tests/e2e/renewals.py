@@ -40,8 +40,7 @@ def aged(ours: Authorities, hosts: Iterable[str], left: timedelta, kubelets: boo
 
 
 def _age(ours: Authorities, host: str, left: timedelta, kubelets: bool) -> None:
-    there = on(host, f"cd /etc/kubernetes && ls -d {' '.join(SIGNED)} 2>/dev/null; true").split()
-    for name in there:
+    for name in _there(host):
         path, (ca, key) = f"/etc/kubernetes/{name}", ours[SIGNED[name]]
         change = _conf if name.endswith(".conf") else _pem
         on(host, f"cat >{path}", stdin=change(on(host, f"cat {path}"), ca, key, left))
@@ -51,22 +50,37 @@ def _age(ours: Authorities, host: str, left: timedelta, kubelets: bool) -> None:
     on(host, f"for name in {CONTROL_PLANE}; do pkill -KILL -x $name; done; systemctl restart kubelet")
 
 
+def _there(host: str) -> list[str]:
+    return on(host, f"cd /etc/kubernetes && ls -d {' '.join(SIGNED)} 2>/dev/null; true").split()
+
+
+def ends(host: str) -> dict[str, datetime]:
+    """Until when each certificate of kubeadm's there is good."""
+    texts = {name: on(host, f"cat /etc/kubernetes/{name}") for name in _there(host)}
+    for name, text in texts.items():
+        if name.endswith(".conf"):
+            user = yaml.safe_load(text)["users"][0]["user"]
+            texts[name] = b64decode(user["client-certificate-data"]).decode()
+    return {name: x509.load_pem_x509_certificate(text.encode()).not_valid_after_utc for name, text in texts.items()}
+
+
 def _pem(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta) -> str:
     """Whatever follows the certificate, as a key, stays."""
     end = "-----END CERTIFICATE-----\n"
     certificate, _, rest = text.partition(end)
-    return _signed(f"{certificate}{end}", ca, key, left) + rest
+    return signed_anew(f"{certificate}{end}", ca, key, left) + rest
 
 
 def _conf(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta) -> str:
     document = yaml.safe_load(text)
     user = document["users"][0]["user"]
     before = b64decode(user["client-certificate-data"]).decode()
-    user["client-certificate-data"] = b64encode(_signed(before, ca, key, left).encode()).decode()
+    user["client-certificate-data"] = b64encode(signed_anew(before, ca, key, left).encode()).decode()
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _signed(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta) -> str:
+def signed_anew(text: str, ca: x509.Certificate, key: RSAPrivateKey, left: timedelta) -> str:
+    """A certificate of the same name and key, of a year that ends so soon."""
     was, end = x509.load_pem_x509_certificate(text.encode()), datetime.now(UTC) + left
     begin, serial = end - timedelta(days=365), x509.random_serial_number()
     made = x509.CertificateBuilder(ca.subject, was.subject, was.public_key(), serial, begin, end)

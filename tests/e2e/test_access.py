@@ -1,6 +1,6 @@
 """Who gets in: kubectl without one here, a person's kubeconfig, users with an end; and until when all of it is good."""
 
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from json import loads
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ import pytest
 import requests
 import yaml
 
-from .harness import MASTER, WORKER, Done, Kubefab, eventually, kubectl, mode, objects, on, untouched
+from .harness import MASTER, WORKER, Done, Kubefab, at_a_terminal, eventually, kubectl, mode, objects, on, untouched
+from .renewals import OVER, authorities, signed_anew
 
 COLLEAGUES = """\
 # the office
@@ -75,6 +76,22 @@ def test_kubectl_reads_what_comes_through_a_pipe(well: Kubefab) -> None:
         kubectl("delete", "configmap", "piped", "--ignore-not-found")
 
 
+CONTAINER = ("--namespace=kube-flannel", "daemonset/kube-flannel-ds", "--container=kube-flannel")
+
+
+def test_a_command_runs_in_a_container_word_by_word_and_its_status_arrives(well: Kubefab) -> None:
+    words = ("sh", "-c", 'printf "%s|" "$@"; exit 3', "sh", "a  b", "$HOME", "it's")
+    said = well("kubectl", "--", "exec", *CONTAINER, "--", *words)
+    assert (said.status, said.stdout) == (3, "a  b|$HOME|it's|")
+
+
+def test_a_shell_in_a_container_has_the_terminal_of_who_types(well: Kubefab) -> None:
+    asks = 'echo it waits; read -r line; stty size; echo "<$line>"; exit 4'
+    words = ("kubectl", "--", "exec", "-it", *CONTAINER, "--", "sh", "-c", asks)
+    status, seen = at_a_terminal(well, *words, after="it waits", typed="a  b\r")
+    assert (status, "30 100\n<a  b>\n" in seen.replace("\r", "")) == (4, True), seen
+
+
 def test_a_command_runs_on_a_host_word_by_word(well: Kubefab) -> None:
     said = well(
         "node.shell", "--host", WORKER, "--", "sh", "-c", 'printf "%s|" "$@"; exit 3', "sh", "a  b", "$HOME", "it's"
@@ -92,13 +109,29 @@ def test_a_persons_kubeconfig_gets_this_cluster_and_loses_nothing(well: Kubefab,
 
 
 def test_a_user_gets_in_with_what_rbac_allows_and_no_more(well: Kubefab, own: Path, tmp_path: Path) -> None:
-    """That the end of its certificate is an end was tried by hand: that takes ten minutes."""
     done = in_own(well, own, "--user", "alice", "--group", "no-such-group", "--ttl", "10m").well()
     assert "good until" in done.stdout
     assert "RBAC lets it do nothing yet" in done.stdout
     refused = asked(own, "alice@lab", "/api/v1/nodes", tmp_path)
     assert (refused.status_code, 'User "alice" cannot list' in refused.json()["message"]) == (403, True)
     assert not [one for one in objects("certificatesigningrequests") if "kubefab" in one["metadata"]["name"]]
+
+
+def ended(kubeconfig: Path, name: str) -> None:
+    """This user's certificate is one that ended yesterday: the API server gives none for less than ten minutes."""
+    document = yaml.safe_load(kubeconfig.read_text())
+    (user,) = [one["user"] for one in document["users"] if one["name"] == name]
+    was = b64decode(user["client-certificate-data"]).decode()
+    made = signed_anew(was, *authorities(MASTER)["ca"], OVER)
+    user["client-certificate-data"] = b64encode(made.encode()).decode()
+    kubeconfig.write_text(yaml.safe_dump(document))
+
+
+def test_a_user_whose_certificate_has_ended_does_not_get_in(well: Kubefab, own: Path, tmp_path: Path) -> None:
+    in_own(well, own, "--user", "alice").well()
+    assert asked(own, "alice@lab", "/api/v1/nodes", tmp_path).status_code == 403
+    ended(own, "alice@lab")
+    assert asked(own, "alice@lab", "/api/v1/nodes", tmp_path).status_code == 401
 
 
 def test_nobody_is_made_a_master_of_the_system(well: Kubefab, own: Path) -> None:

@@ -74,6 +74,16 @@ def nothing_left(*masters: str) -> bool:
     return not any(true_on(name, f'[ -n "$({left}; {mounted})" ]') for name in masters)
 
 
+NETWORK = (("-n", "kube-system", "-l", "k8s-app in (kube-proxy, kube-dns)"), ("-n", "kube-flannel"))
+
+
+def begun() -> set[str]:
+    """Each pod of kube-proxy, CoreDNS and flannel by its UID, and each kubelet by its start."""
+    pods = {one["metadata"]["uid"] for those in NETWORK for one in objects("pods", *those)}
+    since = "systemctl show -P ActiveEnterTimestampMonotonic kubelet"
+    return pods | {f"{host} {on(host, since)}" for host in (MASTER, WORKER)}
+
+
 @dataclass(frozen=True)
 class Back:
     """A master and a worker, before and after."""
@@ -84,6 +94,7 @@ class Back:
     pod: str  # the UID of one that ran all the while
     version: str  # a client's, of what it had seen of the former data
     cluster: str  # etcd's own id before
+    begun: set[str]
     done: Done
     watcher: Watcher  # that was there all the while
 
@@ -104,7 +115,9 @@ def back(well: Kubefab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ba
     stays = uids("pods")["stays"]
     with watching(MASTER, tmp_path_factory.mktemp("watcher") / "credentials") as watcher:
         watcher.knows("came-later", without=("was-deleted",))
-        yield Back(well, source, before, stays, version, former["cluster_id"], went_back(well, source), watcher)
+        former_id, was_begun = former["cluster_id"], begun()
+        done = went_back(well, source)
+        yield Back(well, source, before, stays, version, former_id, was_begun, done, watcher)
     kubectl("delete", "pod,configmap", "-n", "default", "--all", "--wait=false")
     kubectl("delete", "service", "serves", "-n", "default", "--ignore-not-found")
     on(MASTER, "rm -rf /var/lib/etcd/before-restore-*")
@@ -139,6 +152,11 @@ def test_who_has_seen_the_former_data_is_told_so(back: Back) -> None:
     watch = f"/api/v1/namespaces/default/configmaps?watch=1&timeoutSeconds=5&resourceVersion={back.version}"
     said = attempt(MASTER, f"kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw '{watch}'")
     assert "too old resource version" in said.stdout + said.stderr
+
+
+def test_kubelets_and_what_gives_pods_their_network_and_names_have_begun_anew(back: Back) -> None:
+    """They may have seen what is no more. A former pod of CoreDNS's takes some seconds to end."""
+    eventually(lambda: len(now := begun()) == len(back.begun) and not now & back.begun, 60)
 
 
 def test_a_new_pod_gets_traffic_through_a_service(back: Back) -> None:

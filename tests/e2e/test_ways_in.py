@@ -1,11 +1,6 @@
 """As a sudo user instead of root, whose sudo wants a password."""
 
-import os
-import pty
 import re
-import select
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +9,12 @@ import pytest
 import yaml
 
 from .harness import (
-    INV,
     MASTER,
-    ROOT,
     TOKEN,
     WORKER,
     Done,
     Kubefab,
+    at_a_terminal,
     hosts_file,
     no_secrets,
     on,
@@ -143,33 +137,12 @@ def test_without_a_password_and_without_a_terminal_the_variable_is_named(by_pass
 
 
 def test_in_a_terminal_the_password_is_asked_for_once_and_not_shown(by_password: ByPassword, inv: Kubefab) -> None:
-    status, said = in_a_terminal(inv, by_password.hosts, "preflight", PASSWORD)
+    status, said = at_a_terminal(
+        Kubefab(by_password.hosts, inv.state), "preflight", after="assword", typed=f"{PASSWORD}\n"
+    )
     assert status == 0, said
     assert said.lower().count("password") == 1, said
     assert PASSWORD not in said
-
-
-def in_a_terminal(inv: Kubefab, hosts: Path, task: str, answer: str) -> tuple[int, str]:
-    """Runs a task as a person would, who answers the first question."""
-    ours, theirs = pty.openpty()
-    surroundings = inv.surroundings(hosts)
-    process = subprocess.Popen(
-        [INV, task], cwd=ROOT, env=surroundings, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-    )
-    os.close(theirs)
-    said, answered, ends = "", False, time.monotonic() + 60
-    while time.monotonic() < ends:
-        if select.select([ours], [], [], 0.2)[0]:
-            try:
-                said += os.read(ours, 4096).decode(errors="replace")
-            except OSError:  # the terminal's other side is closed
-                break
-        if "assword" in said and not answered:
-            os.write(ours, f"{answer}\n".encode())
-            answered = True
-    os.close(ours)
-    assert "Traceback" not in said
-    return process.wait(10), said
 
 
 def test_a_user_who_may_not_use_sudo_is_told(by_password: ByPassword, inv: Kubefab) -> None:

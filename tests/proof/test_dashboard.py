@@ -4,8 +4,6 @@ What the lab can serve in its place says on its page that it is a stand-in.
 """
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -21,13 +19,12 @@ from lab import requirements
 from lab.report import Report
 from lab.settings import LOGS
 from tests.e2e.harness import (
-    INV,
     MASTER,
-    ROOT,
     WORKER,
     Kubefab,
     Running,
     address,
+    at_a_terminal,
     eventually,
     hosts_file,
     kubectl,
@@ -69,25 +66,6 @@ def shown(chromium: str, url: str, folder: Path) -> str:
     return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False).stdout
 
 
-def in_a_terminal(inv: Kubefab, *words: str) -> str:
-    """What a person at a terminal sees."""
-    near, far = pty.openpty()
-    process = subprocess.Popen([INV, *words], cwd=ROOT, env=inv.surroundings(), stdin=far, stdout=far, stderr=far)
-    os.close(far)
-    seen = b""
-    while chunk := _read(near):
-        seen += chunk
-    assert process.wait(60) == 0, seen
-    return seen.decode(errors="replace")
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # its other end was closed
-        return b""
-
-
 def claims(token: str) -> dict[str, Any]:
     body = token.split(".")[1]
     found: dict[str, Any] = json.loads(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -126,7 +104,8 @@ def test_a_browser_sees_it_through_the_tunnel_even_after_the_connection_was_lost
 
 
 def test_a_token_of_an_hour_is_printed_to_a_terminal(dashboard: Kubefab) -> None:
-    said = in_a_terminal(dashboard, "dashboard")
+    status, said = at_a_terminal(dashboard, "dashboard")
+    assert status == 0, said
     (token,) = set(TOKEN.findall(said))
     assert claims(token)["exp"] - time.time() <= 3600
     header = f'header = "Authorization: Bearer {token}"'

@@ -1,5 +1,6 @@
 """Three masters whose API servers get a flag by hosts.yml, and one that they do not bear; and are cut off midway."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -267,13 +268,44 @@ def test_a_kubelets_configuration_that_was_changed_by_hand_is_left_alone_and_tak
     assert "nothing to do" in inv("cluster.up").well().stdout
 
 
+def proxies() -> set[str]:
+    """kube-proxy's pods."""
+    pods = objects("pods", "--namespace=kube-system", "--selector=k8s-app=kube-proxy")
+    return {one["metadata"]["uid"] for one in pods}
+
+
+def proxy_configuration() -> dict[str, Any]:
+    place = ("-n", "kube-system", "get", "configmap", "kube-proxy", "-o", r"jsonpath={.data.config\.conf}")
+    found: dict[str, Any] = yaml.safe_load(kubectl(*place))
+    return found
+
+
+def test_kube_proxys_configuration_that_was_changed_by_hand_is_left_alone_and_taken_back(inv: Kubefab) -> None:
+    """Which kubefab has never changed until then."""
+    inv("cluster.up").well()
+    before, pods = proxy_configuration(), proxies()
+    patch = {"data": {"config.conf": yaml.safe_dump({**before, "configSyncPeriod": "10m0s"})}}
+    kubectl("-n", "kube-system", "patch", "configmap", "kube-proxy", "--type=merge", "--patch", json.dumps(patch))
+    words = f"configSyncPeriod is 10m0s, not {before['configSyncPeriod']}"
+    done = inv("cluster.up").well()
+    assert f"changed by hand: {words}" in done.stdout
+    assert "nothing to do" in done.stdout
+    assert proxies() == pods
+    assert f"{MASTER}  - kube-proxy: {words}" in inv("cluster.put-back", "--host", MASTER).badly().stdout
+    inv("cluster.put-back", "--host", MASTER, "--yes").well()
+    assert proxy_configuration() == before
+    eventually(lambda: len(now := proxies()) == len(MACHINES) and not now & pods)
+    done = inv("cluster.up").well()
+    assert "nothing to do" in done.stdout
+    assert "changed by hand" not in done.stdout
+
+
 def test_kube_proxys_pods_begin_anew_with_what_hosts_yml_says(inv: Kubefab) -> None:
     says = configured(inv.state / "proxy.yml", KubeProxyConfiguration={"metricsBindAddress": "127.0.0.1:10249"})
-    pods = ("pods", "--namespace=kube-system", "--selector=k8s-app=kube-proxy")
-    before = {one["metadata"]["uid"] for one in objects(*pods)}
+    before = proxies()
     assert "metricsBindAddress" in inv("--dry", "cluster.up", hosts=says).well().stdout
     inv("cluster.up", hosts=says).well()
-    eventually(lambda: not before & {one["metadata"]["uid"] for one in objects(*pods)})
+    eventually(lambda: not before & proxies())
     assert "nothing to do" in inv("cluster.up", hosts=says).well().stdout
 
 

@@ -22,6 +22,7 @@ from tests.e2e.harness import (
     WORKER,
     Done,
     Kubefab,
+    at_a_terminal,
     attempt,
     coredns_answers,
     eventually,
@@ -38,7 +39,7 @@ from tests.e2e.harness import (
     untouched,
 )
 from tests.e2e.test_guide_stack import GUIDE
-from tests.proof.test_dashboard import TOKEN, claims, in_a_terminal
+from tests.proof.test_dashboard import TOKEN, claims
 from tests.proof.test_reboot import MAKE, UNIT, UNMAKE, swaps
 
 COVERS = (
@@ -220,9 +221,10 @@ def naming(guide: Kubefab, addon: str, disks: Sequence[str] = ()) -> Kubefab:
 
 
 def test_the_guides_dashboard_lets_in_by_a_token_of_an_hour(story: Story, guide: Kubefab) -> None:
-    seen = in_a_terminal(naming(guide, "kubernetes-dashboard@2.0.0"), "dashboard")
+    status, seen = at_a_terminal(naming(guide, "kubernetes-dashboard@2.0.0"), "dashboard")
     token = TOKEN.search(seen)
     assert token, seen
+    assert status == 0, seen
     about = claims(token[0])
     assert about["exp"] - about["iat"] == 3600
     guide("addon.remove", "--name", "kubernetes-dashboard", "--yes").well()

@@ -1,6 +1,8 @@
 """Certificates of one master and one worker are renewed: near their end, ended, killed meanwhile, without a name."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,7 +18,7 @@ from tests.e2e.harness import (
     true_on,
     untouched,
 )
-from tests.e2e.renewals import OVER, SOON, Authorities, aged, ages, authorities, is_dead, is_renewed, served
+from tests.e2e.renewals import OVER, SOON, Authorities, aged, ages, authorities, ends, is_dead, is_renewed, served
 
 from .upgrades import killed_after_a_new_step
 
@@ -112,14 +114,33 @@ def test_a_pair_that_kubeadm_was_killed_at_is_made_of_what_was_before(ours: Auth
     is_renewed(inv, *WELL)
 
 
+def saying(inv: Kubefab, folder: Path, **configuration: Any) -> Path:
+    """A hosts.yml with these fields of ClusterConfiguration."""
+    document = yaml.safe_load(inv.hosts.read_text())
+    document["cluster"].setdefault("kubeadm", {})["ClusterConfiguration"] = configuration
+    path = folder / "saying.yml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+def test_new_certificates_are_good_for_as_long_as_hosts_yml_asks_though_no_api_server_answers(
+    ours: Authorities, inv: Kubefab, tmp_path: Path
+) -> None:
+    """kubeadm alone would ask one, and make them good for a year without its word."""
+    asked = timedelta(hours=2000)
+    aged(ours, [MASTER, WORKER], OVER, kubelets=True)
+    is_dead([MASTER])
+    inv("certs.renew", hosts=saying(inv, tmp_path, certificateValidityPeriod="2000h")).well()
+    left = {name: end - datetime.now(UTC) for name, end in ends(MASTER).items()}
+    assert {"pki/apiserver.crt", "pki/etcd/server.crt", "admin.conf"} <= left.keys()
+    assert {name: one for name, one in left.items() if not asked - timedelta(hours=1) < one <= asked} == {}
+    is_renewed(inv, *WELL)
+
+
 def test_a_name_that_hosts_yml_asks_for_is_one_of_the_api_servers(
     ours: Authorities, inv: Kubefab, tmp_path: Path
 ) -> None:
-    document = yaml.safe_load(inv.hosts.read_text())
-    overlay = document["cluster"].setdefault("kubeadm", {}).setdefault("ClusterConfiguration", {})
-    overlay.setdefault("apiServer", {})["certSANs"] = ["api.example.org"]
-    named = tmp_path / "named.yml"
-    named.write_text(yaml.safe_dump(document, sort_keys=False))
+    named = saying(inv, tmp_path, apiServer={"certSANs": ["api.example.org"]})
     inv("certs.renew", hosts=named).well()
     shown = "timeout 5 openssl s_client -connect 127.0.0.1:6443 </dev/null 2>/dev/null"
     names = on(MASTER, f"{shown} | openssl x509 -noout -ext subjectAltName")

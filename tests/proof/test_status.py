@@ -28,7 +28,7 @@ from tests.e2e.harness import (
     reboot,
 )
 
-COVERS = ("kubefab/status.py", "kubefab/etcd.py", "kubefab/patience.py", "scripts/look/etcd.sh")
+COVERS = ("kubefab/access.py", "kubefab/status.py", "kubefab/etcd.py", "kubefab/patience.py", "scripts/look/etcd.sh")
 LEFT = "ls -d /etc/kubernetes/manifests/*.yaml /var/lib/etcd/member 2>/dev/null; true"
 
 
@@ -47,6 +47,23 @@ def masters(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Kubefab
 
 def well(inv: Kubefab) -> bool:
     return inv("cluster.status").status == 0
+
+
+def test_by_each_context_of_a_persons_kubeconfig_kubectl_gets_to_its_master(masters: Kubefab, tmp_path: Path) -> None:
+    """A real one, which is on the masters: it verifies a name that no address in the file is."""
+    own, there = tmp_path / "config", "/root/a-persons-kubeconfig"
+    masters("cluster.kubeconfig", env={"KUBECONFIG": own}).well()
+    assert {one["cluster"]["tls-server-name"] for one in yaml.safe_load(own.read_text())["clusters"]} == {"kubernetes"}
+    on(MACHINES[0], f"umask 077; cat >{there}", stdin=own.read_text())
+    ask = f"kubectl --kubeconfig {there} --cache-dir /run/e2e-kubectl get nodes -o name -v 6 2>&1 --context"
+    try:
+        assert f"node/{MACHINES[0]}" in on(MACHINES[0], f"{ask} lab")
+        for name in MACHINES:
+            said = on(MACHINES[0], f"{ask} lab/{name}")
+            assert f"node/{name}" in said
+            assert f"https://{address(name)}:6443/api/v1/nodes" in said
+    finally:
+        on(MACHINES[0], f"rm -f {there}")
 
 
 @dataclass(frozen=True)
