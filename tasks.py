@@ -129,7 +129,7 @@ def up(c: Context) -> None:
     # No host waits for another but where it has to: the control plane for no worker's packages, and the
     # workers join while the master's pods get their network.
     save_before_growing(c)
-    converge(c, ALL, *MACHINE, control_plane.steps)
+    converge(c, ALL, *MACHINE, control_plane.steps, masters.settled_alone)
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
     settle(c)

@@ -244,6 +244,7 @@ ALL_OF_ONE = [
     f"client: {FETCHED}",
     f"client: {PULLED}",
     "manager: put backup",
+    "manager: put-files.sh",
     f"manager: upgrade.sh {NEW} apply --yes",
     f"manager: upgrade-kubelet.sh {NEW}",
     "manager: restart-service.sh kubelet",

@@ -167,18 +167,14 @@ def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
     return [etcd_image(cluster.facts(host), versions.etcd_on_its_way(cluster.inventory))]
 
 
-def patched(cluster: Cluster, host: Host) -> list[Step]:
+def patched(_: Cluster, host: Host) -> list[Step]:
     """A cluster made by hand has no patches of ours yet, and kubeadm gives up where a folder is missing."""
-    return [files("kubeadm's patches are there", render.patches())] if _among_several(cluster, host) else []
-
-
-def _among_several(cluster: Cluster, host: Host) -> bool:
-    return host.wanted.role == "master" and len(cluster.masters) > 1
+    return [files("kubeadm's patches are there", render.patches())] if host.wanted.role == "master" else []
 
 
 def documents(cluster: Cluster, host: Host, *skipped: str) -> str:
-    """kubeadm's own; the folder of our patches only a master among several has."""
-    folder = render.ETCD_PATCH.rpartition("/")[0] if _among_several(cluster, host) else ""
+    """kubeadm's own; the folder of our patches only masters have."""
+    folder = render.ETCD_PATCH.rpartition("/")[0] if host.wanted.role == "master" else ""
     return kubeadm.upgrade_documents(cluster.inventory, folder, skipped)
 
 
