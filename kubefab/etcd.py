@@ -157,7 +157,9 @@ def _is_emptied(facts: Facts) -> bool:
     """Whether its data are gone. They are looked for where kubeadm has them alone."""
     told = facts.parts.get("manifests")
     manifest = told.now.get("etcd") if isinstance(told, Manifests) else None
-    return bool(manifest and manifest.settings.get("--data-dir") == "/var/lib/etcd" and not facts.local.etcd_data)
+    flags = manifest.settings if manifest else {}
+    usual = flags.get("--data-dir") == "/var/lib/etcd" and "--wal-dir" not in flags
+    return usual and not facts.local.etcd_log
 
 
 def _torn(masters: Masters) -> Iterator[str]:
@@ -342,7 +344,7 @@ def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-_EMPTIED = "its etcd has lost its data: /var/lib/etcd/member is not there"
+_EMPTIED = "its etcd has lost its data: there is no log of it in /var/lib/etcd/member/wal"
 _PUT_BACK = "; mount or put back what was there, or bring back a backup: inv etcd.restore --from FOLDER"
 _REMOVED = "its etcd was removed: the others count its member no more"
 _MAJORITY = "etcd needs more than half of them"

@@ -44,8 +44,10 @@ def test_one_that_says_nothing_is_told_with_why(said: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("folder", "node", "told"),
     [
-        ("/var/lib/etcd", "", "its etcd has lost its data: /var/lib/etcd/member is not there"),
-        ("/var/lib/etcd", "\netcd_data yes", "its etcd does not run"),
+        ("/var/lib/etcd", "", "its etcd has lost its data: there is no log of it in /var/lib/etcd/member/wal"),
+        ("/var/lib/etcd", "\netcd_data yes", "its etcd has lost its data"),  # an empty database, of a start in vain
+        ("/var/lib/etcd", "\netcd_data yes\netcd_log yes", "its etcd does not run"),
+        ("/var/lib/etcd --wal-dir=/fast", "", "its etcd does not run"),
         ("/srv/etcd", "", "its etcd does not run"),  # nobody has looked there
     ],
 )
@@ -53,7 +55,8 @@ def test_one_that_says_nothing_is_told_with_why(said: str, told: str) -> None:
 def test_an_emptied_folder_is_named_and_a_master_alone_is_told_the_way_back(
     folder: str, node: str, told: str, alone: bool
 ) -> None:
-    text = f"spec: {{containers: [{{name: etcd, command: [etcd, --data-dir={folder}]}}]}}"
+    command = f"--data-dir={folder}".replace(" ", ", ")
+    text = f"spec: {{containers: [{{name: etcd, command: [etcd, {command}]}}]}}"
     manifests = f"now etcd {b64encode(text.encode()).decode()}"
     m1 = read({"etcd": DEAD, "node": f"manifest etcd.yaml{node}", "manifests": manifests})
     (line,) = etcd.problems({"m1": m1} if alone else {**masters(), "m1": m1})
