@@ -73,7 +73,8 @@ def preflight(c: Context) -> None:
 @task(pre=[preflight])
 def install_docker(c: Context) -> None:
     """Install the container runtime that hosts.yml names."""
-    converge(c, ALL, runtime.steps)
+    converge(c, MASTERS, runtime.in_turn, how=IN_TURN)
+    converge(c, ALL, runtime.at_once)
 
 
 @task(pre=[install_docker])
@@ -118,7 +119,7 @@ def join_worker(c: Context) -> None:
     converge(c, WORKERS, endpoint.steps, worker.steps)
 
 
-MACHINE = (runtime.steps, system.steps, endpoint.steps, packages.steps)
+MACHINE = (system.steps, endpoint.steps, packages.steps)
 
 
 @task
@@ -128,12 +129,18 @@ def up(c: Context) -> None:
     converge(c, ALL, drift_nodes.taken_up, drift.taken_up, checks.steps)
     # No host waits for another but where it has to: the control plane for no worker's packages, and the
     # workers join while the master's pods get their network.
-    save_before_growing(c)
-    converge(c, ALL, *MACHINE, control_plane.steps)
+    spare_masters(c)
+    converge(c, ALL, runtime.at_once, *MACHINE, control_plane.steps, masters.settled_alone)
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
     settle(c)
     converge(c, ALL, drift_nodes.proxy, health.steps, endpoint.proven, addons.steps, rook_steps.steps, backups.steps)
+
+
+def spare_masters(c: Context) -> None:
+    """Before all hosts are worked on at once: what masters may lose is kept, and what ends with Docker ends in turn."""
+    save_before_growing(c)
+    converge(c, MASTERS, runtime.in_turn, how=IN_TURN)
 
 
 def settle(c: Context) -> None:
@@ -148,7 +155,7 @@ def join(c: Context, host: str = "") -> None:
     converge(c, host, checks.steps, worker.invited)
     save_before_growing(c, host)
     joining = (network.flannel_applied, worker.steps, masters.steps, endpoint.steps)
-    converge(c, host, *MACHINE, *joining, health.steps, endpoint.proven, backups.steps)
+    converge(c, host, runtime.steps, *MACHINE, *joining, health.steps, endpoint.proven, backups.steps)
     converge(c, with_the_others(c, host), masters.settled, how=IN_TURN)
 
 

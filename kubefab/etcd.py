@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from kubefab.errors import KubefabError
-from kubefab.facts import Facts, Known, Member
+from kubefab.facts import Facts, Known, Manifests, Member
 
 DEFAULT_QUOTA = 2 << 30  # bytes: etcd's DefaultQuotaBytes, server/storage/quota.go
 FULL = 0.8  # of its quota; at the whole of it etcd takes nothing more, until somebody frees room by hand
@@ -156,9 +156,20 @@ def _silence(name: str, masters: Masters) -> str:
     facts = masters[name]
     if _removed(name, masters):
         return _REMOVED
+    if _is_emptied(facts):
+        return _EMPTIED + (_PUT_BACK if len(masters) == 1 else "")
     if facts.etcd.etcd_runs:
         return f"its etcd gives no answer: {facts.etcd.etcd_silent}"
     return "its etcd does not run" if is_on(facts) else "no etcd was made there"
+
+
+def _is_emptied(facts: Facts) -> bool:
+    """Whether its data are gone. They are looked for where kubeadm has them alone."""
+    told = facts.parts.get("manifests")
+    manifest = told.now.get("etcd") if isinstance(told, Manifests) else None
+    flags = manifest.settings if manifest else {}
+    usual = flags.get("--data-dir") == "/var/lib/etcd" and "--wal-dir" not in flags
+    return usual and not facts.local.etcd_log
 
 
 def _torn(masters: Masters) -> Iterator[str]:
@@ -343,6 +354,8 @@ def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
+_EMPTIED = "its etcd has lost its data: there is no log of it in /var/lib/etcd/member/wal"
+_PUT_BACK = "; mount or put back what was there, or bring back a backup: inv etcd.restore --from FOLDER"
 _REMOVED = "its etcd was removed: the others count its member no more"
 _MAJORITY = "etcd needs more than half of them"
 _ALARMS = {

@@ -52,7 +52,7 @@ def _complete(run: Engine, host: Host) -> None:
     now = run.cluster.facts(host).manifests.now
     if missing := [f"/etc/kubernetes/manifests/{pod}.yaml" for pod in drift.PHASES if pod not in now]:
         what = f"{host.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
-        raise KubefabError(f"{what}: put back first what was there")
+        raise KubefabError(f"{what}: put back first what was there; as kubefab left it, it is below {_COPIES}")
 
 
 def _of_one_version(run: Engine, host: Host) -> None:
@@ -77,4 +77,5 @@ def _rendered(run: Engine, host: Host) -> dict[str, Manifest]:
     return made
 
 
+_COPIES = "/var/lib/kubefab-manifests"
 _COST = "what somebody has changed there is taken back, and what reads it restarts"

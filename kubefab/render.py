@@ -145,7 +145,7 @@ def completion() -> dict[str, str]:
 
 
 def patches() -> dict[str, str]:
-    """What kubeadm is to make otherwise on a master among several."""
+    """What kubeadm is to make otherwise on a master."""
     return {ETCD_PATCH: file(ETCD_PATCH.lstrip("/"))}
 
 
@@ -187,7 +187,7 @@ def paths(inventory: Inventory) -> list[str]:
         *apt(inventory),
         KEYRING,
         *completion(),
-        *(patches() if len(inventory.masters) > 1 else ()),
+        *patches(),
         ENDPOINT_UNIT,
         ENDPOINT,
         AUTHORITY,

@@ -64,7 +64,15 @@ sum=$(head -c -32 "$part/snapshot.db" | sha256sum | cut -d ' ' -f 1)
 [ "$sum" = "$(tail -c 32 "$part/snapshot.db" | od -An -v -tx1 | tr -d ' \n')" ] ||
     refuse "the snapshot is not what etcd has sent: its checksum is another one"
 print_keys >"$part/keys"
+# An etcd that has begun anew over an emptied folder has the former one's CA, and its ids, which are made of names alone. A
+# restore leaves this UID as it is. Somebody may have namespaces encrypted.
+ask_etcd 10 --command-timeout 9s get /registry/namespaces/kube-system --print-value-only >"$part/whose" ||
+    refuse "etcd does not say whose it is: $(tail -n 1 "$said")"
+identity=$(grep -aoE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' "$part/whose" | head -n 1)
+rm "$part/whose"
+identity=${identity:-etcd $(number cluster_id)}
 {
+    printf 'identity %s\n' "$identity"
     printf 'checked %s\n' "$checked"
     printf 'member %s\n' "$member"
     printf 'membership %s\n' "$(ask_etcd 10 member list --write-out json | grep '^{')"
@@ -79,7 +87,11 @@ sync "$backups"
 echo "$backups/$now: $checked"
 
 # However wrong a clock was: the one that was just made is one of those that stay, and what seems to be later goes first.
-ours() { kept | while read -r one; do ! of_this_cluster "$one" || echo "$one"; done; }
+ours() {
+    kept | while read -r one; do
+        ! of_this_cluster "$one" || ! grep -qsxF "identity $identity" "$backups/$one/about" || echo "$one"
+    done
+}
 {
     ours | awk -v now="$now" '$0 > now'
     ours | awk -v now="$now" '$0 < now'

@@ -9,7 +9,7 @@ import pytest
 from kubefab.programs import script_text
 from kubefab.schedule import SERVICE, TIMER
 from tests import sandbox
-from tests.members import IDS, status
+from tests.members import CLUSTER, IDS, status
 from tests.test_etcd_scripts import CHECKED, MANIFEST, etcd
 from tests.test_look import found, look
 
@@ -21,7 +21,9 @@ LEADS = sandbox.file("/mnt/leads", status("m1", leader=IDS["m1"]))
 QUIET = "stub sleep '[ $1 = 4 ] || exec /bin/sleep $1'\nstub dpkg-query 'echo 1.37.2-1.1'\n"
 AUTHORITY = sandbox.file("/etc/kubernetes/pki/ca.crt", "ours")
 THERE = QUIET + LEADS + MANIFEST + AUTHORITY
-LEADER = etcd(status_="cat /mnt/leads")
+UID, OTHER_UID = "5f0b7f2e-9a3c-4d7e-8f10-2b6c1d0e9a47", "00000000-9a3c-4d7e-8f10-2b6c1d0e9a47"
+NAMESPACE = sandbox.file("/mnt/answer", f"k8s\n...kube-system...*${UID}2")  # of protobuf, what is text
+LEADER = etcd(status_="cat /mnt/leads") + NAMESPACE
 
 
 def run(how: str = LEADER, keep: str = "8", then: str = "") -> list[str]:
@@ -31,10 +33,10 @@ def run(how: str = LEADER, keep: str = "8", then: str = "") -> list[str]:
     return sandbox.run(f"{THERE}{how}{program}{tried}\n{then}").splitlines()
 
 
-def old(*names: str, ca: str = "ours") -> str:
-    """Backups of before, of a cluster with this CA."""
+def old(*names: str, ca: str = "ours", of: str = f"identity {UID}\n") -> str:
+    """Backups of before, of a cluster with this CA, and with this UID."""
     keys = f"pki/ca.crt {b64encode(ca.encode()).decode()}\n"
-    files = {"snapshot.db": "x", "keys": keys}
+    files = {"snapshot.db": "x", "keys": keys, "about": of}
     return "".join(sandbox.file(f"{PLACE}/{name}/{file}", text) for name in names for file, text in files.items())
 
 
@@ -103,6 +105,26 @@ def test_those_of_a_former_cluster_are_never_let_go() -> None:
     """A reset leaves them for whoever made it by mistake."""
     said = run(LEADER + old(*NAMES[:3], ca="theirs") + old(*NAMES[3:]), "1", KEPT)[1:]
     assert (said[:-1], len(said)) == (NAMES[:3], 4)
+
+
+@pytest.mark.parametrize(
+    "of", [f"identity {OTHER_UID}\n", "identity etcd 9\n", ""], ids=["another", "etcd", "not told"]
+)
+def test_those_that_an_emptied_etcd_has_had_are_never_let_go(of: str) -> None:
+    """Its folder was emptied, and it began anew with the same CA and the same ids: they are all there is."""
+    said = run(LEADER + old(*NAMES[:3], of=of) + old(*NAMES[3:]), "1", KEPT)[1:]
+    assert (said[:-1], len(said)) == (NAMES[:3], 4)
+
+
+def test_an_etcd_in_which_namespaces_are_encrypted_is_known_by_its_own_id() -> None:
+    encrypted = LEADER + sandbox.file("/mnt/answer", "k8s:enc:aescbc:v1:key1:\003")
+    assert run(encrypted + old(*NAMES, of=f"identity etcd {CLUSTER}\n"), "1", KEPT)[1:-1] == []
+
+
+def test_where_etcd_does_not_say_whose_it_is_the_backup_fails_and_none_goes() -> None:
+    silent = etcd(status_="cat /mnt/leads", get="echo refused >&2; exit 1")
+    said = run(silent + old(*NAMES), "1", KEPT)
+    assert said == ["refused", "etcd does not say whose it is: refused", "ended with 1", *NAMES]
 
 
 def test_where_its_own_cluster_is_not_known_none_goes() -> None:
@@ -267,7 +289,7 @@ def test_a_backup_that_is_being_fetched_does_not_go() -> None:
     """The next one waits for it."""
     fetches = f"until [ -e /mnt/asked ]; do :; done; /bin/sleep 0.3; ls {PLACE} | grep Z$ >/mnt/there"
     held = f"flock -s {PLACE}/lock sh -c '{fetches}' &\nuntil ! flock -n {PLACE}/lock true; do :; done\n"
-    asked = etcd(status_="touch /mnt/asked; cat /mnt/leads")
+    asked = etcd(status_="touch /mnt/asked; cat /mnt/leads") + NAMESPACE
     *there, stays = run(asked + old(*NAMES) + held, "1", f"cat /mnt/there; {KEPT}")[1:]
     assert (there, stays in NAMES) == (NAMES, False)
 

@@ -1,6 +1,7 @@
 """etcd's members together: what is wrong with them, of whom a snapshot is taken, and what is told of each."""
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -38,6 +39,29 @@ def test_three_that_follow_one_are_well() -> None:
 )
 def test_one_that_says_nothing_is_told_with_why(said: str, told: str) -> None:
     assert wrong(m3=said) == [told]
+
+
+@pytest.mark.parametrize(
+    ("folder", "node", "told"),
+    [
+        ("/var/lib/etcd", "", "its etcd has lost its data: there is no log of it in /var/lib/etcd/member/wal"),
+        ("/var/lib/etcd", "\netcd_data yes", "its etcd has lost its data"),  # an empty database, of a start in vain
+        ("/var/lib/etcd", "\netcd_data yes\netcd_log yes", "its etcd does not run"),
+        ("/var/lib/etcd --wal-dir=/fast", "", "its etcd does not run"),
+        ("/srv/etcd", "", "its etcd does not run"),  # nobody has looked there
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_emptied_folder_is_named_and_a_master_alone_is_told_the_way_back(
+    folder: str, node: str, told: str, alone: bool
+) -> None:
+    command = f"--data-dir={folder}".replace(" ", ", ")
+    text = f"spec: {{containers: [{{name: etcd, command: [etcd, {command}]}}]}}"
+    manifests = f"now etcd {b64encode(text.encode()).decode()}"
+    m1 = read({"etcd": DEAD, "node": f"manifest etcd.yaml{node}", "manifests": manifests})
+    (line,) = etcd.problems({"m1": m1} if alone else {**masters(), "m1": m1})
+    assert line.startswith(f"m1: {told}")
+    assert ("inv etcd.restore" in line) == (alone and "lost" in told)
 
 
 def test_a_member_that_no_master_of_ours_has_is_told() -> None:

@@ -29,7 +29,7 @@ case " $* " in
     *" member list "*) cat /mnt/membership ;;
     *" snapshot save "*) for last; do :; done; {save} ;;
     *" snapshot status "*) {checked} ;;
-    *" get "*) cat /mnt/answer ;;
+    *" get "*) {get} ;;
     *" compaction "*) {compact} ;;
     *" alarm list "*) cat /mnt/alarms ;;
     *" alarm disarm "*) >/mnt/alarms ;;
@@ -51,6 +51,7 @@ def etcd(
     removed: str = REMOVED,
     save: str = "cp /mnt/snapshot $last",
     utl: str | None = CHECKED,
+    get: str = "cat /mnt/answer",
     compact: str = "echo compacted revision 9",
     alarms: str = "",
     cgroup: str = "0::/kubepods.slice/x",
@@ -63,6 +64,7 @@ def etcd(
         removed=removed,
         save=save,
         checked="exit 9" if utl else CHECKED,
+        get=get,
         compact=compact,
     )
     utls = f'#!/bin/sh\necho "etcdutl $*" >>/mnt/calls\n{utl}\n' if utl else ""

@@ -147,6 +147,7 @@ MASTER = known(
     tear_down_begun=1,
     init_begun=1795377600,
     etcd_data=True,
+    etcd_log=True,
     manifests=("etcd.yaml", "kube-apiserver.yaml"),
     servers="https://127.0.0.1:2379",
     etcd_runs=True,

@@ -58,7 +58,7 @@ class Cluster:
             }
 
     def changed(self, name: str) -> None:
-        what = self.run(name).ran[-1]
+        what = self.run(name).of_thread.change
         self.done.append(f"{name}: {what.partition(' --')[0]}")
         words = what.split(" ")
         if words[1:2] == ["patch"]:

@@ -679,6 +679,18 @@ def test_without_a_socket_nobody_is_asked() -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize(
+    ("there", "log"),
+    [("", False), ("snap/db", False), ("wal/0.tmp", False), ("wal/0000000000000000-0000000000000000.wal", True)],
+)
+def test_data_of_etcds_without_a_log_are_none(there: str, log: bool) -> None:
+    """Told that its cluster exists, it makes a folder and an empty database before it finds that it has no data."""
+    before = sandbox.file(f"/var/lib/etcd/member/{there}", "x") if there else ""
+    local = found(before, "node").local
+    assert (local.etcd_data, local.etcd_log) == (bool(there), log)
+
+
+@sandbox.needed
 def test_what_of_kubernetes_is_on_a_host() -> None:
     before = (
         ADMIN

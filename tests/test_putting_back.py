@@ -82,7 +82,7 @@ class Machines:
             )
 
     def changed(self, name: str) -> None:
-        words = self.run(name).ran[-1].split(" ")
+        words = self.run(name).of_thread.change.split(" ")
         if words[0] == "kubectl.sh":
             self.kubectl(name, words)
             return

@@ -99,7 +99,7 @@ class Hosts:
         self.besides()
 
     def changed(self, name: str) -> None:
-        machine, what = self.machines[name], self.run(name).ran[-1]
+        machine, what = self.machines[name], self.run(name).of_thread.change
         script, _, words = what.partition(" ")
         how, _, rest = words.partition(" ")
         pod = next((pod for pod in PODS if pod.name == rest.partition(" ")[0]), None)

@@ -408,6 +408,15 @@ def test_what_runs_is_told() -> None:
     assert found(etcd(cgroup="0::/system.slice/etcd.service") + MASTER, "restore").restore.runs == ()
 
 
+@pytest.mark.parametrize(("utl", "lacks"), [("exit 0", False), (None, True)])
+def test_an_image_that_cannot_restore_is_known_before_anybody_is_asked(utl: str | None, lacks: bool) -> None:
+    assert found(etcd(utl=utl) + MASTER, "restore").restore.lacks_etcdutl is lacks
+
+
+def test_of_an_etcd_that_does_not_run_it_is_known_only_later() -> None:
+    assert found(f"{MASTER}{NOBODY}", "restore").restore.lacks_etcdutl is False
+
+
 def test_a_worker_has_nothing_to_tell() -> None:
     text = sandbox.file("/mnt/look", look_program(Questions())) + "sh /mnt/look restore"
     assert [line for line in told(text) if not line.startswith(("==", "end "))] == []

@@ -154,6 +154,17 @@ def test_a_run_takes_up_what_was_cut_off_before_it_asks_an_api_server_and_change
     assert kubelets == [("MASTERS", True), ("WORKERS", True)]
 
 
+@pytest.mark.parametrize("task", ["install_docker", "up"])
+def test_masters_docker_is_changed_in_turn_before_all_hosts_are_worked_on_at_once(task: str) -> None:
+    functions = [one for one in RUNBOOK.body if isinstance(one, ast.FunctionDef)]
+    told = {one.name: [ast.unparse(line) for line in one.body] for one in functions}
+    lines = [line for one in told[task] for line in (told["spare_masters"] if one == "spare_masters(c)" else [one])]
+    in_turn = lines.index("converge(c, MASTERS, runtime.in_turn, how=IN_TURN)")
+    at_once = next(at for at, line in enumerate(lines) if "runtime.at_once" in line)
+    assert in_turn < at_once
+    assert not [line for line in lines if "runtime.steps" in line]
+
+
 def test_after_a_reboot_what_the_power_cut_off_is_taken_up_too() -> None:
     (reboot,) = (one for one in RUNBOOK.body if isinstance(one, ast.FunctionDef) and one.name == "fix_reboot")
     assert "converge(c, ALL, drift_nodes.taken_up, drift.taken_up, reboot.steps" in ast.unparse(reboot)

@@ -268,6 +268,7 @@ ALL_OF_ONE = [
     f"client: {FETCHED}",
     f"client: {PULLED}",
     "manager: put backup",
+    "manager: put-files.sh",
     f"manager: upgrade.sh {NEW}  apply --yes",
     f"manager: upgrade-kubelet.sh {NEW} ",
     "manager: restart-service.sh kubelet",
@@ -714,7 +715,7 @@ def test_what_kube_proxys_configuration_is_after_an_upgrade_is_noted_by_it(monke
     nodes.worlds("manager").parts["manifests"] = noted("kube-apiserver", pod, pod)
     nodes.proxies = nodes.left = "mode: iptables"
     nodes.come_to(monkeypatch)
-    apply, note = nodes.done.index(f"manager: upgrade.sh {NEW} apply --yes"), "patch configmap kube-proxy"
+    apply, note = nodes.done.index(f"manager: upgrade.sh {NEW}  apply --yes"), "patch configmap kube-proxy"
     assert [note in line for line in nodes.done[apply:]].count(True) == 1
     assert nodes.left == "mode: iptables"
 

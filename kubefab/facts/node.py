@@ -32,6 +32,7 @@ class LocalNode(Part):
     token_left: bool = False  # what a kubelet joins with, and kubeadm takes away once it has
     pki_left: bool = False  # a CA where no kubelet is configured: a join begun, or somebody's own copy
     etcd_data: bool = False
+    etcd_log: bool = False  # whether there is one, without which these are no data
     manifests: tuple[str, ...] = each("manifest")
     static: Mapping[str, str] = pairs("static")  # a manifest -> the image of its pod
     cni: tuple[str, ...] = ()

@@ -117,8 +117,17 @@ def contradicts(facts: Facts) -> str | None:
 def warnings(facts: Facts | None, inventory: Inventory) -> str:
     """What to say before Docker is restarted."""
     with suppress(NotAsked):  # what reads it for a change says so
-        return "; ".join(filter(None, (stopped(facts), unread_logs(facts, inventory)))) if facts else ""
+        told = (restarted(facts), stopped(facts), unread_logs(facts, inventory)) if facts else ()
+        return "; ".join(filter(None, told))
     return ""
+
+
+def restarted(facts: Facts) -> str:
+    """What of Kubernetes ends with it."""
+    if not facts.local.kubelet_ca or facts.services.unit("docker").active != "active":
+        return ""
+    servers = ": its API server and its etcd, too" if facts.local.control_plane else ""
+    return f"a restart of Docker ends all pods of {facts.name}, which begin anew{servers}"
 
 
 def stopped(facts: Facts) -> str:

@@ -15,7 +15,7 @@ from kubefab.facts import ClusterFacts, Facts, Kubeadm, Manifest
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, Subject, complaint, on_cluster, script, sha256, when, where_there_is_one
-from kubefab.steps import drift_names, health
+from kubefab.steps import drift_names, health, masters
 
 KUBELET = "kubelet"
 CONFIG = "/var/lib/kubelet/config.yaml"
@@ -50,6 +50,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
         return []
     return [
         *taken_up(cluster, host),
+        *_etcd(cluster, host),
         *(step for pod in PHASES for step in _pod(cluster, host, pod)),
         *drift_names.server(cluster, host),
         Step(
@@ -126,15 +127,26 @@ def patches(inventory: Inventory, host: Host) -> str:
     raise HostError(what, hint=ONE_FOLDER)
 
 
+def _etcd(cluster: Cluster, host: Host) -> Iterator[Step]:
+    """It is only told: hosts.yml changes nothing of it, and kubeadm would make its manifest for a new cluster."""
+    back = _BACK.format(host.name, "etcd")
+    yield from _as_left(cluster, "etcd", f"{_OWN_ETCD}; to take it back, {back}", back)
+    if len(cluster.masters) == 1:
+        yield _only_told("etcd's manifest has it start over its data alone", begins_anew, _EXISTING.format(host.name))
+
+
+def _as_left(cluster: Cluster, pod: str, hint: str, back: str) -> Iterator[Step]:
+    yield _only_told(f"{pod}'s manifest is there", taken_away(pod), back)
+    yield _only_told(f"{pod} is as kubefab has left it", left_alone(cluster.inventory, pod), hint)
+
+
+def _only_told(title: str, gap: Gap, hint: str) -> Step:
+    return Step(title, gap, None, hint, only_told=True, parts=("manifests", "node"))
+
+
 def _pod(cluster: Cluster, host: Host, pod: str) -> Iterator[Step]:
-    yield Step(
-        f"{pod} is as kubefab has left it",
-        left_alone(cluster.inventory, pod),
-        None,
-        hint=f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
-        only_told=True,
-        parts=("manifests",),
-    )
+    put_back = f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}"
+    yield from _as_left(cluster, pod, put_back, _BACK.format(host.name, pod))
     yield _made(cluster, host, pod)
     hint = f"see what it says: journalctl -u kubelet; ls /var/log/containers/{pod}*"
     yield Step(
@@ -151,6 +163,7 @@ def _pod(cluster: Cluster, host: Host, pod: str) -> Iterator[Step]:
         script("restart-service.sh", "kubelet"),
         hint=hint,
         within=SECONDS,
+        warning=_restart(host, pod),
         parts=("manifests", "node"),
     )
     yield from _proven(pod)
@@ -170,9 +183,13 @@ def _made(cluster: Cluster, host: Host, pod: str) -> Step:
         remake,
         hint="where it says that the former manifest is there again: hosts.yml has something that it does not bear",
         touches="masters",
-        warning=f"the API server of {host.name} restarts" if pod == "kube-apiserver" else "",
+        warning=_restart(host, pod),
         parts=PARTS,
     )
+
+
+def _restart(host: Host, pod: str) -> str:
+    return f"the API server of {host.name} restarts" if pod == API_SERVER else ""
 
 
 def _proven(pod: str) -> tuple[Step, ...]:
@@ -310,11 +327,23 @@ def by_hand(inventory: Inventory, pod: str) -> Gap:
     return gap
 
 
+def taken_away(pod: str) -> Gap:
+    return lambda facts: "somebody has taken it away" if is_gone(facts, pod) else None
+
+
+def begins_anew(facts: Facts) -> str | None:
+    """Of an etcd's manifest that is not kubefab's to change (masters.settled)."""
+    mine = there(facts, "etcd") is None or facts.manifests.is_kubefabs("etcd")
+    return None if mine else masters.over_nothing(facts)
+
+
 def left_alone(inventory: Inventory, pod: str) -> Gap:
     """And what of hosts.yml does not come there meanwhile."""
     wanted = wanted_of(inventory, pod)
 
     def gap(facts: Facts) -> str | None:
+        if pod != KUBELET and is_gone(facts, pod):
+            return None  # taken_away tells it
         found, now = by_hand(inventory, pod)(facts), there(facts, pod)
         if not found or now is None or now.broken:
             return found
@@ -476,6 +505,16 @@ _UNREADABLE = (
     "put it back into hosts.yml; or, once all Secrets are written without it "
     "(https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#decrypting-all-data): "
     "inv cluster.put-back --host {}"
+)
+_BACK = (
+    "on {0}, put back what was there; as kubefab has left it: cp /var/lib/kubefab-manifests/{1}.yaml /etc/kubernetes/ "
+    "&& mv /etc/kubernetes/{1}.yaml /etc/kubernetes/manifests/"
+)
+_OWN_ETCD = "kubefab leaves it so, and an upgrade that brings another etcd makes it anew"
+_EXISTING = (
+    "kubefab leaves it as it is, since it is not as kubefab made it; on {}, write into "
+    "/etc/kubernetes/manifests/etcd.yaml, below --initial-cluster (its kubelet restarts etcd): "
+    "- --initial-cluster-state=existing"
 )
 _OWN = "metadata.annotations.kubefab.internal/"  # by which kubefab has had a static pod begin anew
 _SAID = "what somebody has changed by hand, hosts.yml says by now"

@@ -13,7 +13,7 @@ from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Etcd, Facts, Known, Unit, clock_time
 from kubefab.host import Host
 from kubefab.kubeadm import DOMAIN
-from kubefab.step import MISSING, Gap, Step, Subject, complaint, files, on_cluster, script, where_there_is_one
+from kubefab.step import MISSING, Gap, Step, Subject, complaint, files, on_cluster, script, when, where_there_is_one
 from kubefab.steps import control_plane, health, reset, worker
 from kubefab.steps.agreement import CONTROL_PLANE
 
@@ -397,29 +397,48 @@ def behind(names: Sequence[str], far: int) -> Gap:
     return gap
 
 
-# --- once several masters are members
+# --- once all masters are members
 
 
 def settled(cluster: Cluster, host: Host) -> list[Step]:
-    """Once several are members, none of them begins anew over an empty folder. Who has yet to join, joins by itself."""
+    """None of them begins anew over an empty folder. Who has yet to join, joins by itself."""
     names = _names(cluster)
-    if host.name not in names or len(names) == 1:
+    if host.name not in names:
         return []
-    states = [
-        files("kubeadm's patches are there", render.patches()),
-        Step(
-            "etcd starts over its data alone",
-            forgetful(names),
-            script("settle-etcd.sh"),
-            hint="see what it says: ls /var/log/containers/etcd*",
-            within=SECONDS,
-            touches="masters",
-            parts=("etcd", "api"),
-        ),
-        up_to_date(names),
-        health.api_server(),
-    ]
-    return [replace(one, gap=once_joined(one.gap)) for one in states]
+    alone = len(names) == 1
+    settle = Step(
+        "etcd starts over its data alone",
+        forgetful_alone if alone else forgetful(names),
+        script("settle-etcd.sh"),
+        hint="see what it says: ls /var/log/containers/etcd*",
+        within=SECONDS,
+        touches="masters",
+        warning=_OUTAGE.format(host.name) if alone else "",
+        parts=("manifests", "api") if alone else ("etcd", "api"),
+    )
+    patches = files("kubeadm's patches are there", render.patches())
+    states = [patches, settle, *when(not alone, up_to_date(names)), health.api_server()]
+    return [replace(one, gap=once_joined(one.gap), parts=("node", *(one.parts or ()))) for one in states]
+
+
+def settled_alone(cluster: Cluster, host: Host) -> list[Step]:
+    """Of the one master there is, at once: while nobody else has joined, its API server is missed by nobody."""
+    return settled(cluster, host) if len(cluster.masters) == 1 else []
+
+
+@where_there_is_one
+@on_cluster
+def forgetful_alone(_: ClusterFacts, facts: Facts) -> str | None:
+    """By its manifest, which somebody else may have written: then it is his to change, and only told (drift)."""
+    return over_nothing(facts) if facts.manifests.is_kubefabs("etcd") else None
+
+
+def over_nothing(facts: Facts) -> str | None:
+    """What etcd would do by its manifest if its folder were empty, and should not."""
+    manifest = facts.manifests.now.get("etcd")
+    if not manifest or manifest.broken or manifest.settings.get("--initial-cluster-state") == "existing":
+        return None
+    return _ITS_OWN
 
 
 def once_joined(gap: Gap) -> Gap:
@@ -450,7 +469,7 @@ def forgetful(names: Sequence[str]) -> Gap:
 def _over_nothing(told: Etcd) -> str | None:
     """Told just who its members are, it would begin as that member again, and have forgotten what it has promised."""
     if told.cluster_state != "existing":
-        return "over an empty folder it would make a cluster of its own"
+        return _ITS_OWN
     first = {one.partition("=")[2] for one in told.first_members}
     theirs = {peer for one in told.membership for peer in one.peers}
     return "over an empty folder it would begin anew as the same member" if first == theirs else None
@@ -484,6 +503,8 @@ def _called(member: Known | None) -> str | None:
     return f"{member.name or 'one that has never started'} ({', '.join(member.peers)})" if member else None
 
 
+_ITS_OWN = "over an empty folder it would make a cluster of its own"
+_OUTAGE = "the etcd and the API server of {} restart: nothing answers for some seconds; pods run on"
 _ELSEWHERE = "kubefab adds masters only where etcd runs on them; join by hand what is to have no etcd"
 _KEYS = "without them kubeadm can make no certificate for one more master: copy them there, from where they are kept"
 _ENDPOINT = (

@@ -45,6 +45,7 @@ def possible(restore: Restore) -> Subject:
         complaint("the snapshot is this cluster's", another_cluster(restore.snapshot), _ANOTHER),
         complaint("the snapshot has a node of this cluster", of_nobody(restore.snapshot), _ANOTHER),
         complaint("etcd is 3.6 or newer", too_old, _OLD),
+        complaint("etcd's image has the tool that makes its data of a snapshot", without_tool, _TOOL),
         complaint("etcd keeps its log with its data", wal_elsewhere, "take --wal-dir out of its manifest first"),
         complaint("there is room for the snapshot", no_room(restore), "make room where etcd has its data"),
     )
@@ -104,6 +105,11 @@ def another_cluster(snapshot: Snapshot) -> Gap:
 def too_old(facts: Facts) -> str | None:
     found = upstream(tag(facts.restore.image))
     return None if found >= OLDEST else f"its manifest names {facts.restore.image}"
+
+
+def without_tool(facts: Facts) -> str | None:
+    """Of one that does not run it is seen only when it is needed, before anything is stopped."""
+    return f"{facts.restore.image} has no etcdutl" if facts.restore.lacks_etcdutl else None
 
 
 def wal_elsewhere(facts: Facts) -> str | None:
@@ -187,6 +193,7 @@ _OLD = (
     "older ones cannot raise revisions as they restore, so that caches would live on (kubernetes/kubernetes#118501): "
     "inv cluster.upgrade first; what it is, the tag of its image says, and no digest does"
 )
+_TOOL = "have etcd's manifest name one that has it, as upstream's and kubeadm's own have: registry.k8s.io/etcd"
 _UNSAID = "write it there as kubeadm does, - --FLAG=VALUE, one a line"
 _STRANGER = (
     "it would serve the former data: give its host to hosts.yml as a master, or take it out first: "

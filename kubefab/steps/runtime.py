@@ -1,14 +1,16 @@
 """The container runtime, containerd or Docker Engine, with the kubelet's cgroup driver and hosts.yml's mirrors."""
 
+from contextlib import suppress
 from dataclasses import replace
 
-from kubefab import mirrors, render, runtimes
+from kubefab import etcd, mirrors, render, runtimes
 from kubefab.cluster import Cluster
+from kubefab.errors import HostError
 from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, files, packages, script, service
-from kubefab.steps import bundle, docker, proxy
+from kubefab.steps import bundle, docker, health, proxy
 
 CONTAINERD = ("containerd",)
 DOCKER = ("docker.io", "docker-cli?")  # newer distributions have its command line in a package of its own
@@ -33,6 +35,45 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     sources = [*proxy.steps(cluster, host), *bundle.steps(cluster, host)]
     loaded = bundle.images_loaded(cluster, host)
     return [*sources, *package_manager(), *installed, *running(cluster, host), *loaded]
+
+
+def in_turn(cluster: Cluster, host: Host) -> list[Step]:
+    """Of a master among several that serves by Docker, and of whose Docker something is to change.
+
+    All that runs in Docker ends with it: on all masters at once that would be the whole control plane.
+    """
+    if not _in_turn(cluster, host):
+        return []
+    names = [one.name for one in cluster.masters]
+    bears = Step(
+        "etcd can do without this master for a moment",
+        lambda facts: etcd.needed(facts.name, {one: told for one, told in facts.everyone.items() if one in names}),
+        None,
+        hint="see which member does not answer: inv etcd.status",
+        within=health.SECONDS,
+        touches="masters",
+        anew=True,
+        parts=("etcd",),
+    )
+    return [bears, *steps(cluster, host), health.api_server()]
+
+
+def at_once(cluster: Cluster, host: Host) -> list[Step]:
+    """Of all others."""
+    return [] if _in_turn(cluster, host) else steps(cluster, host)
+
+
+def _in_turn(cluster: Cluster, host: Host) -> bool:
+    """Where no API server answers nothing is lost at once, and others may wait for this one."""
+    several = host.wanted.role == "master" and len(cluster.masters) > 1
+    if not several or not runtimes.by_docker(cluster.inventory):
+        return False
+    facts = cluster.facts(host)
+    with suppress(HostError):  # what is not known is told where it is changed
+        serves = facts.local.control_plane and facts.api.readyz == "ok"
+        runs = facts.services.unit("docker").active == "active"
+        return bool(serves and runs and any(one.close and one.gap(facts) for one in steps(cluster, host)))
+    return False
 
 
 def no_old_mirrors(inventory: Inventory) -> Step:

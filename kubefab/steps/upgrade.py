@@ -188,13 +188,9 @@ def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
     return [etcd_image(cluster.facts(host), versions.etcd_on_its_way(cluster.inventory))]
 
 
-def patched(cluster: Cluster, host: Host) -> list[Step]:
+def patched(_: Cluster, host: Host) -> list[Step]:
     """A cluster made by hand has no patches of ours yet, and kubeadm gives up where a folder is missing."""
-    return [files("kubeadm's patches are there", render.patches())] if _among_several(cluster, host) else []
-
-
-def _among_several(cluster: Cluster, host: Host) -> bool:
-    return host.wanted.role == "master" and len(cluster.masters) > 1
+    return [files("kubeadm's patches are there", render.patches())] if host.wanted.role == "master" else []
 
 
 def static_pods() -> Step:
@@ -220,9 +216,9 @@ def upgrade_by_kubeadm(cluster: Cluster, host: Host, *command: str, without: Seq
 
 
 def documents(cluster: Cluster, host: Host, *skipped: str) -> str:
-    """kubeadm's own, with somebody's patches and ours, which only a master among several has."""
+    """kubeadm's own, with somebody's patches and ours, which only masters have."""
     theirs = drift.patches(cluster.inventory, host)
-    ours = render.PATCHES if _among_several(cluster, host) else ""
+    ours = render.PATCHES if host.wanted.role == "master" else ""
     folder = BOTH_PATCHES if ours and theirs else ours or theirs
     return kubeadm.upgrade_documents(cluster.inventory, host.wanted, folder, skipped)
 

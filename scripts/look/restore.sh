@@ -2,6 +2,7 @@
 # How far a restore of etcd has come on this master, and what it needs to know of its etcd.
 . "${0%/*}/shared/restore.sh"
 . "${0%/*}/shared/pki.sh"
+. "${0%/*}/shared/etcd.sh"
 if [ -e /var/lib/kubefab/restore ]; then
     { read -r _ && read -r id && read -r digest; } </var/lib/kubefab/restore
     fact "under_way $id"
@@ -19,6 +20,10 @@ for manifest in /etc/kubernetes/kubefab-restore/*.yaml; do
 done
 found=$(running 2>&1) || untold "$found"
 printf '%s\n' "$found" | while read -r part _; do [ -z "$part" ] || fact "runs $part"; done
+# shellcheck disable=SC2034  # etcd_program reads it
+etcd=$(printf '%s\n' "$found" | sed -n 's/^etcd //p' | head -n 1)
+# Asked in this order: where etcd ends meanwhile, it is not known.
+if ! etcd_program etcdutl >/dev/null 2>&1 && etcd_program etcd >/dev/null 2>&1; then fact "lacks_etcdutl yes"; fi
 folder=$(etcds_folder 2>/dev/null) || exit 0
 fact "folder $folder"
 fact "staged $(restored_in "$folder/kubefab-restore/member")"

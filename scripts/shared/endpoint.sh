@@ -13,7 +13,7 @@ endpoints() {
         [ ! -e "$path" ] || echo "$path"
     done
 }
-# What kubeadm is to patch on a master among several.
+# What kubeadm is to patch on a master.
 patches() { [ ! -e /etc/kubefab/patches/etcd+json.yaml ] || echo /etc/kubefab/patches/etcd+json.yaml; }
 remove_endpoint() {
     stop_packages_haproxy

@@ -3,6 +3,7 @@
 What goes well on one master is in tests/e2e/test_restore.py.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ COVERS = (
     "scripts/swap-etcd.sh",
     "scripts/list-since.sh",
     "scripts/put-keys.sh",
+    "scripts/settle-etcd.sh",
 )
 
 THEIRS = {"role": "master", "schedulable": True}
@@ -113,6 +115,25 @@ def test_what_was_broken_off_before_the_data_are_in_place_may_be_given_up(one: O
     assert "stays" in uids("configmaps")
     assert nothing_left(MASTER)
     kubectl("delete", "configmap", "stays", "-n", "default")
+
+
+def test_over_an_emptied_folder_etcd_begins_no_new_cluster_and_a_backup_brings_the_data_back(one: One) -> None:
+    make("stays")
+    source = backup(one.inv, one.source.parent / "emptied")
+    manifest, logs = "/etc/kubernetes/manifests/etcd.yaml", "/var/log/containers/etcd-*"
+    assert "--initial-cluster-state=existing" in on(MASTER, f"cat {manifest}")
+    on(MASTER, f"mv {manifest} /root/ && timeout 60 sh -c 'while pgrep -x etcd; do sleep 0.1; done'")
+    on(MASTER, f"rm -rf /var/lib/etcd/member; mv /root/etcd.yaml {manifest}")
+    wait_on(MASTER, f"grep -qs 'cannot fetch cluster info from peer urls' {logs}")
+    assert not true_on(MASTER, "[ -e /var/lib/etcd/member/wal ]")
+    done = one.inv("cluster.status", "--json")
+    told = json.loads(done.stdout)
+    assert done.status == 2
+    assert [line for line in told["problems"] if line.startswith(f"{MASTER}: its etcd has lost its data: ")]
+    went_back(one.inv, source).well()
+    assert "stays" in uids("configmaps")
+    kubectl("delete", "configmap", "stays", "-n", "default")
+    assert not one.inv("cluster.up").well().changed
 
 
 # --- three masters

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubefab.errors import HostError
-from kubefab.facts import Package
+from kubefab.facts import Facts, Package, Unit
 from kubefab.facts.part import Untold
 from kubefab.render import DOCKER_CONFIG
 from kubefab.step import MISSING, Step
@@ -20,6 +20,7 @@ TEXT = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n")
 MIRRORED = TEXT + "mirrors: {docker.io: http://hub.example.org}\n"
 OURS = docker.ours(inventory(TEXT))
 WITH_MIRROR = docker.ours(inventory(MIRRORED))
+RUNS = {"docker": Unit("active", "enabled", since=100)}
 THEIRS = {
     "data-root": "/srv/docker",
     "log-driver": "journald",
@@ -145,6 +146,22 @@ def test_whose_containers_stop_with_docker_is_said_before_it_is_restarted() -> N
     assert warned == {"manager": "a restart of Docker stops these, too: web, db", "client": ""}
     silent = docker.warnings(known(docker="too busy"), inventory(TEXT))
     assert silent == "a restart of Docker stops all that runs in it, and what that is is not known: too busy"
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (known("w"), ""),
+        (known("w", kubelet_ca="x"), ""),
+        (known("w", kubelet_ca="x", units=RUNS), "a restart of Docker ends all pods of w, which begin anew"),
+        (
+            known("m", kubelet_ca="x", admin_ca="x", units=RUNS),
+            "a restart of Docker ends all pods of m, which begin anew: its API server and its etcd, too",
+        ),
+    ],
+)
+def test_what_of_kubernetes_ends_with_docker_is_said_before_it_is_restarted(facts: Facts, told: str) -> None:
+    assert docker.warnings(facts, inventory(TEXT)) == told
 
 
 def test_a_log_driver_that_the_kubelet_cannot_read_is_said() -> None:

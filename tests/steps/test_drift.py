@@ -252,6 +252,48 @@ def test_a_manifest_that_was_taken_away_is_told() -> None:
     assert drift.by_hand(GRACE, API)(with_(facts, admin_ca="")) is None
 
 
+@pytest.mark.parametrize("pod", [API, "etcd"])
+def test_where_a_manifest_is_gone_the_way_back_is_told_and_it_is_not_put_back(pod: str) -> None:
+    """put-back refuses that: whoever has taken it away may have it elsewhere."""
+    left = {one: manifest(one) for one in (API, MANAGER, SCHEDULER, "etcd") if one != pod}
+    marks = (*(f"{one} {told.digest}" for one, told in left.items()), f"{pod} 0")
+    facts = with_(master(), now=left, marks=marks)
+    _, steps = at(facts, GRACE)
+    told = step(steps, f"{pod}'s manifest is there")
+    assert (told.gap(facts), told.only_told, told.close) == ("somebody has taken it away", True, None)
+    assert f"/var/lib/kubefab-manifests/{pod}.yaml" in told.hint
+    assert "put-back" not in told.hint
+    assert step(steps, f"{pod} is as kubefab has left it").gap(facts) is None
+
+
+def test_what_somebody_has_changed_of_etcd_is_told_with_the_way_back() -> None:
+    left, now = manifest("etcd", quota_backend_bytes="1"), manifest("etcd", quota_backend_bytes="2")
+    facts = master()
+    before = facts.manifests
+    facts = with_(
+        facts,
+        now={**before.now, "etcd": now},
+        left={**before.left, "etcd": left},
+        marks=(*before.marks, f"etcd {left.digest}"),
+    )
+    told = step(at(facts, GRACE)[1], "etcd is as kubefab has left it")
+    assert (told.gap(facts), told.only_told) == ("changed by hand: --quota-backend-bytes is 2, not 1", True)
+    assert "/var/lib/kubefab-manifests/etcd.yaml" in told.hint
+    assert "hosts.yml" not in told.hint
+
+
+def test_an_etcd_of_somebodys_own_that_would_begin_anew_is_told_where_it_is_alone() -> None:
+    title, etcd = "etcd's manifest has it start over its data alone", manifest("etcd")
+    facts = with_(by_hand(master()), now={"etcd": etcd})
+    told = step(at(facts, NOTHING)[1], title)
+    assert (told.gap(facts), told.only_told) == ("over an empty folder it would make a cluster of its own", True)
+    assert "--initial-cluster-state=existing" in told.hint
+    assert told.gap(with_(facts, marks=(f"etcd {etcd.digest}",))) is None  # up changes it
+    assert told.gap(with_(facts, now={"etcd": manifest("etcd", initial_cluster_state="existing")})) is None
+    three = cluster(three_masters())
+    assert title not in [one.title for one in drift.control_plane(three, three.hosts["m1"])]
+
+
 def test_what_a_restore_has_put_aside_was_taken_away_by_nobody() -> None:
     facts = with_(master(), now={pod: manifest(pod) for pod in (MANAGER, SCHEDULER)}, restore_begun=1.0)
     assert drift.by_hand(GRACE, API)(facts) is None
@@ -451,7 +493,8 @@ def test_which_patches_a_master_was_made_with_is_not_guessed() -> None:
 def test_an_api_server_that_restarts_is_told_before_and_no_other_part_is() -> None:
     _, steps = at(master(), GRACE)
     told = {one.title: one.warning for one in steps if one.warning}
-    assert told == {f"{API} is what hosts.yml says": "the API server of manager restarts"}
+    titles = (f"{API} is what hosts.yml says", f"{API} runs by its manifest")
+    assert told == dict.fromkeys(titles, "the API server of manager restarts")
 
 
 def test_what_is_changed_by_hand_fails_nobody_and_has_two_ways_out() -> None:

@@ -60,6 +60,11 @@ def test_there_has_to_be_room_for_the_snapshot_and_what_is_made_of_it(free: int,
     assert complaints(with_(FORMER, free_mib=free, restored=ID)) == []
 
 
+def test_an_image_without_etcdutl_is_refused_before_anybody_is_asked() -> None:
+    told = "etcd's image has the tool that makes its data of a snapshot"
+    assert complaints(with_(FORMER, lacks_etcdutl=True)) == [f"{told}: {FORMER.restore.image} has no etcdutl"]
+
+
 def test_a_log_that_is_kept_elsewhere_would_be_of_the_former_data() -> None:
     assert complaints(with_(FORMER, wal="/fast/wal")) == ["etcd keeps its log with its data: /fast/wal"]
 

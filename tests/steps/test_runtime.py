@@ -2,15 +2,20 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from kubefab import render
-from kubefab.facts import Facts, Package, Unit
-from kubefab.step import MISSING, sha256
+from kubefab.cluster import Cluster
+from kubefab.facts import ClusterFacts, Facts, Known, Member, Package, Unit
+from kubefab.step import MISSING, Step, sha256
 from kubefab.steps import agreement, docker, runtime
-from tests.facts import known
-from tests.fakes import HOSTS, cluster, inventory, looked, step, world
+from tests.facts import known, with_
+from tests.fakes import HOSTS, cluster, inventory, looked, step, three_masters, world
+from tests.members import IDS, M
 
 TEXTS = {path: sha256(text) for path, text in render.containerd(inventory()).items()}
 INSTALLED = {"containerd": Package("ii", "1.7.24~ds1-6+b4")}
@@ -175,3 +180,72 @@ def test_a_containerd_that_stores_elsewhere_is_told_before_it_would_lose_sight_o
     assert (complaint.close, complaint.gap(known(containerd_root=root))) == (None, told)
     by_docker = cluster(HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n"))
     assert complaint.title not in [one.title for one in agreement.steps(by_docker, by_docker.founder)]
+
+
+# --- several masters with Docker: all that runs in it stops with it
+
+
+def three(**of: Facts) -> Cluster:
+    """Three masters with Docker; those of whom nothing else is said are well."""
+    wanted = three_masters()
+    made = cluster(wanted.model_copy(update={"cluster": wanted.cluster.model_copy(update={"runtime": "docker"})}))
+    made._alone.update({name: serving(name) for name in M} | of)
+    return made
+
+
+def serving(name: str, **said: Any) -> Facts:
+    """A master that serves, whose Docker runs with an older configuration."""
+    own: dict[str, Any] = {"admin_ca": "aaa", "kubelet_ca": "aaa", "readyz": "ok", "mtimes": {DAEMON: 101}}
+    own |= {"member": Member(IDS[name], 9, IDS["m1"]), "membership": tuple(Known(IDS[one], one) for one in M)}
+    return with_(DOCKER_WELL, name=name, cluster=ClusterFacts("m1"), **{**own, **said})
+
+
+def titles(steps: Sequence[Step]) -> list[str]:
+    return [one.title for one in steps]
+
+
+def test_masters_that_serve_restart_docker_one_by_one_each_well_again_before_the_next() -> None:
+    made = three()
+    for host in made.masters:
+        first, *between, last = titles(runtime.in_turn(made, host))
+        assert first == "etcd can do without this master for a moment"
+        assert between == titles(runtime.steps(made, host))
+        assert last == "the API server is healthy"
+        assert runtime.at_once(made, host) == []
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        serving("m1", mtimes={}),
+        serving("m1", readyz=""),  # it serves nothing, and others may wait for it
+        serving("m1", units={}),
+        serving("m1", admin_ca=""),
+    ],
+    ids=["well", "silent", "stopped", "no master"],
+)
+def test_where_nothing_is_lost_by_it_no_master_waits_for_another(facts: Facts) -> None:
+    made = three(m1=facts)
+    host = made.hosts["m1"]
+    assert runtime.in_turn(made, host) == []
+    assert titles(runtime.at_once(made, host)) == titles(runtime.steps(made, host))
+
+
+def test_workers_and_one_master_alone_wait_for_nobody() -> None:
+    made = three()
+    assert runtime.in_turn(made, made.hosts["client"]) == []
+    alone = cluster(DOCKER)
+    alone._alone["manager"] = replace(serving("m1"), name="manager")
+    assert runtime.in_turn(alone, alone.founder) == []
+    plain = cluster(three_masters())
+    plain._alone["m1"] = serving("m1")
+    assert runtime.in_turn(plain, plain.hosts["m1"]) == []
+
+
+def test_docker_is_not_restarted_where_etcd_would_lose_its_quorum() -> None:
+    made = three(m2=serving("m2", member=None))
+    bears = runtime.in_turn(made, made.hosts["m1"])[0]
+    assert bears.close is None
+    assert bears.within
+    assert bears.gap(made.facts(made.hosts["m1"])) == "of etcd's 3 members 1 would answer, and it needs 2"
+    assert bears.gap(three().facts(made.hosts["m1"])) is None

@@ -112,7 +112,7 @@ PATCHED = {f"{kind}Configuration": {"patches": {"directory": "/etc/mine"}} for k
 @pytest.mark.parametrize(
     ("wanted", "name", "folder"),
     [
-        (inventory(), "manager", "/etc/mine"),
+        (inventory(), "manager", upgrade.BOTH_PATCHES),
         (inventory(), "client", "/etc/mine"),
         (three_masters(), "m2", upgrade.BOTH_PATCHES),
         (three_masters(), "client", "/etc/mine"),

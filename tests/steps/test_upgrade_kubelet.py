@@ -254,7 +254,7 @@ def test_kubeadms_copies_stay_until_the_node_is_upgraded(version: str, told: str
 
 
 @pytest.mark.parametrize(("name", "patched"), [("m1", True), ("client", False)])
-def test_only_a_master_among_several_has_patches_for_kubeadm(name: str, patched: bool) -> None:
+def test_only_masters_have_patches_for_kubeadm(name: str, patched: bool) -> None:
     made = cluster(three_masters())
     close = step(upgrade_kubelet.kubelet(600)(made, made.hosts[name]), INSTALLED).close
     assert close
