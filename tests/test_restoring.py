@@ -148,7 +148,7 @@ class Masters:
             raise KeyboardInterrupt
         self.now += 10
         host, machine = self.run(name), self.machines[name]
-        script, *words = host.ran[-1].split(" ")
+        script, *words = host.of_thread.change.split(" ")
         if script == "stage-restore.sh":
             machine.staged = words[0]
             machine.bump = int(words[4])
