@@ -145,7 +145,16 @@ def spare_masters(c: Context) -> None:
 
 def settle(c: Context) -> None:
     """What masters have to know, and what hosts.yml says otherwise: a host is begun once the one before is well."""
-    converge(c, MASTERS, masters.settled, drift.readable, drift.control_plane, drift_nodes.kubelet, how=IN_TURN)
+    converge(
+        c,
+        MASTERS,
+        runtime.in_turn,
+        masters.settled,
+        drift.readable,
+        drift.control_plane,
+        drift_nodes.kubelet,
+        how=IN_TURN,
+    )
     converge(c, WORKERS, drift_nodes.kubelet, how=IN_TURN)
 
 

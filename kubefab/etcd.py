@@ -118,6 +118,12 @@ def needed(name: str, masters: Masters) -> str | None:
     return f"of etcd's {len(voters)} members {left} would answer, and it needs {quorum}"
 
 
+def missed(name: str, masters: Masters) -> str | None:
+    """The same, of a member that is away for a moment: where all answer, two can bear that as three can."""
+    voters = {one.id for one in known(masters).values() if not one.learner}
+    return None if voters <= {member.id for member in heard(masters).values()} else needed(name, masters)
+
+
 def without_room(masters: Masters) -> str | None:
     """Why etcd takes nothing more though it answers."""
     full = [name for name, member in heard(masters).items() if "NOSPACE" in alarms(member)]
@@ -169,7 +175,7 @@ def _is_emptied(facts: Facts) -> bool:
     manifest = told.now.get("etcd") if isinstance(told, Manifests) else None
     flags = manifest.settings if manifest else {}
     usual = flags.get("--data-dir") == "/var/lib/etcd" and "--wal-dir" not in flags
-    return usual and not facts.local.etcd_log
+    return usual and not facts.local.etcd_log and not facts.local.half_made
 
 
 def _torn(masters: Masters) -> Iterator[str]:

@@ -209,6 +209,12 @@ def release(version: str) -> Release:
     return _BY_MINOR[version.rpartition(".")[0]]
 
 
+def last_etcd_before(version: str) -> str:
+    """The tag of the last etcd on its way that there was up to this version; "" for none."""
+    until = MINORS.index(version.rpartition(".")[0])
+    return next((tag for minor in reversed(MINORS[: until + 1]) if (tag := _BY_MINOR[minor].etcd_before)), "")
+
+
 def is_gone(version: str, program: str, flag: str) -> bool:
     """Whether a program of this version, or the etcd that comes with it, knows that flag no more."""
     until = MINORS.index(version.rpartition(".")[0])

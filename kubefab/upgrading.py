@@ -138,7 +138,8 @@ class Upgrading:
     def _passes(self, hosts: Sequence[Host]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
         """Nothing that runs is changed before all is fetched."""
         names: Sequence[str] = ()
-        if any(self._behind(host) for host in hosts):
+        behind = any(self._behind(host) for host in hosts)
+        if behind:
             names = self._images()
             yield self._of(Group.ALL), [upgrade.fetched(names)], IN_GROUPS
         yield from self._saved()
@@ -150,9 +151,13 @@ class Upgrading:
             if self.alone is not None and (others := self._before(turn)):
                 print(f"next: inv cluster.upgrade --host {others[0]}")
                 break
-        else:  # as the new version wants them, once no node is of the former one
-            yield Group.SPEAKER, [network.flannel_applied, addons.steps], TOGETHER
+        else:  # as the new version wants them, once no node is of the former one; without an upgrade they are up's
+            if behind:
+                yield Group.SPEAKER, self._last(), TOGETHER
         yield self._of(Group.ALL), [health.steps], TOGETHER
+
+    def _last(self) -> list[Subject]:
+        return [network.flannel_applied, addons.steps]
 
     def _of(self, who: Group) -> Who:
         """The one host that is upgraded alone, or all of these. The speaker tells for all of them."""
@@ -219,7 +224,8 @@ class Upgrading:
                 found += self._by_hand(host, facts)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
         kept = (*self._pinned(), *self._edited(speaker))
-        of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated())
+        end = self._at_the_end() if found else []
+        of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated(), *end)
         return [*found, *when(found, *of_all)]
 
     def _not_ready(self, host: Host, facts: Facts) -> list[Loss]:
@@ -266,6 +272,14 @@ class Upgrading:
         first = f"to {upstream(versions.etcd_on_its_way(cluster.inventory))} first, "
         way = f"{first}{'one member at a time, ' if len(cluster.masters) > 1 else ''}and then"
         return f" goes {way if upgrade.etcd_before(cluster)(facts) else 'directly'} to {then}"
+
+    def _at_the_end(self) -> list[Loss]:
+        """What of flannel and the add-ons is another now. A plan has it among the changes."""
+        goes_on = self.alone is not None and any(self._before(turn) for turn in self._turns())
+        if self.run.dry or goes_on:
+            return []
+        found = self.run.losses([self.run.cluster.speaker], *self._last())
+        return [(host, title, f"at the end: {title} (now: {gap})") for host, title, gap in found]
 
     def _by_hand(self, host: Host, facts: Facts) -> list[Loss]:
         """kubeadm makes all of it anew, from what it keeps in the cluster; no etcd that is newer than it wants."""

@@ -254,7 +254,7 @@ def around(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "upgradable", each())
     monkeypatch.setattr(packages, "sources", lambda _: [])
     monkeypatch.setattr(runtime, "package_manager", list)
-    monkeypatch.setattr(runtime, "configured", each())
+    monkeypatch.setattr(runtime, "for_another_version", each())
     monkeypatch.setattr(network, "flannel_applied", each())
     monkeypatch.setattr(etcd, "saved", lambda *_: each(wants("backup")))
 
@@ -308,6 +308,21 @@ def test_the_pod_network_and_add_ons_follow_once_every_node_is_upgraded(monkeypa
     nodes.come_to(monkeypatch, alone="client")
     last = nodes.done[nodes.done.index("client: forget-copies.sh") + 1 :]
     assert list(dict.fromkeys(last)) == [PATCHED, "manager: flannel", "manager: add-ons"]
+    before = len(nodes.done)
+    nodes.come_to(monkeypatch)
+    assert nodes.done[before:] == []  # without an upgrade it is not its business
+
+
+def test_what_of_the_network_will_be_another_is_told_before_anybody_agrees(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    nodes = Nodes()
+    other = Step("flannel is applied", lambda _: "one that was applied by hand", lambda _: pytest.fail("changed"))
+    monkeypatch.setattr(network, "flannel_applied", each(other))
+    with pytest.raises(KubefabError, match="--yes"):
+        nodes.come_to(monkeypatch, yes=False)
+    said = "manager  - at the end: flannel is applied (now: one that was applied by hand)\n"
+    assert (said in capsys.readouterr().out, nodes.done) == (True, [])
 
 
 def test_a_cluster_that_is_upgraded_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

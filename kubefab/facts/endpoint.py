@@ -18,6 +18,4 @@ class Endpoint(Part):
     @property
     def blind(self) -> tuple[str, ...]:
         """The masters that haproxy takes for alive since they refuse it an answer."""
-        return tuple(
-            master for master, word in self.sees.items() if word.endswith((" 401", " 403")) and word.startswith("UP")
-        )
+        return tuple(master for master, word in self.sees.items() if word.startswith("UP") and word.endswith(" 401"))

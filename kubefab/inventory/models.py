@@ -272,6 +272,10 @@ class Inventory(_Strict):
         """What this minor of Kubernetes is like."""
         return releases.release(self.cluster.kubernetes)
 
+    def of_kubernetes(self, version: str) -> "Inventory":
+        """The same for another version, as a host may still be of it. KeyError by its `release` for one not known."""
+        return self.model_copy(update={"cluster": self.cluster.model_copy(update={"kubernetes": version})})
+
     @property
     def founder(self) -> Host:
         """The first master: it makes the cluster, where no host has a control plane."""

@@ -29,6 +29,7 @@ PHASES = {
 API_SERVER, ENCRYPTION = "kube-apiserver", "--encryption-provider-config"
 PARTS = ("manifests", "kubeadm", "node")  # of the look
 ONE_FOLDER = "have InitConfiguration and JoinConfiguration name one folder, which is on all masters"
+ANONYMOUS = "--anonymous-auth"  # which hosts.yml does not take any more
 UNMARKED = "the same, but not marked as kubefab's"
 
 
@@ -269,16 +270,16 @@ def to_store(inventory: Inventory, name: str) -> list[str]:
 
 
 def gone(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
-    """What hosts.yml has said of it once, and says no more."""
+    """What hosts.yml has said of it once, and says no more, or may say no more: that stays."""
     wanted = wanted_of(inventory, pod)
-    return [one for one in facts.manifests.given_to(pod) if one not in wanted]
+    return [one for one in facts.manifests.given_to(pod) if one not in wanted and one != ANONYMOUS]
 
 
 def dropped(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
     """The same, of what kubeadm's configuration may have."""
     wanted = wanted_of(inventory, pod)
     pairs = (one.partition(" ") for one in facts.manifests.stored)
-    return [setting for name, _, setting in pairs if name == pod and setting not in wanted]
+    return [setting for name, _, setting in pairs if name == pod and setting not in wanted and setting != ANONYMOUS]
 
 
 def once_said(inventory: Inventory, facts: Facts, pod: str) -> set[str]:

@@ -458,7 +458,6 @@ def older_proxy(inventory: Inventory) -> Gap:
     return gap
 
 
-@where_there_is_one
 @on_cluster
 def unnoted_proxy(_: ClusterFacts, facts: Facts) -> str | None:
     """In a cluster whose static pods are kubefab's."""

@@ -375,7 +375,8 @@ def up_to_date(names: Sequence[str], far: int = etcd.FAR) -> Step:
 def behind(names: Sequence[str], far: int) -> Gap:
     """A vote, and all that was decided when the others were asked: with less the next loss may be one too many.
 
-    `far`: entries that it may lack. 0 is for a wait, which asks this host last, and wants the leader's word.
+    `far`: entries that it may lack. 0 is for a wait, which asks this host last; who joins after it is stopped where a
+    member does not answer, the leader as any other.
     """
 
     @where_there_is_one
@@ -389,8 +390,8 @@ def behind(names: Sequence[str], far: int) -> Gap:
         if member.learner:
             return "it still learns"
         heard = [one.etcd.member for one in _masters(facts, names) if one.etcd.member]
-        if not far and member.leader not in {one.id for one in heard}:
-            return "no master that answers leads it"
+        if not far and not member.leader:
+            return "it has no leader"
         late = max((one.applied for one in heard), default=0) - member.applied
         return f"{late} {'entry' if late == 1 else 'entries'} behind" if late > far else None
 
@@ -411,14 +412,15 @@ def settled(cluster: Cluster, host: Host) -> list[Step]:
         forgetful_alone if alone else forgetful(names),
         script("settle-etcd.sh"),
         hint="see what it says: ls /var/log/containers/etcd*",
-        within=SECONDS,
+        within=health.SECONDS if alone else SECONDS,  # its own API server has to be there again
         touches="masters",
         warning=_OUTAGE.format(host.name) if alone else "",
         parts=("manifests", "api") if alone else ("etcd", "api"),
     )
     patches = files("kubeadm's patches are there", render.patches())
     states = [patches, settle, *when(not alone, up_to_date(names)), health.api_server()]
-    return [replace(one, gap=once_joined(one.gap), parts=("node", *(one.parts or ()))) for one in states]
+    joined = (lambda gap: gap) if alone else once_joined
+    return [replace(one, gap=joined(one.gap), parts=("node", *(one.parts or ()))) for one in states]
 
 
 def settled_alone(cluster: Cluster, host: Host) -> list[Step]:
@@ -426,7 +428,6 @@ def settled_alone(cluster: Cluster, host: Host) -> list[Step]:
     return settled(cluster, host) if len(cluster.masters) == 1 else []
 
 
-@where_there_is_one
 @on_cluster
 def forgetful_alone(_: ClusterFacts, facts: Facts) -> str | None:
     """By its manifest, which somebody else may have written: then it is his to change, and only told (drift)."""

@@ -9,10 +9,12 @@ from kubefab.errors import HostError
 from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap, Step, files, packages, script, service
-from kubefab.steps import bundle, docker, health, proxy
+from kubefab.releases import known
+from kubefab.step import MISSING, Gap, Step, files, packages, script, service, sha256
+from kubefab.steps import bundle, docker, health, proxy, versions
 
 CONTAINERD = ("containerd",)
+CONTAINERD_CONFIG = "/etc/containerd/config.toml"
 DOCKER = ("docker.io", "docker-cli?")  # newer distributions have its command line in a package of its own
 
 
@@ -47,7 +49,7 @@ def in_turn(cluster: Cluster, host: Host) -> list[Step]:
     names = [one.name for one in cluster.masters]
     bears = Step(
         "etcd can do without this master for a moment",
-        lambda facts: etcd.needed(facts.name, {one: told for one, told in facts.everyone.items() if one in names}),
+        lambda facts: etcd.missed(facts.name, {one: told for one, told in facts.everyone.items() if one in names}),
         None,
         hint="see which member does not answer: inv etcd.status",
         within=health.SECONDS,
@@ -64,13 +66,13 @@ def at_once(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def _in_turn(cluster: Cluster, host: Host) -> bool:
-    """Where no API server answers nothing is lost at once, and others may wait for this one."""
+    """Where nothing of it serves, nothing is lost at once, and others may wait for this one."""
     several = host.wanted.role == "master" and len(cluster.masters) > 1
     if not several or not runtimes.by_docker(cluster.inventory):
         return False
     facts = cluster.facts(host)
     with suppress(HostError):  # what is not known is told where it is changed
-        serves = facts.local.control_plane and facts.api.readyz == "ok"
+        serves = facts.local.control_plane and (facts.api.readyz == "ok" or facts.etcd.member)
         runs = facts.services.unit("docker").active == "active"
         return bool(serves and runs and any(one.close and one.gap(facts) for one in steps(cluster, host)))
     return False
@@ -118,14 +120,30 @@ def cri_dockerd(cluster: Cluster) -> list[Step]:
     ]
 
 
-def configured(cluster: Cluster, host: Host) -> list[Step]:
-    """What names the sandbox image, which another version of Kubernetes may have another of; and that runs by it."""
+def for_another_version(cluster: Cluster, host: Host) -> list[Step]:
+    """The sandbox image is that of hosts.yml's Kubernetes where the kubelet is of another; and what runs goes by it.
+
+    A file that is not as kubefab has written it for that one is left to `up`.
+    """
     inventory = cluster.inventory
+    name, texts = _sandbox(inventory)
+    configured = files(f"{name} has the sandbox image of {inventory.cluster.kubernetes}", texts)
+
+    def gap(facts: Facts) -> str | None:
+        found = str(versions.kubelet(facts))
+        former = _sandbox(inventory.of_kubernetes(found))[1] if known(found) else {}
+        others = {path: sha256(text) for path, text in former.items() if texts.get(path) != text}
+        ours = all(facts.files.digests.get(path) == digest for path, digest in others.items())
+        return configured.gap(facts) if others and ours else None
+
+    return [replace(configured, gap=gap, parts=("files", "packages", "system")), *running(cluster, host)]
+
+
+def _sandbox(inventory: Inventory) -> tuple[str, dict[str, str]]:
+    """Who makes sandboxes, and the file that names their image; none where dockershim does."""
     if not runtimes.by_docker(inventory):
-        told = [_told_once(files("containerd is configured", render.containerd(inventory)), cluster, host)]
-    else:
-        told = [files("cri-dockerd is configured", render.cri_dockerd(inventory))]
-    return [*told, *running(cluster, host)]
+        return "containerd", {CONTAINERD_CONFIG: render.containerd(inventory)[CONTAINERD_CONFIG]}
+    return "cri-dockerd", render.cri_dockerd(inventory) if runtimes.through_cri_dockerd(inventory) else {}
 
 
 def running(cluster: Cluster, host: Host) -> list[Step]:
@@ -135,7 +153,7 @@ def running(cluster: Cluster, host: Host) -> list[Step]:
         services = [replace(runs, warning=docker.warnings(cluster.all_facts().get(host.name), inventory))]
     else:
         # The registries' files are read anew at every pull.
-        services = [service("containerd", reads=["/etc/containerd/config.toml", render.PROXY])]
+        services = [service("containerd", reads=[CONTAINERD_CONFIG, render.PROXY])]
     if runtimes.through_cri_dockerd(inventory):
         services.append(service("cri-docker", reads=[render.CRI_DOCKERD_UNIT]))
     hint = f"see what it says: journalctl -u {services[-1].title.partition(' ')[0]}"

@@ -124,7 +124,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
             upgrade,
             hint="see what it says: journalctl -u kubelet; ls /var/log/containers; then the same command again",
             touches="masters",
-            parts=("node", "kubeadm", "packages"),
+            parts=("node", "kubeadm", "packages", "manifests"),
         ),
         health.api_server(),
         static_pods(),
@@ -171,7 +171,7 @@ def kept(names: Sequence[str]) -> Subject:
             # An upgrade has each kubelet's configuration from there, and takes nothing new into it by itself.
             Step(
                 "kubelets are told which feature gates cri-dockerd cannot live with",
-                without_gates(cluster.inventory),
+                while_some_are_old(cluster, without_gates(cluster.inventory)),
                 switch_gates_off,
                 parts=("kubeadm",),
             ),
@@ -188,9 +188,11 @@ def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
     return [etcd_image(cluster.facts(host), versions.etcd_on_its_way(cluster.inventory))]
 
 
-def patched(_: Cluster, host: Host) -> list[Step]:
+def patched(cluster: Cluster, host: Host) -> list[Step]:
     """A cluster made by hand has no patches of ours yet, and kubeadm gives up where a folder is missing."""
-    return [files("kubeadm's patches are there", render.patches())] if host.wanted.role == "master" else []
+    step = files("kubeadm's patches are there", render.patches())
+    gap = where_behind(cluster.inventory.cluster.kubernetes, step.gap)
+    return [replace(step, gap=gap, parts=("files", "node"))] if host.wanted.role == "master" else []
 
 
 def static_pods() -> Step:
@@ -206,7 +208,8 @@ def known_patches(cluster: Cluster, host: Host) -> list[Step]:
         drift.patches(cluster.inventory, host)
     except HostError as error:
         told = error.what
-    return [complaint("hosts.yml says with which patches it was made", lambda _: told, drift.ONE_FOLDER)]
+    gap = where_behind(cluster.inventory.cluster.kubernetes, lambda _: told)
+    return [complaint("hosts.yml says with which patches it was made", gap, drift.ONE_FOLDER)]
 
 
 def upgrade_by_kubeadm(cluster: Cluster, host: Host, *command: str, without: Sequence[str]) -> None:
@@ -227,8 +230,17 @@ def documents(cluster: Cluster, host: Host, *skipped: str) -> str:
 
 
 def untouched(wanted: str, gap: Gap) -> Gap:
-    """What is asked of a kubelet of which nothing is upgraded yet: once begun, only the end of it brings it back."""
-    return lambda facts: gap(facts) if old_package(wanted)(facts) else None
+    """What is asked of a kubelet of which nothing is upgraded yet: once begun, only the end of it brings it back.
+
+    Its new kubeadm comes first, and then a configuration by which the former kubelet may not start.
+    """
+
+    def asked(facts: Facts) -> str | None:
+        parts = (versions.upstream(facts.packages.deb("kubeadm").version), *versions.control_plane(facts).values())
+        begun = min(parts) >= Version(wanted)
+        return gap(facts) if old_package(wanted)(facts) and not begun else None
+
+    return asked
 
 
 def where_behind(wanted: str, gap: Gap) -> Gap:
@@ -343,6 +355,12 @@ def without_gates(inventory: Inventory) -> Gap:
         return ", ".join(f"without {name}" for name in wanted if f"featureGates.{name}" not in there) or None
 
     return gap
+
+
+def while_some_are_old(cluster: Cluster, gap: Gap) -> Gap:
+    """What a kubelet takes only while it is upgraded."""
+    wanted = cluster.inventory.cluster.kubernetes
+    return lambda facts: gap(facts) if any(versions.is_old(one, wanted) for one in facts.everyone.values()) else None
 
 
 def kept_for_kubelets(facts: Facts) -> Manifest:

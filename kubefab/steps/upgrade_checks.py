@@ -123,18 +123,19 @@ def gone(inventory: Inventory, speaks: bool) -> Gap:
         if not behind(facts, wanted):
             return None
         told = (one.split(" ", 1) for one in facts.upgrade.kubelet_flags)
-        given = [("kubelet", flag, file) for flag, file in told] + (_kept(inventory, facts) if speaks else [])
+        given = [("kubelet", flag, file) for flag, file in told] + (_kept(wanted, facts) if speaks else [])
         lost = [(program, flag, place) for program, flag, place in given if releases.is_gone(wanted, program, flag)]
         return "; ".join(f"{program} --{flag}, in {place}" for program, flag, place in lost) or None
 
     return gap
 
 
-def _kept(inventory: Inventory, facts: Facts) -> list[tuple[str, str, str]]:
+def _kept(wanted: str, facts: Facts) -> list[tuple[str, str, str]]:
     """Programs, flags and places, but for an etcd that stays what it is. What nobody could read stops it later."""
     told = facts.kubeadm.configuration
     flags = kubeadm.flags(told.text) if told else {}
-    stays = versions.etcd_stays(inventory, facts)
+    pinned, before = versions.etcd_pinned(facts), releases.last_etcd_before(wanted)
+    stays = pinned is not None and pinned.release[:2] <= versions.upstream(before).release[:2]
     return [
         (pod, name, f"kubeadm-config's {place}")
         for pod, (place, names) in flags.items()

@@ -79,7 +79,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
                 again=draining.TOLD_SECONDS,
                 parts=(),
             ),
-            *(replace(one, gap=while_old(wanted, one.gap)) for one in runtime.configured(cluster, host)),
+            *(replace(one, gap=while_old(wanted, one.gap)) for one in runtime.for_another_version(cluster, host)),
             Step(
                 f"the kubelet is installed and configured as of {wanted}",
                 unfinished(wanted),

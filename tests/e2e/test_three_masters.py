@@ -82,7 +82,6 @@ def leader_first(inv: Kubefab) -> list[str]:
 
 
 def test_a_master_that_joined_half_is_taken_back_and_joined_again(made: Made) -> None:
-    assert f"{WORKER} " in made.killed
     assert "the host is a master of the cluster" not in made.killed.replace("waiting: the host is a master", "")
     said = made.done.well().stdout
     in_time("three masters, after a run that was killed", 180, made.done)

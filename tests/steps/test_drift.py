@@ -189,6 +189,11 @@ def test_a_configuration_that_is_none_of_kubeadms_is_told_with_the_command_that_
     assert "kubeadm-config" in raised.value.hint
 
 
+def test_anonymous_requests_come_back_by_no_run_since_hosts_yml_does_not_take_their_flag_any_more() -> None:
+    facts = master(manifest(anonymous_auth="false"), given=("--anonymous-auth",))
+    assert drift.gone(NOTHING, facts, "kube-apiserver") == []
+
+
 def test_what_secrets_are_read_by_goes_by_no_run_that_did_not_ask() -> None:
     """An API server is well without it, and can read none of the Secrets that were written with it."""
     flag = "--encryption-provider-config"

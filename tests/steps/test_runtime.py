@@ -218,7 +218,7 @@ def test_masters_that_serve_restart_docker_one_by_one_each_well_again_before_the
     "facts",
     [
         serving("m1", mtimes={}),
-        serving("m1", readyz=""),  # it serves nothing, and others may wait for it
+        serving("m1", readyz="", member=None),  # it serves nothing, and others may wait for it
         serving("m1", units={}),
         serving("m1", admin_ca=""),
     ],
@@ -229,6 +229,24 @@ def test_where_nothing_is_lost_by_it_no_master_waits_for_another(facts: Facts) -
     host = made.hosts["m1"]
     assert runtime.in_turn(made, host) == []
     assert titles(runtime.at_once(made, host)) == titles(runtime.steps(made, host))
+
+
+def test_a_master_whose_etcd_votes_waits_for_its_turn_though_its_api_server_is_away() -> None:
+    """Two at once, and the one that serves would have lost the quorum."""
+    made = three(m2=serving("m2", readyz="refused"), m3=serving("m3", readyz="refused"))
+    for host in made.masters:
+        assert titles(runtime.in_turn(made, host))[-1] == "the API server is healthy"
+
+
+def test_two_masters_take_turns_too_while_both_answer() -> None:
+    """They bear the loss of none, and for a moment each is away: in turn is all that can be done."""
+    members = tuple(Known(IDS[one], one) for one in M[:2])
+    made = three(m1=serving("m1", membership=members), m2=serving("m2", membership=members))
+    made._alone["m3"] = with_(DOCKER_WELL, name="m3", cluster=ClusterFacts("m1"))
+    first, *_ = runtime.in_turn(made, made.hosts["m1"])
+    assert first.gap(made.facts(made.hosts["m1"])) is None
+    made._alone["m2"] = serving("m2", membership=members, member=None)
+    assert first.gap(made.facts(made.hosts["m1"])) is None  # it has no quorum that could be lost
 
 
 def test_workers_and_one_master_alone_wait_for_nobody() -> None:

@@ -136,8 +136,9 @@ def test_an_upgrade_makes_all_with_the_patches_that_hosts_yml_names(wanted: Inve
 def test_which_patches_a_master_was_made_with_has_to_be_known_before_an_upgrade() -> None:
     made = cluster(with_kubeadm(three_masters(), {"InitConfiguration": PATCHED["InitConfiguration"]}))
     (of_m2,) = upgrade.known_patches(made, made.hosts["m2"])
-    assert (of_m2.gap(known("m2")) or "").startswith("nobody knows with which patches it was made")
-    assert upgrade.known_patches(made, made.hosts["client"])[0].gap(known("client")) is None
+    assert (of_m2.gap(with_(master(), name="m2")) or "").startswith("nobody knows with which patches it was made")
+    assert of_m2.gap(with_(master(WANTED), name="m2")) is None  # it is upgraded, and nothing made without them
+    assert upgrade.known_patches(made, made.hosts["client"])[0].gap(host("client")) is None
 
 
 @pytest.mark.parametrize(
@@ -187,12 +188,12 @@ NAMED = DOCKER.replace(
 )
 
 
-def keeping(**kubelets: Any) -> Facts:
+def keeping(version: str = "1.37.1", **kubelets: Any) -> Facts:
     """A master, and what kubeadm keeps for kubelets."""
     text = yaml.safe_dump({"kind": "KubeletConfiguration", **kubelets})
     stored = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
     told = Manifest.read(b64encode(text.encode()).decode())
-    return master(configuration=Configuration(stored, version=WANTED), kubelets=told)
+    return master(version, configuration=Configuration(stored, version=WANTED), kubelets=told)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +224,12 @@ def test_the_gates_come_beside_all_that_kubeadm_keeps_for_kubelets() -> None:
     *_, kubelet = yaml.safe_load_all(world.payloads["upload-configuration.sh"])
     assert (world.ran, kubelet["maxPods"]) == (["upload-configuration.sh kubelet"], 7)
     assert kubelet["featureGates"] == {"ExtendWebSocketsToKubelet": False, "Mine": True}
+
+
+def test_gates_that_no_kubelet_would_take_any_more_are_left_to_its_configuration() -> None:
+    made = cluster(DOCKER)
+    facts = keeping(WANTED)
+    assert step(upgrade.kept([])(made, made.hosts["manager"]), GATES).gap(facts) is None
 
 
 def test_gates_that_nobody_could_read_are_not_missing() -> None:
@@ -356,3 +363,12 @@ def test_a_node_that_is_not_ready_is_not_begun_and_one_that_is_begun_is_ended(ve
     node = Node("client", version="1.37.1", trouble="Kubelet stopped posting", address="10.250.0.11")
     states = upgrade.fetched([])(made, made.hosts["client"])
     assert step(states, READY).gap(host("client", version, node=node)) == told
+
+
+def test_a_node_whose_kubeadm_is_new_is_ended_though_its_kubelet_does_not_start() -> None:
+    """A configuration for the new kubelet may be there, and no package of it: the power went in between."""
+    made = cluster()
+    node = Node("client", version="1.37.1", trouble="Kubelet stopped posting", address="10.250.0.11")
+    states = upgrade.fetched([])(made, made.hosts["client"])
+    half = {**debs("1.37.1"), "kubeadm": debs(WANTED)["kubeadm"]}
+    assert step(states, READY).gap(host("client", "1.37.1", node=node, debs=half)) is None

@@ -7,8 +7,8 @@ import pytest
 
 from kubefab.errors import Silent
 from kubefab.facts import CORDONED_BY, Facts, Node, Package, Pod, Running
-from kubefab.step import Step
-from kubefab.steps import upgrade, upgrade_kubelet
+from kubefab.step import Step, sha256
+from kubefab.steps import runtime, upgrade, upgrade_kubelet
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, many_hosts, step, three_masters
 from tests.steps.test_upgrade import REGISTRY, WANTED, beside, debs, host, images, live, master
@@ -193,19 +193,30 @@ DOCKER = HOSTS.replace("1.37.2\n", "1.37.2\n  runtime: docker\n")
 
 
 @pytest.mark.parametrize(
-    ("hosts", "file", "unit"),
-    [(HOSTS, "containerd", "containerd"), (DOCKER, "cri-dockerd", "cri-docker")],
+    ("hosts", "file", "unit", "path"),
+    [
+        (HOSTS, "containerd", "containerd", "/etc/containerd/config.toml"),
+        (DOCKER, "cri-dockerd", "cri-docker", "/etc/systemd/system/cri-docker.service"),
+    ],
 )
-def test_a_runtime_comes_to_the_new_sandbox_image_while_the_node_is_empty(hosts: str, file: str, unit: str) -> None:
+def test_a_runtime_comes_to_the_new_sandbox_image_while_the_node_is_empty(
+    hosts: str, file: str, unit: str, path: str
+) -> None:
     """Else the next `up` would write it, and start the runtime anew under pods."""
     made = cluster(hosts)
     steps = upgrade_kubelet.kubelet(600)(made, made.hosts["client"])
     titles = [one.title for one in steps]
-    order = [EMPTY, f"{file} is configured", f"{unit} runs", "the container runtime answers", INSTALLED]
+    order = [EMPTY, f"{file} has the sandbox image of {WANTED}", f"{unit} runs", INSTALLED]
     assert sorted(order, key=titles.index) == order
-    for title, told in zip(order[1:3], ("missing", "inactive"), strict=True):
-        assert step(steps, title).gap(host("client")) == told
-        assert step(steps, title).gap(host("client", "1.37.2")) is None
+    former = runtime._sandbox(made.inventory.of_kubernetes("1.35.3"))[1][path]
+
+    def told(text: str, version: str) -> list[str | None]:
+        facts = host("client", version, digests={path: sha256(text)})
+        return [step(steps, title).gap(facts) for title in order[1:3]]
+
+    assert told(former, "1.35.3") == [f"{path} differs", "inactive"]
+    assert told("somebody's", "1.35.3") == [None, "inactive"]  # it stays as it is
+    assert told(former, WANTED) == [None, None]  # the kubelet is new, and pods may be there
 
 
 def test_a_new_package_alone_is_no_new_kubelet() -> None:
