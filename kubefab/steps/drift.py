@@ -15,7 +15,7 @@ from kubefab.facts import ClusterFacts, Facts, Kubeadm, Manifest
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, Subject, complaint, on_cluster, script, sha256, when, where_there_is_one
-from kubefab.steps import drift_names, health, masters
+from kubefab.steps import drift_names, health
 
 KUBELET = "kubelet"
 CONFIG = "/var/lib/kubelet/config.yaml"
@@ -132,8 +132,6 @@ def _etcd(cluster: Cluster, host: Host) -> Iterator[Step]:
     """It is only told: hosts.yml changes nothing of it, and kubeadm would make its manifest for a new cluster."""
     back = _BACK.format(host.name, "etcd")
     yield from _as_left(cluster, "etcd", f"{_OWN_ETCD}; to take it back, {back}", back)
-    if len(cluster.masters) == 1:
-        yield _only_told("etcd's manifest has it start over its data alone", begins_anew, _EXISTING.format(host.name))
 
 
 def _as_left(cluster: Cluster, pod: str, hint: str, back: str) -> Iterator[Step]:
@@ -332,12 +330,6 @@ def taken_away(pod: str) -> Gap:
     return lambda facts: "somebody has taken it away" if is_gone(facts, pod) else None
 
 
-def begins_anew(facts: Facts) -> str | None:
-    """Of an etcd's manifest that is not kubefab's to change (masters.settled)."""
-    mine = there(facts, "etcd") is None or facts.manifests.is_kubefabs("etcd")
-    return None if mine else masters.over_nothing(facts)
-
-
 def left_alone(inventory: Inventory, pod: str) -> Gap:
     """And what of hosts.yml does not come there meanwhile."""
     wanted = wanted_of(inventory, pod)
@@ -511,11 +503,6 @@ _BACK = (
     "on {0}, put back what was there; as kubefab has left it: cp /var/lib/kubefab-manifests/{1}.yaml /etc/kubernetes/ "
     "&& mv /etc/kubernetes/{1}.yaml /etc/kubernetes/manifests/"
 )
-_OWN_ETCD = "kubefab leaves it so, and an upgrade that brings another etcd makes it anew"
-_EXISTING = (
-    "kubefab leaves it as it is, since it is not as kubefab made it; on {}, write into "
-    "/etc/kubernetes/manifests/etcd.yaml, below --initial-cluster (its kubelet restarts etcd): "
-    "- --initial-cluster-state=existing"
-)
+_OWN_ETCD = "kubefab leaves it so, and an upgrade makes it anew"
 _OWN = "metadata.annotations.kubefab.internal/"  # by which kubefab has had a static pod begin anew
 _SAID = "what somebody has changed by hand, hosts.yml says by now"

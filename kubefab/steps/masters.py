@@ -13,7 +13,7 @@ from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Etcd, Facts, Known, Unit, clock_time
 from kubefab.host import Host
 from kubefab.kubeadm import DOMAIN
-from kubefab.step import MISSING, Gap, Step, Subject, complaint, files, on_cluster, script, when, where_there_is_one
+from kubefab.step import MISSING, Gap, Step, Subject, complaint, files, on_cluster, script, where_there_is_one
 from kubefab.steps import control_plane, health, reset, worker
 from kubefab.steps.agreement import CONTROL_PLANE
 
@@ -402,44 +402,28 @@ def behind(names: Sequence[str], far: int) -> Gap:
 
 
 def settled(cluster: Cluster, host: Host) -> list[Step]:
-    """None of them begins anew over an empty folder. Who has yet to join, joins by itself."""
+    """None of them begins anew over an empty folder. Who has yet to join, joins by itself.
+
+    The etcd of a master alone is told so when an upgrade makes its manifest anew, by the patches: a restart for nothing
+    else is an outage of the API, after which its controllers come back one after the other.
+    """
     names = _names(cluster)
     if host.name not in names:
         return []
-    alone = len(names) == 1
+    patches = files("kubeadm's patches are there", render.patches())
+    if len(names) == 1:
+        return [patches]
     settle = Step(
         "etcd starts over its data alone",
-        forgetful_alone if alone else forgetful(names),
+        forgetful(names),
         script("settle-etcd.sh"),
         hint="see what it says: ls /var/log/containers/etcd*",
-        within=health.SECONDS if alone else SECONDS,  # its own API server has to be there again
+        within=SECONDS,
         touches="masters",
-        warning=_OUTAGE.format(host.name) if alone else "",
-        parts=("manifests", "api") if alone else ("etcd", "api"),
+        parts=("etcd", "api"),
     )
-    patches = files("kubeadm's patches are there", render.patches())
-    states = [patches, settle, *when(not alone, up_to_date(names)), health.api_server()]
-    joined = (lambda gap: gap) if alone else once_joined
-    return [replace(one, gap=joined(one.gap), parts=("node", *(one.parts or ()))) for one in states]
-
-
-def settled_alone(cluster: Cluster, host: Host) -> list[Step]:
-    """Of the one master there is, at once: while nobody else has joined, its API server is missed by nobody."""
-    return settled(cluster, host) if len(cluster.masters) == 1 else []
-
-
-@on_cluster
-def forgetful_alone(_: ClusterFacts, facts: Facts) -> str | None:
-    """By its manifest, which somebody else may have written: then it is his to change, and only told (drift)."""
-    return over_nothing(facts) if facts.manifests.is_kubefabs("etcd") else None
-
-
-def over_nothing(facts: Facts) -> str | None:
-    """What etcd would do by its manifest if its folder were empty, and should not."""
-    manifest = facts.manifests.now.get("etcd")
-    if not manifest or manifest.broken or manifest.settings.get("--initial-cluster-state") == "existing":
-        return None
-    return _ITS_OWN
+    states = [patches, settle, up_to_date(names), health.api_server()]
+    return [replace(one, gap=once_joined(one.gap), parts=("node", *(one.parts or ()))) for one in states]
 
 
 def once_joined(gap: Gap) -> Gap:
@@ -505,7 +489,6 @@ def _called(member: Known | None) -> str | None:
 
 
 _ITS_OWN = "over an empty folder it would make a cluster of its own"
-_OUTAGE = "the etcd and the API server of {} restart: nothing answers for some seconds; pods run on"
 _ELSEWHERE = "kubefab adds masters only where etcd runs on them; join by hand what is to have no etcd"
 _KEYS = "without them kubeadm can make no certificate for one more master: copy them there, from where they are kept"
 _ENDPOINT = (

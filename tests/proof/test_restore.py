@@ -121,7 +121,9 @@ def test_over_an_emptied_folder_etcd_begins_no_new_cluster_and_a_backup_brings_t
     make("stays")
     source = backup(one.inv, one.source.parent / "emptied")
     manifest, logs = "/etc/kubernetes/manifests/etcd.yaml", "/var/log/containers/etcd-*"
-    assert "--initial-cluster-state=existing" in on(MASTER, f"cat {manifest}")
+    flag = "--initial-cluster-state=existing"  # which the first upgrade brings
+    on(MASTER, f"sed -i 's|^\\( *\\)- --initial-cluster=.*|&\\n\\1- {flag}|' {manifest}")
+    wait_on(MASTER, f"pgrep -fx 'etcd .*{flag}.*'")
     on(MASTER, f"mv {manifest} /root/ && timeout 60 sh -c 'while pgrep -x etcd; do sleep 0.1; done'")
     on(MASTER, f"rm -rf /var/lib/etcd/member; mv /root/etcd.yaml {manifest}")
     wait_on(MASTER, f"grep -qs 'cannot fetch cluster info from peer urls' {logs}")

@@ -287,18 +287,6 @@ def test_what_somebody_has_changed_of_etcd_is_told_with_the_way_back() -> None:
     assert "hosts.yml" not in told.hint
 
 
-def test_an_etcd_of_somebodys_own_that_would_begin_anew_is_told_where_it_is_alone() -> None:
-    title, etcd = "etcd's manifest has it start over its data alone", manifest("etcd")
-    facts = with_(by_hand(master()), now={"etcd": etcd})
-    told = step(at(facts, NOTHING)[1], title)
-    assert (told.gap(facts), told.only_told) == ("over an empty folder it would make a cluster of its own", True)
-    assert "--initial-cluster-state=existing" in told.hint
-    assert told.gap(with_(facts, marks=(f"etcd {etcd.digest}",))) is None  # up changes it
-    assert told.gap(with_(facts, now={"etcd": manifest("etcd", initial_cluster_state="existing")})) is None
-    three = cluster(three_masters())
-    assert title not in [one.title for one in drift.control_plane(three, three.hosts["m1"])]
-
-
 def test_what_a_restore_has_put_aside_was_taken_away_by_nobody() -> None:
     facts = with_(master(), now={pod: manifest(pod) for pod in (MANAGER, SCHEDULER)}, restore_begun=1.0)
     assert drift.by_hand(GRACE, API)(facts) is None

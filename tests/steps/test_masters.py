@@ -9,7 +9,7 @@ import pytest
 
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Silent
-from kubefab.facts import ClusterFacts, Configuration, Facts, Known, Manifest, Member, Node, Unit, clock_time
+from kubefab.facts import ClusterFacts, Configuration, Facts, Known, Member, Node, Unit, clock_time
 from kubefab.host import Host
 from kubefab.runbook import IN_TURN, MASTERS
 from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
@@ -477,50 +477,11 @@ def test_the_silent_etcd_of_one_that_is_no_member_any_more_is_not_waited_for() -
 
 # --- a master alone
 
-NEW, EXISTING = (
-    Manifest(f"sum of {state}", {"--name": "manager", **({"--initial-cluster-state": state} if state else {})})
-    for state in ("", "existing")
-)
 
-
-def alone(etcd: Manifest | None = NEW, marked: Manifest | None = NEW, **said: Any) -> Facts:
-    """The one master there is, whose etcd's manifest is this; `marked`: what it was as kubefab left it."""
-    now, marks = {"etcd": etcd} if etcd else {}, (f"etcd {marked.digest}",) if marked else ()
-    live = ClusterFacts(speaker="manager", ca="aaa")
-    return known("manager", live, admin_ca="aaa", kubelet_ca="aaa", now=now, marks=marks, **said)
-
-
-def settled_alone(facts: Facts) -> str | None:
+def test_the_etcd_of_a_master_alone_is_restarted_for_nothing_and_kubeadm_has_the_patch_for_it() -> None:
     made = cluster()
-    return step(masters.settled(made, made.hosts["manager"]), "etcd starts over its data alone").gap(facts)
-
-
-@pytest.mark.parametrize(
-    ("facts", "told"),
-    [
-        (alone(), "over an empty folder it would make a cluster of its own"),
-        (alone(EXISTING, EXISTING), None),
-        (alone(marked=None), None),  # somebody's own, by hand or of an earlier kubefab: it is only told
-        (alone(marked=EXISTING), None),
-        (alone(None, None), None),  # etcd is elsewhere
-        (alone(init_begun=1), NO_CLUSTER),  # kubeadm init goes on, or is taken back
-        (replace(alone(), cluster=None), NO_CLUSTER),  # a plan has it
-    ],
-)
-def test_the_etcd_of_a_master_alone_does_not_begin_anew_over_an_empty_folder(facts: Facts, told: str | None) -> None:
-    assert settled_alone(facts) == told
-
-
-def test_an_outage_of_the_one_api_server_is_told_before() -> None:
-    made = cluster()
-    assert "restart" in step(masters.settled(made, made.hosts["manager"]), "etcd starts over its data alone").warning
-
-
-def test_a_master_alone_is_settled_before_anybody_joins_and_several_only_once_all_have() -> None:
-    one, three = cluster(), cluster(three_masters())
-    titles = [step.title for step in masters.settled(one, one.hosts["manager"])]
-    assert [step.title for step in masters.settled_alone(one, one.hosts["manager"])] == titles
-    assert [masters.settled_alone(three, host) for host in three.masters] == [[], [], []]
+    (patches,) = masters.settled(made, made.hosts["manager"])
+    assert (patches.title, patches.gap(known("manager"))) == ("kubeadm's patches are there", MISSING)
 
 
 # --- roles, and other clusters
