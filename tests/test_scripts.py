@@ -204,7 +204,7 @@ RENAMING = {
         "kubeadm etcd:",
         "",
     ),
-    "remake-kubelet-config.sh": (f"{NODE}stub sleep ''\nstub kubeadm 'echo made >{CONFIG}'\n", "2 /etc/mine", ""),
+    "remake-kubelet-config.sh": (f"{NODE}stub sleep ''\nstub kubeadm 'echo made >{CONFIG}'\n", "6 /etc/mine", ""),
     "join.sh": (f"{NODE}mkdir -p /run/kubefab\n", "/run/kubefab/d validate", "\n"),
     "upgrade-kubelet.sh": (f"{NODE}mkdir /run/kubefab\nstub kubeadm 'echo made >{CONFIG}'\n", "1.37.2 ''", ""),
     "init.sh": (POD, "validate", ""),

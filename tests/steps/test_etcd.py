@@ -201,7 +201,7 @@ def test_no_master_joins_where_it_stays_unknown_whether_it_would_be_the_second(
         runbook.save_before_growing(growing.context)
     title = "it is known who the members of etcd are"
     assert growing.failures == {"m1": f"{title}: still: its etcd does not say: {why}"}
-    assert (growing.ran, 60 <= growing.clock.ahead < 120) == ([], True)
+    assert (growing.ran, 30 <= growing.clock.ahead < 120) == ([], True)
 
 
 def test_no_master_joins_where_the_backup_before_it_failed(growing: Run) -> None:
