@@ -15,7 +15,7 @@ from kubefab.facts import ClusterFacts, Facts, Node, Running
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
-from kubefab.steps import draining, drift, health, packages, runtime, versions
+from kubefab.steps import draining, drift, drift_nodes, health, packages, runtime, versions
 from kubefab.steps.upgrade import documents, of_speaker, patched, static_pods
 from kubefab.steps.versions import TASK, behind, is_old
 
@@ -85,7 +85,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
                 unfinished(wanted),
                 install,
                 hint=f"see what it says: apt-cache policy kubelet, on {host.name}",
-                parts=("packages", "services"),
+                parts=("packages", "services", "manifests"),
             ),
             Step(
                 f"the kubelet that runs is of {wanted}",
@@ -94,7 +94,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
                 hint=f"see what it says: journalctl -u kubelet, on {host.name}",
                 within=START_SECONDS,
                 touches="cluster",
-                parts=("services",),
+                parts=("services", "manifests", "node"),
             ),
             *health.ready(cluster, host),
             *when(
@@ -213,11 +213,11 @@ def unfinished(wanted: str) -> Gap:
 
 
 def old_kubelet(wanted: str) -> Gap:
-    """It tells of its version once, as it starts."""
+    """It tells of its version once, as it starts. After a power cut it may be new, and older than its configuration."""
 
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        return f"it is of {versions.kubelet(facts)}" if is_old(facts, wanted) else None
+        return f"it is of {versions.kubelet(facts)}" if is_old(facts, wanted) else drift_nodes.older_kubelet(facts)
 
     return gap
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from kubefab.errors import Silent
-from kubefab.facts import CORDONED_BY, Facts, Node, Package, Pod, Running
+from kubefab.facts import CORDONED_BY, Facts, Manifest, Node, Package, Pod, Running, Unit
 from kubefab.step import Step, sha256
 from kubefab.steps import runtime, upgrade, upgrade_kubelet
 from tests.facts import known, with_
@@ -217,6 +218,16 @@ def test_a_runtime_comes_to_the_new_sandbox_image_while_the_node_is_empty(
     assert told(former, "1.35.3") == [f"{path} differs", "inactive"]
     assert told("somebody's", "1.35.3") == [None, "inactive"]  # it stays as it is
     assert told(former, WANTED) == [None, None]  # the kubelet is new, and pods may be there
+
+
+def test_a_new_kubelet_that_is_older_than_what_kubeadm_wrote_begins_anew() -> None:
+    """The power went after its package was there: it began by the boot, and its configuration was made once more."""
+    left = Manifest("sum", {"maxPods": "7"})
+    unit = Unit("active", "enabled", since=100.0)
+    said: dict[str, Any] = {"now": {"kubelet": left}, "marks": ("kubelet sum",), "units": {"kubelet": unit}}
+    facts = host("client", WANTED, kubelet_written=200.0, **said)
+    assert gap(RUNS, facts) == "it began before its configuration was written"
+    assert gap(RUNS, host("client", WANTED, kubelet_written=50.0, **said)) is None
 
 
 def test_a_new_package_alone_is_no_new_kubelet() -> None:
