@@ -78,7 +78,7 @@ def lost_quorum(masters: Masters, away: Collection[str], silent: bool) -> str | 
     that were not heard. Who has lost the others believes for another second that there is a leader.
     """
     members = heard(masters)
-    voters = [one for one in known(masters).values() if not one.learner]
+    voters = _voters(masters)
     missing = [one for one in voters if one.id not in {member.id for member in members.values()}]
     led = any(member.leader for member in members.values())
     few = 2 * len(missing) >= len(voters) > 0
@@ -100,7 +100,7 @@ def even(masters: int) -> str:
 
 def bears(masters: Masters, wanted: int) -> str:
     """How many members may be lost, where fewer have a vote than masters are `wanted`, or an even number; else ""."""
-    voters = sum(not one.learner for one in known(masters).values())
+    voters = len(_voters(masters))
     if not voters or voters == wanted or (voters > wanted and voters % 2):
         return even(wanted)
     members = f"{voters} member{'s' if voters > 1 else ''} with a vote"
@@ -108,10 +108,14 @@ def bears(masters: Masters, wanted: int) -> str:
     return f"etcd has {members}, and hosts.yml names {named}: it bears the loss of {(voters - 1) // 2 or 'none'}"
 
 
+def _voters(masters: Masters) -> list[Known]:
+    return [one for one in known(masters).values() if not one.learner]
+
+
 def needed(name: str, masters: Masters) -> str | None:
     """Why etcd, which has a quorum, would have none if this host's member fell silent and still counted."""
     led = [one for one, member in heard(masters).items() if member.leader and not member.learner]
-    voters = [one for one in known(masters).values() if not one.learner]
+    voters = _voters(masters)
     left, quorum = len(set(led) - {name}), len(voters) // 2 + 1
     if name not in led or len(led) < quorum or left >= quorum or len(voters) == 1:
         return None
@@ -120,7 +124,7 @@ def needed(name: str, masters: Masters) -> str | None:
 
 def missed(name: str, masters: Masters) -> str | None:
     """The same, of a member that is away for a moment: where all answer, two can bear that as three can."""
-    voters = {one.id for one in known(masters).values() if not one.learner}
+    voters = {one.id for one in _voters(masters)}
     return None if voters <= {member.id for member in heard(masters).values()} else needed(name, masters)
 
 

@@ -21,7 +21,5 @@ class Restore(Part):
     keys: Mapping[str, str] = pairs("key")  # of those that all masters share: pki/NAME -> sha256
     free_mib: Annotated[int, whole] = 0
     aside: tuple[str, ...] = each("aside")  # manifests of the control plane that the kubelet does not see
-    lacks_etcdutl: bool = (
-        False  # whether the image of the etcd that runs is without it; one that does not run tells nothing
-    )
+    lacks_etcdutl: bool = False  # the image of the etcd that runs is without it; one that does not run tells nothing
     runs: tuple[str, ...] = each("runs")  # what of the control plane does

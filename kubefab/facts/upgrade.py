@@ -26,6 +26,4 @@ class Upgrade(Part):
     room_mib: int = 0  # free where kubeadm copies it to
     deprecated: tuple[Deprecated, ...] = ()
     asked_told: bool = False  # whether this master's API server has said what it was asked for
-    kubelet_flags: tuple[str, ...] = each(
-        "kubelet_flag"
-    )  # "FLAG FILE", which the kubelet is told besides its configuration
+    kubelet_flags: tuple[str, ...] = each("kubelet_flag")  # "FLAG FILE": told the kubelet beside its configuration

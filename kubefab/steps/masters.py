@@ -454,7 +454,7 @@ def forgetful(names: Sequence[str]) -> Gap:
 def _over_nothing(told: Etcd) -> str | None:
     """Told just who its members are, it would begin as that member again, and have forgotten what it has promised."""
     if told.cluster_state != "existing":
-        return _ITS_OWN
+        return "over an empty folder it would make a cluster of its own"
     first = {one.partition("=")[2] for one in told.first_members}
     theirs = {peer for one in told.membership for peer in one.peers}
     return "over an empty folder it would begin anew as the same member" if first == theirs else None
@@ -488,7 +488,6 @@ def _called(member: Known | None) -> str | None:
     return f"{member.name or 'one that has never started'} ({', '.join(member.peers)})" if member else None
 
 
-_ITS_OWN = "over an empty folder it would make a cluster of its own"
 _ELSEWHERE = "kubefab adds masters only where etcd runs on them; join by hand what is to have no etcd"
 _KEYS = "without them kubeadm can make no certificate for one more master: copy them there, from where they are kept"
 _ENDPOINT = (

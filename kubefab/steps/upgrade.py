@@ -267,7 +267,7 @@ def etcd_before(cluster: Cluster) -> Gap:
     """Of a master, where the new version has an etcd of the next minor and no member may go there directly."""
     inventory, tag = cluster.inventory, versions.etcd_on_its_way(cluster.inventory)
     old = old_etcd(tag, inventory.cluster.kubernetes)
-    return lambda facts: old(facts) if tag and not versions.etcd_stays(inventory, facts) else None
+    return lambda facts: old(facts) if tag and not versions.etcd_stays(facts, inventory.release.etcd_before) else None
 
 
 def old_etcd(tag: str, wanted: str) -> Gap:

@@ -134,8 +134,7 @@ def _kept(wanted: str, facts: Facts) -> list[tuple[str, str, str]]:
     """Programs, flags and places, but for an etcd that stays what it is. What nobody could read stops it later."""
     told = facts.kubeadm.configuration
     flags = kubeadm.flags(told.text) if told else {}
-    pinned, before = versions.etcd_pinned(facts), releases.last_etcd_before(wanted)
-    stays = pinned is not None and pinned.release[:2] <= versions.upstream(before).release[:2]
+    stays = versions.etcd_stays(facts, releases.last_etcd_before(wanted))
     return [
         (pod, name, f"kubeadm-config's {place}")
         for pod, (place, names) in flags.items()

@@ -89,9 +89,9 @@ def etcd_pinned(facts: Facts) -> Version | None:
     return upstream(tag.removeprefix("v")) if tag else None
 
 
-def etcd_stays(inventory: Inventory, facts: Facts) -> bool:
-    """Whether a tag that kubeadm keeps holds etcd in its minor, where this Kubernetes has the next one."""
-    pinned, before = etcd_pinned(facts), inventory.release.etcd_before
+def etcd_stays(facts: Facts, before: str) -> bool:
+    """Whether a tag that kubeadm keeps holds etcd in the minor of this tag, or an earlier one, and not in the next."""
+    pinned = etcd_pinned(facts)
     return bool(before) and pinned is not None and pinned.release[:2] <= upstream(before).release[:2]
 
 
