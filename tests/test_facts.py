@@ -241,6 +241,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
     default = flat(known())
     assert {name for name, value in flat(MASTER).items() if value == default[name]} == {
         "configuration_missing",  # see test_look.py
+        "controllers",  # nor is that
         "readyz",  # no script's word
         "asked_within",  # nor is this, see test_host.py
         "kubelet_at",  # captured before there was this part: see test_look.py

@@ -720,6 +720,7 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
             "kube-apiserver.yaml": "registry.k8s.io/kube-apiserver:v1.37.2",
             "kube-controller-manager.yaml": "registry.k8s.io/kube-controller-manager:v1.37.2",
         },
+        controllers={"kube-controller-manager": "none", "kube-scheduler": "none"},
         cni=("10-flannel.conflist",),
         flannel=True,
         kubeconfig="same",
@@ -1100,6 +1101,26 @@ def test_a_static_pods_process_is_in_a_pods_group_and_in_this_hosts_network(
 ) -> None:
     run = f"{RUNNING}{command} >/dev/null &\nuntil pgrep -x etcd >/dev/null; do sleep 0.05; done\nin_group {group} $!\n"
     assert found(run, "certificates").certificates.began == began
+
+
+@sandbox.program_needed("pgrep")
+def test_a_master_tells_whether_its_controller_manager_and_its_scheduler_run() -> None:
+    begun = "kube-controller-manager 60 >/dev/null &\nkube-scheduler 60 >/dev/null &\n"
+    both = (
+        f"cp /mnt/bin/etcd /mnt/bin/kube-scheduler\n{begun}{sandbox.running(2, '^kube-')}in_group system.slice/x $!\n"
+    )
+    ours = "in_group kubepods.slice/y $(pgrep -x kube-controller)\n"
+    assert found(f"{RUNNING}{both}{ours}{ADMIN}", "node").local.controllers == {
+        "kube-controller-manager": "runs",
+        "kube-scheduler": "none",
+    }
+
+
+@sandbox.needed
+def test_where_nobody_says_what_runs_the_rest_of_a_node_is_known_all_the_same() -> None:
+    local = found(f"{ADMIN}stub pgrep 'exit 3'\n", "node").local
+    assert local.controllers["kube-scheduler"] == "pgrep does not say what runs"
+    assert local.admin_ca
 
 
 @sandbox.program_needed("pgrep")

@@ -35,6 +35,8 @@ class LocalNode(Part):
     etcd_log: bool = False  # whether there is one, without which these are no data
     manifests: tuple[str, ...] = each("manifest")
     static: Mapping[str, str] = pairs("static")  # a manifest -> the image of its pod
+    # Controller manager and scheduler: a process "runs", or "none" does; or why that is not known.
+    controllers: Mapping[str, str] = pairs("controller")
     cni: tuple[str, ...] = ()
     links: tuple[str, ...] = each("link")
     flannel: bool = False  # whether it has come up since the boot

@@ -1,8 +1,10 @@
 """The one long wait: every node Ready, and all that a cluster needs rolled out."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from kubefab.cluster import Cluster
+from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.step import Gap, Step, cluster_progress, complaint, on_cluster, when
@@ -11,12 +13,13 @@ from kubefab.steps.network import COREDNS, DAEMON_SET
 SECONDS = 300
 KUBE_PROXY = "kube-system/kube-proxy"
 ON_EVERY_NODE = (DAEMON_SET, KUBE_PROXY)
+CONTROLLERS, RUNS = ("kube-controller-manager", "kube-scheduler"), "runs"
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     workloads = (*ON_EVERY_NODE, COREDNS) if host.name == cluster.speaker.name else ()
     return [
-        *when(host.wanted.role == "master", api_server()),
+        *when(host.wanted.role == "master", api_server(), *controllers(host)),
         *ready(cluster, host),
         *map(rolled_out, workloads),
     ]
@@ -35,6 +38,27 @@ def ready(_: Cluster, host: Host) -> list[Step]:
 def api_server() -> Step:
     hint = "see what it says, on the master: journalctl -u kubelet; ls /var/log/containers"
     return wait("the API server is healthy", unhealthy, hint, parts=("api",))
+
+
+def controllers(host: Host) -> Iterator[Step]:
+    """Without them an API server answers, and nothing comes of what it is told."""
+    for name in CONTROLLERS:
+        back = f"where its manifest is gone: inv cluster.put-back --host {host.name}"
+        hint = f"see what it says, on {host.name}: ls /var/log/containers/{name}*; {back}"
+        yield replace(wait(f"{name} runs", idle(name), hint, parts=("node",)), workload=f"kube-system/{name}")
+
+
+def idle(name: str) -> Gap:
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
+        local = facts.local
+        said = local.controllers.get(name, RUNS) if local.control_plane else RUNS
+        if said not in (RUNS, "none"):
+            raise Silent(f"whether it runs is not known: {said}")
+        without = f", and /etc/kubernetes/manifests has no {name}.yaml"
+        return None if said == RUNS else f"it does not run{'' if f'{name}.yaml' in local.manifests else without}"
+
+    return gap
 
 
 def has(name: str, hint: str) -> Step:

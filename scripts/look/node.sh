@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 # What of Kubernetes is on this host: whose node it is, and what is left of others.
+. "${0%/*}/shared/static.sh"
 conf() { # conf FILE: the server and the CA a kubeconfig trusts
     while read -r name value; do
         case $name in
@@ -50,6 +51,15 @@ for manifest in /etc/kubernetes/manifests/*.yaml; do
     while read -r name value; do
         case $name in image:) fact "static ${manifest##*/} $value" && break ;; esac
     done <"$manifest"
+done
+# API server and etcd tell of themselves.
+for name in kube-controller-manager kube-scheduler; do
+    [ -e /etc/kubernetes/admin.conf ] || break
+    if found=$(static_pod "$name" 2>&1); then
+        if [ -n "$found" ]; then fact "controller $name runs"; else fact "controller $name none"; fi
+    else
+        fact "controller $name $found"
+    fi
 done
 for conf in /etc/cni/net.d/*; do
     [ ! -e "$conf" ] || fact "cni ${conf##*/}"

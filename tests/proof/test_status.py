@@ -26,9 +26,18 @@ from tests.e2e.harness import (
     in_time,
     on,
     reboot,
+    wait_on,
 )
 
-COVERS = ("kubefab/access.py", "kubefab/status.py", "kubefab/etcd.py", "kubefab/patience.py", "scripts/look/etcd.sh")
+COVERS = (
+    "kubefab/access.py",
+    "kubefab/status.py",
+    "kubefab/etcd.py",
+    "kubefab/patience.py",
+    "kubefab/steps/health.py",
+    "scripts/look/etcd.sh",
+    "scripts/look/node.sh",
+)
 LEFT = "ls -d /etc/kubernetes/manifests/*.yaml /var/lib/etcd/member 2>/dev/null; true"
 
 
@@ -79,6 +88,21 @@ class WithoutOne:
     explain: Done
     plan: Done
     reset: Done
+
+
+def test_a_scheduler_that_somebody_took_away_is_named_and_put_back(masters: Kubefab) -> None:
+    """All API servers answer, and all nodes are Ready."""
+    host, manifest = MACHINES[1], "/etc/kubernetes/manifests/kube-scheduler.yaml"
+    on(host, f"mv {manifest} /root/")
+    wait_on(host, "! pgrep -x kube-scheduler")
+    told = masters("cluster.status").badly()
+    assert told.status == 1
+    assert (
+        f"{host}: expected: kube-scheduler runs; found: it does not run, and /etc/kubernetes/manifests has no "
+        in told.stdout
+    )
+    masters("cluster.put-back", "--host", host, "--yes").well()
+    eventually(lambda: well(masters))
 
 
 @pytest.fixture(scope="module", params=MACHINES)

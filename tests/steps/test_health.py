@@ -2,6 +2,7 @@
 
 import pytest
 
+from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Node, Workload
 from kubefab.step import NO_CLUSTER
 from kubefab.steps import health, preflight, reboot
@@ -9,6 +10,7 @@ from tests.facts import known, with_
 from tests.fakes import cluster, step
 
 PRESSED = "the Node reports no pressure"
+RUN = ("kube-controller-manager runs", "kube-scheduler runs")
 API, READY, BOOT, FLANNEL, PROXY, COREDNS = (
     "the API server is healthy",
     "the node is Ready",
@@ -72,6 +74,7 @@ def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
     made = cluster()
     assert {one.title for one in health.steps(made, made.founder)} == {
         API,
+        *RUN,
         READY,
         BOOT,
         PRESSED,
@@ -86,6 +89,41 @@ def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
     made = cluster()
     for one in (one for one in health.steps(made, made.founder) if one.title != PRESSED):
         assert (one.close, one.within, one.touches) == (None, 300, "cluster")
+
+
+def master(**said: object) -> Facts:
+    return with_(live(True), admin_ca="ca", **said)
+
+
+@pytest.mark.parametrize(
+    ("facts", "gaps"),
+    [
+        (master(controllers=dict.fromkeys(health.CONTROLLERS, "runs")), [None, None]),
+        (master(controllers={"kube-scheduler": "none"}, manifests=("kube-scheduler.yaml",)), [None, "it does not run"]),
+        (with_(live(True), controllers=dict.fromkeys(health.CONTROLLERS, "none")), [None, None]),  # no master yet
+        (master(controllers=dict.fromkeys(health.CONTROLLERS, "none"), master_begun=1), [None, None]),
+    ],
+)
+def test_a_master_without_its_controller_manager_or_its_scheduler_is_not_well(
+    facts: Facts, gaps: list[str | None]
+) -> None:
+    """Its API server is."""
+    made = cluster()
+    assert [step(health.steps(made, made.founder), title).gap(facts) for title in RUN] == gaps
+
+
+def test_whether_they_run_may_be_not_known() -> None:
+    made, facts = cluster(), master(controllers={"kube-scheduler": "pgrep does not say what runs"})
+    with pytest.raises(Silent, match="not known: pgrep does not say"):
+        step(health.steps(made, made.founder), RUN[1]).gap(facts)
+
+
+def test_one_whose_manifest_somebody_took_away_is_told_so_with_the_way_to_get_it_back() -> None:
+    made = cluster()
+    one = step(health.steps(made, made.founder), RUN[1])
+    gone = master(controllers={"kube-scheduler": "none"}, manifests=("etcd.yaml",))
+    assert one.gap(gone) == "it does not run, and /etc/kubernetes/manifests has no kube-scheduler.yaml"
+    assert f"inv cluster.put-back --host {made.founder.name}" in one.hint
 
 
 @pytest.mark.parametrize(
