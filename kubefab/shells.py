@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from shlex import quote
@@ -20,6 +20,12 @@ from kubefab.programs import script_text
 
 INTERRUPTED = 130  # exit status
 _READS = re.compile(r"-|.*=-|-f-|.*/dev/stdin|--stdin(=true)?|--interactive(=true)?|-[itqRAw]*i[itqRAw]*(=true)?")
+# Those of the options of every command that have no value: `kubectl options`; the last six are an older kubectl's.
+_SWITCHES = (
+    *("-h", "--help", "--disable-compression", "--insecure-skip-tls-verify", "--match-server-version"),
+    "--warnings-as-errors",
+    *("--add-dir-header", "--alsologtostderr", "--logtostderr", "--one-output", "--skip-headers", "--skip-log-headers"),
+)
 _FILES = ("-f", "--filename", "-k", "--kustomize")
 
 
@@ -74,9 +80,29 @@ def files_of_here(words: Sequence[str]) -> list[str]:
 
 def _check_config(words: Sequence[str]) -> None:
     """KubefabError for what would edit the master's own kubeconfig, by which its cluster is kept."""
-    command, *rest = [word for word in _own(words) if not word.startswith("-")]
-    if command == "config" and not (rest and re.fullmatch("view|current-context|get-.*", rest[0])):
+    command, what = [*_commands(words), "", ""][:2]
+    if command == "config" and not re.fullmatch("view|current-context|get-.*", what):
         raise KubefabError(_CONFIG)
+
+
+def _commands(words: Sequence[str]) -> Iterator[str]:
+    """What kubectl takes for a command and its subcommand, and what follows: neither an option nor an option's value.
+
+    To kubectl an option that it does not know has a value. Source: github.com/spf13/cobra, command.go, stripFlags.
+    """
+    left = iter(words)
+    for word in left:
+        if word == "--":
+            return
+        if word and not word.startswith("-"):
+            yield word
+        elif _has_value(word):
+            next(left, None)
+
+
+def _has_value(option: str) -> bool:
+    """Whether the next word is this option's value: of -nweb and --namespace=web it is not."""
+    return "=" not in option and option not in _SWITCHES and (option.startswith("--") or len(option) == 2)
 
 
 def _own(words: Sequence[str]) -> Sequence[str]:

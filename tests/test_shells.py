@@ -218,7 +218,19 @@ def test_a_dry_run_logs_in_nowhere(
 
 
 @pytest.mark.parametrize(
-    "words", ["config set-context --current --namespace web", "config", "--v=4 config unset users"]
+    "words",
+    [
+        "config set-context --current --namespace web",
+        "config",
+        "--v=4 config unset users",
+        "-v 6 config unset users",
+        "-n kube-system config set-context --current --namespace web",
+        "-nweb config unset users",
+        "--request-timeout 5s --match-server-version config use-context x",
+        "config --user view set-context x",
+        "-n -- config unset users",
+        "'' config unset users",
+    ],
 )
 def test_the_masters_own_kubeconfig_is_not_edited(run: Run, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     run.put_cluster("manager")
@@ -227,8 +239,23 @@ def test_the_masters_own_kubeconfig_is_not_edited(run: Run, monkeypatch: pytest.
         shells.kubectl(run.context)
 
 
-@pytest.mark.parametrize("words", ["config view", "config get-contexts", "get pods", "exec web -- config set"])
-def test_what_only_shows_a_kubeconfig_is_run(run: Run, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "config view",
+        "config get-contexts",
+        "config --namespace web view",
+        "config current-context",
+        "get pods",
+        "exec web -- config set",
+        "-n config get pods",
+        "--context=config get pods",
+        "--help",
+        "-h",
+        "--",
+    ],
+)
+def test_what_changes_no_kubeconfig_is_run(run: Run, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     run.put_cluster("manager")
     say(monkeypatch, "--", *shlex.split(words))
     ending(monkeypatch, 0)
