@@ -132,31 +132,40 @@ def renew(files: Texts, access: Access) -> Change:
 def take_out(files: Texts, cluster: str, servers: Sequence[str], user: str | None, force: bool) -> Change:
     """The files without what was put in: all of the cluster's, or one user's.
 
-    KubefabError where an entry leads to none of these servers: it is of another cluster of this name.
+    What leads to none of these servers is of another cluster of this name: its file stays, and that is told.
+    KubefabError where no file's leads to one.
     """
     books = [_Book(path, text) for path, text in files.items()]
 
     def meant(name: str) -> bool:
         return _parted(name)[1] == cluster and user in (None, _parted(name)[0])
 
-    _check_leads(books, cluster, servers, force)
-    gone = [*_drop(books, CONTEXTS, meant), *_drop(books, USERS, meant)]
-    if not any(_parted(name)[1] == cluster for book in books for name in book.ours(CONTEXTS)):
-        gone += _drop(books, CLUSTERS, lambda name: _parted(name)[1] == cluster)
+    here, told = _leading_here(books, cluster, servers, force)
+    gone = [*_drop(here, CONTEXTS, meant), *_drop(here, USERS, meant)]
+    if not any(_parted(name)[1] == cluster for book in here for name in book.ours(CONTEXTS)):
+        gone += _drop(here, CLUSTERS, lambda name: _parted(name)[1] == cluster)
     if _current(books) in gone and not any(book.entry(CONTEXTS, _current(books)) for book in books):
         _forget_current(books, _current(books))
-    return _change(books, [_LEFT.format(name) for book in books for name in book.contexts_to(gone)])
+    return _change(books, [*told, *(_LEFT.format(name) for book in here for name in book.contexts_to(gone))])
 
 
-def _check_leads(books: Sequence["_Book"], cluster: str, servers: Sequence[str], force: bool) -> None:
-    """One that leads here is enough: a master may have gone since."""
-    leads = [(book, server) for book in books for name, server in book.servers() if _parted(name)[1] == cluster]
-    if any(server in servers for _, server in leads):
-        return
-    if not force:
-        _check([_ELSEWHERE.format(cluster, book.path, server) for book, server in leads])
-    for book, _ in leads:
-        book.displaced = True
+def _leading_here(
+    books: Sequence["_Book"], cluster: str, servers: Sequence[str], force: bool
+) -> tuple[Sequence["_Book"], list[str]]:
+    """The files to take this cluster out of, and what is told of the others.
+
+    One server of a file's that leads here is enough: a master may have gone since.
+    """
+    leads = {book: [server for name, server in book.servers() if _parted(name)[1] == cluster] for book in books}
+    others = [book for book, there in leads.items() if there and not {*there} & {*servers}]
+    if force:
+        for book in others:
+            book.displaced = True
+        return books, []
+    told = [_ELSEWHERE.format(cluster, book.path, leads[book][0]) for book in others]
+    if not any({*there} & {*servers} for there in leads.values()):
+        _check(told)
+    return [book for book in books if book not in others], [f"{one}{_STAYS}" for one in told]
 
 
 def _check(problems: Sequence[str]) -> None:
@@ -350,5 +359,6 @@ def _mark(body: MappingNode) -> None:
 _FORCE = "nothing was written; --force does it all the same, and a copy of the file is kept"
 _FOREIGN = "the {0} {1} in {2} is not of this cluster, or not kubefab's"
 _ELSEWHERE = "the cluster {0} in {1} leads to {2}, and not to a master of this hosts.yml: it is another of that name"
+_STAYS = ", and stays; --force takes it out too"
 _LEFT = "the context {0} is your own and stays; it led to what is gone"
 _BROKEN = "{0} is no kubeconfig, and stays as it is: {1}"

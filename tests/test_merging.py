@@ -331,6 +331,32 @@ def test_another_cluster_of_this_name_is_not_taken_out() -> None:
     assert taken_out(text(""), servers=["https://10.9.9.9:6443"], force=True).lost == {ONE: text("")}
 
 
+THEIRS = replace(LAB, ca="T1RIRVI=", places={"": Place("https://10.9.9.9:6443")}, credentials={"token": "theirs"})
+STAYS = (
+    f"the cluster lab in {TWO} leads to https://10.9.9.9:6443, and not to a master of this hosts.yml: "
+    "it is another of that name, and stays; --force takes it out too"
+)
+
+
+def test_another_cluster_of_this_name_in_another_file_stays_and_is_told() -> None:
+    for mine in (text(""), text("", access=THREE)):
+        change = taken_out(mine, text(FOREIGN, access=THEIRS))
+        assert list(change.texts) == [ONE]
+        assert [yaml.safe_load(change.texts[ONE])[kind] for kind in merging.BODY] == [[], [], []]
+        assert change.told == [STAYS]
+
+
+def test_a_current_context_that_is_another_clusters_too_stays() -> None:
+    assert taken_out(text(""), text("", access=THEIRS)).current == "lab"
+
+
+def test_by_force_another_cluster_of_this_name_is_taken_out_too_and_a_copy_is_kept() -> None:
+    theirs = text(FOREIGN, access=THEIRS)
+    change = taken_out(text(""), theirs, force=True)
+    assert set(change.texts) == {ONE, TWO}
+    assert (change.lost, change.told) == ({TWO: theirs}, [])
+
+
 def test_one_that_leads_to_a_master_that_is_left_is_this_one() -> None:
     assert taken_out(text("", access=THREE), servers=["https://10.250.0.2:6443"]).texts
 
