@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from os.path import expanduser
 from pathlib import Path
 from shlex import quote
@@ -122,7 +121,7 @@ def _give_user(run: Engine, wish: Wish, user: str) -> None:
     asked, master = users.request(user, wish.groups), run.cluster.speaker
     name = f"kubefab-{secrets.token_hex(8)}"
     signed = users.certificate(asked, master.ask("sign-user.sh", name, str(int(wish.ttl)), payload=asked.text))
-    ends = users.told_of_end(signed, wish.ttl, datetime.now(UTC))
+    ends = users.told_of_end(signed, wish.ttl)
     access = _access(run.cluster, run.cluster.authority, users.credentials(asked, signed), user)
     if wish.output is None:
         _merge(access, wish)

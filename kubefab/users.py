@@ -4,7 +4,7 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from cryptography import x509
@@ -16,7 +16,8 @@ from cryptography.x509.oid import NameOID
 from kubefab.errors import KubefabError
 
 MASTERS = "system:masters"
-# The signer dates it back by five minutes: k8s.io/kubernetes, pkg/controller/certificates/authority/policies.go
+# The signer dates its beginning back by five minutes, and from eight hours on its end as well:
+# k8s.io/kubernetes, pkg/controller/certificates/authority/policies.go
 BACKDATED = timedelta(minutes=6)
 
 
@@ -68,13 +69,17 @@ def credentials(asked: Request, certificate: x509.Certificate) -> dict[str, str]
     return {name: b64encode(data).decode() for name, data in pairs.items()}
 
 
-def told_of_end(certificate: x509.Certificate, ttl: int, now: datetime) -> list[str]:
-    """Until when it is good, and where that is less than was asked for, why. KubefabError where it is much more."""
-    end, wanted = certificate.not_valid_after_utc, now + timedelta(seconds=ttl)
-    if end > wanted + BACKDATED:
-        raise KubefabError(_LONGER.format(f"{end.astimezone(UTC):%Y-%m-%d %H:%M}"))
-    lines = [f"good until {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC; until then nobody can take it back"]
-    return [*lines, _SHORTER] if end + BACKDATED < wanted else lines
+def told_of_end(certificate: x509.Certificate, ttl: int) -> list[str]:
+    """Until when it is good, and where that is less than was asked for, why. KubefabError where it is much more.
+
+    Measured from its own beginning: the cluster's clock need not be this computer's.
+    """
+    end, wanted = certificate.not_valid_after_utc, timedelta(seconds=ttl)
+    good = end - certificate.not_valid_before_utc
+    if good > wanted + BACKDATED:
+        raise KubefabError(_LONGER.format(f"{end:%Y-%m-%d %H:%M}"))
+    lines = [f"good until {end:%Y-%m-%d %H:%M} UTC; until then nobody can take it back"]
+    return [*lines, _SHORTER] if good < wanted else lines
 
 
 def told_of_rights(answer: str, user: str, groups: Sequence[str]) -> str:

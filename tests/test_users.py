@@ -25,17 +25,20 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 BINDINGS: dict[str, Any] = {"items": []}
 
 
-def signed(text: str, end: datetime | None = None) -> str:
-    """By an authority of nobody's."""
+A_DAY = timedelta(days=1)
+
+
+def signed(text: str, end: datetime | None = None, good: timedelta = A_DAY) -> str:
+    """By an authority of nobody's; `good` for as long, all in all."""
     request = x509.load_pem_x509_csr(text.encode())
-    end = end or datetime.now(UTC) + timedelta(days=1)
+    end = end or datetime.now(UTC) + good
     issuer, serial = x509.Name([]), x509.random_serial_number()
     made = x509.CertificateBuilder(
         issuer,
         request.subject,
         request.public_key(),
         serial,
-        end - timedelta(days=1),
+        end - good,
         end,
     )
     return made.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()).public_bytes(Encoding.PEM).decode()
@@ -94,17 +97,25 @@ def test_what_the_cluster_would_refuse_is_refused_before_anybody_is_asked(
     assert run("manager").looks == []
 
 
-def test_the_real_end_is_told_and_why_it_is_nearer_than_was_asked_for() -> None:
+def told_of_end(good: timedelta, ttl: timedelta, end: datetime) -> list[str]:
     asked = users.request("alice", [])
-    day = 24 * 3600
-    backdated = users.certificate(asked, signed(asked.text, NOW + timedelta(days=1, minutes=-5)))
-    assert users.told_of_end(backdated, day, NOW) == [
-        "good until 2026-11-27 11:55 UTC; until then nobody can take it back"
-    ]
-    cut = users.certificate(asked, signed(asked.text, NOW + timedelta(hours=1)))
-    end, why = users.told_of_end(cut, day, NOW)
-    assert end.startswith("good until 2026-11-26 13:00 UTC")
+    return users.told_of_end(users.certificate(asked, signed(asked.text, end, good)), int(ttl.total_seconds()))
+
+
+def test_the_real_end_is_told_and_why_it_is_nearer_than_was_asked_for() -> None:
+    good_until = "good until 2026-11-26 12:00 UTC; until then nobody can take it back"
+    assert told_of_end(A_DAY, A_DAY, NOW) == [good_until]
+    end, why = told_of_end(timedelta(hours=1, minutes=5), A_DAY, NOW)
+    assert end == good_until
     assert "--cluster-signing-duration" in why
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=-30), timedelta(), timedelta(minutes=30), timedelta(days=400)])
+@pytest.mark.parametrize("backdated", [timedelta(), timedelta(minutes=5)])
+def test_a_cluster_whose_clock_is_another_gives_what_was_asked_for(ahead: timedelta, backdated: timedelta) -> None:
+    """For up to eight hours the signer dates the beginning back, and not the end."""
+    hour = timedelta(hours=1)
+    assert len(told_of_end(hour + backdated, hour, datetime.now(UTC) + hour + ahead)) == 1
 
 
 def binding(role: str, *subjects: tuple[str, str], namespace: str | None = None) -> dict[str, Any]:
@@ -152,8 +163,8 @@ def signing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, longer: i
     def asked(host: fakes.FakeHost, script: str, *words: str, payload: str = "", **how: Any) -> str:
         if script == "sign-user.sh":
             host.world.payloads[script] = payload
-            end = datetime.now(UTC) + timedelta(seconds=int(words[1]) + longer)
-            host.world.answers[script] = signed(payload, end)
+            good = timedelta(seconds=int(words[1]) + longer)
+            host.world.answers[script] = signed(payload, datetime.now(UTC) + good, good)
         return ask(host, script, *words, **how)
 
     monkeypatch.setattr(fakes.FakeHost, "ask", asked)
