@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from kubefab import users
 from kubefab.errors import KubefabError, reason
 
 CLUSTERS, USERS, CONTEXTS = "clusters", "users", "contexts"
@@ -108,7 +109,7 @@ def put(files: Texts, home: Path, access: Access, use: bool, force: bool) -> Cha
     here = [book for book in books if not book.is_elsewhere(access)]
     for kind, name, body in wanted:
         first, *others = [book for book in books if book.entry(kind, name)] or [at_home]
-        first.put(kind, name, body)
+        first.put(kind, name, body if kind != USERS else first.best(access))
         for book in others:
             if book in here:
                 book.drop_ours(kind, name.__eq__)
@@ -125,7 +126,7 @@ def renew(files: Texts, access: Access) -> Change:
     name = called(access.cluster, access.user)
     for book in books:
         if name in book.ours(USERS) and not any(one.is_elsewhere(access) for one in books):
-            book.put(USERS, name, access.credentials)
+            book.put(USERS, name, book.best(access))
     return _change(books)
 
 
@@ -234,6 +235,14 @@ class _Book:
     def is_elsewhere(self, access: Access) -> bool:
         entry = self.entry(CLUSTERS, access.cluster)
         return entry is not None and _authority(_body(entry, CLUSTERS)) != access.ca
+
+    def best(self, access: Access) -> Mapping[str, str]:
+        """The admin's credentials that are there, where they are no worse: each master has some of its own."""
+        if access.user:
+            return access.credentials
+        entry = self.entry(USERS, called(access.cluster))
+        there = {key: "".join(_plain(_get(entry, BODY[USERS]), key).split()) for key in access.credentials}
+        return there if users.are_as_good(there, access.credentials, access.ca) else access.credentials
 
     def servers(self) -> list[tuple[str, str]]:
         """Our clusters, and where each leads."""

@@ -1,16 +1,17 @@
 """A user of the cluster: a key that is made here and stays here, and a certificate for it that ends soon. Pure."""
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from kubefab.errors import KubefabError
@@ -19,6 +20,7 @@ MASTERS = "system:masters"
 # The signer dates its beginning back by five minutes, and from eight hours on its end as well:
 # k8s.io/kubernetes, pkg/controller/certificates/authority/policies.go
 BACKDATED = timedelta(minutes=6)
+TOGETHER = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,24 @@ def credentials(asked: Request, certificate: x509.Certificate) -> dict[str, str]
     key = asked.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     pairs = {"client-certificate-data": certificate.public_bytes(Encoding.PEM), "client-key-data": key}
     return {name: b64encode(data).decode() for name, data in pairs.items()}
+
+
+def are_as_good(there: Mapping[str, str], given: Mapping[str, str], authority: str) -> bool:
+    """Whether a kubeconfig's credentials do for whom those that are given are for; all in base64.
+
+    For masters that were made or renewed together an hour is no difference: each has an admin.conf of its own.
+    """
+    try:
+        mine, other = (
+            x509.load_pem_x509_certificate(b64decode(one["client-certificate-data"])) for one in (there, given)
+        )
+        mine.verify_directly_issued_by(x509.load_pem_x509_certificate(b64decode(authority)))
+        key = load_pem_private_key(b64decode(there["client-key-data"]), None)
+    except (LookupError, ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    ends = mine.not_valid_after_utc
+    well = mine.subject == other.subject and key.public_key() == mine.public_key() and ends > datetime.now(UTC)
+    return well and ends + TOGETHER > other.not_valid_after_utc
 
 
 def told_of_end(certificate: x509.Certificate, ttl: int) -> list[str]:

@@ -80,7 +80,7 @@ ALLOWED = {
     "differences": set(),
     "disk": set(),
     "kubeconfig": {"disk", "errors"},
-    "merging": {"errors"},
+    "merging": {"errors", "users"},
     "users": {"errors"},
     "bolt": set(),
     "backup": {"bolt", "disk", "errors"},

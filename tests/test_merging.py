@@ -1,11 +1,17 @@
 """A cluster's entries in a person's own kubeconfigs: put in, renewed, taken out, and nothing else touched."""
 
+from base64 import b64encode
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -397,6 +403,80 @@ def test_a_kubeconfig_of_its_own_is_whole() -> None:
     found = yaml.safe_load(ALICE.alone())
     assert (found["current-context"], found["users"][0]["name"]) == ("alice@lab", "alice@lab")
     assert named(found, "clusters", "lab")["server"] == USUAL.server
+
+
+# --- each master has an admin.conf of its own
+
+
+class Issuer:
+    """An authority as kubeadm makes one, and admins whom it signs."""
+
+    def __init__(self) -> None:
+        self.key, self.name = ec.generate_private_key(ec.SECP256R1()), self._named("kubernetes")
+        self.ca = b64encode(self._signed(self.name, self.key, NOW + timedelta(days=3650))).decode()
+
+    def admin(self, days: float, who: str = "kubernetes-admin") -> Access:
+        """Good until then."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+        made = self._signed(self._named(who), key, NOW + timedelta(days=days))
+        pairs = {"client-certificate-data": made, "client-key-data": private}
+        return replace(LAB, ca=self.ca, credentials={name: b64encode(data).decode() for name, data in pairs.items()})
+
+    def _named(self, name: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+
+    def _signed(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, end: datetime) -> bytes:
+        serial, begins = x509.random_serial_number(), end - timedelta(days=400)
+        made = x509.CertificateBuilder(self.name, subject, key.public_key(), serial, begins, end)
+        return made.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+NOW = datetime.now(UTC)
+US = Issuer()
+MINE = US.admin(100)
+
+
+@pytest.mark.parametrize("days", [90, 100, 100.02])
+def test_credentials_of_another_master_that_are_no_better_change_nothing(days: float) -> None:
+    before = text(FOREIGN, access=MINE)
+    other = US.admin(days)
+    assert merging.renew({ONE: before}, other).texts == {}
+    assert put(before, access=other).texts == {}
+
+
+@pytest.mark.parametrize(
+    ("there", "given"),
+    [
+        (MINE, US.admin(101)),
+        (US.admin(-1), US.admin(-2)),  # ended, though later than what came
+        (Issuer().admin(100), US.admin(100)),  # of an authority that was of the same name
+        (US.admin(100, "somebody"), US.admin(100)),
+        (replace(MINE, credentials={**MINE.credentials, "client-key-data": "a2V5"}), US.admin(100)),
+        (replace(MINE, credentials={"token": "x"}), US.admin(100)),
+    ],
+)
+def test_credentials_that_are_worse_or_no_good_are_replaced(there: Access, given: Access) -> None:
+    before = text(FOREIGN, access=replace(there, ca=US.ca))
+    for change in (merging.renew({ONE: before}, given), put(before, access=given)):
+        found = named(yaml.safe_load(change.texts[ONE]), "users", "lab")
+        assert {key: found.get(key) for key in given.credentials} == given.credentials
+
+
+def test_what_was_added_to_good_credentials_goes() -> None:
+    found = yaml.safe_load(text("", access=MINE))
+    named(found, "users", "lab")["token"] = "old"
+    found = yaml.safe_load(text(yaml.safe_dump(found), access=US.admin(100)))
+    assert {key: named(found, "users", "lab")[key] for key in MINE.credentials} == MINE.credentials
+    assert "token" not in named(found, "users", "lab")
+
+
+def test_a_users_are_always_those_that_were_asked_for() -> None:
+    """Who asks for a shorter end is not to have the longer one."""
+    alice = replace(MINE, user="alice")
+    shorter = replace(US.admin(1), user="alice")
+    found = yaml.safe_load(text(text("", access=alice), access=shorter))
+    assert {key: named(found, "users", "alice@lab")[key] for key in shorter.credentials} == shorter.credentials
 
 
 # --- the admin's certificate is another
