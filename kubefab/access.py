@@ -185,7 +185,9 @@ def _admin(run: Engine) -> str:
 
 def _access(cluster: Cluster, ca: str, credentials: Mapping[str, str], user: str = "") -> Access:
     wanted = cluster.inventory
-    return Access(wanted.cluster.name, ca, places(wanted, cluster.speaker.name), credentials, user)
+    found = places(wanted, cluster.speaker.name)
+    answering = [] if wanted.cluster.endpoint else [found[one.name] for one in cluster.answering if one.name in found]
+    return Access(wanted.cluster.name, ca, found, credentials, user, answering)
 
 
 def places(wanted: Inventory, speaker: str) -> dict[str, Place]:

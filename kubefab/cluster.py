@@ -72,6 +72,11 @@ class Cluster:
         return self.hosts[self._speaker]
 
     @property
+    def answering(self) -> list[Host]:
+        """The masters whose API servers have answered, of those that were looked at."""
+        return [host for host in self.masters if (word := self._words.get(host.name)) and self._answers(word)]
+
+    @property
     def release(self) -> Release:
         return releases.release(self.inventory.cluster.kubernetes)
 
@@ -221,12 +226,15 @@ class Cluster:
         """
         names = sorted((self._speaker, *(host.name for host in self.masters)), key=lambda name: name == self._leaving)
         words = [word for name in names if (word := self._words.get(name))]
-        answers = [word for word in words if not (word.silent or self._half_made(word.speaker))]
+        answers = [word for word in words if self._answers(word)]
         if words:
             return (answers or words)[0]
         away = [host.name for host in self.masters if not self._found[host.name]]
         were = "were" if len(away) > 1 else "was"
         return ClusterFacts(silent=f"{', '.join(away)} {were} not looked at") if away else None
+
+    def _answers(self, word: ClusterFacts) -> bool:
+        return not (word.silent or self._half_made(word.speaker))
 
     def _half_made(self, name: str) -> bool:
         local = self._parsed[name].get("node")

@@ -6,7 +6,7 @@ entries of one name the first file's is meant (k8s.io/client-go, tools/clientcmd
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Access:
     places: Mapping[str, Place]  # "" the usual one; by a master's name, that one alone
     credentials: Mapping[str, str]  # as a kubeconfig's user has them
     user: str = ""
+    answering: Sequence[Place] = ()  # each would do as the usual one
 
     @property
     def contexts(self) -> list[str]:
@@ -101,6 +102,7 @@ def put(files: Texts, home: Path, access: Access, use: bool, force: bool) -> Cha
     The context is the current one where none is, or where that is asked for (`use`).
     """
     books = [_Book(path, text) for path, text in files.items()]
+    access = _staying(books, access)
     wanted = list(access.entries())
     if not force:
         _check([told for kind, name, body in wanted if (told := _foreign(books, kind, name, body))])
@@ -118,6 +120,12 @@ def put(files: Texts, home: Path, access: Access, use: bool, force: bool) -> Cha
     if use or not _current(books):
         at_home.set(CURRENT, access.contexts[0])
     return _change(books)
+
+
+def _staying(books: Sequence["_Book"], access: Access) -> Access:
+    """With the usual place that is there already, where that would do."""
+    there = next((book.place(access.cluster) for book in books if book.entry(CLUSTERS, access.cluster)), None)
+    return replace(access, places={**access.places, "": there}) if there and there in access.answering else access
 
 
 def renew(files: Texts, access: Access) -> Change:
@@ -243,6 +251,10 @@ class _Book:
         entry = self.entry(USERS, called(access.cluster))
         there = {key: "".join(_plain(_get(entry, BODY[USERS]), key).split()) for key in access.credentials}
         return there if users.are_as_good(there, access.credentials, access.ca) else access.credentials
+
+    def place(self, cluster: str) -> Place:
+        there = _body(self.entry(CLUSTERS, cluster), CLUSTERS)
+        return Place(_plain(there, SERVER), _plain(there, "tls-server-name"))
 
     def servers(self) -> list[tuple[str, str]]:
         """Our clusters, and where each leads."""

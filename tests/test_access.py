@@ -68,6 +68,20 @@ def test_each_of_several_masters_is_a_way_in(
     assert "by one master alone: --context lab/m1, lab/m2, lab/m3\n" in capsys.readouterr().out
 
 
+def test_a_kubeconfig_leads_to_another_master_only_where_its_own_does_not_answer(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def usual(*silent: str) -> str:
+        run = served(in_place(Run(three_masters()), monkeypatch))
+        for name in silent:
+            run(name).parts["cluster"] = "silent it hangs"
+        access.give(run.context, Wish())
+        server: str = yaml.safe_load((home / ".kube/config").read_text())["clusters"][0]["cluster"]["server"]
+        return next(host.name for host in run.cluster.masters if str(host.wanted.address) in server)
+
+    assert [usual("m1"), usual(), usual("m1", "m2"), usual(), usual("m3")] == ["m2", "m2", "m3", "m3", "m1"]
+
+
 def test_a_load_balancer_is_asked_under_its_own_name(run: Run, home: Path) -> None:
     named = run.cluster.inventory.cluster.model_copy(update={"endpoint": "api.example:8443"})
     run.cluster.inventory = run.cluster.inventory.model_copy(update={"cluster": named})
