@@ -17,13 +17,14 @@ from kubefab.facts import Certificates, Facts
 
 SOON = timedelta(days=30)
 PKI, KUBELETS = "/etc/kubernetes/pki", "/var/lib/kubelet/pki"
+SERVER = f"{PKI}/apiserver.crt"
 ROTATED, SELF_MADE = f"{KUBELETS}/kubelet-server-current.pem", f"{KUBELETS}/kubelet.crt"
 CLIENT = f"{KUBELETS}/kubelet-client-current.pem"
 KUBELET_CONF, ADMIN = "/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf"
 NODE = "system:node:"  # how whom a kubelet is begins
 BEGUN = "a renewal of certificates was begun and not finished"
 SERVED = {
-    "6443": (f"{PKI}/apiserver.crt",),
+    "6443": (SERVER,),
     "2379": (f"{PKI}/etcd/server.crt",),
     "2380": (f"{PKI}/etcd/peer.crt",),
     "10250": (ROTATED, SELF_MADE),
@@ -176,8 +177,19 @@ def names(body: str) -> set[str]:
 
 def is_served(told: Certificates, port: str) -> bool:
     """Whether this port shows what its file says, as far as anybody can be asked."""
-    files = [told.issued[file] for file in SERVED[port] if file in told.issued]
-    return bool(told.unserved) or port in told.otherwise or not files or told.served.get(port) in files
+    files = _files(told, port)
+    return bool(told.unserved) or port in told.otherwise or not files or told.served.get(port) in files.values()
+
+
+def is_another(told: Certificates, port: str) -> bool:
+    """Whether this port shows one that is in none of its files. Of one that shows none it is not known."""
+    files, shown = _files(told, port), told.served.get(port, "none")
+    return bool(files) and port not in told.otherwise and shown != "none" and shown not in files.values()
+
+
+def _files(told: Certificates, port: str) -> dict[str, str]:
+    """What it may serve, of the files that are there."""
+    return {file: told.issued[file] for file in SERVED[port] if file in told.issued}
 
 
 def problems(facts: Facts, now: datetime) -> list[str]:
@@ -186,8 +198,12 @@ def problems(facts: Facts, now: datetime) -> list[str]:
     return [
         *ends,
         *(f"{facts.name}: {line}" for line in (*_of_served(facts.certificates), *_of_began(facts.certificates))),
-        *([f"{facts.name}: {BEGUN}: inv certs.renew"] if facts.certificates.renewal_begun else []),
+        *([f"{facts.name}: {BEGUN}: inv certs.renew"] if is_begun(facts.certificates) else []),
     ]
+
+
+def is_begun(told: Certificates) -> bool:
+    return told.renewal_begun or told.remake_begun
 
 
 def _of_end(one: Certificate, now: datetime) -> Iterator[str]:
@@ -209,10 +225,12 @@ def _meaning(one: Certificate) -> str:
 
 def _of_served(told: Certificates) -> Iterator[str]:
     """What is served is compared with its file, byte by byte; where a program was told of another file, it is not."""
-    for port, body in told.served.items():
-        files = [file for file in SERVED.get(port, ()) if file in told.issued]
-        if files and port not in told.otherwise and body not in ("none", *(told.issued[file] for file in files)):
-            yield f"port {port} serves another certificate than {files[0]}: {_OLDER}"
+    for port in told.served:
+        if port in SERVED and is_another(told, port):
+            yield f"port {port} serves another certificate than {next(iter(_files(told, port)))}: {_OLDER}"
+    # An API server whose file has gone goes on with what it read, until it begins anew.
+    if told.served.get("6443", "none") != "none" and "6443" not in told.otherwise and SERVER not in told.issued:
+        yield f"{SERVER} is missing: {_RENEW}"
 
 
 def _unshown(told: Certificates) -> Iterator[str]:

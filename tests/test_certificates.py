@@ -192,8 +192,14 @@ def test_a_host_that_was_not_looked_at_is_no_host_that_is_well() -> None:
 
 
 def test_a_renewal_that_was_broken_off_is_told() -> None:
-    (line,) = wrong("renewal_begun yes")
-    assert line == ": a renewal of certificates was begun and not finished: inv certs.renew"
+    (line,), (other,) = wrong("renewal_begun yes"), wrong("remake_begun yes")
+    assert line == other == ": a renewal of certificates was begun and not finished: inv certs.renew"
+
+
+def test_an_api_servers_certificate_that_is_missing_is_told_while_it_still_serves_it() -> None:
+    (line,) = wrong(f"served 6443 {der(300)}")
+    assert line == f": {API} is missing: inv certs.renew"
+    assert wrong(f"served 6443 {der(300)}", "otherwise 6443") == wrong("served 6443 none") == []
 
 
 ADMIN = "client /etc/kubernetes/admin.conf"
