@@ -65,7 +65,7 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
             lambda host: remake(cluster, host),
             parts=("certificates", "node"),
         ),
-        _renewed(cluster, "kubeadm's certificates do not end soon", renewable(due)),
+        _renewed(cluster, "kubeadm's certificates do not end soon", renewable(due(cluster.inventory))),
         *kubelet(cluster, host),
         *when(joined, service("kubelet")),  # without it no static pod begins anew
         Step(
@@ -185,7 +185,7 @@ def _possible(wanted: Inventory) -> list[Step]:
 def _renewed(cluster: Cluster, title: str, gap: Gap) -> Step:
     def renew(host: Host) -> None:
         facts, command = cluster.facts(host), cluster.release.renews[0]
-        names = [one.name for one in due(facts)]
+        names = [one.name for one in due(cluster.inventory)(facts)]
         host.change("renew-certificates.sh", command, *names, payload=documents(cluster, host, facts))
 
     return Step(title, gap, renew, hint=_AGAIN, parts=("certificates",))
@@ -274,9 +274,14 @@ def ended(facts: Facts) -> list[Certificate]:
     return [one for one in _kubeadms(facts) if one.is_over(_now(facts))]
 
 
-def due(facts: Facts) -> list[Certificate]:
+def due(wanted: Inventory) -> Callable[[Facts], list[Certificate]]:
     """What cannot be read may be of no use either."""
-    return [one for one in _kubeadms(facts) if not one.ends or one.is_soon(_now(facts))]
+
+    def found(facts: Facts) -> list[Certificate]:
+        asked = certificates.validity(wanted, facts.everyone.values())
+        return [one for one in _kubeadms(facts) if not one.ends or one.is_soon(_now(facts), asked)]
+
+    return found
 
 
 def _kubeadms(facts: Facts) -> list[Certificate]:
@@ -311,7 +316,7 @@ def nameless(wanted: Inventory) -> Gap:
 
 def _needed(wanted: Inventory, facts: Facts) -> set[str]:
     """The authorities that are to sign something."""
-    signing = {SIGNED[one.name] for one in due(facts)}
+    signing = {SIGNED[one.name] for one in due(wanted)(facts)}
     return signing | ({"ca"} if nameless(wanted)(facts) else set())
 
 

@@ -47,7 +47,7 @@ def issued(facts: Facts, **them: str) -> Facts:
     return with_(facts, issued={**facts.certificates.issued, **told})
 
 
-DUE, ENDED = renewal.renewable(renewal.due), renewal.renewable(renewal.ended)
+DUE, ENDED = renewal.renewable(renewal.due(inventory())), renewal.renewable(renewal.ended)
 
 # --- what is renewed
 
@@ -82,6 +82,18 @@ def test_an_etcd_that_is_elsewhere_has_its_owners_certificates() -> None:
 
 def test_what_cannot_be_read_is_renewed() -> None:
     assert DUE(issued(master(), apiserver="")) == "pki/apiserver.crt cannot be read"
+
+
+@pytest.mark.parametrize(("left", "is_due"), [(9, False), (7, True)])
+def test_a_short_life_is_a_wish_only_where_somebody_asks_for_it(left: float, is_due: bool) -> None:
+    """960 hours are 40 days, of which 8 are a fifth."""
+    facts = issued(master(), apiserver=der(left, timedelta(days=20)))
+    assert DUE(facts)
+    period = "kubeadm: {ClusterConfiguration: {certificateValidityPeriod: 960h}}"
+    wanted = inventory(HOSTS.replace("1.37.2\n", f"1.37.2\n  {period}\n"))
+    assert bool(renewal.renewable(renewal.due(wanted))(facts)) is is_due
+    kept = with_(facts, configuration=Configuration("certificateValidityPeriod: 960h0m0s\n"))
+    assert bool(DUE(kept)) is is_due
 
 
 @pytest.mark.parametrize("gap", [DUE, ENDED])
