@@ -7,23 +7,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import yaml
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
+from kubefab import differences
 from kubefab.errors import NotAsked
 from kubefab.explain import UNREADABLE
 from kubefab.facts import Certificates, Facts
+from kubefab.inventory import Inventory
 
 SOON = timedelta(days=30)
+YEAR = timedelta(days=365)  # what kubeadm makes them good for, where nobody asks for anything else
+PERIOD = "certificateValidityPeriod"
 PKI, KUBELETS = "/etc/kubernetes/pki", "/var/lib/kubelet/pki"
+SERVER = f"{PKI}/apiserver.crt"
 ROTATED, SELF_MADE = f"{KUBELETS}/kubelet-server-current.pem", f"{KUBELETS}/kubelet.crt"
 CLIENT = f"{KUBELETS}/kubelet-client-current.pem"
 KUBELET_CONF, ADMIN = "/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf"
 NODE = "system:node:"  # how whom a kubelet is begins
 BEGUN = "a renewal of certificates was begun and not finished"
 SERVED = {
-    "6443": (f"{PKI}/apiserver.crt",),
+    "6443": (SERVER,),
     "2379": (f"{PKI}/etcd/server.crt",),
     "2380": (f"{PKI}/etcd/peer.crt",),
     "10250": (ROTATED, SELF_MADE),
@@ -66,24 +72,41 @@ class Certificate:
     def is_over(self, now: datetime) -> bool:
         return bool(self.ends and self.ends <= now)
 
-    def is_soon(self, now: datetime) -> bool:
+    def is_soon(self, now: datetime, asked: timedelta = YEAR) -> bool:
         """Below 30 days, or a part of its life where that is shorter: some kubelets' live for a day.
 
+        `asked`: how long kubeadm's are to be good; one of those that lives shorter is a mistake, and no wish.
         A kubelet renews its own with 10 to 30 % of it left (k8s.io/client-go, util/certificate: nextRotationDeadline).
         """
         if not (self.begins and self.ends):
             return False
-        return self.ends - now < min(SOON, (self.ends - self.begins) / (12 if self.what in (CLIENT, ROTATED) else 5))
+        life = asked if self.name in SIGNED else self.ends - self.begins
+        return self.ends - now < min(SOON, life / (12 if self.what in (CLIENT, ROTATED) else 5))
 
 
-def of_all(hosts: Iterable[Facts], now: datetime) -> tuple[list[Certificate], list[str]]:
+def validity(wanted: Inventory, hosts: Iterable[Facts]) -> timedelta:
+    """How long kubeadm's are to be good: by hosts.yml, else by its own configuration as a host read it, else a year."""
+    kept = next((told for one in hosts if (told := _configuration(one))), "")
+    stored = (yaml.safe_load(kept) or {}).get(PERIOD)
+    seconds = differences.length(str(wanted.told(f"ClusterConfiguration.{PERIOD}") or stored or ""))
+    return timedelta(seconds=float(seconds)) if seconds else YEAR
+
+
+def _configuration(facts: Facts) -> str:
+    try:
+        return facts.kubeadm.configuration.text if facts.kubeadm.configuration else ""
+    except NotAsked:
+        return ""
+
+
+def of_all(hosts: Iterable[Facts], now: datetime, asked: timedelta = YEAR) -> tuple[list[Certificate], list[str]]:
     """All certificates of all hosts; and what is wrong, or was not heard."""
     there: list[Certificate] = []
     wrong: list[str] = []
     for facts in hosts:
         try:
             there += found(facts)
-            wrong += [*problems(facts, now), *(f"{facts.name}: {line}" for line in _unshown(facts.certificates))]
+            wrong += [*problems(facts, now, asked), *(f"{facts.name}: {line}" for line in _unshown(facts.certificates))]
         except NotAsked as error:
             wrong.append(f"{facts.name}: {error.what}")
     return there, wrong
@@ -176,24 +199,39 @@ def names(body: str) -> set[str]:
 
 def is_served(told: Certificates, port: str) -> bool:
     """Whether this port shows what its file says, as far as anybody can be asked."""
-    files = [told.issued[file] for file in SERVED[port] if file in told.issued]
-    return bool(told.unserved) or port in told.otherwise or not files or told.served.get(port) in files
+    files = _files(told, port)
+    return bool(told.unserved) or port in told.otherwise or not files or told.served.get(port) in files.values()
 
 
-def problems(facts: Facts, now: datetime) -> list[str]:
+def is_another(told: Certificates, port: str) -> bool:
+    """Whether this port shows one that is in none of its files. Of one that shows none it is not known."""
+    files, shown = _files(told, port), told.served.get(port, "none")
+    return bool(files) and port not in told.otherwise and shown != "none" and shown not in files.values()
+
+
+def _files(told: Certificates, port: str) -> dict[str, str]:
+    """What it may serve, of the files that are there."""
+    return {file: told.issued[file] for file in SERVED[port] if file in told.issued}
+
+
+def problems(facts: Facts, now: datetime, asked: timedelta = YEAR) -> list[str]:
     """What is wrong with a host's, or will be within 30 days. NotAsked where they were not looked at."""
-    ends = [f"{one.host}: {line}" for one in _kept(facts) for line in _of_end(one, now)]
+    ends = [f"{one.host}: {line}" for one in _kept(facts) for line in _of_end(one, now, asked)]
     return [
         *ends,
         *(f"{facts.name}: {line}" for line in (*_of_served(facts.certificates), *_of_began(facts.certificates))),
-        *([f"{facts.name}: {BEGUN}: inv certs.renew"] if facts.certificates.renewal_begun else []),
+        *([f"{facts.name}: {BEGUN}: inv certs.renew"] if is_begun(facts.certificates) else []),
     ]
 
 
-def _of_end(one: Certificate, now: datetime) -> Iterator[str]:
+def is_begun(told: Certificates) -> bool:
+    return told.renewal_begun or told.remake_begun
+
+
+def _of_end(one: Certificate, now: datetime, asked: timedelta) -> Iterator[str]:
     if one.ends is None:
         yield f"{one.what} cannot be read"
-    elif one.is_soon(now):
+    elif one.is_soon(now, asked):
         left = one.ends - now
         when = f"ends in {left.days} days" if left > timedelta() else "HAS ENDED"
         yield f"{one.what} {when} ({one.ends:%Y-%m-%d %H:%M} UTC): {_meaning(one)}"
@@ -209,10 +247,12 @@ def _meaning(one: Certificate) -> str:
 
 def _of_served(told: Certificates) -> Iterator[str]:
     """What is served is compared with its file, byte by byte; where a program was told of another file, it is not."""
-    for port, body in told.served.items():
-        files = [file for file in SERVED.get(port, ()) if file in told.issued]
-        if files and port not in told.otherwise and body not in ("none", *(told.issued[file] for file in files)):
-            yield f"port {port} serves another certificate than {files[0]}: {_OLDER}"
+    for port in told.served:
+        if port in SERVED and is_another(told, port):
+            yield f"port {port} serves another certificate than {next(iter(_files(told, port)))}: {_OLDER}"
+    # An API server whose file has gone goes on with what it read, until it begins anew.
+    if told.served.get("6443", "none") != "none" and "6443" not in told.otherwise and SERVER not in told.issued:
+        yield f"{SERVER} is missing: {_RENEW}"
 
 
 def _unshown(told: Certificates) -> Iterator[str]:

@@ -32,8 +32,8 @@ def same(found: str | None, wanted: str | None) -> bool:
     """Whether they say the same: two durations of one length do, however they are written."""
     if found == wanted or found is None or wanted is None:
         return found == wanted
-    length = _length(found)
-    return length is not None and length == _length(wanted)
+    seconds = length(found)
+    return seconds is not None and seconds == length(wanted)
 
 
 def differences(found: Mapping[str, str], wanted: Mapping[str, str], among: Collection[str] | None = None) -> list[str]:
@@ -44,7 +44,7 @@ def differences(found: Mapping[str, str], wanted: Mapping[str, str], among: Coll
     ]
 
 
-def _length(text: str) -> Decimal | None:
+def length(text: str) -> Decimal | None:
     """Of a duration of Go's, in seconds."""
     if not _DURATION.fullmatch(text):
         return None

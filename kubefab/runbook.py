@@ -162,9 +162,10 @@ def show_certificates(c: Context, as_json: bool) -> None:
 
     run, now = engine_of(c), datetime.now(UTC)
     with run.only_looking():
-        hosts = run.look(Group.ALL, "certificates")
+        hosts = run.look(Group.ALL, "certificates", "kubeadm")
         away = list(map(str, run.failures))
-    found, wrong = certificates.of_all([run.cluster.facts(host) for host in hosts], now)
+    told = [run.cluster.facts(host) for host in hosts]
+    found, wrong = certificates.of_all(told, now, certificates.validity(run.cluster.inventory, told))
     if not (found or away):
         raise KubefabError("\n".join(wrong) or _NO_CERTIFICATES)
     data = certificates.as_data(run.cluster.inventory.cluster.name, found, [*away, *wrong], now)

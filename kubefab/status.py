@@ -173,7 +173,8 @@ def _of_certificates(found: Found) -> Iterator[Problem]:
         if _told(lambda one: one.certificates.issued, facts):
             from kubefab import certificates  # a host without a cluster has none to read
 
-            yield from (Problem(line, CERTIFICATES) for line in certificates.problems(facts, found.now))
+            asked = certificates.validity(found.wanted, found.facts.values())
+            yield from (Problem(line, CERTIFICATES) for line in certificates.problems(facts, found.now, asked))
         elif "certificates" in facts.parts and _told(lambda one: one.certificates, facts) is None:
             yield Problem(f"{name}: its certificates are not known", CERTIFICATES)
 

@@ -105,6 +105,12 @@ def test_one_that_lives_for_a_day_is_no_alarm_every_day() -> None:
     assert len(wrong(f"certificate {KUBELET} {der(0.05, day)}")) == 1
 
 
+def test_one_of_kubeadms_ends_within_a_month_however_short_its_life_is() -> None:
+    life = timedelta(days=20)
+    assert len(wrong(f"certificate {API} {der(19, life)}", f"client /etc/kubernetes/admin.conf {pem(19, life)}")) == 2
+    assert certificates.problems(host(f"certificate {API} {der(19, life)}"), NOW, life) == []
+
+
 def test_what_a_program_makes_for_itself_is_shown_and_no_problem() -> None:
     served = f"served 10257 {der(3)}"
     assert (wrong(served), [one.what for one in certificates.found(host(served))]) == ([], ["served at 10257"])
@@ -192,8 +198,14 @@ def test_a_host_that_was_not_looked_at_is_no_host_that_is_well() -> None:
 
 
 def test_a_renewal_that_was_broken_off_is_told() -> None:
-    (line,) = wrong("renewal_begun yes")
-    assert line == ": a renewal of certificates was begun and not finished: inv certs.renew"
+    (line,), (other,) = wrong("renewal_begun yes"), wrong("remake_begun yes")
+    assert line == other == ": a renewal of certificates was begun and not finished: inv certs.renew"
+
+
+def test_an_api_servers_certificate_that_is_missing_is_told_while_it_still_serves_it() -> None:
+    (line,) = wrong(f"served 6443 {der(300)}")
+    assert line == f": {API} is missing: inv certs.renew"
+    assert wrong(f"served 6443 {der(300)}", "otherwise 6443") == wrong("served 6443 none") == []
 
 
 ADMIN = "client /etc/kubernetes/admin.conf"
@@ -265,3 +277,17 @@ def test_a_status_warns_of_it() -> None:
     assert (told.state, told.cure) == (State.WRONG, "inv certs.status")
     assert "apiserver.crt ends in 10 days" in told.problems[0].text
     assert status(Found(inventory(), live, {"manager": Facts("manager", {}, live)}, {}, now=NOW)).state is State.WELL
+
+
+def test_both_say_that_all_is_well_where_so_short_a_life_was_asked_for(run: Run) -> None:
+    life = timedelta(days=20)
+    body = der((datetime.now(UTC) - NOW) / timedelta(days=1) + 19, life)
+    run.put_cluster("manager")
+    run("manager").parts["certificates"] = f"certificate {API} {body}"
+    asked = b64encode(b"certificateValidityPeriod: 480h0m0s\n").decode()
+    run("manager").parts["kubeadm"] = f"configuration {asked}"
+    runbook.show_certificates(run.context, as_json=False)
+    whole = read({"certificates": f"certificate {API} {der(19, life)}", "kubeadm": f"configuration {asked}"}).parts
+    parts = {name: whole[name] for name in ("certificates", "kubeadm")}
+    live = ClusterFacts(speaker="manager")
+    assert status(Found(inventory(), live, {"manager": Facts("manager", parts, live)}, {}, now=NOW)).state is State.WELL

@@ -288,6 +288,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "unserved",  # see test_certificates.py
         "otherwise",
         "renewal_begun",
+        "remake_begun",
         "login",
         "refused",
         "restore_begun",

@@ -69,7 +69,7 @@ ALLOWED = {
     "patience": set(),
     "questions": set(),
     "explain": {"facts"},
-    "certificates": {"errors", "explain", "facts"},
+    "certificates": {"differences", "errors", "explain", "facts", "inventory"},
     "runtimes": {"errors", "inventory", "releases"},
     "mirrors": {"inventory", "releases", "runtimes"},
     "kubeadm": {"facts", "inventory", "mirrors", "releases", "runtimes"},

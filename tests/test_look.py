@@ -1059,7 +1059,7 @@ def test_files_confs_processes_and_what_is_served_are_told_without_a_key() -> No
         "/etc/kubernetes/scheduler.conf": 1000,
     }
     assert this.began == {}
-    assert (this.renewal_begun, this.login) == (False, "")
+    assert (this.renewal_begun, this.remake_begun, this.login) == (False, False, "")
     assert this.served == {"2380": b64encode(b"10.0.0.1:2380\n").decode(), "6443": "none"}
 
 
@@ -1076,6 +1076,12 @@ def test_whom_a_login_is_is_told_where_nothing_else_differs_from_the_admins_kube
     begun = "mkdir -p /var/lib/kubefab/renewal\n"
     this = found(files + begun, "certificates").certificates
     assert (this.login, this.renewal_begun) == (told, True)
+
+
+@sandbox.needed
+def test_a_certificate_of_the_api_servers_that_was_being_made_is_told() -> None:
+    this = found("mkdir -p /etc/kubernetes/pki-remade\n", "certificates").certificates
+    assert (this.remake_begun, this.renewal_begun) == (True, False)
 
 
 RUNNING = """\

@@ -305,7 +305,8 @@ def test_a_kubelets_certificate_is_signed_for_the_group_of_nodes_by_documents_th
 def test_a_kubelet_makes_its_own_anew_at_its_start() -> None:
     files = sandbox.file(f"{KUBELETS}/kubelet.crt", "x") + sandbox.file(f"{KUBELETS}/kubelet.key", "x")
     run = sandbox.script("remake-kubelet-certificate.sh")
-    assert sandbox.run(f"{ADMIT}{files}{run}\nls {KUBELETS}") == "systemctl restart kubelet\n"
+    said = sandbox.run(f"{ADMIT}{files}{run}\nls {KUBELETS}")
+    assert said == "systemctl stop kubelet\nsystemctl start kubelet\n"
 
 
 # --- put-kubeconfig.sh
@@ -323,11 +324,20 @@ def test_of_the_admins_kubeconfig_of_before_no_copy_stays(how: list[str], other:
 
 
 @sandbox.needed
+def test_a_kubelet_does_not_run_by_what_has_gone() -> None:
+    """One that is cut off in between is started by the next run, and makes one."""
+    files = sandbox.file(f"{KUBELETS}/kubelet.crt", "x") + sandbox.file(f"{KUBELETS}/kubelet.key", "x")
+    cut = f"stub sync 'exit 1'\n! {sandbox.script('remake-kubelet-certificate.sh')}"
+    assert sandbox.run(f"{ADMIT}{files}{cut}") == "systemctl stop kubelet\n"
+
+
+@sandbox.needed
 def test_of_what_a_kubelet_has_made_the_key_goes_first() -> None:
     """By a key alone no kubelet would start, and nobody would see it."""
     files = sandbox.file(f"{KUBELETS}/kubelet.crt", "x") + sandbox.file(f"{KUBELETS}/kubelet.key", "x")
     cut = f"stub sync 'ls {KUBELETS}; exit 1'\n"
-    assert sandbox.run(f"{ADMIT}{files}{cut}! {sandbox.script('remake-kubelet-certificate.sh')}") == "kubelet.crt\n"
+    said = sandbox.run(f"{ADMIT}{files}{cut}! {sandbox.script('remake-kubelet-certificate.sh')}")
+    assert said == "systemctl stop kubelet\nkubelet.crt\n"
 
 
 @sandbox.needed

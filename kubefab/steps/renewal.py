@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 
 from kubefab import certificates, kubeadm
-from kubefab.certificates import PKI, SIGNED, Certificate
+from kubefab.certificates import PKI, SERVER, SIGNED, Certificate
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Configuration, Facts
 from kubefab.host import Host
@@ -19,8 +19,8 @@ from kubefab.steps import health, masters
 
 SECONDS = 120  # without a change of a static pod that is begun anew
 NODE_SECONDS = 60  # until a kubelet that was let in again has told of itself
+KUBELETS = "10250"  # the port of each
 REMADE = "/etc/kubernetes/pki-remade"  # where kubeadm makes one beside the one that is there
-SERVER = f"{PKI}/apiserver.crt"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
             lambda host: remake(cluster, host),
             parts=("certificates", "node"),
         ),
-        _renewed(cluster, "kubeadm's certificates do not end soon", renewable(due)),
+        _renewed(cluster, "kubeadm's certificates do not end soon", renewable(due(cluster.inventory))),
         *kubelet(cluster, host),
         *when(joined, service("kubelet")),  # without it no static pod begins anew
         Step(
@@ -108,6 +108,22 @@ def admitted(cluster: Cluster, host: Host) -> list[Step]:
             "the certificate that the kubelet has made does not end soon",
             lambda facts: _told([one for one in certificates.self_made(facts) if one.is_soon(_now(facts))], facts),
             script("remake-kubelet-certificate.sh"),
+            within=NODE_SECONDS,
+            parts=("certificates",),
+        ),
+        Step(
+            "the kubelet serves no other certificate than its file's",
+            another,
+            script("restart-service.sh", "kubelet"),
+            hint=f"see what it says: journalctl -u kubelet, on {host.name}",
+            parts=("certificates",),
+        ),
+        Step(
+            "the kubelet serves the certificate of its file",
+            unshown,
+            None,
+            hint=f"see what it says: journalctl -u kubelet, on {host.name}; one that it has asked for may wait for "
+            "somebody's word: kubectl get csr",
             within=NODE_SECONDS,
             parts=("certificates",),
         ),
@@ -169,7 +185,7 @@ def _possible(wanted: Inventory) -> list[Step]:
 def _renewed(cluster: Cluster, title: str, gap: Gap) -> Step:
     def renew(host: Host) -> None:
         facts, command = cluster.facts(host), cluster.release.renews[0]
-        names = [one.name for one in due(facts)]
+        names = [one.name for one in due(cluster.inventory)(facts)]
         host.change("renew-certificates.sh", command, *names, payload=documents(cluster, host, facts))
 
     return Step(title, gap, renew, hint=_AGAIN, parts=("certificates",))
@@ -258,9 +274,14 @@ def ended(facts: Facts) -> list[Certificate]:
     return [one for one in _kubeadms(facts) if one.is_over(_now(facts))]
 
 
-def due(facts: Facts) -> list[Certificate]:
+def due(wanted: Inventory) -> Callable[[Facts], list[Certificate]]:
     """What cannot be read may be of no use either."""
-    return [one for one in _kubeadms(facts) if not one.ends or one.is_soon(_now(facts))]
+
+    def found(facts: Facts) -> list[Certificate]:
+        asked = certificates.validity(wanted, facts.everyone.values())
+        return [one for one in _kubeadms(facts) if not one.ends or one.is_soon(_now(facts), asked)]
+
+    return found
 
 
 def _kubeadms(facts: Facts) -> list[Certificate]:
@@ -275,11 +296,15 @@ def over(facts: Facts) -> list[Certificate]:
 
 
 def nameless(wanted: Inventory) -> Gap:
-    """One that is renewed has the names that it had. Where it is missing, its making anew was broken off."""
+    """One that is renewed has the names that it had. A making anew that was broken off is taken up by the next one."""
 
     def gap(facts: Facts) -> str | None:
         told = facts.certificates
-        if "6443" in told.otherwise or not facts.local.control_plane:
+        if not facts.local.control_plane:
+            return None
+        if told.remake_begun:
+            return certificates.BEGUN
+        if "6443" in told.otherwise:
             return None
         if SERVER not in told.issued:
             return f"{SERVER} is missing"
@@ -291,7 +316,7 @@ def nameless(wanted: Inventory) -> Gap:
 
 def _needed(wanted: Inventory, facts: Facts) -> set[str]:
     """The authorities that are to sign something."""
-    signing = {SIGNED[one.name] for one in due(facts)}
+    signing = {SIGNED[one.name] for one in due(wanted)(facts)}
     return signing | ({"ca"} if nameless(wanted)(facts) else set())
 
 
@@ -351,6 +376,14 @@ def other(pod: Pod) -> Gap:
         return f"another one, or none, at {', '.join(found)}" if found else None
 
     return gap
+
+
+def another(facts: Facts) -> str | None:
+    return f"another one, at {KUBELETS}" if certificates.is_another(facts.certificates, KUBELETS) else None
+
+
+def unshown(facts: Facts) -> str | None:
+    return None if certificates.is_served(facts.certificates, KUBELETS) else f"another one, or none, at {KUBELETS}"
 
 
 def others_silent(names: Sequence[str]) -> Gap:

@@ -26,6 +26,7 @@ for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt \
     fact "written $file $(stat -Lc %Y "$file")"
 done
 [ ! -e /var/lib/kubefab/renewal ] || fact "renewal_begun yes"
+[ ! -e /etc/kubernetes/pki-remade ] || fact "remake_begun yes"
 of_user() { # of_user WORDS FILE: the certificate in a kubeconfig
     while read -r name value; do
         case $name in client-certificate-data:) fact "$1 $value" ;; esac

@@ -114,6 +114,29 @@ def test_a_pair_that_kubeadm_was_killed_at_is_made_of_what_was_before(ours: Auth
     is_renewed(inv, *WELL)
 
 
+def test_one_of_the_api_servers_that_was_cut_off_as_it_was_made_is_told_and_takes_its_place(
+    ours: Authorities, inv: Kubefab
+) -> None:
+    """As scripts/remake-server-certificate.sh leaves it, killed once the old one has gone."""
+    cut = "mkdir -m 0700 pki-remade; cp -a pki/apiserver.key pki-remade; mv pki/apiserver.crt pki-remade"
+    on(MASTER, f"cd /etc/kubernetes; {cut}")
+    told = inv("certs.status").badly().stdout
+    assert "begun and not finished" in told
+    assert "pki/apiserver.crt is missing" in told
+    inv("certs.renew").well()
+    is_renewed(inv, *WELL)
+
+
+def test_a_kubelet_serves_its_file_where_that_was_replaced(ours: Authorities, inv: Kubefab) -> None:
+    pki = "/var/lib/kubelet/pki"
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=replaced"
+    on(WORKER, f"cd {pki}; {made} -keyout kubelet.key -out kubelet.crt 2>/dev/null")
+    inv("certs.renew").well()
+    shown = f"timeout 5 openssl s_client -connect {address(WORKER)}:10250 </dev/null 2>/dev/null"
+    assert "replaced" in on(WORKER, f"{shown} | openssl x509 -noout -subject")
+    is_renewed(inv, *WELL)
+
+
 def saying(inv: Kubefab, folder: Path, **configuration: Any) -> Path:
     """A hosts.yml with these fields of ClusterConfiguration."""
     document = yaml.safe_load(inv.hosts.read_text())

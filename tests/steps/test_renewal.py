@@ -15,6 +15,7 @@ from kubefab.steps import renewal
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, inventory, looked, step
 from tests.test_certificates import NOW, der, pem
+from tests.test_step import changes_of
 
 LONG, SHORT, OVER = 300.0, 20.0, -1.0  # days that are left of a year
 PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
@@ -46,7 +47,7 @@ def issued(facts: Facts, **them: str) -> Facts:
     return with_(facts, issued={**facts.certificates.issued, **told})
 
 
-DUE, ENDED = renewal.renewable(renewal.due), renewal.renewable(renewal.ended)
+DUE, ENDED = renewal.renewable(renewal.due(inventory())), renewal.renewable(renewal.ended)
 
 # --- what is renewed
 
@@ -81,6 +82,18 @@ def test_an_etcd_that_is_elsewhere_has_its_owners_certificates() -> None:
 
 def test_what_cannot_be_read_is_renewed() -> None:
     assert DUE(issued(master(), apiserver="")) == "pki/apiserver.crt cannot be read"
+
+
+@pytest.mark.parametrize(("left", "is_due"), [(9, False), (7, True)])
+def test_a_short_life_is_a_wish_only_where_somebody_asks_for_it(left: float, is_due: bool) -> None:
+    """960 hours are 40 days, of which 8 are a fifth."""
+    facts = issued(master(), apiserver=der(left, timedelta(days=20)))
+    assert DUE(facts)
+    period = "kubeadm: {ClusterConfiguration: {certificateValidityPeriod: 960h}}"
+    wanted = inventory(HOSTS.replace("1.37.2\n", f"1.37.2\n  {period}\n"))
+    assert bool(renewal.renewable(renewal.due(wanted))(facts)) is is_due
+    kept = with_(facts, configuration=Configuration("certificateValidityPeriod: 960h0m0s\n"))
+    assert bool(DUE(kept)) is is_due
 
 
 @pytest.mark.parametrize("gap", [DUE, ENDED])
@@ -301,6 +314,30 @@ def test_what_a_kubelet_has_made_for_itself_it_makes_again() -> None:
     assert gap(with_(facts, issued={SELF_MADE: der(SHORT)}))
 
 
+def serving(body: str, **said: Any) -> Facts:
+    """A kubelet that serves this; its file is good for long."""
+    served = {"10250": body} if body else {}
+    return with_(known("client", clock=NOW.timestamp()), issued={SELF_MADE: der(LONG)}, served=served, **said)
+
+
+def test_a_kubelet_that_serves_another_certificate_than_its_files_begins_anew() -> None:
+    made = looked({"client": {}})
+    one = step(renewal.admitted(made, made.hosts["client"]), "the kubelet serves no other certificate than its file's")
+    assert one.gap(serving(der(LONG))) == "another one, at 10250"
+    assert changes_of(one)[0] == ["restart-service.sh kubelet"]
+
+
+@pytest.mark.parametrize("body", ["none", ""])
+def test_a_kubelet_that_shows_no_certificate_is_waited_for_and_not_begun_anew(body: str) -> None:
+    made = looked({"client": {}})
+    steps = renewal.admitted(made, made.hosts["client"])
+    assert step(steps, "the kubelet serves no other certificate than its file's").gap(serving(body)) is None
+    waited = step(steps, "the kubelet serves the certificate of its file")
+    assert (waited.gap(serving(body)), waited.close) == ("another one, or none, at 10250", None)
+    assert waited.gap(serving(body, unserved="openssl is not installed there")) is None
+    assert waited.gap(known("client")) is None
+
+
 def test_a_node_that_is_not_ready_for_another_reason_is_no_business_of_its_certificates() -> None:
     def told(trouble: str) -> str | None:
         one = Node("client", machine_id="m", trouble=trouble)
@@ -308,6 +345,15 @@ def test_a_node_that_is_not_ready_for_another_reason_is_no_business_of_its_certi
 
     assert told("Kubelet stopped posting node status.")
     assert told("container runtime network not ready") is None
+
+
+# --- one of the API server's that was being made
+
+
+def test_a_making_that_was_broken_off_is_taken_up_by_the_same_change() -> None:
+    gap, facts = renewal.nameless(inventory()), master(remake_begun=True)
+    assert gap(facts) == "a renewal of certificates was begun and not finished"
+    assert (DUE(facts), ENDED(facts)) == (None, None)
 
 
 # --- what kubeadm is told
