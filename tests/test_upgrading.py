@@ -48,6 +48,7 @@ class Machine:
     copies: bool = False  # of kubeadm's
     pulled: list[str] = field(default_factory=list)
     patched: bool = False
+    held: bool = True
     node: dict[str, Any] = field(default_factory=dict)  # its annotations, and unschedulable
     ready: bool = True
 
@@ -104,7 +105,12 @@ class Nodes:
             fetched = [f"fetched {deb}_{one.fetched}-1.1_amd64.deb" for deb in debs]
             self.worlds(name).parts.update(
                 system=f"machine_id id-{name}",
-                packages="\n".join([*(f"package {deb} hi {version}-1.1" for deb, version in debs.items()), *fetched]),
+                packages="\n".join(
+                    [
+                        *(f"package {deb} {'hi' if one.held else 'ii'} {version}-1.1" for deb, version in debs.items()),
+                        *fetched,
+                    ]
+                ),
                 runtime="\n".join(
                     f"image {image}" for image in (f"registry.k8s.io/kube-proxy:v{one.images}", *one.pulled)
                 ),
@@ -224,6 +230,9 @@ class Nodes:
         assert not one.pods or one.master, "its pods are on it still"
         one.kubeadm = one.kubelet = words[0]
 
+    def finish_packages(self, one: Machine, _: list[str]) -> None:
+        one.held = True
+
     def restart_service(self, one: Machine, words: list[str]) -> None:
         one.runs = one.kubelet
 
@@ -331,6 +340,19 @@ def test_a_cluster_that_is_upgraded_is_left_alone(monkeypatch: pytest.MonkeyPatc
     before = list(nodes.done)
     run = nodes.come_to(monkeypatch, yes=False)
     assert (nodes.done, run.failures) == (before, {})
+
+
+def test_a_new_kubelet_that_somebody_has_set_free_is_held_and_its_configuration_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody was asked: what somebody has changed in it would be gone, and kubeadm's copy of that too."""
+    nodes = Nodes()
+    nodes.come_to(monkeypatch)
+    before = len(nodes.done)
+    nodes.machines["client"].held = False
+    nodes.tell()
+    run = nodes.come_to(monkeypatch, yes=False)
+    assert (nodes.done[before:], run.failures) == ([f"client: finish-packages.sh {NEW}"], {})
 
 
 @pytest.mark.parametrize("after", range(2 * len(ALL_OF_ONE)))

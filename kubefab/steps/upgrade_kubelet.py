@@ -14,9 +14,9 @@ from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Node, Running
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
-from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
+from kubefab.step import MISSING, Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
 from kubefab.steps import draining, drift, drift_nodes, health, packages, runtime, versions
-from kubefab.steps.upgrade import documents, of_speaker, patched, static_pods
+from kubefab.steps.upgrade import documents, of_speaker, old_package, patched, static_pods
 from kubefab.steps.versions import TASK, behind, is_old
 
 API_SECONDS = 60
@@ -82,10 +82,17 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
             *(replace(one, gap=while_old(wanted, one.gap)) for one in runtime.for_another_version(cluster, host)),
             Step(
                 f"the kubelet is installed and configured as of {wanted}",
-                unfinished(wanted),
+                old_package(wanted),
                 install,
                 hint=f"see what it says: apt-cache policy kubelet, on {host.name}",
                 parts=("packages", "services", "manifests"),
+            ),
+            Step(
+                f"what comes with the kubelet is of {wanted}, and held",
+                unfinished(wanted),
+                script("finish-packages.sh", wanted),
+                hint=f"see what it says: apt-cache policy kubectl, on {host.name}",
+                parts=("packages", "services"),
             ),
             Step(
                 f"the kubelet that runs is of {wanted}",
@@ -199,15 +206,18 @@ def shortages(facts: Facts, ignored: Sequence[str]) -> list[Running]:
 
 
 def unfinished(wanted: str) -> Gap:
-    """Of what comes with the kubelet: killed there, dpkg leaves some of it old, and what it has unpacked not held."""
+    """Of what comes with a new kubelet: killed there, dpkg leaves some of it old, and what it has unpacked not held.
+
+    Its configuration was written before it: what is another there is somebody's, who was not asked.
+    """
 
     def gap(facts: Facts) -> str | None:
         debs = {name: facts.packages.deb(name) for name in packages.VERSIONED}
-        if not facts.trusted or not debs["kubelet"].installed:
+        if not facts.trusted or not debs["kubelet"].installed or old_package(wanted)(facts):
             return None
-        old = [name for name in ("kubelet", "kubectl") if versions.upstream(debs[name].version) < Version(wanted)]
+        old = versions.upstream(debs["kubectl"].version) < Version(wanted)
         free = [f"{name} is not held" for name, deb in debs.items() if deb.installed and not deb.held]
-        return ", ".join([*(f"{name} {debs[name].version}" for name in old), *free]) or None
+        return ", ".join([*when(old, f"kubectl {debs['kubectl'].version or MISSING}"), *free]) or None
 
     return gap
 

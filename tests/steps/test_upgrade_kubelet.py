@@ -29,6 +29,7 @@ def gap(title: str, facts: Facts, name: str = "client") -> str | None:
 NO_NEW, EMPTY = "an old kubelet gets no new pods", "an old kubelet has no pods but those of every node"
 AGAIN, ALLOWED = "a node that was upgraded takes pods again", "no API server is older than the kubelet will be"
 INSTALLED = f"the kubelet is installed and configured as of {WANTED}"
+COMPLETE = f"what comes with the kubelet is of {WANTED}, and held"
 RUNS = f"the kubelet that runs is of {WANTED}"
 
 
@@ -240,11 +241,27 @@ def test_a_new_package_alone_is_no_new_kubelet() -> None:
     [
         ({"kubectl": Package("hi", "1.37.1-1.1")}, "kubectl 1.37.1-1.1"),
         ({"kubelet": Package("ii", f"{WANTED}-1.1")}, "kubelet is not held"),
+        ({"kubectl": Package("un")}, "kubectl missing"),
+        ({"kubelet": Package("ii", "1.37.1-1.1")}, None),
+        ({"kubelet": Package("un")}, None),
     ],
+    ids=["kubectl is old", "free", "without kubectl", "old, and to be upgraded", "no kubelet"],
 )
-def test_a_kubelet_that_was_unpacked_and_no_more_is_not_all_of_it(left: Mapping[str, Package], told: str) -> None:
+def test_a_kubelet_that_was_unpacked_and_no_more_is_not_all_of_it(
+    left: Mapping[str, Package], told: str | None
+) -> None:
     """Killed there, dpkg leaves what it unpacked free, and what comes after it as it was."""
-    assert gap(INSTALLED, host("client", debs={**debs(WANTED), **left})) == told
+    assert gap(COMPLETE, host("client", debs={**debs(WANTED), **left})) == told
+
+
+@pytest.mark.parametrize("left", [Package("ii", f"{WANTED}-1.1"), Package("hi", f"{WANTED}-1.1")])
+def test_kubeadm_writes_no_configuration_for_a_kubelet_that_is_new(left: Package) -> None:
+    """Its own came before it, also where an upgrade was killed; what is another there is somebody's."""
+    assert gap(INSTALLED, host("client", debs={**debs("1.37.1"), "kubelet": left})) is None
+
+
+def test_a_kubelet_that_is_old_is_not_held_back_from_its_upgrade() -> None:
+    assert gap(INSTALLED, host("client", debs=debs("1.37.1"))) == "kubelet 1.37.1-1.1"
 
 
 def test_an_upgraded_kubelet_is_left_alone() -> None:
