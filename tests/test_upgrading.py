@@ -843,6 +843,18 @@ def test_a_workload_without_all_of_its_pods_is_named_before_and_stops_the_first_
     assert (nodes.ended, run.failures) == (DONE, {})
 
 
+def test_a_daemonsets_pod_on_an_absent_worker_is_neither_told_nor_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    nodes, items = Nodes(), Nodes.items
+    gone = {"kind": "Node", "metadata": {"name": "gone"}, "spec": {}, "status": {}}
+    monkeypatch.setattr(Nodes, "items", lambda self: [*items(self), gone])
+    nodes.kind, nodes.ready = "DaemonSet", 0
+    run = nodes.come_to(monkeypatch)
+    assert (nodes.ended, run.failures) == (DONE, {})
+    assert "waited for first" not in capsys.readouterr().out
+
+
 def test_where_an_image_is_missing_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = Nodes()
     monkeypatch.setattr(Nodes, "fetch_images", lambda *_: None)

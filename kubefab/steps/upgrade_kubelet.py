@@ -44,7 +44,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
             Step("no API server is older than the kubelet will be", older_api_server(wanted), None, within=API_SECONDS),
             Step(
                 "every workload has all of its pods before a node goes",
-                of_old(wanted, unless_gone(by, of_speaker(short(ignored)))),
+                of_old(wanted, unless_gone(by, short(ignored))),
                 None,
                 hint=_SHORT,
                 within=WHOLE_SECONDS,
@@ -199,10 +199,24 @@ def short(ignored: Sequence[str]) -> Gap:
 
 
 def shortages(facts: Facts, ignored: Sequence[str]) -> list[Running]:
-    """By the speaker's facts. Silent where the API server has not said what there is."""
-    if not facts.workloads.workloads_told:
+    """By the speaker's word. Silent where the API server has not said what there is."""
+    live = facts.cluster
+    told = facts.everyone[live.speaker].workloads if live else None
+    if not live or not told or not told.workloads_told:
         raise Silent("the API server does not list the cluster's workloads")
-    return [one for one in facts.workloads.workloads if one.short and one.name not in ignored]
+    off = _off(live, facts)
+    return [one for one in told.workloads if one.short and one.name not in ignored and not _is_off(one, off)]
+
+
+def _off(live: ClusterFacts, facts: Facts) -> int:
+    """The nodes that are not Ready and no host of this run, as a worker that is absent: each counts for a DaemonSet."""
+    known = [one.node.name for one in facts.everyone.values() if one.node]
+    return sum(not node.ready and name not in known for name, node in live.nodes.items())
+
+
+def _is_off(one: Running, off: int) -> bool:
+    """Whether all that it lacks may be on so many nodes that are off."""
+    return one.kind == "DaemonSet" and one.ready >= one.wanted - off
 
 
 def unfinished(wanted: str) -> Gap:

@@ -166,6 +166,38 @@ def test_of_nodes_that_go_at_one_time_the_first_alone_is_waited_for() -> None:
         assert step(states, WHOLE).gap(beside(facts, first, speaker)) == told
 
 
+AGENT = Running("DaemonSet", "default/agent", 2, 1)
+THIS = Node("client", version="1.37.1", ready=True, address="10.250.0.11")
+OFF = Node("client2", address="10.250.0.12")
+
+
+@pytest.mark.parametrize(
+    ("agent", "beside_it", "told"),
+    [
+        (AGENT, OFF, None),
+        (AGENT, replace(OFF, ready=True), str(AGENT)),
+        (replace(AGENT, ready=0), OFF, "DaemonSet default/agent: 0 of 2 pods are ready"),
+        (replace(AGENT, kind="Deployment"), OFF, "Deployment default/agent: 1 of 2 pods are ready"),
+    ],
+    ids=["off", "Ready", "another is missing too", "a Deployment's pods go elsewhere"],
+)
+def test_nobody_waits_for_a_daemonsets_pod_on_a_node_that_is_off_and_no_host_of_this_run(
+    agent: Running, beside_it: Node, told: str | None
+) -> None:
+    """As a worker that is absent: its Node stays."""
+    cluster = live(THIS, beside_it)
+    facts = replace(host("client"), cluster=cluster)
+    assert gap(WHOLE, beside(facts, known("manager", cluster, workloads=(agent,), workloads_told=True))) == told
+
+
+def test_a_daemonsets_pod_on_a_host_of_this_run_is_waited_for_though_its_node_is_not_ready() -> None:
+    cluster = live(THIS, OFF)
+    facts = replace(host("client"), cluster=cluster)
+    speaker = known("manager", cluster, workloads=(AGENT,), workloads_told=True)
+    other = known("client2", cluster, kubelet_ca="aaa", addresses={"10.250.0.12": "eth0"})
+    assert gap(WHOLE, beside(facts, speaker, other)) == str(AGENT)
+
+
 def test_what_is_left_out_by_name_is_waited_for_by_nobody() -> None:
     made = cluster()
     states = upgrade_kubelet.kubelet(600, ["default/web"])(made, made.hosts["client"])
