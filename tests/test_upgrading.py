@@ -381,6 +381,25 @@ def test_a_persons_cordon_outlives_an_upgrade(monkeypatch: pytest.MonkeyPatch, k
     assert nodes.ended == {**DONE, "client": ("", NEW, NEW, True)}
 
 
+def test_a_node_that_was_emptied_under_a_persons_cordon_is_ended_though_its_pods_have_no_other_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No word of ours is on it: by what is left to take from it nobody has to wait."""
+    nodes = Nodes()
+    nodes.machines["client"].node = {"unschedulable": True}
+
+    def drain(self: Nodes, _: Machine, words: list[str]) -> None:
+        self.machines[words[0]].pods = self.ready = 0
+
+    monkeypatch.setattr(Nodes, "drain", drain)
+    nodes.killed = lambda: any("drain.sh" in one for one in nodes.done)
+    with pytest.raises(KeyboardInterrupt):
+        nodes.come_to(monkeypatch)
+    nodes.killed = lambda: False
+    run = nodes.come_to(monkeypatch)
+    assert (nodes.ended, run.failures) == ({**DONE, "client": ("", NEW, NEW, True)}, {})
+
+
 def test_a_node_that_was_being_emptied_is_ended_before_another_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its pods may have no other place, and the next node waits for them."""
     nodes = Nodes(f"{HOSTS}  client2: {{address: 10.250.0.12, role: worker}}\n")

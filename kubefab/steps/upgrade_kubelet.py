@@ -177,13 +177,15 @@ def takes_ordinary(node: Node) -> bool:
 def unless_gone(by: str, gap: Gap) -> Gap:
     """Nobody waits before a node that an upgrade has begun to empty: what it has lost may have no other place.
 
+    Nor before one that a person has cordoned and that has nothing to lose: an upgrade that emptied it has left no word.
     Nor beside one that goes at the same time, which this run has cordoned (`by`): the first of them was waited for.
     """
 
     def asked(facts: Facts) -> str | None:
         nodes = [one.node for one in facts.everyone.values()]
         beside = any(node and node.cordoned and node.cordoned_by == by for node in nodes)
-        return None if beside or is_begun(facts) else gap(facts)
+        found = None if beside or is_begun(facts) else gap(facts)
+        return None if found and is_emptied(facts) else found
 
     return asked
 
@@ -191,6 +193,13 @@ def unless_gone(by: str, gap: Gap) -> Gap:
 def is_begun(facts: Facts) -> bool:
     """Whether an upgrade has cordoned this node, and was broken off. The word outlives a person's own uncordon."""
     return bool(facts.node and facts.node.cordoned and facts.node.cordoned_by.startswith(TASK))
+
+
+def is_emptied(facts: Facts) -> bool:
+    """Whether a node takes no pods and has none to lose. Silent where the API server has not said which there are."""
+    if not facts.cluster or not facts.node or not facts.node.cordoned:
+        return False
+    return not draining.going(facts.node.name, facts.everyone[facts.cluster.speaker])
 
 
 def short(ignored: Sequence[str]) -> Gap:

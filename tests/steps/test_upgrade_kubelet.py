@@ -125,6 +125,7 @@ def runs(*workloads: Running, version: str = "1.37.1", told: bool = True) -> Fac
 
 WHOLE = "every workload has all of its pods before a node goes"
 SHORT = Running("Deployment", "default/web", 2, 1)
+THIS = Node("client", version="1.37.1", ready=True, address="10.250.0.11")
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,31 @@ def test_a_node_that_was_begun_is_ended_though_what_it_has_lost_has_no_other_pla
     assert gap(WHOLE, beside(facts, known("manager", facts.cluster, workloads=(SHORT,), workloads_told=True))) is None
 
 
+@pytest.mark.parametrize(
+    ("cordoned", "pods", "told"),
+    [
+        (True, (), None),
+        (True, (Pod("kube-system/p", "DaemonSet/p"),), None),
+        (True, (WEB,), str(SHORT)),
+        (False, (), str(SHORT)),
+    ],
+    ids=["empty", "with what stays", "with a pod to lose", "open, so that pods may come"],
+)
+def test_a_node_under_a_persons_cordon_is_waited_for_while_there_is_something_to_take(
+    cordoned: bool, pods: tuple[Pod, ...], told: str | None
+) -> None:
+    facts = host("client", node=replace(THIS, cordoned=cordoned))
+    where = {pod.name: "client" for pod in pods}
+    listed: dict[str, Any] = {"workloads": (SHORT,), "workloads_told": True, "pods_told": True}
+    assert gap(WHOLE, beside(facts, known("manager", facts.cluster, pods=pods, where=where, **listed))) == told
+
+
+def test_a_cordoned_node_whose_pods_nobody_has_listed_is_not_taken_for_empty() -> None:
+    facts = host("client", node=replace(THIS, cordoned=True))
+    with pytest.raises(Silent):
+        gap(WHOLE, beside(facts, known("manager", facts.cluster, workloads=(SHORT,), workloads_told=True)))
+
+
 def test_of_nodes_that_go_at_one_time_the_first_alone_is_waited_for() -> None:
     """What is not whole then is what it has lost; and one that an earlier run has begun is waited for."""
     made, subject = cluster(many_hosts(2)), upgrade_kubelet.kubelet(600)
@@ -167,7 +193,6 @@ def test_of_nodes_that_go_at_one_time_the_first_alone_is_waited_for() -> None:
 
 
 AGENT = Running("DaemonSet", "default/agent", 2, 1)
-THIS = Node("client", version="1.37.1", ready=True, address="10.250.0.11")
 OFF = Node("client2", address="10.250.0.12")
 
 
