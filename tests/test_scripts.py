@@ -474,6 +474,15 @@ def test_a_kubelet_is_installed_after_its_configuration_and_both_by_a_kubeadm_of
 
 
 @sandbox.needed
+def test_what_comes_with_a_kubelet_is_installed_and_held_without_a_word_to_kubeadm() -> None:
+    get, hold = sandbox.run(f"{sandbox.script('finish-packages.sh', '1.37.2')}\ncat /mnt/calls").splitlines()
+    assert get.endswith(
+        "--allow-change-held-packages kubelet=1.37.2-* kubeadm=1.37.2-* kubectl=1.37.2-* kubernetes-cni"
+    )
+    assert hold == "apt-mark hold kubelet kubeadm kubectl kubernetes-cni"
+
+
+@sandbox.needed
 @pytest.mark.parametrize("script", ["upgrade.sh", "upgrade-kubelet.sh"])
 def test_kubeadm_finds_somebodys_patches_beside_ours_in_the_one_folder_that_it_takes(script: str) -> None:
     """Of files of the same name none is lost, and what an earlier run has left there is of no account."""

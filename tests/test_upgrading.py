@@ -48,6 +48,7 @@ class Machine:
     copies: bool = False  # of kubeadm's
     pulled: list[str] = field(default_factory=list)
     patched: bool = False
+    held: bool = True
     node: dict[str, Any] = field(default_factory=dict)  # its annotations, and unschedulable
     ready: bool = True
 
@@ -104,7 +105,12 @@ class Nodes:
             fetched = [f"fetched {deb}_{one.fetched}-1.1_amd64.deb" for deb in debs]
             self.worlds(name).parts.update(
                 system=f"machine_id id-{name}",
-                packages="\n".join([*(f"package {deb} hi {version}-1.1" for deb, version in debs.items()), *fetched]),
+                packages="\n".join(
+                    [
+                        *(f"package {deb} {'hi' if one.held else 'ii'} {version}-1.1" for deb, version in debs.items()),
+                        *fetched,
+                    ]
+                ),
                 runtime="\n".join(
                     f"image {image}" for image in (f"registry.k8s.io/kube-proxy:v{one.images}", *one.pulled)
                 ),
@@ -224,6 +230,9 @@ class Nodes:
         assert not one.pods or one.master, "its pods are on it still"
         one.kubeadm = one.kubelet = words[0]
 
+    def finish_packages(self, one: Machine, _: list[str]) -> None:
+        one.held = True
+
     def restart_service(self, one: Machine, words: list[str]) -> None:
         one.runs = one.kubelet
 
@@ -333,6 +342,19 @@ def test_a_cluster_that_is_upgraded_is_left_alone(monkeypatch: pytest.MonkeyPatc
     assert (nodes.done, run.failures) == (before, {})
 
 
+def test_a_new_kubelet_that_somebody_has_set_free_is_held_and_its_configuration_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody was asked: what somebody has changed in it would be gone, and kubeadm's copy of that too."""
+    nodes = Nodes()
+    nodes.come_to(monkeypatch)
+    before = len(nodes.done)
+    nodes.machines["client"].held = False
+    nodes.tell()
+    run = nodes.come_to(monkeypatch, yes=False)
+    assert (nodes.done[before:], run.failures) == ([f"client: finish-packages.sh {NEW}"], {})
+
+
 @pytest.mark.parametrize("after", range(2 * len(ALL_OF_ONE)))
 def test_an_upgrade_that_was_killed_anywhere_goes_on(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Before each of its changes, and after it."""
@@ -357,6 +379,25 @@ def test_a_persons_cordon_outlives_an_upgrade(monkeypatch: pytest.MonkeyPatch, k
         nodes.killed = lambda: False
     nodes.come_to(monkeypatch)
     assert nodes.ended == {**DONE, "client": ("", NEW, NEW, True)}
+
+
+def test_a_node_that_was_emptied_under_a_persons_cordon_is_ended_though_its_pods_have_no_other_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No word of ours is on it: by what is left to take from it nobody has to wait."""
+    nodes = Nodes()
+    nodes.machines["client"].node = {"unschedulable": True}
+
+    def drain(self: Nodes, _: Machine, words: list[str]) -> None:
+        self.machines[words[0]].pods = self.ready = 0
+
+    monkeypatch.setattr(Nodes, "drain", drain)
+    nodes.killed = lambda: any("drain.sh" in one for one in nodes.done)
+    with pytest.raises(KeyboardInterrupt):
+        nodes.come_to(monkeypatch)
+    nodes.killed = lambda: False
+    run = nodes.come_to(monkeypatch)
+    assert (nodes.ended, run.failures) == ({**DONE, "client": ("", NEW, NEW, True)}, {})
 
 
 def test_a_node_that_was_being_emptied_is_ended_before_another_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -819,6 +860,18 @@ def test_a_workload_without_all_of_its_pods_is_named_before_and_stops_the_first_
     assert PATCHED not in nodes.done
     run = nodes.come_to(monkeypatch, ignored=["default/web"])
     assert (nodes.ended, run.failures) == (DONE, {})
+
+
+def test_a_daemonsets_pod_on_an_absent_worker_is_neither_told_nor_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    nodes, items = Nodes(), Nodes.items
+    gone = {"kind": "Node", "metadata": {"name": "gone"}, "spec": {}, "status": {}}
+    monkeypatch.setattr(Nodes, "items", lambda self: [*items(self), gone])
+    nodes.kind, nodes.ready = "DaemonSet", 0
+    run = nodes.come_to(monkeypatch)
+    assert (nodes.ended, run.failures) == (DONE, {})
+    assert "waited for first" not in capsys.readouterr().out
 
 
 def test_where_an_image_is_missing_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Node, Running
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
-from kubefab.step import Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
+from kubefab.step import MISSING, Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
 from kubefab.steps import draining, drift, drift_nodes, health, packages, runtime, versions
-from kubefab.steps.upgrade import documents, of_speaker, patched, static_pods
+from kubefab.steps.upgrade import documents, of_speaker, old_package, patched, static_pods
 from kubefab.steps.versions import TASK, behind, is_old
 
 API_SECONDS = 60
@@ -44,7 +44,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
             Step("no API server is older than the kubelet will be", older_api_server(wanted), None, within=API_SECONDS),
             Step(
                 "every workload has all of its pods before a node goes",
-                of_old(wanted, unless_gone(by, of_speaker(short(ignored)))),
+                of_old(wanted, unless_gone(by, short(ignored))),
                 None,
                 hint=_SHORT,
                 within=WHOLE_SECONDS,
@@ -82,10 +82,17 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
             *(replace(one, gap=while_old(wanted, one.gap)) for one in runtime.for_another_version(cluster, host)),
             Step(
                 f"the kubelet is installed and configured as of {wanted}",
-                unfinished(wanted),
+                old_package(wanted),
                 install,
                 hint=f"see what it says: apt-cache policy kubelet, on {host.name}",
                 parts=("packages", "services", "manifests"),
+            ),
+            Step(
+                f"what comes with the kubelet is of {wanted}, and held",
+                unfinished(wanted),
+                script("finish-packages.sh", wanted),
+                hint=f"see what it says: apt-cache policy kubectl, on {host.name}",
+                parts=("packages", "services"),
             ),
             Step(
                 f"the kubelet that runs is of {wanted}",
@@ -170,13 +177,15 @@ def takes_ordinary(node: Node) -> bool:
 def unless_gone(by: str, gap: Gap) -> Gap:
     """Nobody waits before a node that an upgrade has begun to empty: what it has lost may have no other place.
 
+    Nor before one that a person has cordoned and that has nothing to lose: an upgrade that emptied it has left no word.
     Nor beside one that goes at the same time, which this run has cordoned (`by`): the first of them was waited for.
     """
 
     def asked(facts: Facts) -> str | None:
         nodes = [one.node for one in facts.everyone.values()]
         beside = any(node and node.cordoned and node.cordoned_by == by for node in nodes)
-        return None if beside or is_begun(facts) else gap(facts)
+        found = None if beside or is_begun(facts) else gap(facts)
+        return None if found and is_emptied(facts) else found
 
     return asked
 
@@ -186,28 +195,52 @@ def is_begun(facts: Facts) -> bool:
     return bool(facts.node and facts.node.cordoned and facts.node.cordoned_by.startswith(TASK))
 
 
+def is_emptied(facts: Facts) -> bool:
+    """Whether a node takes no pods and has none to lose. Silent where the API server has not said which there are."""
+    if not facts.cluster or not facts.node or not facts.node.cordoned:
+        return False
+    return not draining.going(facts.node.name, facts.everyone[facts.cluster.speaker])
+
+
 def short(ignored: Sequence[str]) -> Gap:
     """What has fewer pods than it wants, as where those of the node before are not up again elsewhere."""
     return lambda facts: "; ".join(map(str, shortages(facts, ignored))) or None
 
 
 def shortages(facts: Facts, ignored: Sequence[str]) -> list[Running]:
-    """By the speaker's facts. Silent where the API server has not said what there is."""
-    if not facts.workloads.workloads_told:
+    """By the speaker's word. Silent where the API server has not said what there is."""
+    live = facts.cluster
+    told = facts.everyone[live.speaker].workloads if live else None
+    if not live or not told or not told.workloads_told:
         raise Silent("the API server does not list the cluster's workloads")
-    return [one for one in facts.workloads.workloads if one.short and one.name not in ignored]
+    off = _off(live, facts)
+    return [one for one in told.workloads if one.short and one.name not in ignored and not _is_off(one, off)]
+
+
+def _off(live: ClusterFacts, facts: Facts) -> int:
+    """The nodes that are not Ready and no host of this run, as a worker that is absent: each counts for a DaemonSet."""
+    known = [one.node.name for one in facts.everyone.values() if one.node]
+    return sum(not node.ready and name not in known for name, node in live.nodes.items())
+
+
+def _is_off(one: Running, off: int) -> bool:
+    """Whether all that it lacks may be on so many nodes that are off."""
+    return one.kind == "DaemonSet" and one.ready >= one.wanted - off
 
 
 def unfinished(wanted: str) -> Gap:
-    """Of what comes with the kubelet: killed there, dpkg leaves some of it old, and what it has unpacked not held."""
+    """Of what comes with a new kubelet: killed there, dpkg leaves some of it old, and what it has unpacked not held.
+
+    Its configuration was written before it: what is another there is somebody's, who was not asked.
+    """
 
     def gap(facts: Facts) -> str | None:
         debs = {name: facts.packages.deb(name) for name in packages.VERSIONED}
-        if not facts.trusted or not debs["kubelet"].installed:
+        if not facts.trusted or not debs["kubelet"].installed or old_package(wanted)(facts):
             return None
-        old = [name for name in ("kubelet", "kubectl") if versions.upstream(debs[name].version) < Version(wanted)]
+        old = versions.upstream(debs["kubectl"].version) < Version(wanted)
         free = [f"{name} is not held" for name, deb in debs.items() if deb.installed and not deb.held]
-        return ", ".join([*(f"{name} {debs[name].version}" for name in old), *free]) or None
+        return ", ".join([*when(old, f"kubectl {debs['kubectl'].version or MISSING}"), *free]) or None
 
     return gap
 

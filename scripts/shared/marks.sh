@@ -95,6 +95,7 @@ keep_before() {
 mark_made() {
     for pod in $static_pods kubelet; do
         if [ -e "$(path_of "$pod")" ] && ! cmp -s "$(path_of "$pod")" "$marks/before/$pod.yaml"; then
+            sync "$(path_of "$pod")" # by its mark alone, after a power cut, it would be what somebody has changed
             mark_anew "$pod" "$(path_of "$pod")"
             [ ! -e "$former/$pod.yaml" ] || forget_former "$pod"
         fi

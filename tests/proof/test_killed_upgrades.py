@@ -35,6 +35,7 @@ COVERS = (
     "scripts/shared/etcd.sh",
     "scripts/shared/podded.sh",
     "scripts/fetch-kubernetes.sh",
+    "scripts/finish-packages.sh",
     "scripts/forget-copies.sh",
     "scripts/put-manifests.sh",
     "kubefab/images.py",

@@ -29,6 +29,7 @@ def gap(title: str, facts: Facts, name: str = "client") -> str | None:
 NO_NEW, EMPTY = "an old kubelet gets no new pods", "an old kubelet has no pods but those of every node"
 AGAIN, ALLOWED = "a node that was upgraded takes pods again", "no API server is older than the kubelet will be"
 INSTALLED = f"the kubelet is installed and configured as of {WANTED}"
+COMPLETE = f"what comes with the kubelet is of {WANTED}, and held"
 RUNS = f"the kubelet that runs is of {WANTED}"
 
 
@@ -124,6 +125,7 @@ def runs(*workloads: Running, version: str = "1.37.1", told: bool = True) -> Fac
 
 WHOLE = "every workload has all of its pods before a node goes"
 SHORT = Running("Deployment", "default/web", 2, 1)
+THIS = Node("client", version="1.37.1", ready=True, address="10.250.0.11")
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,31 @@ def test_a_node_that_was_begun_is_ended_though_what_it_has_lost_has_no_other_pla
     assert gap(WHOLE, beside(facts, known("manager", facts.cluster, workloads=(SHORT,), workloads_told=True))) is None
 
 
+@pytest.mark.parametrize(
+    ("cordoned", "pods", "told"),
+    [
+        (True, (), None),
+        (True, (Pod("kube-system/p", "DaemonSet/p"),), None),
+        (True, (WEB,), str(SHORT)),
+        (False, (), str(SHORT)),
+    ],
+    ids=["empty", "with what stays", "with a pod to lose", "open, so that pods may come"],
+)
+def test_a_node_under_a_persons_cordon_is_waited_for_while_there_is_something_to_take(
+    cordoned: bool, pods: tuple[Pod, ...], told: str | None
+) -> None:
+    facts = host("client", node=replace(THIS, cordoned=cordoned))
+    where = {pod.name: "client" for pod in pods}
+    listed: dict[str, Any] = {"workloads": (SHORT,), "workloads_told": True, "pods_told": True}
+    assert gap(WHOLE, beside(facts, known("manager", facts.cluster, pods=pods, where=where, **listed))) == told
+
+
+def test_a_cordoned_node_whose_pods_nobody_has_listed_is_not_taken_for_empty() -> None:
+    facts = host("client", node=replace(THIS, cordoned=True))
+    with pytest.raises(Silent):
+        gap(WHOLE, beside(facts, known("manager", facts.cluster, workloads=(SHORT,), workloads_told=True)))
+
+
 def test_of_nodes_that_go_at_one_time_the_first_alone_is_waited_for() -> None:
     """What is not whole then is what it has lost; and one that an earlier run has begun is waited for."""
     made, subject = cluster(many_hosts(2)), upgrade_kubelet.kubelet(600)
@@ -163,6 +190,37 @@ def test_of_nodes_that_go_at_one_time_the_first_alone_is_waited_for() -> None:
         facts = with_(facts, addresses={"10.250.1.2": "eth0"})
         states = subject(made, made.hosts["client2"])
         assert step(states, WHOLE).gap(beside(facts, first, speaker)) == told
+
+
+AGENT = Running("DaemonSet", "default/agent", 2, 1)
+OFF = Node("client2", address="10.250.0.12")
+
+
+@pytest.mark.parametrize(
+    ("agent", "beside_it", "told"),
+    [
+        (AGENT, OFF, None),
+        (AGENT, replace(OFF, ready=True), str(AGENT)),
+        (replace(AGENT, ready=0), OFF, "DaemonSet default/agent: 0 of 2 pods are ready"),
+        (replace(AGENT, kind="Deployment"), OFF, "Deployment default/agent: 1 of 2 pods are ready"),
+    ],
+    ids=["off", "Ready", "another is missing too", "a Deployment's pods go elsewhere"],
+)
+def test_nobody_waits_for_a_daemonsets_pod_on_a_node_that_is_off_and_no_host_of_this_run(
+    agent: Running, beside_it: Node, told: str | None
+) -> None:
+    """As a worker that is absent: its Node stays."""
+    cluster = live(THIS, beside_it)
+    facts = replace(host("client"), cluster=cluster)
+    assert gap(WHOLE, beside(facts, known("manager", cluster, workloads=(agent,), workloads_told=True))) == told
+
+
+def test_a_daemonsets_pod_on_a_host_of_this_run_is_waited_for_though_its_node_is_not_ready() -> None:
+    cluster = live(THIS, OFF)
+    facts = replace(host("client"), cluster=cluster)
+    speaker = known("manager", cluster, workloads=(AGENT,), workloads_told=True)
+    other = known("client2", cluster, kubelet_ca="aaa", addresses={"10.250.0.12": "eth0"})
+    assert gap(WHOLE, beside(facts, speaker, other)) == str(AGENT)
 
 
 def test_what_is_left_out_by_name_is_waited_for_by_nobody() -> None:
@@ -240,11 +298,27 @@ def test_a_new_package_alone_is_no_new_kubelet() -> None:
     [
         ({"kubectl": Package("hi", "1.37.1-1.1")}, "kubectl 1.37.1-1.1"),
         ({"kubelet": Package("ii", f"{WANTED}-1.1")}, "kubelet is not held"),
+        ({"kubectl": Package("un")}, "kubectl missing"),
+        ({"kubelet": Package("ii", "1.37.1-1.1")}, None),
+        ({"kubelet": Package("un")}, None),
     ],
+    ids=["kubectl is old", "free", "without kubectl", "old, and to be upgraded", "no kubelet"],
 )
-def test_a_kubelet_that_was_unpacked_and_no_more_is_not_all_of_it(left: Mapping[str, Package], told: str) -> None:
+def test_a_kubelet_that_was_unpacked_and_no_more_is_not_all_of_it(
+    left: Mapping[str, Package], told: str | None
+) -> None:
     """Killed there, dpkg leaves what it unpacked free, and what comes after it as it was."""
-    assert gap(INSTALLED, host("client", debs={**debs(WANTED), **left})) == told
+    assert gap(COMPLETE, host("client", debs={**debs(WANTED), **left})) == told
+
+
+@pytest.mark.parametrize("left", [Package("ii", f"{WANTED}-1.1"), Package("hi", f"{WANTED}-1.1")])
+def test_kubeadm_writes_no_configuration_for_a_kubelet_that_is_new(left: Package) -> None:
+    """Its own came before it, also where an upgrade was killed; what is another there is somebody's."""
+    assert gap(INSTALLED, host("client", debs={**debs("1.37.1"), "kubelet": left})) is None
+
+
+def test_a_kubelet_that_is_old_is_not_held_back_from_its_upgrade() -> None:
+    assert gap(INSTALLED, host("client", debs=debs("1.37.1"))) == "kubelet 1.37.1-1.1"
 
 
 def test_an_upgraded_kubelet_is_left_alone() -> None:
