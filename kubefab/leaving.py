@@ -100,9 +100,17 @@ def _node_of(run: Engine, name: str) -> str:
         raise Stop("nothing was changed")
     if live is None or live.silent:
         raise KubefabError(f"{run.cluster.speaker.name}: {live.unheard}" if live else "there is no cluster yet")
+    if name not in live.nodes:
+        _check_name(run.cluster.inventory, name)
     node = name if name in live.nodes or _is_member(run, name) else _node_at(run, run.cluster.require(name))
     run.cluster.leave(name, node)
     return node
+
+
+def _check_name(inventory: wanted.Inventory, name: str) -> None:
+    """KubefabError for the address of a host: what is called by an address is a member of etcd that nobody has."""
+    if called := next((host.name for host in inventory.hosts if str(host.address) == name), None):
+        raise KubefabError(f"{name} is the address of {called} in {inventory.path}: say --host {called}")
 
 
 def _is_member(run: Engine, name: str) -> bool:

@@ -54,7 +54,11 @@ class Cluster:
                 "kind": "Node",
                 "metadata": {"name": name, "annotations": node.get("annotations", {})},
                 "spec": {"unschedulable": bool(node.get("unschedulable")), "taints": node.get("taints", [])},
-                "status": {"conditions": [ready], "nodeInfo": {"machineID": f"id-{name}"}},
+                "status": {
+                    "conditions": [ready],
+                    "nodeInfo": {"machineID": node.get("machine", f"id-{name}")},
+                    "addresses": [{"type": "InternalIP", "address": node.get("address", "")}],
+                },
             }
 
     def changed(self, name: str) -> None:
@@ -101,6 +105,21 @@ def with_members(run: Run) -> Cluster:
     for name in made.masters:
         run(name).parts["etcd"] = look(name)
     return made
+
+
+def at_addresses(made: Cluster, **of: str) -> None:
+    """Each host, its Node and its member are at the address of hosts.yml; Nodes of no host are where it is said."""
+    places = {name: str(host.wanted.address) for name, host in made.run.cluster.hosts.items()} | of
+    known = json.loads(membership(*made.masters))
+    for member in known["members"]:
+        member["peerURLs"] = [f"https://{places[member['name']]}:2380"]
+    for name in made.masters:
+        made.run(name).parts["etcd"] = look(name).replace(membership("m1", "m2", "m3"), json.dumps(known))
+    for name in made.run.cluster.hosts:
+        made.run(name).parts["system"] = f"machine_id id-{name}\naddress {places[name]} eth0"
+    for name, place in places.items():
+        made.nodes[name]["address"] = place
+    made.tell()
 
 
 def away() -> None:
@@ -432,6 +451,14 @@ def test_a_member_of_a_host_that_nobody_knows_any_more_is_removed_by_its_name_or
         three.run(name).parts["etcd"] = known
     remove(three, called, dead=True)
     assert three.done == ["m2: put backup", "m1: remove-member.sh b9"]
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_the_address_of_a_host_is_not_its_name(three: Cluster, dead: bool) -> None:
+    at_addresses(three)
+    with pytest.raises(KubefabError, match=r"10\.250\.0\.13 is the address of m3 in hosts\.yml: say --host m3"):
+        remove(three, "10.250.0.13", dead)
+    assert three.done == []
 
 
 # --- a machine that is off
