@@ -461,6 +461,23 @@ def test_the_address_of_a_host_is_not_its_name(three: Cluster, dead: bool) -> No
     assert three.done == []
 
 
+def test_another_address_of_a_master_that_answers_takes_out_no_member(three: Cluster) -> None:
+    """Its etcd listens at an address that hosts.yml does not say."""
+    at_addresses(three, m3="10.9.0.3")
+    with pytest.raises(KubefabError, match=r"found no host '10\.9\.0\.3'"):
+        remove(three, "10.9.0.3", dead=True)
+    assert three.done == []
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_an_old_node_at_the_address_of_a_master_goes_without_that_ones_member(three: Cluster, answers: bool) -> None:
+    three.nodes["old"] = {"ready": False, "machine": "id-old"}
+    at_addresses(three, old="10.250.0.13")
+    three.run("m3").on_look = (lambda: None) if answers else away
+    remove(three, "old", dead=True)
+    assert three.done == [f"m1: kubectl.sh taint node old {TAINT}", "m1: kubectl.sh delete node old"]
+
+
 # --- a machine that is off
 
 

@@ -57,6 +57,26 @@ def test_what_another_host_answers_for_is_not_its_member() -> None:
     assert found == [DEAD]
 
 
+@pytest.mark.parametrize("others", [(M2, M3), (M2,)])
+def test_of_two_nodes_at_one_address_the_members_name_decides(others: tuple[Facts, ...]) -> None:
+    both = replace(LIVE, nodes={**LIVE.nodes, "old": Node("old", "x", address=ADDRESS["m3"])})
+    facts = speaker(*(replace(one, cluster=both) for one in others))
+    assert leaving.members(replace(facts, cluster=both), "old", ADDRESS["m3"]) == []
+    assert leaving.members(replace(facts, cluster=both), "m3", ADDRESS["m3"]) == [KNOWN["m3"]]
+
+
+def test_a_host_that_is_no_node_is_known_by_its_own_name() -> None:
+    gone = replace(LIVE, nodes={name: node for name, node in LIVE.nodes.items() if name != "m3"})
+    facts = replace(speaker(replace(M2, cluster=gone), replace(M3, cluster=gone)), cluster=gone)
+    assert leaving.members(facts, "m3", ADDRESS["m3"]) == [KNOWN["m3"]]
+    assert leaving.members(facts, ADDRESS["m3"], ADDRESS["m3"]) == []
+
+
+def test_a_cluster_that_does_not_say_which_nodes_it_has_tells_nobody_whose_a_member_is() -> None:
+    with pytest.raises(Silent, match="the API server gives no answer: refused"):
+        leaving.members(replace(speaker(M2, M3), cluster=ClusterFacts(silent="refused")), "m3", ADDRESS["m3"])
+
+
 def test_a_worker_is_no_member() -> None:
     assert leaving.is_member("client", "10.250.0.20")(speaker(M2, M3)) is None
     assert leaving.no_quorum("client", "10.250.0.20")(speaker(M2, M3)) is None
