@@ -13,7 +13,7 @@ from kubefab.errors import HostError, KubefabError, Unreachable
 from kubefab.facts import CORDONED_BY
 from kubefab.leaving import TEN_MINUTES, Seconds
 from kubefab.steps import draining, etcd
-from tests.fakes import three_masters
+from tests.fakes import HOSTS, inventory, three_masters
 from tests.members import SILENT, look, membership
 from tests.runs import ADMIN, Run, each, in_place, wants
 
@@ -497,6 +497,78 @@ def test_somebody_else_at_its_address_is_not_a_machine_that_is_off(one: Cluster)
     ):
         remove(one, dead=True)
     assert one.done == []
+
+
+@pytest.fixture
+def by_hand(one: Cluster) -> Cluster:
+    """The worker's Node has another name than hosts.yml gives it, and its kubelet is silent."""
+    one.nodes = {"manager": one.nodes["manager"], "ip-1": {"ready": False, "machine": "id-client"}}
+    one.nodes["ip-1"]["address"] = "10.250.0.11"
+    one.run("client").parts["system"] = "machine_id id-client\naddress 10.250.0.11 eth0"
+    one.tell()
+    return one
+
+
+def test_a_node_that_is_called_otherwise_in_hosts_yml_is_not_dead_while_its_host_answers(by_hand: Cluster) -> None:
+    with pytest.raises(KubefabError, match="client answers over SSH, so that it is not off"):
+        remove(by_hand, "ip-1", dead=True)
+    assert by_hand.done == []
+
+
+def test_the_machine_of_a_node_that_is_called_otherwise_in_hosts_yml_is_reset(by_hand: Cluster) -> None:
+    by_hand.run("client").parts["leftovers"] = LEFT
+    remove(by_hand, "ip-1")
+    assert by_hand.done == [
+        "manager: kubectl.sh patch node ip-1",
+        TEAR_DOWN,
+        "manager: kubectl.sh delete node ip-1",
+    ]
+
+
+def test_where_nobody_answers_at_its_address_either_it_goes(by_hand: Cluster) -> None:
+    by_hand.run("client").on_look = away
+    remove(by_hand, "ip-1", dead=True)
+    assert by_hand.done == [f"manager: kubectl.sh taint node ip-1 {TAINT}", "manager: kubectl.sh delete node ip-1"]
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_whose_node_a_silent_host_is_only_a_person_knows(by_hand: Cluster, dead: bool) -> None:
+    by_hand.run("client").on_look = away
+    told = (
+        "client does not answer, and no Node has its name: the one at its address is ip-1; if it is that: --host ip-1"
+    )
+    with pytest.raises(KubefabError, match=told):
+        remove(by_hand, "client", dead)
+    assert by_hand.done == []
+
+
+def test_who_answers_at_the_address_of_a_dead_node_and_is_none_may_be_its_machine(by_hand: Cluster) -> None:
+    by_hand.run("client").parts["system"] = "machine_id another\naddress 10.250.0.11 eth0"
+    with pytest.raises(KubefabError, match=r"client answers over SSH at ip-1's address.*join first.*: inv cluster\.up"):
+        remove(by_hand, "ip-1", dead=True)
+    assert by_hand.done == []
+
+
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """The worker is known to be away, and its kubelet is silent."""
+    wanted = inventory(HOSTS.replace("role: worker", "role: worker, absent: true"))
+    made = Cluster(in_place(Run(wanted), monkeypatch), ("manager",), "manager", "client")
+    made.nodes["client"]["ready"] = False
+    made.tell()
+    return made
+
+
+def test_who_is_known_to_be_away_and_answers_is_not_dead_either(absent: Cluster) -> None:
+    with pytest.raises(KubefabError, match=r"client answers over SSH.*without `absent: true` and --dead"):
+        remove(absent, dead=True)
+    assert absent.done == []
+
+
+def test_who_is_known_to_be_away_and_is_goes(absent: Cluster) -> None:
+    absent.run("client").on_look = away
+    remove(absent, dead=True)
+    assert absent.done == [f"manager: kubectl.sh taint node client {TAINT}", DELETE]
 
 
 def test_whose_node_is_ready_is_waited_for_and_then_refused(one: Cluster) -> None:
