@@ -8,13 +8,12 @@ from collections.abc import Collection
 from kubefab import etcd
 from kubefab.cluster import Cluster
 from kubefab.errors import NotAsked, Silent
-from kubefab.facts import ClusterFacts, Facts, Known, Member
+from kubefab.facts import OUT_OF_SERVICE, ClusterFacts, Facts, Known, Member
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, complaint, on_cluster, when
 from kubefab.steps.draining import TOLD_SECONDS, by_kubectl, of, told
 from kubefab.steps.etcd import take_out
 
-OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 NOTICED_SECONDS = 90  # a cluster takes 50 s to notice that a kubelet is silent
 DETACH_SECONDS = 300
 ANSWER_SECONDS = 20  # in which members choose another leader, or a busy one answers

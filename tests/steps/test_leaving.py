@@ -7,7 +7,7 @@ import pytest
 
 from kubefab import releases
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Facts, Known, Member, Node, Pod
+from kubefab.facts import OUT_OF_SERVICE, ClusterFacts, Facts, Known, Member, Node, Pod
 from kubefab.steps import leaving
 from tests.facts import known
 from tests.fakes import HOSTS, cluster, step, world
@@ -152,7 +152,7 @@ def test_its_volumes_are_waited_for_and_its_pods_that_end() -> None:
 
 def test_it_is_out_of_service_by_its_taint() -> None:
     assert leaving.in_service("client")(given_up()) == "its pods and volumes wait for it"
-    assert leaving.in_service("client")(given_up(taints={leaving.OUT_OF_SERVICE: "NoExecute"})) is None
+    assert leaving.in_service("client")(given_up(taints={OUT_OF_SERVICE: "NoExecute"})) is None
 
 
 @pytest.mark.parametrize(("minor", "steps"), [("1.25.0", 0), ("1.26.0", 2), ("1.37.2", 2)])
@@ -172,7 +172,7 @@ def test_what_goes_counts_as_progress() -> None:
 @pytest.mark.parametrize(
     ("subject", "ran"),
     [
-        (leaving.given_up, f"taint node client {leaving.OUT_OF_SERVICE}=nodeshutdown:NoExecute --overwrite"),
+        (leaving.given_up, f"taint node client {OUT_OF_SERVICE}=nodeshutdown:NoExecute --overwrite"),
         (leaving.forgotten, "delete node client --timeout=60s"),
     ],
 )
