@@ -37,9 +37,9 @@ class Cluster:
         sudo, self._network = Sudo(), Network()
         self.inventory = inventory
         self.log = log
-        self.hosts = {
-            host.name: Host(host, Link(host, sudo, self._network), log) for host in inventory.hosts if not host.absent
-        }
+        everyone = {host.name: Host(host, Link(host, sudo, self._network), log) for host in inventory.hosts}
+        self.hosts = {name: host for name, host in everyone.items() if not host.wanted.absent}
+        self.absent = {name: host for name, host in everyone.items() if host.wanted.absent}
         self.clock = clock
         self._readyz = readyz
         own = inventory.cluster.endpoint
@@ -90,6 +90,15 @@ class Cluster:
         if self.inventory.host(name).absent:
             raise KubefabError(f"{name} is marked `absent: true` in {self.inventory.path}")
         return self.hosts[name]
+
+    def unanswered(self, name: str) -> HostError | None:
+        """Why this host, an absent one too, gives no answer now; None where it gives one."""
+        host = self.hosts.get(name) or self.absent[name]
+        try:
+            host.look(("system",), self._questions)
+        except HostError as error:
+            return error
+        return None
 
     @contextmanager
     def asked_with(self, patience: Patience) -> Iterator[None]:
@@ -250,5 +259,5 @@ class Cluster:
         return replace(word, speaker=host.name, ca=local.admin_ca, endpoint=local.admin_server)
 
     def close(self) -> None:
-        for host in self.hosts.values():
+        for host in (*self.hosts.values(), *self.absent.values()):
             host.link.close()

@@ -56,13 +56,16 @@ def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> No
     """Takes a node out of the cluster; its machine is reset, unless somebody says that it is off and stays off."""
     run = engine_of(c)
     node = _node_of(run, name)
-    host = next((one for one in run.cluster.inventory.hosts if one.name == name), None)
+    host = _host(run, name, node)
+    if host and host.name != name:
+        name = host.name
+        run.cluster.leave(name, node)
     address = str(host.address) if host else _address(run, node)
     asked = leaving.dispensable(node, address, 0 if run.dry else leaving.ANSWER_SECONDS)  # a plan waits for nothing
     member = leaving.without_member(node, address)
     gone = leaving.forgotten(node)
     if dead:
-        _check_off(run, name)
+        _check_off(run, host, node, address)
         stages: Stages = [(Group.SPEAKER, [leaving.unready(node), asked, member, leaving.given_up(node), gone])]
     else:
         _check_there(run, name)
@@ -75,6 +78,26 @@ def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> No
     Leaving(run, node, stages, yes, "" if dead else name, _FORCED if dead else "").bring_about()
     if host and not (run.dry or run.failures):
         print(report.plain("\n".join(_left_to_do(host, run.cluster.inventory.path, dead))))
+
+
+def _host(run: Engine, name: str, node: str) -> wanted.Host | None:
+    """Its host, an absent one too: by its name in hosts.yml, or by the word of the machine that is this Node."""
+    hosts = {host.name: host for host in run.cluster.inventory.hosts}
+    if name not in hosts:
+        with run.only_looking():
+            run.look(Group.ALL)
+        known = run.cluster.all_facts().values()
+        name = next((facts.name for facts in known if facts.node and facts.node.name == node), "")
+    return hosts.get(name)
+
+
+def _at(run: Engine, address: str) -> wanted.Host | None:
+    """The host of hosts.yml at this address, absent or not, unless its machine is known to be a Node."""
+    known = run.cluster.all_facts()
+    nodes = {name for name, facts in known.items() if facts.node}
+    also = {name for name, facts in known.items() if address in facts.system.addresses}
+    hosts = [host for host in run.cluster.inventory.hosts if host.name not in nodes]
+    return next((host for host in hosts if host.name in also or str(host.address) == address), None)
 
 
 def _address(run: Engine, node: str) -> str:
@@ -100,9 +123,17 @@ def _node_of(run: Engine, name: str) -> str:
         raise Stop("nothing was changed")
     if live is None or live.silent:
         raise KubefabError(f"{run.cluster.speaker.name}: {live.unheard}" if live else "there is no cluster yet")
+    if name not in live.nodes:
+        _check_name(run.cluster.inventory, name)
     node = name if name in live.nodes or _is_member(run, name) else _node_at(run, run.cluster.require(name))
     run.cluster.leave(name, node)
     return node
+
+
+def _check_name(inventory: wanted.Inventory, name: str) -> None:
+    """KubefabError for the address of a host: what is called by an address is a member of etcd that nobody has."""
+    if called := next((host.name for host in inventory.hosts if str(host.address) == name), None):
+        raise KubefabError(f"{name} is the address of {called} in {inventory.path}: say --host {called}")
 
 
 def _is_member(run: Engine, name: str) -> bool:
@@ -115,11 +146,16 @@ def _is_member(run: Engine, name: str) -> bool:
 
 
 def _node_at(run: Engine, host: Host) -> str:
-    """The Node that this host is, where its name there is another."""
+    """The Node that this host is, where its name there is another. KubefabError where only a person can know it."""
     with run.only_looking():
         run.look(host.name)
-    found = run.cluster.facts(host).node if run.cluster.looked_at(host) else None
-    return found.name if found else host.name
+    facts = run.cluster.facts(host)
+    if run.cluster.looked_at(host):
+        return facts.node.name if facts.node else host.name
+    nodes = facts.cluster.nodes.values() if facts.cluster else ()
+    if there := next((node.name for node in nodes if node.address == str(host.wanted.address)), None):
+        raise KubefabError(_WHOSE.format(host.name, there))
+    return host.name
 
 
 def _check_there(run: Engine, name: str) -> None:
@@ -132,17 +168,16 @@ def _check_there(run: Engine, name: str) -> None:
         raise Stop(_IS_IT_OFF.format(name))
 
 
-def _check_off(run: Engine, name: str) -> None:
+def _check_off(run: Engine, host: wanted.Host | None, node: str, address: str) -> None:
     """KubefabError where somebody answers there: no person's word makes that a machine that is off."""
-    if name not in run.cluster.hosts:
+    if not (there := host or _at(run, address)):
         return
-    with run.only_looking():
-        run.look(name)
-        found = [failure.error for failure in run.failures if failure.host == name]
-    if not found:
-        raise KubefabError(_ANSWERS.format(name))
-    if not isinstance(found[0], Unreachable):
-        raise KubefabError(f"{name}: somebody answers at its address: {found[0]}\n  what to do: {found[0].hint}")
+    error = run.cluster.unanswered(there.name)
+    if not error:
+        without = "`absent: true` and --dead" if there.absent else "--dead"
+        raise KubefabError(_ANSWERS.format(there.name, without) if host else _PERHAPS.format(there.name, node))
+    if not isinstance(error, Unreachable):
+        raise KubefabError(f"{there.name}: somebody answers at its address: {error}\n  what to do: {error.hint}")
 
 
 @dataclass(frozen=True)
@@ -218,4 +253,9 @@ _UNKNOWN = (
     "stays off, add --dead"
 )
 _IS_IT_OFF = "nothing was changed; if the machine is off and stays off: `inv node.remove --host {} --dead`"
-_ANSWERS = "{0} answers over SSH, so that it is not off: without --dead it is drained, and its machine reset"
+_ANSWERS = "{0} answers over SSH, so that it is not off: without {1} it is drained, and its machine reset"
+_PERHAPS = (
+    "{0} answers over SSH at {1}'s address, and may be its machine: if it is another one, let it join first, without "
+    "`absent: true`: inv cluster.up"
+)
+_WHOSE = "{0} does not answer, and no Node has its name: the one at its address is {1}; if it is that: --host {1}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from kubefab import etcd
 from kubefab.errors import NotAsked
-from kubefab.facts import NOT_KNOWN, ClusterFacts, Facts, Node
+from kubefab.facts import NOT_KNOWN, OUT_OF_SERVICE, ClusterFacts, Facts, Node
 from kubefab.inventory import Host, Inventory
 from kubefab.patience import SHORT
 from kubefab.schedule import SERVICE, Kept
@@ -28,6 +28,7 @@ ASKED = re.compile(r"no answer|/readyz: no answer|its etcd gives no answer: ")
 ANEW = "inv node.remove --host {}, then inv cluster.up"
 GONE = "inv node.remove --host {} --dead"
 JOURNAL = f"inv node.shell --host {{}} -- journalctl -u {SERVICE}"
+IN_SERVICE = f"inv kubectl -- taint node {{}} {OUT_OF_SERVICE}-"
 DEFRAGMENT = "inv etcd.defragment"
 
 
@@ -137,6 +138,7 @@ def _problems(found: Found) -> Iterator[Problem]:
         yield from (Problem(f"{name}: a change is going on: {one.title}") for one in changes)
     yield from (_not_so(*gap) for gap in found.gaps if found.live)
     yield from (_stranger(node, found.wanted) for node in strangers(found.wanted, found.live, found.facts))
+    yield from (_back(node) for node in _nodes(found) if node.ready and OUT_OF_SERVICE in node.taints)
     yield from _of_certificates(found)
     if found.live and (kept := _kept(found)):
         yield from (Problem(text, JOURNAL.format(host)) for text, host in kept.problems())
@@ -219,6 +221,13 @@ def strangers(wanted: Inventory, live: ClusterFacts | None, facts: Mapping[str, 
     ours = [_told(lambda one: one.node, each) for each in facts.values()]
     known = {host.name for host in wanted.hosts} | {node.name for node in ours if node}
     return [node for node in (live.nodes.values() if live else ()) if node.name not in known]
+
+
+def _back(node: Node) -> Problem:
+    """A machine that was taken for dead and is not: nobody else takes away the taint that it got."""
+    cure = IN_SERVICE.format(node.name)
+    what = f"{node.name} is Ready and has the taint {OUT_OF_SERVICE}, as a machine that is off for good"
+    return Problem(f"{what}: it keeps no pods until: {cure}", cure)
 
 
 def _stranger(node: Node, wanted: Inventory) -> Problem:

@@ -135,7 +135,8 @@ def cluster(
     """A cluster of fake hosts, not looked at yet."""
     wanted = inventory(wanted) if isinstance(wanted, str) else wanted
     made = Cluster(wanted, Unwritten(), lambda host, ca, silent: readyz if ca else "", clock)
-    made.hosts = {name: FakeHost(host.wanted, host.link, host.log) for name, host in made.hosts.items()}
+    for hosts in (made.hosts, made.absent):
+        hosts |= {name: FakeHost(host.wanted, host.link, host.log) for name, host in hosts.items()}
     return made
 
 
@@ -149,7 +150,7 @@ def looked(worlds: Mapping[str, Mapping[str, str]], wanted: str | Inventory = HO
 
 
 def world(cluster: Cluster, name: str) -> World:
-    host = cluster.hosts[name]
+    host = cluster.hosts.get(name) or cluster.absent[name]
     assert isinstance(host, FakeHost)
     return host.world
 

@@ -13,7 +13,7 @@ from kubefab.errors import HostError, KubefabError, Unreachable
 from kubefab.facts import CORDONED_BY
 from kubefab.leaving import TEN_MINUTES, Seconds
 from kubefab.steps import draining, etcd
-from tests.fakes import three_masters
+from tests.fakes import HOSTS, inventory, three_masters
 from tests.members import SILENT, look, membership
 from tests.runs import ADMIN, Run, each, in_place, wants
 
@@ -54,7 +54,11 @@ class Cluster:
                 "kind": "Node",
                 "metadata": {"name": name, "annotations": node.get("annotations", {})},
                 "spec": {"unschedulable": bool(node.get("unschedulable")), "taints": node.get("taints", [])},
-                "status": {"conditions": [ready], "nodeInfo": {"machineID": f"id-{name}"}},
+                "status": {
+                    "conditions": [ready],
+                    "nodeInfo": {"machineID": node.get("machine", f"id-{name}")},
+                    "addresses": [{"type": "InternalIP", "address": node.get("address", "")}],
+                },
             }
 
     def changed(self, name: str) -> None:
@@ -101,6 +105,21 @@ def with_members(run: Run) -> Cluster:
     for name in made.masters:
         run(name).parts["etcd"] = look(name)
     return made
+
+
+def at_addresses(made: Cluster, **of: str) -> None:
+    """Each host, its Node and its member are at the address of hosts.yml; Nodes of no host are where it is said."""
+    places = {name: str(host.wanted.address) for name, host in made.run.cluster.hosts.items()} | of
+    known = json.loads(membership(*made.masters))
+    for member in known["members"]:
+        member["peerURLs"] = [f"https://{places[member['name']]}:2380"]
+    for name in made.masters:
+        made.run(name).parts["etcd"] = look(name).replace(membership("m1", "m2", "m3"), json.dumps(known))
+    for name in made.run.cluster.hosts:
+        made.run(name).parts["system"] = f"machine_id id-{name}\naddress {places[name]} eth0"
+    for name, place in places.items():
+        made.nodes[name]["address"] = place
+    made.tell()
 
 
 def away() -> None:
@@ -434,6 +453,31 @@ def test_a_member_of_a_host_that_nobody_knows_any_more_is_removed_by_its_name_or
     assert three.done == ["m2: put backup", "m1: remove-member.sh b9"]
 
 
+@pytest.mark.parametrize("dead", [False, True])
+def test_the_address_of_a_host_is_not_its_name(three: Cluster, dead: bool) -> None:
+    at_addresses(three)
+    with pytest.raises(KubefabError, match=r"10\.250\.0\.13 is the address of m3 in hosts\.yml: say --host m3"):
+        remove(three, "10.250.0.13", dead)
+    assert three.done == []
+
+
+def test_another_address_of_a_master_that_answers_takes_out_no_member(three: Cluster) -> None:
+    """Its etcd listens at an address that hosts.yml does not say."""
+    at_addresses(three, m3="10.9.0.3")
+    with pytest.raises(KubefabError, match=r"found no host '10\.9\.0\.3'"):
+        remove(three, "10.9.0.3", dead=True)
+    assert three.done == []
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_an_old_node_at_the_address_of_a_master_goes_without_that_ones_member(three: Cluster, answers: bool) -> None:
+    three.nodes["old"] = {"ready": False, "machine": "id-old"}
+    at_addresses(three, old="10.250.0.13")
+    three.run("m3").on_look = (lambda: None) if answers else away
+    remove(three, "old", dead=True)
+    assert three.done == [f"m1: kubectl.sh taint node old {TAINT}", "m1: kubectl.sh delete node old"]
+
+
 # --- a machine that is off
 
 
@@ -453,6 +497,78 @@ def test_somebody_else_at_its_address_is_not_a_machine_that_is_off(one: Cluster)
     ):
         remove(one, dead=True)
     assert one.done == []
+
+
+@pytest.fixture
+def by_hand(one: Cluster) -> Cluster:
+    """The worker's Node has another name than hosts.yml gives it, and its kubelet is silent."""
+    one.nodes = {"manager": one.nodes["manager"], "ip-1": {"ready": False, "machine": "id-client"}}
+    one.nodes["ip-1"]["address"] = "10.250.0.11"
+    one.run("client").parts["system"] = "machine_id id-client\naddress 10.250.0.11 eth0"
+    one.tell()
+    return one
+
+
+def test_a_node_that_is_called_otherwise_in_hosts_yml_is_not_dead_while_its_host_answers(by_hand: Cluster) -> None:
+    with pytest.raises(KubefabError, match="client answers over SSH, so that it is not off"):
+        remove(by_hand, "ip-1", dead=True)
+    assert by_hand.done == []
+
+
+def test_the_machine_of_a_node_that_is_called_otherwise_in_hosts_yml_is_reset(by_hand: Cluster) -> None:
+    by_hand.run("client").parts["leftovers"] = LEFT
+    remove(by_hand, "ip-1")
+    assert by_hand.done == [
+        "manager: kubectl.sh patch node ip-1",
+        TEAR_DOWN,
+        "manager: kubectl.sh delete node ip-1",
+    ]
+
+
+def test_where_nobody_answers_at_its_address_either_it_goes(by_hand: Cluster) -> None:
+    by_hand.run("client").on_look = away
+    remove(by_hand, "ip-1", dead=True)
+    assert by_hand.done == [f"manager: kubectl.sh taint node ip-1 {TAINT}", "manager: kubectl.sh delete node ip-1"]
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_whose_node_a_silent_host_is_only_a_person_knows(by_hand: Cluster, dead: bool) -> None:
+    by_hand.run("client").on_look = away
+    told = (
+        "client does not answer, and no Node has its name: the one at its address is ip-1; if it is that: --host ip-1"
+    )
+    with pytest.raises(KubefabError, match=told):
+        remove(by_hand, "client", dead)
+    assert by_hand.done == []
+
+
+def test_who_answers_at_the_address_of_a_dead_node_and_is_none_may_be_its_machine(by_hand: Cluster) -> None:
+    by_hand.run("client").parts["system"] = "machine_id another\naddress 10.250.0.11 eth0"
+    with pytest.raises(KubefabError, match=r"client answers over SSH at ip-1's address.*join first.*: inv cluster\.up"):
+        remove(by_hand, "ip-1", dead=True)
+    assert by_hand.done == []
+
+
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    """The worker is known to be away, and its kubelet is silent."""
+    wanted = inventory(HOSTS.replace("role: worker", "role: worker, absent: true"))
+    made = Cluster(in_place(Run(wanted), monkeypatch), ("manager",), "manager", "client")
+    made.nodes["client"]["ready"] = False
+    made.tell()
+    return made
+
+
+def test_who_is_known_to_be_away_and_answers_is_not_dead_either(absent: Cluster) -> None:
+    with pytest.raises(KubefabError, match=r"client answers over SSH.*without `absent: true` and --dead"):
+        remove(absent, dead=True)
+    assert absent.done == []
+
+
+def test_who_is_known_to_be_away_and_is_goes(absent: Cluster) -> None:
+    absent.run("client").on_look = away
+    remove(absent, dead=True)
+    assert absent.done == [f"manager: kubectl.sh taint node client {TAINT}", DELETE]
 
 
 def test_whose_node_is_ready_is_waited_for_and_then_refused(one: Cluster) -> None:

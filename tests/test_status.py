@@ -502,6 +502,25 @@ def test_a_host_that_is_marked_absent_is_none_of_those(told: Told, monkeypatch: 
     assert told(run)[0] == 0
 
 
+TAKEN = [{"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}]
+
+
+def test_a_node_that_was_taken_for_dead_and_is_back_is_wrong_until_its_taint_goes(one: Run, told: Told) -> None:
+    one("manager").parts["cluster"] = nodes(*WELL, taints=TAKEN)
+    code, found = told(one)
+    away = "inv kubectl -- taint node manager node.kubernetes.io/out-of-service-"
+    assert (code, found["next"]) == (1, away)
+    assert found["problems"][0] == (
+        "manager is Ready and has the taint node.kubernetes.io/out-of-service, as a machine that is off for good: it "
+        f"keeps no pods until: {away}"
+    )
+
+
+def test_while_it_is_off_its_taint_is_as_it_should_be(one: Run, told: Told) -> None:
+    one("manager").parts["cluster"] = nodes(without=WELL, taints=TAKEN)
+    assert not [line for line in told(one)[1]["problems"] if "taint" in line]
+
+
 def test_a_cordoned_node_is_named_and_not_wrong(one: Run, told: Told, capsys: pytest.CaptureFixture[str]) -> None:
     one("manager").parts["cluster"] = nodes(*WELL, unschedulable=True)
     code, found = told(one)

@@ -13,7 +13,16 @@ from kubefab.facts.backups import Backups
 from kubefab.facts.ceph import CEPH, Ceph, Rook
 from kubefab.facts.certificates import Certificates
 from kubefab.facts.change import Change, Work
-from kubefab.facts.cluster import ADDON, CORDONED_BY, OBJECTS, ClusterFacts, Node, Workload, parse_cluster
+from kubefab.facts.cluster import (
+    ADDON,
+    CORDONED_BY,
+    OBJECTS,
+    OUT_OF_SERVICE,
+    ClusterFacts,
+    Node,
+    Workload,
+    parse_cluster,
+)
 from kubefab.facts.disks import CEPHS, EMPTY, Disks
 from kubefab.facts.endpoint import Endpoint
 from kubefab.facts.etcd import Etcd, Known, Member
@@ -44,6 +53,7 @@ __all__ = [
     "EMPTY",
     "NOT_KNOWN",
     "OBJECTS",
+    "OUT_OF_SERVICE",
     "PARTS",
     "AddonObject",
     "AptSource",

@@ -25,6 +25,7 @@ _NO_ANSWER = "the API server gives no answer"
 _LIST = re.compile(r'\{\s*"apiVersion"')  # how kubectl's JSON begins
 ROLE = "node-role.kubernetes.io/"
 CORDONED_BY = "kubefab.internal/cordoned-by"  # annotates a Node that a task of ours has cordoned, and no person
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"  # taints a Node whose machine is off, by a person's word
 FLANNEL = "flannel.alpha.coreos.com/public-ip"  # flanneld annotates its Node with it, once, at its start
 
 

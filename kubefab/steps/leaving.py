@@ -3,16 +3,17 @@
 All of it by way of another master (Cluster.leave).
 """
 
+from collections.abc import Collection
+
 from kubefab import etcd
 from kubefab.cluster import Cluster
 from kubefab.errors import NotAsked, Silent
-from kubefab.facts import ClusterFacts, Facts, Known, Member
+from kubefab.facts import OUT_OF_SERVICE, ClusterFacts, Facts, Known, Member
 from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, complaint, on_cluster, when
 from kubefab.steps.draining import TOLD_SECONDS, by_kubectl, of, told
 from kubefab.steps.etcd import take_out
 
-OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 NOTICED_SECONDS = 90  # a cluster takes 50 s to notice that a kubelet is silent
 DETACH_SECONDS = 300
 ANSWER_SECONDS = 20  # in which members choose another leader, or a busy one answers
@@ -105,18 +106,23 @@ def last_master(node: str) -> Gap:
 def members(facts: Facts, node: str, address: str) -> list[Known]:
     """Its members of etcd, as the host that is asked knows them: by its name, or at its address.
 
-    What another host answers for is that host's. Silent where its etcd does not say who they are.
+    What another host answers for is that host's. Silent where its etcd does not say who they are, or the cluster not
+    which Nodes it has.
     """
+    if facts.cluster and facts.cluster.silent:
+        raise Silent(facts.cluster.unheard)
     if not facts.etcd.membership and etcd.is_on(facts):
         raise Silent(f"{facts.name}: its etcd does not say who its members are: {facts.etcd.etcd_silent}")
-    others = [other for other in facts.everyone.values() if not _is_of(other, node, address)]
+    others = [other for other in facts.everyone.values() if (other.node.name if other.node else other.name) != node]
     theirs = {member.id for other in others if (member := _member(other))}
-    called = [one for one in facts.etcd.membership if one.name == node or address in one.addresses]
-    return [one for one in called if one.id not in theirs]
+    nodes = facts.cluster.nodes if facts.cluster else {}
+    return [one for one in facts.etcd.membership if one.id not in theirs and _is_its(one, node, address, nodes)]
 
 
-def _is_of(facts: Facts, node: str, address: str) -> bool:
-    return address in facts.system.addresses or bool(facts.node and facts.node.name == node)
+def _is_its(member: Known, node: str, address: str, nodes: Collection[str]) -> bool:
+    """Of two Nodes at one address, one of which is from before, the member's name decides."""
+    of_another = node in nodes and member.name in nodes
+    return member.name == node or (address in member.addresses and not of_another)
 
 
 def _member(facts: Facts) -> Member | None:

@@ -7,7 +7,7 @@ import pytest
 
 from kubefab import releases
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Facts, Known, Member, Node, Pod
+from kubefab.facts import OUT_OF_SERVICE, ClusterFacts, Facts, Known, Member, Node, Pod
 from kubefab.steps import leaving
 from tests.facts import known
 from tests.fakes import HOSTS, cluster, step, world
@@ -55,6 +55,26 @@ def test_what_another_host_answers_for_is_not_its_member() -> None:
     wrong = replace(KNOWN["m2"], name="m3")
     found = leaving.members(speaker(M2, members=(KNOWN["m1"], wrong, DEAD)), "m3", ADDRESS["m3"])
     assert found == [DEAD]
+
+
+@pytest.mark.parametrize("others", [(M2, M3), (M2,)])
+def test_of_two_nodes_at_one_address_the_members_name_decides(others: tuple[Facts, ...]) -> None:
+    both = replace(LIVE, nodes={**LIVE.nodes, "old": Node("old", "x", address=ADDRESS["m3"])})
+    facts = speaker(*(replace(one, cluster=both) for one in others))
+    assert leaving.members(replace(facts, cluster=both), "old", ADDRESS["m3"]) == []
+    assert leaving.members(replace(facts, cluster=both), "m3", ADDRESS["m3"]) == [KNOWN["m3"]]
+
+
+def test_a_host_that_is_no_node_is_known_by_its_own_name() -> None:
+    gone = replace(LIVE, nodes={name: node for name, node in LIVE.nodes.items() if name != "m3"})
+    facts = replace(speaker(replace(M2, cluster=gone), replace(M3, cluster=gone)), cluster=gone)
+    assert leaving.members(facts, "m3", ADDRESS["m3"]) == [KNOWN["m3"]]
+    assert leaving.members(facts, ADDRESS["m3"], ADDRESS["m3"]) == []
+
+
+def test_a_cluster_that_does_not_say_which_nodes_it_has_tells_nobody_whose_a_member_is() -> None:
+    with pytest.raises(Silent, match="the API server gives no answer: refused"):
+        leaving.members(replace(speaker(M2, M3), cluster=ClusterFacts(silent="refused")), "m3", ADDRESS["m3"])
 
 
 def test_a_worker_is_no_member() -> None:
@@ -132,7 +152,7 @@ def test_its_volumes_are_waited_for_and_its_pods_that_end() -> None:
 
 def test_it_is_out_of_service_by_its_taint() -> None:
     assert leaving.in_service("client")(given_up()) == "its pods and volumes wait for it"
-    assert leaving.in_service("client")(given_up(taints={leaving.OUT_OF_SERVICE: "NoExecute"})) is None
+    assert leaving.in_service("client")(given_up(taints={OUT_OF_SERVICE: "NoExecute"})) is None
 
 
 @pytest.mark.parametrize(("minor", "steps"), [("1.25.0", 0), ("1.26.0", 2), ("1.37.2", 2)])
@@ -152,7 +172,7 @@ def test_what_goes_counts_as_progress() -> None:
 @pytest.mark.parametrize(
     ("subject", "ran"),
     [
-        (leaving.given_up, f"taint node client {leaving.OUT_OF_SERVICE}=nodeshutdown:NoExecute --overwrite"),
+        (leaving.given_up, f"taint node client {OUT_OF_SERVICE}=nodeshutdown:NoExecute --overwrite"),
         (leaving.forgotten, "delete node client --timeout=60s"),
     ],
 )
