@@ -234,7 +234,10 @@ class Restoring:
         if member.cluster != self.snapshot.etcd:
             yield _ANOTHER_ETCD if self.snapshot.etcd else _UNKNOWN_ETCD
             return
-        yield f"{max(member.revision - self.snapshot.revision, 0)} writes since the snapshot"
+        if member.revision < self.snapshot.revision:  # ids are made of names: an etcd that begins anew has the same
+            yield _LOWER.format(member.revision)
+            return
+        yield f"{member.revision - self.snapshot.revision} writes since the snapshot"
         try:
             said = host.ask("list-since.sh", str(self.snapshot.revision), seconds=LIST_SECONDS)
         except HostError as error:
@@ -284,6 +287,10 @@ _ALWAYS = (
 _SILENT = "no member of etcd answers: what it has that the snapshot has not cannot be told"
 _ANOTHER_ETCD = "all that etcd has now: it is another etcd than the snapshot's, or one that was restored since"
 _UNKNOWN_ETCD = "all that was written since: of which etcd this snapshot is nobody has written down"
+_LOWER = (
+    "all that etcd has now: its revision, {}, is lower than the snapshot's, as that of an etcd that has begun anew "
+    "over an emptied folder, or of a member that was left behind"
+)
 _UNDATED = "the file is of {}; when the snapshot was taken nobody has written down"
 _REST = "etcd has the snapshot's data; what else hosts.yml wants, `inv cluster.up` makes"
 _HALF = "nothing goes back to the snapshot before its cluster is made: the same command goes on"

@@ -601,6 +601,26 @@ def test_the_snapshot_of_another_etcd_loses_all_there_is(
     assert "all that etcd has now: it is another etcd than the snapshot's" in capsys.readouterr().out
 
 
+def test_an_etcd_that_has_begun_anew_over_an_emptied_folder_loses_all_there_is(
+    three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its ids are those of before, since they are made of names alone."""
+    three.taken = 21
+    three.restored(backup_of(tmp_path / "x", CLUSTER, 21))
+    said = capsys.readouterr().out
+    assert "m1  - all that etcd has now: its revision, 20, is lower than the snapshot's" in said
+    assert "writes since" not in said
+    assert not [line for line in three.run.ran if line.startswith("list-since.sh")]
+
+
+def test_an_etcd_of_the_snapshots_own_revision_has_no_writes_since(
+    three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three.taken = 20
+    three.restored(backup_of(tmp_path / "x", CLUSTER, 20))
+    assert "m1  - 0 writes since the snapshot" in capsys.readouterr().out
+
+
 def test_of_a_bare_snapshot_nobody_knows_whose_it_is(
     three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
