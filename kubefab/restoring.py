@@ -145,9 +145,9 @@ class Making:
         """Its API server is empty at first, and the nodes that have outlived theirs believe it."""
         yield founder.name, "", "there is no cluster: one is made, with the keys of the backup, and goes back to it"
         yield from ((founder.name, "", line) for line in _encrypted(self.snapshot))
-        ours = fingerprint(self.snapshot.authority)
+        ours = {fingerprint(one) for one in self.snapshot.authorities}
         for name, facts in self.run.cluster.all_facts().items():
-            if facts.local.kubelet_ca == ours:
+            if facts.local.kubelet_ca in ours:
                 yield name, "", "its pods end, with what is in their emptyDirs; those of the snapshot begin anew"
 
 

@@ -25,7 +25,7 @@ from kubefab.passes import Group
 from kubefab.step import complaint
 from kubefab.steps import agreement, restore_checks
 from kubefab.steps import restore as steps
-from tests.databases import small, snapshot
+from tests.databases import authority_of, small, snapshot
 from tests.fakes import HOSTS, FakeHost, three_masters
 from tests.members import CLUSTER, IDS, M, membership, status
 from tests.runs import Run, in_place
@@ -640,6 +640,27 @@ def test_a_bare_snapshot_without_a_node_of_this_cluster_is_refused(
     with pytest.raises(Stop):
         three.restored(tmp_path / "mine.db")
     assert three.run.failures["m1"] == f"the snapshot has a node of this cluster: {why}"
+
+
+def test_a_bare_snapshot_of_another_cluster_is_refused_though_its_nodes_have_the_same_names(
+    three: Masters, tmp_path: Path
+) -> None:
+    data = small(TAKEN, names=M) + authority_of(AUTHORITY).ljust(512, b"\0")
+    (tmp_path / "mine.db").write_bytes(snapshot(data))
+    with pytest.raises(Stop):
+        three.restored(tmp_path / "mine.db")
+    assert three.run.failures["m1"].startswith("the snapshot is this cluster's: it is of the one with the CA ")
+    assert three.done == []
+
+
+def test_a_bare_snapshot_of_this_cluster_goes_back_though_no_node_of_it_is_left(
+    three: Masters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore_checks, "fingerprint", lambda text: fingerprint("QUJD"))
+    data = small(TAKEN, names=["other"]) + authority_of(AUTHORITY).ljust(512, b"\0")
+    (tmp_path / "mine.db").write_bytes(snapshot(data))
+    three.restored(tmp_path / "mine.db")
+    assert three.is_well
 
 
 def test_a_dry_run_tells_and_changes_nothing(three: Masters, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
