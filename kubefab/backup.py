@@ -220,7 +220,7 @@ class Snapshot:
     host: str = ""  # of whose member it was taken; of all that follows "" is what nobody has written down
     cluster: str = ""  # its name in hosts.yml
     etcd: int = 0  # the id of etcd's own cluster
-    authority: str = ""  # the cluster's CA, as a kubeconfig has it: in base64
+    authorities: frozenset[str] = frozenset()  # the cluster's CA, and former ones, as a kubeconfig has them: in base64
     nodes: frozenset[str] = frozenset()  # that it knows; looked for only where no authority is known
     files: Mapping[str, str] = field(default_factory=dict)  # what is beside it, and the sha256 of each
 
@@ -241,7 +241,9 @@ def opened(path: Path) -> Snapshot:
         revision = bolt.revision(file)
         size, changed = file.stat().st_size, datetime.fromtimestamp(file.stat().st_mtime, UTC)
         known: dict[str, Any] = _known(about, file) if about else {"time": changed}
-        if not known.get("authority"):
+        if not known.get("authorities"):
+            known["authorities"] = frozenset(_authorities(file))
+        if not known["authorities"]:
             known["nodes"] = frozenset(bolt.nodes(file))
     except (HostError, OSError) as error:
         raise KubefabError(f"{file}: {error if isinstance(error, HostError) else reason(error)}") from None
@@ -266,14 +268,22 @@ def _told_of(file: Path) -> Mapping[str, Any] | None:
 def _known(about: Mapping[str, Any], file: Path) -> dict[str, Any]:
     ids = [one["cluster_id"] for one in about["members"] if one["host"] == about["host"]]
     authority = file.parent / "pki" / "ca.crt"
+    texts = [authority.read_text("utf-8")] if authority.exists() else []
     return {
         "time": datetime.fromisoformat(about["time"]),
         "host": str(about["host"]),
         "cluster": str(about["cluster"]),
         "etcd": int(ids[0], 16) if ids else 0,
         "files": dict(about["files"]),
-        "authority": _as_in_kubeconfigs(authority.read_text("utf-8")) if authority.exists() else "",
+        "authorities": frozenset(map(_as_in_kubeconfigs, texts)),
     }
+
+
+def _authorities(file: Path) -> Iterator[str]:
+    """By its own word; of one in a page that is free again half may be overwritten."""
+    for one in bolt.authorities(file):
+        with suppress(ValueError):
+            yield _as_in_kubeconfigs(one)
 
 
 def _as_in_kubeconfigs(certificate: str) -> str:

@@ -13,6 +13,13 @@ _BRANCH = 1  # of a page's flags
 _HEADER = 16  # bytes of a page's header, of each of its elements, and of a bucket's
 _REVISIONS = b"key"  # the bucket in which etcd has them: 8 bytes, "_", 8 bytes
 _NODE = re.compile(rb"/registry/minions/([a-z0-9][a-z0-9.-]*)")
+# What every namespace has of its cluster's CA, with its length (protobuf) or in JSON, up to the record's or text's end.
+_AUTHORITY = re.compile(
+    rb"/registry/configmaps/[a-z0-9-]+/kube-root-ca\.crt(?:(?!/registry/).){0,4000}?"
+    rb"(?:\x06ca\.crt\x12[\x80-\xff]{0,3}[\x00-\x7f]|\"ca\.crt\":\")([^\x00-\x08\x0b\x0c\x0e-\x1f\"]+)",
+    re.DOTALL,
+)
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 _DEEP = 64  # levels, more than any such tree has: a damaged page may lead to itself
 
 
@@ -29,6 +36,17 @@ def nodes(file: Path) -> set[str]:
     """The names of the Nodes that are anywhere in it, in a page that is free again too."""
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return {found[1].decode() for found in _NODE.finditer(data)}
+
+
+def authorities(file: Path) -> set[str]:
+    """The CAs, in PEM, that Pods were to believe their API server by; none where ConfigMaps are encrypted.
+
+    Former ones too: they are looked for in every page, as Nodes are. A value that is longer than a page goes on in the
+    next ones. Source: kubernetes/kubernetes, pkg/controller/certificates/rootcacertpublisher/publisher.go.
+    """
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        texts = {found[1].replace(b"\\n", b"\n").decode(errors="replace") for found in _AUTHORITY.finditer(data)}
+    return {one for text in texts for one in _CERTIFICATE.findall(text)}
 
 
 class _Database:

@@ -77,10 +77,9 @@ def _each(run: Engine, c: Context, tasks: Sequence[Made]) -> None:
 
 
 def _members(run: Engine) -> list[Host]:
-    """The masters that have an etcd. Every host was looked at: one that is not may have the former data."""
-    run.look(Group.ALL)
+    """The masters that have an etcd. Every master was looked at: one that is not may serve the former data."""
     masters = run.look(Group.MASTERS, *steps.PARTS)
-    if run.failures or run.unheard:
+    if run.failures:
         raise Stop(_UNHEARD)
     run.look_again(masters, *steps.PARTS)
     facts = [run.cluster.facts(host) for host in masters]
@@ -90,6 +89,14 @@ def _members(run: Engine) -> list[Host]:
         told = "; ".join(f"{name} has {left}" for name, left in broken.items())
         raise KubefabError(_HEADLESS.format(told))
     return [host for host, one in zip(masters, facts, strict=True) if steps.is_member(one)]
+
+
+def _hear_workers(run: Engine, otherwise: str) -> None:
+    """Stop, with these words, where one does not answer."""
+    run.look(Group.WORKERS)
+    run.look_again(run.chosen(Group.WORKERS))
+    if run.failures:
+        raise Stop(otherwise)
 
 
 def _unmade(run: Engine) -> bool:
@@ -121,6 +128,7 @@ class Making:
     yes: bool
 
     def prepare(self) -> None:
+        _hear_workers(self.run, _UNHEARD)
         founder = self.run.cluster.founder
         self.run.complain([founder], keyed(self.snapshot))
         if self.run.failures:
@@ -137,9 +145,9 @@ class Making:
         """Its API server is empty at first, and the nodes that have outlived theirs believe it."""
         yield founder.name, "", "there is no cluster: one is made, with the keys of the backup, and goes back to it"
         yield from ((founder.name, "", line) for line in _encrypted(self.snapshot))
-        ours = fingerprint(self.snapshot.authority)
+        ours = {fingerprint(one) for one in self.snapshot.authorities}
         for name, facts in self.run.cluster.all_facts().items():
-            if facts.local.kubelet_ca == ours:
+            if facts.local.kubelet_ca in ours:
                 yield name, "", "its pods end, with what is in their emptyDirs; those of the snapshot begin anew"
 
 
@@ -157,6 +165,8 @@ class Restoring:
             self.run.lock(masters, *steps.PARTS)
         began = self._begun(masters)
         restore = Restore(began or steps.new_id(self.snapshot, self._facts(masters), datetime.now(UTC)), self.snapshot)
+        if not _swapped(self._facts(masters), restore.id):  # from then on nothing runs before this has gone on
+            _hear_workers(self.run, _UNHEARD)
         self._refuse(masters, restore)
         print(report.plain(_told(self.snapshot, began)))
         if self.run.dry:
@@ -166,9 +176,11 @@ class Restoring:
             agree(lambda: self._losses(masters, restore), self.yes, look, _COST)
         self._converge(_to_swap(restore))
         if not self.run.dry:  # the API servers of before are gone, whatever was found of them
-            self.run.look_again(self.run.chosen(Group.WORKERS))
             self.run.look_again(masters, *steps.PARTS)
-        self._converge(_to_run(restore))
+        self._converge([(Group.MASTERS, steps.running(restore))])
+        if not (self.run.dry or self.run.failures):
+            _hear_workers(self.run, _HALF_BACK)
+        self._converge(_to_end(restore))
 
     def _converge(self, passes: Sequence[tuple[Who, Subject]]) -> None:
         for who, subject in passes:
@@ -222,7 +234,10 @@ class Restoring:
         if member.cluster != self.snapshot.etcd:
             yield _ANOTHER_ETCD if self.snapshot.etcd else _UNKNOWN_ETCD
             return
-        yield f"{max(member.revision - self.snapshot.revision, 0)} writes since the snapshot"
+        if member.revision < self.snapshot.revision:  # ids are made of names: an etcd that begins anew has the same
+            yield _LOWER.format(member.revision)
+            return
+        yield f"{member.revision - self.snapshot.revision} writes since the snapshot"
         try:
             said = host.ask("list-since.sh", str(self.snapshot.revision), seconds=LIST_SECONDS)
         except HostError as error:
@@ -254,9 +269,8 @@ def _to_swap(restore: Restore) -> list[tuple[Who, Subject]]:
     ]
 
 
-def _to_run(restore: Restore) -> list[tuple[Who, Subject]]:
+def _to_end(restore: Restore) -> list[tuple[Who, Subject]]:
     return [
-        (Group.MASTERS, steps.running(restore)),
         (Group.ALL, steps.kubelet_anew),
         (Group.SPEAKER, steps.workloads_anew(restore)),
         (Group.SPEAKER, steps.one_etcd),
@@ -273,6 +287,10 @@ _ALWAYS = (
 _SILENT = "no member of etcd answers: what it has that the snapshot has not cannot be told"
 _ANOTHER_ETCD = "all that etcd has now: it is another etcd than the snapshot's, or one that was restored since"
 _UNKNOWN_ETCD = "all that was written since: of which etcd this snapshot is nobody has written down"
+_LOWER = (
+    "all that etcd has now: its revision, {}, is lower than the snapshot's, as that of an etcd that has begun anew "
+    "over an emptied folder, or of a member that was left behind"
+)
 _UNDATED = "the file is of {}; when the snapshot was taken nobody has written down"
 _REST = "etcd has the snapshot's data; what else hosts.yml wants, `inv cluster.up` makes"
 _HALF = "nothing goes back to the snapshot before its cluster is made: the same command goes on"
@@ -284,11 +302,14 @@ _HEADLESS = (
     "{}, and no manifest of etcd's, /etc/kubernetes/manifests/etcd.yaml: what is there may be all that is left of the "
     "cluster; put the manifest back, or take away what is left: inv restart --host NAME"
 )
-_UNHEARD = (
-    "nothing was changed: a restore is of all hosts, since one that still has the former data would tell them; run the "
-    "same command again once they answer. A worker that is known to be away gets `absent: true` in hosts.yml; a master "
-    f"that is lost for good is taken out of it, and {etcd.NEVER}"
+_ABSENT = (
+    "run the same command again once they answer. A worker that is known to be away gets `absent: true` in hosts.yml"
 )
+_UNHEARD = (
+    "nothing was changed: a restore is of all hosts, since one that still has the former data would tell them; "
+    f"{_ABSENT}; a master that is lost for good is taken out of it, and {etcd.NEVER}"
+)
+_HALF_BACK = f"the masters have the snapshot's data, and run; the rest waits for all hosts: {_ABSENT}"
 _ELSEWHERE = "this cluster's etcd is not of kubeadm's making ({}): restore it by what you look after it with"
 _ENCRYPTED = (
     "its API server encrypts what it writes to etcd: the backup's encryption-provider-config has to be on every master "

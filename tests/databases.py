@@ -51,6 +51,29 @@ def small(*revisions: int, names: Sequence[str] = ()) -> bytes:
     return meta(2, 1) + meta(2, 0) + root
 
 
+def authority_of(certificates: str, namespace: str = "kube-system") -> bytes:
+    """The record of the ConfigMap in which Pods find their cluster's CA, as etcd and an API server write it."""
+    name = f"/registry/configmaps/{namespace}/kube-root-ca.crt".encode()
+    data = _field(2, _field(1, b"ca.crt") + _field(2, certificates.encode()))
+    about = _field(1, _field(1, b"kube-root-ca.crt") + _field(2, b"") + _field(3, namespace.encode()))
+    value = (
+        b"k8s\0"
+        + _field(1, _field(1, b"v1") + _field(2, b"ConfigMap"))
+        + _field(2, about + data)
+        + _field(3, b"")
+        + _field(4, b"")
+    )
+    return _field(1, name) + b"\x10\x05\x18\x05\x20\x01" + _field(5, value)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """Of a protobuf message."""
+    size, varint = len(content), b""
+    while size > 127:
+        size, varint = size >> 7, varint + bytes([size & 127 | 128])
+    return bytes([number << 3 | 2]) + varint + bytes([size]) + content
+
+
 def deep(*revisions: int) -> bytes:
     """A bucket of two levels, two revisions a page."""
     pairs = [revisions[n : n + 2] for n in range(0, len(revisions), 2)]

@@ -14,7 +14,7 @@ import pytest
 
 from kubefab import backup
 from kubefab.errors import HostError, KubefabError
-from tests.databases import small, snapshot
+from tests.databases import authority_of, small, snapshot
 
 # What matters of a certificate here are its lines.
 AUTHORITY = f"-----BEGIN CERTIFICATE-----\n{'QUJD' * 16}\nQUJD\n-----END CERTIFICATE-----\n"
@@ -243,7 +243,7 @@ def test_a_backup_says_of_when_it_is_which_revision_and_whose(tmp_path: Path) ->
     found = backup.opened(made_of(tmp_path))
     assert (found.revision, found.time.isoformat(), found.host, found.cluster) == (9, TIME, "m2", "lab")
     assert (found.etcd, found.file.name, found.size) == (0xBABD, "snapshot.db", len(snapshot(small(5, 9))))
-    assert b64decode(found.authority).decode() == AUTHORITY
+    assert {b64decode(one).decode() for one in found.authorities} == {AUTHORITY}
 
 
 def test_its_file_does_for_the_folder(tmp_path: Path) -> None:
@@ -254,8 +254,20 @@ def test_its_file_does_for_the_folder(tmp_path: Path) -> None:
 def test_a_snapshot_of_anybodys_is_known_by_itself(tmp_path: Path) -> None:
     (tmp_path / "mine.db").write_bytes(snapshot(small(9)))
     found = backup.opened(tmp_path / "mine.db")
-    assert (found.revision, found.host, found.etcd, found.authority) == (9, "", 0, "")
+    assert (found.revision, found.host, found.etcd, found.authorities) == (9, "", 0, frozenset())
     assert found.time.timestamp() == int((tmp_path / "mine.db").stat().st_mtime) or found.time.microsecond
+
+
+def test_a_bare_one_says_itself_of_which_cluster_it_is(tmp_path: Path) -> None:
+    (tmp_path / "mine.db").write_bytes(snapshot(small(9) + authority_of(AUTHORITY).ljust(512, b"\0")))
+    found = backup.opened(tmp_path / "mine.db")
+    assert {b64decode(one).decode() for one in found.authorities} == {AUTHORITY}
+
+
+def test_what_only_looks_like_a_certificate_says_nothing(tmp_path: Path) -> None:
+    spoilt = "-----BEGIN CERTIFICATE-----\nQUJ\n-----END CERTIFICATE-----\n"
+    (tmp_path / "mine.db").write_bytes(snapshot(small(9) + authority_of(spoilt).ljust(512, b"\0")))
+    assert backup.opened(tmp_path / "mine.db").authorities == frozenset()
 
 
 @pytest.mark.parametrize("name", ["snapshot.db", "pki/ca.crt"])

@@ -6,7 +6,7 @@ import pytest
 
 from kubefab import bolt
 from tests import databases
-from tests.databases import branch, bucket, deep, leaf, meta, page, small
+from tests.databases import authority_of, branch, bucket, deep, leaf, meta, page, small
 
 
 def revision(tmp_path: Path, data: bytes) -> int:
@@ -54,3 +54,41 @@ def test_one_in_which_nothing_was_ever_written_has_none(tmp_path: Path) -> None:
 def test_other_bytes_are_told_and_never_end_it_otherwise(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(ValueError, match=r"no database of etcd's|empty file"):
         revision(tmp_path, data)
+
+
+def authorities(tmp_path: Path, data: bytes) -> set[str]:
+    (tmp_path / "db").write_bytes(data)
+    return {f"{one}\n" for one in bolt.authorities(tmp_path / "db")}
+
+
+PEM = f"-----BEGIN CERTIFICATE-----\n{'QUJD' * 400}\n-----END CERTIFICATE-----\n"
+OTHER = PEM.replace("QUJD", "REVG")
+
+
+def test_the_authority_is_what_every_namespace_has_of_it(tmp_path: Path) -> None:
+    data = small(7) + authority_of(PEM) + page(2) + authority_of(PEM, "default") + authority_of(OTHER, "former")
+    assert authorities(tmp_path, data) == {PEM, OTHER}
+
+
+def test_it_is_found_where_an_api_server_stores_json(tmp_path: Path) -> None:
+    said = PEM.replace("\n", "\\n").encode()
+    data = b'/registry/configmaps/default/kube-root-ca.crt{"kind":"ConfigMap","data":{"ca.crt":"' + said + b'"}}'
+    assert authorities(tmp_path, small(7) + data) == {PEM}
+
+
+def test_of_several_in_one_bundle_each_counts(tmp_path: Path) -> None:
+    assert authorities(tmp_path, small(7) + authority_of(OTHER + "# the new one\n" + PEM)) == {PEM, OTHER}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"/registry/configmaps/default/mine" + PEM.encode(),
+        b"/registry/configmaps/default/kube-root-ca.crt k8s:enc:aescbc:v1:" + bytes(range(256)),
+        b"/registry/configmaps/default/kube-root-ca.crt k8s:enc:x\0\x12/registry/secrets/default/tls" + PEM.encode(),
+        b"/registry/configmaps/default/kube-root-ca.crt" + bytes(9000) + PEM.encode(),
+        b"/registry/configmaps/default/kube-root-ca.crt" + PEM[:300].encode(),
+    ],
+)
+def test_other_certificates_and_encrypted_ones_are_nobodys(tmp_path: Path, data: bytes) -> None:
+    assert authorities(tmp_path, small(7) + data) == set()

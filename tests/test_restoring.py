@@ -25,7 +25,7 @@ from kubefab.passes import Group
 from kubefab.step import complaint
 from kubefab.steps import agreement, restore_checks
 from kubefab.steps import restore as steps
-from tests.databases import small, snapshot
+from tests.databases import authority_of, small, snapshot
 from tests.fakes import HOSTS, FakeHost, three_masters
 from tests.members import CLUSTER, IDS, M, membership, status
 from tests.runs import Run, in_place
@@ -332,6 +332,18 @@ def killed_when(made: Masters, source: Path, script: str, times: int) -> None:
     made.killed = lambda: False
 
 
+def away(monkeypatch: pytest.MonkeyPatch, name: str, since: Callable[[], bool] = lambda: True) -> None:
+    """This host cannot be reached any more."""
+    look = FakeHost.look
+
+    def unless(self: FakeHost, *how: Any) -> dict[str, str]:
+        if self.name == name and since():
+            raise Unreachable("cannot be reached")
+        return look(self, *how)
+
+    monkeypatch.setattr(FakeHost, "look", unless)
+
+
 IN_TURN = [
     "send",
     "stage-restore.sh",
@@ -589,6 +601,26 @@ def test_the_snapshot_of_another_etcd_loses_all_there_is(
     assert "all that etcd has now: it is another etcd than the snapshot's" in capsys.readouterr().out
 
 
+def test_an_etcd_that_has_begun_anew_over_an_emptied_folder_loses_all_there_is(
+    three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its ids are those of before, since they are made of names alone."""
+    three.taken = 21
+    three.restored(backup_of(tmp_path / "x", CLUSTER, 21))
+    said = capsys.readouterr().out
+    assert "m1  - all that etcd has now: its revision, 20, is lower than the snapshot's" in said
+    assert "writes since" not in said
+    assert not [line for line in three.run.ran if line.startswith("list-since.sh")]
+
+
+def test_an_etcd_of_the_snapshots_own_revision_has_no_writes_since(
+    three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three.taken = 20
+    three.restored(backup_of(tmp_path / "x", CLUSTER, 20))
+    assert "m1  - 0 writes since the snapshot" in capsys.readouterr().out
+
+
 def test_of_a_bare_snapshot_nobody_knows_whose_it_is(
     three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -608,6 +640,27 @@ def test_a_bare_snapshot_without_a_node_of_this_cluster_is_refused(
     with pytest.raises(Stop):
         three.restored(tmp_path / "mine.db")
     assert three.run.failures["m1"] == f"the snapshot has a node of this cluster: {why}"
+
+
+def test_a_bare_snapshot_of_another_cluster_is_refused_though_its_nodes_have_the_same_names(
+    three: Masters, tmp_path: Path
+) -> None:
+    data = small(TAKEN, names=M) + authority_of(AUTHORITY).ljust(512, b"\0")
+    (tmp_path / "mine.db").write_bytes(snapshot(data))
+    with pytest.raises(Stop):
+        three.restored(tmp_path / "mine.db")
+    assert three.run.failures["m1"].startswith("the snapshot is this cluster's: it is of the one with the CA ")
+    assert three.done == []
+
+
+def test_a_bare_snapshot_of_this_cluster_goes_back_though_no_node_of_it_is_left(
+    three: Masters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore_checks, "fingerprint", lambda text: fingerprint("QUJD"))
+    data = small(TAKEN, names=["other"]) + authority_of(AUTHORITY).ljust(512, b"\0")
+    (tmp_path / "mine.db").write_bytes(snapshot(data))
+    three.restored(tmp_path / "mine.db")
+    assert three.is_well
 
 
 def test_a_dry_run_tells_and_changes_nothing(three: Masters, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -667,14 +720,65 @@ def test_the_snapshot_of_another_cluster_is_refused_by_its_authority(three: Mast
 def test_a_host_that_does_not_answer_stops_it(
     three: Masters, source: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(self: object, *_: object) -> None:
-        raise Unreachable("cannot be reached")
-
-    look = FakeHost.look
-    monkeypatch.setattr(FakeHost, "look", lambda self, *how: away(self) if self.name == name else look(self, *how))
-    with pytest.raises(Stop, match="a master that is lost for good is taken out of it"):
+    away(monkeypatch, name)
+    with pytest.raises(Stop, match="nothing was changed: a restore is of all hosts"):
         three.restored(source)
     assert three.done == []
+
+
+@pytest.mark.parametrize("script", ["stop-control-plane.sh", "swap-etcd.sh", "start-control-plane.sh"])
+def test_a_worker_that_is_lost_on_the_way_keeps_no_master_down(
+    three: Masters, source: Path, script: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "the masters have the snapshot's data, and run; the rest waits for all hosts"
+    with monkeypatch.context() as lost:
+        away(lost, "client", lambda: script in scripts(three))
+        with pytest.raises(Stop, match=why):
+            three.restored(source)
+    assert three.run.failures == {"client": "it answers: cannot be reached"}
+    assert all(run_new_data(three))
+    assert not {"restart-service.sh", "end-restore.sh"} & set(scripts(three))
+    assert three.restored(source).failures == {}
+    assert three.is_well
+
+
+def run_new_data(made: Masters) -> list[bool]:
+    masters = [made.machines[name] for name in made.masters]
+    return [bool(one.restored) and one.restored == one.under_way[0] and not one.stopped for one in masters]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_where_a_master_has_the_new_data_it_goes_on_without_a_worker(
+    three: Masters, source: Path, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_when(three, source, "swap-etcd.sh", times)
+    away(monkeypatch, "client")
+    with pytest.raises(Stop, match="the masters have the snapshot's data, and run"):
+        three.restored(source, yes=False)
+    assert all(run_new_data(three))
+
+
+def test_where_no_master_has_them_it_waits_for_the_worker_and_may_be_given_up_without_it(
+    three: Masters, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_when(three, source, "stop-control-plane.sh", 3)
+    away(monkeypatch, "client")
+    done = list(three.done)
+    with pytest.raises(Stop, match="nothing was changed: a restore is of all hosts"):
+        three.restored(source)
+    assert three.done == done
+    assert three.given_up().failures == {}
+    assert not any(one.stopped or one.under_way[0] for one in three.machines.values())
+
+
+def test_it_is_not_given_up_while_a_master_does_not_answer(
+    three: Masters, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_when(three, source, "stop-control-plane.sh", 3)
+    away(monkeypatch, "m2")
+    with pytest.raises(Stop, match="a master that is lost for good is taken out of it"):
+        three.given_up()
+    assert "give-up-restore.sh" not in "".join(three.done)
 
 
 # --- machines that have no cluster yet
@@ -819,6 +923,21 @@ def test_a_list_that_cannot_be_had_is_told_and_stops_nothing(
     three.restored(source)
     assert "what was made since: it cannot be told: etcd is slow" in capsys.readouterr().out
     assert three.is_well
+
+
+def test_a_master_that_is_lost_after_its_swap_is_not_said_to_run(
+    three: Masters, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Engine.look_again
+
+    def late(self: Engine, hosts: list[Any], *besides: str) -> None:
+        if "swap-etcd.sh" in scripts(three):
+            away(monkeypatch, "m2")
+        look(self, hosts, *besides)
+
+    monkeypatch.setattr(Engine, "look_again", late)
+    assert three.restored(source).failures == {"m2": "it answers: cannot be reached"}
+    assert "start-control-plane.sh" not in scripts(three)
 
 
 def test_until_it_is_done_no_other_task_begins(three: Masters, source: Path) -> None:

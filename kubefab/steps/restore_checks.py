@@ -91,13 +91,10 @@ def another_cluster(snapshot: Snapshot) -> Gap:
     """Its ServiceAccounts' tokens and its nodes' certificates would be worth nothing."""
 
     def gap(facts: Facts) -> str | None:
-        theirs = fingerprint(snapshot.authority) if snapshot.authority else ""
+        theirs = sorted(fingerprint(one) for one in snapshot.authorities)
         ours = facts.local.admin_ca
-        return (
-            f"it is of the one with the CA {theirs}, and here is {ours}"
-            if theirs and ours not in ("", theirs)
-            else None
-        )
+        is_another = theirs and ours and ours not in theirs
+        return f"it is of the one with the CA {', '.join(theirs)}, and here is {ours}" if is_another else None
 
     return gap
 
@@ -174,10 +171,10 @@ def strange(masters: list[str]) -> Gap:
 
 
 def of_nobody(snapshot: Snapshot) -> Gap:
-    """Of a snapshot whose authority nobody has written down."""
+    """Of a snapshot that has no authority to be read: somebody has ConfigMaps encrypted."""
 
     def gap(facts: Facts) -> str | None:
-        if snapshot.authority:
+        if snapshot.authorities:
             return None
         known = {name for host in facts.everyone.values() for name in (host.name, host.node and host.node.name)}
         theirs = sorted(snapshot.nodes)

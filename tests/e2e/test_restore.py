@@ -3,10 +3,13 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from kubefab.backup import opened
 
 from .harness import (
     MASTER,
@@ -193,6 +196,18 @@ def test_a_damaged_snapshot_is_refused_before_anything_changes(back: Back, tmp_p
     with untouched(MASTER, WORKER):
         done = went_back(back.inv, tmp_path / "damaged.db").badly()
     assert "its checksum is another one" in done.said
+
+
+def test_a_bare_snapshot_is_known_by_the_authority_that_is_in_it(back: Back, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.db"
+    mine.write_bytes((back.source / "snapshot.db").read_bytes())
+    assert opened(mine).authorities == opened(back.source).authorities != frozenset()
+    line = (back.source / "pki/ca.crt").read_bytes().splitlines()[3]
+    data = mine.read_bytes()[:-32].replace(line, line[::-1])
+    mine.write_bytes(data + sha256(data).digest())
+    with untouched(MASTER, WORKER):
+        said = went_back(back.inv, mine).badly().said
+    assert "it is of the one with the CA " in said
 
 
 def test_without_a_yes_nothing_is_changed(back: Back) -> None:

@@ -19,6 +19,7 @@ from tests.e2e.harness import (
     Kubefab,
     all_is_well,
     catch,
+    cut_power,
     eventually,
     fresh,
     hosts_file,
@@ -200,6 +201,23 @@ def test_killed_when_some_have_the_new_data_it_goes_on(masters: Three) -> None:
     with masters.inv.started("etcd.restore", "--from", str(masters.source), "--yes") as run:
         catch(run, WORKER, f"[ -e {SWAPPED} ]")
         run.is_killed()
+    went_back(masters.inv, masters.source).well()
+    is_back(masters)
+
+
+def test_a_worker_that_is_lost_on_the_way_keeps_no_master_down(masters: Three) -> None:
+    for name in MACHINES:
+        on(name, f"rm -f {SWAPPED}")
+    make("came-later")
+    with masters.inv.started("etcd.restore", "--from", str(masters.source), "--yes") as run:
+        catch(run, WORKER, f"[ -e {SWAPPED} ]")
+        run.is_killed()
+    cut_power(FRONT)
+    said = went_back(masters.inv, masters.source).badly().said
+    assert "the masters have the snapshot's data, and run; the rest waits for all hosts" in said
+    for name in MACHINES:
+        on(name, "kubectl --kubeconfig /etc/kubernetes/admin.conf get --raw /readyz")
+    power_on(machines=(*MACHINES, FRONT))
     went_back(masters.inv, masters.source).well()
     is_back(masters)
 

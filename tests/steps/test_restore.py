@@ -77,12 +77,18 @@ def test_what_was_broken_off_is_ended_first(mark: str, told: str) -> None:
 
 
 def test_another_clusters_snapshot_is_told_by_its_authority_where_that_is_known() -> None:
-    gap = restore_checks.another_cluster(replace(SNAPSHOT, authority="QUJD"))
+    gap = restore_checks.another_cluster(replace(SNAPSHOT, authorities=frozenset({"QUJD"})))
     assert gap(with_(FORMER, admin_ca=fingerprint("QUJD"))) is None
     assert gap(FORMER) is None
-    assert (
-        gap(with_(FORMER, admin_ca="other")) == f"it is of the one with the CA {fingerprint('QUJD')}, and here is other"
-    )
+    told = f"it is of the one with the CA {fingerprint('QUJD')}, and here is other"
+    assert gap(with_(FORMER, admin_ca="other")) == told
+
+
+def test_one_that_has_had_another_authority_before_is_this_clusters_still() -> None:
+    gap = restore_checks.another_cluster(replace(SNAPSHOT, authorities=frozenset({"QUJD", "REVG"})))
+    assert gap(with_(FORMER, admin_ca=fingerprint("REVG"))) is None
+    both = ", ".join(sorted((fingerprint("QUJD"), fingerprint("REVG"))))
+    assert gap(with_(FORMER, admin_ca="other")) == f"it is of the one with the CA {both}, and here is other"
 
 
 def test_a_manifest_that_does_not_say_where_is_told() -> None:
