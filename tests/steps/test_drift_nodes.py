@@ -151,6 +151,28 @@ def test_a_quantity_is_no_length_of_time() -> None:
     assert drift.by_hand(wanted, KUBELET)(unmarked) is None
 
 
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [
+        ({"memoryThrottlingFactor": 1.0}, {"memoryThrottlingFactor": 1}),
+        (
+            {"reservedMemory": [{"numaNode": 0, "limits": {"memory": "1024Mi"}}]},
+            {"reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi"}}]},
+        ),
+        (
+            {"logging": {"options": {"json": {"infoBufferSize": "1024Ki"}}}},
+            {"logging": {"options": {"json": {"infoBufferSize": "1Mi"}}}},
+        ),
+    ],
+    ids=["a number", "memory", "a buffer"],
+)
+def test_what_kubeadm_keeps_in_a_form_of_its_own_is_no_drift(said: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Brought again, it would be another text again: the state would never be reached."""
+    wanted, kept = saying(**said), document(**stored)
+    assert drift_nodes.unlike_kept(wanted)(master(kept=kept)) is None
+    assert drift_nodes.unlike_own(wanted)(replace(node(now=kept), others={"manager": master(kept=kept)})) is None
+
+
 def test_a_time_that_was_changed_by_hand_is_kubefabs_once_hosts_yml_says_it() -> None:
     now = document(nodeStatusUpdateFrequency="1m0s")
     facts = node(now=now, left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
