@@ -56,14 +56,15 @@ def _complete(run: Engine, host: Host) -> None:
 
 
 def _of_one_version(run: Engine, host: Host) -> None:
-    """What kubeadm keeps is of another version where an upgrade has not come here yet."""
+    """Its static pods would be made of the version that kubeadm keeps: another one while an upgrade is not done."""
     facts = run.cluster.facts(host)
     told = facts.kubeadm.configuration
     kept = versions.upstream(told.version if told else "")
     for name, now in versions.control_plane(facts).items():
-        if Version("0") < now < kept:  # an image without a tag tells none
+        if Version("0") not in (now, kept) and now != kept:  # an image without a tag tells none
             what = f"{host.name}: {name} is of {now}, and kubeadm keeps {kept} for the cluster"
-            raise KubefabError(f"{what}: bring the upgrade to its end first: inv cluster.upgrade")
+            newest = f'with `kubernetes: "{max(now, kept)}"` in hosts.yml'
+            raise KubefabError(f"{what}: bring the upgrade to its end first, {newest}: inv cluster.upgrade")
 
 
 def _rendered(run: Engine, host: Host) -> dict[str, Manifest]:

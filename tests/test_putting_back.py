@@ -328,6 +328,19 @@ def test_a_master_whose_upgrade_is_not_done_is_upgraded_first(monkeypatch: pytes
     assert machines.done == []
 
 
+_NEWER = r'm2: kube-apiserver is of 1\.38\.0, and kubeadm keeps 1\.37\.2 .* with `kubernetes: "1\.38\.0"` in hosts'
+
+
+def test_a_master_that_is_newer_than_what_kubeadm_keeps_is_not_made_older(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an upgrade by hand, say, whose kubeadm-config somebody has taken back."""
+    machines = Machines(three())
+    by_hand(machines, "m2")
+    machines.run("m2").parts["node"] += "\nstatic kube-apiserver.yaml registry.k8s.io/kube-apiserver:v1.38.0"
+    with pytest.raises(KubefabError, match=_NEWER):
+        put_back(machines, "m2", monkeypatch)
+    assert machines.done == []
+
+
 def test_a_kubeadm_that_tells_no_manifest_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     machines = Machines(three())
     machines.run("m2").answers["render-manifests.sh"] = f"{API} {text(API)}"
