@@ -12,6 +12,7 @@ from kubefab.executor import engine_of
 from kubefab.facts import Manifest
 from kubefab.host import Host
 from kubefab.losing import Loss, agree
+from kubefab.step import when
 from kubefab.steps import drift, drift_nodes, versions
 
 
@@ -20,8 +21,8 @@ def put_back(c: Context, name: str, yes: bool) -> None:
     run = engine_of(c)
     host = _heard(run, name)
     master = host.wanted.role == "master"
+    _complete(run, host)
     if master:
-        _complete(run, host)
         _of_one_version(run, host)
     static = drift.put_back(_rendered(run, host)) if master else drift.control_plane
 
@@ -49,8 +50,10 @@ def _heard(run: Engine, name: str) -> Host:
 
 def _complete(run: Engine, host: Host) -> None:
     """Whoever has taken one away has it somewhere; and where a kubelet reads others, nothing is made for it."""
-    now = run.cluster.facts(host).manifests.now
-    if missing := [f"/etc/kubernetes/manifests/{pod}.yaml" for pod in drift.PHASES if pod not in now]:
+    facts = run.cluster.facts(host)
+    pods = drift.PHASES if host.wanted.role == "master" else ()
+    missing = [f"/etc/kubernetes/manifests/{pod}.yaml" for pod in pods if pod not in facts.manifests.now]
+    if missing := [*missing, *when(drift.is_gone(facts, drift.KUBELET), drift.CONFIG)]:
         what = f"{host.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise KubefabError(f"{what}: put back first what was there; as kubefab left it, it is below {_COPIES}")
 

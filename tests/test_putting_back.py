@@ -250,6 +250,14 @@ def test_of_a_worker_the_kubelets_configuration_is_taken_back(monkeypatch: pytes
     assert machines.run("client").ran == []
 
 
+def test_a_kubelets_configuration_that_is_gone_is_nothing_to_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = Machines(three())
+    machines.run("client").parts.update(node="kubelet_ca QUJD", manifests="sha256 kubelet 0")
+    with pytest.raises(KubefabError, match=r"client: /var/lib/kubelet/config\.yaml is missing: put back first"):
+        putting_back.put_back(in_place(machines.run, monkeypatch).context, "client", True)
+    assert machines.run("client").ran == []
+
+
 def test_a_kubelets_configuration_that_was_cut_off_is_brought_to_its_end_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -187,6 +187,19 @@ def test_a_kubelets_configuration_that_was_changed_by_hand_is_told_and_left_alon
     assert drift_nodes.older_kubelet(with_(facts, kubelet_written=200.0)) is None
 
 
+def test_a_kubelets_configuration_that_is_gone_is_told_with_the_way_back() -> None:
+    facts = with_(worker(), now={})
+    title = "the kubelet's configuration is there"
+    hosts = cluster(inventory())
+    told = step(drift_nodes.kubelet(hosts, hosts.require("client")), title)
+    assert (told.gap(facts), told.only_told) == ("somebody has taken it away", True)
+    assert "on client" in told.hint
+    assert "cp /var/lib/kubefab-manifests/kubelet.yaml /var/lib/kubelet/config.yaml" in told.hint
+    assert told.gap(worker()) is None
+    assert told.gap(with_(facts, kubelet_ca="")) is None
+    assert told.gap(with_(facts, marks=())) is None
+
+
 def test_in_a_cluster_made_by_hand_kubelets_are_told_of_once_hosts_yml_names_them() -> None:
     facts = by_hand(master())
     assert drift.by_hand(NOTHING, KUBELET)(facts) is None
