@@ -205,7 +205,15 @@ def _told(folder: Path) -> str:
     one = about["snapshot"]
     snapshot = f"revision {one['revision']}, {one['keys']} keys, {one['size'] / 1e6:.1f} MB, by {about['host']}"
     without = [_WITHOUT[name] for name in _WITHOUT if name not in about["files"]]
+    if "encryption-provider-config" not in about["files"] and _encrypts(folder):
+        without.append(_UNREADABLE.format(about["host"]))
     return "\n".join((f"{folder}: {snapshot}; its checksum is that of etcd", *without))
+
+
+def _encrypts(folder: Path) -> bool:
+    """Whether the API server's manifest names what Secrets are read by."""
+    manifest = folder / "manifests" / "kube-apiserver.yaml"
+    return manifest.exists() and b"--encryption-provider-config=" in manifest.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -300,6 +308,10 @@ _WITHOUT = {
     "pki/ca.key": "without the key of the cluster's CA, which is not on that master: keep it with this",
     KUBEADM: "without kubeadm's configuration, which could not be read from etcd: it is in the snapshot alone",
 }
+_UNREADABLE = (
+    "without the encryption-provider-config of {}'s API server, which is not at its path on that host: "
+    "keep it with this, since nobody can read the Secrets without it"
+)
 _MEANS = (
     "whoever has {} owns the cluster: it holds all its Secrets, and the keys of its authorities; "
     "keep a copy of it elsewhere, where nobody else reads"

@@ -19,6 +19,11 @@ _SECONDS = {
 }
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|us|µs|ns|m|s)")
 _DURATION = re.compile(rf"({_PART.pattern})+")
+# Without milli, whose "m" is the minute of a duration.
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?(?:e[0-9]{1,2})?)((?:[KMGTPE]i|[kMGTPE])?)")
+_BARE = re.compile(r"[0-9.]+")
+_UNITS: dict[str, int] = {"": 1, **{f"{unit}i": 1024 ** (at + 1) for at, unit in enumerate("KMGTPE")}}
+_UNITS |= {unit: 1000 ** (at + 1) for at, unit in enumerate("kMGTPE")}
 
 
 def shown(name: str, value: str) -> str:
@@ -29,11 +34,15 @@ def shown(name: str, value: str) -> str:
 
 
 def same(found: str | None, wanted: str | None) -> bool:
-    """Whether they say the same: two durations of one length do, however they are written."""
+    """Whether they say the same: two durations of one length do, and two quantities, however they are written.
+
+    The API writes both in forms of their own: 60s as 1m0s, 1024Mi as 1Gi. Sources: Go, time.Duration.String;
+    k8s.io/apimachinery, pkg/api/resource/quantity.go (CanonicalizeBytes).
+    """
     if found == wanted or found is None or wanted is None:
         return found == wanted
     seconds = length(found)
-    return seconds is not None and seconds == length(wanted)
+    return (seconds is not None and seconds == length(wanted)) or _one_quantity(found, wanted)
 
 
 def differences(found: Mapping[str, str], wanted: Mapping[str, str], among: Collection[str] | None = None) -> list[str]:
@@ -49,6 +58,14 @@ def length(text: str) -> Decimal | None:
     if not _DURATION.fullmatch(text):
         return None
     return sum((Decimal(number) * _SECONDS[unit] for number, unit in _PART.findall(text)), Decimal(0))
+
+
+def _one_quantity(found: str, wanted: str) -> bool:
+    """Of two numbers without any unit each figure counts: 1.10 and 1.1 may be versions."""
+    one, other = _QUANTITY.fullmatch(found), _QUANTITY.fullmatch(wanted)
+    if not one or not other or (_BARE.fullmatch(found) and _BARE.fullmatch(wanted)):
+        return False
+    return Decimal(one[1]) * _UNITS[one[2]] == Decimal(other[1]) * _UNITS[other[2]]
 
 
 def _told(name: str, found: str | None, wanted: str | None) -> str:

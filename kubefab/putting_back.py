@@ -12,6 +12,7 @@ from kubefab.executor import engine_of
 from kubefab.facts import Manifest
 from kubefab.host import Host
 from kubefab.losing import Loss, agree
+from kubefab.step import when
 from kubefab.steps import drift, drift_nodes, versions
 
 
@@ -20,8 +21,8 @@ def put_back(c: Context, name: str, yes: bool) -> None:
     run = engine_of(c)
     host = _heard(run, name)
     master = host.wanted.role == "master"
+    _complete(run, host)
     if master:
-        _complete(run, host)
         _of_one_version(run, host)
     static = drift.put_back(_rendered(run, host)) if master else drift.control_plane
 
@@ -49,21 +50,24 @@ def _heard(run: Engine, name: str) -> Host:
 
 def _complete(run: Engine, host: Host) -> None:
     """Whoever has taken one away has it somewhere; and where a kubelet reads others, nothing is made for it."""
-    now = run.cluster.facts(host).manifests.now
-    if missing := [f"/etc/kubernetes/manifests/{pod}.yaml" for pod in drift.PHASES if pod not in now]:
+    facts = run.cluster.facts(host)
+    pods = drift.PHASES if host.wanted.role == "master" else ()
+    missing = [f"/etc/kubernetes/manifests/{pod}.yaml" for pod in pods if pod not in facts.manifests.now]
+    if missing := [*missing, *when(drift.is_gone(facts, drift.KUBELET), drift.CONFIG)]:
         what = f"{host.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise KubefabError(f"{what}: put back first what was there; as kubefab left it, it is below {_COPIES}")
 
 
 def _of_one_version(run: Engine, host: Host) -> None:
-    """What kubeadm keeps is of another version where an upgrade has not come here yet."""
+    """Its static pods would be made of the version that kubeadm keeps: another one while an upgrade is not done."""
     facts = run.cluster.facts(host)
     told = facts.kubeadm.configuration
     kept = versions.upstream(told.version if told else "")
     for name, now in versions.control_plane(facts).items():
-        if Version("0") < now < kept:  # an image without a tag tells none
+        if Version("0") not in (now, kept) and now != kept:  # an image without a tag tells none
             what = f"{host.name}: {name} is of {now}, and kubeadm keeps {kept} for the cluster"
-            raise KubefabError(f"{what}: bring the upgrade to its end first: inv cluster.upgrade")
+            newest = f'with `kubernetes: "{max(now, kept)}"` in hosts.yml'
+            raise KubefabError(f"{what}: bring the upgrade to its end first, {newest}: inv cluster.upgrade")
 
 
 def _rendered(run: Engine, host: Host) -> dict[str, Manifest]:

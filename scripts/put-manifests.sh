@@ -3,7 +3,7 @@
 # copies. usage: put-manifests.sh NAME.yaml…
 set -eu
 for name; do
-    copy=$(find /etc/kubernetes/tmp -path "*/kubeadm-backup-manifests-*/$name" -size +0 | sort | tail -n 1)
+    copy=$(find /etc/kubernetes/tmp/ -path "*/kubeadm-backup-manifests-*/$name" -size +0 | sort | tail -n 1)
     # Beside its folder: the kubelet reads whatever is in there, in whatever state.
     new=$(mktemp /etc/kubernetes/manifest.XXXXXX)
     trap 'rm -f "$new"' EXIT

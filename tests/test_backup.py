@@ -223,6 +223,20 @@ def test_people_are_told_what_it_means_to_have_it_and_what_is_not_in_it(tmp_path
     assert "whoever has this folder owns the cluster" in told
 
 
+@pytest.mark.parametrize(
+    "flag", ["    - --encryption-provider-config=/enc/x.yaml\n", '- "--encryption-provider-config=/enc/x"\n']
+)
+def test_people_are_told_where_what_secrets_are_read_by_is_not_in_it(tmp_path: Path, flag: str) -> None:
+    """Its path is one of the API server's container, which may be another on the host."""
+    backup.put(tmp_path, "manifests/kube-apiserver.yaml", flag.encode())
+    backup.finish(tmp_path, {"host": "manager", "snapshot": SAID})
+    assert "without the encryption-provider-config of manager's API server" in backup.told(tmp_path)
+    backup.put(tmp_path, "encryption-provider-config", b"x")
+    (tmp_path / "backup.json").unlink()
+    backup.finish(tmp_path, {"host": "manager", "snapshot": SAID})
+    assert "without the encryption" not in backup.told(tmp_path)
+
+
 # --- a snapshot that is to go back
 
 TIME = "2026-11-26T08:00:00+00:00"

@@ -294,6 +294,21 @@ def test_a_backup_that_is_being_fetched_does_not_go() -> None:
     assert (there, stays in NAMES) == (NAMES, False)
 
 
+LINKED = f"mkdir -p /mnt/disk/backups /var/lib; ln -s /mnt/disk/backups {PLACE}\n"
+
+
+def test_on_another_disk_by_a_link_they_are_let_go_of_too() -> None:
+    *left, new = run(LINKED + LEADER + old(*NAMES), "3", f"ls {PLACE}/ | grep Z$")[1:]
+    assert left == NAMES[3:]
+    assert new not in NAMES
+
+
+def test_on_another_disk_by_a_link_they_are_told_and_printed() -> None:
+    assert len(found(LINKED + old(*NAMES[:2]), "backups").backups.backups) == 2
+    said = sandbox.run(f"{LINKED}{old(*NAMES)}{sandbox.script('print-backup.sh', NAMES[0], 'snapshot.db')}")
+    assert said == "x"
+
+
 # --- the way back
 
 AWAY = sandbox.script("unschedule-backups.sh")

@@ -74,6 +74,37 @@ def test_what_is_another_time_or_none_is_not_the_same(one: str | None, other: st
     assert not same(one, other)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("1024Mi", "1Gi"),
+        ("1024Ki", "1Mi"),
+        ("0.5Gi", "512Mi"),
+        ("1000000", "1M"),
+        ("1000M", "1G"),
+        ("1000k", "1M"),
+        ("1e9", "1G"),
+        ("1000e6", "1e9"),
+        ("1048576", "1Mi"),
+    ],
+)
+def test_one_quantity_is_the_same_however_it_is_written(one: str, other: str) -> None:
+    """The API stores each in a form of its own: k8s.io/apimachinery, pkg/api/resource."""
+    assert same(one, other)
+    assert same(other, one)
+
+
+@pytest.mark.parametrize(("one", "other"), [("1Gi", "1G"), ("1Mi", "2Mi"), ("1", "1Mi"), ("", "0Mi"), ("1M", "1m")])
+def test_what_is_another_quantity_is_not_the_same(one: str, other: str) -> None:
+    assert not same(one, other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("1.10", "1.1"), ("1", "1.0"), ("007", "7")])
+def test_of_a_number_without_a_unit_each_figure_counts(one: str, other: str) -> None:
+    """It may be a version, or a name."""
+    assert not same(one, other)
+
+
 def test_what_is_no_time_is_told_as_it_is_written() -> None:
     assert differences({"systemReserved.cpu": "200m"}, {"systemReserved.cpu": "100m"}) == [
         "systemReserved.cpu is 200m, not 100m"

@@ -617,6 +617,13 @@ def test_a_worker_has_no_static_pods_to_tell_of() -> None:
     assert (this.now, this.marks) == ({}, ())
 
 
+def test_the_look_tells_what_was_left_of_a_kubelets_configuration_that_is_gone() -> None:
+    conf = sandbox.file("/etc/kubernetes/kubelet.conf", "x") + sandbox.file(f"{MARKS}/kubelet.yaml", "maxPods: 7\n")
+    mark = sandbox.file(f"{MARKS}/kubelet.mark", f"sha256 {sha256('x')}\n")
+    this = found(conf + mark, "manifests").manifests
+    assert (this.now, list(this.left), this.is_marked("kubelet")) == ({}, ["kubelet"], True)
+
+
 def test_the_look_tells_of_a_workers_kubelet_alone() -> None:
     conf = sandbox.file("/etc/kubernetes/kubelet.conf", "x") + sandbox.file(CONFIG, "maxPods: 7\n")
     mark = sandbox.file(f"{MARKS}/kubelet.mark", f"sha256 {sha256('x')}\ngiven maxPods\nsaid maxPods 7f\n")

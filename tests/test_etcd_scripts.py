@@ -371,6 +371,12 @@ def test_what_no_snapshot_brings_back_is_printed_and_what_kubeadm_makes_anew_is_
     assert json.loads(printed["kubeadm-config"])["count"] == 1
 
 
+def test_what_secrets_are_read_by_is_printed_where_its_flag_is_quoted_too() -> None:
+    quoted = "    - '--encryption-provider-config=/etc/enc.yaml'\n"
+    there = sandbox.file("/etc/kubernetes/manifests/kube-apiserver.yaml", quoted) + sandbox.file("/etc/enc.yaml", "x")
+    assert keys(there + "stub ss ''\n")["encryption-provider-config"] == b"x"
+
+
 def test_keys_that_are_kept_elsewhere_and_a_dead_etcd_are_no_failure() -> None:
     there = sandbox.file("/etc/kubernetes/pki/ca.crt", "x")
     assert keys(f"stub ss ''\nmkdir -p /etc/kubernetes/manifests\n{there}") == {"pki/ca.crt": b"x"}

@@ -1366,3 +1366,10 @@ TMP = "/etc/kubernetes/tmp"
 def test_a_manifest_is_missing_for_an_upgrade_alone(left: str, torn: tuple[str, ...]) -> None:
     files = f"for file in {left}; do mkdir -p ${{file%/*}}; >$file; done\n"
     assert found(ADMIN + files, "upgrade").upgrade.torn == torn
+
+
+@sandbox.needed
+def test_etcds_data_on_another_disk_by_a_link_are_measured() -> None:
+    """An upgrade wants room for copies of them."""
+    data = "mkdir -p /mnt/disk; head -c 3000000 /dev/zero >/mnt/disk/db; ln -s /mnt/disk /var/lib/etcd\n"
+    assert found(ADMIN + data, "upgrade").upgrade.etcd_mib == 3

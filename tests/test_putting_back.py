@@ -250,6 +250,14 @@ def test_of_a_worker_the_kubelets_configuration_is_taken_back(monkeypatch: pytes
     assert machines.run("client").ran == []
 
 
+def test_a_kubelets_configuration_that_is_gone_is_nothing_to_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    machines = Machines(three())
+    machines.run("client").parts.update(node="kubelet_ca QUJD", manifests="sha256 kubelet 0")
+    with pytest.raises(KubefabError, match=r"client: /var/lib/kubelet/config\.yaml is missing: put back first"):
+        putting_back.put_back(in_place(machines.run, monkeypatch).context, "client", True)
+    assert machines.run("client").ran == []
+
+
 def test_a_kubelets_configuration_that_was_cut_off_is_brought_to_its_end_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -324,6 +332,19 @@ def test_a_master_whose_upgrade_is_not_done_is_upgraded_first(monkeypatch: pytes
     by_hand(machines, "m2")
     machines.run("m2").parts["node"] += "\nstatic kube-apiserver.yaml registry.k8s.io/kube-apiserver:v1.36.3"
     with pytest.raises(KubefabError, match=r"m2: kube-apiserver is of 1\.36\.3, and kubeadm keeps 1\.37\.2"):
+        put_back(machines, "m2", monkeypatch)
+    assert machines.done == []
+
+
+_NEWER = r'm2: kube-apiserver is of 1\.38\.0, and kubeadm keeps 1\.37\.2 .* with `kubernetes: "1\.38\.0"` in hosts'
+
+
+def test_a_master_that_is_newer_than_what_kubeadm_keeps_is_not_made_older(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an upgrade by hand, say, whose kubeadm-config somebody has taken back."""
+    machines = Machines(three())
+    by_hand(machines, "m2")
+    machines.run("m2").parts["node"] += "\nstatic kube-apiserver.yaml registry.k8s.io/kube-apiserver:v1.38.0"
+    with pytest.raises(KubefabError, match=_NEWER):
         put_back(machines, "m2", monkeypatch)
     assert machines.done == []
 

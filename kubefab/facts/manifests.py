@@ -121,9 +121,14 @@ def _settings(value: Any, place: str, deep: int, pod: str) -> Iterator[tuple[str
             rest, here = _item(inner, place, at, own)
             yield from _settings(rest, here, deep - 1, pod) if rest or not here else [(here, "")]
     elif isinstance(value, list):
-        yield place, ", ".join(map(str, value))
+        yield place, ", ".join(map(_text, value))
     elif value is not None:
-        yield place, str(value)
+        yield place, _text(value)
+
+
+def _text(value: Any) -> str:
+    """A whole number is written without a point, as the API writes it: 1.0 is stored as 1."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _below(place: str, key: Any) -> str:

@@ -462,8 +462,10 @@ def there(facts: Facts, name: str) -> Manifest | None:
 
 
 def is_gone(facts: Facts, pod: str) -> bool:
-    """Whether somebody has taken the manifest away that kubefab has left."""
-    whole = facts.local.control_plane and not facts.local.restore_begun  # which puts all of them aside
+    """Whether somebody has taken the file away that kubefab has left."""
+    whole = facts.local.control_plane and not facts.local.restore_begun  # which puts all manifests aside
+    if pod == KUBELET:
+        whole = facts.trusted and not facts.local.join_begun
     return whole and facts.manifests.is_marked(pod) and pod not in facts.manifests.now
 
 

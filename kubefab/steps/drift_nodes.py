@@ -26,6 +26,7 @@ from kubefab.steps.drift import (
     patched,
     patches,
     said,
+    taken_away,
     there,
     to_store,
     understood,
@@ -78,6 +79,14 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
                 touches="masters",
                 parts=PARTS,
             ),
+        ),
+        Step(
+            "the kubelet's configuration is there",
+            taken_away(KUBELET),
+            None,
+            hint=_COPY.format(host.name),
+            only_told=True,
+            parts=("manifests", "node"),
         ),
         Step(
             "the kubelet's configuration is as kubefab has left it",
@@ -478,6 +487,10 @@ def _proxy_mark(facts: Facts) -> str:
     return workload.annotations.get(MARK, "") if workload else ""
 
 
+_COPY = (
+    f"on {{0}}, put back what was there, without which its kubelet does not start again; as kubefab has left it: "
+    f"cp /var/lib/kubefab-manifests/kubelet.yaml {CONFIG}"
+)
 _ELSEWHERE = (
     "bring it yourself: into the ConfigMap kubelet-config-1.N of kube-system, and on each node by "
     "`kubeadm upgrade node phase kubelet-config` and `systemctl restart kubelet`; or first: inv cluster.upgrade"

@@ -18,7 +18,7 @@ for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     [ -e "/etc/kubernetes/manifests/$name.yaml" ] || ls /etc/kubernetes/tmp/kubeadm-upgraded-manifests*/"$name.yaml" >/dev/null || continue
     ! ls /etc/kubernetes/tmp/kubeadm-backup-manifests-*/"$name.yaml" >/dev/null || fact "torn $name.yaml"
 done
-[ ! -d /var/lib/etcd ] || fact "etcd_mib $(heard du -sm /var/lib/etcd | cut -f 1)"
+[ ! -d /var/lib/etcd ] || fact "etcd_mib $(heard du -sm /var/lib/etcd/ | cut -f 1)"
 fact "room_mib $(heard df -m --output=avail /etc/kubernetes | tail -n 1)"
 # This master's API server tells what it was asked since its start; the others tell theirs, and one of them may answer behind
 # the endpoint that admin.conf names. Each one's certificate has the address by which others find it.

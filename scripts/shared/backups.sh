@@ -1,8 +1,9 @@
 # shellcheck shell=sh
 # What backs etcd up by itself on a master: where the backups are, and the timer, which is kubefab's where it says so.
 backups=/var/lib/kubefab-backups
+# The slash: it may be a link to a bigger disk, which find would not follow.
 kept() { # the backups, the oldest first: what has such a name was checked; of a person's folders some are no day's
-    find "$backups" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null |
+    find "$backups/" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null |
         sed -nE 's/^([1-9][0-9]{3}(-[0-9]{2}){2})T([0-9]{2})-([0-9]{2})-([0-9]{2})Z$/\1 \3:\4:\5/p' |
         date -u -f - +%Y-%m-%dT%H-%M-%SZ 2>/dev/null | sort
 }

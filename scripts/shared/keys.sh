@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # What of a control plane no snapshot of etcd brings back. Of etcd it needs what shared/etcd.sh has.
 . "${0%/*}/shared/pki.sh"
+. "${0%/*}/shared/static.sh"
 key() { # key NAME FILE
     [ -e "$2" ] || return 0
     body=$(base64 -w 0 <"$2") || return
@@ -15,9 +16,7 @@ print_keys() (
     for manifest in manifests/*.yaml; do
         [ -e "$manifest" ] || continue
         key "$manifest" "$manifest"
-        while read -r _ flag; do
-            case $flag in --encryption-provider-config=*) key encryption-provider-config "${flag#*=}" ;; esac
-        done <"$manifest"
+        flag_in "$manifest" encryption-provider-config | while read -r file; do key encryption-provider-config "$file"; done
     done
     find_etcd "$(named ss -Hltnp)" || exit 0
     if answer=$(ask_etcd 10 get /registry/configmaps/kube-system/kubeadm-config --write-out json 2>/dev/null); then

@@ -151,6 +151,28 @@ def test_a_quantity_is_no_length_of_time() -> None:
     assert drift.by_hand(wanted, KUBELET)(unmarked) is None
 
 
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [
+        ({"memoryThrottlingFactor": 1.0}, {"memoryThrottlingFactor": 1}),
+        (
+            {"reservedMemory": [{"numaNode": 0, "limits": {"memory": "1024Mi"}}]},
+            {"reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi"}}]},
+        ),
+        (
+            {"logging": {"options": {"json": {"infoBufferSize": "1024Ki"}}}},
+            {"logging": {"options": {"json": {"infoBufferSize": "1Mi"}}}},
+        ),
+    ],
+    ids=["a number", "memory", "a buffer"],
+)
+def test_what_kubeadm_keeps_in_a_form_of_its_own_is_no_drift(said: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Brought again, it would be another text again: the state would never be reached."""
+    wanted, kept = saying(**said), document(**stored)
+    assert drift_nodes.unlike_kept(wanted)(master(kept=kept)) is None
+    assert drift_nodes.unlike_own(wanted)(replace(node(now=kept), others={"manager": master(kept=kept)})) is None
+
+
 def test_a_time_that_was_changed_by_hand_is_kubefabs_once_hosts_yml_says_it() -> None:
     now = document(nodeStatusUpdateFrequency="1m0s")
     facts = node(now=now, left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
@@ -163,6 +185,19 @@ def test_a_kubelets_configuration_that_was_changed_by_hand_is_told_and_left_alon
     assert told == "changed by hand: maxPods is 50, not 110"
     assert drift_nodes.unlike_own(WANTED)(facts) is None
     assert drift_nodes.older_kubelet(with_(facts, kubelet_written=200.0)) is None
+
+
+def test_a_kubelets_configuration_that_is_gone_is_told_with_the_way_back() -> None:
+    facts = with_(worker(), now={})
+    title = "the kubelet's configuration is there"
+    hosts = cluster(inventory())
+    told = step(drift_nodes.kubelet(hosts, hosts.require("client")), title)
+    assert (told.gap(facts), told.only_told) == ("somebody has taken it away", True)
+    assert "on client" in told.hint
+    assert "cp /var/lib/kubefab-manifests/kubelet.yaml /var/lib/kubelet/config.yaml" in told.hint
+    assert told.gap(worker()) is None
+    assert told.gap(with_(facts, kubelet_ca="")) is None
+    assert told.gap(with_(facts, marks=())) is None
 
 
 def test_in_a_cluster_made_by_hand_kubelets_are_told_of_once_hosts_yml_names_them() -> None:
