@@ -1,6 +1,6 @@
 """The bundle of hosts.yml on a host: its packages as the one apt repository, its images in the runtime."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os.path import exists, expanduser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -138,6 +138,17 @@ def images_loaded(cluster: Cluster, host: Host) -> list[Step]:
     paths = [f"{BUNDLE}/{made.images[image]}" for image in mine]
     load = script("move-images.sh", made.runtime, "load", *paths)
     return [Step("the bundle's images are loaded", images.lacking(cluster.inventory, mine), load, parts=("runtime",))]
+
+
+def unheld(inventory: Inventory, names: Sequence[str]) -> Gap:
+    """Images that neither the bundle of hosts.yml has nor the host: it is asked before the bundle's are loaded."""
+
+    def gap(facts: Facts) -> str | None:
+        held = {*(bundle.opened(inventory.bundle).images if inventory.bundle else ()), *images.there(inventory, facts)}
+        absent = [name for name in names if images.full_name(name) not in held]
+        return f"{', '.join(absent)}: neither in the bundle nor on the host" if absent else None
+
+    return gap
 
 
 def made_for_others(made: Bundle, inventory: Inventory) -> Gap:

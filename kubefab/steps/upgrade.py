@@ -62,16 +62,10 @@ def fetched(names: Sequence[str]) -> Subject:
             ),
         ]
         states += bundle.images_loaded(cluster, host)
-        states += when(
-            inventory.bundle and first,
-            Step(
-                "the image of etcd on its way is there",
-                images.lacking(inventory, first),
-                None,
-                hint="the bundle is of a kubefab that put none into it: inv bundle.make",
-                parts=("runtime",),
-            ),
-        )
+        if inventory.bundle:
+            states.append(
+                complaint("the image of etcd on its way is at hand", bundle.unheld(inventory, first), _BUNDLE_ANEW)
+            )
         return [replace(one, gap=where_behind(wanted, one.gap)) for one in states]
 
     return steps
@@ -391,3 +385,6 @@ def old_package(wanted: str) -> Gap:
         return f"kubelet {found.version}" if old else None
 
     return gap
+
+
+_BUNDLE_ANEW = "make the bundle anew by this kubefab: inv bundle.make; or give the image: inv images.preload"

@@ -339,16 +339,34 @@ def test_a_new_bundle_is_the_source_where_there_is_one(tmp_path: Path) -> None:
     assert not [title for title in titles if "downloaded" in title]
 
 
-def test_a_bundle_without_the_etcd_on_its_way_stops_it_before_any_change(tmp_path: Path) -> None:
+ON_ITS_WAY = f"{REGISTRY}/etcd:3.6.16-0"
+
+
+@pytest.mark.parametrize(
+    ("bundled", "there", "told"),
+    [
+        ([], [], f"{ON_ITS_WAY}: neither in the bundle nor on the host"),
+        ([ON_ITS_WAY], [], None),
+        ([], [ON_ITS_WAY], None),
+    ],
+    ids=["nowhere", "in the bundle", "given by images.preload"],
+)
+def test_only_a_bundle_without_the_etcd_on_its_way_stops_it_before_any_change(
+    tmp_path: Path, bundled: list[str], there: list[str], told: str | None
+) -> None:
+    """What is judged before any change, the bundle's images have not been loaded by then."""
     (tmp_path / "folder" / "packages").mkdir(parents=True)
-    write(tmp_path / "it.bundle", ABOUT, tmp_path / "folder")
+    write(tmp_path / "it.bundle", {**ABOUT, "images": dict.fromkeys(bundled, "images/it")}, tmp_path / "folder")
     several = "  m2: {address: 10.250.0.12, role: master}\n  m3: {address: 10.250.0.13, role: master}\n"
     made = cluster(f"{HOSTS}{several}bundle: {tmp_path}/it.bundle\n")
-    facts = member("3.6.8", static=OLD_ETCD)
+    facts = member("3.6.8", static=OLD_ETCD, images=there)
     made._alone["manager"], made._found["manager"] = facts, {"etcd": "looked at"}
-    told = step(upgrade.fetched([])(made, made.founder), "the image of etcd on its way is there")
-    assert (told.gap(facts), told.close) == ("missing", None)
-    assert etcd_on_its_way(made.inventory) == ["registry.k8s.io/etcd:3.6.16-0"]
+    complaint = step(upgrade.fetched([])(made, made.founder), "the image of etcd on its way is at hand")
+    assert (complaint.gap(facts), complaint.close, complaint.within) == (told, None, 0)
+
+
+def test_a_bundle_for_several_masters_has_the_etcd_on_its_way() -> None:
+    assert etcd_on_its_way(cluster(three_masters()).inventory) == [ON_ITS_WAY]
     assert etcd_on_its_way(inventory()) == []
 
 
