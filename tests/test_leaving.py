@@ -434,6 +434,19 @@ def test_a_member_of_a_host_that_nobody_knows_any_more_is_removed_by_its_name_or
     assert three.done == ["m2: put backup", "m1: remove-member.sh b9"]
 
 
+def test_the_member_of_a_masters_dead_machine_goes_though_a_new_one_has_its_name_at_another_address(
+    three: Cluster,
+) -> None:
+    """It has no etcd yet, and its machine is reset, so that it joins as any other."""
+    three.nodes["m1"]["ready"] = False
+    three.masters = ("m2", "m3")
+    three.run("m1").parts = {"system": "machine_id another\naddress 10.250.0.99 eth0"}
+    three.tell()
+    remove(three, "m1")
+    assert three.done[0] == "m2: put backup"
+    assert three.done[-2:] == ["m2: remove-member.sh a1", "m2: kubectl.sh delete node m1"]
+
+
 # --- a machine that is off
 
 
