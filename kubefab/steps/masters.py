@@ -234,24 +234,22 @@ def one_for_all(facts: Facts) -> str | None:
 def dead(masters: Mapping[str, str]) -> Gap:
     """A member that does not answer costs every join minutes, and the cluster its majority where one more follows.
 
-    One of a host that has no control plane any more, or half of one, is this host's own to take out, or that one's.
+    One at the address of a host that has no control plane any more, or half of one, is this host's own to take out, or
+    that one's. By its name alone it is of an earlier machine, beside which etcd lets no other one of that name join.
     """
 
     def gap(facts: Facts) -> str | None:
-        told, lost = facts.everyone, []
+        told, lost = {one.name: one for one in _masters(facts, [*masters.values()])}, []
+        answer = {one.etcd.member.id for one in told.values() if one.etcd.member}
         for member in _membership(facts):
-            where = member.addresses
-            name = next((masters[place] for place in where if place in masters), member.name or min(where, default=""))
-            if name in told and name in masters.values() and (_answers(told[name], member) or _to_join(told[name])):
+            at = next((masters[place] for place in member.addresses if place in masters), "")
+            if member.id in answer or (at in told and _to_join(told[at])):
                 continue
+            name = at or member.name or min(member.addresses, default="")
             lost.append(f"{_called(member)} gives no answer; is it gone for good? inv node.remove --host {name}")
         return "; ".join(lost) or None
 
     return gap
-
-
-def _answers(facts: Facts, member: Known) -> bool:
-    return bool(facts.etcd.member and facts.etcd.member.id == member.id)
 
 
 def _to_join(facts: Facts) -> bool:

@@ -153,6 +153,23 @@ def test_a_member_of_a_host_that_hosts_yml_does_not_know_stops_the_join() -> Non
     assert told == "old (https://10.250.0.99:2380) gives no answer; is it gone for good? inv node.remove --host old"
 
 
+@pytest.mark.parametrize("name", ["m2", "m3"])
+def test_the_dead_member_of_a_master_that_has_another_address_now_stops_its_join(name: str) -> None:
+    """kubeadm tells etcd of both addresses under that one name, and etcd refuses that until the join's time is over."""
+    old = (*members("m1", *({"m2", "m3"} - {name})), Known(9, name, ("https://10.250.0.99:2380",)))
+    others = [master(other, membership=old) for other in ("m1", "m2") if other != name]
+    told = gap(ANSWERS, seen(bare(name), *others, bare("m3") if name == "m2" else bare("m2")), name)
+    assert (
+        f"{name} (https://10.250.0.99:2380) gives no answer; is it gone for good? inv node.remove --host {name}" == told
+    )
+
+
+def test_a_member_that_answers_is_not_dead_whatever_it_is_called() -> None:
+    called = (Known(1, "ip-1", ("https://192.168.0.11:2380",)), Known(2, "ip-2", ("https://192.168.0.12:2380",)))
+    m1, m2 = master("m1", membership=called), master("m2", membership=called)
+    assert gap(ANSWERS, seen(bare(), m1, m2)) is None
+
+
 @pytest.mark.parametrize("m2", [known("m2"), known("m2", master_begun=1, admin_ca="aaa", etcd_data=True)])
 def test_what_another_hosts_own_join_will_take_out_stops_nobody(m2: Facts) -> None:
     assert gap(ANSWERS, seen(bare(), master("m1", "m1", "m2"), m2)) is None
