@@ -453,7 +453,6 @@ def test_a_member_of_a_host_that_nobody_knows_any_more_is_removed_by_its_name_or
     assert three.done == ["m2: put backup", "m1: remove-member.sh b9"]
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("dead", [False, True])
 def test_the_address_of_a_host_is_not_its_name(three: Cluster, dead: bool) -> None:
     at_addresses(three)
@@ -477,7 +476,8 @@ def test_an_old_node_at_the_address_of_a_master_goes_without_that_ones_member(th
     three.run("m3").on_look = (lambda: None) if answers else away
     remove(three, "old", dead=True)
     assert three.done == [f"m1: kubectl.sh taint node old {TAINT}", "m1: kubectl.sh delete node old"]
-=======
+
+
 def test_the_member_of_a_masters_dead_machine_goes_though_a_new_one_has_its_name_at_another_address(
     three: Cluster,
 ) -> None:
@@ -489,7 +489,6 @@ def test_the_member_of_a_masters_dead_machine_goes_though_a_new_one_has_its_name
     remove(three, "m1")
     assert three.done[0] == "m2: put backup"
     assert three.done[-2:] == ["m2: remove-member.sh a1", "m2: kubectl.sh delete node m1"]
->>>>>>> mend-f
 
 
 # --- a machine that is off
