@@ -71,11 +71,12 @@ def problems(masters: Masters, away: Collection[str] = ()) -> list[str]:
     return [*silent(masters), *_torn(masters), *_unknown(masters, away), *_of_each(masters)]
 
 
-def lost_quorum(masters: Masters, away: Collection[str], silent: bool) -> str | None:
+def lost_quorum(masters: Masters, away: Collection[str], silent: bool, unseen: Collection[str] = ()) -> str | None:
     """How many members are missing where nobody leads, in words; None where somebody does, or no member answers.
 
     `away`: masters that do not answer. `silent`: nor does any API server; the word of one that does counts for those
-    that were not heard. Who has lost the others believes for another second that there is a leader.
+    that were not heard. Who has lost the others believes for another second that there is a leader. `unseen`: masters
+    that may serve, though they could not be looked at; it is said where the others alone are too many.
     """
     members = heard(masters)
     voters = _voters(masters)
@@ -83,6 +84,9 @@ def lost_quorum(masters: Masters, away: Collection[str], silent: bool) -> str | 
     led = any(member.leader for member in members.values())
     few = 2 * len(missing) >= len(voters) > 0
     if not members or (missing and not silent) or (led and not few):
+        return None
+    follow = {member.id for member in members.values() if member.leader}
+    if unseen and 2 * len([one for one in voters if one.id not in follow and one.name not in unseen]) < len(voters):
         return None
     if not missing:
         return "etcd has no leader"

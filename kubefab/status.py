@@ -20,6 +20,7 @@ CERTIFICATES = "inv certs.status"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 PREFLIGHT, UP, REBOOTED = "inv preflight", "inv cluster.up", "inv fix-reboot"
 _BLIND = "without anonymous requests haproxy sees that an API server answers, and not whether it has its etcd"
+_DOUBT = "not known whether anything can be written"
 _DRIFT = "what is not as hosts.yml says, or was changed by hand"
 AGAIN = f"inv cluster.status, once more: what had no answer in time may only be busy; if it says the same: {UP}"
 LATE = re.compile(r"no answer (with)?in \d|context deadline exceeded")  # of kubectl, /readyz and etcdctl
@@ -51,6 +52,7 @@ class Found:
     gaps: Sequence[tuple[str, Step, str]] = ()  # host, state, what is there instead
     now: datetime = LONG_AGO
     drift: Sequence[tuple[str, Step, str]] = ()  # the same, of what `up` changes or leaves alone where all is well
+    unseen: Collection[str] = ()  # of those that are away: whose machine may run, since more than its address failed
 
     @property
     def masters(self) -> list[str]:
@@ -87,7 +89,8 @@ def status(found: Found) -> Status:
         cure = DEFRAGMENT if lost == etcd.without_room(_etcds(found)) else cure
         return Status(found, State.UNWRITABLE, f"{lost}: nothing can be written", problems, cure)
     if problems:
-        verdict = "not well" if any(problem.known for problem in problems) else "not known whether all is well"
+        known = any(problem.known for problem in problems)
+        verdict = _DOUBT if _in_doubt(found) else "not well" if known else "not known whether all is well"
         return Status(found, State.WRONG, verdict, problems, problems[0].cure)
     return Status(found, State.WELL, "all is well", (), None)
 
@@ -98,11 +101,18 @@ def unwritable(found: Found) -> str | None:
         return None
     silent = not _answers(found)
     away = [name for name in found.masters if name in found.away]
-    if lost := etcd.lost_quorum(_etcds(found), away, silent):
+    if lost := etcd.lost_quorum(_etcds(found), away, silent, found.unseen):
         return lost
+    if _in_doubt(found):
+        return None
     if silent and len(away) == len(found.masters):
         return "the master is away" if len(away) == 1 else f"all {len(away)} masters are away"
     return f"no API server answers in {SHORT.question} s" if silent else etcd.without_room(_etcds(found))
+
+
+def _in_doubt(found: Found) -> bool:
+    """Whether a master that could not be looked at may serve, and none that was does: as with a wrong user."""
+    return bool(found.live and not _answers(found) and set(found.masters) & set(found.unseen))
 
 
 def _answers(found: Found) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from invoke import Exit
 
 from kubefab import report, runbook, status
-from kubefab.errors import HostError, Silent
+from kubefab.errors import HostError, Silent, Unreachable
 from kubefab.facts import ADDON, ClusterFacts, Facts, Known, Node, Workload
 from kubefab.inventory import Inventory, Schedule
 from kubefab.patience import SHORT, USUAL
@@ -23,6 +23,7 @@ from tests.members import DEAD, IDS, SILENT, M, look, membership
 from tests.runs import ADMIN, Run, in_place
 
 WELL = ("manager", "client")
+DOUBT = "not known whether anything can be written"
 Told = Callable[..., tuple[int, dict[str, Any]]]
 
 
@@ -44,7 +45,11 @@ def nodes(*ready: str, without: Sequence[str] = (), **spec: Any) -> str:
 
 
 def away() -> None:
-    raise HostError("cannot be reached")
+    raise Unreachable("cannot be reached")
+
+
+def not_let_in() -> None:
+    raise HostError("does not let admin in: Authentication failed.")
 
 
 def made(wanted: str | Inventory = HOSTS) -> Run:
@@ -178,6 +183,47 @@ def test_where_no_master_answers_it_is_2(
     assert found["verdict"].startswith(words)
     assert [line for line in found["problems"] if "cannot be reached" not in line] == []
     assert found["next"] == "inv preflight"
+
+
+@pytest.mark.parametrize("masters", [HOSTS, three_masters()])
+def test_masters_that_let_nobody_in_may_serve_and_are_not_told_as_lost(
+    masters: str | Inventory, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a wrong user in hosts.yml."""
+    run = in_place(made(masters), monkeypatch)
+    for host in run.cluster.masters:
+        run(host.name).on_look = not_let_in
+    code, found = told(run)
+    assert (code, found["state"], found["verdict"]) == (1, "wrong", DOUBT)
+    assert len(found["problems"]) == len(run.cluster.masters)
+    assert all("does not let admin in" in line for line in found["problems"])
+    assert found["next"] == "inv preflight"
+
+
+def test_one_master_that_lets_nobody_in_is_not_lost_with_two_that_are_off(three: Run, told: Told) -> None:
+    for name in ("m1", "m2"):
+        three(name).on_look = away
+    three("m3").on_look = not_let_in
+    code, found = told(three)
+    assert (code, found["verdict"]) == (1, DOUBT)
+
+
+def test_a_master_that_lets_nobody_in_is_no_proof_that_a_quorum_is_lost(three: Run, told: Told) -> None:
+    """The API server of the one that was looked at may be down alone, and its etcd late with the news."""
+    for name in ("m1", "m2"):
+        three(name).on_look = not_let_in
+    three("m3").parts["cluster"] = "silent no answer in 3 s"
+    three.cluster._readyz = lambda host, ca, silent: ""
+    code, found = told(three)
+    assert (code, found["verdict"]) == (1, DOUBT)
+
+
+def test_where_the_others_are_too_many_it_is_lost_whoever_lets_nobody_in(three: Run, told: Told) -> None:
+    three("m1").on_look = not_let_in
+    three("m2").on_look = away
+    three("m3").parts.update(cluster="silent no answer in 3 s", etcd=look("m3", leader=0))
+    three.cluster._readyz = lambda host, ca, silent: ""
+    assert told(three)[0] == 2
 
 
 # --- each host once, and for a short time
