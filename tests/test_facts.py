@@ -297,6 +297,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "torn",
         "etcd_mib",
         "room_mib",
+        "copies_mib",
         "deprecated",
         "asked_told",
         "kubelet_flags",

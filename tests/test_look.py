@@ -1332,6 +1332,14 @@ def test_what_an_upgrade_wants_to_know_of_a_master() -> None:
 
 
 @sandbox.needed
+def test_what_kubeadms_copies_take_up_is_told_without_what_is_not_taken_away() -> None:
+    fill = "mkdir -p {0} && head -c 2M /dev/zero >{0}/db\n"
+    copies = (f"{TMP}/kubeadm-backup-etcd-1", f"{TMP}/kubeadm-backup-etcd-2", f"{TMP}/kubeadm-init-dryrun1")
+    assert found(ADMIN + MANIFESTS + "".join(map(fill.format, copies)), "upgrade").upgrade.copies_mib in (4, 5)
+    assert found(ADMIN + MANIFESTS, "upgrade").upgrade.copies_mib == 0
+
+
+@sandbox.needed
 @pytest.mark.parametrize(
     ("flags", "asked"),
     [

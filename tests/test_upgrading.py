@@ -828,6 +828,36 @@ def test_a_busy_api_server_is_asked_again_before_anybody_is(monkeypatch: pytest.
     assert next(looks, 9) == 9
 
 
+def test_an_upgrade_killed_with_little_room_goes_on_however_often_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for two of etcd. Each kubeadm that is killed has made a copy of etcd by then."""
+    nodes, killed = Nodes(), [True, True, False]
+    room = "etcd_mib 3000\nroom_mib {}\nasked_told yes"
+
+    def upgrade(nodes: Nodes, one: Machine, words: list[str]) -> None:
+        one.copies = True
+        if killed.pop(0):
+            raise KeyboardInterrupt
+        done(nodes, one, words)
+
+    def tell() -> None:
+        told()
+        copies = nodes.machines["manager"].copies
+        left = room.format(3500 if copies else 6500)
+        copied = "\ncopy kubeadm-backup-etcd-1\ncopies_mib 3000" if copies else ""
+        nodes.worlds("manager").parts["upgrade"] = left + copied
+
+    done, told = Nodes.upgrade, nodes.tell
+    monkeypatch.setattr(Nodes, "upgrade", upgrade)
+    monkeypatch.setattr(nodes, "tell", tell)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            nodes.come_to(monkeypatch)
+        nodes.tell()
+    run = nodes.come_to(monkeypatch)
+    assert (nodes.ended, run.failures) == (DONE, {})
+    assert nodes.done.count("manager: forget-copies.sh") == 3
+
+
 def test_a_plan_says_from_and_to_changes_nothing_and_asks_nobody(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     nodes = Nodes()
     run = nodes.come_to(monkeypatch, yes=False, dry=True)

@@ -24,6 +24,7 @@ class Upgrade(Part):
     torn: tuple[str, ...] = ()  # manifests that an upgrade has moved away, and not put in place
     etcd_mib: int = 0  # of etcd's folder
     room_mib: int = 0  # free where kubeadm copies it to
+    copies_mib: int = 0  # of these copies
     deprecated: tuple[Deprecated, ...] = ()
     asked_told: bool = False  # whether this master's API server has said what it was asked for
     kubelet_flags: tuple[str, ...] = each("kubelet_flag")  # "FLAG FILE": told the kubelet beside its configuration

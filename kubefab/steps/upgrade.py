@@ -113,6 +113,13 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
     return [
         *patched(cluster, host),
         Step(
+            "no earlier copy of kubeadm's takes up room",
+            earlier_copies(wanted),
+            script("forget-copies.sh"),
+            anew=True,
+            parts=("upgrade",),
+        ),
+        Step(
             f"the control plane is of {wanted}",
             old_control_plane(wanted),
             upgrade,
@@ -297,6 +304,12 @@ def old_control_plane(wanted: str) -> Gap:
         return ", ".join([*found, *when(older, f"kubeadm-config {told.version if told else ''}")]) or None
 
     return gap
+
+
+def earlier_copies(wanted: str) -> Gap:
+    """Each is as big as etcd. A manifest that an upgrade has moved away is in one of them alone."""
+    old = old_control_plane(wanted)
+    return lambda facts: ", ".join(facts.upgrade.copies) or None if old(facts) and not facts.upgrade.torn else None
 
 
 @on_cluster

@@ -9,6 +9,7 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, complaint, on_cluster, when
 from kubefab.steps import versions
+from kubefab.steps.upgrade import old_control_plane
 from kubefab.steps.versions import behind, is_old
 
 ANSWER_SECONDS = 120  # until an API server has started anew
@@ -144,13 +145,16 @@ def _kept(wanted: str, facts: Facts) -> list[tuple[str, str, str]]:
 
 
 def no_room(wanted: str) -> Gap:
-    """kubeadm copies all of etcd's folder before it upgrades it."""
+    """kubeadm copies all of etcd's folder with the control plane; its earlier copies are gone by then."""
+    old = old_control_plane(wanted)
 
     def gap(facts: Facts) -> str | None:
-        needed = COPIES * facts.upgrade.etcd_mib
-        if not behind(facts, wanted) or facts.upgrade.room_mib >= needed:
+        told = facts.upgrade
+        needed, free = COPIES * told.etcd_mib, told.room_mib + told.copies_mib
+        if not old(facts) or free >= needed:
             return None
-        return f"{facts.upgrade.room_mib} MiB are free; allowed: {needed} MiB, twice of what etcd has"
+        without = " without kubeadm's earlier copies" if told.copies_mib else ""
+        return f"{free} MiB are free{without}; allowed: {needed} MiB, twice of what etcd has"
 
     return gap
 

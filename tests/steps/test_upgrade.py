@@ -106,6 +106,33 @@ def test_the_first_master_takes_kubeadms_configuration_with_it(configured: str, 
     assert (told["apply"], told["node"]) == ({"kubernetesVersion": "v1.37.2", **own}, own)
 
 
+EARLIER = "no earlier copy of kubeadm's takes up room"
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (master(copies=("kubeadm-backup-etcd-1",)), "kubeadm-backup-etcd-1"),
+        (master("1.37.2", configured="1.37.1", copies=("kubeadm-backup-etcd-1",)), "kubeadm-backup-etcd-1"),
+        (master("1.37.2", copies=("kubeadm-backup-etcd-1",)), None),
+        (master(copies=("kubeadm-backup-manifests-1",), torn=("etcd.yaml",)), None),
+        (master(), None),
+    ],
+    ids=["old", "kubeadm-config is old", "new", "a manifest is only there", "none"],
+)
+def test_the_copies_of_a_broken_off_upgrade_go_before_the_next_copy_of_etcd(facts: Facts, told: str | None) -> None:
+    """Each kill of kubeadm leaves one as big as etcd. The end of the kubelet's upgrade takes the last one away."""
+    made = cluster(three_masters())
+    made._alone["m1"] = replace(facts, name="m1")
+    titles = [one.title for one in upgrade.control_plane(made, made.hosts["m1"])]
+    assert titles.index(EARLIER) < titles.index(f"the control plane is of {WANTED}")
+    gone = step(upgrade.control_plane(made, made.hosts["m1"]), EARLIER)
+    assert (gone.gap(facts), gone.anew) == (told, True)
+    assert gone.close
+    gone.close(made.hosts["m1"])
+    assert vars(made.hosts["m1"])["world"].ran == ["forget-copies.sh"]
+
+
 PATCHED = {f"{kind}Configuration": {"patches": {"directory": "/etc/mine"}} for kind in ("Init", "Join")}
 
 

@@ -45,11 +45,31 @@ def test_a_kubelet_too_old_for_the_new_api_server_is_told(kubelet: str, told: bo
     assert ("the kubelet is at most three minors older" in possible(facts)) is told
 
 
-@pytest.mark.parametrize(("room", "told"), [(200, None), (199, "199 MiB are free; allowed: 200 MiB, twice")])
-def test_kubeadms_copy_of_etcd_needs_room(room: int, told: str | None) -> None:
-    found = possible(master(etcd_mib=100, room_mib=room)).get("there is room for kubeadm's copy of etcd")
-    assert (found or "").startswith(told or "\n") is bool(told)
-    assert possible(master("1.37.2", etcd_mib=100, room_mib=room)) == {}
+ROOM = "there is room for kubeadm's copy of etcd"
+
+
+@pytest.mark.parametrize(
+    ("room", "copies", "told"),
+    [
+        (200, 0, None),
+        (199, 0, "199 MiB are free; allowed: 200 MiB, twice of what etcd has"),
+        (100, 100, None),
+        (99, 100, "199 MiB are free without kubeadm's earlier copies; allowed: 200 MiB, twice of what etcd has"),
+    ],
+    ids=["enough", "too little", "enough without an earlier copy", "too little without it"],
+)
+def test_kubeadms_copy_of_etcd_needs_room(room: int, copies: int, told: str | None) -> None:
+    assert possible(master(etcd_mib=100, room_mib=room, copies_mib=copies)).get(ROOM) == told
+
+
+def test_where_only_the_kubelet_is_old_no_room_is_needed() -> None:
+    """kubeadm copies etcd with the control plane; that copy takes the room until the kubelet is new, too."""
+    assert possible(master("1.37.2", etcd_mib=100, room_mib=1)) == {}
+    assert possible(master("1.37.2", debs=debs("1.37.1"), etcd_mib=100, room_mib=1)) == {}
+
+
+def test_room_is_needed_until_what_kubeadm_keeps_is_new() -> None:
+    assert ROOM in possible(master("1.37.2", configured="1.37.1", etcd_mib=100, room_mib=1))
 
 
 OLD_FLAG = "{name: experimental-corrupt-check-time, value: 1h}"
