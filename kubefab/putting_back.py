@@ -12,7 +12,6 @@ from kubefab.executor import engine_of
 from kubefab.facts import Manifest
 from kubefab.host import Host
 from kubefab.losing import Loss, agree
-from kubefab.step import when
 from kubefab.steps import drift, drift_nodes, versions
 
 
@@ -53,7 +52,8 @@ def _complete(run: Engine, host: Host) -> None:
     facts = run.cluster.facts(host)
     pods = drift.PHASES if host.wanted.role == "master" else ()
     missing = [f"/etc/kubernetes/manifests/{pod}.yaml" for pod in pods if pod not in facts.manifests.now]
-    if missing := [*missing, *when(drift.is_gone(facts, drift.KUBELET), drift.CONFIG)]:
+    missing += [drift.CONFIG] * drift.is_gone(facts, drift.KUBELET)
+    if missing:
         what = f"{host.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise KubefabError(f"{what}: put back first what was there; as kubefab left it, it is below {_COPIES}")
 
