@@ -188,7 +188,7 @@ def _renewed(cluster: Cluster, title: str, gap: Gap) -> Step:
         names = [one.name for one in due(cluster.inventory)(facts)]
         host.change("renew-certificates.sh", command, *names, payload=documents(cluster, host, facts))
 
-    return Step(title, gap, renew, hint=_AGAIN, parts=("certificates",))
+    return Step(title, gap, renew, hint=_AGAIN, parts=("certificates", "kubeadm"))
 
 
 def remake(cluster: Cluster, host: Host) -> None:

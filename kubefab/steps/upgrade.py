@@ -117,7 +117,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
             earlier_copies(wanted),
             script("forget-copies.sh"),
             anew=True,
-            parts=("upgrade",),
+            parts=("upgrade", "kubeadm", "node"),
         ),
         Step(
             f"the control plane is of {wanted}",
