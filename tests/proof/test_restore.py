@@ -194,24 +194,23 @@ def test_a_new_pod_of_theirs_gets_traffic_through_a_service(masters: Three) -> N
     kubectl("delete", "service", "serves", "-n", "default")
 
 
-def test_killed_when_some_have_the_new_data_it_goes_on(masters: Three) -> None:
+def killed_when_some_have_the_new_data(masters: Three) -> None:
     for name in MACHINES:
         on(name, f"rm -f {SWAPPED}")
     make("came-later")
     with masters.inv.started("etcd.restore", "--from", str(masters.source), "--yes") as run:
         catch(run, WORKER, f"[ -e {SWAPPED} ]")
         run.is_killed()
+
+
+def test_killed_when_some_have_the_new_data_it_goes_on(masters: Three) -> None:
+    killed_when_some_have_the_new_data(masters)
     went_back(masters.inv, masters.source).well()
     is_back(masters)
 
 
 def test_a_worker_that_is_lost_on_the_way_keeps_no_master_down(masters: Three) -> None:
-    for name in MACHINES:
-        on(name, f"rm -f {SWAPPED}")
-    make("came-later")
-    with masters.inv.started("etcd.restore", "--from", str(masters.source), "--yes") as run:
-        catch(run, WORKER, f"[ -e {SWAPPED} ]")
-        run.is_killed()
+    killed_when_some_have_the_new_data(masters)
     cut_power(FRONT)
     said = went_back(masters.inv, masters.source).badly().said
     assert "the masters have the snapshot's data, and run; the rest waits for all hosts" in said
