@@ -9,7 +9,7 @@ from shlex import quote
 
 from invoke import Context, Exit
 
-from kubefab import kubeconfig, merging, report, users
+from kubefab import kubeconfig, merging, report
 from kubefab.cluster import Cluster
 from kubefab.converge import Engine
 from kubefab.errors import KubefabError
@@ -94,6 +94,8 @@ def _check(wish: Wish) -> None:
     if wish.user is None and wish.groups:
         raise KubefabError("--group is for --user NAME")
     if wish.user is not None:
+        from kubefab import users
+
         users.check(wish.user, wish.groups)
 
 
@@ -112,6 +114,8 @@ def _save(run: Engine, output: str, force: bool) -> None:
 
 def _give_user(run: Engine, wish: Wish, user: str) -> None:
     """A key that never leaves this computer, and a certificate for it that the cluster signs."""
+    from kubefab import users  # nobody else makes keys
+
     if not run.cluster.release.limits_certificates:
         raise KubefabError(_FOR_A_YEAR.format(run.cluster.inventory.cluster.kubernetes))
     asked, master = users.request(user, wish.groups), run.cluster.speaker

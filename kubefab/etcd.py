@@ -81,11 +81,10 @@ def lost_quorum(masters: Masters, away: Collection[str], silent: bool, unseen: C
     members = heard(masters)
     voters = _voters(masters)
     missing = [one for one in voters if one.id not in {member.id for member in members.values()}]
-    led = any(member.leader for member in members.values())
-    few = 2 * len(missing) >= len(voters) > 0
-    if not members or (missing and not silent) or (led and not few):
-        return None
     follow = {member.id for member in members.values() if member.leader}
+    few = 2 * len(missing) >= len(voters) > 0
+    if not members or (missing and not silent) or (follow and not few):
+        return None
     if unseen and 2 * len([one for one in voters if one.id not in follow and one.name not in unseen]) < len(voters):
         return None
     if not missing:

@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from kubefab import users
 from kubefab.errors import KubefabError, reason
 
 CLUSTERS, USERS, CONTEXTS = "clusters", "users", "contexts"
@@ -246,6 +245,8 @@ class _Book:
 
     def best(self, access: Access) -> Mapping[str, str]:
         """The admin's credentials that are there, where they are no worse: each master has some of its own."""
+        from kubefab import users  # no other task than those that write a kubeconfig needs what reads keys
+
         if access.user:
             return access.credentials
         entry = self.entry(USERS, called(access.cluster))

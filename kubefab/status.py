@@ -181,11 +181,13 @@ def _unknown(found: Found) -> Iterator[tuple[str, str]]:
 
 def _of_certificates(found: Found) -> Iterator[Problem]:
     """Of each host that has any; what they say of themselves is for `certs.status`."""
-    for name, facts in found.facts.items():
-        if _told(lambda one: one.certificates.issued, facts):
-            from kubefab import certificates  # a host without a cluster has none to read
+    issued = {name for name, facts in found.facts.items() if _told(lambda one: one.certificates.issued, facts)}
+    if issued:
+        from kubefab import certificates  # a host without a cluster has none to read
 
-            asked = certificates.validity(found.wanted, found.facts.values())
+        asked = certificates.validity(found.wanted, found.facts.values())
+    for name, facts in found.facts.items():
+        if name in issued:
             yield from (Problem(line, CERTIFICATES) for line in certificates.problems(facts, found.now, asked))
         elif "certificates" in facts.parts and _told(lambda one: one.certificates, facts) is None:
             yield Problem(f"{name}: its certificates are not known", CERTIFICATES)
