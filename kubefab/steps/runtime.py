@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kubefab import etcd, mirrors, render, runtimes
 from kubefab.cluster import Cluster
-from kubefab.errors import HostError
+from kubefab.errors import HostError, NotAsked
 from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.inventory import Inventory
@@ -72,10 +72,17 @@ def _in_turn(cluster: Cluster, host: Host) -> bool:
         return False
     facts = cluster.facts(host)
     with suppress(HostError):  # what is not known is told where it is changed
-        serves = facts.local.control_plane and (facts.api.readyz == "ok" or facts.etcd.member)
         runs = facts.services.unit("docker").active == "active"
-        return bool(serves and runs and any(one.close and one.gap(facts) for one in steps(cluster, host)))
+        return runs and _may_serve(facts) and any(one.close and one.gap(facts) for one in steps(cluster, host))
     return False
+
+
+def _may_serve(facts: Facts) -> bool:
+    """Not so only where both have said that they do not: an etcd of which nothing is known may have a vote."""
+    try:
+        return facts.local.control_plane and (facts.api.readyz == "ok" or bool(facts.etcd.member))
+    except NotAsked:
+        return True
 
 
 def no_old_mirrors(inventory: Inventory) -> Step:

@@ -11,6 +11,7 @@ import pytest
 from kubefab import render
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, Known, Member, Package, Unit
+from kubefab.facts.part import Untold
 from kubefab.step import MISSING, Step, sha256
 from kubefab.steps import agreement, docker, runtime
 from tests.facts import known, with_
@@ -236,6 +237,14 @@ def test_a_master_whose_etcd_votes_waits_for_its_turn_though_its_api_server_is_a
     made = three(m2=serving("m2", readyz="refused"), m3=serving("m3", readyz="refused"))
     for host in made.masters:
         assert titles(runtime.in_turn(made, host))[-1] == "the API server is healthy"
+
+
+def test_a_master_of_whose_etcd_nothing_is_known_waits_for_its_turn() -> None:
+    untold = serving("m2", readyz="refused")
+    made = three(m2=replace(untold, parts={**untold.parts, "etcd": Untold("ss: Cannot open netlink socket")}))
+    host = made.hosts["m2"]
+    assert titles(runtime.in_turn(made, host))[-1] == "the API server is healthy"
+    assert runtime.at_once(made, host) == []
 
 
 def test_two_masters_take_turns_too_while_both_answer() -> None:
