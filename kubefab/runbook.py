@@ -253,7 +253,9 @@ def defragment(c: Context) -> None:
         raise Stop("no other member is begun after it")
     if name:
         run.converge(name, disarmed, how=IN_TURN)
-    if away := [host.name for host in run.cluster.masters if host.name not in heard]:
+    away = [host.name for host in run.cluster.masters if host.name not in heard]
+    away += [member.name or f"{member.id:x}" for member in etcd.strangers(masters, away)]
+    if away:
         raise KubefabError("\n  ".join((_UNDONE.format(", ".join(away)), *wrong)))
 
 

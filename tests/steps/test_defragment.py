@@ -156,6 +156,18 @@ def test_one_that_does_not_answer_is_told_after_the_others_were_done(monkeypatch
     assert members.done == ["m1 defragment-etcd.sh", "m2 defragment-etcd.sh"]
 
 
+def test_a_member_of_no_master_of_hosts_yml_is_told_though_there_is_nothing_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    members = Members(monkeypatch, **NONE)
+    monkeypatch.setitem(IDS, "m4", 0xA4)
+    for name in M:
+        members.run(name).parts["etcd"] = look(name, *M, "m4", **NONE)
+    with pytest.raises(KubefabError, match=r"(?s)^not done: the etcd of m4 does not.*no master that answers has it"):
+        runbook.defragment(members.run.context)
+    assert members.done == []
+
+
 # --- the gaps
 
 
