@@ -167,11 +167,11 @@ class Report:
         self._running.pop(host, None)
         self.say(host, "!", title)
 
-    def summary(self, planned: int | None) -> str:
+    def summary(self, planned: int) -> str:
         """The closing words: what was changed, or in a dry run what would be; in a terminal a table."""
         seconds = f"{time.monotonic() - self.began:.1f} s"
         if planned:
-            return f"{planned} changes to make"
+            return f"{planned} change{'s' if planned > 1 else ''} to make"
         if not self.changes.total():
             return f"nothing to do ({seconds})"
         if self._terminal:

@@ -185,16 +185,18 @@ def test_what_changed_is_counted_and_what_was_waited_for_is_not(two: Report) -> 
     two.came_true("client", "swap is off", "~")
     two.came_true("client", "the host is a node", "+")
     two.came_true("manager", "the node is Ready", "·")
-    assert two.summary(None).startswith("done in ")
-    assert two.summary(None).endswith(" s; changes: client 2")
+    assert two.summary(0).startswith("done in ")
+    assert two.summary(0).endswith(" s; changes: client 2")
 
 
 def test_nothing_changed_is_nothing_to_do(two: Report) -> None:
     two.came_true("manager", "the node is Ready", "·")
-    assert two.summary(None).startswith("nothing to do (")
+    assert two.summary(0).startswith("nothing to do (")
 
 
-@pytest.mark.parametrize(("planned", "line"), [(0, "nothing to do ("), (3, "3 changes to make")])
+@pytest.mark.parametrize(
+    ("planned", "line"), [(0, "nothing to do ("), (1, "1 change to make"), (3, "3 changes to make")]
+)
 def test_a_plan_is_summed_up(two: Report, planned: int, line: str) -> None:
     assert two.summary(planned).startswith(line)
 
@@ -289,7 +291,7 @@ def test_in_a_terminal_the_end_is_a_table(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("sys.stdout", Terminal())
     shown = Report(["client"])
     shown.came_true("client", "swap is off", "~")
-    words = [line.split() for line in shown.summary(None).splitlines()]
+    words = [line.split() for line in shown.summary(0).splitlines()]
     assert ["client", "1", "swap", "is", "off,", "0.0", "s"] in words
 
 
