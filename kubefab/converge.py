@@ -268,8 +268,9 @@ class Engine:
             try:
                 if gap := step.gap(facts):
                     self._set_aside(host, step.title, HostError(gap, hint=step.hint))
-            except Silent:
-                pass  # what an API server does not say now is asked again before the change
+            except Silent as error:  # asked again before the change, which a dry run never comes to
+                if self.dry:
+                    self.report.say(host.name, "!", f"not known whether {step.title}: {error.what}")
             except NotAsked as error:
                 untold.setdefault(error.what, (step.title, error))
         for title, unknown in untold.values():

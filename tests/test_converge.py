@@ -677,6 +677,14 @@ def test_silence_that_lasts_is_an_error_by_its_own_name() -> None:
     assert 50 < sum(run.clock.slept) < 70
 
 
+def test_a_dry_run_tells_which_check_a_silent_api_server_left_open(capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(dry=True)
+    run("manager").parts["cluster"] = "silent refused"
+    run.converge("client", Step("the Node is of this machine", no_client, None))
+    told = "client   ! not known whether the Node is of this machine: the API server gives no answer: refused\n"
+    assert (capsys.readouterr().out, run.failures, run.clock.slept) == (told, {}, [])
+
+
 def test_silence_passes_no_guard_of_a_later_change() -> None:
     guard = Step("no other machine uses this node name", lambda facts: no_client(facts) and "taken", None)
     changed = wants("a")
