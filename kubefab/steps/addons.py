@@ -12,7 +12,7 @@ from kubefab.facts import ADDON, ClusterFacts, Facts, Node
 from kubefab.host import Host
 from kubefab.images import full_name
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap, Step, on_cluster
+from kubefab.step import MISSING, Gap, Step, on_cluster, where_there_is_one
 from kubefab.steps import network
 from kubefab.steps.health import rolled_out, wait
 from kubefab.steps.objects import incomplete
@@ -174,11 +174,11 @@ def not_applied(addon: Addon, wanted: str) -> Gap:
     return gap
 
 
-def no_room(facts: Facts) -> str | None:
-    """Pods that tolerate no taint would wait for ever. Nothing is said of a cluster that is not there yet."""
-    if not facts.cluster or facts.cluster.silent:
-        return None
-    return None if taking_pods(facts.cluster) else "every node is a master with kubeadm's taint"
+@where_there_is_one
+@on_cluster
+def no_room(live: ClusterFacts, _: Facts) -> str | None:
+    """Pods that tolerate no taint would wait for ever."""
+    return None if taking_pods(live) else "every node is a master with kubeadm's taint"
 
 
 def taking_pods(live: ClusterFacts) -> list[str]:

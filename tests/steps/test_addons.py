@@ -86,6 +86,12 @@ def test_nothing_is_said_of_the_nodes_of_a_cluster_that_is_not_there() -> None:
     assert steps()[0].gap(known()) is None
 
 
+def test_a_silent_api_server_has_not_said_that_a_node_takes_pods() -> None:
+    """Its nodes are asked for again before anything is applied, and not passed over."""
+    with pytest.raises(Silent):
+        steps()[0].gap(known(cluster=ClusterFacts(silent="refused")))
+
+
 @pytest.mark.parametrize(
     ("apis", "told"),
     [({}, "it is not there"), ({API: "no endpoints"}, "no endpoints"), ({API: ""}, None)],
