@@ -62,6 +62,10 @@ class Cluster:
         return [host for host in self.hosts.values() if host.wanted.role == "master"]
 
     @property
+    def master_names(self) -> list[str]:
+        return [host.name for host in self.masters]
+
+    @property
     def founder(self) -> Host:
         """The master that makes the cluster where there is none."""
         return self.hosts[self.inventory.founder.name]
@@ -233,12 +237,12 @@ class Cluster:
 
         Who leaves speaks last. None, for no cluster, only on every master's word.
         """
-        names = sorted((self._speaker, *(host.name for host in self.masters)), key=lambda name: name == self._leaving)
+        names = sorted((self._speaker, *self.master_names), key=lambda name: name == self._leaving)
         words = [word for name in names if (word := self._words.get(name))]
         answers = [word for word in words if self._answers(word)]
         if words:
             return (answers or words)[0]
-        away = [host.name for host in self.masters if not self._found[host.name]]
+        away = [name for name in self.master_names if not self._found[name]]
         were = "were" if len(away) > 1 else "was"
         return ClusterFacts(silent=f"{', '.join(away)} {were} not looked at") if away else None
 

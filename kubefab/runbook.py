@@ -253,7 +253,7 @@ def defragment(c: Context) -> None:
         raise Stop("no other member is begun after it")
     if name:
         run.converge(name, disarmed, how=IN_TURN)
-    away = [host.name for host in run.cluster.masters if host.name not in heard]
+    away = [name for name in run.cluster.master_names if name not in heard]
     away += [member.name or f"{member.id:x}" for member in etcd.strangers(masters, away)]
     if away:
         raise KubefabError("\n  ".join((_UNDONE.format(", ".join(away)), *wrong)))

@@ -13,7 +13,7 @@ from kubefab.steps.health import api_server
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    masters = [one.name for one in cluster.masters]
+    masters = cluster.master_names
     if host.name != cluster.founder.name or joins(cluster.facts(host), masters):
         return []
     socket = runtimes.cri_socket(cluster.inventory)

@@ -46,7 +46,7 @@ def in_turn(cluster: Cluster, host: Host) -> list[Step]:
     """
     if not _in_turn(cluster, host):
         return []
-    names = [one.name for one in cluster.masters]
+    names = cluster.master_names
     bears = Step(
         "etcd can do without this master for a moment",
         lambda facts: etcd.missed(facts.name, {one: told for one, told in facts.everyone.items() if one in names}),
