@@ -28,7 +28,7 @@ VERDICTS = {
     r"(?m)^\S+: FAILED: .*$": "bold red",
     r"(?m)^  what to do:": "bold",
     r"(?m)\A\S+: (not well|.*nothing can be written)$": "bold red",
-    r"(?m)(?<=: etcd is )not well:$": "bold red",
+    r"(?m)(?<=: )\S+ (is|are) not well:$": "bold red",
     r"(?m)^what to do next:": "bold",
     r"(?m)(?<=: )all is well$": "green",
     r"(?m)(?<=: )not known whether all is well$": "yellow",
@@ -290,18 +290,11 @@ def _addon(one: Mapping[str, Any]) -> str:
     return f"add-on {one['name']} {one['version']}{told}"
 
 
-def etcd_table(data: Mapping[str, Any], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """etcd's members, and the verdict, for people."""
-    verdict = "etcd is not well:" if data["problems"] else "etcd is well"
+def judged(data: Mapping[str, Any], head: Sequence[str], rows: Sequence[Sequence[str]], well: str, unwell: str) -> str:
+    """The members of etcd, or certificates, as a table for people; below it the verdict, and what is wrong."""
+    verdict = f"{data['cluster']}: {unwell if data['problems'] else well}"
     problems = [plain(f"  {problem}") for problem in data["problems"]]
-    return "\n".join((f"{table(head, rows) if rows else ''}{data['cluster']}: {verdict}", *problems))
-
-
-def certificates_table(data: Mapping[str, Any], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """All certificates, and the verdict, for people."""
-    verdict = "certificates are not well:" if data["problems"] else "all certificates are well"
-    problems = [plain(f"  {problem}") for problem in data["problems"]]
-    return "\n".join((f"{table(head, rows)}{data['cluster']}: {verdict}", *problems))
+    return painted("\n".join((f"{table(head, rows) if rows else ''}{verdict}", *problems)), sys.stdout)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -152,7 +152,8 @@ def show_etcd(c: Context, as_json: bool) -> None:
     run = engine_of(c)
     masters, wrong = _etcd(run)
     data = etcd.as_data(run.cluster.inventory.cluster.name, masters, wrong)
-    print(etcd.as_json(data) if as_json else report.etcd_table(data, etcd.HEAD, etcd.rows(data)))
+    words = "etcd is well", "etcd is not well:"
+    print(etcd.as_json(data) if as_json else report.judged(data, etcd.HEAD, etcd.rows(data), *words))
     if wrong:
         raise Exit(code=1)
 
@@ -170,10 +171,11 @@ def show_certificates(c: Context, as_json: bool) -> None:
     if not (found or away):
         raise KubefabError("\n".join(wrong) or _NO_CERTIFICATES)
     data = certificates.as_data(run.cluster.inventory.cluster.name, found, [*away, *wrong], now)
+    words = "all certificates are well", "certificates are not well:"
     print(
         certificates.as_json(data)
         if as_json
-        else report.certificates_table(data, certificates.HEAD, certificates.rows(data))
+        else report.judged(data, certificates.HEAD, certificates.rows(data), *words)
     )
     if data["problems"]:
         raise Exit(code=1)

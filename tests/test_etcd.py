@@ -231,9 +231,9 @@ def test_whoever_follows_nobody_is_no_follower() -> None:
 
 def test_people_are_told_the_verdict_below_the_table() -> None:
     told = data(m3=DEAD)
-    text = report.etcd_table(told, etcd.HEAD, etcd.rows(told))
+    text = report.judged(told, etcd.HEAD, etcd.rows(told), "etcd is well", "etcd is not well:")
     assert "lab: etcd is not well:\n  m3: its etcd does not run" in text
-    assert report.etcd_table(data(), etcd.HEAD, etcd.rows(data())).endswith("\nlab: etcd is well")
+    assert report.judged(data(), etcd.HEAD, etcd.rows(data()), "etcd is well", "").endswith("\nlab: etcd is well")
 
 
 # --- the task

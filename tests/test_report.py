@@ -261,6 +261,14 @@ def test_verdicts_have_colours_in_a_terminal_alone(monkeypatch: pytest.MonkeyPat
     assert "lab: \x1b[33mnot known whether all is well\x1b[0m" in doubtful
 
 
+def test_the_verdict_on_etcd_has_its_colour_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stdout", Terminal())
+    told = report.judged({"cluster": "lab", "problems": ["m3: away"]}, (), (), "etcd is well", "etcd is not well:")
+    assert told == "lab: \x1b[1;31metcd is not well:\x1b[0m\n  m3: away"
+
+
 def test_a_log_in_ones_home_is_named_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     log = tmp_path / "kubefab.log"
