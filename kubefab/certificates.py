@@ -14,11 +14,12 @@ from cryptography.x509.oid import NameOID
 
 from kubefab import differences
 from kubefab.errors import NotAsked
-from kubefab.explain import UNREADABLE
 from kubefab.facts import Certificates, Facts
 from kubefab.inventory import Inventory
 
 SOON = timedelta(days=30)
+# What cryptography raises for bytes that a power cut cut off, or that somebody made by hand.
+UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 YEAR = timedelta(days=365)  # what kubeadm makes them good for, where nobody asks for anything else
 PERIOD = "certificateValidityPeriod"
 PKI, KUBELETS = "/etc/kubernetes/pki", "/var/lib/kubelet/pki"

@@ -11,16 +11,13 @@ from typing import TYPE_CHECKING, Any
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from kubefab.certificates import PKI, SOON, UNREADABLE
 from kubefab.facts import ClusterFacts, Facts
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
-SOON = 30  # days
-# What cryptography raises for bytes that a power cut cut off, or that somebody made by hand.
-UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 UNCUT = 1000  # columns, where no terminal would fold a line
-PKI = "/etc/kubernetes/pki"
 SERVES = {
     "admin.conf": "kubectl, as the cluster's administrator",
     "super-admin.conf": "kubectl without RBAC, in case RBAC locks everybody out",
@@ -165,7 +162,7 @@ def _in_utc(time: datetime) -> datetime:
 def _line(branch: "Tree", what: str, *about: str, days: int | None = None) -> "Tree":
     from rich.text import Text
 
-    soon = days is not None and days < SOON
+    soon = days is not None and days < SOON.days
     return branch.add(Text(what).append("  " + "; ".join(filter(None, about)), style="red" if soon else "cyan"))
 
 
