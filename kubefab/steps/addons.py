@@ -15,9 +15,7 @@ from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, on_cluster, where_there_is_one
 from kubefab.steps import network
 from kubefab.steps.health import rolled_out, wait
-from kubefab.steps.objects import incomplete
-
-APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
+from kubefab.steps.objects import APPLY, incomplete
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:

@@ -13,7 +13,7 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.releases import release
 from kubefab.step import MISSING, Close, Step, cluster_progress, on_cluster, script, when
-from kubefab.steps.objects import incomplete
+from kubefab.steps.objects import APPLY, incomplete
 
 # The file at the tag, not the release's asset of the same name: their selectors differ, and are immutable.
 MANIFEST = "https://raw.githubusercontent.com/flannel-io/flannel/v{}/Documentation/kube-flannel.yml"
@@ -54,11 +54,9 @@ def flannel_applied(cluster: Cluster, host: Host) -> list[Step]:
 
     def apply(host: Host) -> None:
         manifest = downloads.published(inventory, MANIFEST.format(flannel.version), flannel.sha256).decode()
-        # By the server: what others own in these objects is told apart from what is ours.
-        arguments = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
         marked = wanted(cluster.facts(host))
         text = edited(manifest, subnet, marked, lambda image: mirrors.image(image, inventory))
-        cluster.speaker.during(APPLIED).change("kubectl.sh", *arguments, payload=text)
+        cluster.speaker.during(APPLIED).change("kubectl.sh", *APPLY, payload=text)
 
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:

@@ -1,7 +1,10 @@
-"""What the API server has of an add-on, object by object: somebody may have deleted one of them."""
+"""An add-on's objects: how they are applied, and which are there, since somebody may have deleted one of them."""
 
 from kubefab.errors import Silent
 from kubefab.facts import OBJECTS, Facts, Workload
+
+# By the server: what others own in these objects is told apart from what is ours.
+APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
 
 
 def incomplete(name: str, workload: Workload, facts: Facts) -> str | None:

@@ -12,6 +12,7 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, cluster_progress
 from kubefab.steps import addons
+from kubefab.steps.objects import APPLY
 
 WORD_SECONDS = 90  # until the operator has said anything of its cluster
 READY_SECONDS = 1200  # images of more than a gigabyte, on every node with a disk
@@ -90,7 +91,7 @@ def apply(host: Host, inventory: Inventory, facts: Facts) -> None:
     text = downloads.published(inventory, used.url, used.sha256, downloads.kept).decode()
     documents = cluster_documents(text, CEPHS[version.version], disks_of(inventory), _mark(inventory, facts))
     named = addons.renamed(documents, version, inventory)
-    host.change("kubectl.sh", *addons.APPLY, payload=addons.dumped(named))
+    host.change("kubectl.sh", *APPLY, payload=addons.dumped(named))
 
 
 def not_raw(inventory: Inventory) -> Gap:
