@@ -237,7 +237,6 @@ ALLOWED = {
         "images",
         "inventory",
         "host",
-        "log",
         "patience",
         "report",
         "status",
@@ -323,6 +322,11 @@ def test_what_is_pure_imports_nothing_that_talks_to_a_host(name: str) -> None:
 def test_imports_go_one_way(path: Path) -> None:
     kind = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     assert of_kubefab(path) - ALLOWED[kind] == set()
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_nothing_is_allowed_that_nobody_imports(name: str) -> None:
+    assert ALLOWED[name] - {found for path in files_of(name) for found in of_kubefab(path)} == set()
 
 
 def test_every_module_has_its_place() -> None:
