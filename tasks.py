@@ -296,7 +296,7 @@ def addon_remove(c: Context, name: str, yes: bool = False) -> None:
 
 @task(help={"json": JSON})
 def status(c: Context, json: bool = False) -> None:
-    """Show the nodes and what is wrong. Exit status: 0 all is well, 1 something is wrong, 2 nothing can be written."""
+    """Show nodes and what is wrong. Exit status: 0 all is well, 1 wrong or not known, 2 nothing can be written."""
     cluster = (checks.as_wanted, endpoint.steps, endpoint.proven, masters.settled, network.steps, health.steps)
     told = (drift.control_plane, drift_nodes.kubelet, drift_nodes.proxy)
     show_status(c, *cluster, addons.steps, rook_steps.steps, backups.steps, drift=told, as_json=json)
