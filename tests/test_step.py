@@ -41,10 +41,10 @@ def test_files_are_just_so_or_missing_or_different(found: dict[str, str], gap: s
 
 
 def test_files_travel_as_standard_input_with_their_mode() -> None:
-    ran, payloads = changes_of(files("they are there", TEXTS, mode="0600"))
+    ran, payloads = changes_of(files("they are there", TEXTS))
     one, two = (b64encode(text.encode()).decode() for text in TEXTS.values())
     assert ran == ["put-files.sh"]
-    assert payloads["put-files.sh"] == f"0600 /etc/a {one}\n0600 /etc/b {two}\n"
+    assert payloads["put-files.sh"] == f"0644 /etc/a {one}\n0644 /etc/b {two}\n"
 
 
 def test_a_digest_is_the_one_that_sha256sum_prints() -> None:

@@ -1,7 +1,7 @@
 """Docker Engine's daemon.json, which others may have written before: what it says stays, and ours is added."""
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,7 @@ from kubefab.errors import HostError, NotAsked
 from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap, Step, when
+from kubefab.step import MISSING, Gap, Step, file_line, when
 
 Document = dict[str, Any]
 REGISTRIES = "kubefab.registries="  # a label of ours: what we added to the lists of registries
@@ -27,7 +27,7 @@ def configured(cluster: Cluster) -> Step:
             raise HostError(f"{render.DOCKER_CONFIG} {NO_JSON}", hint=HINT)
         before = there(cluster.facts(host).packages)
         text = json.dumps(merged(theirs, ours(cluster.inventory), before), indent=2) + "\n"
-        host.change("put-files.sh", payload=f"0644 {render.DOCKER_CONFIG} {b64encode(text.encode()).decode()}\n")
+        host.change("put-files.sh", payload=file_line(render.DOCKER_CONFIG, text))
 
     return Step("Docker is configured", unlike(ours(cluster.inventory)), put, HINT, parts=("files",))
 
