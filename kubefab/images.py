@@ -6,12 +6,13 @@ import threading
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kubefab import bundle, carry, downloads, kubeadm, mirrors, render, runtimes
 from kubefab.cluster import Cluster
-from kubefab.errors import HostError, KubefabError, reason
+from kubefab.errors import HostError, KubefabError, NotAsked, reason
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
@@ -48,11 +49,18 @@ def _of_kubernetes(cluster: Cluster, inventory: Inventory, stored: str) -> list[
     documents = stored or kubeadm.init_documents(inventory, inventory.founder)
     judge = when(stored, "--judge")
     for name, facts in cluster.all_facts().items():
-        if facts.packages.deb("kubeadm").version.startswith(f"{version}-"):
+        if _has_kubeadm(facts, version):
             return _listed(cluster.hosts[name].ask("list-images.sh", *judge, payload=documents))
     if inventory.bundle:
         return _of_the_bundle(inventory.bundle, version)
     return _by_a_fetched_kubeadm(cluster, documents, judge)
+
+
+def _has_kubeadm(facts: Facts, version: str) -> bool:
+    """Of whom that is not known is not asked: any other host says the same."""
+    with suppress(NotAsked):
+        return facts.packages.deb("kubeadm").version.startswith(f"{version}-")
+    return False
 
 
 def _listed(said: str) -> list[str]:

@@ -44,6 +44,12 @@ def test_kubeadm_itself_says_what_a_cluster_needs() -> None:
     assert images.needed(made, lambda _: ["flannel:1", A]) == [A, B, "flannel:1"]
 
 
+def test_a_host_whose_packages_are_not_known_keeps_nobody_else_from_saying_it() -> None:
+    made = looked({"manager": {"packages": "untold dpkg-query does not answer"}, "client": HAS_KUBEADM})
+    world(made, "client").answers["list-images.sh"] = A
+    assert images.needed(made, lambda _: []) == [A]
+
+
 @pytest.mark.parametrize("there", [HAS_KUBEADM, {}])
 def test_a_configuration_that_the_new_kubeadm_refuses_is_told_in_its_words(
     monkeypatch: pytest.MonkeyPatch, there: dict[str, str]
