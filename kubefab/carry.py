@@ -29,15 +29,13 @@ RECEIVE = (
 )
 
 
-def fetch(
-    host: Host, script: str, *args: str, to: Path, payload: str = "", hear: Callable[[str], object] = lambda _: None
-) -> str:
+def fetch(host: Host, script: str, *args: str, to: Path, hear: Callable[[str], object] = lambda _: None) -> str:
     """What a script prints there, as a file here, for its owner's eyes alone; its sha256.
 
     `hear` is told what it said on standard error. HostError where the script fails, or there is no room.
     """
     frame = Frame()
-    command, stdin = host.link.sudo.wrap(host.link, frame.command(args), frame.program(fed(script, payload)), frame)
+    command, stdin = host.link.sudo.wrap(host.link, frame.command(args), frame.program(fed(script)), frame)
     digest, size, part = hashlib.sha256(), 0, to.with_name(f"{to.name}.part")
     with host.named(), host.link.channel(command, FETCH_SECONDS) as channel, _here(part), _private(part) as file:
         with talking(FETCH_SECONDS):

@@ -34,12 +34,12 @@ def test_what_a_program_prints_becomes_a_file_and_its_sha256(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "there").write_bytes(DATA)
-    monkeypatch.setattr("kubefab.programs.script_text", lambda name: 'cat; cat "$1"')
+    monkeypatch.setattr("kubefab.programs.script_text", lambda name: 'cat "$1"')
     told: list[str] = []
     to = tmp_path / "here"
-    digest = carry.fetch(replace(host, tell=told.append), "x.sh", f"{tmp_path}/there", to=to, payload="first ")
-    assert to.read_bytes() == b"first " + DATA
-    assert digest == hashlib.sha256(b"first " + DATA).hexdigest() == carry.sha256(to)
+    digest = carry.fetch(replace(host, tell=told.append), "x.sh", f"{tmp_path}/there", to=to)
+    assert to.read_bytes() == DATA
+    assert digest == hashlib.sha256(DATA).hexdigest() == carry.sha256(to)
     assert told[-1] == "here: 3 MB here"
 
 
