@@ -22,7 +22,7 @@ HOSTS = "INV_HOSTS"
 _made: Engine | None = None  # the one engine of this run, once a task has asked for it
 
 
-def engine_of(c: "Context | Executor") -> Engine:
+def engine_of(c: Context) -> Engine:
     """The one engine of this run."""
     global _made
     _made = _made or make(bool(c.config.run.dry))
