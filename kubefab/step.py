@@ -94,26 +94,22 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def file_line(path: str, text: str) -> str:
+def file_line(path: str, content: bytes) -> str:
     """A file on the host, as put-files.sh is told of it."""
-    return f"0644 {path} {b64encode(text.encode()).decode()}\n"
+    return f"0644 {path} {b64encode(content).decode()}\n"
 
 
 def files(title: str, texts: Mapping[str, str]) -> Step:
     """Files, by their path on the host, with just this text."""
     digests = {path: sha256(text) for path, text in texts.items()}
+    lines = [file_line(path, text.encode()) for path, text in texts.items()]
 
     def gap(facts: Facts) -> str | None:
         other = [path for path, digest in digests.items() if facts.files.digests.get(path) != digest]
         there = [path for path in other if path in facts.files.digests]
         return f"{', '.join(there)} differs" if there else MISSING if other else None
 
-    return Step(
-        title,
-        gap,
-        script("put-files.sh", payload="".join(file_line(*file) for file in texts.items())),
-        parts=("files",),
-    )
+    return Step(title, gap, script("put-files.sh", payload="".join(lines)), parts=("files",))
 
 
 def packages(title: str, names: Sequence[str], found: Callable[[Packages], str | None]) -> Step:

@@ -1,6 +1,6 @@
 """kubeadm, kubelet and kubectl: one version everywhere, held; and the images on their way."""
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Callable
 
 from kubefab import downloads, mirrors, render
@@ -9,7 +9,7 @@ from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.images import lacking
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap, Step, files, script, when
+from kubefab.step import MISSING, Gap, Step, file_line, files, script, when
 from kubefab.steps import endpoint, network, runtime
 from kubefab.steps.runtime import package_manager
 
@@ -90,7 +90,7 @@ def put_key(inventory: Inventory) -> Callable[[Host], None]:
 
     def close(host: Host) -> None:
         keyring = downloads.repository_key(inventory)
-        host.change("put-files.sh", payload=f"0644 {render.KEYRING} {b64encode(keyring).decode()}\n")
+        host.change("put-files.sh", payload=file_line(render.KEYRING, keyring))
 
     return close
 
