@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from kubefab import facts, releases, render
+from kubefab import facts, render
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts, LocalNode, Part
 from kubefab.host import Host
@@ -82,7 +82,7 @@ class Cluster:
 
     @property
     def release(self) -> Release:
-        return releases.release(self.inventory.cluster.kubernetes)
+        return self.inventory.release
 
     @property
     def authority(self) -> str:

@@ -63,8 +63,7 @@ def answering(addon: Addon) -> list[Step]:
 
 def chosen(addon: Addon, inventory: Inventory) -> Version:
     """The version for this cluster, of which hosts.yml has the word."""
-    minor = releases.release(inventory.cluster.kubernetes).minor
-    version = addon.version(minor, inventory.addons.get(addon.name, ""))
+    version = addon.version(inventory.release.minor, inventory.addons.get(addon.name, ""))
     return version or addon.versions[-1]
 
 

@@ -11,7 +11,6 @@ from kubefab.cluster import Cluster
 from kubefab.facts import OBJECTS, ClusterFacts, Facts, Workload
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.releases import release
 from kubefab.step import MISSING, Close, Step, cluster_progress, on_cluster, script, when
 from kubefab.steps.objects import APPLY, incomplete
 
@@ -118,13 +117,13 @@ def applied(live: ClusterFacts | None) -> str:
 
 def images(inventory: Inventory) -> list[str]:
     """What every node runs of it."""
-    flannel = release(inventory.cluster.kubernetes).flannel
+    flannel = inventory.release.flannel
     return [mirrors.image(name.format(flannel.version), inventory) for name in IMAGES]
 
 
 def manifests(inventory: Inventory) -> dict[str, str]:
     """What is fetched to apply it, and its sha256."""
-    flannel = release(inventory.cluster.kubernetes).flannel
+    flannel = inventory.release.flannel
     return {MANIFEST.format(flannel.version): flannel.sha256}
 
 
