@@ -207,7 +207,7 @@ def node_remove(
 
 
 UPGRADE = {
-    "host": "one host in hosts.yml alone, as far as its turn has come",
+    "host": "upgrade one host in hosts.yml alone, as far as the order of the hosts allows",
     "at_once": "workers in a batch, which are upgraded at one time (default: 1)",
     "ignore": "a workload that is not waited for, NAMESPACE/NAME; repeat it for more",
     "timeout": "seconds that a node's pods and their budgets have in all (default: 600)",
@@ -403,7 +403,7 @@ def etcd_status(c: Context, json: bool = False) -> None:
 
 @task(name="status", help={"json": JSON})
 def certs_status(c: Context, json: bool = False) -> None:
-    """Show until when certificates are good, and whether ports serve them. Exit status 0: for 30 days all are well."""
+    """Show until when certificates are good, and whether ports serve them. Exit status 0: all are well for 30 days."""
     show_certificates(c, json)
 
 
