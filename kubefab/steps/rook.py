@@ -7,10 +7,10 @@ from kubefab.addons.addon import Manifest, Version
 from kubefab.addons.rook import CEPHS, NAMESPACE, ROOK, cluster_documents, cluster_mark, name_of
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
-from kubefab.facts import EMPTY, Ceph, Facts
+from kubefab.facts import EMPTY, Ceph, ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap, Step, cluster_progress
+from kubefab.step import MISSING, Gap, Step, cluster_progress, on_cluster, where_there_is_one
 from kubefab.steps import addons
 from kubefab.steps.objects import APPLY
 
@@ -30,7 +30,7 @@ def deployed(cluster: Cluster, host: Host) -> list[Step]:
     return [
         Step("hosts.yml names disks for Ceph", no_disks(cluster.inventory), None, _NO_DISKS, parts=()),
         # Of the master, too, since it is the master that gives them away.
-        Step("the disks for Ceph are raw and empty", not_raw(cluster.inventory), None, _NOT_RAW, parts=()),
+        Step("the disks for Ceph are raw and empty", not_raw(cluster.inventory), None, _NOT_RAW, parts=("ceph",)),
         Step("the nodes with disks take pods", off_limits(cluster.inventory), None, _UNTAINT, parts=()),
         Step("no other Ceph cluster is there", strange, None, _STRANGE, parts=("ceph",)),
         *addons.deployed(cluster, ROOK, warning=without_rbd(cluster)),
@@ -117,7 +117,9 @@ def _state(facts: Facts | None, disk: str) -> str:
 def off_limits(inventory: Inventory) -> Gap:
     """A node with disks has to run what stores on them."""
 
-    def gap(facts: Facts) -> str | None:
+    @where_there_is_one
+    @on_cluster
+    def gap(_: ClusterFacts, facts: Facts) -> str | None:
         nodes = {name: one.node for name, one in facts.everyone.items() if name in disks_of(inventory)}
         tainted = [name for name, node in nodes.items() if node and not addons.takes_pods(node)]
         return f"kubeadm's taint is on {', '.join(tainted)}" if tainted else None

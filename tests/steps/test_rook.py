@@ -8,10 +8,12 @@ from kubefab.addons.rook import CEPHS, cluster_mark
 from kubefab.errors import Silent
 from kubefab.facts import Ceph, ClusterFacts
 from kubefab.releases import CONTROL_PLANE
+from kubefab.runbook import ALL
 from kubefab.step import MISSING, Step
 from kubefab.steps import rook
 from tests.facts import known
 from tests.fakes import HOSTS, cluster, looked, step
+from tests.runs import Run
 
 DISKS = HOSTS.replace("10.250.0.11, role: worker", "10.250.0.11, role: worker, disks: [/dev/sdb, /dev/sdc]")
 NAMED = DISKS.replace("1.37.2\n", "1.37.2\n  addons: [flannel, rook]\n")
@@ -64,6 +66,16 @@ def test_a_disk_of_a_host_that_did_not_answer_is_not_given_away_unseen() -> None
     assert told == "client /dev/sdb: not looked at, client /dev/sdc: not looked at"
 
 
+def test_a_ceph_cluster_that_the_api_server_did_not_tell_of_is_asked_for_again() -> None:
+    run = Run(DISKS)
+    run.put_cluster("manager", "client")
+    run("client").parts["disks"] = "disk /dev/sdb empty\ndisk /dev/sdc empty"
+    run.clock.on_sleep = lambda: run("manager").parts.update(ceph="ceph_told yes")
+    title = "the disks for Ceph are raw and empty"
+    run.engine.converge(ALL, lambda made, host: [one for one in rook.deployed(made, host) if one.title == title])
+    assert (run.failures, len(run.clock.slept)) == ({}, 1)
+
+
 def test_no_disk_at_all_is_told() -> None:
     assert (
         step(of("manager", HOSTS), "hosts.yml names disks for Ceph").gap(known()) == "no host of hosts.yml has `disks:`"
@@ -84,6 +96,11 @@ def test_a_node_that_has_disks_has_to_take_pods(taint: str, told: str | None) ->
     assert (
         step(rook.deployed(made, made.founder), "the nodes with disks take pods").gap(made.facts(made.founder)) == told
     )
+
+
+def test_a_silent_api_server_has_not_said_that_nodes_with_disks_take_pods() -> None:
+    with pytest.raises(Silent):
+        step(of("manager"), "the nodes with disks take pods").gap(known(cluster=ClusterFacts(silent="refused")))
 
 
 @pytest.mark.parametrize(("nodes", "used"), [(1, CEPH.cluster_test), (2, CEPH.cluster_test), (3, CEPH.cluster)])
