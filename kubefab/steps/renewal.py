@@ -56,6 +56,10 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
     """A master whose certificates are good for a while yet, and used: it is as well as before once this is so."""
     if host.wanted.role != "master":
         return []
+
+    def follow(host: Host) -> None:
+        host.change("renew-kubeconfig.sh", *certificates.former(cluster.facts(host).certificates))
+
     names, joined = [one.name for one in cluster.masters], cluster.facts(host).local.control_plane
     return [
         *_possible(cluster.inventory),
@@ -93,9 +97,9 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
         *when(len(names) > 1, masters.up_to_date(names)),
         *(step for pod in CLIENTS for step in _begun_anew(cluster, pod)),
         Step(
-            "~/.kube/config of the login is the admin's of now",
-            lambda facts: "its certificate is an earlier one" if certificates.is_former(facts.certificates) else None,
-            script("put-kubeconfig.sh", "former"),
+            "~/.kube/config of the login has the admin's certificate of now",
+            lambda facts: "an earlier one" if certificates.former(facts.certificates) else None,
+            follow,
             parts=("certificates",),
         ),
     ]
