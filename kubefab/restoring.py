@@ -116,7 +116,11 @@ def _told(snapshot: Snapshot, began: str = "") -> str:
 
 
 def _encrypted(snapshot: Snapshot) -> list[str]:
-    return [*when("encryption-provider-config" in snapshot.files, _ENCRYPTED)]
+    if "encryption-provider-config" in snapshot.files:
+        return [_ENCRYPTED.format("the backup's encryption-provider-config", "")]
+    known = "manifests/kube-apiserver.yaml" in snapshot.files and backup.encrypts(snapshot.folder)
+    whose = f"the encryption-provider-config of {snapshot.host}'s API server"
+    return [*when(known, _ENCRYPTED.format(whose, ", and the backup is without it"))]
 
 
 @dataclass(frozen=True)
@@ -312,6 +316,6 @@ _UNHEARD = (
 _HALF_BACK = f"the masters have the snapshot's data, and run; the rest waits for all hosts: {_ABSENT}"
 _ELSEWHERE = "this cluster's etcd is not of kubeadm's making ({}): restore it by what you look after it with"
 _ENCRYPTED = (
-    "its API server encrypts what it writes to etcd: the backup's encryption-provider-config has to be on every master "
-    "first, and named in hosts.yml; without it nobody can read the Secrets"
+    "its API server encrypts what it writes to etcd: {} has to be on every master first{}, and be named in hosts.yml; "
+    "without it nobody can read the Secrets"
 )

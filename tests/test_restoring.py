@@ -897,6 +897,21 @@ def test_what_encrypts_etcd_is_told_since_nobody_else_puts_it_there(
     assert "the backup's encryption-provider-config has to be on every master first" in capsys.readouterr().out
 
 
+def test_what_encrypts_etcd_is_told_where_the_backup_is_without_it_too(
+    fresh: Masters, keyed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = json.loads((keyed / "backup.json").read_text())
+    backup.put(keyed, "manifests/kube-apiserver.yaml", b"    - --encryption-provider-config=/enc/x.yaml\n")
+    (keyed / "backup.json").unlink()
+    backup.finish(keyed, about)
+    fresh.restored(keyed)
+    told = capsys.readouterr().out
+    assert (
+        "encryption-provider-config of m2's API server has to be on every master first, and the backup is without"
+        in told
+    )
+
+
 # --- what goes wrong on the way
 
 
