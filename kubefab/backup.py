@@ -236,6 +236,10 @@ class Snapshot:
     def folder(self) -> Path:
         return self.file.parent
 
+    def identities(self) -> set[str]:
+        """The UIDs that kube-system has in it; none where nobody can tell."""
+        return bolt.identities(self.file)
+
 
 def opened(path: Path) -> Snapshot:
     """The snapshot in a folder that etcd.backup has made, or in a file of anybody's.

@@ -492,5 +492,10 @@ def test_much_of_it_is_told_by_its_kinds() -> None:
     assert sorted(since(many)) == ["made 6 pods", "made 6 things"]
 
 
+def test_whose_this_etcd_is_is_told_by_the_uid_of_kube_system() -> None:
+    uid = "5f0b7f2e-9a3c-4d7e-8f10-2b6c1d0e9a47"
+    assert since(f"k8s\n...kube-system...*${uid}2") == [f"uid {uid}"]
+
+
 def test_nothing_since_is_nothing_to_tell() -> None:
     assert since(WRITTEN.replace(" 11\n", " 9\n").replace(" 12\n", " 9\n")) == []
