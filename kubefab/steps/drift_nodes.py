@@ -74,7 +74,7 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         *when(
             host.name == cluster.speaker.name,
             Step(
-                "what joins and upgrades go by is in the cluster",
+                "what kubeadm keeps is in the cluster",
                 unkept,
                 None,
                 hint=_UNKEPT.format(host.name),
@@ -334,11 +334,12 @@ def _by_minor(live: ClusterFacts) -> bool:
 @where_there_is_one
 @on_cluster
 def unkept(live: ClusterFacts, facts: Facts) -> str | None:
-    """What somebody has deleted: it is missed by the next join, or the next upgrade."""
+    """What somebody has deleted: it is missed by the next join or upgrade, and by the next pod of kube-proxy."""
     told = kept(facts)
     missing = [
         *when(told.configuration_missing, "kubeadm-config"),
         *when(not told.kubelets and not _by_minor(live), "kubelet-config"),
+        *when(not told.proxies and KUBE_PROXY in live.workloads, "kube-proxy"),
     ]
     return f"there is no ConfigMap {', '.join(missing)}" if missing else None
 
@@ -529,7 +530,8 @@ _ELSEWHERE = (
 _UNKEPT = (
     f"bring back what is missing: {UPLOAD}; kubelet-config by: grep -v {' '.join(f'-e ^{one}:' for one in OF_ITSELF)} "
     f"{CONFIG} | kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system create configmap kubelet-config "
-    "--from-file=kubelet=/dev/stdin"
+    "--from-file=kubelet=/dev/stdin; kube-proxy, whose pods begin anew by it, by: "
+    "kubeadm init phase addon kube-proxy --config FILE"
 )
 _SAID = "what somebody has changed by hand, hosts.yml says by now"
 _FOREIGN = (

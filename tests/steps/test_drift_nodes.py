@@ -67,7 +67,7 @@ def master(now: Manifest | None = None, kept: Manifest | None = None, **said: An
 
 
 WANTED, NOTHING = saying(maxPods=200), saying()
-UNKEPT = "what joins and upgrades go by is in the cluster"
+UNKEPT = "what kubeadm keeps is in the cluster"
 
 
 # --- what is seen
@@ -263,6 +263,7 @@ def test_before_kubernetes_1_24_what_hosts_yml_says_of_kubelets_is_told_and_left
         ("1.37.2", {"kubelets": None}, "there is no ConfigMap kubelet-config"),
         ("", {"kubelets": None}, "there is no ConfigMap kubelet-config"),
         ("1.24.0", {"kubelets": None}, "there is no ConfigMap kubelet-config"),
+        ("1.37.2", {"proxies": None}, "there is no ConfigMap kube-proxy"),
         ("1.23.17", {"kubelets": None}, None),
         ("1.23.17", {"configuration": None, "configuration_missing": True}, "there is no ConfigMap kubeadm-config"),
         (
@@ -280,6 +281,11 @@ def test_a_configuration_that_somebody_has_deleted_from_the_cluster_is_told_by_i
         found = step(at(facts, wanted)[1], UNKEPT)
         assert (found.gap(facts), found.only_told) == (told, True)
     assert UNKEPT not in [one.title for one in at(worker(), NOTHING)[1]]
+
+
+def test_where_no_kube_proxy_is_there_is_no_configuration_of_it_to_miss() -> None:
+    without = replace(LIVE, version="1.37.2", workloads={})
+    assert drift_nodes.unkept(replace(with_(master(), proxies=None), cluster=without)) is None
 
 
 def test_how_a_deleted_configuration_comes_back_is_told() -> None:
