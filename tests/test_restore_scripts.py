@@ -127,6 +127,27 @@ def test_a_manifest_without_a_folder_names_none_of_the_roots() -> None:
         assert said == ["etcd's manifest has no --data-dir", "ended with 1"]
 
 
+MOUNTED = (
+    MANIFEST.replace("--data-dir=/var/lib/etcd", "--data-dir=/data/etcd")
+    + """\
+    volumeMounts:
+    - mountPath: /data
+      name: etcd-data
+  volumes:
+  - hostPath:
+      path: /var/lib
+    name: etcd-data
+"""
+)
+
+
+def test_data_that_etcd_has_under_another_path_are_made_where_the_host_has_them() -> None:
+    mounted = f"{MASTER}{sandbox.file('/etc/kubernetes/manifests/etcd.yaml', MOUNTED)}{NOBODY}"
+    assert found(mounted, "restore").restore.folder == "/var/lib/etcd"
+    shown = "cat /var/lib/etcd/member/kubefab-restored; ls /data 2>&1 | grep -c etcd"
+    assert told(f"{mounted}{STAGED}{SWAP}\n{shown} || true") == [ID, "0"]
+
+
 @pytest.mark.parametrize(
     ("spoilt", "why"),
     [
