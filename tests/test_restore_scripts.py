@@ -424,6 +424,14 @@ def test_the_look_tells_how_far_it_has_come() -> None:
     assert ended.local.restore_begun == 0
 
 
+def test_data_that_are_a_mount_of_their_own_are_told_since_nothing_takes_the_place_of_such() -> None:
+    stub = "stub mountpoint '[ \"$2\" = /var/lib/etcd/member ]'\n"
+    assert found(MASTER + NOBODY + stub, "restore").restore.mounted
+    assert not found(MASTER + NOBODY, "restore").restore.mounted
+    link = "mv /var/lib/etcd/member /srv/fast\nln -s /srv/fast /var/lib/etcd/member\n"
+    assert not found(f"{MASTER}{NOBODY}{stub}mkdir -p /srv\n{link}", "restore").restore.mounted
+
+
 def test_what_runs_is_told() -> None:
     assert found(etcd() + MASTER, "restore").restore.runs == ("etcd",)
     assert found(etcd(cgroup="0::/system.slice/etcd.service") + MASTER, "restore").restore.runs == ()
