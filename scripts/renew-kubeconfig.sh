@@ -4,8 +4,9 @@
 set -eu
 entry=$(getent passwd "${SUDO_USER:-root}")
 file=$(readlink -f "$(echo "$entry" | cut -d: -f6)/.kube/config")
-trap 'rm -f "$file.new"' EXIT
-cp -p "$file" "$file.new"
+new=$file.kubefab
+trap 'rm -f "$new"' EXIT
+cp -p "$file" "$new"
 awk -v certificates="$*" -v certificate=client-certificate-data: -v key=client-key-data: '
     function renewed(line, name) { sub(/[^ ]+ *$/, now[name], line); return line }
     BEGIN { for (n = split(certificates, words, " "); n > 0; n--) former[words[n]] = 1 }
@@ -19,7 +20,7 @@ awk -v certificates="$*" -v certificate=client-certificate-data: -v key=client-k
     }
     $1 == certificate && $2 in former { held = $0; next }
     { print }
-    END { if (held != "") print held }' /etc/kubernetes/admin.conf "$file" >"$file.new"
-sync "$file.new"
-mv "$file.new" "$file"
+    END { if (held != "") print held }' /etc/kubernetes/admin.conf "$file" >"$new"
+sync "$new"
+mv "$new" "$file"
 sync "${file%/*}"

@@ -355,11 +355,13 @@ def test_a_certificate_whose_key_does_not_follow_it_stays(before: str) -> None:
 @sandbox.needed
 def test_a_logins_kubeconfig_keeps_its_owner_its_mode_and_its_place() -> None:
     files = sandbox.file("/etc/kubernetes/admin.conf", NEW) + sandbox.file("/root/mine", CONF.format(*"aabbc"))
-    place = "mkdir -p /root/.kube; ln -s ../mine /root/.kube/config; chmod 640 /root/mine\n"
-    run = f"{files}{place}{sandbox.script('renew-kubeconfig.sh', 'a')}\n"
-    assert sandbox.run(f"{run}stat -c '%a' /root/mine; readlink /root/.kube/config; grep -c bmV3 /root/mine") == (
-        "640\n../mine\n2\n"
+    place = (
+        "mkdir -p /root/.kube; ln -s ../mine /root/.kube/config; chmod 640 /root/mine; echo theirs >/root/mine.new\n"
     )
+    run = f"{files}{place}{sandbox.script('renew-kubeconfig.sh', 'a')}\n"
+    assert sandbox.run(
+        f"{run}stat -c '%a' /root/mine; readlink /root/.kube/config; grep -c bmV3 /root/mine; cat /root/mine.new"
+    ) == ("640\n../mine\n2\ntheirs\n")
 
 
 @sandbox.needed
