@@ -108,11 +108,10 @@ def _would(wish: Wish) -> str:
 def _save(run: Engine, output: str, force: bool) -> None:
     path = Path(expanduser(output))
     text = _admin(run)
-    ca, given = kubeconfig.inside(text)
-    access = _access(run.cluster, ca, given)
+    access = _access(run.cluster, "", {})
     servers = [place.server for place in (access.places[""], *access.answering)]
     if not _does(kubeconfig.private(path), text, servers):
-        kubeconfig.save(kubeconfig.reachable_at(text, servers[0], given), path, force)
+        kubeconfig.save(kubeconfig.reachable_at(text, servers[0]), path, force)
     print(f"kubectl --kubeconfig {quote(str(path))} get nodes")
 
 

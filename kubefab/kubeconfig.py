@@ -17,8 +17,8 @@ from kubefab.errors import KubefabError, reason
 LOCK_TRIES, LOCK_PAUSE = 20, 0.1  # a kubectl that writes is done in a moment
 
 
-def reachable_at(text: str, server: str, credentials: Mapping[str, str]) -> str:
-    """The kubeconfig of one user with this server: the endpoint's own name is known to the hosts alone.
+def reachable_at(text: str, server: str, credentials: Mapping[str, str] | None = None) -> str:
+    """The kubeconfig with this server, by these credentials: the endpoint's own name is known to the hosts alone.
 
     KubefabError where the text is no kubeconfig.
     """
@@ -27,7 +27,8 @@ def reachable_at(text: str, server: str, credentials: Mapping[str, str]) -> str:
     document = yaml.safe_load(text)
     for entry in document["clusters"]:
         entry["cluster"]["server"] = server
-    document["users"][0]["user"] = dict(credentials)
+    if credentials:
+        document["users"][0]["user"] = dict(credentials)
     return yaml.safe_dump(document, sort_keys=False)
 
 
