@@ -107,9 +107,23 @@ def _would(wish: Wish) -> str:
 
 def _save(run: Engine, output: str, force: bool) -> None:
     path = Path(expanduser(output))
-    server = places(run.cluster.inventory, run.cluster.speaker.name)[""].server
-    kubeconfig.save(kubeconfig.reachable_at(_admin(run), server), path, force)
+    text = _admin(run)
+    access = _access(run.cluster, "", {})
+    servers = [place.server for place in (access.places[""], *access.answering)]
+    if not _does(kubeconfig.private(path), text, servers):
+        kubeconfig.save(kubeconfig.reachable_at(text, servers[0]), path, force)
     print(f"kubectl --kubeconfig {quote(str(path))} get nodes")
+
+
+def _does(there: str, text: str, servers: Sequence[str]) -> bool:
+    """Whether a kubeconfig is one that another master's admin.conf, `text`, would only make another of."""
+    from kubefab import users
+
+    if not there:
+        return False
+    (_, mine), (ca, given) = kubeconfig.inside(there), kubeconfig.inside(text)
+    good = mine == given or users.are_as_good(mine, given, ca)
+    return good and any(there == kubeconfig.reachable_at(text, server, mine) for server in servers)
 
 
 def _give_user(run: Engine, wish: Wish, user: str) -> None:

@@ -205,12 +205,12 @@ def _told(folder: Path) -> str:
     one = about["snapshot"]
     snapshot = f"revision {one['revision']}, {one['keys']} keys, {one['size'] / 1e6:.1f} MB, by {about['host']}"
     without = [_WITHOUT[name] for name in _WITHOUT if name not in about["files"]]
-    if "encryption-provider-config" not in about["files"] and _encrypts(folder):
+    if "encryption-provider-config" not in about["files"] and encrypts(folder):
         without.append(_UNREADABLE.format(about["host"]))
     return "\n".join((f"{folder}: {snapshot}; its checksum is that of etcd", *without))
 
 
-def _encrypts(folder: Path) -> bool:
+def encrypts(folder: Path) -> bool:
     """Whether the API server's manifest names what Secrets are read by."""
     manifest = folder / "manifests" / "kube-apiserver.yaml"
     return manifest.exists() and b"--encryption-provider-config=" in manifest.read_bytes()
@@ -235,6 +235,10 @@ class Snapshot:
     @property
     def folder(self) -> Path:
         return self.file.parent
+
+    def identities(self) -> set[str]:
+        """The UIDs that kube-system has in it; none where nobody can tell."""
+        return bolt.identities(self.file)
 
 
 def opened(path: Path) -> Snapshot:

@@ -19,6 +19,11 @@ _AUTHORITY = re.compile(
     rb"(?:\x06ca\.crt\x12[\x80-\xff]{0,3}[\x00-\x7f]|\"ca\.crt\":\")([^\x00-\x08\x0b\x0c\x0e-\x1f\"]+)",
     re.DOTALL,
 )
+_KUBE_SYSTEM = re.compile(
+    rb"/registry/namespaces/kube-system(?![a-z0-9-])(?:(?!/registry/).){0,2000}?"
+    rb"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})",
+    re.DOTALL,
+)
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 _DEEP = 64  # levels, more than any such tree has: a damaged page may lead to itself
 
@@ -47,6 +52,12 @@ def authorities(file: Path) -> set[str]:
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
         texts = {found[1].replace(b"\\n", b"\n").decode(errors="replace") for found in _AUTHORITY.finditer(data)}
     return {one for text in texts for one in _CERTIFICATE.findall(text)}
+
+
+def identities(file: Path) -> set[str]:
+    """The UIDs that kube-system has anywhere in it: of one cluster one, none where namespaces are encrypted."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return {found[1].decode() for found in _KUBE_SYSTEM.finditer(data)}
 
 
 class _Database:

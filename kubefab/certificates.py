@@ -155,15 +155,24 @@ def self_made(facts: Facts) -> list[Certificate]:
     return [one for one in _kept(facts) if one.what == SELF_MADE]
 
 
-def is_former(told: Certificates) -> bool:
-    """Whether the login's ~/.kube/config is the admin's as it was before: of the same user, and sooner to end."""
+def former(told: Certificates) -> list[str]:
+    """Those in the login's ~/.kube/config that are the admin's of before: of the same user, and sooner to end."""
     try:
-        login, admin = (
-            x509.load_pem_x509_certificate(b64decode(one)) for one in (told.login, told.clients.get(ADMIN, ""))
-        )
+        admin = x509.load_pem_x509_certificate(b64decode(told.clients.get(ADMIN, "")))
+        authority = x509.load_der_x509_certificate(b64decode(told.issued.get(f"{PKI}/ca.crt", "")))
     except UNREADABLE:
+        return []
+    return [one for one in told.login if _is_former(one, admin, authority)]
+
+
+def _is_former(body: str, admin: x509.Certificate, authority: x509.Certificate) -> bool:
+    """The admins of two clusters are called the same."""
+    try:
+        read = x509.load_pem_x509_certificate(b64decode(body))
+        read.verify_directly_issued_by(authority)
+    except (*UNREADABLE, InvalidSignature, TypeError):
         return False
-    return login.subject == admin.subject and login.not_valid_after_utc < admin.not_valid_after_utc
+    return read.subject == admin.subject and read.not_valid_after_utc < admin.not_valid_after_utc
 
 
 def kubelet_users(facts: Facts, authority: str) -> list[str]:

@@ -28,7 +28,7 @@ KUBELET, PROXY = "KubeletConfiguration", "KubeProxyConfiguration"
 OWN = ("rotateCertificates",)  # of a kubelet, which kubeadm sets itself, whatever it is told
 NAMED = ("extraVolumes", "extraEnvs")  # lists of what has a name
 DOMAIN = ".kubefab.internal"
-_HOUR = timedelta(hours=1)  # kubeadm lets each begin some minutes before it is made
+_HOUR = timedelta(hours=1)  # a life has some minutes more: kubeadm lets each begin before it is made
 _OF_CERTIFICATES = (
     "certificateValidityPeriod",
     "encryptionAlgorithm",
@@ -308,14 +308,14 @@ def certificate_documents(
     """What kubeadm's commands for certificates read: with a file of their own they ask no API server.
 
     `stored`: the ClusterConfiguration that the cluster keeps, "" where nobody tells it; `names`: all that the API
-    server's certificate is to have besides kubeadm's own; `life`: how long the one before was good, which counts where
-    neither says so; `folder`: where one is made, instead of the usual place.
+    server's certificate is to have besides kubeadm's own; `life`: how long they are to be good where
+    neither says so, zero for as long as kubeadm has it; `folder`: where one is made, instead of the usual place.
     """
     ours = {**_cluster(inventory), "apiVersion": _api(inventory)}
     overlay = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
     cluster = yaml.safe_load(stored) if stored else _merge(ours, overlay, inventory.release.lists_arguments)
     asked = {key: overlay[key] for key in _OF_CERTIFICATES if overlay.get(key) is not None}
-    if not stored and inventory.release.limits_validity and life >= _HOUR:
+    if not stored and inventory.release.limits_validity and life:
         asked = {"certificateValidityPeriod": f"{life // _HOUR}h", **asked}
     cluster |= {**asked, "apiServer": {**(cluster.get("apiServer") or {}), SANS: list(names)}}
     init = {

@@ -17,8 +17,8 @@ from kubefab.errors import KubefabError, reason
 LOCK_TRIES, LOCK_PAUSE = 20, 0.1  # a kubectl that writes is done in a moment
 
 
-def reachable_at(text: str, server: str) -> str:
-    """The kubeconfig with this server: the endpoint's own name is known to the hosts alone.
+def reachable_at(text: str, server: str, credentials: Mapping[str, str] | None = None) -> str:
+    """The kubeconfig with this server, by these credentials: the endpoint's own name is known to the hosts alone.
 
     KubefabError where the text is no kubeconfig.
     """
@@ -27,6 +27,8 @@ def reachable_at(text: str, server: str) -> str:
     document = yaml.safe_load(text)
     for entry in document["clusters"]:
         entry["cluster"]["server"] = server
+    if credentials:
+        document["users"][0]["user"] = dict(credentials)
     return yaml.safe_dump(document, sort_keys=False)
 
 
@@ -50,6 +52,16 @@ def save(text: str, path: Path, force: bool) -> None:
         _write(path, text)
     except (OSError, ValueError) as error:
         raise KubefabError(f"{path}: {reason(error)}") from error
+
+
+def private(path: Path) -> str:
+    """The kubeconfig in this file; "" where there is none that can be read, or others may read it."""
+    try:
+        text = path.read_text("utf-8")
+        inside(text)
+        return "" if path.stat().st_mode & 0o077 else text
+    except (OSError, ValueError, KubefabError):
+        return ""
 
 
 def files() -> list[Path]:

@@ -81,6 +81,8 @@ class Release:
     # kubeadm's commands that renew its certificates, and that sign one for a kubelet: kubernetes/kubeadm#2292
     # The latter is told of a cluster by file since 1.20, kubernetes/kubernetes#94879; "": it is not.
     renews: tuple[str, str] = ("certs renew", "kubeconfig user")
+    # kubeadm's ConfigMap of kubelets has the minor in its name, as it had before 1.24: kubernetes/kubernetes#108027
+    kubelets_by_minor: bool = False
     forces_off: bool = True  # the taint out-of-service takes a dead node's volumes from it: KEP-2268
     flannel: Flannel = Flannel("0.28.10", "944a3c1f925f117727a1b7272a323c80965da642498397ec7e6ea9bef0f9e6c5")
 
@@ -121,6 +123,7 @@ _DOCKERSHIM = partial(
     runtimes=("docker",),
     dockershim=True,
     published=False,
+    kubelets_by_minor=True,
     # The CNI code within knows nothing of the newer ones' cniVersion: kubernetes/kubernetes#104861
     flannel=Flannel("0.28.9", "e875824be2f552b45711dbda91af81b17eb961d00025d914d9fef18fad8f09c0"),
 )

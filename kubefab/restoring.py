@@ -116,7 +116,11 @@ def _told(snapshot: Snapshot, began: str = "") -> str:
 
 
 def _encrypted(snapshot: Snapshot) -> list[str]:
-    return [*when("encryption-provider-config" in snapshot.files, _ENCRYPTED)]
+    if "encryption-provider-config" in snapshot.files:
+        return [_ENCRYPTED.format("the backup's encryption-provider-config", "")]
+    known = "manifests/kube-apiserver.yaml" in snapshot.files and backup.encrypts(snapshot.folder)
+    whose = f"the encryption-provider-config of {snapshot.host}'s API server"
+    return [*when(known, _ENCRYPTED.format(whose, ", and the backup is without it"))]
 
 
 @dataclass(frozen=True)
@@ -237,12 +241,19 @@ class Restoring:
         if member.revision < self.snapshot.revision:  # ids are made of names: an etcd that begins anew has the same
             yield _LOWER.format(member.revision)
             return
-        yield f"{member.revision - self.snapshot.revision} writes since the snapshot"
+        writes = f"{member.revision - self.snapshot.revision} writes since the snapshot"
         try:
             said = host.ask("list-since.sh", str(self.snapshot.revision), seconds=LIST_SECONDS)
         except HostError as error:
+            yield f"{writes}{_PERHAPS}"
             yield f"what was made since: it cannot be told: {error}"
             return
+        has = {line.removeprefix("uid ") for line in said.splitlines() if line.startswith("uid ")}
+        had = self.snapshot.identities()
+        if has and had and not has & had:
+            yield _ANOTHER_ETCD
+            return
+        yield writes if has and had else f"{writes}{_PERHAPS}"
         yield from _in_words(said)
 
 
@@ -286,6 +297,7 @@ _ALWAYS = (
 )
 _SILENT = "no member of etcd answers: what it has that the snapshot has not cannot be told"
 _ANOTHER_ETCD = "all that etcd has now: it is another etcd than the snapshot's, or one that was restored since"
+_PERHAPS = ", if it is still that etcd, and has not begun anew since: nobody can say so"
 _UNKNOWN_ETCD = "all that was written since: of which etcd this snapshot is nobody has written down"
 _LOWER = (
     "all that etcd has now: its revision, {}, is lower than the snapshot's, as that of an etcd that has begun anew "
@@ -312,6 +324,6 @@ _UNHEARD = (
 _HALF_BACK = f"the masters have the snapshot's data, and run; the rest waits for all hosts: {_ABSENT}"
 _ELSEWHERE = "this cluster's etcd is not of kubeadm's making ({}): restore it by what you look after it with"
 _ENCRYPTED = (
-    "its API server encrypts what it writes to etcd: the backup's encryption-provider-config has to be on every master "
-    "first, and named in hosts.yml; without it nobody can read the Secrets"
+    "its API server encrypts what it writes to etcd: {} has to be on every master first{}, and be named in hosts.yml; "
+    "without it nobody can read the Secrets"
 )

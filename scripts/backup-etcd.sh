@@ -85,6 +85,11 @@ sync "$part"/* "$part"
 mv -T "$part" "$backups/$now"
 sync "$backups"
 echo "$backups/$now: $checked"
+encrypts=$(flag_in /etc/kubernetes/manifests/kube-apiserver.yaml encryption-provider-config) without=
+for name in pki/ca.key ${encrypts:+encryption-provider-config}; do
+    grep -q "^$name " "$backups/$now/keys" || without="$without $name"
+done
+[ -z "$without" ] || echo "it is without$without, which are not on this host: keep them with it"
 
 # However wrong a clock was: the one that was just made is one of those that stay, and what seems to be later goes first.
 ours() {

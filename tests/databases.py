@@ -66,6 +66,14 @@ def authority_of(certificates: str, namespace: str = "kube-system") -> bytes:
     return _field(1, name) + b"\x10\x05\x18\x05\x20\x01" + _field(5, value)
 
 
+def namespace_of(uid: str, name: str = "kube-system") -> bytes:
+    """The record of a namespace, as etcd and an API server write it."""
+    about = _field(1, name.encode()) + _field(2, b"") + _field(3, b"") + _field(4, b"") + _field(5, uid.encode())
+    value = b"k8s\0" + _field(1, _field(1, b"v1") + _field(2, b"Namespace")) + _field(2, _field(1, about))
+    key = f"/registry/namespaces/{name}".encode()
+    return _field(1, key) + b"\x10\x05\x18\x05\x20\x01" + _field(5, value)
+
+
 def _field(number: int, content: bytes) -> bytes:
     """Of a protobuf message."""
     size, varint = len(content), b""

@@ -10,7 +10,9 @@ from kubefab.access import Wish
 from kubefab.errors import KubefabError
 from tests.fakes import three_masters
 from tests.runs import Run, in_place
+from tests.test_merging import US
 
+ADMINS = {name: US.admin(100 + n / 100) for n, name in enumerate(("m1", "m2", "m3"))}
 KUBECONFIG = """\
 clusters:
 - {name: lab, cluster: {server: "https://lab.kubefab.internal:6443", certificate-authority-data: QUJD}}
@@ -80,6 +82,44 @@ def test_a_kubeconfig_leads_to_another_master_only_where_its_own_does_not_answer
         return next(host.name for host in run.cluster.masters if str(host.wanted.address) in server)
 
     assert [usual("m1"), usual(), usual("m1", "m2"), usual(), usual("m3")] == ["m2", "m2", "m3", "m3", "m1"]
+
+
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *silent: str) -> str:
+    """The master that a file of its own leads to, each master's admin.conf having a certificate of its own."""
+    run = served(in_place(Run(three_masters()), monkeypatch))
+    for name in (one.name for one in run.cluster.masters):
+        run(name).answers["print-kubeconfig.sh"] = ADMINS[name].alone()
+        if name in silent:
+            run(name).parts["cluster"] = "silent it hangs"
+    access.give(run.context, Wish(str(tmp_path / "mine.conf")))
+    server: str = yaml.safe_load((tmp_path / "mine.conf").read_text())["clusters"][0]["cluster"]["server"]
+    return next(host.name for host in run.cluster.masters if str(host.wanted.address) in server)
+
+
+def test_a_file_of_its_own_changes_only_where_its_master_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert output(tmp_path, monkeypatch, "m1") == "m2"
+    before = (tmp_path / "mine.conf").read_bytes()
+    assert [output(tmp_path, monkeypatch), output(tmp_path, monkeypatch, "m3")] == ["m2", "m2"]
+    assert (tmp_path / "mine.conf").read_bytes() == before
+    assert [output(tmp_path, monkeypatch, "m1", "m2"), output(tmp_path, monkeypatch)] == ["m3", "m3"]
+
+
+@pytest.mark.parametrize("how", ["others read it", "its certificate ends sooner", "somebody has changed it"])
+def test_a_file_of_its_own_that_does_not_do_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    assert output(tmp_path, monkeypatch, "m1") == "m2"
+    path = tmp_path / "mine.conf"
+    if how == "others read it":
+        path.chmod(0o644)
+    elif how == "somebody has changed it":
+        path.write_text(path.read_text() + "preferences: {}\n")
+    else:
+        monkeypatch.setitem(ADMINS, "m1", US.admin(300))
+    assert output(tmp_path, monkeypatch) == "m1"
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_load_balancer_is_asked_under_its_own_name(run: Run, home: Path) -> None:

@@ -20,7 +20,8 @@ LEADS = sandbox.file("/mnt/leads", status("m1", leader=IDS["m1"]))
 # The etcd of the sandbox sleeps, too.
 QUIET = "stub sleep '[ $1 = 4 ] || exec /bin/sleep $1'\nstub dpkg-query 'echo 1.37.2-1.1'\n"
 AUTHORITY = sandbox.file("/etc/kubernetes/pki/ca.crt", "ours")
-THERE = QUIET + LEADS + MANIFEST + AUTHORITY
+KEYS = sandbox.file("/etc/kubernetes/pki/ca.key", "key") + sandbox.file("/etc/enc.yaml", "x")
+THERE = QUIET + LEADS + MANIFEST + AUTHORITY + KEYS
 UID, OTHER_UID = "5f0b7f2e-9a3c-4d7e-8f10-2b6c1d0e9a47", "00000000-9a3c-4d7e-8f10-2b6c1d0e9a47"
 NAMESPACE = sandbox.file("/mnt/answer", f"k8s\n...kube-system...*${UID}2")  # of protobuf, what is text
 LEADER = etcd(status_="cat /mnt/leads") + NAMESPACE
@@ -62,6 +63,21 @@ def test_what_is_beside_it_tells_what_it_is_and_has_what_no_snapshot_brings_back
     assert len(json.loads(told["membership"])["members"]) == 2
     assert (told["kubernetes"], told["kubeadm"]) == ("1.37.2", "1.37.2-1.1")
     assert b64decode(told["pki/ca.key"]) == b"secret"
+
+
+def test_what_a_backup_is_without_is_in_the_journal() -> None:
+    gone = "rm /etc/kubernetes/pki/ca.key /etc/enc.yaml\n"
+    said = run(LEADER + gone, then=KEPT)
+    assert (
+        said[1] == "it is without pki/ca.key encryption-provider-config, which are not on this host: keep them with it"
+    )
+    assert (
+        run(
+            LEADER + "rm /etc/enc.yaml; sed -i '/encryption/d' /etc/kubernetes/manifests/kube-apiserver.yaml\n",
+            then="true",
+        )[1:]
+        == []
+    )
 
 
 def test_where_another_member_leads_nothing_is_done_and_nothing_failed() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kubefab import bolt
 from tests import databases
-from tests.databases import authority_of, branch, bucket, deep, leaf, meta, page, small
+from tests.databases import authority_of, branch, bucket, deep, leaf, meta, namespace_of, page, small
 
 
 def revision(tmp_path: Path, data: bytes) -> int:
@@ -92,3 +92,20 @@ def test_of_several_in_one_bundle_each_counts(tmp_path: Path) -> None:
 )
 def test_other_certificates_and_encrypted_ones_are_nobodys(tmp_path: Path, data: bytes) -> None:
     assert authorities(tmp_path, small(7) + data) == set()
+
+
+UID, OTHER_UID = "5f0b7f2e-9a3c-4d7e-8f10-2b6c1d0e9a47", "00000000-9a3c-4d7e-8f10-2b6c1d0e9a47"
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (namespace_of(UID), {UID}),
+        (namespace_of(OTHER_UID, "kube-system-2") + namespace_of(UID) + namespace_of(OTHER_UID, "other"), {UID}),
+        (b"/registry/namespaces/kube-system\x10k8s:enc:aescbc:v1:x" + namespace_of(OTHER_UID, "other"), set()),
+        (b"", set()),
+    ],
+)
+def test_whose_a_snapshot_is_the_uid_of_kube_system_tells(tmp_path: Path, data: bytes, found: set[str]) -> None:
+    (tmp_path / "db").write_bytes(small(7) + data)
+    assert bolt.identities(tmp_path / "db") == found

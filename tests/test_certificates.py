@@ -211,20 +211,31 @@ def test_an_api_servers_certificate_that_is_missing_is_told_while_it_still_serve
 ADMIN = "client /etc/kubernetes/admin.conf"
 
 
+CA = f"certificate {certificates.PKI}/ca.crt {der(3000, authority=True, name='ours')}"
+
+
 @pytest.mark.parametrize(
     ("login", "is_former"),
     [
-        (pem(100, name="admin"), True),
-        (pem(300, name="admin"), False),
-        (pem(400, name="admin"), False),
-        (pem(100, name="alice"), False),
+        (pem(100, name="admin", by="ours"), True),
+        (pem(300, name="admin", by="ours"), False),
+        (pem(400, name="admin", by="ours"), False),
+        (pem(100, name="alice", by="ours"), False),
+        (pem(100, name="admin", by="theirs"), False),
         ("", False),
         ("!", False),
     ],
 )
 def test_what_a_login_has_is_the_admins_of_before_where_the_same_user_ends_sooner(login: str, is_former: bool) -> None:
-    told = host(f"{ADMIN} {pem(300, name='admin')}", f"login {login}").certificates
-    assert certificates.is_former(told) is is_former
+    """By the word of this cluster's authority: somebody's may be of another cluster, whose admin is called the same."""
+    told = host(f"{ADMIN} {pem(300, name='admin', by='ours')}", CA, f"login {login}").certificates
+    assert certificates.former(told) == ([login] if is_former else [])
+
+
+def test_of_several_that_a_login_has_each_is_judged_by_itself() -> None:
+    old, other = pem(100, name="admin", by="ours"), pem(100, name="admin", by="theirs")
+    told = host(f"{ADMIN} {pem(300, name='admin', by='ours')}", CA, f"login {other}", f"login {old}").certificates
+    assert certificates.former(told) == [old]
 
 
 # --- what is printed

@@ -377,6 +377,58 @@ def test_what_secrets_are_read_by_is_printed_where_its_flag_is_quoted_too() -> N
     assert keys(there + "stub ss ''\n")["encryption-provider-config"] == b"x"
 
 
+MOUNTS = """
+spec:
+  containers:
+  - command:
+    - kube-apiserver
+    - --encryption-provider-config=/enc/mine/x.yaml
+    livenessProbe:
+      httpGet:
+        path: /livez
+    name: kube-apiserver
+    volumeMounts:
+    - mountPath: /enc
+      name: wide
+    - {}
+      readOnly: true
+    - mountPath: /encrypted
+      name: other
+  hostNetwork: true
+  volumes:
+  - hostPath:
+      path: /wide
+      type: Directory
+    name: wide
+  - {}
+"""
+NAME_LAST = ("mountPath: /enc/mine/\n      name: mine", "hostPath:\n      path: /srv/enc\n    name: mine")
+NAME_FIRST = ("name: mine\n      mountPath: /enc/mine", "name: mine\n    hostPath:\n      path: /srv/enc/")
+
+
+@pytest.mark.parametrize(
+    ("mount", "volume", "file"),
+    [
+        (*NAME_LAST, "/srv/enc/x.yaml"),
+        (*NAME_FIRST, "/srv/enc/x.yaml"),
+        (
+            "mountPath: /enc/mine/x.yaml\n      name: mine",
+            "hostPath:\n      path: /srv/one\n    name: mine",
+            "/srv/one",
+        ),
+        ("name: a\n      mountPath: /a", "name: a\n    emptyDir: {}", "/wide/mine/x.yaml"),
+        ("name: a\n      mountPath: /enc/mine", "name: a\n    emptyDir: {}", None),
+    ],
+)
+def test_what_secrets_are_read_by_is_found_where_its_volume_is_on_the_host(
+    mount: str, volume: str, file: str | None
+) -> None:
+    manifest = sandbox.file("/etc/kubernetes/manifests/kube-apiserver.yaml", MOUNTS.format(mount, volume))
+    there = "".join(sandbox.file(one, one) for one in ("/srv/enc/x.yaml", "/srv/one", "/wide/mine/x.yaml"))
+    found = keys(f"{manifest}{there}stub ss ''\n").get("encryption-provider-config")
+    assert found == (file.encode() if file else None)
+
+
 def test_keys_that_are_kept_elsewhere_and_a_dead_etcd_are_no_failure() -> None:
     there = sandbox.file("/etc/kubernetes/pki/ca.crt", "x")
     assert keys(f"stub ss ''\nmkdir -p /etc/kubernetes/manifests\n{there}") == {"pki/ca.crt": b"x"}

@@ -12,6 +12,7 @@ from kubefab import kubeconfig
 from kubefab.errors import KubefabError
 
 SERVER = "https://10.250.0.10:6443"
+OTHERS = {"client-key-data": "b3RoZXI="}
 
 
 def admin(ca: str = "QUJD", user: str = "kubernetes-admin") -> str:
@@ -34,9 +35,10 @@ def admin(ca: str = "QUJD", user: str = "kubernetes-admin") -> str:
 
 
 def test_it_names_a_server_that_this_computer_can_reach() -> None:
-    before, after = yaml.safe_load(admin()), yaml.safe_load(kubeconfig.reachable_at(admin(), SERVER))
+    before, after = yaml.safe_load(admin()), yaml.safe_load(kubeconfig.reachable_at(admin(), SERVER, OTHERS))
     assert after["clusters"][0]["cluster"].pop("server") == SERVER
     before["clusters"][0]["cluster"].pop("server")
+    before["users"][0]["user"] = OTHERS
     assert after == before
 
 
@@ -108,7 +110,7 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[", "Welcome", "clusters: 5", "clusters: [5]", "clusters: [{}]", "- [" * 2000])
 def test_what_is_no_kubeconfig_is_told(text: str) -> None:
     with pytest.raises(KubefabError, match=r"/etc/kubernetes/admin\.conf on the master is no kubeconfig"):
-        kubeconfig.reachable_at(text, SERVER)
+        kubeconfig.reachable_at(text, SERVER, {})
 
 
 def test_no_room_is_told_as_that_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1059,7 +1059,7 @@ def test_files_confs_processes_and_what_is_served_are_told_without_a_key() -> No
         "/etc/kubernetes/scheduler.conf": 1000,
     }
     assert this.began == {}
-    assert (this.renewal_begun, this.remake_begun, this.login) == (False, False, "")
+    assert (this.renewal_begun, this.remake_begun, this.login) == (False, False, ())
     assert this.served == {"2380": b64encode(b"10.0.0.1:2380\n").decode(), "6443": "none"}
 
 
@@ -1069,9 +1069,15 @@ CONF = "server: here\nuser: admin\n    client-certificate-data: {0}\n    client-
 @sandbox.needed
 @pytest.mark.parametrize(
     ("login", "told"),
-    [(CONF.format("b2xk"), "b2xk"), (CONF.format("b2xk") + "mine: too\n", ""), ("", "")],
+    [
+        (CONF.format("b2xk"), ("b2xk",)),
+        (CONF.format("b2xk") + "mine: too\n" + CONF.format("bW9yZQ=="), ("b2xk", "bW9yZQ==")),
+        ("    client-certificate-data: b2xk\nuser: x\n    client-key-data: b2xk\n", ()),
+        ("    client-certificate-data: '$x'\n    client-key-data: b2xk\n", ()),
+        ("", ()),
+    ],
 )
-def test_whom_a_login_is_is_told_where_nothing_else_differs_from_the_admins_kubeconfig(login: str, told: str) -> None:
+def test_whoever_a_login_is_is_told_where_the_key_follows(login: str, told: tuple[str, ...]) -> None:
     files = sandbox.file("/etc/kubernetes/admin.conf", CONF.format("bmV3")) + sandbox.file("/root/.kube/config", login)
     begun = "mkdir -p /var/lib/kubefab/renewal\n"
     this = found(files + begun, "certificates").certificates

@@ -309,18 +309,67 @@ def test_a_kubelet_makes_its_own_anew_at_its_start() -> None:
     assert said == "systemctl stop kubelet\nsystemctl start kubelet\n"
 
 
-# --- put-kubeconfig.sh
+# --- renew-kubeconfig.sh
+
+CONF = """clusters: ours
+contexts: {4}
+users:
+- name: admin
+  user:
+    client-certificate-data: {0}
+    client-key-data: {1}
+- name: other
+  user:
+    client-certificate-data: {2}
+    client-key-data: {3}
+"""
+NEW = "users:\n- name: kubernetes-admin\n  user:\n    client-certificate-data: bmV3\n    client-key-data: bmV3a2V5\n"
+
+
+def followed(before: str, *former: str) -> str:
+    """~/.kube/config, once what of it is former is the admin's of now."""
+    files = sandbox.file("/etc/kubernetes/admin.conf", NEW) + sandbox.file("/root/.kube/config", before)
+    run = sandbox.script("renew-kubeconfig.sh", *former)
+    return sandbox.run(f"{files}chmod 640 /root/.kube/config\n{run}\ncat /root/.kube/config; ls /root/.kube")
 
 
 @sandbox.needed
-@pytest.mark.parametrize(("how", "other", "copies"), [(["former"], "", 0), ([], "", 1), (["former"], "mine: too\n", 1)])
-def test_of_the_admins_kubeconfig_of_before_no_copy_stays(how: list[str], other: str, copies: int) -> None:
-    """As long as it is that, and somebody has seen it."""
-    conf = "clusters: ours\nusers:\n- user:\n    client-certificate-data: {0}\n    client-key-data: {0}\n"
-    admin = sandbox.file("/etc/kubernetes/admin.conf", conf.format("bmV3"))
-    before = admin + sandbox.file("/root/.kube/config", conf.format("b2xk") + other)
-    run = f"{before}{sandbox.script('put-kubeconfig.sh', *how)}\ncmp /etc/kubernetes/admin.conf /root/.kube/config\n"
-    assert sandbox.run(f"{run}ls /root/.kube").count("before-kubefab") == copies
+def test_in_a_logins_kubeconfig_the_admins_certificate_and_key_become_those_of_now_and_all_else_stays() -> None:
+    before = CONF.format("b2xk", "b2xka2V5", "bWluZQ==", "bWluZWtleQ==", "[mine]")
+    after = CONF.format("bmV3", "bmV3a2V5", "bWluZQ==", "bWluZWtleQ==", "[mine]")
+    assert followed(before, "b2xk") == f"{after}config\n"
+    assert followed(before, "b2xk", "bWluZQ==") == (
+        CONF.format("bmV3", "bmV3a2V5", "bmV3", "bmV3a2V5", "[mine]") + "config\n"
+    )
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    "before",
+    ["    client-certificate-data: b2xk\n", "    client-certificate-data: b2xk\nx: y\n    client-key-data: a\n"],
+)
+def test_a_certificate_whose_key_does_not_follow_it_stays(before: str) -> None:
+    assert followed(before, "b2xk") == f"{before}config\n"
+
+
+@sandbox.needed
+def test_a_logins_kubeconfig_keeps_its_owner_its_mode_and_its_place() -> None:
+    files = sandbox.file("/etc/kubernetes/admin.conf", NEW) + sandbox.file("/root/mine", CONF.format(*"aabbc"))
+    place = (
+        "mkdir -p /root/.kube; ln -s ../mine /root/.kube/config; chmod 640 /root/mine; echo theirs >/root/mine.new\n"
+    )
+    run = f"{files}{place}{sandbox.script('renew-kubeconfig.sh', 'a')}\n"
+    assert sandbox.run(
+        f"{run}stat -c '%a' /root/mine; readlink /root/.kube/config; grep -c bmV3 /root/mine; cat /root/mine.new"
+    ) == ("640\n../mine\n2\ntheirs\n")
+
+
+@sandbox.needed
+def test_without_a_key_in_the_admins_kubeconfig_a_logins_stays() -> None:
+    files = sandbox.file("/etc/kubernetes/admin.conf", "    client-certificate-data: bmV3\n")
+    before = CONF.format(*"aabbc")
+    run = f"{files}{sandbox.file('/root/.kube/config', before)}! {sandbox.script('renew-kubeconfig.sh', 'a')}\n"
+    assert sandbox.run(f"{run}cat /root/.kube/config") == before
 
 
 @sandbox.needed

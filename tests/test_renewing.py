@@ -49,6 +49,7 @@ class Machine:
             confs = [name for name in SIGNED if name.endswith(".conf")]
             lines += [f"client /etc/kubernetes/{file} {pem(self.days)}" for file in confs]
             lines += [f"written /etc/kubernetes/{file} {self.written}" for file in confs]
+            lines += [f"certificate {PKI}/ca.crt {der(3000, authority=True)}"]
         lines += [f"certificate {CLIENT} {der(self.kubelet, name=f'system:node:{self.name}')}"]
         lines += [f"login {pem(self.login)}"] if self.login else []
         return "\n".join([*lines, *(["renewal_begun yes"] if self.begun else [])])
@@ -108,7 +109,7 @@ class Hosts:
             machine.login, machine.days, machine.written = machine.days, 365.0, CLOCK - 100
         elif script == "admit-kubelet.sh":
             machine.kubelet = 365.0
-        elif script == "put-kubeconfig.sh":
+        elif script == "renew-kubeconfig.sh":
             machine.login = 0
         elif pod and not machine.stuck:
             machine.began[pod.name] = CLOCK
@@ -119,7 +120,7 @@ class Hosts:
 
 
 PODS_OF_ONE = [f"restart-static-pod.sh {pod.name}" for pod in PODS]
-OF_ONE = ["renew-certificates.sh", *PODS_OF_ONE, "put-kubeconfig.sh"]
+OF_ONE = ["renew-certificates.sh", *PODS_OF_ONE, "renew-kubeconfig.sh"]
 
 
 def test_a_master_is_renewed_and_then_what_has_read_its_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +225,7 @@ def test_a_worker_that_is_away_holds_up_no_master(monkeypatch: pytest.MonkeyPatc
 
     hosts = Hosts(SHORT)
     hosts.besides = lambda: setattr(hosts.run("client"), "on_look", away)
-    assert [line for line in hosts.renew(monkeypatch) if "renew" in line] == ["manager: renew-certificates.sh"]
+    assert [line for line in hosts.renew(monkeypatch) if "renew-cert" in line] == ["manager: renew-certificates.sh"]
     assert list(hosts.run.failures) == ["client"]
 
 

@@ -127,6 +127,27 @@ def test_a_manifest_without_a_folder_names_none_of_the_roots() -> None:
         assert said == ["etcd's manifest has no --data-dir", "ended with 1"]
 
 
+MOUNTED = (
+    MANIFEST.replace("--data-dir=/var/lib/etcd", "--data-dir=/data/etcd")
+    + """\
+    volumeMounts:
+    - mountPath: /data
+      name: etcd-data
+  volumes:
+  - hostPath:
+      path: /var/lib
+    name: etcd-data
+"""
+)
+
+
+def test_data_that_etcd_has_under_another_path_are_made_where_the_host_has_them() -> None:
+    mounted = f"{MASTER}{sandbox.file('/etc/kubernetes/manifests/etcd.yaml', MOUNTED)}{NOBODY}"
+    assert found(mounted, "restore").restore.folder == "/var/lib/etcd"
+    shown = "cat /var/lib/etcd/member/kubefab-restored; ls /data 2>&1 | grep -c etcd"
+    assert told(f"{mounted}{STAGED}{SWAP}\n{shown} || true") == [ID, "0"]
+
+
 @pytest.mark.parametrize(
     ("spoilt", "why"),
     [
@@ -403,6 +424,14 @@ def test_the_look_tells_how_far_it_has_come() -> None:
     assert ended.local.restore_begun == 0
 
 
+def test_data_that_are_a_mount_of_their_own_are_told_since_nothing_takes_the_place_of_such() -> None:
+    stub = "stub mountpoint '[ \"$2\" = /var/lib/etcd/member ]'\n"
+    assert found(MASTER + NOBODY + stub, "restore").restore.mounted
+    assert not found(MASTER + NOBODY, "restore").restore.mounted
+    link = "mv /var/lib/etcd/member /srv/fast\nln -s /srv/fast /var/lib/etcd/member\n"
+    assert not found(f"{MASTER}{NOBODY}{stub}mkdir -p /srv\n{link}", "restore").restore.mounted
+
+
 def test_what_runs_is_told() -> None:
     assert found(etcd() + MASTER, "restore").restore.runs == ("etcd",)
     assert found(etcd(cgroup="0::/system.slice/etcd.service") + MASTER, "restore").restore.runs == ()
@@ -490,6 +519,11 @@ def test_much_of_it_is_told_by_its_kinds() -> None:
         for n in range(6)
     )
     assert sorted(since(many)) == ["made 6 pods", "made 6 things"]
+
+
+def test_whose_this_etcd_is_is_told_by_the_uid_of_kube_system() -> None:
+    uid = "5f0b7f2e-9a3c-4d7e-8f10-2b6c1d0e9a47"
+    assert since(f"k8s\n...kube-system...*${uid}2") == [f"uid {uid}"]
 
 
 def test_nothing_since_is_nothing_to_tell() -> None:

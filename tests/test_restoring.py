@@ -25,7 +25,7 @@ from kubefab.passes import Group
 from kubefab.step import complaint
 from kubefab.steps import agreement, restore_checks
 from kubefab.steps import restore as steps
-from tests.databases import authority_of, small, snapshot
+from tests.databases import authority_of, namespace_of, small, snapshot
 from tests.fakes import HOSTS, FakeHost, three_masters
 from tests.members import CLUSTER, IDS, M, membership, status
 from tests.runs import Run, in_place
@@ -312,8 +312,9 @@ def source(tmp_path: Path) -> Path:
     return backup_of(tmp_path / "lab-1", CLUSTER)
 
 
-def backup_of(folder: Path, etcd: int, revision: int = TAKEN, host: str = "m2") -> Path:
-    backup.put(folder, "snapshot.db", snapshot(small(revision, names=["manager", "m1"])))
+def backup_of(folder: Path, etcd: int, revision: int = TAKEN, host: str = "m2", besides: bytes = b"") -> Path:
+    data = small(revision, names=["manager", "m1"]) + besides.ljust(512, b"\0")
+    backup.put(folder, "snapshot.db", snapshot(data))
     members = [{"host": host, "cluster_id": f"{etcd:x}"}]
     about = {"cluster": "lab", "time": "2026-11-26T08:00:00+00:00", "host": host, "members": members}
     backup.finish(folder, about)
@@ -621,6 +622,27 @@ def test_an_etcd_of_the_snapshots_own_revision_has_no_writes_since(
     assert "m1  - 0 writes since the snapshot" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("had", "has", "told"),
+    [
+        ("5f0b7f2e", "5f0b7f2e", "11 writes since the snapshot\n"),
+        ("5f0b7f2e", "00000000", "all that etcd has now: it is another etcd than the snapshot's"),
+        ("5f0b7f2e", "", "11 writes since the snapshot, if it is still that etcd, and has not begun anew since"),
+        ("", "5f0b7f2e", "11 writes since the snapshot, if it is still that etcd, and has not begun anew since"),
+    ],
+)
+def test_an_etcd_that_has_begun_anew_and_passed_the_snapshots_revision_is_another(
+    three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str], had: str, has: str, told: str
+) -> None:
+    rest = "-9a3c-4d7e-8f10-2b6c1d0e9a47"
+    folder = backup_of(tmp_path / "x", CLUSTER, besides=namespace_of(had + rest) if had else b"")
+    listed = "made configmaps/default/later\n"
+    three.restored(folder, answer=f"uid {has}{rest}\n{listed}" if has else listed)
+    said = capsys.readouterr().out
+    assert f"- {told}" in said
+    assert ("configmaps/default/later: made since" in said) == ("writes since" in told)
+
+
 def test_of_a_bare_snapshot_nobody_knows_whose_it_is(
     three: Masters, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -897,6 +919,21 @@ def test_what_encrypts_etcd_is_told_since_nobody_else_puts_it_there(
     assert "the backup's encryption-provider-config has to be on every master first" in capsys.readouterr().out
 
 
+def test_what_encrypts_etcd_is_told_where_the_backup_is_without_it_too(
+    fresh: Masters, keyed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = json.loads((keyed / "backup.json").read_text())
+    backup.put(keyed, "manifests/kube-apiserver.yaml", b"    - --encryption-provider-config=/enc/x.yaml\n")
+    (keyed / "backup.json").unlink()
+    backup.finish(keyed, about)
+    fresh.restored(keyed)
+    told = capsys.readouterr().out
+    assert (
+        "encryption-provider-config of m2's API server has to be on every master first, and the backup is without"
+        in told
+    )
+
+
 # --- what goes wrong on the way
 
 
@@ -921,7 +958,12 @@ def test_a_list_that_cannot_be_had_is_told_and_stops_nothing(
 
     monkeypatch.setattr(FakeHost, "ask", ask)
     three.restored(source)
-    assert "what was made since: it cannot be told: etcd is slow" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (
+        "11 writes since the snapshot, if it is still that etcd, and has not begun anew since: nobody can say so"
+        in said
+    )
+    assert "what was made since: it cannot be told: etcd is slow" in said
     assert three.is_well
 
 

@@ -228,6 +228,12 @@ RENAMING = {
     "put-keys.sh": ("", "", "pki/ca.key QUJD"),
     "put-endpoint.sh": ("stub haproxy ''\n", "", "QUJD"),
     "put-kubeconfig.sh": (sandbox.file("/etc/kubernetes/admin.conf", "admin"), "", ""),
+    "renew-kubeconfig.sh": (
+        sandbox.file("/etc/kubernetes/admin.conf", "client-certificate-data: a\nclient-key-data: a\n")
+        + sandbox.file("/root/.kube/config", "x: y\n"),
+        "b",
+        "",
+    ),
     "put-manifests.sh": (
         "cd /etc; mkdir -p kubernetes/manifests kubernetes/tmp/kubeadm-backup-manifests-1; cd kubernetes/tmp\n"
         "echo x >kubeadm-backup-manifests-1/etcd.yaml\n",

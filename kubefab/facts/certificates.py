@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kubefab.facts.part import Part, pairs
+from kubefab.facts.part import Part, each, pairs
 
 
 @dataclass(frozen=True)
@@ -17,4 +17,4 @@ class Certificates(Part):
     unserved: str = ""  # why nobody could be asked for it
     renewal_begun: bool = False  # whether kubefab began to renew them, and has not ended
     remake_begun: bool = False  # the same, of making the API server's anew
-    login: str = ""  # ~/.kube/config's certificate, where all else in that is as in admin.conf: PEM, in base64
+    login: tuple[str, ...] = each("login")  # certificates in ~/.kube/config of the login: PEM, in base64

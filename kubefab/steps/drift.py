@@ -30,6 +30,10 @@ API_SERVER, ENCRYPTION = "kube-apiserver", "--encryption-provider-config"
 PARTS = ("manifests", "kubeadm", "node")  # of the look
 ONE_FOLDER = "have InitConfiguration and JoinConfiguration name one folder, which is on all masters"
 ANONYMOUS = "--anonymous-auth"  # which hosts.yml does not take any more
+UPLOAD = (
+    "on {0}, kubeadm init phase upload-config kubeadm --config FILE, of a backup's kubeadm.yaml or a "
+    "ClusterConfiguration that says what this cluster has"
+)
 UNMARKED = "the same, but not marked as kubefab's"
 
 
@@ -208,7 +212,8 @@ def target(inventory: Inventory, facts: Facts) -> dict[str, Any]:
     """The ClusterConfiguration as it should be. Silent where nobody tells the one there is."""
     told = kept(facts).configuration
     if not told:
-        raise HostError("kubeadm keeps no configuration in the cluster: kubeadm-config is missing")
+        what = "kubeadm keeps no configuration in the cluster: kubeadm-config is missing"
+        raise HostError(what, hint=f"bring it back: {UPLOAD.format(facts.name)}")
     away = {pod: once_said(inventory, facts, pod) for pod in PHASES}
     return understood(lambda: kubeadm.put_right(inventory, told.text, away))
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Collection, Mapping
 
-from kubefab import kubeadm
+from kubefab import kubeadm, releases
 from kubefab.cluster import Cluster
 from kubefab.differences import differences, same
 from kubefab.errors import Silent
@@ -15,6 +15,7 @@ from kubefab.steps.drift import (
     CONFIG,
     KUBELET,
     UNMARKED,
+    UPLOAD,
     any_kubefabs,
     documents,
     given,
@@ -70,6 +71,17 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
 
     return [
         *taken_up(cluster, host),
+        *when(
+            host.name == cluster.speaker.name,
+            Step(
+                "what kubeadm keeps is in the cluster",
+                unkept,
+                None,
+                hint=_UNKEPT.format(host.name),
+                only_told=True,
+                parts=PARTS,
+            ),
+        ),
         *when(
             host.wanted.role == "master",
             Step(
@@ -303,13 +315,33 @@ def held_back(inventory: Inventory) -> Gap:
 
 
 def kept_elsewhere(inventory: Inventory) -> Gap:
-    """Before Kubernetes 1.24 the ConfigMap has the minor in its name: kubernetes/kubernetes#108027."""
+    """Where the ConfigMap has the minor in its name, which nobody here reads."""
 
     def so(live: ClusterFacts, facts: Facts) -> bool:
         master = facts.everyone.get(live.speaker)
-        return bool(master and not kept(master).kubelets and _leads(facts, wanted_of(inventory, KUBELET)))
+        return _by_minor(live) and bool(
+            master and not kept(master).kubelets and _leads(facts, wanted_of(inventory, KUBELET))
+        )
 
     return _waiting(inventory, "it is left as it is, since there is no ConfigMap kubelet-config", so)
+
+
+def _by_minor(live: ClusterFacts) -> bool:
+    """A version that nobody knows is a new one."""
+    return releases.known(live.version) and releases.release(live.version).kubelets_by_minor
+
+
+@where_there_is_one
+@on_cluster
+def unkept(live: ClusterFacts, facts: Facts) -> str | None:
+    """What somebody has deleted: it is missed by the next join or upgrade, and by the next pod of kube-proxy."""
+    told = kept(facts)
+    missing = [
+        *when(told.configuration_missing, "kubeadm-config"),
+        *when(not told.kubelets and not _by_minor(live), "kubelet-config"),
+        *when(not told.proxies and KUBE_PROXY in live.workloads, "kube-proxy"),
+    ]
+    return f"there is no ConfigMap {', '.join(missing)}" if missing else None
 
 
 def _waiting(inventory: Inventory, why: str, so: Callable[[ClusterFacts, Facts], bool]) -> Gap:
@@ -494,6 +526,12 @@ _COPY = (
 _ELSEWHERE = (
     "bring it yourself: into the ConfigMap kubelet-config-1.N of kube-system, and on each node by "
     "`kubeadm upgrade node phase kubelet-config` and `systemctl restart kubelet`; or first: inv cluster.upgrade"
+)
+_UNKEPT = (
+    f"bring back what is missing: {UPLOAD}; kubelet-config by: grep -v {' '.join(f'-e ^{one}:' for one in OF_ITSELF)} "
+    f"{CONFIG} | kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system create configmap kubelet-config "
+    "--from-file=kubelet=/dev/stdin; kube-proxy, whose pods begin anew by it, by: "
+    "kubeadm init phase addon kube-proxy --config FILE"
 )
 _SAID = "what somebody has changed by hand, hosts.yml says by now"
 _FOREIGN = (

@@ -5,7 +5,7 @@ A master's are renewed from its files alone, so that it can be done where they h
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 from kubefab import certificates, kubeadm
@@ -47,7 +47,7 @@ def not_ended(cluster: Cluster, host: Host) -> list[Step]:
         return []
     return [
         *_possible(cluster.inventory),
-        _renewed(cluster, "no certificate of kubeadm's has ended", renewable(ended)),
+        _renewed(cluster, "no certificate of kubeadm's has ended", renewable(cluster.inventory, ended)),
         *kubelet(cluster, host),
     ]
 
@@ -56,6 +56,10 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
     """A master whose certificates are good for a while yet, and used: it is as well as before once this is so."""
     if host.wanted.role != "master":
         return []
+
+    def follow(host: Host) -> None:
+        host.change("renew-kubeconfig.sh", *certificates.former(cluster.facts(host).certificates))
+
     names, joined = [one.name for one in cluster.masters], cluster.facts(host).local.control_plane
     return [
         *_possible(cluster.inventory),
@@ -65,7 +69,9 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
             lambda host: remake(cluster, host),
             parts=("certificates", "node"),
         ),
-        _renewed(cluster, "kubeadm's certificates do not end soon", renewable(due(cluster.inventory))),
+        _renewed(
+            cluster, "kubeadm's certificates do not end soon", renewable(cluster.inventory, due(cluster.inventory))
+        ),
         *kubelet(cluster, host),
         *when(joined, service("kubelet")),  # without it no static pod begins anew
         Step(
@@ -91,9 +97,9 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
         *when(len(names) > 1, masters.up_to_date(names)),
         *(step for pod in CLIENTS for step in _begun_anew(cluster, pod)),
         Step(
-            "~/.kube/config of the login is the admin's of now",
-            lambda facts: "its certificate is an earlier one" if certificates.is_former(facts.certificates) else None,
-            script("put-kubeconfig.sh", "former"),
+            "~/.kube/config of the login has the admin's certificate of now",
+            lambda facts: "an earlier one" if certificates.former(facts.certificates) else None,
+            follow,
             parts=("certificates",),
         ),
     ]
@@ -222,8 +228,18 @@ def documents(cluster: Cluster, host: Host, facts: Facts, folder: str = "") -> s
     told = stored(wanted, facts)
     names = sorted({*certificates.names(facts.certificates.issued.get(SERVER, "")), *wanted_names(wanted, told)})
     text = told.text if told else ""
-    life = certificates.life(facts.certificates.issued.get(SERVER, ""))
+    life = timedelta() if unsaid(wanted, facts) else _life(facts)
     return kubeadm.certificate_documents(wanted, host.wanted, text, names, life, folder)
+
+
+def unsaid(wanted: Inventory, facts: Facts) -> bool:
+    """Whether kubeadm alone says how long new ones are good. A life below 30 days, as one for a test, is no wish."""
+    said = stored(wanted, facts) or wanted.told(f"ClusterConfiguration.{certificates.PERIOD}")
+    return wanted.release.limits_validity and not said and _life(facts) < certificates.SOON
+
+
+def _life(facts: Facts) -> timedelta:
+    return certificates.life(facts.certificates.issued.get(SERVER, ""))
 
 
 def stored(wanted: Inventory, facts: Facts) -> Configuration | None:
@@ -261,13 +277,18 @@ def _signer(cluster: Cluster, host: Host) -> Host:
 # --- what is so instead
 
 
-def renewable(gap: Callable[[Facts], list[Certificate]]) -> Gap:
+def renewable(wanted: Inventory, gap: Callable[[Facts], list[Certificate]]) -> Gap:
     """Of what kubeadm renews; and that it was broken off at it, after which some may be of no use."""
 
     def told(facts: Facts) -> str | None:
-        return certificates.BEGUN if facts.certificates.renewal_begun else _told(gap(facts), facts)
+        found = certificates.BEGUN if facts.certificates.renewal_begun else _told(gap(facts), facts)
+        return _with_life(wanted, facts, found)
 
     return told
+
+
+def _with_life(wanted: Inventory, facts: Facts, found: str | None) -> str | None:
+    return f"{found}; {_UNSAID}" if found and unsaid(wanted, facts) else found
 
 
 def ended(facts: Facts) -> list[Certificate]:
@@ -303,13 +324,13 @@ def nameless(wanted: Inventory) -> Gap:
         if not facts.local.control_plane:
             return None
         if told.remake_begun:
-            return certificates.BEGUN
+            return _with_life(wanted, facts, certificates.BEGUN)
         if "6443" in told.otherwise:
             return None
         if SERVER not in told.issued:
-            return f"{SERVER} is missing"
+            return _with_life(wanted, facts, f"{SERVER} is missing")
         lacking = wanted_names(wanted, stored(wanted, facts)) - certificates.names(told.issued[SERVER])
-        return f"without {', '.join(sorted(lacking))}" if lacking else None
+        return _with_life(wanted, facts, f"without {', '.join(sorted(lacking))}") if lacking else None
 
     return gap
 
@@ -438,6 +459,7 @@ def _spelt(name: str) -> str:
         return name.lower()
 
 
+_UNSAID = "nobody says how long new ones are to be good: a year, as kubeadm has it"
 _STOPPED = "stopped posting"  # of a node whose kubelet is not heard of: k8s.io/kubernetes, pkg/controller/nodelifecycle
 _AGAIN = "what was there before is there again, where kubeadm has failed: see what it said"
 ELSEWHERE = (

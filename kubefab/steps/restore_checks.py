@@ -47,6 +47,9 @@ def possible(restore: Restore) -> Subject:
         complaint("etcd is 3.6 or newer", too_old, _OLD),
         complaint("etcd's image has the tool that makes its data of a snapshot", without_tool, _TOOL),
         complaint("etcd keeps its log with its data", wal_elsewhere, "take --wal-dir out of its manifest first"),
+        complaint(
+            "etcd's data can be moved aside", mounted, "mount that disk one folder above, with its data in `member`"
+        ),
         complaint("there is room for the snapshot", no_room(restore), "make room where etcd has its data"),
     )
 
@@ -111,6 +114,10 @@ def without_tool(facts: Facts) -> str | None:
 
 def wal_elsewhere(facts: Facts) -> str | None:
     return facts.restore.wal or None
+
+
+def mounted(facts: Facts) -> str | None:
+    return f"{facts.restore.folder}/member is a mount of its own" if facts.restore.mounted else None
 
 
 def no_room(restore: Restore) -> Gap:

@@ -1,7 +1,6 @@
 # shellcheck shell=sh
 # Until when the certificates of this host are good, and which of them are really served. No key.
 . "${0%/*}/shared/certificate.sh"
-. "${0%/*}/shared/former.sh"
 . "${0%/*}/shared/static.sh"
 [ -d /etc/kubernetes ] || exit 0
 kubelets=/var/lib/kubelet/pki
@@ -37,11 +36,12 @@ for file in /etc/kubernetes/*.conf; do
     fact "written $file $(stat -c %Y "$file")"
     of_user "client $file" "$file"
 done
-# ~/.kube/config of whoever came in over SSH
+# ~/.kube/config of whoever came in over SSH: what scripts/renew-kubeconfig.sh finds there again
 login=$(getent passwd "${SUDO_USER:-root}" 2>/dev/null | cut -d: -f6)/.kube/config
-if is_former "$login"; then
-    of_user login "$login"
-fi
+[ ! -e "$login" ] || awk '
+    $1 == "client-key-data:" && held { print held }
+    { held = $1 == "client-certificate-data:" && $2 ~ /^[A-Za-z0-9+\/=]+$/ ? $2 : "" }' "$login" |
+    while read -r body; do fact "login $body"; done
 now=$(date +%s)
 for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     processes=$(static_pod "$name" 2>&1) || untold "$processes"

@@ -16,7 +16,9 @@ print_keys() (
     for manifest in manifests/*.yaml; do
         [ -e "$manifest" ] || continue
         key "$manifest" "$manifest"
-        flag_in "$manifest" encryption-provider-config | while read -r file; do key encryption-provider-config "$file"; done
+        flag_in "$manifest" encryption-provider-config | while read -r file; do
+            key encryption-provider-config "$(on_host "$manifest" "$file")"
+        done
     done
     find_etcd "$(named ss -Hltnp)" || exit 0
     if answer=$(ask_etcd 10 get /registry/configmaps/kube-system/kubeadm-config --write-out json 2>/dev/null); then

@@ -10,6 +10,30 @@ etcds_manifest() { # wherever it is just now; false where this is no master
 }
 # flag_in MANIFEST NAME: the values that it gives this flag, a line each
 flag_in() { sed -n "s/^ *- *[\"']\{0,1\}--$2=//p" "$1" | sed "s/[\"']\{0,1\} *$//"; }
+# on_host MANIFEST FILE: where on the host is what its container has as FILE: by the volume that leads there most closely,
+# nothing where that is none of the host's; FILE itself where there is none
+on_host() {
+    awk -v file="$2" '
+        function bare(path) { gsub(/"|\047/, "", path); sub(/\/+$/, "", path); return path }
+        function item() { # what a list has had is whole
+            if (mount != "") { mounts[mount] = name; within[mount] = part }
+            else if (host != "") hosts[name] = host
+            name = mount = host = part = in_host = ""
+        }
+        sub(/^ *- /, "") { item() }
+        $1 == "mountPath:" { mount = bare($2) }
+        $1 == "subPath:" { part = "/" bare($2) }
+        $1 == "hostPath:" { in_host = 1 }
+        $1 == "path:" && in_host { host = bare($2) }
+        $1 == "name:" && name == "" { name = bare($2) }
+        END {
+            item()
+            for (one in mounts) if (index(file "/", one "/") == 1 && length(one) > length(best)) best = one
+            name = mounts[best]
+            if (best == "") print file
+            else if (name in hosts) print hosts[name] within[best] substr(file, length(best) + 1)
+        }' "$1"
+}
 etcds_flag() { from=$(etcds_manifest) && flag_in "$from" "$1"; }
 # its_own: where this host's API server tells others to find it. Every certificate of kubeadm's has this address.
 its_own() {

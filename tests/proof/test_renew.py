@@ -26,7 +26,7 @@ COVERS = (
     "kubefab/renewing.py",
     "kubefab/steps/renewal.py",
     "kubefab/certificates.py",
-    "scripts/renew-certificates.sh",
+    "scripts/renew-*.sh",
     "scripts/remake-*-certificate.sh",
     "scripts/restart-static-pod.sh",
     "scripts/*-kubelet.sh",
@@ -59,7 +59,7 @@ def test_what_ends_soon_is_renewed_and_served_and_who_has_a_copy_follows(
     inv("cluster.kubeconfig", env=env).well()
     aged(ours, [MASTER], SOON)
     eventually(lambda: inv("certs.status").status == 1 and true_on(MASTER, "kubectl get nodes"))
-    on(MASTER, "cp /etc/kubernetes/admin.conf /root/.kube/config")
+    on(MASTER, "cp /etc/kubernetes/admin.conf /root/.kube/config; kubectl config set-context --current --namespace web")
     serials, programs = served(MASTER), ages(MASTER)
     done = inv("certs.renew", env=env).well()
     in_time("one master's certificates are renewed", 90, done)
@@ -70,6 +70,9 @@ def test_what_ends_soon_is_renewed_and_served_and_who_has_a_copy_follows(
     credentials = yaml.safe_load(own.read_text())["users"][0]["user"]
     assert credentials["client-certificate-data"] == admin["client-certificate-data"]
     assert on(MASTER, "ls /root/.kube | grep before-kubefab; true") == ""
+    login = yaml.safe_load(on(MASTER, "cat /root/.kube/config"))
+    assert (login["contexts"][0]["context"]["namespace"], login["users"][0]["user"]) == ("web", admin)
+    on(MASTER, "cp /etc/kubernetes/admin.conf /root/.kube/config")
     is_renewed(inv, *WELL)
 
 

@@ -67,6 +67,7 @@ def master(now: Manifest | None = None, kept: Manifest | None = None, **said: An
 
 
 WANTED, NOTHING = saying(maxPods=200), saying()
+UNKEPT = "what kubeadm keeps is in the cluster"
 
 
 # --- what is seen
@@ -129,7 +130,10 @@ def test_what_kubeadm_keeps_and_nobody_could_read_is_not_known() -> None:
         (drift_nodes.unlike_proxy(NFTABLES), speaker),
         (drift_nodes.older_proxy(NFTABLES), changing(speaker)),
         (drift_nodes.edited_proxy(NFTABLES), speaker),
-        (drift_nodes.kept_elsewhere(WANTED), replace(node(), others={"manager": speaker})),
+        (
+            drift_nodes.kept_elsewhere(WANTED),
+            at_version(replace(node(), others={"manager": speaker}), "1.23.17"),
+        ),
         (drift_nodes.unlike_own(WANTED), replace(node(), others={"manager": speaker})),
         (drift_nodes.other(WANTED), replace(by_hand(node()), others={"manager": speaker})),
     ):
@@ -232,19 +236,68 @@ def test_a_kubelet_that_waits_for_what_kubeadm_keeps_says_so() -> None:
     assert (waits.only_told, waits.hint) == (True, "inv cluster.put-back --host manager")
 
 
+def at_version(facts: Facts, version: str) -> Facts:
+    return replace(facts, cluster=replace(LIVE, version=version))
+
+
 def test_before_kubernetes_1_24_what_hosts_yml_says_of_kubelets_is_told_and_left() -> None:
     """kubeadm keeps it under another name, which nobody here reads."""
-    elsewhere = with_(master(), kubelets=None)
-    for facts in (elsewhere, replace(node(), others={"manager": elsewhere})):
+    elsewhere = at_version(with_(master(), kubelets=None), "1.23.17")
+    for facts in (elsewhere, at_version(replace(node(), others={"manager": elsewhere}), "1.23.17")):
         told = drift_nodes.kept_elsewhere(WANTED)(facts)
         assert told == "maxPods is 110, not 200; it is left as it is, since there is no ConfigMap kubelet-config"
         assert drift_nodes.unlike_own(WANTED)(facts) is None
         assert drift_nodes.held_back(WANTED)(facts) is None
     assert drift_nodes.unlike_kept(WANTED)(elsewhere) is None
-    assert drift_nodes.kept_elsewhere(WANTED)(master()) is None
+    assert drift_nodes.kept_elsewhere(WANTED)(at_version(master(), "1.23.17")) is None
     assert drift_nodes.kept_elsewhere(NOTHING)(elsewhere) is None
+    assert drift_nodes.kept_elsewhere(WANTED)(at_version(elsewhere, "1.24.0")) is None
     title = "kubeadm keeps the kubelets' configuration under its name since Kubernetes 1.24"
     assert step(at(node(), WANTED)[1], title).only_told
+
+
+@pytest.mark.parametrize(
+    ("version", "gone", "told"),
+    [
+        ("1.37.2", {}, None),
+        ("1.37.2", {"kubelets": None}, "there is no ConfigMap kubelet-config"),
+        ("", {"kubelets": None}, "there is no ConfigMap kubelet-config"),
+        ("1.24.0", {"kubelets": None}, "there is no ConfigMap kubelet-config"),
+        ("1.37.2", {"proxies": None}, "there is no ConfigMap kube-proxy"),
+        ("1.23.17", {"kubelets": None}, None),
+        ("1.23.17", {"configuration": None, "configuration_missing": True}, "there is no ConfigMap kubeadm-config"),
+        (
+            "1.37.2",
+            {"configuration": None, "configuration_missing": True, "kubelets": None},
+            "there is no ConfigMap kubeadm-config, kubelet-config",
+        ),
+    ],
+)
+def test_a_configuration_that_somebody_has_deleted_from_the_cluster_is_told_by_its_speaker(
+    version: str, gone: dict[str, Any], told: str | None
+) -> None:
+    facts = at_version(with_(master(), **gone), version)
+    for wanted in (NOTHING, WANTED):
+        found = step(at(facts, wanted)[1], UNKEPT)
+        assert (found.gap(facts), found.only_told) == (told, True)
+    assert UNKEPT not in [one.title for one in at(worker(), NOTHING)[1]]
+
+
+def test_where_no_kube_proxy_is_there_is_no_configuration_of_it_to_miss() -> None:
+    without = replace(LIVE, version="1.37.2", workloads={})
+    assert drift_nodes.unkept(replace(with_(master(), proxies=None), cluster=without)) is None
+
+
+def test_how_a_deleted_configuration_comes_back_is_told() -> None:
+    hint = step(at(master(), NOTHING)[1], UNKEPT).hint
+    assert "on manager, kubeadm init phase upload-config kubeadm --config FILE" in hint
+    assert "-e ^resolvConf: /var/lib/kubelet/config.yaml | kubectl" in hint
+
+
+def test_what_nobody_could_read_is_not_told_as_deleted() -> None:
+    with pytest.raises(Silent, match="cannot be read"):
+        drift_nodes.unkept(with_(master(), configuration=None, kubelets=None))
+    assert drift_nodes.unkept(known("manager", None)) is None
 
 
 @pytest.mark.parametrize("facts", [node(kubelet_ca="bbb"), node(join_begun=1.0), with_(node(), now={})])

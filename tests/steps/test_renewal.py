@@ -22,6 +22,8 @@ PODS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 NAMED = HOSTS.replace(
     "1.37.2\n", "1.37.2\n  kubeadm: {ClusterConfiguration: {apiServer: {certSANs: [API.example.org, '10.9.0.1']}}}\n"
 )
+ASKED = HOSTS.replace("1.37.2\n", "1.37.2\n  kubeadm: {ClusterConfiguration: {certificateValidityPeriod: 24h}}\n")
+KEPT = Configuration("apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n")
 
 
 def master(days: float = LONG, **said: Any) -> Facts:
@@ -47,7 +49,7 @@ def issued(facts: Facts, **them: str) -> Facts:
     return with_(facts, issued={**facts.certificates.issued, **told})
 
 
-DUE, ENDED = renewal.renewable(renewal.due(inventory())), renewal.renewable(renewal.ended)
+DUE, ENDED = renewal.renewable(inventory(), renewal.due(inventory())), renewal.renewable(inventory(), renewal.ended)
 
 # --- what is renewed
 
@@ -70,6 +72,28 @@ def test_the_first_to_end_is_named() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("days", "text", "told", "period", "is_said"),
+    [
+        (1, HOSTS, None, None, True),
+        (29, HOSTS, None, None, True),
+        (40, HOSTS, None, "960h", False),
+        (1, ASKED, None, "24h", False),
+        (1, HOSTS, KEPT, None, False),
+        (1, HOSTS.replace("1.37.2", "1.30.0"), None, None, False),
+    ],
+)
+def test_a_short_life_that_nobody_has_asked_for_is_no_wish_and_that_is_said(
+    days: int, text: str, told: Configuration | None, period: str | None, is_said: bool
+) -> None:
+    made = cluster(text)
+    facts = issued(master(OVER, configuration=told), apiserver=der(OVER, timedelta(days=days)))
+    documents = yaml.safe_load_all(renewal.documents(made, made.founder, facts))
+    assert [one.get("certificateValidityPeriod") for one in documents][1] == period
+    gap = str(renewal.renewable(made.inventory, renewal.ended)(facts))
+    assert gap.endswith("; nobody says how long new ones are to be good: a year, as kubeadm has it") == is_said
+
+
 def test_what_others_have_put_there_is_theirs_to_renew() -> None:
     assert DUE(issued(master(), mine=der(OVER))) is None
 
@@ -81,7 +105,7 @@ def test_an_etcd_that_is_elsewhere_has_its_owners_certificates() -> None:
 
 
 def test_what_cannot_be_read_is_renewed() -> None:
-    assert DUE(issued(master(), apiserver="")) == "pki/apiserver.crt cannot be read"
+    assert DUE(issued(master(configuration=KEPT), apiserver="")) == "pki/apiserver.crt cannot be read"
 
 
 @pytest.mark.parametrize(("left", "is_due"), [(9, False), (7, True)])
@@ -91,7 +115,7 @@ def test_a_short_life_is_a_wish_only_where_somebody_asks_for_it(left: float, is_
     assert DUE(facts)
     period = "kubeadm: {ClusterConfiguration: {certificateValidityPeriod: 960h}}"
     wanted = inventory(HOSTS.replace("1.37.2\n", f"1.37.2\n  {period}\n"))
-    assert bool(renewal.renewable(renewal.due(wanted))(facts)) is is_due
+    assert bool(renewal.renewable(wanted, renewal.due(wanted))(facts)) is is_due
     kept = with_(facts, configuration=Configuration("certificateValidityPeriod: 960h0m0s\n"))
     assert bool(DUE(kept)) is is_due
 
@@ -158,8 +182,10 @@ def test_a_cluster_made_by_hand_lacks_nothing_that_nobody_has_asked_for() -> Non
 
 
 def test_one_that_is_missing_was_being_made() -> None:
-    facts = master(issued={})
+    facts = master(issued={}, configuration=KEPT)
     assert renewal.nameless(inventory())(facts) == f"{PKI}/apiserver.crt is missing"
+    untold = "nobody says how long new ones are to be good: a year, as kubeadm has it"
+    assert renewal.nameless(inventory())(master(issued={})) == f"{PKI}/apiserver.crt is missing; {untold}"
     assert renewal.nameless(inventory())(with_(facts, otherwise=("6443",))) is None
 
 

@@ -69,6 +69,12 @@ def test_a_log_that_is_kept_elsewhere_would_be_of_the_former_data() -> None:
     assert complaints(with_(FORMER, wal="/fast/wal")) == ["etcd keeps its log with its data: /fast/wal"]
 
 
+def test_data_that_are_a_mount_of_their_own_cannot_make_room_for_others() -> None:
+    assert complaints(with_(FORMER, mounted=True)) == [
+        "etcd's data can be moved aside: /var/lib/etcd/member is a mount of its own"
+    ]
+
+
 @pytest.mark.parametrize(
     ("mark", "told"), [("init_begun", "init"), ("master_begun", "join"), ("tear_down_begun", "reset")]
 )

@@ -1,0 +1,26 @@
+#!/bin/sh
+# In ~/.kube/config of whoever came in over SSH the admin's certificate and key of now take the place of earlier ones; all
+# else in it stays. usage: renew-kubeconfig.sh CERTIFICATE…    CERTIFICATE: an earlier one, as client-certificate-data has it
+set -eu
+entry=$(getent passwd "${SUDO_USER:-root}")
+file=$(readlink -f "$(echo "$entry" | cut -d: -f6)/.kube/config")
+new=$file.kubefab
+trap 'rm -f "$new"' EXIT
+cp -p "$file" "$new"
+awk -v certificates="$*" -v certificate=client-certificate-data: -v key=client-key-data: '
+    function renewed(line, name) { sub(/[^ ]+ *$/, now[name], line); return line }
+    BEGIN { for (n = split(certificates, words, " "); n > 0; n--) former[words[n]] = 1 }
+    NR == FNR { now[$1] = $2; next }
+    FNR == 1 && !(now[certificate] && now[key]) { exit 1 }
+    held != "" {
+        is_pair = $1 == key
+        print is_pair ? renewed(held, certificate) : held
+        held = ""
+        if (is_pair) { print renewed($0, key); next }
+    }
+    $1 == certificate && $2 in former { held = $0; next }
+    { print }
+    END { if (held != "") print held }' /etc/kubernetes/admin.conf "$file" >"$new"
+sync "$new"
+mv "$new" "$file"
+sync "${file%/*}"
