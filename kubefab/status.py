@@ -101,7 +101,7 @@ def unwritable(found: Found) -> str | None:
         return None
     silent = not _answers(found)
     away = [name for name in found.masters if name in found.away]
-    if lost := etcd.lost_quorum(_etcds(found), away, silent, found.unseen):
+    if lost := etcd.lost_quorum(_etcds(found), _calls(found, away), silent, found.unseen):
         return lost
     if _in_doubt(found):
         return None
@@ -165,9 +165,22 @@ def _of_cluster(found: Found) -> Iterator[Problem]:
 def _of_etcd(found: Found) -> Iterator[Problem]:
     masters = _etcds(found) if found.live else {}
     unknown = dict(_unknown(found))
-    unheard = {*found.away, *unknown}
+    unheard = _calls(found, {*found.away, *unknown})
     yield from (_said(line, _cure_of_etcd(masters, unheard)) for line in etcd.problems(masters, unheard))
     yield from (Problem(f"{name}: {why}", PREFLIGHT) for name, why in unknown.items())
+
+
+def _calls(found: Found, names: Collection[str]) -> etcd.Away:
+    """These hosts, with the names and addresses that a member of theirs may have: kubeadm calls it as its Node."""
+    return {
+        host.name: {host.name, str(host.address), *(node.name for node in _nodes(found) if _is_at(node, host))}
+        for host in found.wanted.hosts
+        if host.name in names
+    }
+
+
+def _is_at(node: Node, host: Host) -> bool:
+    return node.address == str(host.address)
 
 
 def _unknown(found: Found) -> Iterator[tuple[str, str]]:
@@ -204,7 +217,7 @@ def _kept(found: Found) -> Kept | None:
     return Kept(found.wanted.backup, heard, found.now, [name for name in asked if name not in heard])
 
 
-def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:
+def _cure_of_etcd(masters: etcd.Masters, away: etcd.Away) -> str:
     """A member that can be none of theirs again has to go first: it stands in the way of all that join."""
     if outside := etcd.outsiders(masters):
         return ANEW.format(outside[0])

@@ -423,6 +423,36 @@ def test_a_member_of_a_master_that_is_none_of_hosts_yml_is_named_with_the_comman
     assert found["next"] == "inv node.remove --host m3 --dead"
 
 
+def test_masters_away_are_known_by_their_addresses_where_their_members_are_called_otherwise(
+    three: Run, told: Told
+) -> None:
+    said = look("m1", leader=0, errors=["no leader"])
+    for name in ("m2", "m3"):
+        three(name).on_look = away
+        place = three.cluster.hosts[name].wanted.address
+        said = said.replace(
+            f'"name": "{name}", "peerURLs": ["https://{name}', f'"name": "ip", "peerURLs": ["https://{place}'
+        )
+    three("m1").parts.update(cluster="silent no answer in 3 s", etcd=said)
+    three.cluster._readyz = lambda host, ca, silent: "no answer within 1 s"
+    code, found = told(three)
+    assert (code, found["verdict"]) == (2, "2 of 3 masters are away: nothing can be written")
+    assert not [line for line in found["problems"] if line.startswith("member")]
+
+
+def test_a_master_away_is_known_by_the_name_of_its_node_where_its_member_is_at_another_address(
+    three: Run, told: Told
+) -> None:
+    three("m3").on_look = away
+    place = str(three.cluster.hosts["m3"].wanted.address)
+    items = json.loads(nodes("m1", "m2", "ip-3", "client").removeprefix("answer "))
+    items["items"][2]["status"]["addresses"] = [{"type": "InternalIP", "address": place}]
+    for name in ("m1", "m2"):
+        said = look(name).replace('"name": "m3"', '"name": "ip-3"')
+        three(name).parts.update(cluster=f"answer {json.dumps(items)}", etcd=said)
+    assert not [line for line in told(three)[1]["problems"] if line.startswith("member")]
+
+
 def test_of_two_halves_neither_is_named_to_be_removed(three: Run, told: Told) -> None:
     three("m3").on_look = away
     three("m1").parts["etcd"] = look("m1", "m1", cluster=0xFF, leader=IDS["m1"])
