@@ -15,6 +15,8 @@ FULL = 0.8  # of its quota; at the whole of it etcd takes nothing more, until so
 FAR = 1000  # writes: members are looked at one by one, and a busy cluster does some hundreds in a second
 NO_LEADER = "no leader"
 NEVER = "its machine must never come up again with its etcd"  # of a master that hosts.yml has no more
+ANEW = "inv node.remove --host {0}, then inv cluster.up"
+IPV4 = re.compile(r"\d+(\.\d+){3}")
 ALARM = re.compile(r"alarm:\s*(\w+)")
 Masters = Mapping[str, Facts]  # the masters that were looked at, with the part "etcd", by their names
 Away = Mapping[str, Collection[str]]  # masters that were not heard, and what a member of theirs may be known by
@@ -222,9 +224,26 @@ def _is_away(one: Known, away: Away) -> bool:
 
 def _may_be_of(one: Known, name: str, facts: Facts) -> bool:
     """Whether this silent master's member may be that one, by its machine's addresses, its name or its Node's."""
-    own = _addresses(facts)
-    node = facts.node if own else None
-    return bool(one.addresses & own) or one.name in {name, node.name if node else name}
+    if one.addresses & _addresses(facts):
+        return True
+    return _is_named(one, name, facts) and not _is_elsewhere(one, facts)
+
+
+def _is_named(one: Known, name: str, facts: Facts) -> bool:
+    node = facts.node if _addresses(facts) else None
+    return one.name in {name, node.name if node else name}
+
+
+def _is_elsewhere(one: Known, facts: Facts) -> bool:
+    """Whether this machine cannot have that member: it has no etcd, nor an address of it. A name may lead anywhere."""
+    known = bool(one.addresses and _addresses(facts)) and all(map(IPV4.fullmatch, one.addresses))
+    return known and not is_on(facts) and not one.addresses & _addresses(facts)
+
+
+def earlier(one: Known, masters: Masters) -> str | None:
+    """The master of whose name an earlier machine had this member, by what can be known; None where there is none."""
+    named = (name for name, facts in masters.items() if not facts.etcd.member and _is_named(one, name, facts))
+    return next((name for name in named if _is_elsewhere(one, masters[name])), None)
 
 
 def _addresses(facts: Facts) -> set[str]:
@@ -236,7 +255,8 @@ def _addresses(facts: Facts) -> set[str]:
 def _unknown(masters: Masters, away: Away) -> Iterator[str]:
     """Those, and masters whom the others do not count."""
     for one in strangers(masters, away):
-        yield f"member {_called(one)} was not heard: no master that answers has it"
+        name = earlier(one, masters)
+        yield f"member {_called(one)} {_EARLIER.format(name) if name else _UNHEARD}"
     for name in heard(masters):
         if _removed(name, masters):
             yield f"{name}: {_REMOVED}"
@@ -392,6 +412,8 @@ def _size(size: int) -> str:
 
 _EMPTIED = "its etcd has lost its data: there is no log of it in /var/lib/etcd/member/wal"
 _PUT_BACK = "; mount or put back what was there, or bring back a backup: inv etcd.restore --from FOLDER"
+_UNHEARD = "was not heard: no master that answers has it"
+_EARLIER = f"is of an earlier {{0}}, at another address: {ANEW}"
 _REMOVED = "its etcd was removed: the others count its member no more"
 _MAJORITY = "etcd needs more than half of them"
 _ALARMS = {

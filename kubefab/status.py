@@ -26,7 +26,6 @@ AGAIN = f"inv cluster.status, once more: what had no answer in time may only be 
 LATE = re.compile(r"no answer (with)?in \d|context deadline exceeded")  # of kubectl, /readyz and etcdctl
 # How a state begins that was asked for in vain. Others, as why a node is not Ready, may tell of somebody's late answer.
 ASKED = re.compile(r"no answer|/readyz: no answer|its etcd gives no answer: ")
-ANEW = "inv node.remove --host {}, then inv cluster.up"
 GONE = "inv node.remove --host {} --dead"
 JOURNAL = f"inv node.shell --host {{}} -- journalctl -u {SERVICE}"
 IN_SERVICE = f"inv kubectl -- taint node {{}} {OUT_OF_SERVICE}-"
@@ -220,9 +219,10 @@ def _kept(found: Found) -> Kept | None:
 def _cure_of_etcd(masters: etcd.Masters, away: etcd.Away) -> str:
     """A member that can be none of theirs again has to go first: it stands in the way of all that join."""
     if outside := etcd.outsiders(masters):
-        return ANEW.format(outside[0])
-    if gone := [member.name for member in etcd.strangers(masters, away) if member.name]:
-        return GONE.format(gone[0])
+        return etcd.ANEW.format(outside[0])
+    if gone := [member for member in etcd.strangers(masters, away) if member.name]:
+        name = etcd.earlier(gone[0], masters)
+        return etcd.ANEW.format(name) if name else GONE.format(gone[0].name)
     return DEFRAGMENT if etcd.is_full(masters) else UP
 
 

@@ -214,6 +214,32 @@ def test_masters_that_are_away_are_told_as_that_whatever_their_members_names() -
     assert etcd.lost_quorum(found, away, silent=True, unseen=["m3"]) is None
 
 
+def test_a_dead_member_of_an_earlier_machine_of_this_name_is_named_with_its_cure() -> None:
+    """Of a new machine at another address, which has no etcd yet: none may join beside the dead member."""
+    found = masters(**{name: look(name).replace("https://m", "https://10.0.0.") for name in ("m1", "m2")})
+    found["m3"] = with_(master("m3", "", node=""), addresses={"10.0.0.33": "eth0"})
+    assert etcd.problems(found) == [
+        "m3: no etcd was made there",
+        "member m3 (https://10.0.0.3:2380) is of an earlier m3, at another address: inv node.remove --host m3, then "
+        "inv cluster.up",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("peer", "node"),
+    [
+        ("10.0.0.33", ""),  # its own
+        ("m3", ""),  # a name, which may lead there
+        ("fd00::3", ""),  # only addresses of IPv4 are looked at
+        ("10.0.0.3", "manifest etcd.yaml"),  # its etcd may be known to the others at an address that is translated
+    ],
+)
+def test_a_member_of_its_name_that_may_be_its_own_is_none_of_an_earlier_machine(peer: str, node: str) -> None:
+    found = masters(**{name: look(name).replace("https://m3", f"https://{peer}") for name in ("m1", "m2")})
+    found["m3"] = with_(master("m3", DEAD, node=node), addresses={"10.0.0.33": "eth0"})
+    assert etcd.strangers(found, {}) == []
+
+
 def test_members_that_were_not_told_are_never_taken_for_none() -> None:
     alone = {"m1": read({"etcd": f"{DEAD}\netcd_runs yes\nmember {status('m1', leader=IDS['m1'])}\nmembership "})}
     assert etcd.problems(alone) == ["m1: its etcd did not say which members there are"]

@@ -453,6 +453,15 @@ def test_a_master_away_is_known_by_the_name_of_its_node_where_its_member_is_at_a
     assert not [line for line in told(three)[1]["problems"] if line.startswith("member")]
 
 
+def test_a_dead_member_of_an_earlier_machine_of_a_masters_name_is_named_with_the_command(
+    three: Run, told: Told
+) -> None:
+    for name in ("m1", "m2"):
+        three(name).parts["etcd"] = look(name).replace("https://m3", "https://10.9.9.9")
+    three("m3").parts.update(etcd="", node="", system="machine_id id-m3\naddress 10.0.0.3 eth0")
+    assert told(three)[1]["next"] == "inv node.remove --host m3, then inv cluster.up"
+
+
 def test_of_two_halves_neither_is_named_to_be_removed(three: Run, told: Told) -> None:
     three("m3").on_look = away
     three("m1").parts["etcd"] = look("m1", "m1", cluster=0xFF, leader=IDS["m1"])
