@@ -57,9 +57,7 @@ def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> No
     run = engine_of(c)
     node = _node_of(run, name)
     host = _host(run, name, node)
-    if host and host.name != name:
-        name = host.name
-        run.cluster.leave(name, node)
+    name = host.name if host else name
     address = str(host.address) if host else _address(run, node)
     asked = leaving.dispensable(node, address, 0 if run.dry else leaving.ANSWER_SECONDS)  # a plan waits for nothing
     member = leaving.without_member(node, address)
@@ -80,12 +78,12 @@ def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> No
         print(report.plain("\n".join(_left_to_do(host, run.cluster.inventory.path, dead))))
 
 
-def _host(run: Engine, name: str, node: str) -> wanted.Host | None:
+def _host(run: Engine, name: str, node: str, among: Group = Group.ALL) -> wanted.Host | None:
     """Its host, an absent one too: by its name in hosts.yml, or by the word of the machine that is this Node."""
     hosts = {host.name: host for host in run.cluster.inventory.hosts}
     if name not in hosts:
         with run.only_looking():
-            run.look(Group.ALL)
+            run.look(among)
         known = run.cluster.all_facts().values()
         name = next((facts.name for facts in known if facts.node and facts.node.name == node), "")
     return hosts.get(name)
@@ -126,7 +124,8 @@ def _node_of(run: Engine, name: str) -> str:
     if name not in live.nodes:
         _check_name(run.cluster.inventory, name)
     node = name if name in live.nodes or _is_member(run, name) else _node_at(run, run.cluster.require(name))
-    run.cluster.leave(name, node)
+    host = _host(run, name, node, Group.MASTERS)
+    run.cluster.leave(host.name if host else name, node)
     return node
 
 

@@ -249,6 +249,24 @@ def test_a_master_is_drained_by_way_of_another(three: Cluster) -> None:
     assert three.done == ["m2: kubectl.sh patch node m1", "m2: kubectl.sh patch node m1"]
 
 
+@pytest.fixture
+def other_name(three: Cluster) -> Cluster:
+    """The Node of the master that speaks is called otherwise than hosts.yml calls its host."""
+    three.nodes["ip-1"] = three.nodes.pop("m1") | {"machine": "id-m1"}
+    three.tell()
+    return three
+
+
+def test_a_master_is_drained_by_way_of_another_by_its_nodes_own_name_too(other_name: Cluster) -> None:
+    drain(other_name, "ip-1")
+    assert other_name.done == ["m2: kubectl.sh patch node ip-1", "m2: kubectl.sh patch node ip-1"]
+
+
+def test_a_master_is_cordoned_by_way_of_another_by_its_nodes_own_name_too(other_name: Cluster) -> None:
+    leaving.of_node(other_name.run.context, "ip-1", draining.cordoned)
+    assert other_name.done == ["m2: kubectl.sh patch node ip-1"]
+
+
 @pytest.mark.parametrize("said", ["0", "-1", "abc", "", "1.5", "100000", "٣"])
 def test_a_time_limit_that_is_none_is_told_before_anything_is_begun(said: str) -> None:
     with pytest.raises(Exit, match=r"--timeout: found .*; allowed: seconds"):
