@@ -290,8 +290,8 @@ def _drift(found: Found) -> Iterator[str]:
 
 
 def _cordon(node: Node) -> str:
-    by = node.cordoned_by or "a person"
-    return f"{node.name} is cordoned by {by}: no new pods come to it; inv node.uncordon --host {node.name} ends that"
+    ends = f"inv node.uncordon --host {node.name} ends that"
+    return f"{node.name} is cordoned by {node.cordoner}: no new pods come to it; {ends}"
 
 
 def _unseen(found: Found) -> str:

@@ -2,10 +2,11 @@
 # Has a node's pods end, as their budgets allow, and waits until its volumes are let go. Those of DaemonSets stay, and
 # what the kubelet runs by itself. usage: drain.sh NODE SECONDS ANNOTATION FLAG [VOLUMEATTACHMENT…]
 # All of it may take SECONDS. No pod is evicted before no budget holds one: what would be half done is not begun. Where it
-# takes longer, the Node takes pods again if it has the ANNOTATION: it was a task that cordoned it, and no person.
+# takes longer, the Node takes pods again if the ANNOTATION says that a task has cordoned it, and no person has since.
 # FLAG: how this kubectl is told that what is in an emptyDir goes.
 set -eu
 . "${0%/*}/shared/admin.sh"
+. "${0%/*}/shared/cordons.sh"
 . "${0%/*}/shared/held.sh"
 node=$1 until=$(($(date +%s) + $2)) annotation=$3 flag=$4
 shift 4
@@ -22,15 +23,16 @@ who_is_held() { # in one line; where the API server does not say, that
 }
 give_up() { # give_up WHY
     echo "$1"
-    by="{{with .metadata.annotations}}{{with index . \"$annotation\"}}{{.}}{{end}}{{end}}"
-    if ! by=$(as_admin get node "$node" -o "go-template=$by"); then
-        echo "and $node stays cordoned: who did that cannot be asked just now"
-    elif [ -n "$by" ]; then
-        as_admin patch node "$node" --type merge --patch "{\"metadata\":{\"annotations\":{\"$annotation\":null}},\"spec\":{\"unschedulable\":null}}"
-        echo "$node takes pods again, as before"
-    else
-        echo "$node was cordoned by a person, and stays so"
-    fi
+    by=$(as_admin get node "$node" -o "go-template=$(cordons "$annotation")") || by=unknown
+    case $by in
+        unknown) echo "and $node stays cordoned: who did that cannot be asked just now" ;;
+        *"ours $node"*)
+            as_admin patch node "$node" --type merge --patch "{\"metadata\":{\"annotations\":{\"$annotation\":null}},\"spec\":{\"unschedulable\":null}}"
+            echo "$node takes pods again, as before"
+            ;;
+        marked*) echo "$node stays cordoned, since a person may have done that: inv node.uncordon --host $node ends it" ;;
+        *) echo "$node was cordoned by a person, and stays so" ;;
+    esac
     exit 1
 }
 

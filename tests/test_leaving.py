@@ -44,8 +44,11 @@ class Cluster:
     def tell(self) -> None:
         for name in self.masters:
             self.run(name).parts.update(
-                node=ADMIN, cluster=f"answer {json.dumps({'items': [*self.items()]})}", pods=self.pods
+                node=ADMIN, cluster=f"answer {json.dumps({'items': [*self.items()]})}\n{self.ours()}", pods=self.pods
             )
+
+    def ours(self) -> str:
+        return "\n".join(f"ours {name}" for name, node in self.nodes.items() if node.get("under") == CORDONED_BY)
 
     def items(self) -> Any:
         for name, node in self.nodes.items():
@@ -69,6 +72,8 @@ class Cluster:
             patch = json.loads(what.partition("--patch ")[2])
             marks = {key: value for key, value in patch["metadata"]["annotations"].items() if value}
             self.nodes[words[3]] |= {"annotations": marks, "unschedulable": patch["spec"]["unschedulable"]}
+            if "--field-manager" in words:
+                self.nodes[words[3]]["under"] = words[words.index("--field-manager") + 1]
         elif words[1:2] == ["taint"]:
             self.nodes[words[3]]["taints"] = [{"key": words[4].partition("=")[0], "effect": "NoExecute"}]
         elif words[1:2] == ["delete"]:
@@ -172,7 +177,7 @@ def test_pods_that_lose_nothing_go_without_a_question_and_the_cordon_is_the_pers
     one.tell()
     drain(one)
     assert one.done == [CORDON, DRAIN, CORDON]
-    assert one.nodes["client"] == {"ready": True, "annotations": {}, "unschedulable": True}
+    assert one.nodes["client"] == {"ready": True, "annotations": {}, "unschedulable": True, "under": CORDONED_BY}
 
 
 def test_what_is_lost_is_told_and_asked_for_before_anything_is_locked(

@@ -10,7 +10,7 @@ from invoke import Exit
 
 from kubefab import report, runbook, status
 from kubefab.errors import HostError, Silent, Unreachable
-from kubefab.facts import ADDON, ClusterFacts, Facts, Known, Node, Workload
+from kubefab.facts import ADDON, CORDONED_BY, ClusterFacts, Facts, Known, Node, Workload
 from kubefab.inventory import Inventory, Schedule
 from kubefab.patience import SHORT, USUAL
 from kubefab.report import Failure
@@ -604,6 +604,18 @@ def test_a_node_that_was_taken_for_dead_and_is_back_is_wrong_until_its_taint_goe
 def test_while_it_is_off_its_taint_is_as_it_should_be(one: Run, told: Told) -> None:
     one("manager").parts["cluster"] = nodes(without=WELL, taints=TAKEN)
     assert not [line for line in told(one)[1]["problems"] if "taint" in line]
+
+
+def test_a_cordon_of_which_only_the_mark_of_a_task_is_left_is_told_with_both(one: Run, told: Told) -> None:
+    """A task of an earlier kubefab, which set it under no name of its own; or a person, since that was killed."""
+    cluster = nodes(*WELL, unschedulable=True).replace(
+        '"name": "client"', f'"name": "client", "annotations": {{"{CORDONED_BY}": "cluster.upgrade at 1"}}'
+    )
+    one("manager").parts["cluster"] = cluster
+    assert (
+        "client is cordoned by a person, or still by cluster.upgrade at 1: no new pods come to it; "
+        "inv node.uncordon --host client ends that"
+    ) in told(one)[1]["notes"]
 
 
 def test_a_cordoned_node_is_named_and_not_wrong(one: Run, told: Told, capsys: pytest.CaptureFixture[str]) -> None:
