@@ -49,8 +49,15 @@ drain=$!
 # A budget may let some go, and hold others until those are Ready elsewhere: kubectl names the pod alone.
 until timeout 2 tail --pid $drain -s 0.2 -f /dev/null; do who_is_held; done
 wait $drain || give_up "$node is not drained: $(who_is_held)"
-while [ $# != 0 ] && found=$(as_admin get volumeattachments "$@" --ignore-not-found --no-headers) && [ -n "$found" ]; do
-    in_time || give_up "time is over, and volumes are attached still: $found"
-    echo "attached still: $found"
+attached() { # in words, those that are; where the API server does not say, that
+    if found=$(as_admin get volumeattachments "$@" --ignore-not-found --no-headers); then
+        [ -z "$found" ] || echo "attached still: $found"
+    else
+        echo "nobody says which volumes are attached still"
+    fi
+}
+while [ $# != 0 ] && now=$(attached "$@") && [ -n "$now" ]; do
+    in_time || give_up "time is over: $now"
+    echo "$now"
     sleep 2
 done

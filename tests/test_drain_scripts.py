@@ -25,7 +25,7 @@ case "$*" in
     *replicasets*) cat /mnt/replicas ;;
     *persistentvolumes*) cat /mnt/kept ;;
     *"get volumeattachments --all"*) cat /mnt/attached ;;
-    *"get volumeattachments"*) cat /mnt/attached; : >/mnt/attached ;;
+    *"get volumeattachments"*) [ -e /mnt/attached ] || exit 1; cat /mnt/attached; : >/mnt/attached ;;
     *"get node"*) cat /mnt/by ;;
     drain*) sh /mnt/drain ;;
 esac
@@ -223,6 +223,12 @@ def test_an_eviction_that_fails_lets_the_node_take_pods_again() -> None:
         "client takes pods again, as before",
         "ended with 1",
     ]
+
+
+def test_where_nobody_says_which_volumes_are_attached_none_is_taken_for_let_go() -> None:
+    fails_once = "stub sleep 'echo >/mnt/attached'\nrm /mnt/attached\n"
+    said, _ = drained(cluster() + fails_once, f"{DRAIN} va")
+    assert said == ["node drained", "nobody says which volumes are attached still"]
 
 
 def test_volumes_are_waited_for_those_alone_that_were_named() -> None:
