@@ -272,6 +272,36 @@ def test_a_master_is_cordoned_by_way_of_another_by_its_nodes_own_name_too(other_
     assert other_name.done == ["m2: kubectl.sh patch node ip-1"]
 
 
+@pytest.mark.parametrize("dead", [False, True])
+@pytest.mark.parametrize("on", [False, True])
+def test_a_name_that_hosts_yml_and_the_cluster_give_to_two_machines_is_refused(
+    three: Cluster, on: bool, dead: bool
+) -> None:
+    """One would be drained, and the other one reset."""
+    three.nodes["ip-2"] = three.nodes["m2"] | {"machine": "id-m2"}
+    place = str(three.run.cluster.hosts["client"].wanted.address)
+    three.nodes["m2"] |= {"machine": "id-client", "address": place}
+    three.run("client").parts["system"] = f"machine_id id-client\naddress {place} eth0"
+    del three.nodes["client"]
+    three.tell()
+    if not on:
+        three.run("m2").on_look = away
+    with pytest.raises(KubefabError, match=r"m2 of hosts\.yml is not the Node m2"):
+        remove(three, "m2", dead)
+    assert three.done == []
+
+
+def test_a_dead_node_whose_former_address_another_host_has_now_goes_by_its_name(three: Cluster) -> None:
+    three.nodes["m2"] |= {
+        "machine": "id-former",
+        "address": str(three.run.cluster.hosts["client"].wanted.address),
+        "ready": False,
+    }
+    three.tell()
+    leaving.of_node(three.run.context, "m2", draining.cordoned)
+    assert three.done == ["m1: kubectl.sh patch node m2"]
+
+
 @pytest.mark.parametrize("said", ["0", "-1", "abc", "", "1.5", "100000", "٣"])
 def test_a_time_limit_that_is_none_is_told_before_anything_is_begun(said: str) -> None:
     with pytest.raises(Exit, match=r"--timeout: found .*; allowed: seconds"):
