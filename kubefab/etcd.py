@@ -4,18 +4,22 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from kubefab.errors import KubefabError
-from kubefab.facts import Facts, Known, Manifests, Member
+from kubefab.facts import Facts, Known, Manifests, Member, System
 
 DEFAULT_QUOTA = 2 << 30  # bytes: etcd's DefaultQuotaBytes, server/storage/quota.go
 FULL = 0.8  # of its quota; at the whole of it etcd takes nothing more, until somebody frees room by hand
 FAR = 1000  # writes: members are looked at one by one, and a busy cluster does some hundreds in a second
 NO_LEADER = "no leader"
 NEVER = "its machine must never come up again with its etcd"  # of a master that hosts.yml has no more
+ANEW = "inv node.remove --host {0}, then inv cluster.up"
+IPV4 = re.compile(r"\d+(\.\d+){3}")
 ALARM = re.compile(r"alarm:\s*(\w+)")
 Masters = Mapping[str, Facts]  # the masters that were looked at, with the part "etcd", by their names
+Away = Mapping[str, Collection[str]]  # masters that were not heard, and what a member of theirs may be known by
 
 
 def told(facts: Facts) -> Facts:
@@ -63,7 +67,7 @@ def leads(member: Member) -> bool:
     return member.leader == member.id
 
 
-def problems(masters: Masters, away: Collection[str] = ()) -> list[str]:
+def problems(masters: Masters, away: Away = MappingProxyType({})) -> list[str]:
     """What is wrong, or was not heard, a line each: none where every member answers, led by one, with room.
 
     Of the members of hosts that are `away` it is told elsewhere that they were not heard.
@@ -71,13 +75,14 @@ def problems(masters: Masters, away: Collection[str] = ()) -> list[str]:
     return [*silent(masters), *_torn(masters), *_unknown(masters, away), *_of_each(masters)]
 
 
-def lost_quorum(masters: Masters, away: Collection[str], silent: bool, unseen: Collection[str] = ()) -> str | None:
+def lost_quorum(masters: Masters, away: Away, silent: bool, unseen: Collection[str] = ()) -> str | None:
     """How many members are missing where nobody leads, in words; None where somebody does, or no member answers.
 
     `away`: masters that do not answer. `silent`: nor does any API server; the word of one that does counts for those
     that were not heard. Who has lost the others believes for another second that there is a leader. `unseen`: masters
     that may serve, though they could not be looked at; it is said where the others alone are too many.
     """
+    doubtful = {name: away[name] for name in unseen if name in away}
     members = heard(masters)
     voters = _voters(masters)
     missing = [one for one in voters if one.id not in {member.id for member in members.values()}]
@@ -85,12 +90,12 @@ def lost_quorum(masters: Masters, away: Collection[str], silent: bool, unseen: C
     few = 2 * len(missing) >= len(voters) > 0
     if not members or (missing and not silent) or (follow and not few):
         return None
-    if unseen and 2 * len([one for one in voters if one.id not in follow and one.name not in unseen]) < len(voters):
+    if doubtful and 2 * sum(one.id not in follow and not _is_away(one, doubtful) for one in voters) < len(voters):
         return None
     if not missing:
         return "etcd has no leader"
     one_is, some = len(missing) == 1, f"{len(missing)} of {len(voters)}"
-    if all(one.name in away for one in missing):
+    if all(_is_away(one, away) for one in missing):
         return f"{some} masters {'is' if one_is else 'are'} away"
     return f"{some} members of etcd {'does' if one_is else 'do'} not answer"
 
@@ -205,18 +210,53 @@ def _sides(hosts: Mapping[int, Sequence[str]]) -> str:
     return "; ".join(f"{', '.join(names)}: {value:x}" for value, names in hosts.items())
 
 
-def strangers(masters: Masters, away: Collection[str]) -> list[Known]:
+def strangers(masters: Masters, away: Away) -> list[Known]:
     """Members that no master of ours answers for; those of masters that are `away` or silent are none of them."""
-    members = heard(masters)
-    ids = {member.id for member in members.values()}
-    told = {*(masters.keys() - members.keys()), *away}  # kubeadm calls a member as its Node
-    return [one for one in known(masters).values() if one.id not in ids and one.name not in told]
+    ids = {member.id for member in heard(masters).values()}
+    mute = [name for name, facts in masters.items() if not facts.etcd.member]
+    unheard = [one for one in known(masters).values() if one.id not in ids and not _is_away(one, away)]
+    return [one for one in unheard if not any(_may_be_of(one, name, masters[name]) for name in mute)]
 
 
-def _unknown(masters: Masters, away: Collection[str]) -> Iterator[str]:
+def _is_away(one: Known, away: Away) -> bool:
+    return any({one.name, *one.addresses} & set(calls) for calls in away.values())
+
+
+def _may_be_of(one: Known, name: str, facts: Facts) -> bool:
+    """Whether this silent master's member may be that one, by its machine's addresses, its name or its Node's."""
+    if one.addresses & _addresses(facts):
+        return True
+    return _is_named(one, name, facts) and not _is_elsewhere(one, facts)
+
+
+def _is_named(one: Known, name: str, facts: Facts) -> bool:
+    node = facts.node if _addresses(facts) else None
+    return one.name in {name, node.name if node else name}
+
+
+def _is_elsewhere(one: Known, facts: Facts) -> bool:
+    """Whether this machine cannot have that member: it has no etcd, nor an address of it. A name may lead anywhere."""
+    known = bool(one.addresses and _addresses(facts)) and all(map(IPV4.fullmatch, one.addresses))
+    return known and not is_on(facts) and not one.addresses & _addresses(facts)
+
+
+def earlier(one: Known, masters: Masters) -> str | None:
+    """The master of whose name an earlier machine had this member, by what can be known; None where there is none."""
+    named = (name for name, facts in masters.items() if not facts.etcd.member and _is_named(one, name, facts))
+    return next((name for name in named if _is_elsewhere(one, masters[name])), None)
+
+
+def _addresses(facts: Facts) -> set[str]:
+    """The machine's own; none where they are not known."""
+    told = facts.parts.get("system")
+    return set(told.addresses) if isinstance(told, System) else set()
+
+
+def _unknown(masters: Masters, away: Away) -> Iterator[str]:
     """Those, and masters whom the others do not count."""
     for one in strangers(masters, away):
-        yield f"member {_called(one)} was not heard: no master that answers has it"
+        name = earlier(one, masters)
+        yield f"member {_called(one)} {_EARLIER.format(name) if name else _UNHEARD}"
     for name in heard(masters):
         if _removed(name, masters):
             yield f"{name}: {_REMOVED}"
@@ -227,14 +267,17 @@ def _unknown(masters: Masters, away: Collection[str]) -> Iterator[str]:
 def _removed(name: str, masters: Masters) -> bool:
     """Whether there is an etcd, and the others of its cluster have told who is a member, and not named this host's.
 
-    A silent one is known by its name, which a member has that has started once.
+    A silent one is not called so while its machine's addresses are not known, or one is added that has not started.
     """
-    mine = masters[name].etcd.member
-    others = [facts.etcd for other, facts in masters.items() if other != name]
+    facts = masters[name]
+    mine = facts.etcd.member
+    others = [one.etcd for other, one in masters.items() if other != name]
     theirs = [etcd for etcd in others if etcd.member and (not mine or etcd.member.cluster == mine.cluster)]
     told = [one for etcd in theirs for one in etcd.membership]
-    named = any(one.id == mine.id if mine else one.name in (name, "") for one in told)
-    return is_on(masters[name]) and bool(told) and not named
+    if not mine and not _addresses(facts):
+        return False
+    named = any(one.id == mine.id if mine else not one.name or _may_be_of(one, name, facts) for one in told)
+    return is_on(facts) and bool(told) and not named
 
 
 def _called(one: Known) -> str:
@@ -369,6 +412,8 @@ def _size(size: int) -> str:
 
 _EMPTIED = "its etcd has lost its data: there is no log of it in /var/lib/etcd/member/wal"
 _PUT_BACK = "; mount or put back what was there, or bring back a backup: inv etcd.restore --from FOLDER"
+_UNHEARD = "was not heard: no master that answers has it"
+_EARLIER = f"is of an earlier {{0}}, at another address: {ANEW}"
 _REMOVED = "its etcd was removed: the others count its member no more"
 _MAJORITY = "etcd needs more than half of them"
 _ALARMS = {

@@ -57,9 +57,7 @@ def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> No
     run = engine_of(c)
     node = _node_of(run, name)
     host = _host(run, name, node)
-    if host and host.name != name:
-        name = host.name
-        run.cluster.leave(name, node)
+    name = host.name if host else name
     address = str(host.address) if host else _address(run, node)
     asked = leaving.dispensable(node, address, 0 if run.dry else leaving.ANSWER_SECONDS)  # a plan waits for nothing
     member = leaving.without_member(node, address)
@@ -80,12 +78,12 @@ def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> No
         print(report.plain("\n".join(_left_to_do(host, run.cluster.inventory.path, dead))))
 
 
-def _host(run: Engine, name: str, node: str) -> wanted.Host | None:
+def _host(run: Engine, name: str, node: str, among: Group = Group.ALL) -> wanted.Host | None:
     """Its host, an absent one too: by its name in hosts.yml, or by the word of the machine that is this Node."""
     hosts = {host.name: host for host in run.cluster.inventory.hosts}
     if name not in hosts:
         with run.only_looking():
-            run.look(Group.ALL)
+            run.look(among)
         known = run.cluster.all_facts().values()
         name = next((facts.name for facts in known if facts.node and facts.node.name == node), "")
     return hosts.get(name)
@@ -123,10 +121,13 @@ def _node_of(run: Engine, name: str) -> str:
         raise Stop("nothing was changed")
     if live is None or live.silent:
         raise KubefabError(f"{run.cluster.speaker.name}: {live.unheard}" if live else "there is no cluster yet")
-    if name not in live.nodes:
+    if name in live.nodes:
+        _check_whose(run, name, live.nodes[name].address)
+    else:
         _check_name(run.cluster.inventory, name)
     node = name if name in live.nodes or _is_member(run, name) else _node_at(run, run.cluster.require(name))
-    run.cluster.leave(name, node)
+    host = _host(run, name, node, Group.MASTERS)
+    run.cluster.leave(host.name if host else name, node)
     return node
 
 
@@ -134,6 +135,29 @@ def _check_name(inventory: wanted.Inventory, name: str) -> None:
     """KubefabError for the address of a host: what is called by an address is a member of etcd that nobody has."""
     if called := next((host.name for host in inventory.hosts if str(host.address) == name), None):
         raise KubefabError(f"{name} is the address of {called} in {inventory.path}: say --host {called}")
+
+
+def _check_whose(run: Engine, name: str, place: str) -> None:
+    """KubefabError where the Node of this name, at this address, is or may be another host than hosts.yml calls so.
+
+    One would be drained, and the other one reset.
+    """
+    at = {host.name: str(host.address) for host in run.cluster.inventory.hosts}
+    if at.get(name, place) == place:
+        return
+    owners = [_node_there(run, one) for one, address in at.items() if address == place]
+    if {None, name} & {*owners} or _node_there(run, name) not in (None, "", name):
+        raise KubefabError(_OTHER.format(name, run.cluster.inventory.path, place))
+
+
+def _node_there(run: Engine, name: str) -> str | None:
+    """Which Node this host is by its own word, "" for none; None where it gives no answer."""
+    if not (host := run.cluster.hosts.get(name)):
+        return None
+    with run.only_looking():
+        run.look(name)
+    node = run.cluster.facts(host).node if run.cluster.looked_at(host) else None
+    return node.name if node else "" if run.cluster.looked_at(host) else None
 
 
 def _is_member(run: Engine, name: str) -> bool:
@@ -257,5 +281,9 @@ _ANSWERS = "{0} answers over SSH, so that it is not off: without {1} it is drain
 _PERHAPS = (
     "{0} answers over SSH at {1}'s address, and may be its machine: if it is another one, let it join first, without "
     "`absent: true`: inv cluster.up"
+)
+_OTHER = (
+    "{0} of {1} is not the Node {0}, which is at {2}, or nobody there answers: for the host, say its own Node's name; "
+    "for the Node, the host's at that address"
 )
 _WHOSE = "{0} does not answer, and no Node has its name: the one at its address is {1}; if it is that: --host {1}"

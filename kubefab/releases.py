@@ -66,6 +66,7 @@ class Release:
     mints_logins: bool = True  # its kubeadm lets the API server give a token of an hour: kubernetes/kubernetes#93258
     ports: tuple[int, ...] = (10257, 10259)  # where controller manager and scheduler tell of their health
     empties: str = "--delete-emptydir-data"  # how its `kubectl drain` is told that what is in an emptyDir goes
+    names_itself: bool = True  # its kubectl tells under which name it patches: kubernetes/kubernetes#88885
     limits_certificates: bool = True  # a request says how long its certificate is to be good: KEP-2784
     # To which several members of etcd go before one of them goes to this minor's, as its image's tag: a late one of
     # their own minor (https://etcd.io/docs/v3.7/upgrades/). "": this minor's etcd is of the former's minor.
@@ -131,6 +132,7 @@ _EMPTIES = "--delete-local-data"  # the same flag until 1.20: kubernetes/kuberne
 _FOREVER = partial(_DOCKERSHIM, limits_certificates=False)
 _ALPHA = partial(_FOREVER, renews=("alpha certs renew", ""))
 _INSECURE = (10251, 10252, 10257, 10259)  # kubeadm switched the first two off in 1.19
+_NAMELESS = partial(_ALPHA, coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES, names_itself=False)
 # Its address for `kubectl exec` has no scheme, and is taken for https: Mirantis/cri-dockerd#569
 _EXEC = ("ExtendWebSocketsToKubelet",)
 # Compared in the sources, and told in CHANGELOG-1.33 to 1.37: kubernetes/kubernetes#130162; #130161, #122384; #133779;
@@ -163,8 +165,8 @@ _NOW = partial(Release, taints=(CONTROL_PLANE,))
 _BY_MINOR = {
     release.minor: release
     for release in (
-        _ALPHA("1.17", "v1beta2", "3.1", coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES),
-        _ALPHA("1.18", "v1beta2", "3.2", coredns="", mints_logins=False, ports=_INSECURE, empties=_EMPTIES),
+        _NAMELESS("1.17", "v1beta2", "3.1"),
+        _NAMELESS("1.18", "v1beta2", "3.2"),
         _ALPHA("1.19", "v1beta2", "3.2", coredns="", mints_logins=False, empties=_EMPTIES),
         _FOREVER("1.20", "v1beta2", "3.2", coredns="", renews=("certs renew", "alpha kubeconfig user")),
         _FOREVER("1.21", "v1beta2", "3.4.1"),

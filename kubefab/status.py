@@ -26,7 +26,6 @@ AGAIN = f"inv cluster.status, once more: what had no answer in time may only be 
 LATE = re.compile(r"no answer (with)?in \d|context deadline exceeded")  # of kubectl, /readyz and etcdctl
 # How a state begins that was asked for in vain. Others, as why a node is not Ready, may tell of somebody's late answer.
 ASKED = re.compile(r"no answer|/readyz: no answer|its etcd gives no answer: ")
-ANEW = "inv node.remove --host {}, then inv cluster.up"
 GONE = "inv node.remove --host {} --dead"
 JOURNAL = f"inv node.shell --host {{}} -- journalctl -u {SERVICE}"
 IN_SERVICE = f"inv kubectl -- taint node {{}} {OUT_OF_SERVICE}-"
@@ -101,7 +100,7 @@ def unwritable(found: Found) -> str | None:
         return None
     silent = not _answers(found)
     away = [name for name in found.masters if name in found.away]
-    if lost := etcd.lost_quorum(_etcds(found), away, silent, found.unseen):
+    if lost := etcd.lost_quorum(_etcds(found), _calls(found, away), silent, found.unseen):
         return lost
     if _in_doubt(found):
         return None
@@ -165,9 +164,22 @@ def _of_cluster(found: Found) -> Iterator[Problem]:
 def _of_etcd(found: Found) -> Iterator[Problem]:
     masters = _etcds(found) if found.live else {}
     unknown = dict(_unknown(found))
-    unheard = {*found.away, *unknown}
+    unheard = _calls(found, {*found.away, *unknown})
     yield from (_said(line, _cure_of_etcd(masters, unheard)) for line in etcd.problems(masters, unheard))
     yield from (Problem(f"{name}: {why}", PREFLIGHT) for name, why in unknown.items())
+
+
+def _calls(found: Found, names: Collection[str]) -> etcd.Away:
+    """These hosts, with the names and addresses that a member of theirs may have: kubeadm calls it as its Node."""
+    return {
+        host.name: {host.name, str(host.address), *(node.name for node in _nodes(found) if _is_at(node, host))}
+        for host in found.wanted.hosts
+        if host.name in names
+    }
+
+
+def _is_at(node: Node, host: Host) -> bool:
+    return node.address == str(host.address)
 
 
 def _unknown(found: Found) -> Iterator[tuple[str, str]]:
@@ -204,12 +216,13 @@ def _kept(found: Found) -> Kept | None:
     return Kept(found.wanted.backup, heard, found.now, [name for name in asked if name not in heard])
 
 
-def _cure_of_etcd(masters: etcd.Masters, away: Collection[str]) -> str:
+def _cure_of_etcd(masters: etcd.Masters, away: etcd.Away) -> str:
     """A member that can be none of theirs again has to go first: it stands in the way of all that join."""
     if outside := etcd.outsiders(masters):
-        return ANEW.format(outside[0])
-    if gone := [member.name for member in etcd.strangers(masters, away) if member.name]:
-        return GONE.format(gone[0])
+        return etcd.ANEW.format(outside[0])
+    if gone := [member for member in etcd.strangers(masters, away) if member.name]:
+        name = etcd.earlier(gone[0], masters)
+        return etcd.ANEW.format(name) if name else GONE.format(gone[0].name)
     return DEFRAGMENT if etcd.is_full(masters) else UP
 
 
@@ -277,8 +290,8 @@ def _drift(found: Found) -> Iterator[str]:
 
 
 def _cordon(node: Node) -> str:
-    by = node.cordoned_by or "a person"
-    return f"{node.name} is cordoned by {by}: no new pods come to it; inv node.uncordon --host {node.name} ends that"
+    ends = f"inv node.uncordon --host {node.name} ends that"
+    return f"{node.name} is cordoned by {node.cordoner}: no new pods come to it; {ends}"
 
 
 def _unseen(found: Found) -> str:

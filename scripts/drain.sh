@@ -2,10 +2,11 @@
 # Has a node's pods end, as their budgets allow, and waits until its volumes are let go. Those of DaemonSets stay, and
 # what the kubelet runs by itself. usage: drain.sh NODE SECONDS ANNOTATION FLAG [VOLUMEATTACHMENT…]
 # All of it may take SECONDS. No pod is evicted before no budget holds one: what would be half done is not begun. Where it
-# takes longer, the Node takes pods again if it has the ANNOTATION: it was a task that cordoned it, and no person.
+# takes longer, the Node takes pods again if the ANNOTATION says that a task has cordoned it, and no person has since.
 # FLAG: how this kubectl is told that what is in an emptyDir goes.
 set -eu
 . "${0%/*}/shared/admin.sh"
+. "${0%/*}/shared/cordons.sh"
 . "${0%/*}/shared/held.sh"
 node=$1 until=$(($(date +%s) + $2)) annotation=$3 flag=$4
 shift 4
@@ -22,15 +23,16 @@ who_is_held() { # in one line; where the API server does not say, that
 }
 give_up() { # give_up WHY
     echo "$1"
-    by="{{with .metadata.annotations}}{{with index . \"$annotation\"}}{{.}}{{end}}{{end}}"
-    if ! by=$(as_admin get node "$node" -o "go-template=$by"); then
-        echo "and $node stays cordoned: who did that cannot be asked just now"
-    elif [ -n "$by" ]; then
-        as_admin patch node "$node" --type merge --patch "{\"metadata\":{\"annotations\":{\"$annotation\":null}},\"spec\":{\"unschedulable\":null}}"
-        echo "$node takes pods again, as before"
-    else
-        echo "$node was cordoned by a person, and stays so"
-    fi
+    by=$(as_admin get node "$node" -o "go-template=$(cordons "$annotation")") || by=unknown
+    case $by in
+        unknown) echo "and $node stays cordoned: who did that cannot be asked just now" ;;
+        *"ours $node"*)
+            as_admin patch node "$node" --type merge --patch "{\"metadata\":{\"annotations\":{\"$annotation\":null}},\"spec\":{\"unschedulable\":null}}"
+            echo "$node takes pods again, as before"
+            ;;
+        marked*) echo "$node stays cordoned, since a person may have done that: inv node.uncordon --host $node ends it" ;;
+        *) echo "$node was cordoned by a person, and stays so" ;;
+    esac
     exit 1
 }
 
@@ -47,8 +49,15 @@ drain=$!
 # A budget may let some go, and hold others until those are Ready elsewhere: kubectl names the pod alone.
 until timeout 2 tail --pid $drain -s 0.2 -f /dev/null; do who_is_held; done
 wait $drain || give_up "$node is not drained: $(who_is_held)"
-while [ $# != 0 ] && found=$(as_admin get volumeattachments "$@" --ignore-not-found --no-headers) && [ -n "$found" ]; do
-    in_time || give_up "time is over, and volumes are attached still: $found"
-    echo "attached still: $found"
+attached() { # in words, those that are; where the API server does not say, that
+    if found=$(as_admin get volumeattachments "$@" --ignore-not-found --no-headers); then
+        [ -z "$found" ] || echo "attached still: $found"
+    else
+        echo "nobody says which volumes are attached still"
+    fi
+}
+while [ $# != 0 ] && now=$(attached "$@") && [ -n "$now" ]; do
+    in_time || give_up "time is over: $now"
+    echo "$now"
     sleep 2
 done

@@ -25,7 +25,7 @@ case "$*" in
     *replicasets*) cat /mnt/replicas ;;
     *persistentvolumes*) cat /mnt/kept ;;
     *"get volumeattachments --all"*) cat /mnt/attached ;;
-    *"get volumeattachments"*) cat /mnt/attached; : >/mnt/attached ;;
+    *"get volumeattachments"*) [ -e /mnt/attached ] || exit 1; cat /mnt/attached; : >/mnt/attached ;;
     *"get node"*) cat /mnt/by ;;
     drain*) sh /mnt/drain ;;
 esac
@@ -180,9 +180,19 @@ def test_no_pod_is_evicted_while_a_budget_holds_another() -> None:
 
 
 def test_a_node_that_a_task_has_cordoned_takes_pods_again_when_time_is_over() -> None:
-    said, asked = drained(cluster(**HELD, by="node.drain"), SHORT)
+    said, asked = drained(cluster(**HELD, by="marked client\nours client\n"), SHORT)
     assert said[1:] == ["client takes pods again, as before", "ended with 1"]
     assert [line.startswith(PATCHED) for line in asked] == [True]
+
+
+def test_a_persons_cordon_stays_though_a_task_has_left_its_annotation() -> None:
+    """kubectl takes none away: of a drain that was killed it stays, through a person's uncordon and cordon."""
+    said, asked = drained(cluster(**HELD, by="marked client\n"), SHORT)
+    assert said[1:] == [
+        "client stays cordoned, since a person may have done that: inv node.uncordon --host client ends it",
+        "ended with 1",
+    ]
+    assert asked == []
 
 
 def test_once_the_budget_lets_it_go_it_goes_on() -> None:
@@ -206,13 +216,19 @@ def test_where_nobody_can_be_asked_who_cordoned_it_that_is_said() -> None:
 
 
 def test_an_eviction_that_fails_lets_the_node_take_pods_again() -> None:
-    said, _ = drained(cluster(by="node.remove", drain="echo global timeout reached >&2; exit 1"))
+    said, _ = drained(cluster(by="marked client\nours client\n", drain="echo global timeout reached >&2; exit 1"))
     assert said == [
         "global timeout reached",
         "client is not drained: ",
         "client takes pods again, as before",
         "ended with 1",
     ]
+
+
+def test_where_nobody_says_which_volumes_are_attached_none_is_taken_for_let_go() -> None:
+    fails_once = "stub sleep 'echo >/mnt/attached'\nrm /mnt/attached\n"
+    said, _ = drained(cluster() + fails_once, f"{DRAIN} va")
+    assert said == ["node drained", "nobody says which volumes are attached still"]
 
 
 def test_volumes_are_waited_for_those_alone_that_were_named() -> None:

@@ -1,7 +1,9 @@
 """etcd's members together: what is wrong with them, of whom a snapshot is taken, and what is told of each."""
 
 import json
+import re
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +11,8 @@ from invoke import Exit
 
 from kubefab import etcd, report, runbook
 from kubefab.errors import HostError, KubefabError
-from kubefab.facts import Facts
-from tests.facts import read
+from kubefab.facts import ClusterFacts, Facts, Node
+from tests.facts import read, with_
 from tests.fakes import three_masters
 from tests.members import DEAD, IDS, SILENT, M, look, membership, status
 from tests.runs import ADMIN, Run, in_place, nodes
@@ -19,7 +21,12 @@ from tests.runs import ADMIN, Run, in_place, nodes
 def masters(**looks: str) -> dict[str, Facts]:
     """Three masters that are well, but for these."""
     said = {name: look(name) for name in M} | looks
-    return {name: read({"etcd": text, "node": "manifest etcd.yaml"}) for name, text in said.items()}
+    return {name: master(name, text) for name, text in said.items()}
+
+
+def master(name: str, said: str, node: str = "manifest etcd.yaml") -> Facts:
+    """At the address that its member is at, by what the others say."""
+    return read({"etcd": said, "node": node, "system": f"address {name} eth0"})
 
 
 def wrong(**looks: str) -> list[str]:
@@ -153,6 +160,84 @@ def test_one_that_is_only_just_added_is_not_taken_for_removed() -> None:
     added["members"].append({"ID": 7, "peerURLs": ["https://m3:2380"], "isLearner": True})
     said = {name: look(name).replace(membership(*M), json.dumps(added)) for name in ("m1", "m2")}
     assert etcd.outsiders(masters(**said, m3=DEAD)) == []
+
+
+def by_hand(m2: str, node: str = "manifest etcd.yaml") -> dict[str, Facts]:
+    """Three masters whose members are called otherwise than hosts.yml calls them; what m2's etcd says."""
+    said = {
+        name: re.sub(
+            r'"name": "m(.)", "peerURLs": \["https://m', r'"name": "ip-\1", "peerURLs": ["https://10.0.0.', look(name)
+        )
+        for name in M
+    } | {"m2": m2}
+    return {
+        name: read({"etcd": text, "node": node, "system": f"address 10.0.0.{name[1:]} eth0"})
+        for name, text in said.items()
+    }
+
+
+@pytest.mark.parametrize("said", [DEAD, SILENT])
+def test_a_silent_member_is_known_by_its_address_whatever_its_name(said: str) -> None:
+    found = by_hand(said)
+    (told,) = etcd.problems(found)
+    assert told.startswith(("m2: its etcd does not run", "m2: its etcd gives no answer"))
+    assert (etcd.outsiders(found), etcd.strangers(found, {})) == ([], [])
+
+
+def test_a_silent_member_is_known_by_the_name_of_its_node() -> None:
+    node = Node("ip-2", machine_id="id-2", address="10.9.0.2")
+    found = by_hand(DEAD)
+    found["m2"] = with_(
+        replace(found["m2"], cluster=ClusterFacts(nodes={"ip-2": node})),
+        machine_id="id-2",
+        addresses={"10.9.0.2": "eth0"},
+    )
+    assert (etcd.outsiders(found), etcd.strangers(found, {})) == ([], [])
+
+
+def test_where_a_machines_addresses_are_not_known_its_member_is_not_told_as_removed() -> None:
+    found = by_hand(DEAD)
+    found["m2"] = with_(found["m2"], addresses={})
+    assert etcd.outsiders(found) == []
+
+
+def test_a_member_of_a_master_that_is_away_is_known_by_its_address() -> None:
+    found = {name: facts for name, facts in by_hand(DEAD).items() if name != "m2"}
+    assert etcd.strangers(found, {"m2": {"m2", "10.0.0.2"}}) == []
+    assert [one.name for one in etcd.strangers(found, {"m2": {"m2", "10.0.0.9"}})] == ["ip-2"]
+
+
+def test_masters_that_are_away_are_told_as_that_whatever_their_members_names() -> None:
+    away = {"m2": {"10.0.0.2"}, "m3": {"10.0.0.3"}}
+    found = {name: facts for name, facts in by_hand(DEAD).items() if name == "m1"}
+    assert etcd.lost_quorum(found, away, silent=True) == "2 of 3 masters are away"
+    assert etcd.lost_quorum(found, away, silent=True, unseen=["m3"]) is None
+
+
+def test_a_dead_member_of_an_earlier_machine_of_this_name_is_named_with_its_cure() -> None:
+    """Of a new machine at another address, which has no etcd yet: none may join beside the dead member."""
+    found = masters(**{name: look(name).replace("https://m", "https://10.0.0.") for name in ("m1", "m2")})
+    found["m3"] = with_(master("m3", "", node=""), addresses={"10.0.0.33": "eth0"})
+    assert etcd.problems(found) == [
+        "m3: no etcd was made there",
+        "member m3 (https://10.0.0.3:2380) is of an earlier m3, at another address: inv node.remove --host m3, then "
+        "inv cluster.up",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("peer", "node"),
+    [
+        ("10.0.0.33", ""),  # its own
+        ("m3", ""),  # a name, which may lead there
+        ("fd00::3", ""),  # only addresses of IPv4 are looked at
+        ("10.0.0.3", "manifest etcd.yaml"),  # its etcd may be known to the others at an address that is translated
+    ],
+)
+def test_a_member_of_its_name_that_may_be_its_own_is_none_of_an_earlier_machine(peer: str, node: str) -> None:
+    found = masters(**{name: look(name).replace("https://m3", f"https://{peer}") for name in ("m1", "m2")})
+    found["m3"] = with_(master("m3", DEAD, node=node), addresses={"10.0.0.33": "eth0"})
+    assert etcd.strangers(found, {}) == []
 
 
 def test_members_that_were_not_told_are_never_taken_for_none() -> None:

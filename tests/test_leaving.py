@@ -44,8 +44,11 @@ class Cluster:
     def tell(self) -> None:
         for name in self.masters:
             self.run(name).parts.update(
-                node=ADMIN, cluster=f"answer {json.dumps({'items': [*self.items()]})}", pods=self.pods
+                node=ADMIN, cluster=f"answer {json.dumps({'items': [*self.items()]})}\n{self.ours()}", pods=self.pods
             )
+
+    def ours(self) -> str:
+        return "\n".join(f"ours {name}" for name, node in self.nodes.items() if node.get("under") == CORDONED_BY)
 
     def items(self) -> Any:
         for name, node in self.nodes.items():
@@ -69,6 +72,8 @@ class Cluster:
             patch = json.loads(what.partition("--patch ")[2])
             marks = {key: value for key, value in patch["metadata"]["annotations"].items() if value}
             self.nodes[words[3]] |= {"annotations": marks, "unschedulable": patch["spec"]["unschedulable"]}
+            if "--field-manager" in words:
+                self.nodes[words[3]]["under"] = words[words.index("--field-manager") + 1]
         elif words[1:2] == ["taint"]:
             self.nodes[words[3]]["taints"] = [{"key": words[4].partition("=")[0], "effect": "NoExecute"}]
         elif words[1:2] == ["delete"]:
@@ -172,7 +177,7 @@ def test_pods_that_lose_nothing_go_without_a_question_and_the_cordon_is_the_pers
     one.tell()
     drain(one)
     assert one.done == [CORDON, DRAIN, CORDON]
-    assert one.nodes["client"] == {"ready": True, "annotations": {}, "unschedulable": True}
+    assert one.nodes["client"] == {"ready": True, "annotations": {}, "unschedulable": True, "under": CORDONED_BY}
 
 
 def test_what_is_lost_is_told_and_asked_for_before_anything_is_locked(
@@ -247,6 +252,54 @@ def test_a_dry_drain_asks_nobody_and_moves_nothing(dry: Run, capsys: pytest.Capt
 def test_a_master_is_drained_by_way_of_another(three: Cluster) -> None:
     drain(three, "m1")
     assert three.done == ["m2: kubectl.sh patch node m1", "m2: kubectl.sh patch node m1"]
+
+
+@pytest.fixture
+def other_name(three: Cluster) -> Cluster:
+    """The Node of the master that speaks is called otherwise than hosts.yml calls its host."""
+    three.nodes["ip-1"] = three.nodes.pop("m1") | {"machine": "id-m1"}
+    three.tell()
+    return three
+
+
+def test_a_master_is_drained_by_way_of_another_by_its_nodes_own_name_too(other_name: Cluster) -> None:
+    drain(other_name, "ip-1")
+    assert other_name.done == ["m2: kubectl.sh patch node ip-1", "m2: kubectl.sh patch node ip-1"]
+
+
+def test_a_master_is_cordoned_by_way_of_another_by_its_nodes_own_name_too(other_name: Cluster) -> None:
+    leaving.of_node(other_name.run.context, "ip-1", draining.cordoned)
+    assert other_name.done == ["m2: kubectl.sh patch node ip-1"]
+
+
+@pytest.mark.parametrize("dead", [False, True])
+@pytest.mark.parametrize("on", [False, True])
+def test_a_name_that_hosts_yml_and_the_cluster_give_to_two_machines_is_refused(
+    three: Cluster, on: bool, dead: bool
+) -> None:
+    """One would be drained, and the other one reset."""
+    three.nodes["ip-2"] = three.nodes["m2"] | {"machine": "id-m2"}
+    place = str(three.run.cluster.hosts["client"].wanted.address)
+    three.nodes["m2"] |= {"machine": "id-client", "address": place}
+    three.run("client").parts["system"] = f"machine_id id-client\naddress {place} eth0"
+    del three.nodes["client"]
+    three.tell()
+    if not on:
+        three.run("m2").on_look = away
+    with pytest.raises(KubefabError, match=r"m2 of hosts\.yml is not the Node m2"):
+        remove(three, "m2", dead)
+    assert three.done == []
+
+
+def test_a_dead_node_whose_former_address_another_host_has_now_goes_by_its_name(three: Cluster) -> None:
+    three.nodes["m2"] |= {
+        "machine": "id-former",
+        "address": str(three.run.cluster.hosts["client"].wanted.address),
+        "ready": False,
+    }
+    three.tell()
+    leaving.of_node(three.run.context, "m2", draining.cordoned)
+    assert three.done == ["m1: kubectl.sh patch node m2"]
 
 
 @pytest.mark.parametrize("said", ["0", "-1", "abc", "", "1.5", "100000", "٣"])

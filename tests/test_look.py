@@ -1,5 +1,6 @@
 """The look, run by this computer's own shell: what it prints can be read, and it changes nothing."""
 
+import json
 import subprocess
 import sys
 from base64 import b64encode
@@ -9,7 +10,7 @@ from functools import cache
 import pytest
 
 from kubefab import facts, framing
-from kubefab.facts import ClusterFacts, Facts, Node
+from kubefab.facts import CORDONED_BY, ClusterFacts, Facts, Node
 from kubefab.facts.network import OnInterface
 from kubefab.facts.part import Untold
 from kubefab.facts.runtime import Runtime
@@ -829,6 +830,36 @@ def test_an_api_server_that_does_not_answer_is_told_by_kubectls_last_line() -> N
 def test_warnings_beside_an_answer_are_passed_over() -> None:
     kubectl = 'echo "Warning: v1 is old" >&2; printf "{\\"items\\": []}"'
     assert cluster(kubectl) == LIVE
+
+
+MARKED = {
+    "kind": "Node",
+    "metadata": {"name": "n", "annotations": {CORDONED_BY: "node.drain at 1"}},
+    "spec": {"unschedulable": True},
+    "status": {},
+}
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("whose", "by"),
+    [("echo marked n", ""), ("echo marked n; echo ours n", "node.drain at 1")],
+    ids=["a person", "ours"],
+)
+def test_whose_a_cordon_is_says_who_has_set_it_and_no_annotation_alone(whose: str, by: str) -> None:
+    text = sandbox.file("/mnt/items", json.dumps({"items": [MARKED]}))
+    stub = f"stub kubectl 'case \"$*\" in *go-template*) {whose} ;; *) cat /mnt/items ;; esac'\n"
+    live = facts.parse_cluster(look(f"{ADMIN}{MANIFESTS}{text}{stub}", "cluster")["cluster"])
+    assert live
+    assert (live.nodes["n"].cordoned_by, live.nodes["n"].mark) == (by, "node.drain at 1")
+
+
+@sandbox.needed
+def test_where_it_is_not_said_whose_a_cordon_is_the_cluster_is_silent() -> None:
+    text = sandbox.file("/mnt/items", json.dumps({"items": [MARKED]}))
+    stub = "stub kubectl 'case \"$*\" in *go-template*) echo refused >&2; exit 1 ;; *) cat /mnt/items ;; esac'\n"
+    live = facts.parse_cluster(look(f"{ADMIN}{MANIFESTS}{text}{stub}", "cluster")["cluster"])
+    assert live == replace(LIVE, silent="refused")
 
 
 @sandbox.needed

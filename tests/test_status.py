@@ -10,7 +10,7 @@ from invoke import Exit
 
 from kubefab import report, runbook, status
 from kubefab.errors import HostError, Silent, Unreachable
-from kubefab.facts import ADDON, ClusterFacts, Facts, Known, Node, Workload
+from kubefab.facts import ADDON, CORDONED_BY, ClusterFacts, Facts, Known, Node, Workload
 from kubefab.inventory import Inventory, Schedule
 from kubefab.patience import SHORT, USUAL
 from kubefab.report import Failure
@@ -423,6 +423,45 @@ def test_a_member_of_a_master_that_is_none_of_hosts_yml_is_named_with_the_comman
     assert found["next"] == "inv node.remove --host m3 --dead"
 
 
+def test_masters_away_are_known_by_their_addresses_where_their_members_are_called_otherwise(
+    three: Run, told: Told
+) -> None:
+    said = look("m1", leader=0, errors=["no leader"])
+    for name in ("m2", "m3"):
+        three(name).on_look = away
+        place = three.cluster.hosts[name].wanted.address
+        said = said.replace(
+            f'"name": "{name}", "peerURLs": ["https://{name}', f'"name": "ip", "peerURLs": ["https://{place}'
+        )
+    three("m1").parts.update(cluster="silent no answer in 3 s", etcd=said)
+    three.cluster._readyz = lambda host, ca, silent: "no answer within 1 s"
+    code, found = told(three)
+    assert (code, found["verdict"]) == (2, "2 of 3 masters are away: nothing can be written")
+    assert not [line for line in found["problems"] if line.startswith("member")]
+
+
+def test_a_master_away_is_known_by_the_name_of_its_node_where_its_member_is_at_another_address(
+    three: Run, told: Told
+) -> None:
+    three("m3").on_look = away
+    place = str(three.cluster.hosts["m3"].wanted.address)
+    items = json.loads(nodes("m1", "m2", "ip-3", "client").removeprefix("answer "))
+    items["items"][2]["status"]["addresses"] = [{"type": "InternalIP", "address": place}]
+    for name in ("m1", "m2"):
+        said = look(name).replace('"name": "m3"', '"name": "ip-3"')
+        three(name).parts.update(cluster=f"answer {json.dumps(items)}", etcd=said)
+    assert not [line for line in told(three)[1]["problems"] if line.startswith("member")]
+
+
+def test_a_dead_member_of_an_earlier_machine_of_a_masters_name_is_named_with_the_command(
+    three: Run, told: Told
+) -> None:
+    for name in ("m1", "m2"):
+        three(name).parts["etcd"] = look(name).replace("https://m3", "https://10.9.9.9")
+    three("m3").parts.update(etcd="", node="", system="machine_id id-m3\naddress 10.0.0.3 eth0")
+    assert told(three)[1]["next"] == "inv node.remove --host m3, then inv cluster.up"
+
+
 def test_of_two_halves_neither_is_named_to_be_removed(three: Run, told: Told) -> None:
     three("m3").on_look = away
     three("m1").parts["etcd"] = look("m1", "m1", cluster=0xFF, leader=IDS["m1"])
@@ -565,6 +604,18 @@ def test_a_node_that_was_taken_for_dead_and_is_back_is_wrong_until_its_taint_goe
 def test_while_it_is_off_its_taint_is_as_it_should_be(one: Run, told: Told) -> None:
     one("manager").parts["cluster"] = nodes(without=WELL, taints=TAKEN)
     assert not [line for line in told(one)[1]["problems"] if "taint" in line]
+
+
+def test_a_cordon_of_which_only_the_mark_of_a_task_is_left_is_told_with_both(one: Run, told: Told) -> None:
+    """A task of an earlier kubefab, which set it under no name of its own; or a person, since that was killed."""
+    cluster = nodes(*WELL, unschedulable=True).replace(
+        '"name": "client"', f'"name": "client", "annotations": {{"{CORDONED_BY}": "cluster.upgrade at 1"}}'
+    )
+    one("manager").parts["cluster"] = cluster
+    assert (
+        "client is cordoned by a person, or still by cluster.upgrade at 1: no new pods come to it; "
+        "inv node.uncordon --host client ends that"
+    ) in told(one)[1]["notes"]
 
 
 def test_a_cordoned_node_is_named_and_not_wrong(one: Run, told: Told, capsys: pytest.CaptureFixture[str]) -> None:

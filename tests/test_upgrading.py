@@ -125,13 +125,16 @@ class Nodes:
                 document = b64encode(f"kubernetesVersion: v{self.configured}\n{self.stored}".encode()).decode()
                 pods = [line for node in self.machines for line in self.pods_of(node)]
                 self.worlds(name).parts.update(
-                    cluster=f"answer {json.dumps({'items': self.items()})}",
+                    cluster=f"answer {json.dumps({'items': self.items()})}\n{self.ours()}",
                     kubeadm="\n".join([f"configuration {document}", *self.told_of_proxy()]),
                     workloads="\n".join(
                         [f"workload {self.kind} default/web 1 {self.ready}", *self.static_pods(), "workloads_told yes"]
                     ),
                     pods="\n".join([*pods, "replicas default/ReplicaSet/web 1", "pods_told yes"]),
                 )
+
+    def ours(self) -> str:
+        return "\n".join(f"ours {name}" for name, one in self.machines.items() if one.node.get("under") == CORDONED_BY)
 
     def told_of_proxy(self) -> list[str]:
         texts = {"proxies": self.proxies, "proxies_left": self.left}
@@ -242,7 +245,12 @@ class Nodes:
             return
         patch = json.loads(" ".join(words[words.index("--patch") + 1 :]))
         marks = {key: value for key, value in patch["metadata"]["annotations"].items() if value}
-        self.machines[words[2]].node = {"annotations": marks, "unschedulable": patch["spec"]["unschedulable"]}
+        under = words[words.index("--field-manager") + 1] if "--field-manager" in words else ""
+        self.machines[words[2]].node = {
+            "annotations": marks,
+            "unschedulable": patch["spec"]["unschedulable"],
+            "under": under,
+        }
 
     def drain(self, _: Machine, words: list[str]) -> None:
         self.machines[words[0]].pods = 0
@@ -268,9 +276,11 @@ def around(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(etcd, "saved", lambda *_: each(wants("backup")))
 
 
+BEGUN = {"unschedulable": True, "annotations": {CORDONED_BY: "cluster.upgrade at 1"}, "under": CORDONED_BY}
 FETCHED = f"fetch-kubernetes.sh {NEW}"
 PULLED = f"fetch-images.sh --wait containerd    registry.k8s.io/kube-proxy:v{NEW}"
-PATCHED = "manager: kubectl.sh patch node client --type merge"  # it is cordoned, and in the end takes pods again
+PATCHED = "manager: kubectl.sh patch node client --type merge"  # it takes pods again
+CORDONED = f"{PATCHED} --field-manager {CORDONED_BY}"
 ALL_OF_ONE = [
     f"manager: {FETCHED}",
     f"manager: {PULLED}",
@@ -282,7 +292,7 @@ ALL_OF_ONE = [
     f"manager: upgrade-kubelet.sh {NEW} ",
     "manager: restart-service.sh kubelet",
     "manager: forget-copies.sh",
-    PATCHED,
+    CORDONED,
     f"manager: drain.sh client 600 {CORDONED_BY} --delete-emptydir-data",
     f"client: upgrade-kubelet.sh {NEW} ",
     "client: restart-service.sh kubelet",
@@ -400,10 +410,21 @@ def test_a_node_that_was_emptied_under_a_persons_cordon_is_ended_though_its_pods
     assert (nodes.ended, run.failures) == ({**DONE, "client": ("", NEW, NEW, True)}, {})
 
 
+def test_a_person_who_has_cordoned_a_node_since_an_upgrade_was_killed_keeps_his_cordon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """kubectl sets `unschedulable` under its own name, and leaves the annotation of the upgrade that was killed."""
+    nodes = Nodes()
+    nodes.machines["client"].node = {**BEGUN, "under": "kubectl"}
+    assert nodes.come_to(monkeypatch).failures == {}
+    assert nodes.ended["client"] == ("", NEW, NEW, True)
+    assert PATCHED not in nodes.done
+
+
 def test_a_node_that_was_being_emptied_is_ended_before_another_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its pods may have no other place, and the next node waits for them."""
     nodes = Nodes(f"{HOSTS}  client2: {{address: 10.250.0.12, role: worker}}\n")
-    nodes.machines["client2"].node = {"unschedulable": True, "annotations": {CORDONED_BY: "cluster.upgrade at 1"}}
+    nodes.machines["client2"].node = BEGUN
     run = nodes.come_to(monkeypatch)
     upgraded = [one for one in nodes.done if "upgrade-kubelet" in one]
     assert run.failures == {}
@@ -439,7 +460,7 @@ def test_packages_and_images_are_fetched_by_groups_of_hosts(monkeypatch: pytest.
 def test_a_drain_whose_upgrade_was_killed_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It goes on to its own end, and beside it the master begins no other."""
     nodes = Nodes()
-    nodes.machines["client"].node = {"unschedulable": True, "annotations": {CORDONED_BY: "cluster.upgrade at 1"}}
+    nodes.machines["client"].node = BEGUN
     there = nodes.worlds("manager").parts
     there["change"] = "change 1 drain client|an old kubelet has no pods but those of every node"
 
@@ -887,7 +908,7 @@ def test_a_workload_without_all_of_its_pods_is_named_before_and_stops_the_first_
     told = "Deployment default/web: 0 of 1 pods are ready"
     assert f"manager  - {told}: that is waited for first" in capsys.readouterr().out
     assert told in nodes.run.failures["client"]
-    assert PATCHED not in nodes.done
+    assert not {PATCHED, CORDONED} & {*nodes.done}
     run = nodes.come_to(monkeypatch, ignored=["default/web"])
     assert (nodes.ended, run.failures) == (DONE, {})
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_origin, get_type_hints
@@ -24,7 +24,8 @@ _ALWAYS = ("Node", "DaemonSet", "Deployment", "APIService")  # the kinds that ea
 _NO_ANSWER = "the API server gives no answer"
 _LIST = re.compile(r'\{\s*"apiVersion"')  # how kubectl's JSON begins
 ROLE = "node-role.kubernetes.io/"
-CORDONED_BY = "kubefab.internal/cordoned-by"  # annotates a Node that a task of ours has cordoned, and no person
+# It annotates a Node that a task of ours has cordoned, and is the name under which that has set `unschedulable`.
+CORDONED_BY = "kubefab.internal/cordoned-by"
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"  # taints a Node whose machine is off, by a person's word
 FLANNEL = "flannel.alpha.coreos.com/public-ip"  # flanneld annotates its Node with it, once, at its start
 
@@ -44,7 +45,8 @@ class Node:
     roles: tuple[str, ...] = ()
     taints: Mapping[str, str] = field(default_factory=nothing)  # key -> effect
     cordoned: bool = False  # whether somebody keeps new pods off it
-    cordoned_by: str = ""  # the task that did it, and lets it take pods again; "" for a person
+    cordoned_by: str = ""  # the task that did it, and lets it take pods again; "" for a person, or who may be one
+    mark: str = ""  # the task that did so once, by its annotation: kubectl leaves that to whoever cordons later
     pod_cidr: str = ""
     announced: bool = False  # whether its flannel has told the others' how to reach it
     images: int = 0  # that are there; its kubelet tells of fifty
@@ -53,6 +55,12 @@ class Node:
     def is_master(self) -> bool:
         """By its label, of which older releases have another."""
         return not {"control-plane", "master"}.isdisjoint(self.roles)
+
+    @property
+    def cordoner(self) -> str:
+        """Who keeps pods off it, in words. A mark alone says too little: before kubefab set cordons under its own name
+        it was all there was, and a person's own cordon leaves it."""
+        return self.cordoned_by or f"a person{self.mark and f', or still by {self.mark}'}"
 
 
 @dataclass(frozen=True)
@@ -114,19 +122,20 @@ def parse_cluster(text: str) -> ClusterFacts | None:
     if not found:
         return None
     try:
-        return _cluster(found)
+        return _cluster(found, {name for word, name in _lines(text) if word == "ours"})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise not_understood("cluster", f"{type(error).__name__} {error}") from None
 
 
-def _cluster(found: Mapping[str, str]) -> ClusterFacts:
+def _cluster(found: Mapping[str, str], ours: Collection[str]) -> ClusterFacts:
+    """`ours`: the Nodes that a task keeps pods off."""
     items, silent = _answer(found)
     return ClusterFacts(
         version=found.get("version", ""),
         pod_subnet=found.get("cluster-cidr", ""),
         service_subnet=found.get("service-cluster-ip-range", ""),
         silent=silent,
-        nodes={node.name: node for node in (_node(item) for item in items if item["kind"] == "Node")},
+        nodes={node.name: node for node in (_node(item, ours) for item in items if item["kind"] == "Node")},
         workloads={_name(item): _workload(item) for item in items if item["kind"] in ("DaemonSet", "Deployment")},
         apis={_text(item["metadata"]["name"]): _api(item) for item in items if item["kind"] == "APIService"},
         kept=tuple(f"{_text(item['kind'])} {_name(item)}" for item in items if item["kind"] not in _ALWAYS),
@@ -176,7 +185,9 @@ def _name(item: Mapping[str, Any]) -> str:
     return f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
 
 
-def _node(item: Mapping[str, Any]) -> Node:
+def _node(item: Mapping[str, Any], ours: Collection[str]) -> Node:
+    cordoned = item.get("spec", {}).get("unschedulable") is True
+    mark = item["metadata"].get("annotations", {}).get(CORDONED_BY, "")
     status, info = item["status"], item["status"].get("nodeInfo", {})
     conditions = status.get("conditions", ())
     ready: Mapping[str, str] = next((c for c in conditions if c["type"] == "Ready"), {})
@@ -192,8 +203,9 @@ def _node(item: Mapping[str, Any]) -> Node:
         pressures=tuple(c["type"] for c in conditions if c["type"].endswith("Pressure") and c["status"] == "True"),
         roles=tuple(label.removeprefix(ROLE) for label in item["metadata"].get("labels", {}) if ROLE in label),
         taints={taint["key"]: taint.get("effect", "") for taint in item.get("spec", {}).get("taints", ())},
-        cordoned=item.get("spec", {}).get("unschedulable") is True,
-        cordoned_by=item["metadata"].get("annotations", {}).get(CORDONED_BY, ""),
+        cordoned=cordoned,
+        cordoned_by=mark if cordoned and item["metadata"]["name"] in ours else "",
+        mark=mark,
         pod_cidr=item.get("spec", {}).get("podCIDR", ""),
         announced=FLANNEL in item["metadata"].get("annotations", {}),
         images=len(status.get("images") or ()),

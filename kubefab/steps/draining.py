@@ -9,7 +9,7 @@ from kubefab.cluster import Cluster
 from kubefab.errors import Silent
 from kubefab.facts import CORDONED_BY, ClusterFacts, Facts, Node, Pod, Pods, clock_time
 from kubefab.host import Host
-from kubefab.step import Close, Gap, Step, Subject, complaint, on_cluster
+from kubefab.step import Close, Gap, Step, Subject, complaint, on_cluster, when
 
 TOLD_SECONDS = 10  # between two words on what holds a drain up
 
@@ -35,7 +35,7 @@ def drained(node: str, seconds: int, task: str) -> Subject:
         cordoned, empty = f"{node} takes no new pods meanwhile", f"{node} has no pods but those of every node"
         return [
             Step(under_way, drains(node), None, within=seconds, parts=("change",), again=TOLD_SECONDS),
-            Step(cordoned, is_open(node), cordon(node, by), touches="cluster", parts=()),
+            Step(cordoned, is_open(node), cordon_by(cluster, node, by), touches="cluster", parts=()),
             Step(
                 empty,
                 has_pods(node),
@@ -85,11 +85,11 @@ def of(node: str, gap: Callable[[Node, Facts], str | None]) -> Gap:
 
 def takes_pods(node: str) -> Gap:
     """Or will, once the task that keeps them off has ended."""
-    return of(node, lambda found, _: _cordoned(found) if found.cordoned_by else _open(found))
+    return of(node, lambda found, _: _cordoned(found) if found.mark else _open(found))
 
 
 def takes_none(node: str) -> Gap:
-    return of(node, lambda found, _: _cordoned(found) if found.cordoned or found.cordoned_by else None)
+    return of(node, lambda found, _: _cordoned(found) if found.cordoned or found.mark else None)
 
 
 def is_open(node: str) -> Gap:
@@ -101,7 +101,7 @@ def _open(node: Node) -> str | None:
 
 
 def _cordoned(node: Node) -> str:
-    return f"cordoned by {node.cordoned_by or 'a person'}"
+    return f"cordoned by {node.cordoner}"
 
 
 def not_ready(node: str) -> Gap:
@@ -171,9 +171,14 @@ def _nothing(_: Host) -> None:
     """A price has no other end than the drain."""
 
 
-def cordon(node: str, by: str | None = None) -> Close:
-    """Keeps new pods off it; `by`: the task that lets it take pods again, None for a person who does."""
-    return _patch(node, True, by)
+def cordon(node: str) -> Close:
+    """Keeps new pods off it, until a person lets it take them again."""
+    return _patch(node, True, None)
+
+
+def cordon_by(cluster: Cluster, node: str, by: str) -> Close:
+    """Keeps new pods off it, for a task that lets it take them again, where kubectl can be told whose patch it is."""
+    return _patch(node, True, by, *when(cluster.release.names_itself, "--field-manager", CORDONED_BY))
 
 
 def uncordon(node: str) -> Close:
@@ -181,10 +186,10 @@ def uncordon(node: str) -> Close:
     return _patch(node, None, None)
 
 
-def _patch(node: str, unschedulable: bool | None, by: str | None) -> Close:
+def _patch(node: str, unschedulable: bool | None, by: str | None, *under: str) -> Close:
     """Both in one: a cordon of a task's without its mark would be a person's."""
     patch = {"metadata": {"annotations": {CORDONED_BY: by}}, "spec": {"unschedulable": unschedulable}}
-    return by_kubectl(node, "patch", "node", node, "--type", "merge", "--patch", json.dumps(patch))
+    return by_kubectl(node, "patch", "node", node, "--type", "merge", *under, "--patch", json.dumps(patch))
 
 
 def by_kubectl(node: str, *words: str) -> Close:

@@ -65,7 +65,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
             Step(
                 "an old kubelet gets no new pods",
                 of_old(wanted, draining.is_open(name)),
-                by_speaker(cluster, draining.cordon(name, by)),
+                by_speaker(cluster, draining.cordon_by(cluster, name, by)),
                 touches="cluster",
                 parts=(),
             ),
@@ -191,8 +191,8 @@ def unless_gone(by: str, gap: Gap) -> Gap:
 
 
 def is_begun(facts: Facts) -> bool:
-    """Whether an upgrade has cordoned this node, and was broken off. The word outlives a person's own uncordon."""
-    return bool(facts.node and facts.node.cordoned and facts.node.cordoned_by.startswith(TASK))
+    """Whether an upgrade has cordoned this node, and was broken off."""
+    return bool(facts.node and facts.node.cordoned_by.startswith(TASK))
 
 
 def is_emptied(facts: Facts) -> bool:

@@ -18,8 +18,17 @@ if [ -e /var/lib/kubefab/init ]; then
     # Before it may be taken back: whatever somebody runs or keeps in it.
     kinds=$kinds,statefulsets.apps,jobs.batch,pods,persistentvolumeclaims,persistentvolumes
 fi
-if answer=$(ask_api --kubeconfig "/etc/kubernetes/$conf" get "$kinds" --all-namespaces -o json 2>&1); then
-    printf 'answer %s\n' "$(printf '%s' "$answer" | tr '\n' ' ')"
+. "${0%/*}/shared/cordons.sh"
+annotation=kubefab.internal/cordoned-by
+get() { ask_api --kubeconfig "/etc/kubernetes/$conf" get "$@" 2>&1; }
+whose= # the cordons are, which is asked only where a task has left its word
+all() {
+    answer=$(get "$kinds" --all-namespaces -o json) || return
+    case $answer in *"$annotation"*) ;; *) return 0 ;; esac
+    whose=$(get nodes -o "go-template={{range .items}}$(cordons "$annotation"){{end}}") || { answer=$whose && return 1; }
+}
+if all; then
+    printf 'answer %s\n%s\n' "$(printf '%s' "$answer" | tr '\n' ' ')" "$whose"
 else
     answer=${answer##*
 }

@@ -32,7 +32,7 @@ from tests.e2e.harness import (
     true_on,
     wait_on,
 )
-from tests.e2e.test_leaving import WEB, served
+from tests.e2e.test_leaving import BUDGET, WEB, cordoned, served
 
 from .upgrades import killed_in_turn
 
@@ -41,6 +41,7 @@ COVERS = (
     "kubefab/steps/draining.py",
     "kubefab/steps/leaving.py",
     "scripts/drain.sh",
+    "scripts/shared/cordons.sh",
     "scripts/remove-member.sh",
     "scripts/shared/held.sh",
     "scripts/look/pods.sh",
@@ -89,6 +90,20 @@ def test_a_drain_whose_caller_was_killed_goes_on_and_is_waited_for(cluster: Kube
         cluster("node.drain", "--host", WORKER, "--yes").well()
         assert objects("pods", "-n", "default", "--field-selector", f"spec.nodeName={WORKER}") == []
         cluster("node.uncordon", "--host", WORKER).well()
+
+
+def test_a_person_who_cordons_beside_a_drain_keeps_his_cordon_when_its_time_is_over(cluster: Kubefab) -> None:
+    """kubectl leaves the annotation of the drain; who has set it says the Node."""
+    with served(WEB, BUDGET), cluster.started("node.drain", "--host", WORKER, "--timeout", "20", "--yes") as run:
+        assert run.says("is held by the budget never")
+        kubectl("uncordon", WORKER)
+        kubectl("cordon", WORKER)
+        ended = run.ends().badly()
+    assert f"{WORKER} stays cordoned, since a person may have done that" in ended.said
+    assert cordoned()
+    assert f"{WORKER} is cordoned by a person, or still by node.drain at" in cluster("cluster.status").well().stdout
+    cluster("node.uncordon", "--host", WORKER).well()
+    assert not cordoned()
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ COVERS = (
     "kubefab/images.py",
     "kubefab/steps/draining.py",
     "scripts/drain.sh",
+    "scripts/shared/cordons.sh",
     "scripts/list-images.sh",
     "scripts/fetch-images.sh",
     "scripts/shared/kubernetes.sh",

@@ -17,8 +17,10 @@ from tests.fakes import looked, step, world
 from tests.runs import ADMIN
 
 NODE = Node("client", ready=True)
-OURS = replace(NODE, cordoned=True, cordoned_by="node.drain at 1")
+OURS = replace(NODE, cordoned=True, cordoned_by="node.drain at 1", mark="node.drain at 1")
+MARKED = replace(NODE, cordoned=True, mark="node.drain at 1")
 THEIRS = replace(NODE, cordoned=True)
+DOUBT = "cordoned by a person, or still by node.drain at 1"
 
 
 def told(*pods: Pod, node: Node | None = NODE, pods_told: bool = True, **said: Any) -> Facts:
@@ -33,7 +35,8 @@ def told(*pods: Pod, node: Node | None = NODE, pods_told: bool = True, **said: A
         (NODE, "it takes them", None, "it takes them"),
         (THEIRS, None, "cordoned by a person", None),
         (OURS, "cordoned by node.drain at 1", "cordoned by node.drain at 1", None),
-        (replace(OURS, cordoned=False), "cordoned by node.drain at 1", "cordoned by node.drain at 1", "it takes them"),
+        (MARKED, DOUBT, DOUBT, None),
+        (replace(MARKED, cordoned=False), DOUBT, DOUBT, "it takes them"),
         (None, None, None, None),
     ],
 )
@@ -75,10 +78,18 @@ def test_a_cordon_and_whose_it_is_are_written_in_one(
     title: str, subject: str, by: str | None, unschedulable: bool | None
 ) -> None:
     _, (ran, about) = of(title, subject)
-    patch = json.loads(ran.removeprefix("kubectl.sh patch node client --type merge --patch "))
+    words, _, text = ran.partition(" --patch ")
+    under = " --field-manager kubefab.internal/cordoned-by" if by else ""
+    assert words == f"kubectl.sh patch node client --type merge{under}"
+    patch = json.loads(text)
     mark = patch["metadata"]["annotations"]["kubefab.internal/cordoned-by"]
     assert (mark or "").startswith(by or "")
     assert (mark is None, patch["spec"], about) == (by is None, {"unschedulable": unschedulable}, "patch client")
+
+
+@pytest.mark.parametrize(("minor", "named"), [("1.18.0", False), ("1.19.0", True)])
+def test_an_older_kubectl_is_not_told_in_whose_name_it_asks(minor: str, named: bool) -> None:
+    assert releases.release(minor).names_itself == named
 
 
 def test_a_drain_is_about_its_node_so_that_several_may_run_at_once() -> None:
