@@ -199,12 +199,17 @@ class Upgrading:
         return told
 
     def _saved(self) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
-        """A backup of etcd, before the first control plane that is behind."""
+        """A backup of etcd before the first control plane that is behind; none of one that is elsewhere."""
         cluster = self.run.cluster
         masters = {host.name: cluster.facts(host) for host in cluster.masters}
-        if any(upgrade.old_control_plane(self.wanted)(facts) for facts in masters.values()):
-            backup = backup_of(cluster, masters, etcd.problems(masters))
+        own = {name: facts for name, facts in masters.items() if not facts.etcd.elsewhere}
+        if own and self._renews(cluster.masters):
+            backup = backup_of(cluster, own, etcd.problems(own))
             yield backup.source, [backup.subject], TOGETHER
+
+    def _renews(self, hosts: Sequence[Host]) -> bool:
+        """Whether kubeadm makes a control plane of these anew."""
+        return any(upgrade.old_control_plane(self.wanted)(self.run.cluster.facts(host)) for host in hosts)
 
     def _behind(self, host: Host) -> list[str]:
         facts = self.run.cluster.facts(host)
@@ -242,13 +247,17 @@ class Upgrading:
         workloads = speaker.workloads.workloads
         known = [one.name for one in workloads]
         anew = [one.name for one in workloads if one.kind == "StatefulSet"] if self._rolls_sets(speaker) else []
-        renewed = any(upgrade.old_control_plane(self.wanted)(self.run.cluster.facts(host)) for host in hosts)
         told = (
-            *when(renewed, _RENEWED),
+            *when(self._renews(hosts), _RENEWED, *self._unsaved()),
             *(f"--ignore {name}: {_NO_WORKLOAD}" for name in self.ignored if name not in known),
             *(f"StatefulSet {name} {_ANEW.format(self.run.cluster.release.spares_sets)}" for name in anew),
         )
         return [(speaker.name, "", line) for line in told]
+
+    def _unsaved(self) -> list[str]:
+        """The etcd of which no backup is taken."""
+        found = [self.run.cluster.facts(host).etcd for host in self.run.cluster.masters]
+        return [_UNSAVED.format(place) for place in dict.fromkeys(one.servers for one in found if one.elsewhere)]
 
     def _rolls_sets(self, speaker: Facts) -> bool:
         release, then, now = self.run.cluster.release, Version(self.wanted), versions.oldest_api_server(speaker)
@@ -334,6 +343,7 @@ _RENEWED = (
     "kubeadm renews the certificates of every control plane, but no authority's; where one ends soon or has ended, "
     "first: inv certs.renew"
 )
+_UNSAVED = "no backup of etcd is taken: it is at {}, and its owner's to back up"
 _NO_WORKLOAD = "the cluster has no such Deployment, StatefulSet or DaemonSet"
 _ANEW = "begins all of its pods anew by an error of this version; {} has it no more (kubernetes/kubernetes#134773)"
 _COST = "every node is upgraded, one after the other, and its pods go elsewhere meanwhile"

@@ -59,6 +59,7 @@ class Nodes:
     asked = "asked_told yes"  # what the API server was asked for that goes away
     stored = ""  # besides the version, in kubeadm's configuration
     proxies = left = ""  # kube-proxy's configuration, and as kubefab has left it
+    elsewhere = ""  # where etcd is, if it is somebody else's
 
     def __init__(self, wanted: str | Inventory = HOSTS, etcd: str = "3.7.0") -> None:
         self.wanted = wanted
@@ -100,7 +101,7 @@ class Nodes:
         for name, one in self.machines.items():
             local = ["kubelet_ca QUJD", "flannel yes"]
             local += [f"static {pod}.yaml registry.k8s.io/{pod}:v{one.static}" for pod in STATIC if one.master]
-            local += ["static etcd.yaml registry.k8s.io/etcd:3.6.8-0"] if one.master else []
+            local += ["static etcd.yaml registry.k8s.io/etcd:3.6.8-0"] if one.master and not self.elsewhere else []
             debs = {"kubelet": one.kubelet, "kubectl": one.kubelet, "kubeadm": one.kubeadm}
             fetched = [f"fetched {deb}_{one.fetched}-1.1_amd64.deb" for deb in debs]
             self.worlds(name).parts.update(
@@ -140,13 +141,15 @@ class Nodes:
     def tell_etcd(self, name: str, version: str) -> None:
         member, others = (name, M) if name in M else ("m1", ("m1",))
         told = look(member, *others, version=version) if self.machines[name].master else ""
+        if self.elsewhere and told:
+            told = f"servers {self.elsewhere}"
         self.worlds(name).parts["etcd"] = told
 
     def static_pods(self) -> list[str]:
         masters = {name: one.static for name, one in self.machines.items() if one.master}
         of_kubernetes = [(f"{pod}-{name}", f"{pod}:v{of}") for name, of in masters.items() for pod in STATIC]
-        all_of_them = [*of_kubernetes, *((f"etcd-{name}", "etcd:3.6.8-0") for name in masters)]
-        return [f"workload Pod kube-system/{pod} 1 1 registry.k8s.io/{image}" for pod, image in all_of_them]
+        etcd = [(f"etcd-{name}", "etcd:3.6.8-0") for name in masters if not self.elsewhere]
+        return [f"workload Pod kube-system/{pod} 1 1 registry.k8s.io/{image}" for pod, image in [*of_kubernetes, *etcd]]
 
     def pods_of(self, node: str) -> list[str]:
         web = [f"default/{node}-{n}" for n in range(self.machines[node].pods)]
@@ -658,6 +661,24 @@ def test_an_etcd_that_gives_no_answer_is_told(monkeypatch: pytest.MonkeyPatch, c
         nodes.come_to(monkeypatch, dry=True)
     told = "manager  - nobody knows which etcd it has: context deadline exceeded"
     assert told in capsys.readouterr().out.splitlines()
+
+
+NO_BACKUP = "no backup of etcd is taken: it is at https://10.0.0.9:2379, and its owner's to back up"
+
+
+@pytest.mark.parametrize("wanted", [HOSTS, three_masters()], ids=["one", "three"])
+def test_an_etcd_that_is_elsewhere_is_its_owners_and_the_upgrade_goes_on_without(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, wanted: str | Inventory
+) -> None:
+    monkeypatch.setattr(Nodes, "elsewhere", "https://10.0.0.9:2379")
+    monkeypatch.setattr(Nodes, "stored", "etcd: {external: {endpoints: [https://10.0.0.9:2379]}}\n")
+    nodes = Nodes(wanted, "3.6.8")
+    speaker = next(iter(nodes.machines))
+    told = [line for line in said(monkeypatch, capsys, nodes) if "etcd" in line]
+    run = nodes.come_to(monkeypatch)
+    assert (told, run.failures) == ([f"{speaker}  - {NO_BACKUP}"], {})
+    assert not any("etcd-image" in one or "backup" in one for one in nodes.done)
+    assert all(one.runs == NEW and not one.node.get("unschedulable") for one in nodes.machines.values())
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def no_room(wanted: str) -> Gap:
     def gap(facts: Facts) -> str | None:
         told = facts.upgrade
         needed, free = COPIES * told.etcd_mib, told.room_mib + told.copies_mib
-        if not old(facts) or free >= needed:
+        if not old(facts) or facts.etcd.elsewhere or free >= needed:
             return None
         without = " without kubeadm's earlier copies" if told.copies_mib else ""
         return f"{free} MiB are free{without}; allowed: {needed} MiB, twice of what etcd has"
