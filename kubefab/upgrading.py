@@ -100,10 +100,13 @@ class Upgrading:
             tell(self._losses(hosts))
         elif self._losses(hosts):
             self.run.lock(hosts, *PARTS)
-            agree(lambda: self._losses(hosts), self.yes, lambda: self.run.look_again(hosts, *PARTS), _COST)
+            agree(lambda: self._losses(hosts), self.yes, lambda: self.run.look_again(hosts, *PARTS), self._cost(hosts))
         for who, subjects, how in self._passes(hosts):
             if not self.run.failures:
                 self.run.converge(who, *subjects, how=how)
+
+    def _cost(self, hosts: Sequence[Host]) -> str:
+        return _COST if any(self._behind(host) for host in hosts) else _ENDED
 
     def _heard(self) -> list[Host]:
         """Every host, looked at. KubefabError where one does not answer, or there is no cluster that does."""
@@ -138,8 +141,7 @@ class Upgrading:
     def _passes(self, hosts: Sequence[Host]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
         """Nothing that runs is changed before all is fetched."""
         names: Sequence[str] = ()
-        behind = any(self._behind(host) for host in hosts)
-        if behind:
+        if any(self._behind(host) for host in hosts):
             names = self._images()
             yield self._of(Group.ALL), [upgrade.fetched(names)], IN_GROUPS
         yield from self._saved()
@@ -151,9 +153,8 @@ class Upgrading:
             if self.alone is not None and (others := self._before(turn)):
                 print(f"next: inv cluster.upgrade --host {others[0]}")
                 break
-        else:  # as the new version wants them, once no node is of the former one; without an upgrade they are up's
-            if behind:
-                yield Group.SPEAKER, self._last(), TOGETHER
+        else:  # as the new version wants them, once no node is of the former one: a kill may have left just these
+            yield Group.SPEAKER, self._last(), TOGETHER
         yield self._of(Group.ALL), [health.steps], TOGETHER
 
     def _last(self) -> list[Subject]:
@@ -229,9 +230,8 @@ class Upgrading:
                 found += self._by_hand(host, facts)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
         kept = (*self._pinned(), *self._edited(speaker))
-        end = self._at_the_end() if found else []
-        of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated(), *end)
-        return [*found, *when(found, *of_all)]
+        of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated())
+        return [*found, *when(found, *of_all), *self._at_the_end()]
 
     def _not_ready(self, host: Host, facts: Facts) -> list[Loss]:
         """Waited for, and no change: no plan would have it."""
@@ -347,6 +347,7 @@ _UNSAVED = "no backup of etcd is taken: it is at {}, and its owner's to back up"
 _NO_WORKLOAD = "the cluster has no such Deployment, StatefulSet or DaemonSet"
 _ANEW = "begins all of its pods anew by an error of this version; {} has it no more (kubernetes/kubernetes#134773)"
 _COST = "every node is upgraded, one after the other, and its pods go elsewhere meanwhile"
+_ENDED = "what an earlier upgrade has left is brought to its end, and what is listed changes"
 _UNHEARD = (
     "nothing was changed: an upgrade is of all hosts; run the same command again once they answer, or mark a worker "
     "that is known to be away `absent: true` in hosts.yml"

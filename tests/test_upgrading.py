@@ -320,9 +320,42 @@ def test_the_pod_network_and_add_ons_follow_once_every_node_is_upgraded(monkeypa
     nodes.come_to(monkeypatch, alone="client")
     last = nodes.done[nodes.done.index("client: forget-copies.sh") + 1 :]
     assert list(dict.fromkeys(last)) == [PATCHED, "manager: flannel", "manager: add-ons"]
-    before = len(nodes.done)
-    nodes.come_to(monkeypatch)
-    assert nodes.done[before:] == []  # without an upgrade it is not its business
+
+
+FLANNEL = "flannel"
+
+
+def killed_before_flannel(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All nodes are new by then."""
+    monkeypatch.setattr(network, "flannel_applied", each(wants(FLANNEL)))
+    nodes.killed = lambda: nodes.done[len(ALL_OF_ONE) - 1 :] == [PATCHED]
+    with pytest.raises(KeyboardInterrupt):
+        nodes.come_to(monkeypatch)
+    nodes.killed = lambda: False
+    assert (nodes.ended, nodes.done) == (DONE, nodes.done[: len(ALL_OF_ONE)])
+
+
+def test_what_was_agreed_to_for_the_end_is_done_by_the_same_command_after_a_kill(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    nodes = Nodes()
+    killed_before_flannel(nodes, monkeypatch)
+    nodes.come_to(monkeypatch, dry=True)
+    assert f"manager  + {FLANNEL}\n" in capsys.readouterr().out
+    run = nodes.come_to(monkeypatch)
+    assert (nodes.done[len(ALL_OF_ONE) :], run.failures) == ([f"manager: put {FLANNEL}"], {})
+    assert f"manager  - at the end: {FLANNEL} (now: missing)\n" in capsys.readouterr().out
+
+
+def test_what_comes_at_the_end_is_asked_for_where_no_node_is_upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flannel that somebody has applied by hand looks as one that a kill has left."""
+    nodes = Nodes()
+    killed_before_flannel(nodes, monkeypatch)
+    with pytest.raises(
+        KubefabError, match=r"^what an earlier upgrade has left .*; without a terminal, --yes is needed$"
+    ):
+        nodes.come_to(monkeypatch, yes=False)
+    assert nodes.done[len(ALL_OF_ONE) :] == []
 
 
 def test_what_of_the_network_will_be_another_is_told_before_anybody_agrees(
