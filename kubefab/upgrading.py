@@ -213,8 +213,15 @@ class Upgrading:
         return any(upgrade.old_control_plane(self.wanted)(self.run.cluster.facts(host)) for host in hosts)
 
     def _behind(self, host: Host) -> list[str]:
+        """What is older there; else what kubeadm keeps in the cluster, where this host has it made anew."""
         facts = self.run.cluster.facts(host)
-        return versions.behind(facts, self.wanted) if facts.trusted else []
+        return versions.behind(facts, self.wanted) or self._kept_older(host, facts) if facts.trusted else []
+
+    def _kept_older(self, host: Host, facts: Facts) -> list[str]:
+        first = self.run.cluster.masters[0].name if self.alone is None else self.alone
+        stored = upgrade.old_control_plane(self.wanted)(facts) if host.name == first else None
+        proxy = upgrade.old_proxy(self.wanted)(facts) if host.name == self.run.cluster.speaker.name else None
+        return [*when(stored, stored or ""), *when(proxy, proxy or "")]
 
     def _losses(self, hosts: Sequence[Host]) -> list[Loss]:
         """What is upgraded on each host, and what its pods lose by it."""
@@ -229,9 +236,18 @@ class Upgrading:
                 found += self._price(host, facts, speaker)
                 found += self._by_hand(host, facts)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
+        found += self._by_speaker(hosts, speaker)
         kept = (*self._pinned(), *self._edited(speaker))
         of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated())
         return [*found, *when(found, *of_all), *self._at_the_end()]
+
+    def _by_speaker(self, hosts: Sequence[Host], speaker: Facts) -> list[Loss]:
+        """What it makes anew for all, where another host is the last of the masters that is upgraded alone."""
+        host, proxy = self.run.cluster.speaker, upgrade.old_proxy(self.wanted)(speaker)
+        others = [one for one in self.run.cluster.masters if one.name != self.alone]
+        if host in hosts or not proxy or self._renews(others):
+            return []
+        return [(host.name, "", f"{proxy} -> {self.wanted}"), *self._by_hand(host, speaker)]
 
     def _not_ready(self, host: Host, facts: Facts) -> list[Loss]:
         """Waited for, and no change: no plan would have it."""
@@ -291,8 +307,10 @@ class Upgrading:
         return [(host, title, f"at the end: {title} (now: {gap})") for host, title, gap in found]
 
     def _by_hand(self, host: Host, facts: Facts) -> list[Loss]:
-        """kubeadm makes all of it anew, from what it keeps in the cluster; no etcd that is newer than it wants."""
-        inventory, noted, anew = self.run.cluster.inventory, facts.manifests, (*drift.PHASES, drift.KUBELET, "etcd")
+        """kubeadm makes it anew, from what it keeps in the cluster; no etcd that is newer than it wants."""
+        inventory, noted = self.run.cluster.inventory, facts.manifests
+        renewed = upgrade.old_control_plane(self.wanted)(facts)
+        anew = [*when(renewed, *drift.PHASES), drift.KUBELET, *when(renewed, "etcd")]
         told = {name: drift.by_hand(inventory, name)(facts) for name in anew if noted.is_marked(name)}
         found = [f"{name}: what is {gap} goes: kubeadm makes it anew" for name, gap in told.items() if gap]
         unknown = ", ".join(name for name in anew if name in noted.now and not noted.is_marked(name))

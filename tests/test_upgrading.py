@@ -830,6 +830,78 @@ def test_what_kube_proxys_configuration_is_after_an_upgrade_is_noted_by_it(monke
     assert nodes.left == "mode: iptables"
 
 
+def upgraded(wanted: str | Inventory = HOSTS) -> Nodes:
+    """All nodes are new, and what kubeadm keeps in the cluster."""
+    nodes = Nodes(wanted)
+    for one in nodes.machines.values():
+        one.kubelet = one.runs = one.kubeadm = one.static = one.fetched = one.images = NEW
+    nodes.proxy = nodes.configured = NEW
+    return nodes
+
+
+def edited_by_hand(nodes: Nodes, name: str, *files: str) -> None:
+    told = [noted(file, manifest(file, "--theirs=1"), manifest(file)) for file in files]
+    nodes.worlds(name).parts["manifests"] = "".join(told)
+
+
+def gone_of(file: str, name: str = "manager") -> str:
+    return f"{name}  - {file}: what is changed by hand: with --theirs=1 goes: kubeadm makes it anew"
+
+
+@pytest.mark.parametrize(
+    ("kept", "told", "goes"),
+    [
+        ("proxy", f"kube-proxy {OLD}", ["kubelet"]),
+        ("configured", f"kubeadm-config {OLD}", ["kube-apiserver", "kubelet"]),
+    ],
+)
+def test_where_only_what_kubeadm_keeps_is_older_that_is_told_and_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, kept: str, told: str, goes: list[str]
+) -> None:
+    """kubeadm's apply makes this master's kubelet configuration anew with it."""
+    nodes = upgraded()
+    setattr(nodes, kept, OLD)
+    edited_by_hand(nodes, "manager", "kube-apiserver", "kubelet")
+    with pytest.raises(KubefabError, match="--yes is needed"):
+        nodes.come_to(monkeypatch, yes=False)
+    found = capsys.readouterr().out.splitlines()
+    assert found[0] == f"manager  - {told} -> {NEW}"
+    assert [line for line in found if "anew" in line] == [gone_of(file) for file in goes]
+    run = nodes.come_to(monkeypatch)
+    assert [one for one in nodes.done if "upgrade" in one] == [f"manager: upgrade.sh {NEW}  apply --yes"]
+    assert (getattr(nodes, kept), run.failures) == (NEW, {})
+
+
+def test_one_master_alone_makes_anew_what_kubeadm_keeps(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = upgraded(three_masters())
+    nodes.configured = OLD
+    told = [line for line in said(monkeypatch, capsys, nodes) if "kubeadm-config" in line]
+    assert told == [f"m1  - kubeadm-config {OLD} -> {NEW}"]
+    nodes.come_to(monkeypatch)
+    assert [one for one in nodes.done if "upgrade" in one] == [f"m1: upgrade.sh {NEW}  apply --yes"]
+
+
+@pytest.mark.parametrize(("alone", "told"), [("m1", []), ("m3", [f"m1  - kube-proxy {OLD} -> {NEW}"])])
+def test_what_the_speaker_makes_anew_is_told_with_the_last_control_plane_that_is_upgraded_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, alone: str, told: list[str]
+) -> None:
+    nodes = upgraded(three_masters())
+    nodes.machines["m1"].static = OLD if alone == "m1" else NEW
+    nodes.machines["m3"].static = nodes.proxy = OLD
+    edited_by_hand(nodes, "m1", "kubelet")
+    found = said(monkeypatch, capsys, nodes, alone=alone)
+    assert [line for line in found if "kube-proxy" in line] == told
+    assert gone_of("kubelet", "m1") in found
+
+
+def test_of_a_control_plane_that_is_new_no_manifest_goes(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = upgraded()
+    nodes.machines["manager"].kubelet = nodes.machines["manager"].runs = OLD
+    edited_by_hand(nodes, "manager", "kube-apiserver", "kubelet")
+    told = [line for line in said(monkeypatch, capsys, nodes) if "anew" in line]
+    assert told == [gone_of("kubelet")]
+
+
 def test_where_nothing_is_noted_nobody_knows_what_would_go_and_that_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
