@@ -868,7 +868,8 @@ def test_where_only_what_kubeadm_keeps_is_older_that_is_told_and_asked_for(
     assert found[0] == f"manager  - {told} -> {NEW}"
     assert [line for line in found if "anew" in line] == [gone_of(file) for file in goes]
     run = nodes.come_to(monkeypatch)
-    assert [one for one in nodes.done if "upgrade" in one] == [f"manager: upgrade.sh {NEW}  apply --yes"]
+    # kubeadm gives up where its folder of patches is missing, as in a cluster made by hand.
+    assert nodes.done[-2:] == ["manager: put-files.sh", f"manager: upgrade.sh {NEW}  apply --yes"]
     assert (getattr(nodes, kept), run.failures) == (NEW, {})
 
 
