@@ -129,7 +129,7 @@ class Upgrading:
         """No kubelet comes before every API server. `images`: those that kubeadm names."""
         names = {host.name: upgrade_kubelet.node_name(self.run.cluster, host) for host in self.run.chosen(Group.ALL)}
         kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored, names)
-        begun, workers = upgrade_kubelet.is_begun, Pass(self.at_once, batches=True, rolling=True)
+        begun, workers = upgrade_kubelet.comes_first(self.wanted), Pass(self.at_once, batches=True, rolling=True)
         return [
             Turn(Group.MASTERS, upgrade.etcd_first, IN_TURN, upgrade.etcd_before(self.run.cluster)),
             Turn(Group.MASTERS, upgrade.control_plane, IN_TURN, upgrade.old_control_plane(self.wanted)),

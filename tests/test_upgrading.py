@@ -446,6 +446,27 @@ def test_a_node_that_was_being_emptied_is_ended_before_another_is_begun(monkeypa
     assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW} " for name in ("manager", "client2", "client")]
 
 
+def test_a_node_that_was_emptied_under_a_persons_cordon_is_ended_before_another_is_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As by --host, killed before its kubelet ran again: what every node runs is short until then."""
+    nodes, start = Nodes(f"{HOSTS}  client2: {{address: 10.250.0.12, role: worker}}\n"), Nodes.restart_service
+    nodes.machines["client2"].node = {"unschedulable": True}
+    nodes.machines["client2"].pods = nodes.ready = 0
+    nodes.kind = "DaemonSet"
+
+    def restart(self: Nodes, one: Machine, words: list[str]) -> None:
+        start(self, one, words)
+        self.ready = 1 if one is self.machines["client2"] else self.ready
+
+    monkeypatch.setattr(Nodes, "restart_service", restart)
+    run = nodes.come_to(monkeypatch)
+    upgraded = [one for one in nodes.done if "upgrade-kubelet" in one]
+    assert run.failures == {}
+    assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW} " for name in ("manager", "client2", "client")]
+    assert nodes.ended["client2"] == ("", NEW, NEW, True)
+
+
 def test_workers_go_in_batches_of_as_many_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = Nodes(many_hosts(3))
     run = nodes.come_to(monkeypatch, at_once=2)
