@@ -60,7 +60,7 @@ def possible(cluster: Cluster, host: Host) -> list[Step]:
         complaint("the kubelet is at most three minors older", too_old(wanted), "upgrade that kubelet by hand first"),
         *when(
             host.wanted.role == "master",
-            complaint("there is room for kubeadm's copy of etcd", no_room(wanted), "make room below /etc/kubernetes"),
+            complaint("there is room for kubeadm's copy of etcd", no_room(wanted), "make room for /etc/kubernetes/tmp"),
         ),
     ]
 
