@@ -7,13 +7,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from packaging.version import Version
 
-from kubefab import images, render, upgrading
+from kubefab import bundle, carry, images, upgrading
 from kubefab.cluster import Cluster
 from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError, Unreachable
@@ -22,14 +23,18 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.leaving import TEN_MINUTES
 from kubefab.passes import ALL_AT_ONCE, Pass, Who
-from kubefab.step import Step, Subject, sha256
+from kubefab.step import Step, Subject, sha256, when
 from kubefab.steps import addons, etcd, network, packages, preflight, runtime
+from kubefab.steps import bundle as steps_of_bundle
+from kubefab.steps.bundle import MARK
 from kubefab.steps.versions import STATIC
 from tests.fakes import HOSTS, many_hosts, three_masters
 from tests.members import SILENT, M, look
 from tests.runs import ADMIN, Run, each, in_place, wants
 
 OLD, NEW = "1.37.1", "1.37.2"
+CONFIGURATION = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
+KUBELETS = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 
 
@@ -47,7 +52,8 @@ class Machine:
     pods: int = 1
     copies: bool = False  # of kubeadm's
     pulled: list[str] = field(default_factory=list)
-    patched: bool = False
+    files: dict[str, str] = field(default_factory=dict)  # sha256 by path
+    unpacked: str = ""  # the sha256 of its bundle's sums
     held: bool = True
     node: dict[str, Any] = field(default_factory=dict)  # its annotations, and unschedulable
     ready: bool = True
@@ -58,6 +64,8 @@ class Nodes:
 
     asked = "asked_told yes"  # what the API server was asked for that goes away
     stored = ""  # besides the version, in kubeadm's configuration
+    kubelets = ""  # what kubeadm keeps for them
+    bundled: Sequence[str] = ()  # the images of the bundle
     proxies = left = ""  # kube-proxy's configuration, and as kubefab has left it
     elsewhere = ""  # where etcd is, if it is somebody else's
 
@@ -113,17 +121,24 @@ class Nodes:
                     ]
                 ),
                 runtime="\n".join(
-                    f"image {image}" for image in (f"registry.k8s.io/kube-proxy:v{one.images}", *one.pulled)
+                    f"{kind} {image}"
+                    for image in (f"registry.k8s.io/kube-proxy:v{one.images}", *one.pulled)
+                    for kind in ("image", "docker_image")
                 ),
                 files="".join(
-                    f"file {path} {sha256(text)}\n" for path, text in render.patches().items() if one.patched
+                    [
+                        *(f"file {path} {digest}\n" for path, digest in one.files.items()),
+                        *when(one.unpacked, f"file {MARK} {one.unpacked}\n"),
+                    ]
                 ),
                 upgrade="copy kubeadm-kubelet-config1" if one.copies else self.asked if one.master else "",
                 services="unit Id=kubelet.service\nunit ActiveState=active\nunit UnitFileState=enabled",
                 node="\n".join([*([ADMIN] if one.master else []), *local]),
             )
             if one.master:
-                document = b64encode(f"kubernetesVersion: v{self.configured}\n{self.stored}".encode()).decode()
+                document = b64encode(
+                    f"{CONFIGURATION}kubernetesVersion: v{self.configured}\n{self.stored}".encode()
+                ).decode()
                 pods = [line for node in self.machines for line in self.pods_of(node)]
                 self.worlds(name).parts.update(
                     cluster=f"answer {json.dumps({'items': self.items()})}",
@@ -135,7 +150,7 @@ class Nodes:
                 )
 
     def told_of_proxy(self) -> list[str]:
-        texts = {"proxies": self.proxies, "proxies_left": self.left}
+        texts = {"proxies": self.proxies, "proxies_left": self.left, "kubelets": self.kubelets}
         return [f"{fact} {b64encode(text.encode()).decode()}" for fact, text in texts.items() if text]
 
     def tell_etcd(self, name: str, version: str) -> None:
@@ -205,13 +220,26 @@ class Nodes:
         """The backup, whose state is a line in the look."""
 
     def put_files(self, one: Machine, _: list[str]) -> None:
-        one.patched = True
+        (name,) = [name for name, other in self.machines.items() if other is one]
+        for line in self.run(name).payloads["put-files.sh"].splitlines():
+            path, text = line.split()[1:]
+            one.files[path] = sha256(b64decode(text).decode())
 
     def fetch_kubernetes(self, one: Machine, words: list[str]) -> None:
         one.fetched = words[0]
 
     def fetch_images(self, one: Machine, words: list[str]) -> None:
         one.images, one.pulled = NEW, [word for word in words if ":" in word]
+
+    def use_bundle(self, one: Machine, words: list[str]) -> None:
+        one.unpacked = words[1]
+
+    def move_images(self, one: Machine, _: list[str]) -> None:
+        one.pulled = list(self.bundled)
+
+    def upload_configuration(self, _: Machine, words: list[str]) -> None:
+        assert words == ["kubelet"]
+        self.kubelets = f"{KUBELETS}featureGates: {{ExtendWebSocketsToKubelet: false}}\n"
 
     def upgrade(self, one: Machine, words: list[str]) -> None:
         one.kubeadm = words[0]
@@ -580,6 +608,125 @@ def test_a_name_that_is_no_hosts_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
         Nodes().come_to(monkeypatch, alone="cleint")
 
 
+# --- by each way that there is
+
+
+def of_docker(new: str = NEW) -> str:
+    return HOSTS.replace("1.37.2\n", f"{new}\n  runtime: docker\n")
+
+
+def come_whole(nodes: Nodes, new: str) -> bool:
+    """Whether all of it is of the new version, takes pods, and nothing is left."""
+    parts = {one.static for one in nodes.machines.values() if one.master}
+    parts |= {version for one in nodes.machines.values() for version in (one.kubelet, one.runs, one.kubeadm)}
+    left = any(
+        one.copies or one.node.get("unschedulable") or one.node.get("annotations") for one in nodes.machines.values()
+    )
+    return parts | {nodes.proxy, nodes.configured} == {new} and not left
+
+
+def killed_everywhere(made: Callable[[], Nodes], new: str, monkeypatch: pytest.MonkeyPatch, at_once: int = 1) -> None:
+    """After each of its changes; the same command goes on each time."""
+    nodes = made()
+    assert nodes.come_to(monkeypatch, at_once=at_once).failures == {}
+    assert come_whole(nodes, new)
+    for moment in range(1, 2 * len(nodes.done), 2):
+        again, left = made(), iter([False] * moment)
+        again.killed = partial(next, left, True)
+        with pytest.raises(KeyboardInterrupt):
+            again.come_to(monkeypatch, at_once=at_once)
+        for thread in threading.enumerate():  # those of other hosts, which have seen it too
+            if not thread.daemon and thread is not threading.current_thread():
+                thread.join(10)
+        again.killed = lambda: False
+        assert again.come_to(monkeypatch, at_once=at_once).failures == {}, again.done
+        assert come_whole(again, new), again.done
+
+
+@pytest.mark.parametrize(
+    ("masters", "old", "new", "etcd", "first"),
+    [
+        ("one", "1.33.9", "1.34.4", "3.5.24", "3.5.32-0"),
+        ("three", "1.33.9", "1.34.4", "3.5.24", "3.5.32-0"),
+        ("one", "1.34.4", "1.35.4", "3.6.5", ""),
+        ("three", "1.35.4", "1.36.3", "3.6.6", ""),
+        ("one", "1.36.3", "1.37.2", "3.6.8", ""),
+        ("three", "1.36.3", "1.37.2", "3.6.8", "3.6.16-0"),
+    ],
+)
+def test_each_minor_is_come_to_with_etcd_on_its_way_first(
+    monkeypatch: pytest.MonkeyPatch, masters: str, old: str, new: str, etcd: str, first: str
+) -> None:
+    monkeypatch.setattr(images, "needed", lambda *_, **__: [f"registry.k8s.io/kube-proxy:v{new}"])
+    nodes = of_minor(masters, old, new, etcd)
+    run = nodes.come_to(monkeypatch)
+    names = [name for name, one in nodes.machines.items() if one.master]
+    done = [one.split(" ")[:2] for one in nodes.done if "etcd-image" in one or "upgrade.sh" in one]
+    scripts = ["set-etcd-image.sh", "upgrade.sh"] if first else ["upgrade.sh"]
+    assert run.failures == {}
+    assert done == [[f"{name}:", script] for script in scripts for name in names]
+    pulled = {any(f"etcd:{first}" in image for image in nodes.machines[name].pulled) for name in names}
+    assert pulled == {bool(first)}
+    assert come_whole(nodes, new)
+
+
+def test_an_upgrade_of_one_member_of_etcd_by_way_of_a_late_one_is_killed_anywhere_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "needed", lambda *_, **__: ["registry.k8s.io/kube-proxy:v1.34.4"])
+    killed_everywhere(lambda: of_minor("one", "1.33.9", "1.34.4", "3.5.24"), "1.34.4", monkeypatch)
+
+
+def with_docker() -> Nodes:
+    nodes = Nodes(of_docker("1.36.3"), "3.6.6")
+    for one in nodes.machines.values():
+        one.kubelet = one.runs = one.kubeadm = one.static = "1.35.4"
+    nodes.proxy = nodes.configured = "1.35.4"
+    nodes.kubelets = KUBELETS
+    return nodes
+
+
+def test_with_docker_kubelets_are_told_of_the_gates_before_any_is_new_and_again_after_a_kill_anywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "needed", lambda *_, **__: ["registry.k8s.io/kube-proxy:v1.36.3"])
+    nodes = with_docker()
+    nodes.come_to(monkeypatch)
+    scripts = [one.split(" ")[1] for one in nodes.done if "upgrade" in one or "upload" in one]
+    assert scripts == ["upgrade.sh", "upload-configuration.sh", "upgrade-kubelet.sh", "upgrade-kubelet.sh"]
+    assert f"manager: {PULLED}".replace("containerd", "docker").replace(NEW, "1.36.3") in nodes.done
+    killed_everywhere(with_docker, "1.36.3", monkeypatch)
+
+
+def test_a_new_bundle_is_all_that_an_upgrade_needs_and_is_gone_on_from_after_a_kill_anywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Three masters with an etcd on its way to the next minor, which comes with the bundle, too."""
+    bundled = [f"registry.k8s.io/kube-proxy:v{NEW}", "registry.k8s.io/etcd:3.7.0-0", "registry.k8s.io/etcd:3.6.16-0"]
+    about = {"kubernetes": NEW, "runtime": "containerd", "os": " ", "arch": ""}
+    (tmp_path / "folder" / "packages").mkdir(parents=True)
+    (tmp_path / "folder" / "packages" / "haproxy_3.deb").touch()
+    bundle.write(tmp_path / "it", {**about, "images": dict.fromkeys(bundled, "images/it")}, tmp_path / "folder")
+    monkeypatch.setattr(images, "needed", lambda *_, **__: bundled)
+    monkeypatch.setattr(Nodes, "bundled", bundled)
+    monkeypatch.setattr(steps_of_bundle, "all_manifests", lambda _: {})
+    monkeypatch.setattr(carry, "send", lambda *_: None)
+    several = three_masters().model_copy(update={"bundle": tmp_path / "it"})
+    nodes = Nodes(several, "3.6.8")
+    run = nodes.come_to(monkeypatch)
+    assert run.failures == {}
+    assert come_whole(nodes, NEW)
+    scripts = {one.partition(": ")[2].partition(" ")[0] for one in nodes.done}
+    assert {"use-bundle.sh", "move-images.sh", "set-etcd-image.sh"} <= scripts
+    assert not {"fetch-kubernetes.sh", "fetch-images.sh"} & scripts
+    alone = [host for host in several.hosts if host.name in ("m1", "client")]
+    killed_everywhere(lambda: Nodes(several.model_copy(update={"hosts": tuple(alone)})), NEW, monkeypatch)
+
+
+def test_workers_in_batches_are_killed_anywhere_and_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_everywhere(lambda: Nodes(many_hosts(2)), NEW, monkeypatch, at_once=2)
+
+
 # --- what is asked before, and what stops it
 
 
@@ -787,7 +934,8 @@ def test_the_stored_configuration_is_judged_at_the_new_version_before_any_change
     monkeypatch.setattr(images, "needed", refused)
     with pytest.raises(KubefabError, match="unrecognized"):
         nodes.come_to(monkeypatch)
-    assert seen == [{"dns": {}, "kubernetesVersion": f"v{NEW}", "featureGates": {"Gone": True}}]
+    kept = {**yaml.safe_load(CONFIGURATION), "featureGates": {"Gone": True}}
+    assert seen == [{**kept, "dns": {}, "kubernetesVersion": f"v{NEW}"}]
     assert nodes.done == []
 
 
