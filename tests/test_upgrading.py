@@ -625,21 +625,21 @@ def come_whole(nodes: Nodes, new: str) -> bool:
     return parts | {nodes.proxy, nodes.configured} == {new} and not left
 
 
-def killed_everywhere(made: Callable[[], Nodes], new: str, monkeypatch: pytest.MonkeyPatch, at_once: int = 1) -> None:
+def killed_everywhere(made: Callable[[], Nodes], new: str, monkeypatch: pytest.MonkeyPatch, **how: Any) -> None:
     """After each of its changes; the same command goes on each time."""
     nodes = made()
-    assert nodes.come_to(monkeypatch, at_once=at_once).failures == {}
+    assert nodes.come_to(monkeypatch, **how).failures == {}
     assert come_whole(nodes, new)
     for moment in range(1, 2 * len(nodes.done), 2):
         again, left = made(), iter([False] * moment)
         again.killed = partial(next, left, True)
         with pytest.raises(KeyboardInterrupt):
-            again.come_to(monkeypatch, at_once=at_once)
+            again.come_to(monkeypatch, **how)
         for thread in threading.enumerate():  # those of other hosts, which have seen it too
             if not thread.daemon and thread is not threading.current_thread():
                 thread.join(10)
         again.killed = lambda: False
-        assert again.come_to(monkeypatch, at_once=at_once).failures == {}, again.done
+        assert again.come_to(monkeypatch, **how).failures == {}, again.done
         assert come_whole(again, new), again.done
 
 
@@ -725,6 +725,18 @@ def test_a_new_bundle_is_all_that_an_upgrade_needs_and_is_gone_on_from_after_a_k
 
 def test_workers_in_batches_are_killed_anywhere_and_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
     killed_everywhere(lambda: Nodes(many_hosts(2)), NEW, monkeypatch, at_once=2)
+
+
+def test_a_worker_alone_whose_workload_is_not_waited_for_is_killed_anywhere_and_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def made() -> Nodes:
+        nodes = Nodes()
+        nodes.come_to(monkeypatch, alone="manager")
+        nodes.ready, nodes.done = 0, []
+        return nodes
+
+    killed_everywhere(made, NEW, monkeypatch, alone="client", ignored=["default/web"])
 
 
 # --- what is asked before, and what stops it
