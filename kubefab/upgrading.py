@@ -218,7 +218,7 @@ class Upgrading:
         return versions.behind(facts, self.wanted) or self._kept_older(host, facts) if facts.trusted else []
 
     def _kept_older(self, host: Host, facts: Facts) -> list[str]:
-        first = self.run.cluster.masters[0].name if self.alone is None else self.alone
+        first, *_ = [self.alone] if self.alone else [one.name for one in self.run.chosen(Group.MASTERS)]  # as the pass
         stored = upgrade.old_control_plane(self.wanted)(facts) if host.name == first else None
         proxy = upgrade.old_proxy(self.wanted)(facts) if host.name == self.run.cluster.speaker.name else None
         return [*when(stored, stored or ""), *when(proxy, proxy or "")]
