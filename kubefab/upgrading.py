@@ -100,10 +100,13 @@ class Upgrading:
             tell(self._losses(hosts))
         elif self._losses(hosts):
             self.run.lock(hosts, *PARTS)
-            agree(lambda: self._losses(hosts), self.yes, lambda: self.run.look_again(hosts, *PARTS), _COST)
+            agree(lambda: self._losses(hosts), self.yes, lambda: self.run.look_again(hosts, *PARTS), self._cost(hosts))
         for who, subjects, how in self._passes(hosts):
             if not self.run.failures:
                 self.run.converge(who, *subjects, how=how)
+
+    def _cost(self, hosts: Sequence[Host]) -> str:
+        return _COST if any(self._behind(host) for host in hosts) else _ENDED
 
     def _heard(self) -> list[Host]:
         """Every host, looked at. KubefabError where one does not answer, or there is no cluster that does."""
@@ -126,7 +129,7 @@ class Upgrading:
         """No kubelet comes before every API server. `images`: those that kubeadm names."""
         names = {host.name: upgrade_kubelet.node_name(self.run.cluster, host) for host in self.run.chosen(Group.ALL)}
         kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored, names)
-        begun, workers = upgrade_kubelet.is_begun, Pass(self.at_once, batches=True, rolling=True)
+        begun, workers = upgrade_kubelet.comes_first(self.wanted), Pass(self.at_once, batches=True, rolling=True)
         return [
             Turn(Group.MASTERS, upgrade.etcd_first, IN_TURN, upgrade.etcd_before(self.run.cluster)),
             Turn(Group.MASTERS, upgrade.control_plane, IN_TURN, upgrade.old_control_plane(self.wanted)),
@@ -138,8 +141,7 @@ class Upgrading:
     def _passes(self, hosts: Sequence[Host]) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
         """Nothing that runs is changed before all is fetched."""
         names: Sequence[str] = ()
-        behind = any(self._behind(host) for host in hosts)
-        if behind:
+        if any(self._behind(host) for host in hosts):
             names = self._images()
             yield self._of(Group.ALL), [upgrade.fetched(names)], IN_GROUPS
         yield from self._saved()
@@ -151,9 +153,8 @@ class Upgrading:
             if self.alone is not None and (others := self._before(turn)):
                 print(f"next: inv cluster.upgrade --host {others[0]}")
                 break
-        else:  # as the new version wants them, once no node is of the former one; without an upgrade they are up's
-            if behind:
-                yield Group.SPEAKER, self._last(), TOGETHER
+        else:  # as the new version wants them, once no node is of the former one: a kill may have left just these
+            yield Group.SPEAKER, self._last(), TOGETHER
         yield self._of(Group.ALL), [health.steps], TOGETHER
 
     def _last(self) -> list[Subject]:
@@ -199,16 +200,28 @@ class Upgrading:
         return told
 
     def _saved(self) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
-        """A backup of etcd, before the first control plane that is behind."""
+        """A backup of etcd before the first control plane that is behind; none of one that is elsewhere."""
         cluster = self.run.cluster
         masters = {host.name: cluster.facts(host) for host in cluster.masters}
-        if any(upgrade.old_control_plane(self.wanted)(facts) for facts in masters.values()):
-            backup = backup_of(cluster, masters, etcd.problems(masters))
+        own = {name: facts for name, facts in masters.items() if not facts.etcd.elsewhere}
+        if own and self._renews(cluster.masters):
+            backup = backup_of(cluster, own, etcd.problems(own))
             yield backup.source, [backup.subject], TOGETHER
 
+    def _renews(self, hosts: Sequence[Host]) -> bool:
+        """Whether kubeadm makes a control plane of these anew."""
+        return any(upgrade.old_control_plane(self.wanted)(self.run.cluster.facts(host)) for host in hosts)
+
     def _behind(self, host: Host) -> list[str]:
+        """What is older there; else what kubeadm keeps in the cluster, where this host has it made anew."""
         facts = self.run.cluster.facts(host)
-        return versions.behind(facts, self.wanted) if facts.trusted else []
+        return versions.behind(facts, self.wanted) or self._kept_older(host, facts) if facts.trusted else []
+
+    def _kept_older(self, host: Host, facts: Facts) -> list[str]:
+        first, *_ = [self.alone] if self.alone else [one.name for one in self.run.chosen(Group.MASTERS)]  # as the pass
+        stored = upgrade.old_control_plane(self.wanted)(facts) if host.name == first else None
+        proxy = upgrade.old_proxy(self.wanted)(facts) if host.name == self.run.cluster.speaker.name else None
+        return [*when(stored, stored or ""), *when(proxy, proxy or "")]
 
     def _losses(self, hosts: Sequence[Host]) -> list[Loss]:
         """What is upgraded on each host, and what its pods lose by it."""
@@ -223,10 +236,18 @@ class Upgrading:
                 found += self._price(host, facts, speaker)
                 found += self._by_hand(host, facts)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
+        found += self._by_speaker(hosts, speaker)
         kept = (*self._pinned(), *self._edited(speaker))
-        end = self._at_the_end() if found else []
-        of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated(), *end)
-        return [*found, *when(found, *of_all)]
+        of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated())
+        return [*found, *when(found, *of_all), *self._at_the_end()]
+
+    def _by_speaker(self, hosts: Sequence[Host], speaker: Facts) -> list[Loss]:
+        """What it makes anew for all, where another host is the last of the masters that is upgraded alone."""
+        host, proxy = self.run.cluster.speaker, upgrade.old_proxy(self.wanted)(speaker)
+        others = [one for one in self.run.cluster.masters if one.name != self.alone]
+        if host in hosts or not proxy or self._renews(others):
+            return []
+        return [(host.name, "", f"{proxy} -> {self.wanted}"), *self._by_hand(host, speaker)]
 
     def _not_ready(self, host: Host, facts: Facts) -> list[Loss]:
         """Waited for, and no change: no plan would have it."""
@@ -242,13 +263,17 @@ class Upgrading:
         workloads = speaker.workloads.workloads
         known = [one.name for one in workloads]
         anew = [one.name for one in workloads if one.kind == "StatefulSet"] if self._rolls_sets(speaker) else []
-        renewed = any(upgrade.old_control_plane(self.wanted)(self.run.cluster.facts(host)) for host in hosts)
         told = (
-            *when(renewed, _RENEWED),
+            *when(self._renews(hosts), _RENEWED, *self._unsaved()),
             *(f"--ignore {name}: {_NO_WORKLOAD}" for name in self.ignored if name not in known),
             *(f"StatefulSet {name} {_ANEW.format(self.run.cluster.release.spares_sets)}" for name in anew),
         )
         return [(speaker.name, "", line) for line in told]
+
+    def _unsaved(self) -> list[str]:
+        """The etcd of which no backup is taken."""
+        found = [self.run.cluster.facts(host).etcd for host in self.run.cluster.masters]
+        return [_UNSAVED.format(place) for place in dict.fromkeys(one.servers for one in found if one.elsewhere)]
 
     def _rolls_sets(self, speaker: Facts) -> bool:
         release, then, now = self.run.cluster.release, Version(self.wanted), versions.oldest_api_server(speaker)
@@ -282,8 +307,10 @@ class Upgrading:
         return [(host, title, f"at the end: {title} (now: {gap})") for host, title, gap in found]
 
     def _by_hand(self, host: Host, facts: Facts) -> list[Loss]:
-        """kubeadm makes all of it anew, from what it keeps in the cluster; no etcd that is newer than it wants."""
-        inventory, noted, anew = self.run.cluster.inventory, facts.manifests, (*drift.PHASES, drift.KUBELET, "etcd")
+        """kubeadm makes it anew, from what it keeps in the cluster; no etcd that is newer than it wants."""
+        inventory, noted = self.run.cluster.inventory, facts.manifests
+        renewed = upgrade.old_control_plane(self.wanted)(facts)
+        anew = [*when(renewed, *drift.PHASES), drift.KUBELET, *when(renewed, "etcd")]
         told = {name: drift.by_hand(inventory, name)(facts) for name in anew if noted.is_marked(name)}
         found = [f"{name}: what is {gap} goes: kubeadm makes it anew" for name, gap in told.items() if gap]
         unknown = ", ".join(name for name in anew if name in noted.now and not noted.is_marked(name))
@@ -334,9 +361,11 @@ _RENEWED = (
     "kubeadm renews the certificates of every control plane, but no authority's; where one ends soon or has ended, "
     "first: inv certs.renew"
 )
+_UNSAVED = "no backup of etcd is taken: it is at {}, and its owner's to back up"
 _NO_WORKLOAD = "the cluster has no such Deployment, StatefulSet or DaemonSet"
 _ANEW = "begins all of its pods anew by an error of this version; {} has it no more (kubernetes/kubernetes#134773)"
 _COST = "every node is upgraded, one after the other, and its pods go elsewhere meanwhile"
+_ENDED = "what an earlier upgrade has left is brought to its end, and what is listed changes"
 _UNHEARD = (
     "nothing was changed: an upgrade is of all hosts; run the same command again once they answer, or mark a worker "
     "that is known to be away `absent: true` in hosts.yml"

@@ -1414,6 +1414,20 @@ def test_a_manifest_is_missing_for_an_upgrade_alone(left: str, torn: tuple[str, 
 
 
 @sandbox.needed
+@pytest.mark.parametrize(
+    "there",
+    [
+        f"mkdir -p {TMP}; mount -t tmpfs -o size=7m disk {TMP}\n",
+        f"mkdir /mnt/disk; mount -t tmpfs -o size=7m disk /mnt/disk; ln -s /mnt/disk {TMP}\n",
+        "mount -t tmpfs -o size=7m disk /etc/kubernetes; >/etc/kubernetes/admin.conf\n",
+    ],
+    ids=["a disk of its own", "a link to another disk", "not made yet"],
+)
+def test_room_is_told_of_the_disk_where_kubeadms_copies_go(there: str) -> None:
+    assert found(ADMIN + MANIFESTS + there, "upgrade").upgrade.room_mib == 7
+
+
+@sandbox.needed
 def test_etcds_data_on_another_disk_by_a_link_are_measured() -> None:
     """An upgrade wants room for copies of them."""
     data = "mkdir -p /mnt/disk; head -c 3000000 /dev/zero >/mnt/disk/db; ln -s /mnt/disk /var/lib/etcd\n"

@@ -7,13 +7,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from packaging.version import Version
 
-from kubefab import images, render, upgrading
+from kubefab import bundle, carry, images, upgrading
 from kubefab.cluster import Cluster
 from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError, Unreachable
@@ -22,14 +23,18 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.leaving import TEN_MINUTES
 from kubefab.passes import ALL_AT_ONCE, Pass, Who
-from kubefab.step import Step, Subject, sha256
+from kubefab.step import Step, Subject, sha256, when
 from kubefab.steps import addons, etcd, network, packages, preflight, runtime
+from kubefab.steps import bundle as steps_of_bundle
+from kubefab.steps.bundle import MARK
 from kubefab.steps.versions import STATIC
 from tests.fakes import HOSTS, many_hosts, three_masters
 from tests.members import SILENT, M, look
 from tests.runs import ADMIN, Run, each, in_place, wants
 
 OLD, NEW = "1.37.1", "1.37.2"
+CONFIGURATION = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\n"
+KUBELETS = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
 TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 
 
@@ -47,7 +52,8 @@ class Machine:
     pods: int = 1
     copies: bool = False  # of kubeadm's
     pulled: list[str] = field(default_factory=list)
-    patched: bool = False
+    files: dict[str, str] = field(default_factory=dict)  # sha256 by path
+    unpacked: str = ""  # the sha256 of its bundle's sums
     held: bool = True
     node: dict[str, Any] = field(default_factory=dict)  # its annotations, and unschedulable
     ready: bool = True
@@ -58,7 +64,10 @@ class Nodes:
 
     asked = "asked_told yes"  # what the API server was asked for that goes away
     stored = ""  # besides the version, in kubeadm's configuration
+    kubelets = ""  # what kubeadm keeps for them
+    bundled: Sequence[str] = ()  # the images of the bundle
     proxies = left = ""  # kube-proxy's configuration, and as kubefab has left it
+    elsewhere = ""  # where etcd is, if it is somebody else's
 
     def __init__(self, wanted: str | Inventory = HOSTS, etcd: str = "3.7.0") -> None:
         self.wanted = wanted
@@ -100,7 +109,7 @@ class Nodes:
         for name, one in self.machines.items():
             local = ["kubelet_ca QUJD", "flannel yes"]
             local += [f"static {pod}.yaml registry.k8s.io/{pod}:v{one.static}" for pod in STATIC if one.master]
-            local += ["static etcd.yaml registry.k8s.io/etcd:3.6.8-0"] if one.master else []
+            local += ["static etcd.yaml registry.k8s.io/etcd:3.6.8-0"] if one.master and not self.elsewhere else []
             debs = {"kubelet": one.kubelet, "kubectl": one.kubelet, "kubeadm": one.kubeadm}
             fetched = [f"fetched {deb}_{one.fetched}-1.1_amd64.deb" for deb in debs]
             self.worlds(name).parts.update(
@@ -112,17 +121,24 @@ class Nodes:
                     ]
                 ),
                 runtime="\n".join(
-                    f"image {image}" for image in (f"registry.k8s.io/kube-proxy:v{one.images}", *one.pulled)
+                    f"{kind} {image}"
+                    for image in (f"registry.k8s.io/kube-proxy:v{one.images}", *one.pulled)
+                    for kind in ("image", "docker_image")
                 ),
                 files="".join(
-                    f"file {path} {sha256(text)}\n" for path, text in render.patches().items() if one.patched
+                    [
+                        *(f"file {path} {digest}\n" for path, digest in one.files.items()),
+                        *when(one.unpacked, f"file {MARK} {one.unpacked}\n"),
+                    ]
                 ),
                 upgrade="copy kubeadm-kubelet-config1" if one.copies else self.asked if one.master else "",
                 services="unit Id=kubelet.service\nunit ActiveState=active\nunit UnitFileState=enabled",
                 node="\n".join([*([ADMIN] if one.master else []), *local]),
             )
             if one.master:
-                document = b64encode(f"kubernetesVersion: v{self.configured}\n{self.stored}".encode()).decode()
+                document = b64encode(
+                    f"{CONFIGURATION}kubernetesVersion: v{self.configured}\n{self.stored}".encode()
+                ).decode()
                 pods = [line for node in self.machines for line in self.pods_of(node)]
                 self.worlds(name).parts.update(
                     cluster=f"answer {json.dumps({'items': self.items()})}\n{self.ours()}",
@@ -137,19 +153,21 @@ class Nodes:
         return "\n".join(f"ours {name}" for name, one in self.machines.items() if one.node.get("under") == CORDONED_BY)
 
     def told_of_proxy(self) -> list[str]:
-        texts = {"proxies": self.proxies, "proxies_left": self.left}
+        texts = {"proxies": self.proxies, "proxies_left": self.left, "kubelets": self.kubelets}
         return [f"{fact} {b64encode(text.encode()).decode()}" for fact, text in texts.items() if text]
 
     def tell_etcd(self, name: str, version: str) -> None:
         member, others = (name, M) if name in M else ("m1", ("m1",))
         told = look(member, *others, version=version) if self.machines[name].master else ""
+        if self.elsewhere and told:
+            told = f"servers {self.elsewhere}"
         self.worlds(name).parts["etcd"] = told
 
     def static_pods(self) -> list[str]:
         masters = {name: one.static for name, one in self.machines.items() if one.master}
         of_kubernetes = [(f"{pod}-{name}", f"{pod}:v{of}") for name, of in masters.items() for pod in STATIC]
-        all_of_them = [*of_kubernetes, *((f"etcd-{name}", "etcd:3.6.8-0") for name in masters)]
-        return [f"workload Pod kube-system/{pod} 1 1 registry.k8s.io/{image}" for pod, image in all_of_them]
+        etcd = [(f"etcd-{name}", "etcd:3.6.8-0") for name in masters if not self.elsewhere]
+        return [f"workload Pod kube-system/{pod} 1 1 registry.k8s.io/{image}" for pod, image in [*of_kubernetes, *etcd]]
 
     def pods_of(self, node: str) -> list[str]:
         web = [f"default/{node}-{n}" for n in range(self.machines[node].pods)]
@@ -205,13 +223,26 @@ class Nodes:
         """The backup, whose state is a line in the look."""
 
     def put_files(self, one: Machine, _: list[str]) -> None:
-        one.patched = True
+        (name,) = [name for name, other in self.machines.items() if other is one]
+        for line in self.run(name).payloads["put-files.sh"].splitlines():
+            path, text = line.split()[1:]
+            one.files[path] = sha256(b64decode(text).decode())
 
     def fetch_kubernetes(self, one: Machine, words: list[str]) -> None:
         one.fetched = words[0]
 
     def fetch_images(self, one: Machine, words: list[str]) -> None:
         one.images, one.pulled = NEW, [word for word in words if ":" in word]
+
+    def use_bundle(self, one: Machine, words: list[str]) -> None:
+        one.unpacked = words[1]
+
+    def move_images(self, one: Machine, _: list[str]) -> None:
+        one.pulled = list(self.bundled)
+
+    def upload_configuration(self, _: Machine, words: list[str]) -> None:
+        assert words == ["kubelet"]
+        self.kubelets = f"{KUBELETS}featureGates: {{ExtendWebSocketsToKubelet: false}}\n"
 
     def upgrade(self, one: Machine, words: list[str]) -> None:
         one.kubeadm = words[0]
@@ -327,9 +358,42 @@ def test_the_pod_network_and_add_ons_follow_once_every_node_is_upgraded(monkeypa
     nodes.come_to(monkeypatch, alone="client")
     last = nodes.done[nodes.done.index("client: forget-copies.sh") + 1 :]
     assert list(dict.fromkeys(last)) == [PATCHED, "manager: flannel", "manager: add-ons"]
-    before = len(nodes.done)
-    nodes.come_to(monkeypatch)
-    assert nodes.done[before:] == []  # without an upgrade it is not its business
+
+
+FLANNEL = "flannel"
+
+
+def killed_before_flannel(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All nodes are new by then."""
+    monkeypatch.setattr(network, "flannel_applied", each(wants(FLANNEL)))
+    nodes.killed = lambda: nodes.done[len(ALL_OF_ONE) - 1 :] == [PATCHED]
+    with pytest.raises(KeyboardInterrupt):
+        nodes.come_to(monkeypatch)
+    nodes.killed = lambda: False
+    assert (nodes.ended, nodes.done) == (DONE, nodes.done[: len(ALL_OF_ONE)])
+
+
+def test_what_was_agreed_to_for_the_end_is_done_by_the_same_command_after_a_kill(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    nodes = Nodes()
+    killed_before_flannel(nodes, monkeypatch)
+    nodes.come_to(monkeypatch, dry=True)
+    assert f"manager  + {FLANNEL}\n" in capsys.readouterr().out
+    run = nodes.come_to(monkeypatch)
+    assert (nodes.done[len(ALL_OF_ONE) :], run.failures) == ([f"manager: put {FLANNEL}"], {})
+    assert f"manager  - at the end: {FLANNEL} (now: missing)\n" in capsys.readouterr().out
+
+
+def test_what_comes_at_the_end_is_asked_for_where_no_node_is_upgraded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flannel that somebody has applied by hand looks as one that a kill has left."""
+    nodes = Nodes()
+    killed_before_flannel(nodes, monkeypatch)
+    with pytest.raises(
+        KubefabError, match=r"^what an earlier upgrade has left .*; without a terminal, --yes is needed$"
+    ):
+        nodes.come_to(monkeypatch, yes=False)
+    assert nodes.done[len(ALL_OF_ONE) :] == []
 
 
 def test_what_of_the_network_will_be_another_is_told_before_anybody_agrees(
@@ -429,6 +493,27 @@ def test_a_node_that_was_being_emptied_is_ended_before_another_is_begun(monkeypa
     upgraded = [one for one in nodes.done if "upgrade-kubelet" in one]
     assert run.failures == {}
     assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW} " for name in ("manager", "client2", "client")]
+
+
+def test_a_node_that_was_emptied_under_a_persons_cordon_is_ended_before_another_is_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As by --host, killed before its kubelet ran again: what every node runs is short until then."""
+    nodes, start = Nodes(f"{HOSTS}  client2: {{address: 10.250.0.12, role: worker}}\n"), Nodes.restart_service
+    nodes.machines["client2"].node = {"unschedulable": True}
+    nodes.machines["client2"].pods = nodes.ready = 0
+    nodes.kind = "DaemonSet"
+
+    def restart(self: Nodes, one: Machine, words: list[str]) -> None:
+        start(self, one, words)
+        self.ready = 1 if one is self.machines["client2"] else self.ready
+
+    monkeypatch.setattr(Nodes, "restart_service", restart)
+    run = nodes.come_to(monkeypatch)
+    upgraded = [one for one in nodes.done if "upgrade-kubelet" in one]
+    assert run.failures == {}
+    assert upgraded == [f"{name}: upgrade-kubelet.sh {NEW} " for name in ("manager", "client2", "client")]
+    assert nodes.ended["client2"] == ("", NEW, NEW, True)
 
 
 def test_workers_go_in_batches_of_as_many_as_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -542,6 +627,137 @@ def test_a_plan_for_one_host_ends_where_the_others_come_first(monkeypatch: pytes
 def test_a_name_that_is_no_hosts_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KubefabError, match="cleint"):
         Nodes().come_to(monkeypatch, alone="cleint")
+
+
+# --- by each way that there is
+
+
+def of_docker(new: str = NEW) -> str:
+    return HOSTS.replace("1.37.2\n", f"{new}\n  runtime: docker\n")
+
+
+def come_whole(nodes: Nodes, new: str) -> bool:
+    """Whether all of it is of the new version, takes pods, and nothing is left."""
+    parts = {one.static for one in nodes.machines.values() if one.master}
+    parts |= {version for one in nodes.machines.values() for version in (one.kubelet, one.runs, one.kubeadm)}
+    left = any(
+        one.copies or one.node.get("unschedulable") or one.node.get("annotations") for one in nodes.machines.values()
+    )
+    return parts | {nodes.proxy, nodes.configured} == {new} and not left
+
+
+def killed_everywhere(made: Callable[[], Nodes], new: str, monkeypatch: pytest.MonkeyPatch, **how: Any) -> None:
+    """After each of its changes; the same command goes on each time."""
+    nodes = made()
+    assert nodes.come_to(monkeypatch, **how).failures == {}
+    assert come_whole(nodes, new)
+    for moment in range(1, 2 * len(nodes.done), 2):
+        again, left = made(), iter([False] * moment)
+        again.killed = partial(next, left, True)
+        with pytest.raises(KeyboardInterrupt):
+            again.come_to(monkeypatch, **how)
+        for thread in threading.enumerate():  # those of other hosts, which have seen it too
+            if not thread.daemon and thread is not threading.current_thread():
+                thread.join(10)
+        again.killed = lambda: False
+        assert again.come_to(monkeypatch, **how).failures == {}, again.done
+        assert come_whole(again, new), again.done
+
+
+@pytest.mark.parametrize(
+    ("masters", "old", "new", "etcd", "first"),
+    [
+        ("one", "1.33.9", "1.34.4", "3.5.24", "3.5.32-0"),
+        ("three", "1.33.9", "1.34.4", "3.5.24", "3.5.32-0"),
+        ("one", "1.34.4", "1.35.4", "3.6.5", ""),
+        ("three", "1.35.4", "1.36.3", "3.6.6", ""),
+        ("one", "1.36.3", "1.37.2", "3.6.8", ""),
+        ("three", "1.36.3", "1.37.2", "3.6.8", "3.6.16-0"),
+    ],
+)
+def test_each_minor_is_come_to_with_etcd_on_its_way_first(
+    monkeypatch: pytest.MonkeyPatch, masters: str, old: str, new: str, etcd: str, first: str
+) -> None:
+    monkeypatch.setattr(images, "needed", lambda *_, **__: [f"registry.k8s.io/kube-proxy:v{new}"])
+    nodes = of_minor(masters, old, new, etcd)
+    run = nodes.come_to(monkeypatch)
+    names = [name for name, one in nodes.machines.items() if one.master]
+    done = [one.split(" ")[:2] for one in nodes.done if "etcd-image" in one or "upgrade.sh" in one]
+    scripts = ["set-etcd-image.sh", "upgrade.sh"] if first else ["upgrade.sh"]
+    assert run.failures == {}
+    assert done == [[f"{name}:", script] for script in scripts for name in names]
+    pulled = {any(f"etcd:{first}" in image for image in nodes.machines[name].pulled) for name in names}
+    assert pulled == {bool(first)}
+    assert come_whole(nodes, new)
+
+
+def test_an_upgrade_of_one_member_of_etcd_by_way_of_a_late_one_is_killed_anywhere_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "needed", lambda *_, **__: ["registry.k8s.io/kube-proxy:v1.34.4"])
+    killed_everywhere(lambda: of_minor("one", "1.33.9", "1.34.4", "3.5.24"), "1.34.4", monkeypatch)
+
+
+def with_docker() -> Nodes:
+    nodes = Nodes(of_docker("1.36.3"), "3.6.6")
+    for one in nodes.machines.values():
+        one.kubelet = one.runs = one.kubeadm = one.static = "1.35.4"
+    nodes.proxy = nodes.configured = "1.35.4"
+    nodes.kubelets = KUBELETS
+    return nodes
+
+
+def test_with_docker_kubelets_are_told_of_the_gates_before_any_is_new_and_again_after_a_kill_anywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "needed", lambda *_, **__: ["registry.k8s.io/kube-proxy:v1.36.3"])
+    nodes = with_docker()
+    nodes.come_to(monkeypatch)
+    scripts = [one.split(" ")[1] for one in nodes.done if "upgrade" in one or "upload" in one]
+    assert scripts == ["upgrade.sh", "upload-configuration.sh", "upgrade-kubelet.sh", "upgrade-kubelet.sh"]
+    assert f"manager: {PULLED}".replace("containerd", "docker").replace(NEW, "1.36.3") in nodes.done
+    killed_everywhere(with_docker, "1.36.3", monkeypatch)
+
+
+def test_a_new_bundle_is_all_that_an_upgrade_needs_and_is_gone_on_from_after_a_kill_anywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Three masters with an etcd on its way to the next minor, which comes with the bundle, too."""
+    bundled = [f"registry.k8s.io/kube-proxy:v{NEW}", "registry.k8s.io/etcd:3.7.0-0", "registry.k8s.io/etcd:3.6.16-0"]
+    about = {"kubernetes": NEW, "runtime": "containerd", "os": " ", "arch": ""}
+    (tmp_path / "folder" / "packages").mkdir(parents=True)
+    (tmp_path / "folder" / "packages" / "haproxy_3.deb").touch()
+    bundle.write(tmp_path / "it", {**about, "images": dict.fromkeys(bundled, "images/it")}, tmp_path / "folder")
+    monkeypatch.setattr(images, "needed", lambda *_, **__: bundled)
+    monkeypatch.setattr(Nodes, "bundled", bundled)
+    monkeypatch.setattr(steps_of_bundle, "all_manifests", lambda _: {})
+    monkeypatch.setattr(carry, "send", lambda *_: None)
+    several = three_masters().model_copy(update={"bundle": tmp_path / "it"})
+    nodes = Nodes(several, "3.6.8")
+    run = nodes.come_to(monkeypatch)
+    assert run.failures == {}
+    assert come_whole(nodes, NEW)
+    scripts = {one.partition(": ")[2].partition(" ")[0] for one in nodes.done}
+    assert {"use-bundle.sh", "move-images.sh", "set-etcd-image.sh"} <= scripts
+    assert not {"fetch-kubernetes.sh", "fetch-images.sh"} & scripts
+    alone = [host for host in several.hosts if host.name in ("m1", "client")]
+    killed_everywhere(lambda: Nodes(several.model_copy(update={"hosts": tuple(alone)})), NEW, monkeypatch)
+
+
+def test_workers_in_batches_are_killed_anywhere_and_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_everywhere(lambda: Nodes(many_hosts(2)), NEW, monkeypatch, at_once=2)
+
+
+def test_a_worker_alone_whose_workload_is_not_waited_for_is_killed_anywhere_and_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def made() -> Nodes:
+        nodes = Nodes()
+        nodes.come_to(monkeypatch, alone="manager")
+        nodes.ready, nodes.done = 0, []
+        return nodes
+
+    killed_everywhere(made, NEW, monkeypatch, alone="client", ignored=["default/web"])
 
 
 # --- what is asked before, and what stops it
@@ -681,6 +897,24 @@ def test_an_etcd_that_gives_no_answer_is_told(monkeypatch: pytest.MonkeyPatch, c
     assert told in capsys.readouterr().out.splitlines()
 
 
+NO_BACKUP = "no backup of etcd is taken: it is at https://10.0.0.9:2379, and its owner's to back up"
+
+
+@pytest.mark.parametrize("wanted", [HOSTS, three_masters()], ids=["one", "three"])
+def test_an_etcd_that_is_elsewhere_is_its_owners_and_the_upgrade_goes_on_without(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, wanted: str | Inventory
+) -> None:
+    monkeypatch.setattr(Nodes, "elsewhere", "https://10.0.0.9:2379")
+    monkeypatch.setattr(Nodes, "stored", "etcd: {external: {endpoints: [https://10.0.0.9:2379]}}\n")
+    nodes = Nodes(wanted, "3.6.8")
+    speaker = next(iter(nodes.machines))
+    told = [line for line in said(monkeypatch, capsys, nodes) if "etcd" in line]
+    run = nodes.come_to(monkeypatch)
+    assert (told, run.failures) == ([f"{speaker}  - {NO_BACKUP}"], {})
+    assert not any("etcd-image" in one or "backup" in one for one in nodes.done)
+    assert all(one.runs == NEW and not one.node.get("unschedulable") for one in nodes.machines.values())
+
+
 @pytest.mark.parametrize(
     ("masters", "tag", "told"),
     [
@@ -733,7 +967,8 @@ def test_the_stored_configuration_is_judged_at_the_new_version_before_any_change
     monkeypatch.setattr(images, "needed", refused)
     with pytest.raises(KubefabError, match="unrecognized"):
         nodes.come_to(monkeypatch)
-    assert seen == [{"dns": {}, "kubernetesVersion": f"v{NEW}", "featureGates": {"Gone": True}}]
+    kept = {**yaml.safe_load(CONFIGURATION), "featureGates": {"Gone": True}}
+    assert seen == [{**kept, "dns": {}, "kubernetesVersion": f"v{NEW}"}]
     assert nodes.done == []
 
 
@@ -795,6 +1030,79 @@ def test_what_kube_proxys_configuration_is_after_an_upgrade_is_noted_by_it(monke
     apply, note = nodes.done.index(f"manager: upgrade.sh {NEW}  apply --yes"), "patch configmap kube-proxy"
     assert [note in line for line in nodes.done[apply:]].count(True) == 1
     assert nodes.left == "mode: iptables"
+
+
+def upgraded(wanted: str | Inventory = HOSTS) -> Nodes:
+    """All nodes are new, and what kubeadm keeps in the cluster."""
+    nodes = Nodes(wanted)
+    for one in nodes.machines.values():
+        one.kubelet = one.runs = one.kubeadm = one.static = one.fetched = one.images = NEW
+    nodes.proxy = nodes.configured = NEW
+    return nodes
+
+
+def edited_by_hand(nodes: Nodes, name: str, *files: str) -> None:
+    told = [noted(file, manifest(file, "--theirs=1"), manifest(file)) for file in files]
+    nodes.worlds(name).parts["manifests"] = "".join(told)
+
+
+def gone_of(file: str, name: str = "manager") -> str:
+    return f"{name}  - {file}: what is changed by hand: with --theirs=1 goes: kubeadm makes it anew"
+
+
+@pytest.mark.parametrize(
+    ("kept", "told", "goes"),
+    [
+        ("proxy", f"kube-proxy {OLD}", ["kubelet"]),
+        ("configured", f"kubeadm-config {OLD}", ["kube-apiserver", "kubelet"]),
+    ],
+)
+def test_where_only_what_kubeadm_keeps_is_older_that_is_told_and_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, kept: str, told: str, goes: list[str]
+) -> None:
+    """kubeadm's apply makes this master's kubelet configuration anew with it."""
+    nodes = upgraded()
+    setattr(nodes, kept, OLD)
+    edited_by_hand(nodes, "manager", "kube-apiserver", "kubelet")
+    with pytest.raises(KubefabError, match="--yes is needed"):
+        nodes.come_to(monkeypatch, yes=False)
+    found = capsys.readouterr().out.splitlines()
+    assert found[0] == f"manager  - {told} -> {NEW}"
+    assert [line for line in found if "anew" in line] == [gone_of(file) for file in goes]
+    run = nodes.come_to(monkeypatch)
+    # kubeadm gives up where its folder of patches is missing, as in a cluster made by hand.
+    assert nodes.done[-2:] == ["manager: put-files.sh", f"manager: upgrade.sh {NEW}  apply --yes"]
+    assert (getattr(nodes, kept), run.failures) == (NEW, {})
+
+
+def test_one_master_alone_makes_anew_what_kubeadm_keeps(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = upgraded(three_masters())
+    nodes.configured = OLD
+    told = [line for line in said(monkeypatch, capsys, nodes) if "kubeadm-config" in line]
+    assert told == [f"m1  - kubeadm-config {OLD} -> {NEW}"]
+    nodes.come_to(monkeypatch)
+    assert [one for one in nodes.done if "upgrade" in one] == [f"m1: upgrade.sh {NEW}  apply --yes"]
+
+
+@pytest.mark.parametrize(("alone", "told"), [("m1", []), ("m3", [f"m1  - kube-proxy {OLD} -> {NEW}"])])
+def test_what_the_speaker_makes_anew_is_told_with_the_last_control_plane_that_is_upgraded_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, alone: str, told: list[str]
+) -> None:
+    nodes = upgraded(three_masters())
+    nodes.machines["m1"].static = OLD if alone == "m1" else NEW
+    nodes.machines["m3"].static = nodes.proxy = OLD
+    edited_by_hand(nodes, "m1", "kubelet")
+    found = said(monkeypatch, capsys, nodes, alone=alone)
+    assert [line for line in found if "kube-proxy" in line] == told
+    assert gone_of("kubelet", "m1") in found
+
+
+def test_of_a_control_plane_that_is_new_no_manifest_goes(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    nodes = upgraded()
+    nodes.machines["manager"].kubelet = nodes.machines["manager"].runs = OLD
+    edited_by_hand(nodes, "manager", "kube-apiserver", "kubelet")
+    told = [line for line in said(monkeypatch, capsys, nodes) if "anew" in line]
+    assert told == [gone_of("kubelet")]
 
 
 def test_where_nothing_is_noted_nobody_knows_what_would_go_and_that_is_told(

@@ -152,6 +152,7 @@ def kept(names: Sequence[str]) -> Subject:
             host.change("upload-configuration.sh", drift.KUBELET, payload=document)
 
         return [
+            *patched(cluster, host),
             Step(
                 f"kube-proxy and what kubeadm keeps are of {wanted}",
                 old_proxy(wanted),
@@ -191,8 +192,13 @@ def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
 
 def patched(cluster: Cluster, host: Host) -> list[Step]:
     """A cluster made by hand has no patches of ours yet, and kubeadm gives up where a folder is missing."""
-    step = files("kubeadm's patches are there", render.patches())
-    gap = where_behind(cluster.inventory.cluster.kubernetes, step.gap)
+    step, wanted = files("kubeadm's patches are there", render.patches()), cluster.inventory.cluster.kubernetes
+    kept = (old_control_plane(wanted), old_proxy(wanted))
+
+    def gap(facts: Facts) -> str | None:
+        anew = facts.trusted and (behind(facts, wanted) or any(old(facts) for old in kept))
+        return step.gap(facts) if anew else None
+
     return [replace(step, gap=gap, parts=("files", "node"))] if host.wanted.role == "master" else []
 
 

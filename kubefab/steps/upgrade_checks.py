@@ -60,7 +60,7 @@ def possible(cluster: Cluster, host: Host) -> list[Step]:
         complaint("the kubelet is at most three minors older", too_old(wanted), "upgrade that kubelet by hand first"),
         *when(
             host.wanted.role == "master",
-            complaint("there is room for kubeadm's copy of etcd", no_room(wanted), "make room below /etc/kubernetes"),
+            complaint("there is room for kubeadm's copy of etcd", no_room(wanted), "make room for /etc/kubernetes/tmp"),
         ),
     ]
 
@@ -151,7 +151,7 @@ def no_room(wanted: str) -> Gap:
     def gap(facts: Facts) -> str | None:
         told = facts.upgrade
         needed, free = COPIES * told.etcd_mib, told.room_mib + told.copies_mib
-        if not old(facts) or free >= needed:
+        if not old(facts) or facts.etcd.elsewhere or free >= needed:
             return None
         without = " without kubeadm's earlier copies" if told.copies_mib else ""
         return f"{free} MiB are free{without}; allowed: {needed} MiB, twice of what etcd has"

@@ -3,7 +3,7 @@
 Every state says "an old kubelet …": true by itself once that is new, so that a run broken off goes on where it was.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -193,6 +193,18 @@ def unless_gone(by: str, gap: Gap) -> Gap:
 def is_begun(facts: Facts) -> bool:
     """Whether an upgrade has cordoned this node, and was broken off."""
     return bool(facts.node and facts.node.cordoned_by.startswith(TASK))
+
+
+def comes_first(wanted: str) -> Callable[[Facts], bool]:
+    """Whether others may wait for what it ran: an upgrade has begun it, or has emptied it under a person's cordon."""
+
+    def so(facts: Facts) -> bool:
+        try:
+            return is_begun(facts) or (is_old(facts, wanted) and is_emptied(facts))
+        except Silent:  # it is only the order: each is asked again in its turn
+            return False
+
+    return so
 
 
 def is_emptied(facts: Facts) -> bool:

@@ -19,7 +19,9 @@ for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     ! ls /etc/kubernetes/tmp/kubeadm-backup-manifests-*/"$name.yaml" >/dev/null || fact "torn $name.yaml"
 done
 [ ! -d /var/lib/etcd ] || fact "etcd_mib $(heard du -sm /var/lib/etcd/ | cut -f 1)"
-fact "room_mib $(heard df -m --output=avail /etc/kubernetes | tail -n 1)"
+place=/etc/kubernetes/tmp # it may be a disk of its own, or lead to one
+[ -d "$place" ] || place=/etc/kubernetes
+fact "room_mib $(heard df -m --output=avail "$place" | tail -n 1)"
 fact "copies_mib $(kubeadm_copies | tr '\n' '\0' | heard du -cm --files0-from=- | tail -n 1 | cut -f 1)"
 # This master's API server tells what it was asked since its start; the others tell theirs, and one of them may answer behind
 # the endpoint that admin.conf names. Each one's certificate has the address by which others find it.

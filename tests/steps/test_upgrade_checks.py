@@ -68,6 +68,10 @@ def test_where_only_the_kubelet_is_old_no_room_is_needed() -> None:
     assert possible(master("1.37.2", debs=debs("1.37.1"), etcd_mib=100, room_mib=1)) == {}
 
 
+def test_for_an_etcd_that_is_elsewhere_no_room_is_needed_though_a_former_ones_folder_is_there() -> None:
+    assert possible(master(etcd_mib=100, room_mib=1, servers="https://10.0.0.9:2379")) == {}
+
+
 def test_room_is_needed_until_what_kubeadm_keeps_is_new() -> None:
     assert ROOM in possible(master("1.37.2", configured="1.37.1", etcd_mib=100, room_mib=1))
 
