@@ -256,7 +256,8 @@ def defragment(c: Context) -> None:
     if name:
         run.converge(name, disarmed, how=IN_TURN)
     away = [name for name in run.cluster.master_names if name not in heard]
-    away += [member.name or f"{member.id:x}" for member in etcd.strangers(masters, away)]
+    calls = {one.name: (one.name, str(one.wanted.address)) for one in run.cluster.masters if one.name not in masters}
+    away += [member.name or f"{member.id:x}" for member in etcd.strangers(masters, calls)]
     if away:
         raise KubefabError("\n  ".join((_UNDONE.format(", ".join(away)), *wrong)))
 

@@ -22,7 +22,7 @@ SECONDS = 60  # without news of a member that has only just joined
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     """None for the one that has founded the cluster, or is to."""
-    names = _names(cluster)
+    names = cluster.master_names
     founds = host.name == cluster.founder.name and not control_plane.joins(cluster.facts(host), names)
     if host.name not in names or founds:
         return []
@@ -51,7 +51,7 @@ def _joinable(cluster: Cluster, host: Host) -> list[Step]:
     """What only a person can change, asked of a cluster that one more master is to join."""
     return [
         complaint("kubeadm keeps etcd on the masters", joining(elsewhere), _ELSEWHERE),
-        complaint("a master has the keys that all masters share", joining(keyless(_names(cluster))), _KEYS),
+        complaint("a master has the keys that all masters share", joining(keyless(cluster.master_names)), _KEYS),
         complaint("the cluster's endpoint is for several masters", joining(unstable(_addresses(cluster))), _ENDPOINT),
         complaint("each API server tells its own address", joining(one_for_all), _ADVERTISED),
         complaint("every member of etcd answers", joining(dead(_addresses(cluster)))),
@@ -60,7 +60,7 @@ def _joinable(cluster: Cluster, host: Host) -> list[Step]:
 
 def _taken_back(cluster: Cluster, host: Host) -> list[Step]:
     """What an earlier join, or an earlier machine, has left of itself: here, in etcd, and in kubeadm's own words."""
-    address, names = str(host.wanted.address), _names(cluster)
+    address, names = str(host.wanted.address), cluster.master_names
     stale = f"etcd has no member of an earlier {host.name}"
 
     def remove(host: Host) -> None:
@@ -120,7 +120,7 @@ def counted(dry: bool) -> Subject:
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         step = Step(
             "it is known who the members of etcd are",
-            uncounted(_names(cluster)),
+            uncounted(cluster.master_names),
             None,
             hint="see what etcd says: inv etcd.status; after a reboot: inv fix-reboot; then the same command again",
             within=SECONDS,
@@ -348,7 +348,7 @@ def join(cluster: Cluster, host: Host) -> None:
     """
 
     def begin(discovery: str, document: str) -> None:
-        giver = cluster.hosts[_giver(cluster.facts(host), _names(cluster)) or cluster.speaker.name]
+        giver = cluster.hosts[_giver(cluster.facts(host), cluster.master_names) or cluster.speaker.name]
         printed = giver.during(f"{host.name} may join").ask("print-keys.sh", secret=True)
         keys = [line for line in printed.splitlines() if line.partition(" ")[0] in SHARED]
         payload = "\n".join((worker.base64(discovery), worker.base64(document), *keys, ""))
@@ -405,7 +405,7 @@ def settled(cluster: Cluster, host: Host) -> list[Step]:
     The etcd of a master alone is told so when an upgrade makes its manifest anew, by the patches: a restart for nothing
     else is an outage of the API, after which its controllers come back one after the other.
     """
-    names = _names(cluster)
+    names = cluster.master_names
     if host.name not in names:
         return []
     patches = files("kubeadm's patches are there", render.patches())
@@ -456,10 +456,6 @@ def _over_nothing(told: Etcd) -> str | None:
     first = {one.partition("=")[2] for one in told.first_members}
     theirs = {peer for one in told.membership for peer in one.peers}
     return "over an empty folder it would begin anew as the same member" if first == theirs else None
-
-
-def _names(cluster: Cluster) -> list[str]:
-    return [one.name for one in cluster.masters]
 
 
 def _addresses(cluster: Cluster) -> dict[str, str]:

@@ -60,7 +60,7 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
     def follow(host: Host) -> None:
         host.change("renew-kubeconfig.sh", *certificates.former(cluster.facts(host).certificates))
 
-    names, joined = [one.name for one in cluster.masters], cluster.facts(host).local.control_plane
+    names, joined = cluster.master_names, cluster.facts(host).local.control_plane
     return [
         *_possible(cluster.inventory),
         Step(

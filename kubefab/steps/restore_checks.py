@@ -58,7 +58,7 @@ def nobody_else(cluster: Cluster, host: Host) -> list[Step]:
     """Who has the former data, and is none of those that get the new ones, would serve them on."""
     if host.name != cluster.speaker.name:
         return []
-    masters = [one.name for one in cluster.masters]
+    masters = cluster.master_names
     return [
         complaint("every member of etcd is on a master of hosts.yml", strangers, _STRANGER),
         complaint("every master of the cluster is one of hosts.yml", strange(masters), _STRANGE),

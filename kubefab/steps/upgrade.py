@@ -76,7 +76,7 @@ def etcd_first(cluster: Cluster, host: Host) -> list[Step]:
 
     In the manifest alone: a tag in kubeadm's stored configuration would hold back the next etcd.
     """
-    tag, names = versions.etcd_on_its_way(cluster.inventory), [one.name for one in cluster.masters]
+    tag, names = versions.etcd_on_its_way(cluster.inventory), cluster.master_names
     if host.name not in names or not tag:
         return []
 
@@ -129,7 +129,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
         ),
         health.api_server(),
         static_pods(),
-        *when(several, masters.up_to_date([one.name for one in cluster.masters])),
+        *when(several, masters.up_to_date(cluster.master_names)),
     ]
 
 
