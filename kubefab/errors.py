@@ -44,6 +44,10 @@ class Unreachable(HostError):
     """Nobody answers at a host's address."""
 
 
+class Refused(Unreachable):
+    """A machine is on at a host's address, and takes no connection there."""
+
+
 class Unheard(HostError):
     """The connection to a host was lost, or nothing came over it for too long: what had begun there may go on."""
 

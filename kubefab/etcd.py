@@ -52,15 +52,16 @@ def known(masters: Masters) -> dict[int, Known]:
 
 
 def best(masters: Masters, wrong: Sequence[str]) -> str:
-    """The host of whose member to take a snapshot: the leader, else the one that has done most.
+    """The host of whose member to take a snapshot: the leader of most members, else the one that has done most.
 
-    Without a quorum there is no leader, and a snapshot of what is left is worth all the more. KubefabError, with what
-    is wrong, where no member answers.
+    One that has begun anew leads itself. Without a quorum there is no leader, and a snapshot of what is left is worth
+    all the more. KubefabError, with what is wrong, where no member answers.
     """
     members = {name: member for name, member in heard(masters).items() if not member.learner}
     if not members:
         raise KubefabError("\n  ".join(("no member of etcd answers, so that no snapshot can be had:", *wrong)))
-    return max(members, key=lambda name: (leads(members[name]), members[name].applied))
+    of_one = Counter(member.cluster for member in members.values())
+    return max(members, key=lambda name: (leads(members[name]), of_one[members[name].cluster], members[name].applied))
 
 
 def leads(member: Member) -> bool:

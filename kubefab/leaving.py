@@ -10,7 +10,7 @@ from invoke import Context, Exit
 from kubefab import etcd, report
 from kubefab import inventory as wanted
 from kubefab.converge import Engine, Stop
-from kubefab.errors import KubefabError, Unreachable
+from kubefab.errors import KubefabError, Refused, Unreachable
 from kubefab.executor import engine_of
 from kubefab.host import Host
 from kubefab.losing import Loss, agree
@@ -200,6 +200,8 @@ def _check_off(run: Engine, host: wanted.Host | None, node: str, address: str) -
     if not error:
         without = "`absent: true` and --dead" if there.absent else "--dead"
         raise KubefabError(_ANSWERS.format(there.name, without) if host else _PERHAPS.format(there.name, node))
+    if isinstance(error, Refused):
+        raise KubefabError(_ON.format(there.name, error))
     if not isinstance(error, Unreachable):
         raise KubefabError(f"{there.name}: somebody answers at its address: {error}\n  what to do: {error.hint}")
 
@@ -278,6 +280,10 @@ _UNKNOWN = (
 )
 _IS_IT_OFF = "nothing was changed; if the machine is off and stays off: `inv node.remove --host {} --dead`"
 _ANSWERS = "{0} answers over SSH, so that it is not off: without {1} it is drained, and its machine reset"
+_ON = (
+    "{0}: a machine is on at its address: {1}\n  what to do: switch it off; or start its sshd, and leave out --dead; "
+    "if another machine has the address now, take {0} out of hosts.yml first"
+)
 _PERHAPS = (
     "{0} answers over SSH at {1}'s address, and may be its machine: if it is another one, let it join first, without "
     "`absent: true`: inv cluster.up"

@@ -17,7 +17,7 @@ from fabric import Config, Connection
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from kubefab import hostkeys, inventory, ways
-from kubefab.errors import HostError, Unreachable
+from kubefab.errors import HostError, Refused, Unreachable
 from kubefab.facts.api import FORBIDDEN
 from kubefab.identities import NO_KEY, Identities
 from kubefab.patience import USUAL, Patience
@@ -195,7 +195,8 @@ def _not_open(error: Exception, connection: Connection, way: Way, ssh: inventory
         return _nothing_in_common(error, connection)
     by = f" by way of {way.jumps[-1]}" if way.jumps else " by its ProxyCommand" if way.command else ""
     what = f"cannot be reached at {way.host}:{way.port}{by}: {_reason(error)}"
-    return Unreachable(what, hint="is it on, and is sshd there? `absent: true` in hosts.yml leaves out a worker")
+    kind = Refused if any(isinstance(one, ConnectionRefusedError) for one in _causes(error)) else Unreachable
+    return kind(what, hint="is it on, and is sshd there? `absent: true` in hosts.yml leaves out a worker")
 
 
 def _nothing_in_common(error: Exception, connection: Connection) -> HostError:
@@ -239,5 +240,8 @@ def _reason(error: Exception) -> str:
     """paramiko gathers what went wrong for each address, and tells none of it."""
     if isinstance(error, paramiko.ChannelException):
         return FORBIDDEN if error.code == PROHIBITED else f"it says {error.text.lower()}"
-    reasons = error.errors.values() if isinstance(error, NoValidConnectionsError) else [error]
-    return "; ".join(getattr(reason, "strerror", None) or str(reason) or type(reason).__name__ for reason in reasons)
+    return "; ".join(getattr(one, "strerror", None) or str(one) or type(one).__name__ for one in _causes(error))
+
+
+def _causes(error: Exception) -> list[Exception]:
+    return [*error.errors.values()] if isinstance(error, NoValidConnectionsError) else [error]

@@ -252,6 +252,11 @@ def test_a_snapshot_is_the_leaders() -> None:
     assert etcd.best(masters(m1=look("m1", raftAppliedIndex=99)), []) == "m2"
 
 
+def test_it_is_that_of_most_masters_and_not_of_one_that_has_begun_anew() -> None:
+    anew = look("m1", "m1", cluster=0xFF, leader=IDS["m1"], raftAppliedIndex=999)
+    assert etcd.best(masters(m1=anew), []) == "m2"
+
+
 def test_without_the_leader_it_is_of_the_one_that_has_done_most() -> None:
     assert etcd.best(masters(m2=DEAD, m3=look("m3", raftAppliedIndex=13)), []) == "m3"
 

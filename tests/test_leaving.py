@@ -9,7 +9,7 @@ from invoke import Exit
 
 from kubefab import leaving
 from kubefab.converge import Stop
-from kubefab.errors import HostError, KubefabError, Unreachable
+from kubefab.errors import HostError, KubefabError, Refused, Unreachable
 from kubefab.facts import CORDONED_BY
 from kubefab.leaving import TEN_MINUTES, Seconds
 from kubefab.steps import draining, etcd
@@ -549,6 +549,18 @@ def test_the_member_of_a_masters_dead_machine_goes_though_a_new_one_has_its_name
 
 def test_who_answers_is_not_dead_whatever_somebody_says(one: Cluster) -> None:
     with pytest.raises(KubefabError, match="client answers over SSH, so that it is not off"):
+        remove(one, dead=True)
+    assert one.done == []
+
+
+def test_a_machine_that_refuses_the_connection_is_on(one: Cluster) -> None:
+    def refused() -> None:
+        raise Refused("cannot be reached at 10.250.0.11:22: Connection refused", hint="is sshd there?")
+
+    one.nodes["client"]["ready"] = False
+    one.tell()
+    one.run("client").on_look = refused
+    with pytest.raises(KubefabError, match=r"client: a machine is on at its address: .* refused\n.*switch it off"):
         remove(one, dead=True)
     assert one.done == []
 

@@ -15,7 +15,7 @@ import pytest
 from fabric import Connection
 
 from kubefab import wires
-from kubefab.errors import HostError, UnknownHostKey
+from kubefab.errors import HostError, Refused, UnknownHostKey
 from kubefab.patience import SHORT, USUAL
 from kubefab.ssh import Link
 from kubefab.sudo import Sudo
@@ -29,7 +29,7 @@ def test_a_host_that_is_not_there_is_told_by_its_address(server: Sshd, tmp_path:
         port = closed.getsockname()[1]
     wanted = server.host()
     away = Link(wanted.model_copy(update={"ssh": wanted.ssh.model_copy(update={"port": port})}), Sudo())
-    with pytest.raises(HostError, match=f"cannot be reached at 127.0.0.1:{port}: Connection refused") as told:
+    with pytest.raises(Refused, match=f"cannot be reached at 127.0.0.1:{port}: Connection refused") as told:
         away.transport()
     assert "absent: true" in told.value.hint
 
