@@ -336,12 +336,14 @@ COPIES = "/etc/kubernetes/tmp"
 
 
 WELL = "MemoryPressure=False $(date +%s)\nDiskPressure=False $(date +%s)\nReady=True $(date +%s)"
+SECONDS = "60"  # of a clock that only sleep moves on
 # What an API server tells is of the configuration that the kubelet was started with last.
 NODE = f"""
 stub openssl 'echo "    commonName                = system:node:client"'
-stub sleep ''
+stub sleep 'echo $(($(cat /mnt/clock) + $1)) >/mnt/clock'
 stub journalctl 'echo why'
-stub date 'if [ "$1" = -d ]; then echo "$2"; else read -r t _ </proc/uptime; echo "${{t%.*}}"; fi'
+stub date 'if [ "$1" = -d ]; then echo "$2"; else cat /mnt/clock; fi'
+echo 1000 >/mnt/clock
 mkdir -p {COPIES}/kubeadm-kubelet-config0
 """
 
@@ -369,7 +371,7 @@ def kubelet(
 
 
 def remade(before: str, *words: str) -> list[str]:
-    script = sandbox.script("remake-kubelet-config.sh", "2", *(words or ("", "given maxPods")))
+    script = sandbox.script("remake-kubelet-config.sh", SECONDS, *(words or ("", "given maxPods")))
     run = f"{before}{script} >/mnt/said 2>&1 && echo well || echo failed\ncat {CONFIG}; echo; tail -n 2 /mnt/said\n"
     kept = f"cat {MARKS}/kubelet.mark; ls -A {MARKS} {COPIES}; cat /var/lib/kubefab-kept{CONFIG} && echo"
     return sandbox.run(f"{run}{{ {kept}; grep systemctl.restart /mnt/calls; }} 2>/dev/null || true").splitlines()
@@ -436,7 +438,7 @@ def test_where_no_api_server_answers_the_kubelets_process_is_the_proof() -> None
 
 
 def test_the_node_is_asked_for_by_the_name_and_the_rights_of_its_kubelet() -> None:
-    script = sandbox.script("remake-kubelet-config.sh", "2", "")
+    script = sandbox.script("remake-kubelet-config.sh", SECONDS, "")
     said = sandbox.run(f"{kubelet()}{script} >/dev/null\ngrep ^kubectl /mnt/calls | cut -d ' ' -f 1-10 | sort -u")
     whose = "kubectl --kubeconfig /etc/kubernetes/kubelet.conf --cache-dir /run/kubefab/kubectl"
     assert said == f"{whose} --request-timeout 5s get node client\n"
@@ -459,7 +461,7 @@ def test_a_configuration_that_was_cut_off_is_brought_to_its_end_before_another_i
 )
 def test_what_was_cut_off_is_proven_or_taken_back_and_the_kubelet_runs_by_it(node: str, then: str, mark: str) -> None:
     """Without an API server, too: that of a single master waits for its kubelet."""
-    script = sandbox.script("remake-kubelet-config.sh", "2")
+    script = sandbox.script("remake-kubelet-config.sh", SECONDS)
     run = f"{node}{script} >/dev/null 2>&1\ncat {CONFIG}; echo; cat {MARKS}/kubelet.mark; ls -A {MARKS}\n"
     run += "tail -n 1 /mnt/calls | grep -o restart.kubelet || true\ngrep -c kubeadm /mnt/calls || true"
     told = sandbox.run(run)
