@@ -52,16 +52,19 @@ def known(masters: Masters) -> dict[int, Known]:
 
 
 def best(masters: Masters, wrong: Sequence[str]) -> str:
-    """The host of whose member to take a snapshot: the leader of most members, else the one that has done most.
+    """The host of whose member to take a snapshot: the leader of most voters, else the one that has done most.
 
-    One that has begun anew leads itself. Without a quorum there is no leader, and a snapshot of what is left is worth
-    all the more. KubefabError, with what is wrong, where no member answers.
+    One that has begun anew leads itself alone. Without a quorum there is no leader, and a snapshot of what is left is
+    worth all the more. KubefabError, with what is wrong, where no member answers.
     """
     members = {name: member for name, member in heard(masters).items() if not member.learner}
     if not members:
         raise KubefabError("\n  ".join(("no member of etcd answers, so that no snapshot can be had:", *wrong)))
-    of_one = Counter(member.cluster for member in members.values())
-    return max(members, key=lambda name: (leads(members[name]), of_one[members[name].cluster], members[name].applied))
+    followers = Counter((member.cluster, member.leader) for member in members.values())
+    # By name: one that has begun anew under another id is no other master.
+    voters = len({one.name or one.id for one in _voters(masters)})
+    most = {name for name, one in members.items() if leads(one) and 2 * followers[one.cluster, one.id] > voters}
+    return max(members, key=lambda name: (name in most, members[name].applied))
 
 
 def leads(member: Member) -> bool:
@@ -266,19 +269,34 @@ def _unknown(masters: Masters, away: Away) -> Iterator[str]:
 
 
 def _removed(name: str, masters: Masters) -> bool:
-    """Whether there is an etcd, and the others of its cluster have told who is a member, and not named this host's.
-
-    A silent one is not called so while its machine's addresses are not known, or one is added that has not started.
-    """
-    facts = masters[name]
-    mine = facts.etcd.member
-    others = [one.etcd for other, one in masters.items() if other != name]
-    theirs = [etcd for etcd in others if etcd.member and (not mine or etcd.member.cluster == mine.cluster)]
-    told = [one for etcd in theirs for one in etcd.membership]
-    if not mine and not _addresses(facts):
+    """Whether there is an etcd, and the others of its cluster have told who is a member, and not named this host's."""
+    mine = masters[name].etcd.member
+    others = {other: facts for other, facts in masters.items() if other != name and _tells(facts, mine)}
+    if not others or not is_on(masters[name]):
         return False
-    named = any(one.id == mine.id if mine else not one.name or _may_be_of(one, name, facts) for one in told)
-    return is_on(facts) and bool(told) and not named
+    return _is_out(mine, others) if mine else _is_gone(name, masters, others)
+
+
+def _tells(facts: Facts, mine: Member | None) -> bool:
+    """Whether this host's member has told who is a member of that one's cluster."""
+    member = facts.etcd.member
+    return bool(member and facts.etcd.membership and (not mine or member.cluster == mine.cluster))
+
+
+def _is_out(mine: Member, others: Masters) -> bool:
+    """By the word of who has done as much: one that has begun anew under its former id names itself alone."""
+    return mine.id not in known(others) and any(one.applied >= mine.applied for one in heard(others).values())
+
+
+def _is_gone(name: str, masters: Masters, others: Masters) -> bool:
+    """Whether a silent one is removed, by the word of most masters, and of most of the members that they name.
+
+    Not while its machine's addresses are not known, or one is added that has not started.
+    """
+    told = known(others)
+    if 2 * len(others) <= max(len(masters), len(told)) or not _addresses(masters[name]):
+        return False
+    return all(one.name and not _may_be_of(one, name, masters[name]) for one in told.values())
 
 
 def _called(one: Known) -> str:

@@ -14,7 +14,7 @@ from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts, Node
 from tests.facts import read, with_
 from tests.fakes import three_masters
-from tests.members import DEAD, IDS, SILENT, M, look, membership, status
+from tests.members import CLUSTER, DEAD, IDS, SILENT, M, look, membership, status
 from tests.runs import ADMIN, Run, in_place, nodes
 
 
@@ -162,6 +162,31 @@ def test_one_that_is_only_just_added_is_not_taken_for_removed() -> None:
     assert etcd.outsiders(masters(**said, m3=DEAD)) == []
 
 
+ANEW = look("m1", "m1", leader=IDS["m1"], raftAppliedIndex=20)  # kubeadm's manifest over an emptied folder: same ids
+ALL_DATA = look("m2", leader=0, raftAppliedIndex=13020)
+
+
+@pytest.mark.parametrize("m3", [DEAD, None])
+def test_one_that_begins_anew_under_its_former_id_does_not_make_who_has_all_data_a_removed_one(m3: str | None) -> None:
+    found = masters(m1=ANEW, m2=ALL_DATA, m3=m3 or "")
+    found = found if m3 else {name: facts for name, facts in found.items() if name != "m3"}
+    assert not [line for line in etcd.problems(found) if "removed" in line]
+    assert etcd.outsiders(found) == []
+
+
+@pytest.mark.parametrize("said", [DEAD, SILENT])
+def test_one_master_s_word_alone_does_not_make_a_silent_member_a_removed_one(said: str) -> None:
+    found = {name: facts for name, facts in masters(m1=ANEW, m2=said).items() if name != "m3"}
+    assert not [line for line in etcd.problems(found) if "removed" in line]
+    assert etcd.outsiders(found) == []
+
+
+def test_of_two_masters_the_one_that_was_removed_and_still_answers_is_told() -> None:
+    found = masters(m1=look("m1", "m1", leader=IDS["m1"], raftAppliedIndex=13), m2=look("m2", "m1", "m2", leader=0))
+    del found["m3"]
+    assert etcd.outsiders(found) == ["m2"]
+
+
 def by_hand(m2: str, node: str = "manifest etcd.yaml") -> dict[str, Facts]:
     """Three masters whose members are called otherwise than hosts.yml calls them; what m2's etcd says."""
     said = {
@@ -255,6 +280,29 @@ def test_a_snapshot_is_the_leaders() -> None:
 def test_it_is_that_of_most_masters_and_not_of_one_that_has_begun_anew() -> None:
     anew = look("m1", "m1", cluster=0xFF, leader=IDS["m1"], raftAppliedIndex=999)
     assert etcd.best(masters(m1=anew), []) == "m2"
+
+
+@pytest.mark.parametrize("cluster", [CLUSTER, 0xFF])
+@pytest.mark.parametrize("m2", [0, IDS["m3"]])  # its leader: an election, and one that was just lost
+def test_it_is_not_of_one_that_leads_itself_alone_where_another_has_done_more(cluster: int, m2: int) -> None:
+    anew = look("m1", "m1", cluster=cluster, leader=IDS["m1"], raftAppliedIndex=20)
+    found = masters(m1=anew, m2=look("m2", leader=m2, raftAppliedIndex=13020), m3=DEAD)
+    assert etcd.best(found, []) == "m2"
+
+
+def test_it_is_the_leaders_of_most_where_one_has_begun_anew_under_its_former_id() -> None:
+    assert etcd.best(masters(m1=look("m1", "m1", leader=IDS["m1"], raftAppliedIndex=99)), []) == "m2"
+
+
+def test_a_learner_that_follows_makes_nobody_the_leader_of_most() -> None:
+    two = look("m1", "m1", "m2", leader=IDS["m1"])
+    learning = look("m3", leader=IDS["m1"], isLearner=True, raftAppliedIndex=99)
+    assert etcd.best(masters(m1=two, m2=look("m2", leader=0, raftAppliedIndex=13), m3=learning), []) == "m2"
+
+
+def test_of_one_master_alone_it_is_its_own() -> None:
+    found = masters(m1=look("m1", "m1", leader=IDS["m1"]))
+    assert etcd.best({"m1": found["m1"]}, []) == "m1"
 
 
 def test_without_the_leader_it_is_of_the_one_that_has_done_most() -> None:

@@ -469,6 +469,16 @@ def test_of_two_halves_neither_is_named_to_be_removed(three: Run, told: Told) ->
     assert told(three)[1]["next"] == "inv preflight"
 
 
+def test_who_has_all_data_is_not_named_to_be_removed_beside_one_that_has_begun_anew(three: Run, told: Told) -> None:
+    three("m3").on_look = away
+    three("m1").parts["etcd"] = look("m1", "m1", leader=IDS["m1"], raftAppliedIndex=20)
+    three("m2").parts["etcd"] = look("m2", leader=0, raftAppliedIndex=13020)
+    found = told(three)[1]
+    assert found["next"] == "inv preflight"
+    assert not [line for line in found["problems"] if "removed" in line]
+    assert "m1: its etcd has fallen behind the others by 13000 writes" in found["problems"]
+
+
 def test_what_could_not_be_looked_at_is_told(three: Run, told: Told) -> None:
     three("m3").parts.update(etcd="untold ss: no answer in 3 s", network="untold ss: no answer in 3 s")
     code, found = told(three)
