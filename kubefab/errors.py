@@ -28,16 +28,22 @@ class HostError(KubefabError):
     """Something on one host: what happened, the last lines it said, and what the user can do.
 
     `host` is the name of the host that was talked to, where it is another than the one whose step failed: the
-    master's failure is no worker's.
+    master's failure is no worker's. `on_the_way`: a jump host failed, and of the host behind it nothing is known.
     """
 
     what: str
     lines: str = ""
     hint: str = ""
     host: str = ""
+    on_the_way: bool = False
 
     def __str__(self) -> str:
         return self.what
+
+    @property
+    def may_be_on(self) -> bool:
+        """Whether the host's machine may run: a machine that is off answers with nothing at all."""
+        return self.on_the_way or not isinstance(self, Unreachable) or isinstance(self, Refused)
 
 
 class Unreachable(HostError):

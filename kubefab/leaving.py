@@ -200,6 +200,8 @@ def _check_off(run: Engine, host: wanted.Host | None, node: str, address: str) -
     if not error:
         without = "`absent: true` and --dead" if there.absent else "--dead"
         raise KubefabError(_ANSWERS.format(there.name, without) if host else _PERHAPS.format(there.name, node))
+    if error.on_the_way:
+        raise KubefabError(_BEHIND.format(there.name, error))
     if isinstance(error, Refused):
         raise KubefabError(_ON.format(there.name, error))
     if not isinstance(error, Unreachable):
@@ -283,6 +285,11 @@ _ANSWERS = "{0} answers over SSH, so that it is not off: without {1} it is drain
 _ON = (
     "{0}: a machine is on at its address: {1}\n  what to do: switch it off; or start its sshd, and leave out --dead; "
     "if another machine has the address now, take {0} out of hosts.yml first"
+)
+_BEHIND = (
+    "{0}: not known whether a machine is on at its address: {1}\n  what to do: see to the jump host, or name another "
+    "one in hosts.yml (ssh.jump); if neither can be, see for yourself that the machine is off, and take {0} out of "
+    "hosts.yml first"
 )
 _PERHAPS = (
     "{0} answers over SSH at {1}'s address, and may be its machine: if it is another one, let it join first, without "

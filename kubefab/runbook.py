@@ -16,7 +16,7 @@ from kubefab import backup, etcd, report, status
 from kubefab.addons import Addon
 from kubefab.addons.addon import ADMIN, Page
 from kubefab.converge import Engine, Stop
-from kubefab.errors import KubefabError, NotAsked, Unreachable
+from kubefab.errors import KubefabError, NotAsked
 from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
@@ -117,7 +117,7 @@ def _found(run: Engine, health: Sequence[Subject], drift: Sequence[Subject]) -> 
     if live and (live.silent or len(cluster.masters) > 1):
         run.look(Group.MASTERS, "etcd")
     away = {failure.host: failure.what for failure in run.failures}
-    unseen = [failure.host for failure in run.failures if not isinstance(failure.error, Unreachable)]
+    unseen = [failure.host for failure in run.failures if failure.error.may_be_on]
     facts = {host.name: cluster.facts(host) for host in hosts if host.name not in away}
     gaps = run.gaps(hosts, *health)
     wrong = {(host, step.title) for host, step, _ in gaps}

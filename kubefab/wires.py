@@ -30,6 +30,7 @@ CONNECT_SECONDS = 8  # until a channel is open
 FAILED_SECONDS = 60.0  # in which a jump host that failed is not tried again
 OPENING = 8  # connections at one time
 PROHIBITED = paramiko.common.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+NOT_REACHED = paramiko.common.OPEN_FAILED_CONNECT_FAILED
 
 
 class Network:
@@ -111,8 +112,9 @@ class Wire:
                 self.gateway.transport()
             _open(self.connection, self.way, self.ssh, self.network)
         except HostError as error:
-            error.what = f"{self.title}{error.what}"
-            self._failed = (time.monotonic(), error) if self.title else None
+            if self.title:
+                error.what, error.on_the_way = f"{self.title}{error.what}", True
+                self._failed = time.monotonic(), error
             raise
 
     def close(self) -> None:
@@ -196,7 +198,13 @@ def _not_open(error: Exception, connection: Connection, way: Way, ssh: inventory
     by = f" by way of {way.jumps[-1]}" if way.jumps else " by its ProxyCommand" if way.command else ""
     what = f"cannot be reached at {way.host}:{way.port}{by}: {_reason(error)}"
     kind = Refused if any(isinstance(one, ConnectionRefusedError) for one in _causes(error)) else Unreachable
-    return kind(what, hint="is it on, and is sshd there? `absent: true` in hosts.yml leaves out a worker")
+    hint = "is it on, and is sshd there? `absent: true` in hosts.yml leaves out a worker"
+    return kind(what, hint=hint, on_the_way=_is_jumps(error))
+
+
+def _is_jumps(error: Exception) -> bool:
+    """Whether a jump host gives a channel to no host, as where it forbids that."""
+    return isinstance(error, paramiko.ChannelException) and error.code != NOT_REACHED
 
 
 def _nothing_in_common(error: Exception, connection: Connection) -> HostError:

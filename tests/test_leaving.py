@@ -565,6 +565,21 @@ def test_a_machine_that_refuses_the_connection_is_on(one: Cluster) -> None:
     assert one.done == []
 
 
+@pytest.mark.parametrize("why", [Refused, Unreachable, HostError])
+def test_a_machine_behind_a_jump_host_that_fails_is_not_known_to_be_off_nor_on(
+    one: Cluster, why: type[HostError]
+) -> None:
+    def failed() -> None:
+        raise why("jump host bastion: cannot be reached", hint="is it on?", on_the_way=True)
+
+    one.nodes["client"]["ready"] = False
+    one.tell()
+    one.run("client").on_look = failed
+    with pytest.raises(KubefabError, match="client: not known whether a machine is on at its address: jump host bast"):
+        remove(one, dead=True)
+    assert one.done == []
+
+
 def test_somebody_else_at_its_address_is_not_a_machine_that_is_off(one: Cluster) -> None:
     def changed() -> None:
         raise HostError("its SSH key has changed", hint="ssh-keygen -R 10.250.0.11")

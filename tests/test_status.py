@@ -9,7 +9,7 @@ import pytest
 from invoke import Exit
 
 from kubefab import report, runbook, status
-from kubefab.errors import HostError, Silent, Unreachable
+from kubefab.errors import HostError, Refused, Silent, Unreachable
 from kubefab.facts import ADDON, CORDONED_BY, ClusterFacts, Facts, Known, Node, Workload
 from kubefab.inventory import Inventory, Schedule
 from kubefab.patience import SHORT, USUAL
@@ -46,6 +46,14 @@ def nodes(*ready: str, without: Sequence[str] = (), **spec: Any) -> str:
 
 def away() -> None:
     raise Unreachable("cannot be reached")
+
+
+def refused() -> None:
+    raise Refused("cannot be reached at 10.0.0.1:22: Connection refused")
+
+
+def behind_a_jump_host_that_is_away() -> None:
+    raise Unreachable("jump host bastion: cannot be reached", on_the_way=True)
 
 
 def not_let_in() -> None:
@@ -198,6 +206,19 @@ def test_masters_that_let_nobody_in_may_serve_and_are_not_told_as_lost(
     assert len(found["problems"]) == len(run.cluster.masters)
     assert all("does not let admin in" in line for line in found["problems"])
     assert found["next"] == "inv preflight"
+
+
+@pytest.mark.parametrize("masters", [HOSTS, three_masters()])
+@pytest.mark.parametrize("why", [refused, behind_a_jump_host_that_is_away])
+def test_masters_that_may_be_on_are_not_told_as_lost(
+    masters: str | Inventory, why: Callable[[], None], told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a wrong port in hosts.yml, or a jump host that is off."""
+    run = in_place(made(masters), monkeypatch)
+    for host in run.cluster.masters:
+        run(host.name).on_look = why
+    code, found = told(run)
+    assert (code, found["state"], found["verdict"]) == (1, "wrong", DOUBT)
 
 
 def test_one_master_that_lets_nobody_in_is_not_lost_with_two_that_are_off(three: Run, told: Told) -> None:

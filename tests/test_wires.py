@@ -15,7 +15,7 @@ import pytest
 from fabric import Connection
 
 from kubefab import wires
-from kubefab.errors import HostError, Refused, UnknownHostKey
+from kubefab.errors import HostError, Refused, UnknownHostKey, Unreachable
 from kubefab.patience import SHORT, USUAL
 from kubefab.ssh import Link
 from kubefab.sudo import Sudo
@@ -165,6 +165,32 @@ def test_the_jump_hosts_connection_is_watched_like_any_other(server: Sshd, basti
     connection = link.wire.gateway.transport().sock
     assert isinstance(connection, socket.socket)
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+
+
+def test_a_jump_host_that_refuses_the_connection_tells_nothing_of_the_hosts_behind_it(server: Sshd) -> None:
+    with socket.create_server((ADDRESS, 0)) as closed:
+        port = closed.getsockname()[1]
+    network = Network()
+    for _ in range(2):  # told anew, and as it was remembered
+        with pytest.raises(HostError, match=f"jump host {ADDRESS}:{port}: .* Connection refused") as told:
+            behind(server, f"{ADDRESS}:{port}", network).transport()
+        assert told.value.on_the_way
+
+
+@pytest.mark.parametrize(("forwards", "on_the_way"), [(True, False), (False, True)])
+def test_what_the_jump_host_forbids_tells_nothing_of_the_host_behind_it(
+    server: Sshd, bastion: Sshd, forwards: bool, on_the_way: bool
+) -> None:
+    """Where it forwards, and the host refuses it, it says no more than that it failed to connect."""
+    server.know(HOST_KEY, f"[{ADDRESS}]:{bastion.port}")
+    bastion.forwards = forwards
+    with socket.create_server((ADDRESS, 0)) as closed:
+        port = closed.getsockname()[1]
+    wanted = server.host()
+    ssh = wanted.ssh.model_copy(update={"jump": f"root@{ADDRESS}:{bastion.port}", "port": port})
+    with pytest.raises(Unreachable) as told:
+        Link(wanted.model_copy(update={"ssh": ssh}), Sudo(), Network()).transport()
+    assert (isinstance(told.value, Refused), told.value.on_the_way) == (False, on_the_way)
 
 
 @ssh_needed
