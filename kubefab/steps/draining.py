@@ -101,7 +101,10 @@ def _open(node: Node) -> str | None:
 
 
 def _cordoned(node: Node) -> str:
-    return f"cordoned by {node.cordoner}"
+    """Or has been: `kubectl uncordon` leaves the word of a task that was killed."""
+    if node.cordoned:
+        return f"cordoned by {node.cordoner}"
+    return f"it takes them, and the word of {node.mark} is left, which kept them off"
 
 
 def not_ready(node: str) -> Gap:

@@ -21,6 +21,7 @@ OURS = replace(NODE, cordoned=True, cordoned_by="node.drain at 1", mark="node.dr
 MARKED = replace(NODE, cordoned=True, mark="node.drain at 1")
 THEIRS = replace(NODE, cordoned=True)
 DOUBT = "cordoned by a person, or still by node.drain at 1"
+LEFT = "it takes them, and the word of node.drain at 1 is left, which kept them off"
 
 
 def told(*pods: Pod, node: Node | None = NODE, pods_told: bool = True, **said: Any) -> Facts:
@@ -36,7 +37,7 @@ def told(*pods: Pod, node: Node | None = NODE, pods_told: bool = True, **said: A
         (THEIRS, None, "cordoned by a person", None),
         (OURS, "cordoned by node.drain at 1", "cordoned by node.drain at 1", None),
         (MARKED, DOUBT, DOUBT, None),
-        (replace(MARKED, cordoned=False), DOUBT, DOUBT, "it takes them"),
+        (replace(MARKED, cordoned=False), LEFT, LEFT, "it takes them"),
         (None, None, None, None),
     ],
 )
