@@ -1104,6 +1104,8 @@ CONF = "server: here\nuser: admin\n    client-certificate-data: {0}\n    client-
         (CONF.format("b2xk"), ("b2xk",)),
         (CONF.format("b2xk") + "mine: too\n" + CONF.format("bW9yZQ=="), ("b2xk", "bW9yZQ==")),
         ("    client-certificate-data: b2xk\nuser: x\n    client-key-data: b2xk\n", ()),
+        ("    client-certificate-data: 'b2xk' # mine\n    client-key-data: \"b2xk\"\n", ("b2xk",)),
+        ("    client-certificate-data: b2xk\n    client-key-data: |\n      b2xk\n", ()),
         ("    client-certificate-data: '$x'\n    client-key-data: b2xk\n", ()),
         ("", ()),
     ],
