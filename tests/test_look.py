@@ -693,8 +693,8 @@ def test_data_of_etcds_without_a_log_are_none(there: str, log: bool) -> None:
 
 @sandbox.needed
 def test_a_log_of_etcds_on_another_disk_is_one_too() -> None:
-    before = sandbox.file("/fast/wal/0000000000000000-0000000000000000.wal", "x")
-    before += "mkdir -p /var/lib/etcd/member; ln -s /fast/wal /var/lib/etcd/member/wal"
+    before = sandbox.file("/srv/fast/wal/0000000000000000-0000000000000000.wal", "x")
+    before += "mkdir -p /var/lib/etcd/member; ln -s /srv/fast/wal /var/lib/etcd/member/wal"
     assert found(before, "node").local.etcd_log
 
 
