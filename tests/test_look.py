@@ -699,6 +699,17 @@ def test_a_log_of_etcds_on_another_disk_is_one_too() -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize(("at", "log"), [("/srv/ssd/etcd", True), ("/srv/ssd", False), ("/var/lib/etcd", False)])
+def test_a_log_of_etcds_is_looked_for_where_its_manifest_has_it_on_the_host(at: str, log: bool) -> None:
+    """Its container may have as /var/lib/etcd what is elsewhere here."""
+    mounts = "    volumeMounts:\n    - mountPath: /var/lib/etcd\n      name: etcd-data\n"
+    volumes = "  volumes:\n  - hostPath:\n      path: /srv/ssd/etcd\n    name: etcd-data\n"
+    manifest = f"spec:\n  containers:\n  - command:\n    - etcd\n    - --data-dir=/var/lib/etcd\n{mounts}{volumes}"
+    before = sandbox.file("/etc/kubernetes/manifests/etcd.yaml", manifest) + sandbox.file(f"{at}/member/wal/0.wal", "x")
+    assert found(before, "node").local.etcd_log == log
+
+
+@sandbox.needed
 def test_what_of_kubernetes_is_on_a_host() -> None:
     before = (
         ADMIN
