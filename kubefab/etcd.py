@@ -429,7 +429,7 @@ def _size(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-_EMPTIED = "its etcd has lost its data: there is no log of it in /var/lib/etcd/member/wal"
+_EMPTIED = "its etcd has lost its data: there is no log of it in member/wal of what its pod has as /var/lib/etcd"
 _PUT_BACK = "; mount or put back what was there, or bring back a backup: inv etcd.restore --from FOLDER"
 _UNHEARD = "was not heard: no master that answers has it"
 _EARLIER = f"is of an earlier {{0}}, at another address: {ANEW}"

@@ -9,8 +9,9 @@ mkdir -p "$home/.kube"
 if [ -e "$home/.kube/config" ]; then
     mv "$home/.kube/config" "$home/.kube/config.before-kubefab-$(date +%s)"
 fi
-cp /etc/kubernetes/admin.conf "$home/.kube/config.new"
-sync "$home/.kube/config.new"
-mv "$home/.kube/config.new" "$home/.kube/config"
+new=$home/.kube/config.kubefab
+cp /etc/kubernetes/admin.conf "$new"
+chown "$user:" "$home/.kube" "$new"
+sync "$new"
+mv "$new" "$home/.kube/config"
 sync "$home/.kube"
-chown "$user:" "$home/.kube" "$home/.kube/config"

@@ -8,17 +8,24 @@ new=$file.kubefab
 trap 'rm -f "$new"' EXIT
 cp -p "$file" "$new"
 awk -v certificates="$*" -v certificate=client-certificate-data: -v key=client-key-data: '
-    function renewed(line, name) { sub(/[^ ]+ *$/, now[name], line); return line }
+    function bare(word) { gsub(/"|\047/, "", word); return word ~ /^[A-Za-z0-9+\/=]+$/ ? word : "" }
+    function renewed(line, name) { # its second word; a comment may follow
+        match(line, /^[ \t]*[^ \t]+[ \t]+[^ \t]+/)
+        rest = substr(line, RLENGTH + 1)
+        line = substr(line, 1, RLENGTH)
+        sub(/[^ \t]+$/, now[name], line)
+        return line rest
+    }
     BEGIN { for (n = split(certificates, words, " "); n > 0; n--) former[words[n]] = 1 }
     NR == FNR { now[$1] = $2; next }
     FNR == 1 && !(now[certificate] && now[key]) { exit 1 }
     held != "" {
-        is_pair = $1 == key
+        is_pair = $1 == key && bare($2) != ""
         print is_pair ? renewed(held, certificate) : held
         held = ""
         if (is_pair) { print renewed($0, key); next }
     }
-    $1 == certificate && $2 in former { held = $0; next }
+    $1 == certificate && bare($2) in former { held = $0; next }
     { print }
     END { if (held != "") print held }' /etc/kubernetes/admin.conf "$file" >"$new"
 sync "$new"

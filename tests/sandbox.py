@@ -1,7 +1,8 @@
 """A shell that has this computer's programs, sees nothing else of it, and changes none of it.
 
-It runs in namespaces of its own, with an /etc, /run, /var and /root that are nearly empty, no network, and stubs in
-front of what would reach farther than files. All of it is gone when the shell ends.
+It runs in namespaces of its own, with an /etc, /run, /var, /root, /srv and /tmp that are nearly empty, no network, and
+stubs in front of what would reach farther than files. All of it is gone when the shell ends, and nothing else of the
+disk that / is on can be written to.
 """
 
 import os
@@ -38,9 +39,10 @@ for path; do
     mkdir -p "/mnt/visible$path"
     mount --bind "$path" "/mnt/visible$path"
 done
-for top in etc run var root; do
+for top in etc run var root srv tmp; do
     mount -t tmpfs -o mode=755 sandbox "/$top"
 done
+mount -o remount,bind,ro /
 for path; do
     mkdir -p "$path"
     mount --bind "/mnt/visible$path" "$path"

@@ -51,7 +51,7 @@ def test_one_that_says_nothing_is_told_with_why(said: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("folder", "node", "told"),
     [
-        ("/var/lib/etcd", "", "its etcd has lost its data: there is no log of it in /var/lib/etcd/member/wal"),
+        ("/var/lib/etcd", "", "its etcd has lost its data: there is no log of it in member/wal of what its pod has"),
         ("/var/lib/etcd", "\netcd_data yes", "its etcd has lost its data"),  # an empty database, of a start in vain
         ("/var/lib/etcd", "\netcd_data yes\netcd_log yes", "its etcd does not run"),
         ("/var/lib/etcd", "\ninit_begun 1", "its etcd does not run"),  # it never had any

@@ -397,7 +397,7 @@ spec:
   hostNetwork: true
   volumes:
   - hostPath:
-      path: /wide
+      path: /srv/wide
       type: Directory
     name: wide
   - {}
@@ -416,7 +416,7 @@ NAME_FIRST = ("name: mine\n      mountPath: /enc/mine", "name: mine\n    hostPat
             "hostPath:\n      path: /srv/one\n    name: mine",
             "/srv/one",
         ),
-        ("name: a\n      mountPath: /a", "name: a\n    emptyDir: {}", "/wide/mine/x.yaml"),
+        ("name: a\n      mountPath: /a", "name: a\n    emptyDir: {}", "/srv/wide/mine/x.yaml"),
         ("name: a\n      mountPath: /enc/mine", "name: a\n    emptyDir: {}", None),
     ],
 )
@@ -424,7 +424,7 @@ def test_what_secrets_are_read_by_is_found_where_its_volume_is_on_the_host(
     mount: str, volume: str, file: str | None
 ) -> None:
     manifest = sandbox.file("/etc/kubernetes/manifests/kube-apiserver.yaml", MOUNTS.format(mount, volume))
-    there = "".join(sandbox.file(one, one) for one in ("/srv/enc/x.yaml", "/srv/one", "/wide/mine/x.yaml"))
+    there = "".join(sandbox.file(one, one) for one in ("/srv/enc/x.yaml", "/srv/one", "/srv/wide/mine/x.yaml"))
     found = keys(f"{manifest}{there}stub ss ''\n").get("encryption-provider-config")
     assert found == (file.encode() if file else None)
 

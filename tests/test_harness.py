@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import sandbox
 from tests.e2e import harness
 
 OF_SOMEBODY = {
@@ -51,3 +52,11 @@ def test_what_is_the_computers_stays_and_so_do_the_caches(somebody: None, tmp_pa
     assert found | OF_THE_COMPUTER == found
     assert found["XDG_CACHE_HOME"] == "/home/somebody/.cache"
     assert not {*OF_SOMEBODY} - {"HOME"} & {*found}
+
+
+@sandbox.needed
+@pytest.mark.parametrize(("folder", "said"), [("/srv", "made"), ("/tmp", "made"), ("", "refused"), ("/usr", "refused")])
+def test_a_sandbox_leaves_nothing_on_this_computer(folder: str, said: str) -> None:
+    made = f"{folder}/of-a-sandbox"
+    assert sandbox.run(f"mkdir {made} 2>/dev/null && echo made || echo refused") == f"{said}\n"
+    assert not Path(made).exists()

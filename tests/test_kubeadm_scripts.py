@@ -280,7 +280,7 @@ n=1
 while :; do
     rm -f /mnt/left
     rm -rf {PLACES} /var/lib/cni
-    cp -a /mnt/machine/. /
+    cp -a /mnt/machine/* /
     cut_off $n {command}
     [ "$(cat /mnt/left)" -le 0 ] || break
     rm -f /mnt/left

@@ -693,9 +693,20 @@ def test_data_of_etcds_without_a_log_are_none(there: str, log: bool) -> None:
 
 @sandbox.needed
 def test_a_log_of_etcds_on_another_disk_is_one_too() -> None:
-    before = sandbox.file("/fast/wal/0000000000000000-0000000000000000.wal", "x")
-    before += "mkdir -p /var/lib/etcd/member; ln -s /fast/wal /var/lib/etcd/member/wal"
+    before = sandbox.file("/srv/fast/wal/0000000000000000-0000000000000000.wal", "x")
+    before += "mkdir -p /var/lib/etcd/member; ln -s /srv/fast/wal /var/lib/etcd/member/wal"
     assert found(before, "node").local.etcd_log
+
+
+@sandbox.needed
+@pytest.mark.parametrize(("at", "log"), [("/srv/ssd/etcd", True), ("/srv/ssd", False), ("/var/lib/etcd", False)])
+def test_a_log_of_etcds_is_looked_for_where_its_manifest_has_it_on_the_host(at: str, log: bool) -> None:
+    """Its container may have as /var/lib/etcd what is elsewhere here."""
+    mounts = "    volumeMounts:\n    - mountPath: /var/lib/etcd\n      name: etcd-data\n"
+    volumes = "  volumes:\n  - hostPath:\n      path: /srv/ssd/etcd\n    name: etcd-data\n"
+    manifest = f"spec:\n  containers:\n  - command:\n    - etcd\n    - --data-dir=/var/lib/etcd\n{mounts}{volumes}"
+    before = sandbox.file("/etc/kubernetes/manifests/etcd.yaml", manifest) + sandbox.file(f"{at}/member/wal/0.wal", "x")
+    assert found(before, "node").local.etcd_log == log
 
 
 @sandbox.needed
@@ -1104,6 +1115,8 @@ CONF = "server: here\nuser: admin\n    client-certificate-data: {0}\n    client-
         (CONF.format("b2xk"), ("b2xk",)),
         (CONF.format("b2xk") + "mine: too\n" + CONF.format("bW9yZQ=="), ("b2xk", "bW9yZQ==")),
         ("    client-certificate-data: b2xk\nuser: x\n    client-key-data: b2xk\n", ()),
+        ("    client-certificate-data: 'b2xk' # mine\n    client-key-data: \"b2xk\"\n", ("b2xk",)),
+        ("    client-certificate-data: b2xk\n    client-key-data: |\n      b2xk\n", ()),
         ("    client-certificate-data: '$x'\n    client-key-data: b2xk\n", ()),
         ("", ()),
     ],

@@ -344,9 +344,30 @@ def test_in_a_logins_kubeconfig_the_admins_certificate_and_key_become_those_of_n
 
 
 @sandbox.needed
+def test_a_logins_certificate_and_key_may_be_in_quotes() -> None:
+    before = CONF.format('"b2xk"', "'a'", *"bcd")
+    assert followed(before, "b2xk") == CONF.format("bmV3", "bmV3a2V5", *"bcd") + "config\n"
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("certificate", "key"),
+    [("b2xk # lab", "a"), ("b2xk", "a # mine"), ("b2xk  ", "a  # of b2xk, a"), ("   b2xk", "   a\t# b")],
+)
+def test_a_comment_beside_the_admins_certificate_or_key_stays_one(certificate: str, key: str) -> None:
+    pair = "    client-certificate-data: {}\n    client-key-data: {}\n"
+    now = (certificate.replace("b2xk", "bmV3", 1), key.replace("a", "bmV3a2V5", 1))
+    assert followed(pair.format(certificate, key), "b2xk") == f"{pair.format(*now)}config\n"
+
+
+@sandbox.needed
 @pytest.mark.parametrize(
     "before",
-    ["    client-certificate-data: b2xk\n", "    client-certificate-data: b2xk\nx: y\n    client-key-data: a\n"],
+    [
+        "    client-certificate-data: b2xk\n",
+        "    client-certificate-data: b2xk\nx: y\n    client-key-data: a\n",
+        "    client-certificate-data: b2xk\n    client-key-data: |\n      a\n",
+    ],
 )
 def test_a_certificate_whose_key_does_not_follow_it_stays(before: str) -> None:
     assert followed(before, "b2xk") == f"{before}config\n"

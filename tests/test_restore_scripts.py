@@ -424,12 +424,24 @@ def test_the_look_tells_how_far_it_has_come() -> None:
     assert ended.local.restore_begun == 0
 
 
-def test_data_that_are_a_mount_of_their_own_are_told_since_nothing_takes_the_place_of_such() -> None:
-    stub = "stub mountpoint '[ \"$2\" = /var/lib/etcd/member ]'\n"
-    assert found(MASTER + NOBODY + stub, "restore").restore.mounted
-    assert not found(MASTER + NOBODY, "restore").restore.mounted
-    link = "mv /var/lib/etcd/member /srv/fast\nln -s /srv/fast /var/lib/etcd/member\n"
-    assert not found(f"{MASTER}{NOBODY}{stub}mkdir -p /srv\n{link}", "restore").restore.mounted
+@pytest.mark.parametrize("mounted", ["member", "member/wal", "member/snap", "member/of others"])
+def test_a_mount_in_the_data_is_told_since_it_would_go_with_them(mounted: str) -> None:
+    """A rename takes it along, and the next boot mounts the former log over the new one."""
+    mount = f"mkdir -p '/var/lib/etcd/{mounted}'\nmount -t tmpfs disk '/var/lib/etcd/{mounted}'\n"
+    assert found(MASTER + NOBODY + mount, "restore").restore.mounted == f"/var/lib/etcd/{mounted}"
+
+
+def test_a_mount_is_told_by_whatever_link_leads_to_the_data() -> None:
+    mount = "mv /var/lib/etcd /srv/\nln -s /srv/etcd /var/lib/etcd\nmount -t tmpfs disk /srv/etcd/member/wal\n"
+    assert found(MASTER + NOBODY + mount, "restore").restore.mounted == "/srv/etcd/member/wal"
+
+
+def test_a_mount_that_a_link_leads_to_or_that_has_the_folder_stays_where_it_is() -> None:
+    disk = "mkdir -p /srv/fast /var/lib/etcd\nmount -t tmpfs disk /srv/fast\nmount -t tmpfs disk /var/lib/etcd\n"
+    link = "rm -rf /var/lib/etcd/member\nln -s /srv/fast /var/lib/etcd/member\n"
+    beside = "mkdir /var/lib/etcd/member-of-old\nmount -t tmpfs disk /var/lib/etcd/member-of-old\n"
+    assert found(f"{disk}{MASTER}{NOBODY}{beside}", "restore").restore.mounted == ""
+    assert found(f"{disk}{MASTER}{NOBODY}{link}", "restore").restore.mounted == ""
 
 
 def test_what_runs_is_told() -> None:

@@ -884,6 +884,16 @@ def test_a_kubeconfig_of_another_cluster_is_kept() -> None:
 
 
 @sandbox.needed
+def test_a_kubeconfig_takes_its_place_once_it_is_its_users_and_nothing_else_there_is_touched() -> None:
+    """Root's own would be the same as the admin's for ever, and its user locked out."""
+    theirs = sandbox.file("/root/.kube/config.new", "theirs")
+    put = f"{ADMIN}{theirs}{sandbox.script('put-kubeconfig.sh')}"
+    assert sandbox.run(f"{put}\ncat /root/.kube/config.new; ls /root/.kube") == "theirsconfig\nconfig.new\n"
+    cut = f"stub chown 'exit 1'\n{ADMIN}! {sandbox.script('put-kubeconfig.sh')}"
+    assert sandbox.run(f"{cut}\nls /root/.kube/config 2>/dev/null || echo none") == "none\n"
+
+
+@sandbox.needed
 def test_the_kubeconfig_is_taken_away() -> None:
     text = sandbox.file("/root/.kube/config", "ours") + sandbox.script("take-kubeconfig.sh")
     assert sandbox.run(f"{text}\nls /root/.kube/config 2>&1 || echo gone").splitlines()[-1] == "gone"

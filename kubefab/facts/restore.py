@@ -12,7 +12,7 @@ class Restore(Part):
     under_way: str = ""  # the id of the restore that was begun here and is not done
     snapshot: str = ""  # the sha256 of its snapshot
     folder: str = ""  # of etcd's data; "" where this is no master
-    mounted: bool = False  # whether what has to make room for the new data is a mount of its own
+    mounted: str = ""  # what of that which has to make room for the new data is a mount of its own
     wal: str = ""  # of its log, where somebody keeps that elsewhere
     peer: str = ""  # this member, NAME=URL
     image: str = ""  # that its manifest names, which will run

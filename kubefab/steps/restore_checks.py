@@ -48,7 +48,7 @@ def possible(restore: Restore) -> Subject:
         complaint("etcd's image has the tool that makes its data of a snapshot", without_tool, _TOOL),
         complaint("etcd keeps its log with its data", wal_elsewhere, "take --wal-dir out of its manifest first"),
         complaint(
-            "etcd's data can be moved aside", mounted, "mount that disk one folder above, with its data in `member`"
+            "etcd's data can be moved aside", mounted, "have all of them on one disk that is mounted above `member`"
         ),
         complaint("there is room for the snapshot", no_room(restore), "make room where etcd has its data"),
     )
@@ -117,7 +117,7 @@ def wal_elsewhere(facts: Facts) -> str | None:
 
 
 def mounted(facts: Facts) -> str | None:
-    return f"{facts.restore.folder}/member is a mount of its own" if facts.restore.mounted else None
+    return f"{facts.restore.mounted} is a mount of its own" if facts.restore.mounted else None
 
 
 def no_room(restore: Restore) -> Gap:

@@ -39,8 +39,9 @@ done
 # ~/.kube/config of whoever came in over SSH: what scripts/renew-kubeconfig.sh finds there again
 login=$(getent passwd "${SUDO_USER:-root}" 2>/dev/null | cut -d: -f6)/.kube/config
 [ ! -e "$login" ] || awk '
-    $1 == "client-key-data:" && held { print held }
-    { held = $1 == "client-certificate-data:" && $2 ~ /^[A-Za-z0-9+\/=]+$/ ? $2 : "" }' "$login" |
+    function bare(word) { gsub(/"|\047/, "", word); return word ~ /^[A-Za-z0-9+\/=]+$/ ? word : "" }
+    $1 == "client-key-data:" && held != "" && bare($2) != "" { print held }
+    { held = $1 == "client-certificate-data:" ? bare($2) : "" }' "$login" |
     while read -r body; do fact "login $body"; done
 now=$(date +%s)
 for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do

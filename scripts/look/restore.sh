@@ -26,7 +26,11 @@ etcd=$(printf '%s\n' "$found" | sed -n 's/^etcd //p' | head -n 1)
 if ! etcd_program etcdutl >/dev/null 2>&1 && etcd_program etcd >/dev/null 2>&1; then fact "lacks_etcdutl yes"; fi
 folder=$(etcds_folder 2>/dev/null) || exit 0
 fact "folder $folder"
-[ -L "$folder/member" ] || ! mountpoint -q "$folder/member" 2>/dev/null || fact "mounted yes"
+# Its rename takes a mount in it along, and the next boot mounts that over the data that have taken their place.
+data=$(readlink -f "$folder")/member
+[ -L "$data" ] || fact "mounted $(data="$data" awk '
+    { gsub(/\\040/, " ", $5) }
+    $5 == ENVIRON["data"] || index($5, ENVIRON["data"] "/") == 1 { print $5; exit }' /proc/self/mountinfo)"
 fact "staged $(restored_in "$folder/kubefab-restore/member")"
 fact "restored $(restored_in "$folder/member")"
 fact "restored_at $(stat -c %Y "$folder/member/kubefab-restored" 2>/dev/null)"

@@ -4,10 +4,6 @@
 # plane's manifests may be in /etc/kubernetes/kubefab-restore.
 . "${0%/*}/shared/static.sh"
 control_plane() { echo etcd kube-apiserver kube-controller-manager kube-scheduler; }
-etcds_folder() { # of its data, as the host has it; false where its manifest does not say
-    from=$(etcds_manifest) && folder=$(on_host "$from" "$(flag_in "$from" data-dir | tail -n 1)") && [ -n "$folder" ] || { echo "etcd's manifest has no --data-dir" >&2 && return 1; }
-    echo "$folder"
-}
 etcds_image() { from=$(etcds_manifest) && sed -n "s/^ *image: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$from"; }
 restored_in() { cat "$1/kubefab-restored" 2>/dev/null || true; } # restored_in FOLDER: by which restore its data were made
 require_restored() { # require_restored FOLDER ID

@@ -34,6 +34,10 @@ on_host() {
             else if (name in hosts) print hosts[name] within[best] substr(file, length(best) + 1)
         }' "$1"
 }
+etcds_folder() { # of its data, as the host has it; false where its manifest does not say
+    from=$(etcds_manifest) && folder=$(on_host "$from" "$(flag_in "$from" data-dir | tail -n 1)") && [ -n "$folder" ] || { echo "etcd's manifest has no --data-dir" >&2 && return 1; }
+    echo "$folder"
+}
 etcds_flag() { from=$(etcds_manifest) && flag_in "$from" "$1"; }
 # its_own: where this host's API server tells others to find it. Every certificate of kubeadm's has this address.
 its_own() {

@@ -70,8 +70,8 @@ def test_a_log_that_is_kept_elsewhere_would_be_of_the_former_data() -> None:
 
 
 def test_data_that_are_a_mount_of_their_own_cannot_make_room_for_others() -> None:
-    assert complaints(with_(FORMER, mounted=True)) == [
-        "etcd's data can be moved aside: /var/lib/etcd/member is a mount of its own"
+    assert complaints(with_(FORMER, mounted="/var/lib/etcd/member/wal")) == [
+        "etcd's data can be moved aside: /var/lib/etcd/member/wal is a mount of its own"
     ]
 
 
