@@ -12,6 +12,7 @@ from kubefab import inventory as wanted
 from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError, Refused, Unreachable
 from kubefab.executor import engine_of
+from kubefab.facts import Node
 from kubefab.host import Host
 from kubefab.losing import Loss, agree
 from kubefab.passes import Group, Pass, Who
@@ -122,7 +123,7 @@ def _node_of(run: Engine, name: str) -> str:
     if live is None or live.silent:
         raise KubefabError(f"{run.cluster.speaker.name}: {live.unheard}" if live else "there is no cluster yet")
     if name in live.nodes:
-        _check_whose(run, name, live.nodes[name].address)
+        _check_whose(run, live.nodes[name])
     else:
         _check_name(run.cluster.inventory, name)
     node = name if name in live.nodes or _is_member(run, name) else _node_at(run, run.cluster.require(name))
@@ -137,17 +138,21 @@ def _check_name(inventory: wanted.Inventory, name: str) -> None:
         raise KubefabError(f"{name} is the address of {called} in {inventory.path}: say --host {called}")
 
 
-def _check_whose(run: Engine, name: str, place: str) -> None:
-    """KubefabError where the Node of this name, at this address, is or may be another host than hosts.yml calls so.
+def _check_whose(run: Engine, node: Node) -> None:
+    """KubefabError where this Node is or may be another machine than the host that hosts.yml calls so.
 
     One would be drained, and the other one reset.
     """
+    name, place = node.name, node.address
     at = {host.name: str(host.address) for host in run.cluster.inventory.hosts}
     if at.get(name, place) == place:
         return
     owners = [_node_there(run, one) for one, address in at.items() if address == place]
-    if {None, name} & {*owners} or _node_there(run, name) not in (None, "", name):
+    own = _node_there(run, name)
+    if {None, name} & {*owners} or own not in (None, "", name):
         raise KubefabError(_OTHER.format(name, run.cluster.inventory.path, place))
+    if own == "" and node.ready:
+        raise KubefabError(_FORMER.format(name, run.cluster.inventory.path, place or "an unknown address"))
 
 
 def _node_there(run: Engine, name: str) -> str | None:
@@ -298,5 +303,9 @@ _PERHAPS = (
 _OTHER = (
     "{0} of {1} is not the Node {0}, which is at {2}, or nobody there answers: for the host, say its own Node's name; "
     "for the Node, the host's at that address"
+)
+_FORMER = (
+    "the Node {0} is at {2}, and Ready; the {0} of {1} is another machine, and no Node: for the Node, write its "
+    "address there, or switch its machine off and wait a minute; for the other machine, write another name there"
 )
 _WHOSE = "{0} does not answer, and no Node has its name: the one at its address is {1}; if it is that: --host {1}"
