@@ -121,8 +121,8 @@ def _node_of(run: Engine, name: str) -> str:
         raise Stop("nothing was changed")
     if live is None or live.silent:
         raise KubefabError(f"{run.cluster.speaker.name}: {live.unheard}" if live else "there is no cluster yet")
-    if name in live.nodes:
-        _check_whose(run, name, live.nodes[name].address)
+    if there := live.nodes.get(name):
+        _check_whose(run, name, there.address, there.ready)
     else:
         _check_name(run.cluster.inventory, name)
     node = name if name in live.nodes or _is_member(run, name) else _node_at(run, run.cluster.require(name))
@@ -137,7 +137,7 @@ def _check_name(inventory: wanted.Inventory, name: str) -> None:
         raise KubefabError(f"{name} is the address of {called} in {inventory.path}: say --host {called}")
 
 
-def _check_whose(run: Engine, name: str, place: str) -> None:
+def _check_whose(run: Engine, name: str, place: str, ready: bool) -> None:
     """KubefabError where the Node of this name, at this address, is or may be another host than hosts.yml calls so.
 
     One would be drained, and the other one reset.
@@ -146,8 +146,11 @@ def _check_whose(run: Engine, name: str, place: str) -> None:
     if at.get(name, place) == place:
         return
     owners = [_node_there(run, one) for one, address in at.items() if address == place]
-    if {None, name} & {*owners} or _node_there(run, name) not in (None, "", name):
+    own = _node_there(run, name)
+    if {None, name} & {*owners} or own not in (None, "", name):
         raise KubefabError(_OTHER.format(name, run.cluster.inventory.path, place))
+    if own == "" and ready:
+        raise KubefabError(_FORMER.format(name, run.cluster.inventory.path, place or "an unknown address"))
 
 
 def _node_there(run: Engine, name: str) -> str | None:
@@ -291,5 +294,9 @@ _PERHAPS = (
 _OTHER = (
     "{0} of {1} is not the Node {0}, which is at {2}, or nobody there answers: for the host, say its own Node's name; "
     "for the Node, the host's at that address"
+)
+_FORMER = (
+    "the Node {0} is at {2}, and Ready; the {0} of {1} is another machine, and no Node: for the Node, write its "
+    "address there, or switch its machine off and wait a minute; for the other machine, write another name there"
 )
 _WHOSE = "{0} does not answer, and no Node has its name: the one at its address is {1}; if it is that: --host {1}"

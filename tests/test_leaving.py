@@ -93,7 +93,14 @@ class Cluster:
 @pytest.fixture
 def one(run: Run) -> Cluster:
     """A master and a worker."""
-    return Cluster(run, ("manager",), "manager", "client")
+    return of_two(run)
+
+
+def of_two(run: Run) -> Cluster:
+    made = Cluster(run, ("manager",), "manager", "client")
+    for name in run.cluster.hosts:
+        run(name).parts["system"] = f"machine_id id-{name}"
+    return made
 
 
 @pytest.fixture
@@ -241,7 +248,7 @@ def test_a_node_that_is_not_ready_is_not_drained(one: Cluster) -> None:
 
 
 def test_a_dry_drain_asks_nobody_and_moves_nothing(dry: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    made = Cluster(dry, ("manager",), "manager", "client")
+    made = of_two(dry)
     made.pods = f"{ALONE}\n{NONE}"
     made.tell()
     drain(made)
@@ -289,6 +296,30 @@ def test_a_name_that_hosts_yml_and_the_cluster_give_to_two_machines_is_refused(
     with pytest.raises(KubefabError, match=r"m2 of hosts\.yml is not the Node m2"):
         remove(three, "m2", dead)
     assert three.done == []
+
+
+@pytest.mark.parametrize("dead", [False, True])
+@pytest.mark.parametrize("name", ["client", "m1"])
+def test_a_new_machine_is_not_reset_for_a_node_that_is_ready_at_its_former_address(
+    three: Cluster, name: str, dead: bool
+) -> None:
+    """The old machine would be drained, and the new one reset."""
+    three.nodes[name]["address"] = "10.250.0.77"
+    three.masters = tuple(one for one in three.masters if one != name)
+    three.run(name).parts = {"system": "machine_id another\naddress 10.250.0.99 eth0", "leftovers": LEFT}
+    three.pods = f"{WEB}\n{NONE}"
+    three.tell()
+    with pytest.raises(KubefabError, match=rf"the Node {name} is at 10\.250\.0\.77, and Ready"):
+        remove(three, name, dead)
+    assert three.done == []
+
+
+def test_a_machine_whose_node_is_at_another_one_of_its_addresses_goes(three: Cluster) -> None:
+    three.nodes["client"]["address"] = "192.168.0.4"
+    three.run("client").parts["system"] = "machine_id another\naddress 10.250.0.14 eth0\naddress 192.168.0.4 eth1"
+    three.tell()
+    remove(three)
+    assert three.done[-1] == "m1: kubectl.sh delete node client"
 
 
 def test_a_dead_node_whose_former_address_another_host_has_now_goes_by_its_name(three: Cluster) -> None:
