@@ -224,7 +224,7 @@ class Upgrading:
         return [*when(stored, stored or ""), *when(proxy, proxy or "")]
 
     def _losses(self, hosts: Sequence[Host]) -> list[Loss]:
-        """What is upgraded on each host, and what its pods lose by it."""
+        """What is upgraded on each host, and what its pods lose by it. Stop where somebody could not tell."""
         self.run.converge(Group.SPEAKER, upgrade_checks.listed)
         speaker = self.run.cluster.facts(self.run.cluster.speaker)
         found = []
@@ -239,7 +239,10 @@ class Upgrading:
         found += self._by_speaker(hosts, speaker)
         kept = (*self._pinned(), *self._edited(speaker))
         of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated())
-        return [*found, *when(found, *of_all), *self._at_the_end()]
+        losses = [*found, *when(found, *of_all), *self._at_the_end()]
+        if self.run.failures:
+            raise Stop("nothing was changed")
+        return losses
 
     def _by_speaker(self, hosts: Sequence[Host], speaker: Facts) -> list[Loss]:
         """What it makes anew for all, where another host is the last of the masters that is upgraded alone."""

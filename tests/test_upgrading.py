@@ -17,8 +17,8 @@ from packaging.version import Version
 from kubefab import bundle, carry, images, upgrading
 from kubefab.cluster import Cluster
 from kubefab.converge import Engine, Stop
-from kubefab.errors import KubefabError, Unreachable
-from kubefab.facts import CORDONED_BY
+from kubefab.errors import HostError, KubefabError, NotAsked, Silent, Unreachable
+from kubefab.facts import CORDONED_BY, Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.leaving import TEN_MINUTES
@@ -406,6 +406,27 @@ def test_what_of_the_network_will_be_another_is_told_before_anybody_agrees(
         nodes.come_to(monkeypatch, yes=False)
     said = "manager  - at the end: flannel is applied (now: one that was applied by hand)\n"
     assert (said in capsys.readouterr().out, nodes.done) == (True, [])
+
+
+@pytest.mark.parametrize("error", [HostError("it cannot be read"), NotAsked("it was not asked"), Silent("no answer")])
+@pytest.mark.parametrize("new", [False, True])
+def test_where_nobody_knows_what_comes_at_the_end_nothing_is_asked_and_nothing_changed(
+    monkeypatch: pytest.MonkeyPatch, error: HostError, new: bool, capsys: Any
+) -> None:
+    def gap(_: Facts) -> str:
+        raise error
+
+    nodes = Nodes()
+    if new:
+        nodes.come_to(monkeypatch)
+    before = list(nodes.done)
+    step = Step("flannel is applied", gap, lambda _: pytest.fail("changed"))
+    monkeypatch.setattr(network, "flannel_applied", each(step))
+    capsys.readouterr()
+    with pytest.raises(Stop, match=r"^nothing was changed$"):
+        nodes.come_to(monkeypatch, yes=False)
+    assert (nodes.done, nodes.run.failures) == (before, {"manager": f"flannel is applied: {error.what}"})
+    assert "  - " not in capsys.readouterr().out
 
 
 def test_a_cluster_that_is_upgraded_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
