@@ -273,6 +273,9 @@ class Engine:
                     self.report.say(host.name, "!", f"not known whether {step.title}: {error.what}")
             except NotAsked as error:
                 untold.setdefault(error.what, (step.title, error))
+            except HostError as error:
+                error.hint = error.hint or step.hint
+                self._set_aside(host, step.title, error)
         for title, unknown in untold.values():
             self._set_aside(host, title, unknown)
 
@@ -283,11 +286,16 @@ class Engine:
         for step in self._steps(host, subjects):
             if step.only_told:
                 self._tell(host, step)
-            elif step.close and (gap := self._gap(host, step)):
-                self.planned += 1
-                now = "" if _sign(gap) == "+" else f"  (now: {gap})"
-                self._warn(host, step)
-                self.report.say(host.name, _sign(gap), step.title + now)
+            elif step.close:
+                with self._failing(host, step.title, step.hint):
+                    self._plan_step(host, step)
+
+    def _plan_step(self, host: Host, step: Step) -> None:
+        if gap := self._gap(host, step):
+            self.planned += 1
+            now = "" if _sign(gap) == "+" else f"  (now: {gap})"
+            self._warn(host, step)
+            self.report.say(host.name, _sign(gap), step.title + now)
 
     def _bring_all(self, hosts: list[Host], subjects: Sequence[Subject], how: Pass) -> None:
         """Where nothing was missing, that is looked at once more if it was before a lock was ours."""
@@ -461,7 +469,7 @@ class Engine:
             return step.gap(self.cluster.facts(host))
         except Silent as error:
             return f"{NOT_KNOWN}{error.what}" if silence else None
-        except NotAsked as error:
+        except HostError as error:  # it hides nothing else
             return error.what
 
     def _firm_gap(self, host: Host, step: Step) -> str | None:

@@ -466,6 +466,35 @@ def test_what_nobody_could_read_is_told_as_not_known(dry: bool, capsys: pytest.C
     assert run.failures == {}
 
 
+def unreadable(_: Facts) -> str | None:
+    raise HostError("kubeadm-config is missing", hint="bring it back")
+
+
+def test_a_gap_that_cannot_be_told_fails_its_step_in_a_plan_and_hides_no_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = Run(dry=True)
+    left = Step("it is ours", lambda _: "it is theirs", None, hint="take it", only_told=True)
+    unread = Step("it is there", unreadable, None, hint="look", only_told=True)
+    run.converge("client", wants("a"), Step("it is as wanted", unreadable, put("b")), wants("c"), left, unread)
+    assert capsys.readouterr().out.splitlines() == [
+        "client   + a",
+        "client   ! it is as wanted: kubeadm-config is missing",
+        "client   + c",
+        "client   ! expected: it is ours; found: it is theirs; what to do: take it",
+        "client   ! expected: it is there; found: kubeadm-config is missing; what to do: look",
+    ]
+    assert run.failures == {"client": "it is as wanted: kubeadm-config is missing"}
+    assert run.engine.failures[0].error.hint == "bring it back"
+
+
+def test_a_complaint_that_cannot_be_told_has_failed_by_its_own_title_and_hides_no_other() -> None:
+    run = Run()
+    run.converge("client", Step("it is as wanted", unreadable, None), Step("no x", lambda _: "it is", None))
+    told = [(failure.title, failure.error.what) for failure in run.engine.failures]
+    assert told == [("it is as wanted", "kubeadm-config is missing"), ("no x", "it is")]
+
+
 def test_a_dry_run_waits_for_nobody() -> None:
     run = Run(dry=True)
     run("client").parts["change"] = "change 1795377600 swap is off"

@@ -829,5 +829,18 @@ def test_drift_that_needs_an_answer_which_did_not_come_is_not_none(
     assert [note for note in told["notes"] if "not known: " in note] == [f"manager, client: not known: {status._DRIFT}"]
 
 
+def test_drift_that_cannot_be_told_hides_nothing_else(one: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """As where somebody has deleted kubeadm-config, and a setting of hosts.yml would come by it."""
+
+    def gap(_: Facts) -> str | None:
+        raise HostError("kubeadm-config is missing")
+
+    steps = [Step("it is as in hosts.yml", gap, None), Step("it is there", lambda _: "it is gone", None)]
+    runbook.show_status(one.context, drift=(lambda cluster, host: steps,), as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert {one["found"] for one in told["drift"]} == {"kubeadm-config is missing", "it is gone"}
+    assert {node["name"] for node in told["nodes"]} == {"manager", "client"}
+
+
 def test_the_states_are_the_exit_statuses_that_are_promised() -> None:
     assert {state.name.lower(): state.value for state in State} == {"well": 0, "wrong": 1, "unwritable": 2}

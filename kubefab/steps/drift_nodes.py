@@ -125,6 +125,14 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
             parts=PARTS,
         ),
         Step(
+            "kubeadm keeps a configuration for kubelets",
+            kept_nowhere(inventory),
+            None,
+            hint=_NOWHERE.format(cluster.speaker.name),
+            only_told=True,
+            parts=PARTS,
+        ),
+        Step(
             "the kubelet's configuration is what hosts.yml says",
             unlike_own(inventory),
             _remake(cluster),
@@ -316,14 +324,20 @@ def held_back(inventory: Inventory) -> Gap:
 
 def kept_elsewhere(inventory: Inventory) -> Gap:
     """Where the ConfigMap has the minor in its name, which nobody here reads."""
+    why = "it is left as it is, since there is no ConfigMap kubelet-config"
+    return _waiting(inventory, why, lambda live, facts: _by_minor(live) and _has_none(inventory, live, facts))
 
-    def so(live: ClusterFacts, facts: Facts) -> bool:
-        master = facts.everyone.get(live.speaker)
-        return _by_minor(live) and bool(
-            master and not kept(master).kubelets and _leads(facts, wanted_of(inventory, KUBELET))
-        )
 
-    return _waiting(inventory, "it is left as it is, since there is no ConfigMap kubelet-config", so)
+def kept_nowhere(inventory: Inventory) -> Gap:
+    """Where somebody has deleted that ConfigMap, from which each node would take it."""
+    why = "it waits, since there is no ConfigMap kubelet-config"
+    return _waiting(inventory, why, lambda live, facts: not _by_minor(live) and _has_none(inventory, live, facts))
+
+
+def _has_none(inventory: Inventory, live: ClusterFacts, facts: Facts) -> bool:
+    """Whether what kubeadm keeps for kubelets would be kubefab's to change, and is not there."""
+    master = facts.everyone.get(live.speaker)
+    return bool(master and not kept(master).kubelets and _leads(facts, wanted_of(inventory, KUBELET)))
 
 
 def _by_minor(live: ClusterFacts) -> bool:
@@ -527,11 +541,14 @@ _ELSEWHERE = (
     "bring it yourself: into the ConfigMap kubelet-config-1.N of kube-system, and on each node by "
     "`kubeadm upgrade node phase kubelet-config` and `systemctl restart kubelet`; or first: inv cluster.upgrade"
 )
+_KUBELETS = (
+    f"grep -v {' '.join(f'-e ^{one}:' for one in OF_ITSELF)} {CONFIG} | kubectl --kubeconfig "
+    "/etc/kubernetes/admin.conf -n kube-system create configmap kubelet-config --from-file=kubelet=/dev/stdin"
+)
+_NOWHERE = f"on {{0}}, bring kubelet-config back: {_KUBELETS}; then: inv cluster.up"
 _UNKEPT = (
-    f"bring back what is missing: {UPLOAD}; kubelet-config by: grep -v {' '.join(f'-e ^{one}:' for one in OF_ITSELF)} "
-    f"{CONFIG} | kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system create configmap kubelet-config "
-    "--from-file=kubelet=/dev/stdin; kube-proxy, whose pods begin anew by it, by: "
-    "kubeadm init phase addon kube-proxy --config FILE"
+    f"bring back what is missing: {UPLOAD}; kubelet-config by: {_KUBELETS}; kube-proxy, whose pods begin anew by it, "
+    "by: kubeadm init phase addon kube-proxy --config FILE"
 )
 _SAID = "what somebody has changed by hand, hosts.yml says by now"
 _FOREIGN = (

@@ -134,6 +134,7 @@ def test_what_kubeadm_keeps_and_nobody_could_read_is_not_known() -> None:
             drift_nodes.kept_elsewhere(WANTED),
             at_version(replace(node(), others={"manager": speaker}), "1.23.17"),
         ),
+        (drift_nodes.kept_nowhere(WANTED), replace(node(), others={"manager": speaker})),
         (drift_nodes.unlike_own(WANTED), replace(node(), others={"manager": speaker})),
         (drift_nodes.other(WANTED), replace(by_hand(node()), others={"manager": speaker})),
     ):
@@ -252,8 +253,27 @@ def test_before_kubernetes_1_24_what_hosts_yml_says_of_kubelets_is_told_and_left
     assert drift_nodes.kept_elsewhere(WANTED)(at_version(master(), "1.23.17")) is None
     assert drift_nodes.kept_elsewhere(NOTHING)(elsewhere) is None
     assert drift_nodes.kept_elsewhere(WANTED)(at_version(elsewhere, "1.24.0")) is None
+    assert drift_nodes.kept_nowhere(WANTED)(elsewhere) is None
     title = "kubeadm keeps the kubelets' configuration under its name since Kubernetes 1.24"
     assert step(at(node(), WANTED)[1], title).only_told
+
+
+@pytest.mark.parametrize("version", ["1.37.2", "1.24.0", ""])
+def test_what_hosts_yml_says_of_kubelets_is_told_where_somebody_has_deleted_what_kubeadm_keeps(version: str) -> None:
+    deleted = at_version(with_(master(), kubelets=None), version)
+    for facts in (deleted, at_version(replace(node(), others={"manager": deleted}), version)):
+        told = drift_nodes.kept_nowhere(WANTED)(facts)
+        assert told == "maxPods is 110, not 200; it waits, since there is no ConfigMap kubelet-config"
+        assert drift_nodes.kept_nowhere(NOTHING)(facts) is None
+        assert drift_nodes.kept_elsewhere(WANTED)(facts) is None
+        assert drift_nodes.held_back(WANTED)(facts) is None
+    assert drift_nodes.kept_nowhere(WANTED)(at_version(worker(), version)) is None
+    led_by_hand = at_version(replace(node(), others={"manager": by_hand(deleted)}), version)
+    assert drift_nodes.kept_nowhere(WANTED)(led_by_hand) is None  # held_back tells it
+    waits = step(at(node(), WANTED)[1], "kubeadm keeps a configuration for kubelets")
+    assert waits.only_told
+    assert waits.hint.startswith("on manager, bring kubelet-config back: grep -v ")
+    assert "; then: inv cluster.up" in waits.hint
 
 
 @pytest.mark.parametrize(
