@@ -123,7 +123,7 @@ def _node_of(run: Engine, name: str) -> str:
     if live is None or live.silent:
         raise KubefabError(f"{run.cluster.speaker.name}: {live.unheard}" if live else "there is no cluster yet")
     if there := live.nodes.get(name):
-        _check_whose(run, name, there.address, there.ready)
+        _check_whose(run, there)
     else:
         _check_name(run.cluster.inventory, name)
     node = name if name in live.nodes or _is_member(run, name) else _node_at(run, run.cluster.require(name))
@@ -138,8 +138,8 @@ def _check_name(inventory: wanted.Inventory, name: str) -> None:
         raise KubefabError(f"{name} is the address of {called} in {inventory.path}: say --host {called}")
 
 
-def _check_whose(run: Engine, name: str, place: str, ready: bool) -> None:
-    """KubefabError where the Node of this name, at this address, is or may be another host than hosts.yml calls so.
+def _check_whose(run: Engine, node: Node) -> None:
+    """KubefabError where this Node is or may be another machine than the host that hosts.yml calls so.
 
     One would be drained, and the other one reset.
     """
@@ -151,7 +151,7 @@ def _check_whose(run: Engine, name: str, place: str, ready: bool) -> None:
     own = _node_there(run, name)
     if {None, name} & {*owners} or own not in (None, "", name):
         raise KubefabError(_OTHER.format(name, run.cluster.inventory.path, place))
-    if own == "" and ready:
+    if own == "" and node.ready:
         raise KubefabError(_FORMER.format(name, run.cluster.inventory.path, place or "an unknown address"))
 
 
