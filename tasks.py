@@ -260,7 +260,9 @@ def rook(c: Context) -> None:
 @task
 def fix_reboot(c: Context) -> None:
     """After a reboot: swap off, services up, every node Ready again."""
-    converge(c, ALL, drift_nodes.taken_up, drift.taken_up, reboot.steps, health.ready)
+    converge(c, ALL, drift_nodes.taken_up, drift.taken_up, reboot.at_once)
+    converge(c, MASTERS, reboot.in_turn, how=IN_TURN)
+    converge(c, ALL, health.ready)
     converge(c, ALL, health.steps)
 
 

@@ -11,13 +11,13 @@ key=$(value client-key-data)
 [ -n "$certificate" ] && [ -n "$key" ] || { echo "kubeadm has made no certificate for it" >&2 && exit 1; }
 pki=/var/lib/kubelet/pki current=/var/lib/kubelet/pki/kubelet-client-current.pem new=/etc/kubernetes/kubelet.conf.kubefab
 name=$pki/kubelet-client-$(date +%Y-%m-%d-%H-%M-%S).pem # as the kubelet calls them (k8s.io/client-go, certificate_store.go)
-rm -f "$pki"/kubelet-client-*.pem.new "$new" # of one that was killed
+rm -f "$pki"/kubelet-client-*.pem.kubefab "$new" # of one that was killed
 systemctl stop kubelet
-{ printf '%s' "$certificate" | base64 -d && printf '%s' "$key" | base64 -d; } >"$name.new"
-sync "$name.new"
-mv "$name.new" "$name"
-ln -sf "$name" "$current.new"
-mv -T "$current.new" "$current"
+{ printf '%s' "$certificate" | base64 -d && printf '%s' "$key" | base64 -d; } >"$name.kubefab"
+sync "$name.kubefab"
+mv "$name.kubefab" "$name"
+ln -sf "$name" "$current.kubefab"
+mv -T "$current.kubefab" "$current"
 sync "$pki"
 # That of a master made by kubeadm may have the one of its first day in itself.
 if grep -q '^ *client-certificate-data:' /etc/kubernetes/kubelet.conf; then

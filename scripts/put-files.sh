@@ -15,10 +15,10 @@ while read -r mode path data; do
     folder=${path%/*}
     mkdir -p "$folder"
     [ ! -e "$path" ] || grep -qi 'written by kubefab' "$path" || keep "$path"
-    printf '%s' "$data" | base64 -d >"$path.new"
-    chmod "$mode" "$path.new"
+    printf '%s' "$data" | base64 -d >"$path.kubefab"
+    chmod "$mode" "$path.kubefab"
     # After a power cut a file that was renamed and not synced may be empty.
-    sync "$path.new"
-    mv "$path.new" "$path"
+    sync "$path.kubefab"
+    mv "$path.kubefab" "$path"
     sync "$folder"
 done

@@ -8,9 +8,9 @@ chmod 755 /etc/kubernetes /etc/kubernetes/pki /etc/kubernetes/pki/etcd
 while read -r name content; do
     path=/etc/kubernetes/$name
     [ ! -e "$path" ] || continue
-    printf '%s' "$content" | base64 -d >"$path.new"
-    case $name in *.key) ;; *) chmod 644 "$path.new" ;; esac
-    sync "$path.new"
-    mv "$path.new" "$path"
+    printf '%s' "$content" | base64 -d >"$path.kubefab"
+    case $name in *.key) ;; *) chmod 644 "$path.kubefab" ;; esac
+    sync "$path.kubefab"
+    mv "$path.kubefab" "$path"
     sync "${path%/*}"
 done

@@ -59,9 +59,9 @@ proven() {
     echo "no API server has answered: the kubelet runs, and nobody has told whether the node is Ready"
 }
 place() { # place FILE: it is the configuration from now on
-    cp -p "$1" "$config.new"
-    sync "$config.new"
-    mv "$config.new" "$config"
+    cp -p "$1" "$config.kubefab"
+    sync "$config.kubefab"
+    mv "$config.kubefab" "$config"
     sync "${config%/*}"
 }
 # finish: it is marked where the node is well by it; else the former one is there again, and $borne is "no"

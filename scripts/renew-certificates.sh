@@ -12,9 +12,9 @@ shift
 copy() { # copy FROM TO: each file is whole, under its name, or is the one that was there
     for name in $files; do
         [ -e "$1/$name" ] || continue
-        cp -a "$1/$name" "$2/$name.new"
-        sync "$2/$name.new"
-        mv "$2/$name.new" "$2/$name"
+        cp -a "$1/$name" "$2/$name.kubefab"
+        sync "$2/$name.kubefab"
+        mv "$2/$name.kubefab" "$2/$name"
         sync "$(dirname "$2/$name")"
     done
 }

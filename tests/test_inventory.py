@@ -68,6 +68,31 @@ def test_what_the_file_does_not_say_has_a_default() -> None:
     assert (host.schedulable, host.ssh.port, host.ssh.known_hosts) == (False, None, None)
 
 
+@pytest.mark.parametrize(
+    ("subnet", "told"),
+    [
+        ("10.244.0.0/23", "{}"),  # who is away has no part in it
+        ("10.244.0.0/24", "{node-cidr-mask-size: 25}"),
+        ("10.244.0.0/24", "{node-cidr-mask-size-ipv4: '25'}"),
+        ("10.244.0.0/24", "[{name: v, value: 2}, {name: node-cidr-mask-size, value: '25'}]"),
+        ("10.244.0.0/24", "{node-cidr-mask-size: 33}"),
+        ("10.244.0.0/24", "{node-cidr-mask-size: many}"),  # what cannot be understood is kubeadm's to refuse
+    ],
+)
+def test_a_pod_subnet_with_a_network_for_each_node_is_taken(subnet: str, told: str) -> None:
+    text = GOOD.replace("1.37.2\n", f"1.37.2\n  pod_subnet: {subnet}\n")
+    made = parse(text.replace("{horizontal-pod-autoscaler-sync-period: 10s}", told), HOSTS)
+    assert str(made.cluster.pod_subnet) == subnet
+
+
+@pytest.mark.parametrize(("subnet", "mask"), [("10.244.0.0/24", 24), ("10.240.0.0/16", 16), ("10.244.0.0/24", 20)])
+def test_a_pod_subnet_with_fewer_networks_than_hosts_is_refused(subnet: str, mask: int) -> None:
+    """The others would never get one, and it is nothing that can be changed later."""
+    text = GOOD.replace("1.37.2\n", f"1.37.2\n  pod_subnet: {subnet}\n")
+    told = text.replace("{horizontal-pod-autoscaler-sync-period: 10s}", f"{{node-cidr-mask-size: {mask}}}")
+    assert f"a /{mask} for each, and there are 2 hosts: choose a /{mask - 1} or wider" in problems(told)
+
+
 def test_hosts_keep_the_order_of_the_file() -> None:
     assert [host.name for host in good().hosts] == ["manager", "client", "away"]
     assert good().founder.address == IPv4Address("10.250.0.10")

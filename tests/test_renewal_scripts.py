@@ -264,14 +264,15 @@ def test_a_kubelet_finds_a_new_certificate_with_its_key_where_it_looks_for_its_o
 @sandbox.needed
 def test_what_one_that_was_killed_left_goes_and_nothing_of_others() -> None:
     """A key may be in it."""
-    left = f"touch {KUBELETS}/kubelet-client-2026-01-02-03-04-05.pem.new {KUBELETS}/kubelet-client-current.pem.new "
+    left = f"touch {KUBELETS}/kubelet-client-2026-01-02-03-04-05.pem.kubefab "
+    left += f"{KUBELETS}/kubelet-client-current.pem.kubefab {KUBELETS}/kubelet-client-current.pem.new "
     left += "/etc/kubernetes/kubelet.backup\n"
     files = sandbox.file("/etc/kubernetes/kubelet.conf", CONF) + sandbox.file("/mnt/given", CONF)
     killed = f'stub mv \'case "$*" in *kubelet.conf) exit 1 ;; esac; exec /bin/mv "$@"\'\n! {ADMITS}rm /mnt/bin/mv\n'
     run = f"{ADMIT}{files}{left}{killed}{ADMITS}"
     shown = f"ls {KUBELETS} | sed s/20.*pem/TIME.pem/ | sort -u; ls /etc/kubernetes"
     assert sandbox.run(f"{run}{shown}").splitlines() == [
-        *("kubelet-client-TIME.pem", "kubelet-client-current.pem"),
+        *("kubelet-client-TIME.pem", "kubelet-client-current.pem", "kubelet-client-current.pem.new"),
         *("kubelet.backup", "kubelet.conf"),
     ]
 
@@ -282,7 +283,7 @@ def test_it_is_on_the_disk_before_the_kubelet_is_led_to_it() -> None:
     files = sandbox.file("/etc/kubernetes/kubelet.conf", OWN) + sandbox.file("/mnt/given", CONF)
     run = f"{ADMIT}{files}{watched} {sandbox.script('admit-kubelet.sh')} </mnt/given >/mnt/said\n"
     calls = sandbox.run(f"{run}grep -o 'fsync.*[^>]*>\\|rename' /mnt/trace").splitlines()
-    assert ["pem.new" in calls[0], calls[1:3], f"<{KUBELETS}>" in calls[3]] == [True, ["rename", "rename"], True]
+    assert ["pem.kubefab" in calls[0], calls[1:3], f"<{KUBELETS}>" in calls[3]] == [True, ["rename", "rename"], True]
 
 
 @sandbox.needed

@@ -283,6 +283,26 @@ def test_every_script_that_renames_is_looked_at() -> None:
     assert mine - {"pack-packages.sh", "tear-down.sh", "admit-kubelet.sh"} == set(RENAMING)
 
 
+# Those that write where others have files of their own: what they replace there, and what has them do so.
+BESIDE_OTHERS = {
+    "put-files.sh": ("/etc/motd", ""),
+    "put-keys.sh": ("/etc/kubernetes/pki/ca.key", ""),
+    "install-cri-dockerd.sh": ("/usr/local/bin/cri-dockerd", ""),
+    "renew-certificates.sh": ("/etc/kubernetes/x.conf", "stub kubeadm 'exit 1'\n"),
+    "remake-kubelet-config.sh": (CONFIG, "stub kubeadm 'exit 1'\n"),
+}
+
+
+@sandbox.needed
+@pytest.mark.parametrize("name", BESIDE_OTHERS)
+def test_somebodys_draft_beside_a_file_that_is_replaced_stays(name: str) -> None:
+    (before, arguments, read), (path, fails) = RENAMING[name], BESIDE_OTHERS[name]
+    theirs = sandbox.file(f"{path}.new", "theirs\n")
+    run = f"echo '{read}' | sh {SCRIPTS / name} {arguments} >/mnt/said 2>&1 || true\n"
+    shown = f"cat {path}.new; cd {path.rpartition('/')[0]}; test -e {path}; ls *.kubefab 2>/dev/null || true"
+    assert sandbox.run(f"{before}{fails}{theirs}{run}{shown}") == "theirs\n"
+
+
 # --- set-endpoint.sh
 
 NAME = "lab.kubefab.internal"

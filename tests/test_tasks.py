@@ -167,7 +167,15 @@ def test_masters_docker_is_changed_in_turn_before_all_hosts_are_worked_on_at_onc
 
 def test_after_a_reboot_what_the_power_cut_off_is_taken_up_too() -> None:
     (reboot,) = (one for one in RUNBOOK.body if isinstance(one, ast.FunctionDef) and one.name == "fix_reboot")
-    assert "converge(c, ALL, drift_nodes.taken_up, drift.taken_up, reboot.steps" in ast.unparse(reboot)
+    assert "converge(c, ALL, drift_nodes.taken_up, drift.taken_up, reboot.at_once)" in ast.unparse(reboot)
+
+
+def test_after_a_reboot_masters_take_turns_once_those_are_mended_that_serve_nothing_and_before_all_wait() -> None:
+    (reboot,) = (one for one in RUNBOOK.body if isinstance(one, ast.FunctionDef) and one.name == "fix_reboot")
+    lines = [ast.unparse(line) for line in reboot.body]
+    in_turn = lines.index("converge(c, MASTERS, reboot.in_turn, how=IN_TURN)")
+    assert [at for at, line in enumerate(lines) if "reboot.at_once" in line] == [in_turn - 1]
+    assert next(at for at, line in enumerate(lines) if "health." in line) == in_turn + 1
 
 
 def test_the_runbook_has_no_loops_and_no_choices() -> None:

@@ -64,6 +64,8 @@ TOLD_ELSEWHERE["InitConfiguration"] |= _OF_NODES
 TOLD_ELSEWHERE["JoinConfiguration"] |= _OF_NODES
 ANONYMOUS = "ClusterConfiguration.apiServer.extraArgs.anonymous-auth"
 FALSE = ("0", "f", "F", "false", "FALSE", "False")  # to Go's strconv.ParseBool
+MASKS = tuple(f"ClusterConfiguration.controllerManager.extraArgs.node-cidr-mask-size{of}" for of in ("", "-ipv4"))
+NODE_MASK = 24  # the controller manager's own choice for IPv4
 # kubernetes/kubeadm#798 and kubernetes/kubernetes#43784 (probes), kubernetes/kubeadm#1105 (joins), KEP-4633 (the paths)
 _ASKED = (
     "not here: kubeadm's own probes of the API server, and its joins, ask without credentials; leave it out, and from "
@@ -85,14 +87,26 @@ def contradictions(values: Values) -> Iterator[Problem]:
         for field, told in fields.items():
             for place in _places(values, _place(f"{kind}.{field}")):
                 yield place, f"not here: {told}"
-    for place in _places(values, _place(ANONYMOUS))[-1:]:  # of several the API server goes by the last
-        said = values.get((*place, "value"), values[place])
-        if str(said) in FALSE:
+    for place, text in _said(values, ANONYMOUS):
+        if text in FALSE:
             yield place, _ASKED
     for field, (pattern, allowed) in USED.items():
         value = values.get(_place(field))
         if value is not None and not (isinstance(value, str) and re.fullmatch(pattern, value)):
             yield _place(field), f"found '{shown(value)}'; allowed: {allowed}"
+
+
+def node_mask(values: Values) -> int | None:
+    """How long the prefix of a node's own network is; None where what is said of it cannot be understood."""
+    said = [text for name in MASKS for _, text in _said(values, name)] or [str(NODE_MASK)]
+    return int(said[-1]) if re.fullmatch("[12]?[0-9]|3[0-2]", said[-1]) else None
+
+
+def _said(values: Values, argument: str) -> list[tuple[Loc, str]]:
+    """Where an argument stands, and what it says: of several, which a list may have, the last one counts."""
+    return [
+        (place, str(values.get((*place, "value"), values[place]))) for place in _places(values, _place(argument))[-1:]
+    ]
 
 
 def _place(field: str) -> Loc:

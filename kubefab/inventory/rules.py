@@ -89,6 +89,8 @@ def _networks(values: Values) -> Iterator[Problem]:
     pods, services = networks.get("pod_subnet"), networks.get("service_subnet")
     if pods and services and pods.overlaps(services):
         yield ("cluster", "pod_subnet"), f"'{pods}' overlaps service_subnet '{services}'"
+    if pods:
+        yield from _room(values, pods)
     for name, address in _of_hosts(values, "address").items():
         for field, network in networks.items():
             if IPv4Address(address) in network:
@@ -96,6 +98,17 @@ def _networks(values: Values) -> Iterator[Problem]:
                     ("hosts", name, "address"),
                     f"'{address}' is within {field} '{network}': one of them has to change",
                 )
+
+
+def _room(values: Values, pods: IPv4Network) -> Iterator[Problem]:
+    """Whoever comes when all networks are taken never gets one, and a cluster keeps its pod_subnet."""
+    hosts = len(values.get(("hosts",)) or ()) - sum(_of_hosts(values, "absent").values())
+    mask = overlay.node_mask(values)
+    if mask is None or (room := pods.num_addresses >> (32 - mask)) >= hosts:
+        return
+    nodes = f"{room} node{'' if room == 1 else 's'}, a /{mask} for each"
+    wider = mask - (hosts - 1).bit_length()
+    yield ("cluster", "pod_subnet"), _NO_ROOM.format(pods, nodes, hosts, wider)
 
 
 def _addons(values: Values) -> Iterator[Problem]:
@@ -153,3 +166,9 @@ def _repository(values: Values) -> Iterator[Problem]:
     if not any(url.startswith(mirror) for url in urls for mirror in mirrors):
         wanted = f"`mirrors` needs an entry for {' or '.join(urls)}"
         yield ("cluster", "kubernetes"), f"'{version}' is published nowhere any more: {wanted}"
+
+
+_NO_ROOM = (
+    "'{}' has room for {}, and there are {} hosts: choose a /{} or wider, or a greater node-cidr-mask-size under "
+    "controllerManager.extraArgs"
+)

@@ -33,9 +33,9 @@ def configured(cluster: Cluster) -> Step:
 
 
 def ours(inventory: Inventory) -> Document:
+    """What we want of the file, of which there may be more."""
     wanted: Document = json.loads(render.docker(inventory)[render.DOCKER_CONFIG])
-    registries = ",".join(wanted["registry-mirrors"] + wanted["insecure-registries"])
-    return {**wanted, "labels": [*wanted["labels"], *when(registries, REGISTRIES + registries)]}
+    return wanted
 
 
 def found(facts: Facts) -> Document | None:
@@ -59,6 +59,7 @@ def merged(theirs: Document, ours: Document, there: bool = False) -> Document:
     `there`: Docker was installed before its file was ours.
     """
     before, fitting = _without_ours(theirs), _fitting(theirs, ours, there)
+    fitting["labels"] = [*_list(fitting, "labels"), *_added(before, ours)]
     return before | {key: _joined(before[key], value) if key in before else value for key, value in fitting.items()}
 
 
@@ -83,6 +84,12 @@ def _without_ours(document: Document) -> Document:
     kept = {key: [one for one in _list(document, key) if one not in added] for key in _LISTS if key in document}
     kept |= {"labels": [label for label in labels if not label.startswith(OURS)]} if labels else {}
     return document | kept
+
+
+def _added(before: Document, ours: Document) -> tuple[str, ...]:
+    """The label by which an addition of ours is known again; what was there before is theirs, and never goes."""
+    names = [one for key in _LISTS for one in _list(ours, key) if one not in _list(before, key)]
+    return when(names, REGISTRIES + ",".join(names))
 
 
 def _list(document: Document, key: str) -> list[Any]:

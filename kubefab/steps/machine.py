@@ -20,7 +20,7 @@ DISK_SHARE = 15  # percent free; below it the kubelet evicts (imagefs.available)
 MASTER_PORTS = (6443, 2379, 2380, 10250)  # and those of the release
 WORKER_PORTS = (10250,)
 # ss shows the kernel's names of processes, cut to 15 letters.
-KUBERNETES = ("kubelet", "kube-apiserver", "etcd", "kube-controller", "kube-scheduler")
+KUBELET, CONTROL_PLANE = "kubelet", ("kube-apiserver", "etcd", "kube-controller", "kube-scheduler")
 NO_ID = "/etc/machine-id is empty or not there"
 
 
@@ -140,10 +140,17 @@ def elsewhere(address: str) -> Gap:
 
 def taken_ports(wanted: tuple[int, ...]) -> Gap:
     def gap(facts: Facts) -> str | None:
-        taken = [port for port in wanted if facts.network.ports.get(port, "kubelet") not in KUBERNETES]
+        ours = (KUBELET, *when(_may_have_control_plane(facts), *CONTROL_PLANE))
+        taken = [port for port in wanted if facts.network.ports.get(port, KUBELET) not in ours]
         return ", ".join(f"{port} is held by {facts.network.ports[port] or '?'}" for port in taken) or None
 
     return gap
+
+
+def _may_have_control_plane(facts: Facts) -> bool:
+    """Elsewhere an etcd is somebody's own."""
+    local = facts.local
+    return bool(local.admin_ca or local.kubelet_ca or local.half_made or local.tear_down_begun)
 
 
 def newer_packages(wanted: str) -> Gap:

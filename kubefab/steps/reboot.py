@@ -8,6 +8,17 @@ from kubefab.steps import endpoint, health, runtime, system
 from kubefab.steps.network import DAEMON_SET
 
 
+def at_once(cluster: Cluster, host: Host) -> list[Step]:
+    """Of all but the masters that wait for their turn: those may need a majority that has to be mended first."""
+    return [] if runtime.waits(cluster, host, runtime.running) else steps(cluster, host)
+
+
+def in_turn(cluster: Cluster, host: Host) -> list[Step]:
+    if not runtime.waits(cluster, host, runtime.running):
+        return []
+    return [runtime.bears(cluster), *steps(cluster, host), health.api_server()]
+
+
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
         Step("the host has joined a cluster", no_node, None, hint="`inv cluster.up` makes it one"),

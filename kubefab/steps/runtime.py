@@ -10,7 +10,7 @@ from kubefab.facts import Facts, Packages
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.releases import known
-from kubefab.step import MISSING, Gap, Step, files, packages, script, service, sha256
+from kubefab.step import MISSING, Gap, Step, Subject, files, packages, script, service, sha256
 from kubefab.steps import bundle, docker, health, proxy, versions
 
 CONTAINERD = ("containerd",)
@@ -40,14 +40,18 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def in_turn(cluster: Cluster, host: Host) -> list[Step]:
-    """Of a master among several that serves by Docker, and of whose Docker something is to change.
+    """Of a master that waits for its turn."""
+    return [bears(cluster), *steps(cluster, host), health.api_server()] if waits(cluster, host, steps) else []
 
-    All that runs in Docker ends with it: on all masters at once that would be the whole control plane.
-    """
-    if not _in_turn(cluster, host):
-        return []
+
+def at_once(cluster: Cluster, host: Host) -> list[Step]:
+    """Of all others."""
+    return [] if waits(cluster, host, steps) else steps(cluster, host)
+
+
+def bears(cluster: Cluster) -> Step:
     names = cluster.master_names
-    bears = Step(
+    return Step(
         "etcd can do without this master for a moment",
         lambda facts: etcd.missed(facts.name, {one: told for one, told in facts.everyone.items() if one in names}),
         None,
@@ -57,23 +61,21 @@ def in_turn(cluster: Cluster, host: Host) -> list[Step]:
         anew=True,
         parts=("etcd",),
     )
-    return [bears, *steps(cluster, host), health.api_server()]
 
 
-def at_once(cluster: Cluster, host: Host) -> list[Step]:
-    """Of all others."""
-    return [] if _in_turn(cluster, host) else steps(cluster, host)
+def waits(cluster: Cluster, host: Host, changes: Subject) -> bool:
+    """Whether it is a master among several that serves by Docker, of whose Docker something is to change by these.
 
-
-def _in_turn(cluster: Cluster, host: Host) -> bool:
-    """Where nothing of it serves, nothing is lost at once, and others may wait for this one."""
+    All that runs in Docker ends with it: on all masters at once that would be the whole control plane. Where nothing
+    of one serves, nothing is lost at once, and others may wait for it.
+    """
     several = host.wanted.role == "master" and len(cluster.masters) > 1
     if not several or not runtimes.by_docker(cluster.inventory):
         return False
     facts = cluster.facts(host)
     with suppress(HostError):  # what is not known is told where it is changed
         runs = facts.services.unit("docker").active == "active"
-        return runs and _may_serve(facts) and any(one.close and one.gap(facts) for one in steps(cluster, host))
+        return runs and _may_serve(facts) and any(one.close and one.gap(facts) for one in changes(cluster, host))
     return False
 
 

@@ -86,6 +86,21 @@ def test_a_mirror_that_hosts_yml_names_no_more_goes_and_theirs_stays() -> None:
 
 
 @pytest.mark.parametrize(
+    "mine", [("registry-mirrors", "http://hub.example.org"), ("insecure-registries", "hub.example.org")]
+)
+def test_a_registry_that_somebody_wrote_himself_stays_when_hosts_yml_names_it_no_more(mine: tuple[str, str]) -> None:
+    key, registry = mine
+    both = docker.merged({key: [registry]}, WITH_MIRROR)
+    assert both[key] == [registry]
+    assert docker.merged(both, WITH_MIRROR) == both
+    after = docker.merged(both, OURS)
+    assert {one: after[one] for one in ("registry-mirrors", "insecure-registries")} == {
+        **{"registry-mirrors": [], "insecure-registries": []},
+        key: [registry],
+    }
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         (json.dumps(OURS), None),

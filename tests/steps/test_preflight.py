@@ -257,6 +257,26 @@ def test_the_cure_for_newer_packages_works_across_minors_where_there_is_no_node(
     )
 
 
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({}, "2379 is held by etcd, 6443 is held by kube-apiserver"),
+        ({"admin_ca": "aaa"}, None),
+        ({"kubelet_ca": "aaa"}, None),
+        ({"init_begun": 1.0}, None),
+        ({"master_begun": 1.0}, None),
+        ({"tear_down_begun": 1.0}, None),
+    ],
+    ids=["somebody's own", "a master", "a node", "half an init", "half a join", "half a reset"],
+)
+def test_a_port_is_kubernetes_own_only_where_a_control_plane_was_begun(found: dict[str, Any], told: str | None) -> None:
+    """An etcd of somebody's own has the same name, and kubeadm would refuse it after all else is done."""
+    made, held = looked_at(), {2379: "etcd", 6443: "kube-apiserver", 10250: "kubelet"}
+    free = step(preflight.steps(made, made.founder), "the ports are free")
+    gap = free.gap(with_(WELL, ports=held, **found))
+    assert (gap and ", ".join(sorted(gap.split(", ")))) == told
+
+
 def test_a_port_that_is_taken_comes_with_the_way_to_see_by_whom() -> None:
     made = looked_at()
     assert "ss -ltnp" in step(preflight.steps(made, made.founder), "the ports are free").hint
