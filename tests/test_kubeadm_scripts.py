@@ -160,7 +160,7 @@ A_MASTER = "".join(sandbox.file(path, "text") for path in (*OURS, *THEIR_FILES, 
 PLACES = (
     "/etc/kubernetes /var/lib/kubelet /var/lib/kubefab /var/lib/kubefab-kept /var/lib/etcd /var/lib/rook /run/flannel"
 )
-FILES = f"find {PLACES} /etc/cni /var/lib/cni* /var/opt/z /run/kubefab -type f 2>/dev/null | sort"
+FILES = f"find -H {PLACES} /etc/cni /var/lib/cni* /var/opt/z /run/kubefab -type f 2>/dev/null | sort"
 KEPT = sorted((*THEIR_FILES, *(f"/var/lib/kubefab-kept{path}" for path in SET_ASIDE)))
 # What kubeadm reset does to files.
 RESET = "rm -rf /etc/kubernetes/manifests/* /var/lib/kubelet/* /etc/kubernetes/*.conf\n"
@@ -197,6 +197,31 @@ def test_a_mount_below_what_is_to_go_is_refused_by_name_before_anything_is_touch
     nas = f"mkdir -p /mnt/nas {place}\ntouch /mnt/nas/precious\nmount --bind /mnt/nas {place}\n"
     said = refused(f"{A_MASTER}{nas}{FILES} >/mnt/before\n")
     assert f"{place} is a mount" in said
+
+
+def elsewhere(folder: str) -> str:
+    """Shell text that makes this a link to a folder of another disk."""
+    return f"mkdir -p /srv/disk{folder} {folder.rpartition('/')[0]}\nln -s /srv/disk{folder} {folder}\n"
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("link", "place"),
+    [
+        ("/var/lib/etcd", "/var/lib/etcd/backup"),
+        ("/etc/kubernetes", "/etc/kubernetes/enc"),
+        ("/etc/kubernetes/pki", "/etc/kubernetes/pki/x"),
+        ("/var/lib/rook", "/var/lib/rook/x"),
+        ("/var/lib/kubelet", "/var/lib/kubelet/y z"),
+        ("/var/lib", "/var/lib/rook/x"),
+    ],
+)
+def test_a_mount_is_refused_as_well_where_the_folder_is_a_link(link: str, place: str) -> None:
+    """The kernel tells of a mount by its real path."""
+    moved = elsewhere(link) if link != "/var/lib" else "mv /var/lib /srv/lib\nln -s /srv/lib /var/lib\n"
+    nas = f"mkdir -p /srv/nas '{place}'\ntouch /srv/nas/precious\nmount --bind /srv/nas '{place}'\n"
+    said = refused(f"{moved}{A_MASTER}{nas}{FILES} >/mnt/before\n")
+    assert said.count(f"{place} is a mount") == 1
 
 
 K3S_SHIM = (
@@ -415,6 +440,20 @@ VOLUMES = "".join(
 def test_every_volume_is_unmounted_before_its_folder_goes() -> None:
     kept = "mkdir -p /mnt/kept\nmount --bind /mnt/kept /var/lib/kubelet/pods/1/data\ntouch /mnt/kept/precious\n"
     assert tear_down(VOLUMES + kept, "ls /mnt/kept; grep /var/lib/kubelet /proc/mounts || true") == "precious\n"
+
+
+@sandbox.needed
+@pytest.mark.parametrize("words", [[], ["unasked"]], ids=["asked", "unasked"])
+def test_a_volume_is_unmounted_as_well_where_the_kubelets_folder_is_a_link(words: list[str]) -> None:
+    kept = (
+        "mkdir -p /srv/kept /var/lib/kubelet/pods/1/data\ntouch /srv/kept/precious\n"
+        + "mount --bind /srv/kept /var/lib/kubelet/pods/1/data\n" * 2
+        + sandbox.file("/var/lib/kubefab/init", "1")
+    )
+    command = sandbox.script("tear-down.sh", SOCKET_URL, *words)
+    left = "ls /srv/kept /var/lib/kubelet/; grep /pods/ /proc/mounts || true"
+    ended = sandbox.run(f"{elsewhere('/var/lib/kubelet')}{kept}{command} >/mnt/said\n{left}")
+    assert ended.split() == ["/srv/kept:", "precious", "/var/lib/kubelet/:"]
 
 
 @sandbox.needed

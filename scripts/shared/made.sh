@@ -65,7 +65,30 @@ addresses() { find /var/lib/cni/ ! -type d 2>/dev/null || true; }
 pods_addresses='^/var/lib/cni/(flannel/|networks/cbr0/|(cache/)?results/(cbr0|cni-loopback)-)'
 others_addresses() { addresses | grep -vE "$pods_addresses" | sed 's|/[^/]*$||' | sort -u; }
 
-mounts() { cut -d ' ' -f 5 /proc/self/mountinfo | while read -r path; do printf '%b\n' "$path"; done; }
+# REAL FOLDER, a line each: what `entries` and `state` walk through may be a link, to a bigger disk, say.
+links() {
+    for folder in /etc/kubernetes /etc/kubernetes/manifests /etc/kubernetes/pki /etc/kubernetes/pki/etcd \
+        /etc/kubernetes/tmp /etc/kubefab /etc/kubefab/patches /var/lib/kubelet /var/lib/etcd /var/lib/cni \
+        /var/lib/kubefab /var/lib/rook /run/flannel; do
+        real=$(readlink -f "$folder") || continue # a folder above it is not there
+        [ "$real" = "$folder" ] || printf '%s/\t%s/\n' "${real%/}" "$folder"
+    done
+}
+# The kernel tells of a mount by its real path; it is told by the name below our folder, too.
+mounts() {
+    cut -d ' ' -f 5 /proc/self/mountinfo | while IFS= read -r path; do printf '%b\n' "$path"; done |
+        links=$(links) awk '
+            BEGIN { count = split(ENVIRON["links"], links, "\n") }
+            {
+                print
+                split("", told)
+                for (n = 1; n <= count; n++) {
+                    split(links[n], link, "\t")
+                    name = link[2] substr($0, length(link[1]) + 1)
+                    if (index($0, link[1]) == 1 && !told[name]++) print name
+                }
+            }'
+}
 kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true; }
 # What forbids to take anything away here, a line each.
 in_the_way() {
