@@ -27,7 +27,8 @@ set_aside() {
 }
 kill_containers() {
     # By their shims: where containerd was killed it has lost sight of some, and a sandbox's task can outlive its kill.
-    for shim in $(shims); do
+    processes=$(shims)
+    for shim in $processes; do
         pkill -KILL -P "$shim" || true
         kill -KILL "$shim" || true
     done

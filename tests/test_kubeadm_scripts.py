@@ -407,6 +407,38 @@ def test_only_the_shims_of_this_machines_own_containerd_are_killed() -> None:
     assert tear_down(f"{start}{sandbox.running(3, '-f', SHIMS)}", left) == "2\n"
 
 
+SHIM_OF = K3S_SHIM.replace("-id 1", "-id {}").replace("k3s", "containerd")
+
+
+@sandbox.needed
+def test_what_others_run_in_the_cris_namespace_by_hand_is_not_killed() -> None:
+    """Not so what containerd has lost sight of: that is the CRI's."""
+    start = "".join(f'bash -c "{SHIM_OF.format(name)}" &\n' for name in ("box", "mine", "lost"))
+    ctr = 'case "$*" in *"ls -q labels."*) echo box ;; *"ls -q") echo box; echo mine ;; esac'
+    left = (
+        f"{sandbox.running(1, '-f', SHIMS)}pgrep -fa '{SHIMS}' | grep -o 'id [a-z]*'; pkill -KILL -f '{SHIMS}' || true"
+    )
+    began = f"{SOCKET}stub ctr '{ctr}'\n{start}{sandbox.running(3, '-f', SHIMS)}"
+    assert tear_down(began, left) == "id mine\n"
+
+
+@sandbox.needed
+def test_where_nobody_says_whose_a_shim_is_it_is_not_killed() -> None:
+    silent = f'{SOCKET}stub ctr "echo no answer >&2; exit 1"\n'
+    began = f'{silent}bash -c "{SHIM_OF.format(1)}" &\n{sandbox.running(1, "-f", SHIMS)}'
+    left = f"pgrep -fc '{SHIMS}'; pkill -KILL -f '{SHIMS}' || true"
+    assert sandbox.run(f"{began}! {sandbox.script('tear-down.sh', SOCKET_URL)} 2>&1\n{left}") == "no answer\n1\n"
+
+
+@sandbox.needed
+def test_containers_of_docker_go_by_their_label_and_not_by_their_name() -> None:
+    docker = (
+        'case "$*" in "ps --all --quiet --filter label=io.kubernetes.docker.type") echo pod ;; ps*) echo all ;; esac'
+    )
+    there = f"{SOCKET.replace('containerd/containerd', 'docker')}stub docker '{docker}'\n"
+    assert tear_down(there, "grep rm /mnt/calls") == "docker rm --force --volumes pod\n"
+
+
 @sandbox.needed
 def test_kube_proxys_nftables_and_ipvs_link_go_and_others_stay() -> None:
     nft = "echo table ip kube-proxy; echo table ip6 kube-proxy; echo table inet mine"

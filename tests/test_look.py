@@ -649,8 +649,12 @@ def test_docker_and_what_is_between_it_and_the_kubelet(said: str, answers: str) 
 
 @sandbox.needed
 def test_containers_of_others_in_docker_are_named() -> None:
-    stub = """stub docker '[ "$1" = images ] || printf "web\\nk8s_POD_x\\nmy k8s_\\n"'\n"""
-    assert found(f"{DOCKER}{stub}", "runtime").runtime.docker_others == ("web", "my k8s_")
+    """Kubernetes' own have a label of cri-dockerd's; a compose project may be called k8s."""
+    asked = '{{.Label \\"io.kubernetes.docker.type\\"}} {{.Names}}'
+    stub = (
+        f"""stub docker '[ "$*" != "ps --format {asked}" ] || printf " web\\npodsandbox k8s_POD_x\\n k8s_db_1\\n"'\n"""
+    )
+    assert found(f"{DOCKER}{stub}", "runtime").runtime.docker_others == ("web", "k8s_db_1")
 
 
 @sandbox.needed

@@ -110,14 +110,27 @@ in_the_way() {
 
 # The CRI's alone have this label; what others run in the same namespace by hand has not.
 in_containerd() { timeout -k 2 20 ctr --connect-timeout 5s -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"'; }
-# Kubernetes' own; whatever else runs in Docker is somebody else's.
-in_docker() { timeout -k 2 20 docker ps --all --quiet --filter name=^/k8s_; }
+# cri-dockerd's and dockershim's label. By names others begin like Kubernetes': a compose project may be called k8s.
+in_docker() { timeout -k 2 20 docker ps --all --quiet --filter label=io.kubernetes.docker.type; }
 runs_containerd() { [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; }
 runs_docker() { [ -S /run/docker.sock ] && command -v docker >/dev/null && ! is_stopped docker; }
 # Those inside of kind's and k3d's nodes are in pid namespaces of their own. 1: there are none
-ours() { command -v pgrep >/dev/null || return 1; pgrep --ns $$ --nslist pid -f -- "$1"; }
+ours() { command -v pgrep >/dev/null || return 1; pgrep --ns $$ --nslist pid -f "$@"; }
+# The ids of what others run in the CRI's namespace by hand; of a container that containerd has lost sight of there is none.
+by_hand() {
+    runs_containerd || return 0
+    all=$(timeout -k 2 20 ctr --connect-timeout 5s -n k8s.io containers ls -q) && cri=$(in_containerd) || return 1
+    printf '%s\n' "$all" | grep -vxF -e "$cri" || [ $? = 1 ]
+}
 shims() {
-    ours '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io .*-address /run/containerd/containerd.sock( |$)' || [ $? = 1 ]
+    found=$(ours -a '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io .*-address /run/containerd/containerd.sock( |$)') ||
+        [ $? = 1 ] || return 1
+    [ -n "$found" ] || return 0
+    spared=$(by_hand) || return 1
+    printf '%s\n' "$found" | while read -r process command; do
+        id=${command#* -id }
+        printf '%s\n' "$spared" | grep -qxF -e "${id%% *}" || echo "$process"
+    done
 }
 
 # kube-proxy's virtual servers of IPVS, at the addresses that its own link has: `-t ADDRESS:PORT`, or -u, a line each.
