@@ -74,6 +74,56 @@ def test_only_kubernetes_own_chains_and_what_leads_to_them_go(kind: str) -> None
     assert sorted(there) == sorted(THEIRS)
 
 
+# What the plugins portmap, bridge (ipMasq) and firewall make: of one network, and for all of them.
+def cni(network: str, tag: str, address: str) -> list[str]:
+    named = f'name: \\"{network}\\" id: \\"{tag}\\"'
+    return [
+        f":CNI-DN-{tag} - [0:0]",
+        f":CNI-{tag} - [0:0]",
+        f'-A POSTROUTING -s {address}/32 -m comment --comment "{named}" -j CNI-{tag}',
+        f'-A CNI-{tag} ! -d 224.0.0.0/4 -m comment --comment "{named}" -j MASQUERADE',
+        f'-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat {named}" -m multiport --dports 80 -j CNI-DN-{tag}',
+        f"-A CNI-DN-{tag} -s {address}/32 -p tcp -m tcp --dport 80 -j CNI-HOSTPORT-SETMARK",
+        f"-A CNI-DN-{tag} -p tcp -m tcp --dport 80 -j DNAT --to-destination {address}:80",
+    ]
+
+
+FOR_ALL = [
+    *(f":CNI-HOSTPORT-{name} - [0:0]" for name in ("DNAT", "MASQ", "SETMARK")),
+    "-A OUTPUT -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT",
+    '-A POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j CNI-HOSTPORT-MASQ',
+    "-A CNI-HOSTPORT-MASQ -m mark --mark 0x2000/0x2000 -j MASQUERADE",
+    '-A CNI-HOSTPORT-SETMARK -m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark 0x2000/0x2000',
+]
+FIREWALL_OF_PODMAN = [
+    ":CNI-FORWARD - [0:0]",
+    '-A FORWARD -m comment --comment "CNI firewall plugin rules" -j CNI-FORWARD',
+    "-A CNI-FORWARD -s 10.88.0.2/32 -j ACCEPT",
+]
+
+
+@sandbox.program_needed("iptables-restore")
+@pytest.mark.parametrize(
+    ("there", "left"),
+    [
+        (
+            [*cni("cbr0", "a1", "10.244.0.2"), *cni("podman", "b2", "10.88.0.2"), *FOR_ALL],
+            cni("podman", "b2", "10.88.0.2"),
+        ),
+        ([*cni("cbr0", "a1", "10.244.0.2"), *FOR_ALL], []),
+        ([*cni("podman", "b2", "10.88.0.2"), *FOR_ALL], cni("podman", "b2", "10.88.0.2")),
+    ],
+    ids=["both", "pods alone", "podman alone"],
+)
+def test_podmans_containers_keep_their_ports_and_their_way_out(there: list[str], left: list[str]) -> None:
+    nat = sorted(there, key=lambda line: line[0] == "-")
+    text = "\n".join(("*nat", *nat, "COMMIT", "*filter", *FIREWALL_OF_PODMAN, "COMMIT", ""))
+    stays = [*left, *(FOR_ALL if left else []), *FIREWALL_OF_PODMAN]
+    then = f"{rules()} | grep CNI"
+    said = tear_down(f"{REAL}{sandbox.file('/mnt/rules', text)}iptables-restore </mnt/rules\n", then)
+    assert sorted(said.splitlines()) == sorted(stays)
+
+
 @sandbox.program_needed("iptables-restore")
 def test_rules_that_others_add_meanwhile_stay() -> None:
     """fail2ban bans somebody between the look at the rules and the change of them."""

@@ -930,7 +930,12 @@ def test_without_a_control_plane_there_is_no_cluster() -> None:
 
 @sandbox.needed
 def test_what_a_reset_takes_away_is_seen() -> None:
-    rules = ":KUBE-FORWARD - [0:0]\n:DOCKER - [0:0]\n:CNI-X - [0:0]\n-A INPUT -j KUBE-FORWARD\n"
+    chains = ("KUBE-FORWARD", "DOCKER", "CNI-DN-X", "CNI-DN-PODMANS", "CNI-FORWARD")
+    rules = "".join(("*nat\n", *(f":{name} - [0:0]\n" for name in chains))) + (
+        "-A INPUT -j KUBE-FORWARD\n"
+        '-A CNI-HOSTPORT-DNAT -m comment --comment "dnat name: \\"cbr0\\" id: \\"1\\"" -j CNI-DN-X\n'
+        '-A CNI-HOSTPORT-DNAT -m comment --comment "dnat name: \\"podman\\" id: \\"2\\"" -j CNI-DN-PODMANS\nCOMMIT\n'
+    )
     before = (
         SOCKET
         + "stub ctr 'echo one; echo two'\n"

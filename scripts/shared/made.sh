@@ -154,4 +154,30 @@ filter() {
     printf '%s\n' "$found"
 }
 rules() { filter iptables-save && filter ip6tables-save; }
+# Only Kubernetes' own chains, and the rules that lead to them: the rest is somebody else's firewall. By deletions alone,
+# since others, as fail2ban or Docker, may add rules between the two commands. Of the CNI plugins' chains those of cbr0's
+# pods, and those that all networks share where no other's is led to or from: podman has its own beside them. Source:
+# containernetworking/plugins, portmap.go and ipmasq.
+deletions() { # of what iptables-save printed, for iptables-restore --noflush
+    awk '
+        function is_own(chain) { return chain ~ /^(KUBE|FLANNEL)-/ || chain in pods || !others && chain ~ /^CNI-HOSTPORT-/ }
+        /^[*]/ { table = $0; chains = rules = others = 0; split("", pods) }
+        /^:/ { chain[++chains] = substr($1, 2) }
+        /^-A / {
+            rule[++rules] = $0; from[rules] = $2; to[rules] = $(NF - 1) ~ /^-[jg]$/ ? $NF : ""
+            if (index($0, "name: \\\"cbr0\\\"") && to[rules] ~ /^CNI-/ && to[rules] !~ /^CNI-HOSTPORT-/) pods[$NF]
+        }
+        /^COMMIT/ {
+            leads = flushed = deleted = ""
+            for (n = 1; n <= rules; n++)
+                if (from[n] ~ /^CNI-(HOSTPORT-[DS]NAT$|[DS]N-)/ && !(from[n] in pods) && !(to[n] in pods)) others = 1
+            for (n = 1; n <= chains; n++) if (is_own(chain[n])) {
+                flushed = flushed "-F " chain[n] "\n"
+                deleted = deleted "-X " chain[n] "\n"
+            }
+            for (n = 1; n <= rules; n++)
+                if (is_own(to[n]) && !is_own(from[n])) leads = leads "-D" substr(rule[n], 3) "\n"
+            if (deleted) printf "%s\n%s%s%sCOMMIT\n", table, leads, flushed, deleted
+        }'
+}
 tables() { found=$(filter nft list tables) && printf '%s\n' "$found" | sed -n 's/^table \(ip6\{0,1\} kube-proxy\)$/\1/p'; }
