@@ -2,12 +2,14 @@
 # Swap off, and off after every boot: fstab, units (zram-generator and gpt-auto make theirs below /run),
 # and the daemons that swap on by themselves.
 set -eu
-cp -p /etc/fstab /etc/fstab.kubefab
-sed -E 's/^([[:space:]]*[^#[:space:]]+[[:space:]]+[^[:space:]]+[[:space:]]+swap([[:space:]]|$))/# switched off by kubefab: \1/' \
-    /etc/fstab >/etc/fstab.kubefab
-sync /etc/fstab.kubefab
-mv /etc/fstab.kubefab /etc/fstab
-sync /etc
+if [ -e /etc/fstab ]; then # images of gpt-auto's have none
+    cp -p /etc/fstab /etc/fstab.kubefab
+    sed -E 's/^([[:space:]]*[^#[:space:]]+[[:space:]]+[^[:space:]]+[[:space:]]+swap([[:space:]]|$))/# switched off by kubefab: \1/' \
+        /etc/fstab >/etc/fstab.kubefab
+    sync /etc/fstab.kubefab
+    mv /etc/fstab.kubefab /etc/fstab
+    sync /etc
+fi
 systemctl daemon-reload
 for unit in /run/systemd/generator*/*.swap /etc/systemd/system/*.swap /usr/lib/systemd/system/*.swap; do
     name=${unit##*/}

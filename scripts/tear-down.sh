@@ -27,7 +27,8 @@ set_aside() {
 }
 kill_containers() {
     # By their shims: where containerd was killed it has lost sight of some, and a sandbox's task can outlive its kill.
-    for shim in $(shims); do
+    processes=$(shims)
+    for shim in $processes; do
         pkill -KILL -P "$shim" || true
         kill -KILL "$shim" || true
     done
@@ -51,15 +52,6 @@ unmount() {
         timeout -k 5 20 umount "$target" || umount -l "$target" || true
     done
     [ -z "$(kubelets_mounts)" ] || { echo "still mounted:" "$(kubelets_mounts)" >&2; exit 1; }
-}
-# Only Kubernetes' own chains, and the rules that lead to them: the rest is somebody else's firewall. By deletions alone,
-# since others, as fail2ban or Docker, may add rules between the two commands.
-deletions() { # of what iptables-save printed, for iptables-restore --noflush
-    awk -v ours='^(KUBE|FLANNEL|CNI)-' '
-        /^[*]/ { table = $0; leads = flushed = deleted = "" }
-        /^:/ && substr($1, 2) ~ ours { flushed = flushed "-F " substr($1, 2) "\n"; deleted = deleted "-X " substr($1, 2) "\n" }
-        /^-A / && $2 !~ ours && $(NF - 1) ~ /^-[jg]$/ && $NF ~ ours { leads = leads "-D" substr($0, 3) "\n" }
-        /^COMMIT/ && deleted { printf "%s\n%s%s%sCOMMIT\n", table, leads, flushed, deleted }'
 }
 remove_chains() {
     for family in iptables ip6tables; do

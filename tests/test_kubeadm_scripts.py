@@ -74,6 +74,56 @@ def test_only_kubernetes_own_chains_and_what_leads_to_them_go(kind: str) -> None
     assert sorted(there) == sorted(THEIRS)
 
 
+# What the plugins portmap, bridge (ipMasq) and firewall make: of one network, and for all of them.
+def cni(network: str, tag: str, address: str) -> list[str]:
+    named = f'name: \\"{network}\\" id: \\"{tag}\\"'
+    return [
+        f":CNI-DN-{tag} - [0:0]",
+        f":CNI-{tag} - [0:0]",
+        f'-A POSTROUTING -s {address}/32 -m comment --comment "{named}" -j CNI-{tag}',
+        f'-A CNI-{tag} ! -d 224.0.0.0/4 -m comment --comment "{named}" -j MASQUERADE',
+        f'-A CNI-HOSTPORT-DNAT -p tcp -m comment --comment "dnat {named}" -m multiport --dports 80 -j CNI-DN-{tag}',
+        f"-A CNI-DN-{tag} -s {address}/32 -p tcp -m tcp --dport 80 -j CNI-HOSTPORT-SETMARK",
+        f"-A CNI-DN-{tag} -p tcp -m tcp --dport 80 -j DNAT --to-destination {address}:80",
+    ]
+
+
+FOR_ALL = [
+    *(f":CNI-HOSTPORT-{name} - [0:0]" for name in ("DNAT", "MASQ", "SETMARK")),
+    "-A OUTPUT -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT",
+    '-A POSTROUTING -m comment --comment "CNI portfwd requiring masquerade" -j CNI-HOSTPORT-MASQ',
+    "-A CNI-HOSTPORT-MASQ -m mark --mark 0x2000/0x2000 -j MASQUERADE",
+    '-A CNI-HOSTPORT-SETMARK -m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark 0x2000/0x2000',
+]
+FIREWALL_OF_PODMAN = [
+    ":CNI-FORWARD - [0:0]",
+    '-A FORWARD -m comment --comment "CNI firewall plugin rules" -j CNI-FORWARD',
+    "-A CNI-FORWARD -s 10.88.0.2/32 -j ACCEPT",
+]
+
+
+@sandbox.program_needed("iptables-restore")
+@pytest.mark.parametrize(
+    ("there", "left"),
+    [
+        (
+            [*cni("cbr0", "a1", "10.244.0.2"), *cni("podman", "b2", "10.88.0.2"), *FOR_ALL],
+            cni("podman", "b2", "10.88.0.2"),
+        ),
+        ([*cni("cbr0", "a1", "10.244.0.2"), *FOR_ALL], []),
+        ([*cni("podman", "b2", "10.88.0.2"), *FOR_ALL], cni("podman", "b2", "10.88.0.2")),
+    ],
+    ids=["both", "pods alone", "podman alone"],
+)
+def test_podmans_containers_keep_their_ports_and_their_way_out(there: list[str], left: list[str]) -> None:
+    nat = sorted(there, key=lambda line: line[0] == "-")
+    text = "\n".join(("*nat", *nat, "COMMIT", "*filter", *FIREWALL_OF_PODMAN, "COMMIT", ""))
+    stays = [*left, *(FOR_ALL if left else []), *FIREWALL_OF_PODMAN]
+    then = f"{rules()} | grep CNI"
+    said = tear_down(f"{REAL}{sandbox.file('/mnt/rules', text)}iptables-restore </mnt/rules\n", then)
+    assert sorted(said.splitlines()) == sorted(stays)
+
+
 @sandbox.program_needed("iptables-restore")
 def test_rules_that_others_add_meanwhile_stay() -> None:
     """fail2ban bans somebody between the look at the rules and the change of them."""
@@ -160,7 +210,7 @@ A_MASTER = "".join(sandbox.file(path, "text") for path in (*OURS, *THEIR_FILES, 
 PLACES = (
     "/etc/kubernetes /var/lib/kubelet /var/lib/kubefab /var/lib/kubefab-kept /var/lib/etcd /var/lib/rook /run/flannel"
 )
-FILES = f"find {PLACES} /etc/cni /var/lib/cni* /var/opt/z /run/kubefab -type f 2>/dev/null | sort"
+FILES = f"find -H {PLACES} /etc/cni /var/lib/cni* /var/opt/z /run/kubefab -type f 2>/dev/null | sort"
 KEPT = sorted((*THEIR_FILES, *(f"/var/lib/kubefab-kept{path}" for path in SET_ASIDE)))
 # What kubeadm reset does to files.
 RESET = "rm -rf /etc/kubernetes/manifests/* /var/lib/kubelet/* /etc/kubernetes/*.conf\n"
@@ -197,6 +247,31 @@ def test_a_mount_below_what_is_to_go_is_refused_by_name_before_anything_is_touch
     nas = f"mkdir -p /mnt/nas {place}\ntouch /mnt/nas/precious\nmount --bind /mnt/nas {place}\n"
     said = refused(f"{A_MASTER}{nas}{FILES} >/mnt/before\n")
     assert f"{place} is a mount" in said
+
+
+def elsewhere(folder: str) -> str:
+    """Shell text that makes this a link to a folder of another disk."""
+    return f"mkdir -p /srv/disk{folder} {folder.rpartition('/')[0]}\nln -s /srv/disk{folder} {folder}\n"
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("link", "place"),
+    [
+        ("/var/lib/etcd", "/var/lib/etcd/backup"),
+        ("/etc/kubernetes", "/etc/kubernetes/enc"),
+        ("/etc/kubernetes/pki", "/etc/kubernetes/pki/x"),
+        ("/var/lib/rook", "/var/lib/rook/x"),
+        ("/var/lib/kubelet", "/var/lib/kubelet/y z"),
+        ("/var/lib", "/var/lib/rook/x"),
+    ],
+)
+def test_a_mount_is_refused_as_well_where_the_folder_is_a_link(link: str, place: str) -> None:
+    """The kernel tells of a mount by its real path."""
+    moved = elsewhere(link) if link != "/var/lib" else "mv /var/lib /srv/lib\nln -s /srv/lib /var/lib\n"
+    nas = f"mkdir -p /srv/nas '{place}'\ntouch /srv/nas/precious\nmount --bind /srv/nas '{place}'\n"
+    said = refused(f"{moved}{A_MASTER}{nas}{FILES} >/mnt/before\n")
+    assert said.count(f"{place} is a mount") == 1
 
 
 K3S_SHIM = (
@@ -382,6 +457,38 @@ def test_only_the_shims_of_this_machines_own_containerd_are_killed() -> None:
     assert tear_down(f"{start}{sandbox.running(3, '-f', SHIMS)}", left) == "2\n"
 
 
+SHIM_OF = K3S_SHIM.replace("-id 1", "-id {}").replace("k3s", "containerd")
+
+
+@sandbox.needed
+def test_what_others_run_in_the_cris_namespace_by_hand_is_not_killed() -> None:
+    """Not so what containerd has lost sight of: that is the CRI's."""
+    start = "".join(f'bash -c "{SHIM_OF.format(name)}" &\n' for name in ("box", "mine", "lost"))
+    ctr = 'case "$*" in *"ls -q labels."*) echo box ;; *"ls -q") echo box; echo mine ;; esac'
+    left = (
+        f"{sandbox.running(1, '-f', SHIMS)}pgrep -fa '{SHIMS}' | grep -o 'id [a-z]*'; pkill -KILL -f '{SHIMS}' || true"
+    )
+    began = f"{SOCKET}stub ctr '{ctr}'\n{start}{sandbox.running(3, '-f', SHIMS)}"
+    assert tear_down(began, left) == "id mine\n"
+
+
+@sandbox.needed
+def test_where_nobody_says_whose_a_shim_is_it_is_not_killed() -> None:
+    silent = f'{SOCKET}stub ctr "echo no answer >&2; exit 1"\n'
+    began = f'{silent}bash -c "{SHIM_OF.format(1)}" &\n{sandbox.running(1, "-f", SHIMS)}'
+    left = f"pgrep -fc '{SHIMS}'; pkill -KILL -f '{SHIMS}' || true"
+    assert sandbox.run(f"{began}! {sandbox.script('tear-down.sh', SOCKET_URL)} 2>&1\n{left}") == "no answer\n1\n"
+
+
+@sandbox.needed
+def test_containers_of_docker_go_by_their_label_and_not_by_their_name() -> None:
+    docker = (
+        'case "$*" in "ps --all --quiet --filter label=io.kubernetes.docker.type") echo pod ;; ps*) echo all ;; esac'
+    )
+    there = f"{SOCKET.replace('containerd/containerd', 'docker')}stub docker '{docker}'\n"
+    assert tear_down(there, "grep rm /mnt/calls") == "docker rm --force --volumes pod\n"
+
+
 @sandbox.needed
 def test_kube_proxys_nftables_and_ipvs_link_go_and_others_stay() -> None:
     nft = "echo table ip kube-proxy; echo table ip6 kube-proxy; echo table inet mine"
@@ -415,6 +522,20 @@ VOLUMES = "".join(
 def test_every_volume_is_unmounted_before_its_folder_goes() -> None:
     kept = "mkdir -p /mnt/kept\nmount --bind /mnt/kept /var/lib/kubelet/pods/1/data\ntouch /mnt/kept/precious\n"
     assert tear_down(VOLUMES + kept, "ls /mnt/kept; grep /var/lib/kubelet /proc/mounts || true") == "precious\n"
+
+
+@sandbox.needed
+@pytest.mark.parametrize("words", [[], ["unasked"]], ids=["asked", "unasked"])
+def test_a_volume_is_unmounted_as_well_where_the_kubelets_folder_is_a_link(words: list[str]) -> None:
+    kept = (
+        "mkdir -p /srv/kept /var/lib/kubelet/pods/1/data\ntouch /srv/kept/precious\n"
+        + "mount --bind /srv/kept /var/lib/kubelet/pods/1/data\n" * 2
+        + sandbox.file("/var/lib/kubefab/init", "1")
+    )
+    command = sandbox.script("tear-down.sh", SOCKET_URL, *words)
+    left = "ls /srv/kept /var/lib/kubelet/; grep /pods/ /proc/mounts || true"
+    ended = sandbox.run(f"{elsewhere('/var/lib/kubelet')}{kept}{command} >/mnt/said\n{left}")
+    assert ended.split() == ["/srv/kept:", "precious", "/var/lib/kubelet/:"]
 
 
 @sandbox.needed

@@ -649,8 +649,12 @@ def test_docker_and_what_is_between_it_and_the_kubelet(said: str, answers: str) 
 
 @sandbox.needed
 def test_containers_of_others_in_docker_are_named() -> None:
-    stub = """stub docker '[ "$1" = images ] || printf "web\\nk8s_POD_x\\nmy k8s_\\n"'\n"""
-    assert found(f"{DOCKER}{stub}", "runtime").runtime.docker_others == ("web", "my k8s_")
+    """Kubernetes' own have a label of cri-dockerd's; a compose project may be called k8s."""
+    asked = '{{.Label \\"io.kubernetes.docker.type\\"}} {{.Names}}'
+    stub = (
+        f"""stub docker '[ "$*" != "ps --format {asked}" ] || printf " web\\npodsandbox k8s_POD_x\\n k8s_db_1\\n"'\n"""
+    )
+    assert found(f"{DOCKER}{stub}", "runtime").runtime.docker_others == ("web", "k8s_db_1")
 
 
 @sandbox.needed
@@ -926,7 +930,12 @@ def test_without_a_control_plane_there_is_no_cluster() -> None:
 
 @sandbox.needed
 def test_what_a_reset_takes_away_is_seen() -> None:
-    rules = ":KUBE-FORWARD - [0:0]\n:DOCKER - [0:0]\n:CNI-X - [0:0]\n-A INPUT -j KUBE-FORWARD\n"
+    chains = ("KUBE-FORWARD", "DOCKER", "CNI-DN-X", "CNI-DN-PODMANS", "CNI-FORWARD")
+    rules = "".join(("*nat\n", *(f":{name} - [0:0]\n" for name in chains))) + (
+        "-A INPUT -j KUBE-FORWARD\n"
+        '-A CNI-HOSTPORT-DNAT -m comment --comment "dnat name: \\"cbr0\\" id: \\"1\\"" -j CNI-DN-X\n'
+        '-A CNI-HOSTPORT-DNAT -m comment --comment "dnat name: \\"podman\\" id: \\"2\\"" -j CNI-DN-PODMANS\nCOMMIT\n'
+    )
     before = (
         SOCKET
         + "stub ctr 'echo one; echo two'\n"

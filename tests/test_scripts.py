@@ -411,6 +411,12 @@ def test_swap_is_off_after_every_boot_and_other_file_systems_stay() -> None:
 
 
 @sandbox.needed
+def test_swap_is_off_as_well_where_there_is_no_fstab() -> None:
+    ended = sandbox.run(f"rm /etc/fstab\n{sandbox.script('swap-off.sh')}\nls /etc/fstab* || true; tail -n 1 /mnt/calls")
+    assert ended.strip() == "swapoff -a"
+
+
+@sandbox.needed
 def test_every_unit_that_somebody_wrote_is_kept() -> None:
     unit, kept = "/etc/systemd/system/mine.swap", "/etc/systemd/system/mine.swap.before-kubefab"
     made = f"{sandbox.file(kept, 'first')}{sandbox.file(unit, 'second')}{sandbox.script('swap-off.sh')}"

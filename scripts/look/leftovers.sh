@@ -12,7 +12,7 @@ told() { # told WHAT FUNCTION: the lines that it prints; where it fails they are
     ! runs_docker || told containers in_docker
 } | fact "containers $(grep -c .)"
 told "processes of containers" shims | fact "shims $(grep -c .)"
-told "chains of iptables" rules | fact "chains $(grep -cE '^:(KUBE|FLANNEL|CNI)-')"
+told "chains of iptables" rules | deletions | fact "chains $(grep -c '^-X ')"
 told "tables of nftables" tables | sed -n 's/./table &/p'
 [ ! -e /sys/class/net/kube-ipvs0 ] || fact "table kube-ipvs0"
 # Nothing else of this host's can delete them.

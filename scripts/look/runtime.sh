@@ -42,14 +42,14 @@ done
 # A socket of systemd's would start what it belongs to.
 if [ -S /run/docker.sock ] && has docker && ! is_stopped docker; then
     if ! images=$(asked docker images --format '{{.Repository}}:{{.Tag}}') ||
-        ! others=$(asked docker ps --format '{{.Names}}'); then
+        ! others=$(asked docker ps --format '{{.Label "io.kubernetes.docker.type"}} {{.Names}}'); then
         fact "docker ${others-$images}"
     else
         fact "docker ok"
         for image in $images; do
             fact "docker_image $image"
         done
-        printf '%s\n' "$others" | grep -v -e '^k8s_' -e '^$' | while IFS= read -r container; do
+        printf '%s\n' "$others" | sed -n 's/^ \(.\)/\1/p' | while IFS= read -r container; do
             fact "docker_other $container"
         done
     fi

@@ -65,7 +65,30 @@ addresses() { find /var/lib/cni/ ! -type d 2>/dev/null || true; }
 pods_addresses='^/var/lib/cni/(flannel/|networks/cbr0/|(cache/)?results/(cbr0|cni-loopback)-)'
 others_addresses() { addresses | grep -vE "$pods_addresses" | sed 's|/[^/]*$||' | sort -u; }
 
-mounts() { cut -d ' ' -f 5 /proc/self/mountinfo | while read -r path; do printf '%b\n' "$path"; done; }
+# REAL FOLDER, a line each: what `entries` and `state` walk through may be a link, to a bigger disk, say.
+links() {
+    for folder in /etc/kubernetes /etc/kubernetes/manifests /etc/kubernetes/pki /etc/kubernetes/pki/etcd \
+        /etc/kubernetes/tmp /etc/kubefab /etc/kubefab/patches /var/lib/kubelet /var/lib/etcd /var/lib/cni \
+        /var/lib/kubefab /var/lib/rook /run/flannel; do
+        real=$(readlink -f "$folder") || continue # a folder above it is not there
+        [ "$real" = "$folder" ] || printf '%s/\t%s/\n' "${real%/}" "$folder"
+    done
+}
+# The kernel tells of a mount by its real path; it is told by the name below our folder, too.
+mounts() {
+    cut -d ' ' -f 5 /proc/self/mountinfo | while IFS= read -r path; do printf '%b\n' "$path"; done |
+        links=$(links) awk '
+            BEGIN { count = split(ENVIRON["links"], links, "\n") }
+            {
+                print
+                split("", told)
+                for (n = 1; n <= count; n++) {
+                    split(links[n], link, "\t")
+                    name = link[2] substr($0, length(link[1]) + 1)
+                    if (index($0, link[1]) == 1 && !told[name]++) print name
+                }
+            }'
+}
 kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true; }
 # What forbids to take anything away here, a line each.
 in_the_way() {
@@ -87,14 +110,27 @@ in_the_way() {
 
 # The CRI's alone have this label; what others run in the same namespace by hand has not.
 in_containerd() { timeout -k 2 20 ctr --connect-timeout 5s -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"'; }
-# Kubernetes' own; whatever else runs in Docker is somebody else's.
-in_docker() { timeout -k 2 20 docker ps --all --quiet --filter name=^/k8s_; }
+# cri-dockerd's and dockershim's label. By names others begin like Kubernetes': a compose project may be called k8s.
+in_docker() { timeout -k 2 20 docker ps --all --quiet --filter label=io.kubernetes.docker.type; }
 runs_containerd() { [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; }
 runs_docker() { [ -S /run/docker.sock ] && command -v docker >/dev/null && ! is_stopped docker; }
 # Those inside of kind's and k3d's nodes are in pid namespaces of their own. 1: there are none
-ours() { command -v pgrep >/dev/null || return 1; pgrep --ns $$ --nslist pid -f -- "$1"; }
+ours() { command -v pgrep >/dev/null || return 1; pgrep --ns $$ --nslist pid -f "$@"; }
+# The ids of what others run in the CRI's namespace by hand; of a container that containerd has lost sight of there is none.
+by_hand() {
+    runs_containerd || return 0
+    all=$(timeout -k 2 20 ctr --connect-timeout 5s -n k8s.io containers ls -q) && cri=$(in_containerd) || return 1
+    printf '%s\n' "$all" | grep -vxF -e "$cri" || [ $? = 1 ]
+}
 shims() {
-    ours '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io .*-address /run/containerd/containerd.sock( |$)' || [ $? = 1 ]
+    found=$(ours -a '^[^ ]*/containerd-shim[^ ]* -namespace k8s.io .*-address /run/containerd/containerd.sock( |$)') ||
+        [ $? = 1 ] || return 1
+    [ -n "$found" ] || return 0
+    spared=$(by_hand) || return 1
+    printf '%s\n' "$found" | while read -r process command; do
+        id=${command#* -id }
+        printf '%s\n' "$spared" | grep -qxF -e "${id%% *}" || echo "$process"
+    done
 }
 
 # kube-proxy's virtual servers of IPVS, at the addresses that its own link has: `-t ADDRESS:PORT`, or -u, a line each.
@@ -118,4 +154,30 @@ filter() {
     printf '%s\n' "$found"
 }
 rules() { filter iptables-save && filter ip6tables-save; }
+# Only Kubernetes' own chains, and the rules that lead to them: the rest is somebody else's firewall. By deletions alone,
+# since others, as fail2ban or Docker, may add rules between the two commands. Of the CNI plugins' chains those of cbr0's
+# pods, and those that all networks share where no other's is led to or from: podman has its own beside them. Source:
+# containernetworking/plugins, portmap.go and ipmasq.
+deletions() { # of what iptables-save printed, for iptables-restore --noflush
+    awk '
+        function is_own(chain) { return chain ~ /^(KUBE|FLANNEL)-/ || chain in pods || !others && chain ~ /^CNI-HOSTPORT-/ }
+        /^[*]/ { table = $0; chains = rules = others = 0; split("", pods) }
+        /^:/ { chain[++chains] = substr($1, 2) }
+        /^-A / {
+            rule[++rules] = $0; from[rules] = $2; to[rules] = $(NF - 1) ~ /^-[jg]$/ ? $NF : ""
+            if (index($0, "name: \\\"cbr0\\\"") && to[rules] ~ /^CNI-/ && to[rules] !~ /^CNI-HOSTPORT-/) pods[$NF]
+        }
+        /^COMMIT/ {
+            leads = flushed = deleted = ""
+            for (n = 1; n <= rules; n++)
+                if (from[n] ~ /^CNI-(HOSTPORT-[DS]NAT$|[DS]N-)/ && !(from[n] in pods) && !(to[n] in pods)) others = 1
+            for (n = 1; n <= chains; n++) if (is_own(chain[n])) {
+                flushed = flushed "-F " chain[n] "\n"
+                deleted = deleted "-X " chain[n] "\n"
+            }
+            for (n = 1; n <= rules; n++)
+                if (is_own(to[n]) && !is_own(from[n])) leads = leads "-D" substr(rule[n], 3) "\n"
+            if (deleted) printf "%s\n%s%s%sCOMMIT\n", table, leads, flushed, deleted
+        }'
+}
 tables() { found=$(filter nft list tables) && printf '%s\n' "$found" | sed -n 's/^table \(ip6\{0,1\} kube-proxy\)$/\1/p'; }
