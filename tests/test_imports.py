@@ -168,6 +168,7 @@ ALLOWED = {
         "errors",
         "etcd",
         "executor",
+        "facts",
         "host",
         "inventory",
         "losing",
