@@ -86,7 +86,9 @@ def test_a_command_runs_in_a_container_word_by_word_and_its_status_arrives(well:
 
 
 def test_a_shell_in_a_container_has_the_terminal_of_who_types(well: Kubefab) -> None:
-    asks = 'echo it waits; read -r line; stty size; echo "<$line>"; exit 4'
+    # kubectl tells the size once the shell runs, and a busy computer takes its time for that.
+    sized = 'until [ "$(stty size)" != "0 0" ]; do sleep 0.1; done; stty size'
+    asks = f'echo it waits; read -r line; {sized}; echo "<$line>"; exit 4'
     words = ("kubectl", "--", "exec", "-it", *CONTAINER, "--", "sh", "-c", asks)
     status, seen = at_a_terminal(well, *words, after="it waits", typed="a  b\r")
     assert (status, "30 100\n<a  b>\n" in seen.replace("\r", "")) == (4, True), seen
