@@ -87,13 +87,10 @@ class Certificate:
 
 def validity(wanted: Inventory, hosts: Iterable[Facts]) -> timedelta:
     """How long kubeadm's are to be good: by hosts.yml, else by its own configuration as a host read it, else a year."""
-    seconds = differences.length(str(wanted.told(f"ClusterConfiguration.{PERIOD}") or _stored(hosts) or ""))
-    return timedelta(seconds=float(seconds)) if seconds else YEAR
-
-
-def _stored(hosts: Iterable[Facts]) -> object:
     kept = next((told for one in hosts if (told := _configuration(one))), "")
-    return (yaml.safe_load(kept) or {}).get(PERIOD)
+    stored = (yaml.safe_load(kept) or {}).get(PERIOD)
+    seconds = differences.length(str(wanted.told(f"ClusterConfiguration.{PERIOD}") or stored or ""))
+    return timedelta(seconds=float(seconds)) if seconds else YEAR
 
 
 def _configuration(facts: Facts) -> str:

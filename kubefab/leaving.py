@@ -161,8 +161,10 @@ def _node_there(run: Engine, name: str) -> str | None:
         return None
     with run.only_looking():
         run.look(name)
-    node = run.cluster.facts(host).node if run.cluster.looked_at(host) else None
-    return node.name if node else "" if run.cluster.looked_at(host) else None
+    if not run.cluster.looked_at(host):
+        return None
+    node = run.cluster.facts(host).node
+    return node.name if node else ""
 
 
 def _is_member(run: Engine, name: str) -> bool:

@@ -2,13 +2,14 @@
 # In ~/.kube/config of whoever came in over SSH the admin's certificate and key of now take the place of earlier ones; all
 # else in it stays. usage: renew-kubeconfig.sh CERTIFICATE…    CERTIFICATE: an earlier one, as client-certificate-data has it
 set -eu
+. "${0%/*}/shared/bare.sh"
 entry=$(getent passwd "${SUDO_USER:-root}")
 file=$(readlink -f "$(echo "$entry" | cut -d: -f6)/.kube/config")
 new=$file.kubefab
 trap 'rm -f "$new"' EXIT
 cp -p "$file" "$new"
-awk -v certificates="$*" -v certificate=client-certificate-data: -v key=client-key-data: '
-    function bare(word) { gsub(/"|\047/, "", word); return word ~ /^[A-Za-z0-9+\/=]+$/ ? word : "" }
+# shellcheck disable=SC2154  # shared/bare.sh sets $bare
+awk -v certificates="$*" -v certificate=client-certificate-data: -v key=client-key-data: "$bare"'
     function renewed(line, name) { # its second word; a comment may follow
         match(line, /^[ \t]*[^ \t]+[ \t]+[^ \t]+/)
         rest = substr(line, RLENGTH + 1)

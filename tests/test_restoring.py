@@ -908,13 +908,18 @@ def test_other_keys_that_are_there_stay(fresh: Masters, keyed: Path) -> None:
     assert fresh.run.failures["m1"] == "no other keys are on the host: pki/sa.key"
 
 
+def add(backed_up: Path, name: str, content: bytes) -> None:
+    """One more file in a backup that is whole."""
+    about = json.loads((backed_up / "backup.json").read_text())
+    backup.put(backed_up, name, content)
+    (backed_up / "backup.json").unlink()
+    backup.finish(backed_up, about)
+
+
 def test_what_encrypts_etcd_is_told_since_nobody_else_puts_it_there(
     fresh: Masters, keyed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    about = json.loads((keyed / "backup.json").read_text())
-    backup.put(keyed, "encryption-provider-config", b"secret")
-    (keyed / "backup.json").unlink()
-    backup.finish(keyed, about)
+    add(keyed, "encryption-provider-config", b"secret")
     fresh.restored(keyed)
     assert "the backup's encryption-provider-config has to be on every master first" in capsys.readouterr().out
 
@@ -922,10 +927,7 @@ def test_what_encrypts_etcd_is_told_since_nobody_else_puts_it_there(
 def test_what_encrypts_etcd_is_told_where_the_backup_is_without_it_too(
     fresh: Masters, keyed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    about = json.loads((keyed / "backup.json").read_text())
-    backup.put(keyed, "manifests/kube-apiserver.yaml", b"    - --encryption-provider-config=/enc/x.yaml\n")
-    (keyed / "backup.json").unlink()
-    backup.finish(keyed, about)
+    add(keyed, "manifests/kube-apiserver.yaml", b"    - --encryption-provider-config=/enc/x.yaml\n")
     fresh.restored(keyed)
     told = capsys.readouterr().out
     assert (

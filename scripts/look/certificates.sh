@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 # Until when the certificates of this host are good, and which of them are really served. No key.
+. "${0%/*}/shared/bare.sh"
 . "${0%/*}/shared/certificate.sh"
 . "${0%/*}/shared/static.sh"
 [ -d /etc/kubernetes ] || exit 0
@@ -36,10 +37,10 @@ for file in /etc/kubernetes/*.conf; do
     fact "written $file $(stat -c %Y "$file")"
     of_user "client $file" "$file"
 done
-# ~/.kube/config of whoever came in over SSH: what scripts/renew-kubeconfig.sh finds there again
+# ~/.kube/config of whoever came in over SSH: what scripts/renew-kubeconfig.sh finds there again, by the same $bare
 login=$(getent passwd "${SUDO_USER:-root}" 2>/dev/null | cut -d: -f6)/.kube/config
-[ ! -e "$login" ] || awk '
-    function bare(word) { gsub(/"|\047/, "", word); return word ~ /^[A-Za-z0-9+\/=]+$/ ? word : "" }
+# shellcheck disable=SC2154  # shared/bare.sh sets $bare
+[ ! -e "$login" ] || awk "$bare"'
     $1 == "client-key-data:" && held != "" && bare($2) != "" { print held }
     { held = $1 == "client-certificate-data:" ? bare($2) : "" }' "$login" |
     while read -r body; do fact "login $body"; done

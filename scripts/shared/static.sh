@@ -35,7 +35,8 @@ on_host() {
         }' "$1"
 }
 etcds_folder() { # of its data, as the host has it; false where its manifest does not say
-    from=$(etcds_manifest) && folder=$(on_host "$from" "$(flag_in "$from" data-dir | tail -n 1)") && [ -n "$folder" ] || { echo "etcd's manifest has no --data-dir" >&2 && return 1; }
+    from=$(etcds_manifest) && folder=$(on_host "$from" "$(flag_in "$from" data-dir | tail -n 1)") && [ -n "$folder" ] ||
+        { echo "etcd's manifest has no --data-dir" >&2 && return 1; }
     echo "$folder"
 }
 etcds_flag() { from=$(etcds_manifest) && flag_in "$from" "$1"; }
