@@ -37,7 +37,7 @@ sed 's,^root:.*,root:x:0:0:root:/root:/bin/sh,' /etc/passwd >etc/passwd
 set -- $VISIBLE
 for path; do
     mkdir -p "/mnt/visible$path"
-    mount --bind "$path" "/mnt/visible$path"
+    mount --bind -o ro "$path" "/mnt/visible$path"
 done
 for top in etc run var root srv tmp; do
     mount -t tmpfs -o mode=755 sandbox "/$top"
