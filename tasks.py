@@ -158,7 +158,10 @@ def settle(c: Context) -> None:
     converge(c, WORKERS, drift_nodes.kubelet, how=IN_TURN)
 
 
-@task(positional=[], auto_shortflags=False, help={"host": "a host in hosts.yml"})
+ONE_HOST = "a host in hosts.yml (required)"
+
+
+@task(positional=[], auto_shortflags=False, help={"host": ONE_HOST})
 def join(c: Context, host: str = "") -> None:
     """Add one host in hosts.yml to the cluster; besides it only masters change."""
     converge(c, host, checks.steps, worker.invited)
@@ -168,7 +171,7 @@ def join(c: Context, host: str = "") -> None:
     converge(c, with_the_others(c, host), masters.settled, how=IN_TURN)
 
 
-NODE = "a host in hosts.yml, or a node of the cluster by its name there"
+NODE = "a host in hosts.yml, or a node of the cluster by its name there (required)"
 
 
 @task(positional=[], auto_shortflags=False, help={"host": NODE})
@@ -229,7 +232,7 @@ def upgrade(
 
 
 BACK = {
-    "host": "a host in hosts.yml",
+    "host": ONE_HOST,
     "yes": "do not ask before what is listed is taken back (needed without a terminal)",
 }
 
@@ -276,7 +279,7 @@ UNHEARD = "go on although a host or an API server does not answer: what it holds
 def restart(
     c: Context, host: str | None = None, yes: bool = False, unheard: bool = False, wipe_disks: bool = False
 ) -> None:
-    """Take hosts out of Kubernetes, with all that kubeadm made on them, so that they can join again."""
+    """Remove Kubernetes from hosts (default: all), and all that kubeadm made there, so that they can join again."""
     may = (reset.spared(host), reset.wipeable(wipe_disks))
     destroy(c, meant(host, ALL), *may, reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
 
@@ -290,7 +293,7 @@ def reset_all(c: Context, yes: bool = False, unheard: bool = False, wipe_disks: 
 JSON = "print one JSON object and nothing else"
 
 
-@task(auto_shortflags=False, help={"name": "an add-on that is no longer in hosts.yml", "yes": YES})
+@task(auto_shortflags=False, help={"name": "an add-on that is no longer in hosts.yml (required)", "yes": YES})
 def addon_remove(c: Context, name: str, yes: bool = False) -> None:
     """Remove an add-on and everything it provides."""
     remove(c, name, removal.steps, yes)
@@ -317,7 +320,7 @@ KUBECONFIG = {
     "remove": "take this cluster out of your kubeconfig again; with --user this user alone",
     "user": "let this user in, and not the admin: with a new key, and a certificate for it",
     "group": "a group that the user is in; repeat it for more",
-    "ttl": "how long the certificate is good, as 90m, 24h or 7d (default: 24h)",
+    "ttl": "how long the certificate is good, as 90m, 24h or 7d; at least 10m (default: 24h)",
 }
 
 
@@ -342,7 +345,7 @@ def kubectl(c: Context) -> None:
     run_kubectl(c)
 
 
-@task(positional=[], auto_shortflags=False, help={"host": "a host in hosts.yml"})
+@task(positional=[], auto_shortflags=False, help={"host": ONE_HOST})
 def shell(c: Context, host: str = "") -> None:
     """Log in to a host as hosts.yml says; what stands behind -- is run there instead of a shell."""
     log_in(c, host)
@@ -366,7 +369,7 @@ def fetch(c: Context, output: str | None = None) -> None:
     fetch_backups(c, output)
 
 
-SOURCE = "a folder that etcd.backup has made, or a snapshot of etcd"
+SOURCE = "a folder that etcd.backup has made, or a snapshot of etcd (required)"
 PRICE = "do not ask whether what was written since may be lost (needed without a terminal)"
 
 
@@ -393,7 +396,7 @@ def give_up_restore(c: Context) -> None:
 
 @task(name="defragment")
 def etcd_defragment(c: Context) -> None:
-    """Have etcd give back the room that nobody uses, one member at a time, and take writes again where it was full."""
+    """Have etcd give back unused room, and take writes again if full; a single master's API is away meanwhile."""
     defragment(c)
 
 
@@ -405,13 +408,13 @@ def etcd_status(c: Context, json: bool = False) -> None:
 
 @task(name="status", help={"json": JSON})
 def certs_status(c: Context, json: bool = False) -> None:
-    """Show until when certificates are good, and whether ports serve them. Exit status 0: all are well for 30 days."""
+    """Show when certificates end, and whether servers use those of their files. Exit status 0: all well for 30 days."""
     show_certificates(c, json)
 
 
 @task(name="renew")
 def certs_renew(c: Context) -> None:
-    """Renew certificates that end within 30 days or have ended, on one master after the other."""
+    """Renew certificates that end soon or have ended, master by master; a single master's API is away meanwhile."""
     renew_certificates(c)
 
 
@@ -434,10 +437,13 @@ def preload_images(c: Context, host: list[str], image: str | None = None, from_:
     preload(c, host, addons.all_images, image, from_)
 
 
-BUILDER = "a host with internet access, the only one that is changed (default: a master that answers)"
+BUILDER = (
+    "a host in hosts.yml with internet access; the runtime and Kubernetes' packages are installed there, and nowhere "
+    "else (default: a master that answers)"
+)
 
 
-@task(auto_shortflags=False, help={"host": BUILDER, "output": "the file to write"})
+@task(auto_shortflags=False, help={"host": BUILDER, "output": "the file to write (required)"})
 def make(c: Context, output: str, host: str | None = None) -> None:
     """Collect everything that the cluster needs in one file, for hosts without internet."""
     contents = bundle.gathered(output, packages.bundled, addons.all_images, addons.all_manifests)
