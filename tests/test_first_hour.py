@@ -57,6 +57,30 @@ def test_a_status_is_asked_until_it_is_so_and_what_is_before_it_is_typed_once(tm
         typed.does(Block(f"{INV}typed=$((typed + 1))\ninv cluster.status\n", False, ("lab: all is well 1",)))
 
 
+# The first answer is of the machine that is to go down, then it is off, then sshd is not there yet.
+REBOOTING = """\
+tried=0
+touch {0}/before-reboot
+sleep() {{ :; }}
+ssh() {{
+    tried=$((tried + 1))
+    shift 3
+    case $tried in
+        1) "${{@/#\\/run/{0}}}" ;;
+        2 | 3) return 255 ;;
+        *) rm {0}/before-reboot && "${{@/#\\/run/{0}}}" ;;
+    esac
+}}
+inv() {{ echo home: all is well $tried; }}
+"""
+
+
+def test_after_a_reboot_nothing_is_typed_before_the_machine_was_down_and_is_back(tmp_path: Path) -> None:
+    asked = next(block for block in blocks("On machines of your own") if block.commands.startswith("until ssh"))
+    with shell(tmp_path) as typed:
+        typed.does(Block(REBOOTING.format(tmp_path) + asked.commands, asked.fails, ("home: all is well 4",)))
+
+
 def test_every_block_of_the_page_is_one_that_a_test_types_or_compares() -> None:
     page = DOCUMENT.read_text(encoding="utf-8")
     fences = re.findall(r"^```.+$", page, re.MULTILINE)

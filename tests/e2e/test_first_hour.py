@@ -48,7 +48,10 @@ def with_what_the_lab_needs(hosts: Path) -> None:
 
 
 def switched_on_again(host: str, key: str) -> None:
-    """A container that reboots stays off, and at each start the lab lets its own key in alone."""
+    """A container that reboots stays off, and at each start the lab lets its own key in alone.
+
+    So the page's next block finds it back with an empty /run; tests/test_first_hour.py has it wait for that.
+    """
     eventually(lambda: not existing()[host].runs)
     power_on()
     on(host, "cat >>/root/.ssh/authorized_keys", stdin=key)
