@@ -1,5 +1,7 @@
 """Certificates of one master and one worker are renewed: near their end, ended, killed meanwhile, without a name."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,17 +53,29 @@ def test_what_is_good_for_a_year_is_left_alone(ours: Authorities, inv: Kubefab) 
         assert "nothing to do" in inv("certs.renew").well().stdout
 
 
+@contextmanager
+def with_a_namespace_of_the_logins(name: str) -> Iterator[None]:
+    """What somebody has said in ~/.kube/config besides; afterwards it is the admin's again."""
+    admin = "cp /etc/kubernetes/admin.conf /root/.kube/config"
+    on(MASTER, f"{admin}; kubectl config set-context --current --namespace {name}")
+    try:
+        yield
+    finally:
+        on(MASTER, admin)
+
+
 def test_what_ends_soon_is_renewed_and_served_and_who_has_a_copy_follows(
     ours: Authorities, inv: Kubefab, tmp_path: Path
 ) -> None:
     own = tmp_path / "kubeconfig"
     env = {"KUBECONFIG": own}
-    inv("cluster.kubeconfig", env=env).well()
     aged(ours, [MASTER], SOON)
     eventually(lambda: inv("certs.status").status == 1 and true_on(MASTER, "kubectl get nodes"))
-    on(MASTER, "cp /etc/kubernetes/admin.conf /root/.kube/config; kubectl config set-context --current --namespace web")
+    inv("cluster.kubeconfig", env=env).well()
     serials, programs = served(MASTER), ages(MASTER)
-    done = inv("certs.renew", env=env).well()
+    with with_a_namespace_of_the_logins("web"):
+        done = inv("certs.renew", env=env).well()
+        login = yaml.safe_load(on(MASTER, "cat /root/.kube/config"))
     in_time("one master's certificates are renewed", 90, done)
     assert f"renewed in {own}" in done.stdout
     assert not {*serials.values()} & {*served(MASTER).values()}
@@ -70,9 +84,7 @@ def test_what_ends_soon_is_renewed_and_served_and_who_has_a_copy_follows(
     credentials = yaml.safe_load(own.read_text())["users"][0]["user"]
     assert credentials["client-certificate-data"] == admin["client-certificate-data"]
     assert on(MASTER, "ls /root/.kube | grep before-kubefab; true") == ""
-    login = yaml.safe_load(on(MASTER, "cat /root/.kube/config"))
     assert (login["contexts"][0]["context"]["namespace"], login["users"][0]["user"]) == ("web", admin)
-    on(MASTER, "cp /etc/kubernetes/admin.conf /root/.kube/config")
     is_renewed(inv, *WELL)
 
 
