@@ -35,7 +35,10 @@ def _authority(master: str, name: str) -> tuple[x509.Certificate, RSAPrivateKey]
 
 
 def aged(ours: Authorities, hosts: Iterable[str], left: timedelta, kubelets: bool = False) -> None:
-    """Every certificate of kubeadm's there becomes one of the same name and key that ends so soon, and is used."""
+    """Every certificate of kubeadm's there becomes one of the same name and key that ends so soon, and is used.
+
+    The login's kubeconfig is a copy, as it was before.
+    """
     at_once(*(lambda host=host: _age(ours, host, left, kubelets) for host in hosts))
 
 
@@ -44,6 +47,7 @@ def _age(ours: Authorities, host: str, left: timedelta, kubelets: bool) -> None:
         path, (ca, key) = f"/etc/kubernetes/{name}", ours[SIGNED[name]]
         change = _conf if name.endswith(".conf") else _pem
         on(host, f"cat >{path}", stdin=change(on(host, f"cat {path}"), ca, key, left))
+    on(host, "cd /etc/kubernetes; [ ! -e admin.conf ] || cp admin.conf /root/.kube/config")
     if kubelets:
         on(host, f"cat >{CLIENT}", stdin=_pem(on(host, f"cat {CLIENT}"), *ours["ca"], left))
     # Its kubelet starts them anew. Killed, since an API server that is asked to end waits for its etcd, which is gone.
