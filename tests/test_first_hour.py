@@ -59,16 +59,16 @@ def test_a_status_is_asked_until_it_is_so_and_what_is_before_it_is_typed_once(tm
 
 # The first answer is of the machine that is to go down, then it is off, then sshd is not there yet.
 REBOOTING = """\
-tried=0
-touch {0}/before-reboot
+tried=0 place='{0}'
+touch "$place/before-reboot"
 sleep() {{ :; }}
 ssh() {{
     tried=$((tried + 1))
     shift 3
     case $tried in
-        1) "${{@/#\\/run/{0}}}" ;;
+        1) "${{@/#\\/run/$place}}" ;;
         2 | 3) return 255 ;;
-        *) rm {0}/before-reboot && "${{@/#\\/run/{0}}}" ;;
+        *) rm "$place/before-reboot" && "${{@/#\\/run/$place}}" ;;
     esac
 }}
 inv() {{ echo home: all is well $tried; }}
