@@ -23,7 +23,7 @@ from tests.runs import Run
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 API, KUBELET, SELF_MADE = "/etc/kubernetes/pki/apiserver.crt", certificates.CLIENT, certificates.SELF_MADE
-SERVER = "process kube-apiserver 1000"
+API_RUNS = "process kube-apiserver 1000"
 KEY = ec.generate_private_key(ec.SECP256R1())
 YEAR = timedelta(days=365)
 
@@ -173,7 +173,7 @@ def test_of_a_kubelet_that_has_one_of_the_clusters_the_self_made_one_counts_no_m
 
 
 def test_a_port_that_shows_nothing_in_time_is_no_alarm_of_a_status() -> None:
-    facts = host(f"certificate {API} {der(300)}", SERVER, "served 6443 none")
+    facts = host(f"certificate {API} {der(300)}", API_RUNS, "served 6443 none")
     assert certificates.problems(facts, NOW) == []
     assert certificates.of_all([facts], NOW)[1] == [": port 6443 has shown no certificate in time"]
 
@@ -204,9 +204,9 @@ def test_a_renewal_that_was_broken_off_is_told() -> None:
 
 
 def test_an_api_servers_certificate_that_is_missing_is_told_while_it_runs() -> None:
-    (line,) = wrong(SERVER, f"served 6443 {der(300)}")
+    (line,) = wrong(API_RUNS, f"served 6443 {der(300)}")
     assert line == f": {API} is missing: inv certs.renew"
-    assert wrong(SERVER, f"served 6443 {der(300)}", "otherwise 6443") == []
+    assert wrong(API_RUNS, f"served 6443 {der(300)}", "otherwise 6443") == []
 
 
 @pytest.mark.parametrize("shown", [der(300), "none"])
