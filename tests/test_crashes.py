@@ -1,5 +1,7 @@
 """Crash loops of what is waited for, from what kubectl says of its pods."""
 
+from typing import Any
+
 import pytest
 
 from kubefab.crashes import EVERY, Container, CrashWatch, restarts
@@ -54,6 +56,28 @@ def test_three_restarts_are_a_crash_loop_with_its_last_lines() -> None:
     assert watched.ran[-1] == (
         "kubectl.sh logs kube-flannel-ds-2x4bq --container kube-flannel --previous --tail=8 --namespace kube-flannel"
     )
+
+
+def test_what_ends_while_the_service_address_leads_nowhere_is_in_no_loop_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """flannel, where kube-proxy is slow: its restarts of that time are history then."""
+    asked, ask = list[str](), FakeHost.ask
+
+    def leads_nowhere(host: FakeHost, script: str, *words: str, **how: Any) -> str:
+        if "--server" in words:
+            asked.append(" ".join(words))
+            raise HostError("scripts/kubectl.sh ended with exit status 1")
+        return "https://10.96.0.1" if "service" in words else ask(host, script, *words, **how)
+
+    watched = Watched()
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeHost, "ask", leads_nowhere)
+        for count in (0, 2, 3):
+            watched.look(count)
+    assert asked == ["get --raw /livez --server https://10.96.0.1 --request-timeout 5s"]
+    for count in (4, 5):
+        watched.look(count)
+    with pytest.raises(HostError, match="restarted 6 times"):
+        watched.look(6)
 
 
 def test_restarts_of_before_are_history() -> None:

@@ -19,6 +19,7 @@ COVERS = (
     "lab/image/machine/etc/**",
     "tests/proof/kernels.py",
     "tests/e2e/test_kernels.py",
+    "kubefab/crashes.py",
     "kubefab/steps/reboot.py",
     "kubefab/steps/system.py",
     "scripts/install-packages.sh",
