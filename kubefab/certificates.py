@@ -107,7 +107,8 @@ def of_all(hosts: Iterable[Facts], now: datetime, asked: timedelta = YEAR) -> tu
     for facts in hosts:
         try:
             there += found(facts)
-            wrong += [*problems(facts, now, asked), *(f"{facts.name}: {line}" for line in _unshown(facts.certificates))]
+            wrong += problems(facts, now, asked)
+            wrong += [f"{facts.name}: {line}" for line in (*_unshown(facts.certificates), *_behind(facts.certificates))]
         except NotAsked as error:
             wrong.append(f"{facts.name}: {error.what}")
     return there, wrong
@@ -154,12 +155,28 @@ def self_made(facts: Facts) -> list[Certificate]:
 
 def former(told: Certificates) -> list[str]:
     """Those in the login's ~/.kube/config that are the admin's of before: of the same user, and sooner to end."""
+    return _former(told, told.login)
+
+
+def behind(told: Certificates) -> str | None:
+    """What a renewal leaves in there, and a person should not; what is not understood may be the admin's.
+
+    A worker's is nobody's to renew.
+    """
+    if ADMIN not in told.clients:
+        return None
+    if any(_read("", "", one, x509.load_pem_x509_certificate).ends is None for one in told.login_apart):
+        return "a certificate that is not understood"
+    return "the admin's of before, and its key not in the next line" if _former(told, told.login_apart) else None
+
+
+def _former(told: Certificates, bodies: Iterable[str]) -> list[str]:
     try:
         admin = x509.load_pem_x509_certificate(b64decode(told.clients.get(ADMIN, "")))
         authority = x509.load_der_x509_certificate(b64decode(told.issued.get(f"{PKI}/ca.crt", "")))
     except UNREADABLE:
         return []
-    return [one for one in told.login if _is_former(one, admin, authority)]
+    return [one for one in bodies if _is_former(one, admin, authority)]
 
 
 def _is_former(body: str, admin: x509.Certificate, authority: x509.Certificate) -> bool:
@@ -279,6 +296,11 @@ def _unshown(told: Certificates) -> Iterator[str]:
             yield f"port {port} has shown no certificate in time"
 
 
+def _behind(told: Certificates) -> Iterator[str]:
+    if found := behind(told):
+        yield f"~/.kube/config of the login has {found}: {REWRITE}"
+
+
 def _of_began(told: Certificates) -> Iterator[str]:
     """Whoever began before his .conf was written goes on as whom it named then. Clocks of seconds differ by one."""
     for process, conf in OWN.values():
@@ -347,6 +369,10 @@ def rows(data: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 AUTHORITY = (
     "with it ends all that it has signed, and nobody renews it: a new authority has to be brought to every host by hand"
+)
+REWRITE = (
+    "no renewal changes it there; have kubectl write that file anew, as that user on that host (comments go): (umask "
+    "077; cd ~/.kube && kubectl --kubeconfig config config view --raw >new && mv new config), then inv certs.renew"
 )
 _SELF_MADE = "the kubelet made it for itself and does not renew it; inv certs.renew has it made anew"
 _KUBELET = (

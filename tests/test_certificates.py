@@ -245,6 +245,34 @@ def test_of_several_that_a_login_has_each_is_judged_by_itself() -> None:
     assert certificates.former(told) == [old]
 
 
+FORMER = pem(100, name="admin", by="ours")
+
+
+@pytest.mark.parametrize(
+    ("apart", "told"),
+    [
+        (FORMER, "the admin's of before"),
+        ("", "not understood"),
+        ("QUJD", "not understood"),
+        (pem(300, name="admin", by="ours"), ""),
+        (pem(100, name="admin", by="theirs"), ""),
+        (pem(100, name="alice", by="ours"), ""),
+    ],
+)
+def test_what_no_renewal_follows_in_a_logins_kubeconfig_is_told_with_what_to_do(apart: str, told: str) -> None:
+    facts = host(f"{ADMIN} {pem(300, name='admin', by='ours')}", CA, f"login_apart {apart}")
+    lines = certificates.of_all([facts], NOW)[1]
+    assert [(told in line, "kubectl --kubeconfig config config view --raw" in line) for line in lines] == (
+        [(True, True)] if told else []
+    )
+    assert certificates.former(facts.certificates) == certificates.problems(facts, NOW) == []
+
+
+@pytest.mark.parametrize("apart", [FORMER, ""])
+def test_what_a_login_has_on_a_worker_is_nobodys_to_renew(apart: str) -> None:
+    assert certificates.of_all([host(CA, f"login_apart {apart}")], NOW)[1] == []
+
+
 # --- what is printed
 
 

@@ -290,6 +290,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "renewal_begun",
         "remake_begun",
         "login",
+        "login_apart",
         "refused",
         "restore_begun",
         *(field.name for field in fields(Restore)),  # see test_restore_scripts.py

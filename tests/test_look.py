@@ -1138,6 +1138,33 @@ def test_whoever_a_login_is_is_told_where_the_key_follows(login: str, told: tupl
 
 
 @sandbox.needed
+@pytest.mark.parametrize(
+    ("login", "told"),
+    [
+        ('{"user": {\n  "client-certificate-data": "b2xk",\n  "client-key-data": "a2V5"\n}}\n', ("b2xk",)),
+        (json.dumps([{"client-certificate-data": one, "client-key-data": "a"} for one in "bc"]), ("b", "c")),
+        ("- user: {client-certificate-data: b2xk, client-key-data: a2V5}\n", ("b2xk",)),
+        ("client-certificate-data: b2xk\nmine: x\nclient-key-data: a2V5\n", ("b2xk",)),
+        ("client-certificate-data: b2xk\nclient-key-data: |\n  a2V5\n", ("b2xk",)),
+        ("client-key-data: a2V5\nclient-certificate-data: b2xk\n", ("b2xk",)),
+        ("client-certificate-data: |\n  b2xk\nclient-key-data: a2V5\n", ("",)),
+        (CONF.format("b2xk") + "user: {client-certificate-data: bW9yZQ==}\n", ("bW9yZQ==",)),
+        (CONF.format("b2xk") + "# client-certificate-data: bW9yZQ==\n", ()),
+    ],
+)
+def test_a_certificate_of_a_logins_that_no_renewal_follows_is_told_apart(login: str, told: tuple[str, ...]) -> None:
+    files = sandbox.file("/etc/kubernetes/admin.conf", CONF.format("bmV3")) + sandbox.file("/root/.kube/config", login)
+    this = found(files, "certificates").certificates
+    assert (this.login_apart, this.login) == (told, ("b2xk",) if login.startswith(CONF[:6]) else ())
+
+
+@sandbox.needed
+def test_a_logins_kubeconfig_that_cannot_be_read_is_not_understood() -> None:
+    files = sandbox.file("/etc/kubernetes/admin.conf", "") + sandbox.file("/root/.kube/config", "")
+    assert found(f"{files}stub awk 'exit 2'\n", "certificates").certificates.login_apart == ("",)
+
+
+@sandbox.needed
 def test_a_certificate_of_the_api_servers_that_was_being_made_is_told() -> None:
     this = found("mkdir -p /etc/kubernetes/pki-remade\n", "certificates").certificates
     assert (this.remake_begun, this.renewal_begun) == (True, False)

@@ -35,6 +35,7 @@ class Machine:
         self.written = CLOCK - 1000
         self.began = {pod.name: CLOCK - 999 for pod in PODS}
         self.login = 0.0  # days that the certificate of the login's copy is good for
+        self.apart = 0.0  # the same, of one that is written otherwise
         self.begun = False
         self.stuck = False  # its kubelet does not begin a pod anew
 
@@ -52,6 +53,7 @@ class Machine:
             lines += [f"certificate {PKI}/ca.crt {der(3000, authority=True)}"]
         lines += [f"certificate {CLIENT} {der(self.kubelet, name=f'system:node:{self.name}')}"]
         lines += [f"login {pem(self.login)}"] if self.login else []
+        lines += [f"login_apart {pem(self.apart)}"] if self.apart else []
         return "\n".join([*lines, *(["renewal_begun yes"] if self.begun else [])])
 
 
@@ -129,6 +131,19 @@ def test_a_master_is_renewed_and_then_what_has_read_its_certificates(monkeypatch
     hosts.machines["manager"].kubelet = LONG
     assert hosts.renew(monkeypatch) == [f"manager: {what}" for what in OF_ONE]
     assert hosts.followed == 1
+
+
+def test_a_logins_copy_that_does_not_follow_is_told_and_holds_up_no_other_master(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts = Hosts(SHORT, three_masters())
+    for one in hosts.machines.values():
+        one.kubelet = LONG
+    hosts.machines["m1"].apart = SHORT
+    assert hosts.renew(monkeypatch) == [f"{name}: {what}" for name in M for what in OF_ONE]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if " ! " in line]
+    assert line.startswith("m1 ")
+    assert "found: the admin's of before" in line
 
 
 def test_a_second_one_has_nothing_to_do_and_takes_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:

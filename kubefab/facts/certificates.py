@@ -18,3 +18,4 @@ class Certificates(Part):
     renewal_begun: bool = False  # whether kubefab began to renew them, and has not ended
     remake_begun: bool = False  # the same, of making the API server's anew
     login: tuple[str, ...] = each("login")  # certificates in ~/.kube/config of the login: PEM, in base64
+    login_apart: tuple[str, ...] = each("login_apart")  # others there, which scripts/renew-kubeconfig.sh leaves

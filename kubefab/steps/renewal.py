@@ -102,6 +102,14 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
             follow,
             parts=("certificates",),
         ),
+        Step(
+            "~/.kube/config of the login has no other certificate of before",
+            lambda facts: certificates.behind(facts.certificates),
+            None,
+            hint=certificates.REWRITE,
+            only_told=True,
+            parts=("certificates",),
+        ),
     ]
 
 

@@ -40,10 +40,18 @@ done
 # ~/.kube/config of whoever came in over SSH: what scripts/renew-kubeconfig.sh finds there again, by the same $bare
 login=$(getent passwd "${SUDO_USER:-root}" 2>/dev/null | cut -d: -f6)/.kube/config
 # shellcheck disable=SC2154  # shared/bare.sh sets $bare
+# A certificate that is written in any other way (JSON, a line between it and its key) is login_apart: it does not follow.
 [ ! -e "$login" ] || awk "$bare"'
-    $1 == "client-key-data:" && held != "" && bare($2) != "" { print held }
-    { held = $1 == "client-certificate-data:" ? bare($2) : "" }' "$login" |
-    while read -r body; do fact "login $body"; done
+    held != "" { print ($1 == "client-key-data:" && bare($2) != "" ? "login" : "login_apart"), held; held = "" }
+    $1 == "client-certificate-data:" && bare($2) != "" { held = bare($2); next }
+    !/^[ \t]*#/ {
+        while (match($0, /client-certificate-data["\047]?[ \t]*:[ \t]*["\047]?/)) {
+            body = $0 = substr($0, RSTART + RLENGTH)
+            sub(/[^A-Za-z0-9+\/=].*/, "", body)
+            print "login_apart", body
+        }
+    }
+    END { if (held != "") print "login_apart", held }' "$login" || fact login_apart
 now=$(date +%s)
 for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     processes=$(static_pod "$name" 2>&1) || untold "$processes"
