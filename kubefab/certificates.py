@@ -278,13 +278,8 @@ def _of_served(told: Certificates) -> Iterator[str]:
         if port in SERVED and is_another(told, port):
             yield f"port {port} serves another certificate than {next(iter(_files(told, port)))}: {_OLDER}"
     # An API server whose file has gone goes on with what it read, until it begins anew.
-    if _has_api_server(told) and "6443" not in told.otherwise and SERVER not in told.issued:
+    if "kube-apiserver" in told.began and "6443" not in told.otherwise and SERVER not in told.issued:
         yield f"{SERVER} is missing: {_RENEW}"
-
-
-def _has_api_server(told: Certificates) -> bool:
-    """A port that answers is no proof of it: at a worker's 6443 haproxy passes on what the masters serve."""
-    return "kube-apiserver" in told.began
 
 
 def _unshown(told: Certificates) -> Iterator[str]:
@@ -292,8 +287,7 @@ def _unshown(told: Certificates) -> Iterator[str]:
     if told.unserved:
         yield f"what is served is not known: {told.unserved}"
     for port in (port for port, body in told.served.items() if body == "none"):
-        if port != "6443" or _has_api_server(told):
-            yield f"port {port} has shown no certificate in time"
+        yield f"port {port} has shown no certificate in time"
 
 
 def _behind(told: Certificates) -> Iterator[str]:

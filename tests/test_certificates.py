@@ -209,12 +209,6 @@ def test_an_api_servers_certificate_that_is_missing_is_told_while_it_runs() -> N
     assert wrong(API_RUNS, f"served 6443 {der(300)}", "otherwise 6443") == []
 
 
-@pytest.mark.parametrize("shown", [der(300), "none"])
-def test_what_a_workers_haproxy_passes_on_is_no_certificate_of_the_workers(shown: str) -> None:
-    """The masters' own, or none where no master answers."""
-    assert certificates.of_all([host(CA, f"served 6443 {shown}")], NOW)[1] == []
-
-
 ADMIN = "client /etc/kubernetes/admin.conf"
 
 

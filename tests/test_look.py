@@ -1080,8 +1080,8 @@ SERVING = """\
 touch -d @1000 /etc/kubernetes/scheduler.conf /etc/kubernetes/pki/etcd/peer.crt
 touch -d @2000 /var/lib/kubelet/pki/kubelet-client-current.pem
 stub date 'echo 1100'
-stub ss 'echo LISTEN 0 1 10.0.0.1:2380 0.0.0.0:*; echo LISTEN 0 1 *:6443 *:*; echo LISTEN 0 1 127.0.0.1:22 *:*'
-stub openssl 'case $1 in s_client) echo "$3" ;; x509) grep -v 6443 ;; esac'
+stub ss 'echo LISTEN 0 1 10.0.0.1:2380 0.0.0.0:*; echo LISTEN 0 1 *:2379 *:*; echo LISTEN 0 1 127.0.0.1:22 *:*'
+stub openssl 'case $1 in s_client) echo "$3" ;; x509) grep -v 2379 ;; esac'
 """
 
 
@@ -1111,7 +1111,7 @@ def test_files_confs_processes_and_what_is_served_are_told_without_a_key() -> No
     }
     assert this.began == {}
     assert (this.renewal_begun, this.remake_begun, this.login) == (False, False, ())
-    assert this.served == {"2380": b64encode(b"10.0.0.1:2380\n").decode(), "6443": "none"}
+    assert this.served == {"2380": b64encode(b"10.0.0.1:2380\n").decode(), "2379": "none"}
 
 
 CONF = "server: here\nuser: admin\n    client-certificate-data: {0}\n    client-key-data: {0}\n"
@@ -1224,6 +1224,23 @@ def test_the_age_of_a_program_in_a_machine_within_this_one_is_not_ours() -> None
     groups = "until pgrep -fx 'kube-controller-manager 61'; do sleep 0.05; done >/dev/null\n"
     groups += "in_group kubepods.slice/x $ours\nin_group kubepods.slice/y $!\n"
     assert found(RUNNING + ps + both + groups, "certificates").certificates.began == {"kube-controller-manager": 960}
+
+
+@sandbox.program_needed("pgrep")
+@pytest.mark.parametrize(
+    ("program", "shows", "served"),
+    [
+        ("etcd", "cat", {}),  # a worker, whose haproxy passes on what some master shows
+        ("kube-apiserver", "cat", {"6443": b64encode(b"127.0.0.1:6443\n").decode()}),
+        ("kube-apiserver", "false", {"6443": "none"}),
+    ],
+)
+def test_6443_is_asked_what_it_shows_where_an_api_server_runs(program: str, shows: str, served: dict[str, str]) -> None:
+    copy = "" if program == "etcd" else f"cp /mnt/bin/etcd /mnt/bin/{program}\n"
+    run = f"{RUNNING}{copy}{program} 60 >/dev/null &\nuntil pgrep -x {program}; do sleep 0.05; done >/dev/null\n"
+    stubs = "stub ss 'echo LISTEN 0 1 *:6443 *:*'\n"
+    stubs += f"""stub openssl 'case $1 in s_client) echo "$3" ;; x509) {shows} ;; esac'\n"""
+    assert found(f"{run}in_group kubepods.slice/x $!\n{stubs}", "certificates").certificates.served == served
 
 
 @sandbox.program_needed("pgrep")

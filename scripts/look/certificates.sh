@@ -55,6 +55,8 @@ login=$(getent passwd "${SUDO_USER:-root}" 2>/dev/null | cut -d: -f6)/.kube/conf
 now=$(date +%s)
 for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     processes=$(static_pod "$name" 2>&1) || untold "$processes"
+    # Where none runs, a worker say, haproxy passes on what some master shows.
+    [ "$name" != kube-apiserver ] || api=${processes:+6443}
     for process in $processes; do
         if age=$(ps -o etimes= -p "$process"); then
             fact "process $name $((now - age))"
@@ -75,7 +77,7 @@ served() { # served PORT ADDRESS: what is shown to whoever knocks, with or witho
 # All at once: one that hangs is to cost no more than that.
 heard ss -Hltn | {
     while read -r _ _ _ place _; do
-        case ${place##*:} in 6443 | 2379 | 2380 | 10250 | 10257 | 10259) ;; *) continue ;; esac
+        case ${place##*:} in "$api" | 2379 | 2380 | 10250 | 10257 | 10259) ;; *) continue ;; esac
         case ${place%:*} in '*' | '0.0.0.0' | '[::]') address=127.0.0.1 ;; *) address=${place%:*} ;; esac
         served "${place##*:}" "$address" &
     done
