@@ -1,6 +1,5 @@
 """Docker Engine, with cri-dockerd between it and the kubelet; and out of a bundle."""
 
-import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
@@ -10,9 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lab.packages import cri_dockerd
-from lab.services import WWW
-from lab.settings import CRI_DOCKERD, GATEWAY
+from lab.settings import GATEWAY
 from tests.e2e.harness import (
     GUIDES,
     MASTER,
@@ -20,16 +17,12 @@ from tests.e2e.harness import (
     WORKER,
     Done,
     Kubefab,
-    Words,
     coredns_answers,
     cut_off,
     eventually,
     fresh,
-    guides_overlays,
     has_the_guides_arguments,
-    hosts_file,
     kubectl,
-    nodes,
     on,
     ready_nodes,
     reboot,
@@ -37,7 +30,10 @@ from tests.e2e.harness import (
     untouched,
 )
 
+from .dockers import docker_hosts, runtimes
+
 COVERS = (
+    "tests/proof/dockers.py",
     "kubefab/steps/docker.py",
     "kubefab/runtimes.py",
     "kubefab/carry.py",
@@ -46,7 +42,6 @@ COVERS = (
 )
 
 PAIR = (MASTER, WORKER)
-MIRROR = {"https://github.com/Mirantis/cri-dockerd/releases/download/": f"http://{GATEWAY}:8080/cri-dockerd/"}
 TOOLS = f"{GATEWAY}:5000/lab/tools:1"
 ELSEWHERE = "elsewhere/tools:2"
 
@@ -57,16 +52,6 @@ class Story:
     typo: Done
     made_by_typo: bool
     up: Done
-
-
-def docker_hosts(path: Path, documents: Words, *names: str) -> Path:
-    sha256 = hashlib.sha256((WWW / "cri-dockerd" / cri_dockerd()).read_bytes()).hexdigest()
-    cluster = {
-        "runtime": "docker",
-        "cri_dockerd": {"version": CRI_DOCKERD, "sha256": sha256},
-        "kubeadm": guides_overlays(documents),
-    }
-    return hosts_file(path, *(names or PAIR), cluster=cluster, mirrors=MIRROR)
 
 
 DAEMON = "/etc/docker/daemon.json"
@@ -94,8 +79,7 @@ def test_a_cluster_on_docker_comes_up(story: Story) -> None:
     story.up.well()
     assert ready_nodes() == set(PAIR)
     assert coredns_answers()
-    runtimes = {node["status"]["nodeInfo"]["containerRuntimeVersion"].partition(":")[0] for node in nodes().values()}
-    assert runtimes == {"docker"}
+    assert runtimes() == {"docker"}
 
 
 def test_docker_is_set_up_as_the_guide_has_it(story: Story) -> None:
