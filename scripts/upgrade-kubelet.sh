@@ -8,8 +8,6 @@ set -eu
 . "${0%/*}/shared/marks.sh"
 . "${0%/*}/shared/upgrade.sh"
 take_kubeadm "$1" "$2"
-keep_before
 # shellcheck disable=SC2154  # take_kubeadm sets it
-kubeadm upgrade node --config "$document"
-mark_made
+made_by kubeadm upgrade node --config "$document"
 install_kubernetes "$1" kubelet kubectl kubernetes-cni

@@ -18,8 +18,6 @@ before=$(mktemp -d /run/kubefab/manifests.XXXXXX)
 # shellcheck disable=SC2154  # take_kubeadm sets $document
 trap 'kill "${beside-}" 2>/dev/null || true; rm -rf "$document" "$before"' EXIT
 [ ! -e /etc/kubernetes/manifests ] || cp -R /etc/kubernetes/manifests/. "$before"
-keep_before
 hasten 9>&- & # it holds no lock of a change that has ended
 beside=$!
-kubeadm upgrade "$@" --config "$document"
-mark_made
+made_by kubeadm upgrade "$@" --config "$document"

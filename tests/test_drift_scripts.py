@@ -594,6 +594,25 @@ def test_what_an_upgrade_that_was_cut_off_has_written_is_marked_by_whoever_goes_
     ]
 
 
+@pytest.mark.parametrize("script", ["upgrade.sh", "upgrade-kubelet.sh"])
+def test_what_somebody_changes_after_an_upgrade_that_failed_is_his_own_and_what_that_has_written_is_not(
+    script: str,
+) -> None:
+    """kubeadm leaves alone an etcd that is new enough, and every manifest where a kubelet alone is upgraded."""
+    theirs = "/etc/kubernetes/manifests/etcd.yaml"
+    mark = sandbox.file(f"{MARKS}/kube-scheduler.mark", f"sha256 {sha256(OLD)}\n")
+    mark += sandbox.file(f"{MARKS}/etcd.mark", f"sha256 {sha256('x')}\n")
+    made = f"{sandbox.file(MANIFEST, OLD)}{sandbox.file(theirs, 'x')}{sandbox.file('/mnt/new', NEW)}{mark}"
+    run = sandbox.script(script, "1.37.2", "", *(["node"] if script == "upgrade.sh" else [])) + " </dev/null >/dev/null"
+    fails = f"mkdir -p /run/kubefab\nstub kubeadm 'cp /mnt/new {MANIFEST}; exit 3'\n{run} 2>&1 || echo failed by $?\n"
+    again = f"{sandbox.file(theirs, 'mine')}stub kubeadm ''\n{run}\n"
+    told = f"cat {MARKS}/etcd.mark {MARKS}/kube-scheduler.mark; ls {MARKS}"
+    assert sandbox.run(f"{made}{fails}{again}{told}").splitlines() == [
+        *("failed by 3", f"sha256 {sha256('x')}", f"sha256 {sha256(NEW)}"),
+        *("etcd.mark", "kube-scheduler.mark", "kube-scheduler.yaml"),
+    ]
+
+
 def test_a_tear_down_leaves_no_mark() -> None:
     run = sandbox.file(f"{MARKS}/etcd.mark", "x") + sandbox.script("tear-down.sh", "unix:///run/containerd/x.sock")
     assert sandbox.run(f"{run} >/dev/null\nls -A /var/lib/kubefab 2>/dev/null || true") == ""

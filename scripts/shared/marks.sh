@@ -104,6 +104,15 @@ mark_made() {
     sync "$marks/before"
     rm -r "$marks/before"
 }
+# made_by COMMAND…: it makes them anew, and they are marked, also where it fails: what somebody changes after that, before
+# the next run, is his own
+made_by() {
+    keep_before
+    status=0
+    "$@" || status=$?
+    mark_made
+    return "$status"
+}
 # forget_marks: those of another cluster, which somebody has reset by hand
 forget_marks() { rm -rf "$marks"; }
 # mark_all [NAME:SETTING…]: the files that kubeadm has just written; each SETTING is one of hosts.yml's
