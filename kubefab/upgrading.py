@@ -288,7 +288,9 @@ class Upgrading:
             return []
         member = facts.etcd.member
         silent = f"nobody knows which etcd it has: {facts.etcd.etcd_silent or 'it does not run'}"
-        return [(host.name, "", f"etcd {member.version}{self._way(facts, member)}" if member else silent)]
+        told = f"etcd {member.version}{self._way(facts, member)}" if member else silent
+        unmeasured = facts.upgrade.etcd_unmeasured if self._renews([host]) else ""
+        return [(host.name, "", one) for one in (told, *when(unmeasured, _UNMEASURED.format(unmeasured)))]
 
     def _way(self, facts: Facts, member: Member) -> str:
         """What kubeadm does to it, and what is done before."""
@@ -359,6 +361,7 @@ _UNKNOWN = (
     "in the cluster"
 )
 _UNASKED = "nobody knows what of APIs that go away somebody has asked for: its API server does not say"
+_UNMEASURED = "nobody knows whether there is room for kubeadm's copy of etcd: {}"
 _COPIES = "/etc/kubernetes/tmp"  # what kubeadm leaves there is gone at the end
 _RENEWED = (
     "kubeadm renews the certificates of every control plane, but no authority's; where one ends soon or has ended, "

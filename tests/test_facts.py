@@ -297,6 +297,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "copies",
         "torn",
         "etcd_mib",
+        "etcd_unmeasured",
         "room_mib",
         "copies_mib",
         "deprecated",

@@ -30,6 +30,12 @@ clusters:
   name: lab
 """,
 )
+
+
+def data_in(folder: str) -> str:
+    return sandbox.file("/etc/kubernetes/manifests/etcd.yaml", f"    - --data-dir={folder}\n")
+
+
 MANIFESTS = sandbox.file(
     "/etc/kubernetes/manifests/kube-apiserver.yaml",
     """spec:
@@ -1497,4 +1503,25 @@ def test_room_is_told_of_the_disk_where_kubeadms_copies_go(there: str) -> None:
 def test_etcds_data_on_another_disk_by_a_link_are_measured() -> None:
     """An upgrade wants room for copies of them."""
     data = "mkdir -p /mnt/disk; head -c 3000000 /dev/zero >/mnt/disk/db; ln -s /mnt/disk /var/lib/etcd\n"
-    assert found(ADMIN + data, "upgrade").upgrade.etcd_mib == 3
+    assert found(ADMIN + data_in("/var/lib/etcd") + data, "upgrade").upgrade.etcd_mib == 3
+
+
+@sandbox.needed
+def test_etcds_data_are_measured_where_its_manifest_has_them() -> None:
+    data = "mkdir -p /srv/etcd /var/lib/etcd; head -c 3000000 /dev/zero >/srv/etcd/db\n"
+    assert found(ADMIN + data_in("/srv/etcd") + data, "upgrade").upgrade.etcd_mib == 3
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("manifest", "why"),
+    [
+        (data_in("/srv/etcd"), "there is no folder /srv/etcd"),
+        (sandbox.file("/etc/kubernetes/manifests/etcd.yaml", "    - --name=m1\n"), "etcd's manifest has no --data-dir"),
+        ("", "there is no manifest of etcd's"),
+    ],
+    ids=["no folder", "no flag", "no manifest"],
+)
+def test_where_nobody_knows_etcds_folder_its_size_is_not_told_as_none(manifest: str, why: str) -> None:
+    told = found(ADMIN + manifest + "mkdir -p /var/lib/etcd\n", "upgrade").upgrade
+    assert (told.etcd_mib, told.etcd_unmeasured) == (0, why)

@@ -918,6 +918,17 @@ def test_an_etcd_that_gives_no_answer_is_told(monkeypatch: pytest.MonkeyPatch, c
     assert told in capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.parametrize(("static", "told"), [(OLD, True), (NEW, False)], ids=["its etcd is copied", "it is not"])
+def test_an_etcd_whose_folder_nobody_knows_is_told_where_kubeadm_copies_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, static: str, told: bool
+) -> None:
+    nodes = Nodes()
+    nodes.asked += "\netcd_unmeasured there is no folder /data/etcd"
+    nodes.machines["manager"].static = nodes.configured = static
+    line = "manager  - nobody knows whether there is room for kubeadm's copy of etcd: there is no folder /data/etcd"
+    assert (line in said(monkeypatch, capsys, nodes)) is told
+
+
 NO_BACKUP = "no backup of etcd is taken: it is at https://10.0.0.9:2379, and its owner's to back up"
 
 

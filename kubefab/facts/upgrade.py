@@ -23,6 +23,7 @@ class Upgrade(Part):
     copies: tuple[str, ...] = each("copy")  # kubeadm's own, below /etc/kubernetes/tmp
     torn: tuple[str, ...] = ()  # manifests that an upgrade has moved away, and not put in place
     etcd_mib: int = 0  # of etcd's folder
+    etcd_unmeasured: str = ""  # why nobody knows how much that is
     room_mib: int = 0  # free where kubeadm copies it to
     copies_mib: int = 0  # of these copies
     deprecated: tuple[Deprecated, ...] = ()

@@ -2,6 +2,7 @@
 # What is asked before an upgrade: what earlier ones have left, and the kubelet's flags; and of a master the room for kubeadm's copy of etcd, and the
 # APIs that were asked for and will go.
 . "${0%/*}/shared/copies.sh"
+. "${0%/*}/shared/static.sh"
 kubeadm_copies | while read -r copy; do fact "copy ${copy##*/}"; done
 # What kubeadm has written there until 1.34, its upgrade takes out again: kubernetes/kubernetes#133778
 flags=/var/lib/kubelet/kubeadm-flags.env
@@ -18,7 +19,13 @@ for name in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     [ -e "/etc/kubernetes/manifests/$name.yaml" ] || ls /etc/kubernetes/tmp/kubeadm-upgraded-manifests*/"$name.yaml" >/dev/null || continue
     ! ls /etc/kubernetes/tmp/kubeadm-backup-manifests-*/"$name.yaml" >/dev/null || fact "torn $name.yaml"
 done
-[ ! -d /var/lib/etcd ] || fact "etcd_mib $(heard du -sm /var/lib/etcd/ | cut -f 1)"
+if ! etcds=$(etcds_folder 2>&1); then
+    fact "etcd_unmeasured $(printf '%s\n' "$etcds" | head -n 1)"
+elif [ -d "$etcds" ]; then
+    fact "etcd_mib $(heard du -sm "$etcds/" | cut -f 1)"
+else
+    fact "etcd_unmeasured there is no folder $etcds"
+fi
 place=/etc/kubernetes/tmp # it may be a disk of its own, or lead to one
 [ -d "$place" ] || place=/etc/kubernetes
 fact "room_mib $(heard df -m --output=avail "$place" | tail -n 1)"
