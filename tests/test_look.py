@@ -702,6 +702,21 @@ def test_data_of_etcds_without_a_log_are_none(there: str, log: bool) -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize("at", ["/srv/etcd", "/var/lib/etcd"], ids=["its own", "an earlier one's"])
+def test_data_of_etcds_are_looked_for_where_its_manifest_has_them_too(at: str) -> None:
+    """Without them a reset would take a control plane's keys away that has lost its admin.conf, and not say so."""
+    before = sandbox.file(f"{at}/member/snap/db", "x") + data_in("/srv/etcd")
+    assert found(before, "node").local.etcd_data
+
+
+@sandbox.needed
+def test_data_of_etcds_that_a_reset_does_not_take_away_are_told_as_what_stays() -> None:
+    data = sandbox.file("/srv/etcd/member/snap/db", "x") + sandbox.file("/var/lib/etcd/member/snap/db", "x")
+    for at, foreign in (("/srv/etcd", ("/srv/etcd (etcd's data)",)), ("/var/lib/etcd", ())):
+        assert found(data + data_in(at), "leftovers").leftovers.foreign == foreign
+
+
+@sandbox.needed
 def test_a_log_of_etcds_on_another_disk_is_one_too() -> None:
     before = sandbox.file("/srv/fast/wal/0000000000000000-0000000000000000.wal", "x")
     before += "mkdir -p /var/lib/etcd/member; ln -s /srv/fast/wal /var/lib/etcd/member/wal"

@@ -334,7 +334,7 @@ def other_roles(inventory: Inventory) -> Gap:
 def _control_plane_parts(facts: Facts) -> str | None:
     """Static pods of the user's own are none of it."""
     parts = [f"/etc/kubernetes/manifests/{one}" for one in facts.local.manifests if one in CONTROL_PLANE]
-    parts += ["/var/lib/etcd"] if facts.local.etcd_data else []
+    parts += ["data of etcd"] if facts.local.etcd_data else []
     return ", ".join(parts) or None
 
 

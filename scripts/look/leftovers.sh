@@ -3,6 +3,7 @@
 . "${0%/*}/shared/made.sh"
 . "${0%/*}/shared/endpoint.sh"
 . "${0%/*}/shared/backups.sh"
+. "${0%/*}/shared/static.sh"
 told() { # told WHAT FUNCTION: the lines that it prints; where it fails they are "uncounted", which is not "none"
     found=$("$2" 2>&1) && printf '%s\n' "$found" && return
     fact "uncounted $1 ($(last_of "${found:-no answer}"))" >&3
@@ -33,6 +34,9 @@ set_aside=$(to_set_aside)
 [ -z "$set_aside" ] || printf '%s\n' "$set_aside" | sed 's/^/set_aside /'
 foreign | grep -vxF -e "${set_aside:- }" | sed 's/^/foreign /'
 others_addresses | sed 's/^/foreign /'
+# In a cluster made by hand they may be elsewhere, and a reset takes away by names.
+etcds=$(etcds_folder 2>/dev/null) || etcds=/var/lib/etcd
+case $etcds/ in /var/lib/etcd/*) ;; *) [ ! -d "$etcds/member" ] || fact "foreign $etcds (etcd's data)" ;; esac
 # shellcheck disable=SC2154  # shared/backups.sh sets it
 [ -z "$(kept)" ] || fact "foreign $backups (backups of etcd)"
 in_the_way | sed 's/^/in_the_way /'

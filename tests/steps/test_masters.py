@@ -548,7 +548,7 @@ def role(name: str) -> Step:
         (master("m3"), None),
         (master("m3", admin_ca="bbb"), "a control plane of the cluster with the CA bbb; m1 has one with aaa"),
         (bare(master_begun=1, etcd_data=True), None),
-        (bare(etcd_data=True), "/var/lib/etcd"),
+        (bare(etcd_data=True), "data of etcd"),
     ],
 )
 def test_a_second_master_is_well_where_it_is_of_the_same_cluster(facts: Facts, told: str | None) -> None:

@@ -215,7 +215,7 @@ def test_only_the_user_can_change_any_of_it() -> None:
         (
             {"manifests": ("etcd.yaml",), "etcd_data": True},
             "nothing is left of another cluster",
-            "/etc/kubernetes/manifests/etcd.yaml, /var/lib/etcd",
+            "/etc/kubernetes/manifests/etcd.yaml, data of etcd",
         ),
         (
             {"kubelet_ca": "bbb"},
