@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from lab.settings import GATEWAY
 from tests.e2e.harness import MASTER, SPARE, WORKER, Done, Kubefab, fresh, nodes, power_on, untouched
 
 from .dockers import docker_hosts, runtimes
@@ -24,6 +25,7 @@ COVERS = (
 BEFORE = "1.37.1"
 WORKERS = (WORKER, SPARE)
 ALL = (MASTER, *WORKERS)
+REGISTRY = f"{GATEWAY}:5000"  # Docker pulls from a mirror by the mirror's own name
 TAKES_PODS = {MASTER: {"schedulable": True}}
 
 
@@ -83,5 +85,5 @@ def test_nobody_notices(upgraded: Upgraded) -> None:
 
 
 def test_all_is_of_the_new_version_and_still_on_docker(upgraded: Upgraded, inv: Kubefab) -> None:
-    is_upgraded(inv, [MASTER], WORKERS)
+    is_upgraded(inv, [MASTER], WORKERS, REGISTRY)
     assert runtimes() == {"docker"}

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import DPKG, Done, Kubefab, catch, cut_power, nodes, on, ready_nodes, reboot
-from tests.e2e.test_kernels import BOOT_ID, BROUGHT_BACK, CURED, CURES, SWAP_AND_FORWARDING, UNDONE
+from tests.e2e.harness import DPKG, Done, Kubefab, catch, cut_power, nodes, on, ready_nodes
 from tests.proof.kernels import VM, a_pod_answers, brought_up, machine_as_new, of_one, switched_off, switched_on
 
 COVERS = (
@@ -18,14 +17,9 @@ COVERS = (
     "lab/image-kernels/**",
     "lab/image/machine/etc/**",
     "tests/proof/kernels.py",
-    "tests/e2e/test_kernels.py",
     "kubefab/crashes.py",
-    "kubefab/steps/reboot.py",
-    "kubefab/steps/system.py",
     "scripts/install-packages.sh",
     "scripts/mend-dpkg.sh",
-    "scripts/swap-off.sh",
-    "scripts/apply-sysctl.sh",
 )
 
 
@@ -77,14 +71,3 @@ def test_a_pod_answers_by_its_services_name(story: Story) -> None:
 
 def test_a_second_up_has_nothing_to_do(story: Story, inv: Kubefab) -> None:
     assert "nothing to do" in inv("cluster.up", hosts=story.hosts).well().stdout
-
-
-def test_what_a_reboot_brought_back_is_found_and_cured(story: Story, inv: Kubefab) -> None:
-    before = on(VM, f"{UNDONE}; {BOOT_ID}")
-    reboot(VM)
-    assert on(VM, BOOT_ID) != before
-    assert on(VM, SWAP_AND_FORWARDING) == BROUGHT_BACK
-    said = inv("fix-reboot", hosts=story.hosts).well().stdout
-    assert [title for title in CURES if title not in said] == []
-    assert on(VM, SWAP_AND_FORWARDING) == CURED
-    assert ready_nodes(VM) == {VM}

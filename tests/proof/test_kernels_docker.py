@@ -1,15 +1,14 @@
-"""A whole cluster on Docker, of one machine with a kernel of its own."""
+"""A whole cluster on Docker, of one machine with a kernel of its own; and what an orderly reboot of it brings back."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lab.packages import cri_dockerd
-from lab.services import WWW
-from lab.settings import CRI_DOCKERD, GATEWAY
-from tests.e2e.harness import Done, Kubefab, nodes
+from lab.settings import GATEWAY
+from tests.e2e.harness import Done, Kubefab, nodes, on, ready_nodes, reboot
+from tests.e2e.test_kernels import BOOT_ID, BROUGHT_BACK, CURED, CURES, SWAP_AND_FORWARDING, UNDONE
+from tests.proof.dockers import MIRROR, docker
 from tests.proof.kernels import VM, a_pod_answers, brought_up, machine_as_new, of_one, switched_off
 
 COVERS = (
@@ -19,21 +18,24 @@ COVERS = (
     "lab/network.py",
     "lab/image-kernels/**",
     "lab/image/machine/etc/**",
+    "tests/proof/dockers.py",
     "tests/proof/kernels.py",
+    "tests/e2e/test_kernels.py",
     "kubefab/steps/docker.py",
+    "kubefab/steps/reboot.py",
+    "kubefab/steps/system.py",
     "kubefab/runtimes.py",
     "files/etc/docker/*",
     "scripts/*docker*",
+    "scripts/swap-off.sh",
+    "scripts/apply-sysctl.sh",
 )
-RELEASES = "https://github.com/Mirantis/cri-dockerd/releases/download/"
 
 
 @pytest.fixture(scope="module")
 def hosts(inv: Kubefab) -> Iterator[Path]:
     machine_as_new()
-    sha256 = hashlib.sha256((WWW / "cri-dockerd" / cri_dockerd()).read_bytes()).hexdigest()
-    docker = {"runtime": "docker", "cri_dockerd": {"version": CRI_DOCKERD, "sha256": sha256}}
-    yield of_one(inv.state / "docker.yml", docker, {RELEASES: f"http://{GATEWAY}:8080/cri-dockerd/"})
+    yield of_one(inv.state / "docker.yml", docker(), MIRROR)
     switched_off()
 
 
@@ -49,3 +51,14 @@ def test_a_cluster_on_docker_comes_up(up: Done) -> None:
 
 def test_a_pod_on_docker_answers_by_its_services_name(up: Done) -> None:
     a_pod_answers(f"{GATEWAY}:5000/lab/tools:1")
+
+
+def test_what_a_reboot_brought_back_is_found_and_cured(up: Done, hosts: Path, inv: Kubefab) -> None:
+    before = on(VM, f"{UNDONE}; {BOOT_ID}")
+    reboot(VM)
+    assert on(VM, BOOT_ID) != before
+    assert on(VM, SWAP_AND_FORWARDING) == BROUGHT_BACK
+    said = inv("fix-reboot", hosts=hosts).well().stdout
+    assert [title for title in CURES if title not in said] == []
+    assert on(VM, SWAP_AND_FORWARDING) == CURED
+    assert ready_nodes(VM) == {VM}

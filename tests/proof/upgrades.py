@@ -90,14 +90,16 @@ def watched(what: str, masters: Sequence[str], workers: Sequence[str], folder: P
             COUNTED.append(f"{what}: no write was acknowledged for {watch.gap:.1f} s")
 
 
-def is_upgraded(inv: Kubefab, masters: Sequence[str], workers: Sequence[str]) -> None:
+def is_upgraded(
+    inv: Kubefab, masters: Sequence[str], workers: Sequence[str], registry: str = "registry.k8s.io"
+) -> None:
     """All is of the new version, all nodes take pods, nothing is left to do, and nothing lies about."""
     found = nodes(masters[0])
     assert {name: node["status"]["nodeInfo"]["kubeletVersion"] for name, node in found.items()} == dict.fromkeys(
         (*masters, *workers), f"v{AFTER}"
     )
     assert not [name for name, node in found.items() if node["spec"].get("unschedulable")]
-    assert images_of(masters[0]) == {name: {f"registry.k8s.io/{image}"} for name, image in IMAGES.items()}
+    assert images_of(masters[0]) == {name: {f"{registry}/{image}"} for name, image in IMAGES.items()}
     for host in masters:
         assert on(host, "ls /etc/kubernetes/tmp 2>/dev/null; true") == ""
     for host in (*masters, *workers):
