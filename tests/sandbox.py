@@ -23,31 +23,32 @@ PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
 _SIGNALS = ("env", "--default-signal")
 _NAMESPACES = ("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
 # This checkout and this Python may be below what is hidden.
-_VISIBLE = {"VISIBLE": " ".join({str(SCRIPTS.parent), sys.prefix, sys.base_prefix})}
+_VISIBLE = sorted({str(SCRIPTS.parent), sys.prefix, sys.base_prefix})
+# As in an fstab: a program for each mount cost more than all the rest of a sandbox.
+_MOUNTS = {
+    "HIDDEN": "\n".join(
+        (
+            *(f"{path} /mnt/visible{path} none bind,ro,X-mount.mkdir" for path in _VISIBLE),
+            *(f"sandbox /{top} tmpfs mode=755" for top in ("run", "var", "root", "srv", "tmp")),
+        )
+    ),
+    "VISIBLE": "\n".join(
+        ("/mnt/etc /etc none bind", *(f"/mnt/visible{path} {path} none bind,X-mount.mkdir" for path in _VISIBLE))
+    ),
+}
 _SETUP = """\
 set -eu
 mount -t tmpfs -o mode=755 sandbox /mnt
 cd /mnt
-mkdir -p bin etc/alternatives
+mkdir bin etc visible
 # What programs need to run at all. Whatever else this computer has there is no business of a test's.
-for name in alternatives group ld.so.cache nsswitch.conf os-release; do
-    cp -a "/etc/$name" etc/
-done
+cp -a /etc/alternatives /etc/group /etc/ld.so.cache /etc/nsswitch.conf /etc/os-release etc/
 sed 's,^root:.*,root:x:0:0:root:/root:/bin/sh,' /etc/passwd >etc/passwd
-set -- $VISIBLE
-for path; do
-    mkdir -p "/mnt/visible$path"
-    mount --bind -o ro "$path" "/mnt/visible$path"
-done
-for top in etc run var root srv tmp; do
-    mount -t tmpfs -o mode=755 sandbox "/$top"
-done
+echo "$HIDDEN" >visible/hidden
+mount --all --fstab visible/hidden
 mount -o remount,bind,ro /
-for path; do
-    mkdir -p "$path"
-    mount --bind "/mnt/visible$path" "$path"
-done
-cp -a etc /
+echo "$VISIBLE" >visible/again
+mount --all --fstab visible/again
 mkdir -p /var/lib /var/tmp /var/log /etc/systemd/system /etc/apt/sources.list.d
 printf '127.0.0.1 localhost\\n' >/etc/hosts
 >/etc/fstab
@@ -69,7 +70,7 @@ def _ran(*command: str, text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*_NAMESPACES, *command],
         input=_SETUP + text,
-        env={"PATH": PATH, **_VISIBLE},
+        env={"PATH": PATH, **_MOUNTS},
         capture_output=True,
         encoding="utf-8",
         check=False,
