@@ -170,6 +170,11 @@ SCHEDULER = "/etc/kubernetes/manifests/kube-scheduler.yaml"
 POD = f"mkdir /run/kubefab\n{sandbox.file(SCHEDULER, 'x')}"
 CONFIG = "/var/lib/kubelet/config.yaml"
 NODE = sandbox.file(CONFIG, "x")
+# It is moved on by sleep alone.
+CLOCK = """echo 1000 >/mnt/clock
+stub sleep 'echo $(($(cat /mnt/clock) + $1)) >/mnt/clock'
+stub date 'cat /mnt/clock'
+"""
 WRITES = f"""stub kubeadm 'case "$1 $2" in
     "join --config" | upgrade* | "init phase") mkdir -p {SCHEDULER.rpartition("/")[0]}; echo made >{SCHEDULER} ;;
 esac'
@@ -204,7 +209,7 @@ RENAMING = {
         "kubeadm etcd:",
         "",
     ),
-    "remake-kubelet-config.sh": (f"{NODE}stub sleep ''\nstub kubeadm 'echo made >{CONFIG}'\n", "6 /etc/mine", ""),
+    "remake-kubelet-config.sh": (f"{NODE}{CLOCK}stub kubeadm 'echo made >{CONFIG}'\n", "60 /etc/mine", ""),
     "join.sh": (f"{NODE}mkdir -p /run/kubefab\n", "/run/kubefab/d validate", "\n"),
     "upgrade-kubelet.sh": (f"{NODE}mkdir /run/kubefab\nstub kubeadm 'echo made >{CONFIG}'\n", "1.37.2 ''", ""),
     "init.sh": (POD, "validate", ""),
