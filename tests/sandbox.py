@@ -23,8 +23,8 @@ PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
 _SIGNALS = ("env", "--default-signal")
 _NAMESPACES = ("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
 # This checkout and this Python may be below what is hidden.
-_VISIBLE = sorted({str(SCRIPTS.parent), sys.prefix, sys.base_prefix})
-# As in an fstab: a program for each mount cost more than all the rest of a sandbox.
+_VISIBLE = sorted(one.replace(" ", "\\040") for one in {str(SCRIPTS.parent), sys.prefix, sys.base_prefix})
+# Lines of an fstab: a program for each mount cost more than all the rest of a sandbox.
 _MOUNTS = {
     "HIDDEN": "\n".join(
         (
