@@ -30,11 +30,10 @@ _MOUNTS = {
         (
             *(f"{path} /mnt/visible{path} none bind,ro,X-mount.mkdir" for path in _VISIBLE),
             *(f"sandbox /{top} tmpfs mode=755" for top in ("run", "var", "root", "srv", "tmp")),
+            "/mnt/etc /etc none bind",
         )
     ),
-    "VISIBLE": "\n".join(
-        ("/mnt/etc /etc none bind", *(f"/mnt/visible{path} {path} none bind,X-mount.mkdir" for path in _VISIBLE))
-    ),
+    "VISIBLE": "\n".join(f"/mnt/visible{path} {path} none bind,X-mount.mkdir" for path in _VISIBLE),
 }
 _SETUP = """\
 set -eu
