@@ -13,6 +13,8 @@ from kubefab.host import Host
 LOOP = 3  # restarts of one container while it is waited for
 TAIL = 8  # lines of what it said last
 EVERY = 10.0  # seconds between looks; what comes true before the first is never asked
+# What the service address needs, and what does not ask by it.
+_WITHOUT_IT = ("kube-controller-manager", "kube-scheduler", "kube-proxy")
 _STATUSES = ("initContainerStatuses", "containerStatuses")
 # kubectl joins what there are several of by commas, and says <none> of what there is none of.
 COLUMNS = "custom-columns=POD:.metadata.name," + ",".join(
@@ -48,7 +50,7 @@ class CrashWatch:
         if not found or self._before is None:
             return
         looping = [one for one, count in found.items() if count - self._before.get(one, 0) >= LOOP]
-        if looping and not self._leads_to_api_servers(master):
+        if looping and self.name not in _WITHOUT_IT and not self._leads_to_api_servers(master):
             self._before = found
         elif looping:
             one = looping[0]

@@ -1,5 +1,7 @@
 """Crash loops of what is waited for, from what kubectl says of its pods."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,12 +18,12 @@ kube-flannel-ds-new     <none>                           <none>   <none>        
 
 
 class Watched:
-    """A watch of flannel, and a master that says how often its container was restarted."""
+    """A watch of flannel, or of another, and a master that says how often its container was restarted."""
 
-    def __init__(self) -> None:
+    def __init__(self, workload: str = "kube-flannel/kube-flannel-ds") -> None:
         self.clock, self.cluster = Clock(), cluster()
         self.master = self.cluster.founder
-        self.watch = CrashWatch("kube-flannel/kube-flannel-ds", self.clock.now)
+        self.watch = CrashWatch(workload, self.clock.now)
 
     def look(self, said: str | int) -> None:
         line = f"kube-flannel-ds-2x4bq a,b 0,0 kube-flannel {said}\n" if isinstance(said, int) else said
@@ -58,19 +60,26 @@ def test_three_restarts_are_a_crash_loop_with_its_last_lines() -> None:
     )
 
 
-def test_what_ends_while_the_service_address_leads_nowhere_is_in_no_loop_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """flannel, where kube-proxy is slow: its restarts of that time are history then."""
+@contextmanager
+def service_address_that_leads_nowhere() -> Iterator[list[str]]:
+    """What was asked by it."""
     asked, ask = list[str](), FakeHost.ask
 
-    def leads_nowhere(host: FakeHost, script: str, *words: str, **how: Any) -> str:
+    def ask_in_vain(host: FakeHost, script: str, *words: str, **how: Any) -> str:
         if "--server" in words:
             asked.append(" ".join(words))
             raise HostError("scripts/kubectl.sh ended with exit status 1")
         return "https://10.96.0.1" if "service" in words else ask(host, script, *words, **how)
 
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FakeHost, "ask", ask_in_vain)
+        yield asked
+
+
+def test_what_ends_while_the_service_address_leads_nowhere_is_in_no_loop_yet() -> None:
+    """flannel, where kube-proxy is slow: its restarts of that time are history then."""
     watched = Watched()
-    with monkeypatch.context() as patched:
-        patched.setattr(FakeHost, "ask", leads_nowhere)
+    with service_address_that_leads_nowhere() as asked:
         for count in (0, 2, 3):
             watched.look(count)
     assert asked == ["get --raw /livez --server https://10.96.0.1 --request-timeout 5s"]
@@ -78,6 +87,16 @@ def test_what_ends_while_the_service_address_leads_nowhere_is_in_no_loop_yet(mon
         watched.look(count)
     with pytest.raises(HostError, match="restarted 6 times"):
         watched.look(6)
+
+
+@pytest.mark.parametrize("name", ["kube-proxy", "kube-scheduler", "kube-controller-manager"])
+def test_what_the_service_address_needs_itself_is_in_a_loop_without_it(name: str) -> None:
+    watched = Watched(f"kube-system/{name}")
+    with service_address_that_leads_nowhere() as asked:
+        watched.look(f"{name}-2x4bq <none> <none> {name} 0")
+        with pytest.raises(HostError, match="is in a crash loop"):
+            watched.look(f"{name}-2x4bq <none> <none> {name} 3")
+    assert asked == []
 
 
 def test_restarts_of_before_are_history() -> None:
