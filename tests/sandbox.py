@@ -22,18 +22,24 @@ PATH = f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
 # A caller that ignores hangups, as nohup makes it, would hand that down to every shell.
 _SIGNALS = ("env", "--default-signal")
 _NAMESPACES = ("unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--kill-child", "--mount-proc")
+
+
+def _in_fstab(path: str) -> str:
+    return path.replace(" ", "\\040")
+
+
 # This checkout and this Python may be below what is hidden.
-_VISIBLE = sorted(one.replace(" ", "\\040") for one in {str(SCRIPTS.parent), sys.prefix, sys.base_prefix})
+_VISIBLE = sorted({str(SCRIPTS.parent), sys.prefix, sys.base_prefix})
 # Lines of an fstab: a program for each mount cost more than all the rest of a sandbox.
 _MOUNTS = {
     "HIDDEN": "\n".join(
         (
-            *(f"{path} /mnt/visible{path} none bind,ro,X-mount.mkdir" for path in _VISIBLE),
+            *(f"{path} /mnt/visible{path} none bind,ro,X-mount.mkdir" for path in map(_in_fstab, _VISIBLE)),
             *(f"sandbox /{top} tmpfs mode=755" for top in ("run", "var", "root", "srv", "tmp")),
             "/mnt/etc /etc none bind",
         )
     ),
-    "VISIBLE": "\n".join(f"/mnt/visible{path} {path} none bind,X-mount.mkdir" for path in _VISIBLE),
+    "VISIBLE": "\n".join(_VISIBLE),
 }
 _SETUP = """\
 set -eu
@@ -43,11 +49,13 @@ mkdir bin etc visible
 # What programs need to run at all. Whatever else this computer has there is no business of a test's.
 cp -a /etc/alternatives /etc/group /etc/ld.so.cache /etc/nsswitch.conf /etc/os-release etc/
 sed 's,^root:.*,root:x:0:0:root:/root:/bin/sh,' /etc/passwd >etc/passwd
-echo "$HIDDEN" >visible/hidden
+printf '%s\\n' "$HIDDEN" >visible/hidden
 mount --all --fstab visible/hidden
 mount -o remount,bind,ro /
-echo "$VISIBLE" >visible/again
-mount --all --fstab visible/again
+printf '%s\\n' "$VISIBLE" | while IFS= read -r path; do
+    mkdir -p "$path"
+    mount --bind "/mnt/visible$path" "$path"  # by --all it would count as mounted already, where it was a mount before
+done
 mkdir -p /var/lib /var/tmp /var/log /etc/systemd/system /etc/apt/sources.list.d
 printf '127.0.0.1 localhost\\n' >/etc/hosts
 >/etc/fstab
