@@ -167,7 +167,11 @@ def behind(told: Certificates) -> str | None:
         return None
     if any(_read("", "", one, x509.load_pem_x509_certificate).ends is None for one in told.login_apart):
         return "a certificate that is not understood"
-    return "the admin's of before, and its key not in the next line" if _former(told, told.login_apart) else None
+    return (
+        "an older certificate of the admin's, in a form that kubefab does not change"
+        if _former(told, told.login_apart)
+        else None
+    )
 
 
 def _former(told: Certificates, bodies: Iterable[str]) -> list[str]:
@@ -366,7 +370,8 @@ AUTHORITY = (
 )
 REWRITE = (
     "no renewal changes it there; have kubectl write that file anew, as that user on that host (comments go): (umask "
-    "077; cd ~/.kube && kubectl --kubeconfig config config view --raw >new && mv new config), then inv certs.renew"
+    "077; cd ~/.kube && kubectl --kubeconfig config config view --raw --flatten >config.kubefab && cat config.kubefab "
+    ">config && rm config.kubefab), then inv certs.renew"
 )
 _SELF_MADE = "the kubelet made it for itself and does not renew it; inv certs.renew has it made anew"
 _KUBELET = (

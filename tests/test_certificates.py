@@ -245,7 +245,7 @@ FORMER = pem(100, name="admin", by="ours")
 @pytest.mark.parametrize(
     ("apart", "told"),
     [
-        (FORMER, "the admin's of before"),
+        (FORMER, "an older certificate of the admin's"),
         ("", "not understood"),
         ("QUJD", "not understood"),
         (pem(300, name="admin", by="ours"), ""),
@@ -256,7 +256,7 @@ FORMER = pem(100, name="admin", by="ours")
 def test_what_no_renewal_follows_in_a_logins_kubeconfig_is_told_with_what_to_do(apart: str, told: str) -> None:
     facts = host(f"{ADMIN} {pem(300, name='admin', by='ours')}", CA, f"login_apart {apart}")
     lines = certificates.of_all([facts], NOW)[1]
-    assert [(told in line, "kubectl --kubeconfig config config view --raw" in line) for line in lines] == (
+    assert [(told in line, "kubectl --kubeconfig config config view --raw --flatten" in line) for line in lines] == (
         [(True, True)] if told else []
     )
     assert certificates.former(facts.certificates) == certificates.problems(facts, NOW) == []

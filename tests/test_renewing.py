@@ -143,7 +143,7 @@ def test_a_logins_copy_that_does_not_follow_is_told_and_holds_up_no_other_master
     assert hosts.renew(monkeypatch) == [f"{name}: {what}" for name in M for what in OF_ONE]
     (line,) = [line for line in capsys.readouterr().out.splitlines() if " ! " in line]
     assert line.startswith("m1 ")
-    assert "found: the admin's of before" in line
+    assert "found: an older certificate of the admin's" in line
 
 
 def test_a_second_one_has_nothing_to_do_and_takes_no_lock(monkeypatch: pytest.MonkeyPatch) -> None:

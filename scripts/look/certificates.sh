@@ -43,12 +43,12 @@ login=$(getent passwd "${SUDO_USER:-root}" 2>/dev/null | cut -d: -f6)/.kube/conf
 # A certificate that is written in any other way (JSON, a line between it and its key) is login_apart: it does not follow.
 [ ! -e "$login" ] || awk "$bare"'
     held != "" { print ($1 == "client-key-data:" && bare($2) != "" ? "login" : "login_apart"), held; held = "" }
-    $1 == "client-certificate-data:" && bare($2) != "" { held = bare($2); next }
+    $1 == "client-certificate-data:" && bare($2) != "" && $2 != "null" { held = bare($2); next }
     !/^[ \t]*#/ {
         while (match($0, /client-certificate-data["\047]?[ \t]*:[ \t]*["\047]?/)) {
             body = $0 = substr($0, RSTART + RLENGTH)
             sub(/[^A-Za-z0-9+\/=].*/, "", body)
-            print "login_apart", body
+            if (body != "null" && !/^["\047]/) print "login_apart", body # else there is none
         }
     }
     END { if (held != "") print "login_apart", held }' "$login" || fact login_apart
