@@ -717,6 +717,12 @@ def test_data_of_etcds_that_a_reset_does_not_take_away_are_told_as_what_stays() 
 
 
 @sandbox.needed
+def test_data_of_etcds_behind_a_link_are_the_ones_that_a_reset_takes_away() -> None:
+    data = sandbox.file("/srv/etcd/member/snap/db", "x") + "ln -s /srv/etcd /var/lib/etcd\n"
+    assert found(data + data_in("/srv/etcd"), "leftovers").leftovers.foreign == ()
+
+
+@sandbox.needed
 def test_a_log_of_etcds_on_another_disk_is_one_too() -> None:
     before = sandbox.file("/srv/fast/wal/0000000000000000-0000000000000000.wal", "x")
     before += "mkdir -p /var/lib/etcd/member; ln -s /srv/fast/wal /var/lib/etcd/member/wal"
@@ -1171,6 +1177,10 @@ def test_whoever_a_login_is_is_told_where_the_key_follows(login: str, told: tupl
         ("client-certificate-data: |\n  b2xk\nclient-key-data: a2V5\n", ("",)),
         (CONF.format("b2xk") + "user: {client-certificate-data: bW9yZQ==}\n", ("bW9yZQ==",)),
         (CONF.format("b2xk") + "# client-certificate-data: bW9yZQ==\n", ()),
+        ('user: {client-certificate-data: "", token: t}\n', ()),
+        ('{"client-certificate-data": null, "token": "t"}\n', ()),
+        ("client-certificate-data: ''\ntoken: t\n", ()),
+        ("client-certificate-data: null\ntoken: t\n", ()),
     ],
 )
 def test_a_certificate_of_a_logins_that_no_renewal_follows_is_told_apart(login: str, told: tuple[str, ...]) -> None:
@@ -1524,6 +1534,13 @@ def test_etcds_data_on_another_disk_by_a_link_are_measured() -> None:
 @sandbox.needed
 def test_etcds_data_are_measured_where_its_manifest_has_them() -> None:
     data = "mkdir -p /srv/etcd /var/lib/etcd; head -c 3000000 /dev/zero >/srv/etcd/db\n"
+    assert found(ADMIN + data_in("/srv/etcd") + data, "upgrade").upgrade.etcd_mib == 3
+
+
+@sandbox.needed
+def test_where_somebody_has_edited_etcds_manifest_its_former_data_are_measured_too() -> None:
+    """kubeadm copies the folder that its own configuration names."""
+    data = "mkdir -p /srv/etcd /var/lib/etcd; head -c 3000000 /dev/zero >/var/lib/etcd/db\n"
     assert found(ADMIN + data_in("/srv/etcd") + data, "upgrade").upgrade.etcd_mib == 3
 
 
