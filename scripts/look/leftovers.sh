@@ -35,8 +35,11 @@ set_aside=$(to_set_aside)
 foreign | grep -vxF -e "${set_aside:- }" | sed 's/^/foreign /'
 others_addresses | sed 's/^/foreign /'
 # In a cluster made by hand they may be elsewhere, and a reset takes away by names.
-etcds=$(etcds_folder 2>/dev/null) || etcds=/var/lib/etcd
-case $(readlink -f "$etcds")/ in "$(readlink -f /var/lib/etcd)"/*) ;; *) [ ! -d "$etcds/member" ] || fact "foreign $etcds (etcd's data)" ;; esac
+etcds=$(etcds_place)
+case $(readlink -f "$etcds")/ in
+    "$(readlink -f /var/lib/etcd)"/*) ;;
+    *) [ ! -d "$etcds/member" ] || fact "foreign $etcds (etcd's data)" ;;
+esac
 # shellcheck disable=SC2154  # shared/backups.sh sets it
 [ -z "$(kept)" ] || fact "foreign $backups (backups of etcd)"
 in_the_way | sed 's/^/in_the_way /'

@@ -42,7 +42,7 @@ begun join join_begun
 begun join-master master_begun
 begun tear-down tear_down_begun
 begun restore restore_begun
-etcds=$(etcds_folder 2>/dev/null) || etcds=/var/lib/etcd
+etcds=$(etcds_place)
 if [ -d "$etcds/member" ] || [ -d /var/lib/etcd/member ]; then fact "etcd_data yes"; fi
 # An etcd that is told that its cluster exists, and finds no data, leaves a folder with an empty database, and no log.
 [ -z "$(find "$etcds/member/wal/" -name '*.wal' -print -quit 2>/dev/null)" ] || fact "etcd_log yes"

@@ -23,7 +23,8 @@ if ! etcds=$(etcds_folder 2>&1); then
     fact "etcd_unmeasured $(printf '%s\n' "$etcds" | head -n 1)"
 elif [ -d "$etcds" ]; then
     # kubeadm copies the folder that its own configuration names, which is another where somebody has edited the manifest.
-    sizes=$(for one in "$etcds" /var/lib/etcd; do [ ! -d "$one" ] || heard du -sm "$one/"; done)
+    sizes=$(printf '%s\n' "$etcds" /var/lib/etcd | sort -u |
+        while read -r one; do [ ! -d "$one" ] || heard du -sm "$one/"; done)
     fact "etcd_mib $(printf '%s\n' "$sizes" | sort -n | tail -n 1 | cut -f 1)"
 else
     fact "etcd_unmeasured there is no folder $etcds"

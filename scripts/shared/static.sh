@@ -39,6 +39,8 @@ etcds_folder() { # of its data, as the host has it; false where its manifest doe
         { echo "etcd's manifest has no --data-dir" >&2 && return 1; }
     echo "$folder"
 }
+# etcds_place: that folder; kubeadm's usual one where the manifest does not say
+etcds_place() { etcds_folder 2>/dev/null || echo /var/lib/etcd; }
 etcds_flag() { from=$(etcds_manifest) && flag_in "$from" "$1"; }
 # its_own: where this host's API server tells others to find it. Every certificate of kubeadm's has this address.
 its_own() {
