@@ -167,11 +167,9 @@ def behind(told: Certificates) -> str | None:
         return None
     if any(_read("", "", one, x509.load_pem_x509_certificate).ends is None for one in told.login_apart):
         return "a certificate that is not understood"
-    return (
-        "an older certificate of the admin's, in a form that kubefab does not change"
-        if _former(told, told.login_apart)
-        else None
-    )
+    if _former(told, told.login_apart):
+        return "an older certificate of the admin's, in a form that kubefab does not change"
+    return None
 
 
 def _former(told: Certificates, bodies: Iterable[str]) -> list[str]:
@@ -290,8 +288,7 @@ def _unshown(told: Certificates) -> Iterator[str]:
     """A machine that is busy for a moment shows none in time, so that a status says nothing of it."""
     if told.unserved:
         yield f"what is served is not known: {told.unserved}"
-    for port in (port for port, body in told.served.items() if body == "none"):
-        yield f"port {port} has shown no certificate in time"
+    yield from (f"port {port} has shown no certificate in time" for port, body in told.served.items() if body == "none")
 
 
 def _behind(told: Certificates) -> Iterator[str]:

@@ -15,6 +15,7 @@ TAIL = 8  # lines of what it said last
 EVERY = 10.0  # seconds between looks; what comes true before the first is never asked
 # What the service address needs, and what does not ask by it.
 _WITHOUT_IT = ("kube-controller-manager", "kube-scheduler", "kube-proxy")
+_SERVICE = "get service kubernetes --namespace default --output jsonpath=https://{.spec.clusterIP}"
 _STATUSES = ("initContainerStatuses", "containerStatuses")
 # kubectl joins what there are several of by commas, and says <none> of what there is none of.
 COLUMNS = "custom-columns=POD:.metadata.name," + ",".join(
@@ -59,17 +60,8 @@ class CrashWatch:
 
     def _leads_to_api_servers(self, master: Host) -> bool:
         """The service address, by way of the master's own kube-proxy."""
-        own = (
-            "get",
-            "service",
-            "kubernetes",
-            "--namespace",
-            "default",
-            "--output",
-            "jsonpath=https://{.spec.clusterIP}",
-        )
         try:
-            address = master.ask("kubectl.sh", *own)
+            address = master.ask("kubectl.sh", *_SERVICE.split())
             master.ask("kubectl.sh", "get", "--raw", "/livez", "--server", address, "--request-timeout", "5s")
         except HostError:
             return False
