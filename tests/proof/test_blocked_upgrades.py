@@ -22,7 +22,7 @@ from tests.e2e.harness import (
     untouched,
 )
 
-from .upgrades import AFTER, hosts_of, is_upgraded
+from .upgrades import AFTER, hosts_of, is_upgraded, kubelets
 
 COVERS = (
     "kubefab/upgrading.py",
@@ -66,7 +66,7 @@ def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ku
 def stopped(inv: Kubefab, *options: str) -> str:
     """What an upgrade said that could not go on; nothing of Kubernetes is another than before."""
     said = inv("cluster.upgrade", "--yes", *options).badly().said
-    assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes().values()} == {f"v{BEFORE}"}
+    assert set(kubelets(nodes()).values()) == {f"v{BEFORE}"}
     return said
 
 

@@ -9,7 +9,7 @@ from lab.settings import GATEWAY
 from tests.e2e.harness import MASTER, SPARE, WORKER, Done, Kubefab, fresh, nodes, power_on, untouched
 
 from .dockers import docker_hosts, runtimes
-from .upgrades import AFTER, STEP, Watch, is_upgraded, watched
+from .upgrades import AFTER, STEP, Watch, is_upgraded, kubelets, watched
 
 COVERS = (
     "tests/proof/dockers.py",
@@ -57,7 +57,7 @@ def upgraded(inv: Kubefab) -> Upgraded:
         early = inv("cluster.upgrade", "--host", WORKER, "--yes")
     with watched("on Docker, two workers at one time", [MASTER], WORKERS, inv.state) as watch:
         master = inv("cluster.upgrade", "--host", MASTER, "--yes")
-        between = {name: node["status"]["nodeInfo"]["kubeletVersion"] for name, node in nodes().items()}
+        between = kubelets(nodes())
         workers = inv("cluster.upgrade", "--at-once", "2", "--yes")
     return Upgraded(early, master, between, workers, watch)
 

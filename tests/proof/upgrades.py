@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lab.settings import address
 from tests.e2e.asker import Asker, asking
@@ -95,9 +96,7 @@ def is_upgraded(
 ) -> None:
     """All is of the new version, all nodes take pods, nothing is left to do, and nothing lies about."""
     found = nodes(masters[0])
-    assert {name: node["status"]["nodeInfo"]["kubeletVersion"] for name, node in found.items()} == dict.fromkeys(
-        (*masters, *workers), f"v{AFTER}"
-    )
+    assert kubelets(found) == dict.fromkeys((*masters, *workers), f"v{AFTER}")
     assert not [name for name, node in found.items() if node["spec"].get("unschedulable")]
     assert images_of(masters[0]) == {name: {f"{registry}/{image}"} for name, image in IMAGES.items()}
     for host in masters:
@@ -107,6 +106,11 @@ def is_upgraded(
     assert json.loads(all_is_well(inv, "--json").stdout)["state"] == "well"
     for task in (("cluster.up",), ("cluster.upgrade", "--yes")):
         assert "nothing to do" in inv(*task).well().stdout
+
+
+def kubelets(found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The versions of these nodes', by node."""
+    return {name: node["status"]["nodeInfo"]["kubeletVersion"] for name, node in found.items()}
 
 
 def images_of(master: str) -> Mapping[str, set[str]]:
