@@ -8,17 +8,21 @@ import tenacity
 from kubefab.errors import Silent
 
 LONGEST = 10  # times the time of a wait, however much moves meanwhile
+LONGEST_PAUSE = 5.0  # seconds between looks, however slow they are
 Look = Callable[[], str | None]
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A wait that ends once nothing has moved for `within` seconds. What moves is `progress`, its highest so far."""
+    """A wait that ends once nothing has moved for `within` seconds. What moves is `progress`, its highest so far.
+
+    A pause is at least as long as the look before it took: a machine so slow that looks are work has its own to do.
+    """
 
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     within: float
-    pause: float  # seconds between looks
+    pause: float  # seconds between quick looks
     progress: Callable[[], int] = lambda: 0
 
     def until_none(self, look: Look) -> str | None:
@@ -32,6 +36,15 @@ class Waiting:
     def _looking(self, look: Look, retry: tenacity.retry_base) -> str | None:
         began = moved = self.clock()
         most = self.progress()
+        took = 0.0
+
+        def timed() -> str | None:
+            nonlocal took
+            since = self.clock()
+            try:
+                return look()
+            finally:
+                took = self.clock() - since
 
         def over(_: tenacity.RetryCallState) -> bool:
             nonlocal moved, most
@@ -43,8 +56,8 @@ class Waiting:
         polling = tenacity.Retrying(
             retry=retry,
             stop=over,
-            wait=tenacity.wait_fixed(self.pause),
+            wait=lambda _: max(self.pause, min(took, LONGEST_PAUSE)),
             sleep=self.sleep,
             retry_error_callback=lambda state: state.outcome and state.outcome.result(),
         )
-        return polling(look)
+        return polling(timed)

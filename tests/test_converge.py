@@ -318,6 +318,22 @@ def test_a_state_that_does_not_come_true_in_its_time_is_a_failure_that_names_wha
     assert 5 < sum(run.clock.slept) < 7
 
 
+@pytest.mark.parametrize(("took", "pause"), [(0.1, 0.3), (2.0, 2.0), (60.0, 5.0)])
+def test_a_machine_to_which_a_look_is_work_is_left_as_long_in_peace(took: float, pause: float) -> None:
+    run = Run()
+    run.clock.on_sleep = lambda: setattr(run("client"), "on_look", slow)
+    later = put("a")
+
+    def slow() -> None:
+        run.clock.ahead += took
+        if len(run.clock.slept) == 3:
+            later(run.cluster.hosts["client"])
+
+    run.converge("client", wants("a", close=NOTHING, within=300))
+    assert run.failures == {}
+    assert run.clock.slept == pytest.approx([0.3, pause, pause], abs=0.1)
+
+
 def test_a_wait_goes_on_as_long_as_something_moves() -> None:
     """A slow machine is not a broken one."""
     run, done = Run(), [0]
