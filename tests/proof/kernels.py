@@ -10,11 +10,17 @@ from tests.e2e.harness import MASTER, Done, Kubefab, cut_power, eventually, fres
 
 VM = "vm1"
 # kubeadm's own, doubled: emulation is some ten times slower than a processor.
-PATIENT = {
+TIMEOUTS = {
     "kubeletHealthCheck": "8m",
     "controlPlaneComponentHealthCheck": "8m",
     "etcdAPICall": "4m",
     "kubernetesAPICall": "2m",
+}
+# Who has not renewed its lease within 10 s begins anew, which is work for minutes there: so the next one is late, too.
+LEASES = {"extraArgs": {"leader-elect-lease-duration": "90s", "leader-elect-renew-deadline": "60s"}}
+PATIENT = {
+    "InitConfiguration": {"timeouts": TIMEOUTS},
+    "ClusterConfiguration": {"controllerManager": LEASES, "scheduler": LEASES},
 }
 SECONDS = 1500  # that a whole cluster may take there: more than any one command elsewhere
 PAGE = "answered by a pod"
@@ -58,8 +64,7 @@ def switched_off() -> None:
 
 def of_one(path: Path, cluster: Mapping[str, Any], mirrors: Mapping[str, Any]) -> Path:
     """A hosts.yml of this machine alone, without any of the overlays that the lab's containers need."""
-    timeouts = {"InitConfiguration": {"timeouts": PATIENT}} if vm.VM(VM).kind == "emulation" else {}
-    wanted = {"kubeadm": timeouts, **cluster}
+    wanted = {"kubeadm": PATIENT if vm.VM(VM).kind == "emulation" else {}, **cluster}
     return hosts_file(path, VM, cluster=wanted, mirrors=mirrors, hosts={VM: {"schedulable": True}})
 
 
