@@ -29,7 +29,10 @@ class Container(NamedTuple):
 
 
 class CrashWatch:
-    """Counts the restarts of a workload's containers from its first look on: those of before are history."""
+    """Counts the restarts of a workload's containers from its first look on: those of before are history.
+
+    So are those of before the service address leads to an API server, for what asks by it.
+    """
 
     def __init__(self, workload: str, clock: Callable[[], float]) -> None:
         """`workload`: "namespace/name", or "" for nothing to look at."""
@@ -37,6 +40,7 @@ class CrashWatch:
         self._clock = clock
         self._next = clock() + EVERY
         self._before: Mapping[Container, int] | None = None
+        self._can_ask = self.name in _WITHOUT_IT  # API servers
 
     def look(self, master: Host) -> None:
         """Now and then. HostError, with what it said last, for a container in a crash loop; silence is no news."""
@@ -46,14 +50,12 @@ class CrashWatch:
 
     def _compare(self, master: Host) -> None:
         found = self._found(master)
-        if self._before is None:
-            self._before = found
-        if not found or self._before is None:
+        if found is None or found == self._before:
             return
-        looping = [one for one, count in found.items() if count - self._before.get(one, 0) >= LOOP]
-        if looping and self.name not in _WITHOUT_IT and not self._leads_to_api_servers(master):
+        if self._before is None or not self._can_ask:
+            self._can_ask = self._can_ask or self._leads_to_api_servers(master)
             self._before = found
-        elif looping:
+        elif looping := [one for one, count in found.items() if count - self._before.get(one, 0) >= LOOP]:
             one = looping[0]
             what = f"{self.namespace}/{one.pod} is in a crash loop: container {one.name}, restarted {found[one]} times"
             raise HostError(what, self._last_words(master, one))

@@ -77,16 +77,23 @@ def service_address_that_leads_nowhere() -> Iterator[list[str]]:
 
 
 def test_what_ends_while_the_service_address_leads_nowhere_is_in_no_loop_yet() -> None:
-    """flannel, where kube-proxy is slow: its restarts of that time are history then."""
+    """flannel, where kube-proxy is slow: its restarts of that time are history then, the last one of them too."""
     watched = Watched()
     with service_address_that_leads_nowhere() as asked:
-        for count in (0, 2, 3):
+        for count in (0, 1, 1, 2):
             watched.look(count)
-    assert asked == ["get --raw /livez --server https://10.96.0.1 --request-timeout 5s"]
-    for count in (4, 5):
+    assert asked == 3 * ["get --raw /livez --server https://10.96.0.1 --request-timeout 5s"]
+    for count in (3, 4, 5):
         watched.look(count)
     with pytest.raises(HostError, match="restarted 6 times"):
         watched.look(6)
+
+
+def test_the_service_address_is_asked_once_where_it_leads_to_an_api_server() -> None:
+    watched = Watched()
+    for count in (0, 1, 2, 2):
+        watched.look(count)
+    assert len([words for words in watched.ran if "--server" in words]) == 1
 
 
 @pytest.mark.parametrize("name", ["kube-proxy", "kube-scheduler", "kube-controller-manager"])
