@@ -6,7 +6,18 @@ from typing import Any
 
 from lab import vm
 from lab.machines import existing
-from tests.e2e.harness import MASTER, Done, Kubefab, cut_power, eventually, fresh, hosts_file, kubectl, power_on
+from tests.e2e.harness import (
+    COUNTED,
+    MASTER,
+    Done,
+    Kubefab,
+    cut_power,
+    eventually,
+    fresh,
+    hosts_file,
+    kubectl,
+    power_on,
+)
 
 VM = "vm1"
 # kubeadm's own, doubled: emulation is some ten times slower than a processor.
@@ -23,6 +34,8 @@ PATIENT = {
     "ClusterConfiguration": {"controllerManager": LEASES, "scheduler": LEASES},
 }
 SECONDS = 1500  # that a whole cluster may take there: more than any one command elsewhere
+RUNS = 3  # of the same command
+SILENCE = ("the API server gives no answer", "cannot be read")
 PAGE = "answered by a pod"
 POD = f"""\
 apiVersion: v1
@@ -69,8 +82,17 @@ def of_one(path: Path, cluster: Mapping[str, Any], mirrors: Mapping[str, Any]) -
 
 
 def brought_up(inv: Kubefab, hosts: Path) -> Done:
-    with inv.started("cluster.up", hosts=hosts) as run:
-        return run.ends(SECONDS)
+    """By the same command again, where nobody answered it: emulated, an API server may be busy for minutes."""
+    runs = list[Done]()
+    while len(runs) < RUNS and (not runs or is_unanswered(runs[-1])):
+        with inv.started("cluster.up", hosts=hosts) as run:
+            runs.append(run.ends(SECONDS))
+    COUNTED.append(f"cluster.up on one machine ({vm.VM(VM).kind}): {len(runs)} runs of the same command")
+    return runs[-1]
+
+
+def is_unanswered(done: Done) -> bool:
+    return done.status != 0 and any(words in done.stderr for words in SILENCE)
 
 
 def a_pod_answers(image: str) -> None:
