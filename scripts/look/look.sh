@@ -34,8 +34,10 @@ heard() {
 has() { command -v "$1" >/dev/null; } # has COMMAND
 . "${0%/*}/shared/admin.sh"
 . "${0%/*}/shared/stopped.sh"
-# ask_api ARG…: kubectl, for no longer than a look may wait: of several kinds it asks for one after the other.
-ask_api() { within="timeout -k 2 $(at_most 15)" as_admin --request-timeout 5s "$@"; }
+# ask_api ARG…: kubectl, for no longer than a look may wait: of several kinds it asks for one after the other, and on a
+# busy machine of little speed takes a quarter of a minute for that.
+ask_api() { within="timeout -k 2 $(answers_within)" as_admin --request-timeout 5s "$@"; }
+answers_within() { at_most 30; }
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 mark=${mark:+$mark }
 tell() { # tell PART: all that a part says, in one piece; its end alone says that nothing is missing
