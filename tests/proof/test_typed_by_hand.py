@@ -22,8 +22,10 @@ from tests.e2e.harness import (
     mended,
     on,
     ready_nodes,
+    true_on,
     untouched,
 )
+from tests.e2e.renewals import SOON, aged, authorities
 
 COVERS = (
     "kubefab/certificates.py",
@@ -119,14 +121,16 @@ def test_a_node_joins_by_it(forgotten: Forgotten, well: Kubefab, three: Path) ->
 
 
 def test_a_kubeconfig_that_no_renewal_changes_follows_once_it_is_written_anew(well: Kubefab) -> None:
+    aged(authorities(MASTER), [MASTER], SOON)
+    eventually(lambda: true_on(MASTER, f"kubectl --kubeconfig {CONFIG} get --raw /readyz"))
     on(MASTER, f"kubectl --kubeconfig {CONFIG} config view --raw --flatten -o json >/root/it && cat /root/it >{CONFIG}")
     before = on(MASTER, f"cat {CONFIG}")
-    said = well("certs.renew", "--yes").said
+    said = well("certs.renew").said
     assert on(MASTER, f"cat {CONFIG}") == before
     hint = re.search(r"\(umask 077.*?\)", said)
     assert hint, said
     on(MASTER, hint[0])
-    well("certs.renew", "--yes").well()
+    well("certs.renew").well()
     eventually(lambda: well("certs.status").well())
     assert on(MASTER, f"kubectl --kubeconfig {CONFIG} get nodes -o name")
     assert "client-certificate-data" in on(MASTER, f"cat {CONFIG}")
