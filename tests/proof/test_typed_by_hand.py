@@ -96,8 +96,8 @@ def told(said: str) -> list[str]:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_what_somebody_has_deleted_is_told(forgotten: Forgotten, name: str) -> None:
-    for done in (forgotten.status, forgotten.up):
-        assert re.search(rf"there is no ConfigMap .*{name}", done.said), done.said
+    assert re.search(rf"there is no ConfigMap .*{name}", forgotten.up.said), forgotten.up.said
+    assert "inv --dry cluster.up shows each" in forgotten.status.stdout
 
 
 def test_what_is_told_brings_all_of_it_back(forgotten: Forgotten) -> None:
