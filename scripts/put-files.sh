@@ -14,8 +14,8 @@ keep() { # keep FILE: beside it, unless it is kept already
 while read -r mode path data; do
     folder=${path%/*}
     mkdir -p "$folder"
-    [ ! -e "$path" ] || grep -qi 'written by kubefab' "$path" || keep "$path"
     printf '%s' "$data" | base64 -d >"$path.kubefab"
+    [ ! -e "$path" ] || cmp -s "$path" "$path.kubefab" || grep -qi 'written by kubefab' "$path" || keep "$path"
     chmod "$mode" "$path.kubefab"
     # After a power cut a file that was renamed and not synced may be empty.
     sync "$path.kubefab"

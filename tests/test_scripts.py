@@ -141,6 +141,14 @@ def test_a_keyring_that_somebody_else_put_there_is_kept_too(tmp_path: Path) -> N
     assert (tmp_path / "keyring.gpg.before-kubefab").read_bytes() == b"\x99old"
 
 
+def test_what_is_there_already_is_nobody_elses(tmp_path: Path) -> None:
+    """A keyring has no line that says whose it is."""
+    file = tmp_path / "keyring.gpg"
+    for _ in range(2):
+        put(file, "the same")
+    assert [path.name for path in tmp_path.iterdir()] == ["keyring.gpg"]
+
+
 def test_a_file_is_replaced_in_one_moment(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
