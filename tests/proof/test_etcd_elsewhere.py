@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,21 @@ from tests.e2e.harness import (
     untouched,
 )
 
-from .upgrades import AFTER, IMAGES, Watch, hosts_of, images_of, kubelets, watched
+from .kubeadm_by_hand import documents, initialize
+from .upgrades import (
+    AFTER,
+    IMAGES,
+    Watch,
+    hosts_of,
+    images_of,
+    kubelets,
+    nothing_is_left_to_do,
+    says_from_and_to,
+    watched,
+)
 
 COVERS = (
+    "tests/proof/kubeadm_by_hand.py",
     "kubefab/facts/etcd.py",
     "kubefab/etcd.py",
     "kubefab/upgrading.py",
@@ -44,33 +57,15 @@ PAIR = (MASTER, WORKER)
 ETCD = FRONT  # the machine that is theirs: no hosts.yml names it
 PROGRAM = "/usr/local/bin/etcd"
 KEYS = "/etc/kubernetes/pki"
-# As a person would write it for these machines; what they need beyond kubeadm's defaults is the lab's doing.
-DOCUMENTS = f"""\
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: InitConfiguration
-nodeRegistration: {{ignorePreflightErrors: [SystemVerification], taints: []}}
-localAPIEndpoint: {{advertiseAddress: {address(MASTER)}}}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-kubernetesVersion: v{BEFORE}
-networking: {{podSubnet: 10.244.0.0/16}}
-apiServer: {{certSANs: [127.0.0.1]}}
-etcd: %s
----
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-failCgroupV1: false
----
-apiVersion: kubeproxy.config.k8s.io/v1alpha1
-kind: KubeProxyConfiguration
-conntrack: {{maxPerCore: 0}}
-"""
-SIGNED = f"{{local: {{serverCertSANs: [{address(ETCD)}]}}}}"
-THEIRS = (
-    f"{{external: {{endpoints: ['https://{address(ETCD)}:2379'], caFile: {KEYS}/etcd/ca.crt, "
-    f"certFile: {KEYS}/apiserver-etcd-client.crt, keyFile: {KEYS}/apiserver-etcd-client.key}}}}"
-)
+SIGNED = {"local": {"serverCertSANs": [address(ETCD)]}}
+THEIRS = {
+    "external": {
+        "endpoints": [f"https://{address(ETCD)}:2379"],
+        "caFile": f"{KEYS}/etcd/ca.crt",
+        "certFile": f"{KEYS}/apiserver-etcd-client.crt",
+        "keyFile": f"{KEYS}/apiserver-etcd-client.key",
+    }
+}
 RUN = (
     f"systemd-run --unit their-etcd {PROGRAM} --name theirs --data-dir /var/lib/their-etcd"
     f" --listen-client-urls https://{address(ETCD)}:2379 --advertise-client-urls https://{address(ETCD)}:2379"
@@ -105,7 +100,7 @@ def inv(machines: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ku
 @pytest.fixture(scope="module")
 def up(inv: Kubefab) -> Done:
     make_their_etcd()
-    initialize(THEIRS, "")
+    initialize(given(THEIRS))
     return inv("cluster.up").well()
 
 
@@ -123,7 +118,7 @@ def story(up: Done, inv: Kubefab) -> Story:
 def make_their_etcd() -> None:
     """With certificates that kubeadm has made for it; the authority's key and the server's are kept off the master."""
     for name in ("etcd-ca", "etcd-server", "apiserver-etcd-client"):
-        initialize(SIGNED, f"phase certs {name}")
+        initialize(given(SIGNED), f"phase certs {name}")
     on(ETCD, "mkdir -m 700 /root/etcd")
     for name in ("ca.crt", "server.crt", "server.key"):
         on(ETCD, f"cat >/root/etcd/{name}", stdin=on(MASTER, f"cat {KEYS}/etcd/{name}"))
@@ -133,9 +128,10 @@ def make_their_etcd() -> None:
     eventually(lambda: true_on(ETCD, f"ss -Hltn | grep -q '{address(ETCD)}:2379'"))
 
 
-def initialize(etcd: str, phase: str) -> None:
-    command = f"cat >/root/by-hand.yaml && kubeadm init {phase} --config /root/by-hand.yaml"
-    on(MASTER, command, stdin=DOCUMENTS % etcd)
+def given(etcd: dict[str, Any]) -> str:
+    """The master takes pods, and the writer goes by its own address."""
+    networking, server = {"podSubnet": "10.244.0.0/16"}, {"certSANs": ["127.0.0.1"]}
+    return documents(BEFORE, {"networking": networking, "apiServer": server, "etcd": etcd}, taints=[])
 
 
 def test_it_is_taken_up(up: Done, inv: Kubefab) -> None:
@@ -168,9 +164,7 @@ def test_its_certificates_are_shown_without_those_of_the_owner(up: Done, inv: Ku
 
 
 def test_the_plan_says_from_and_to_and_nothing_of_etcd(story: Story) -> None:
-    for host in PAIR:
-        [line] = [one for one in story.plan.stdout.splitlines() if one.startswith(host) and f"-> {AFTER}" in one]
-        assert BEFORE in line
+    says_from_and_to(story.plan, BEFORE, PAIR)
     assert "etcd is backed up" not in story.plan.stdout
 
 
@@ -184,8 +178,7 @@ def test_it_is_upgraded_and_nobody_notices(story: Story) -> None:
 def test_it_is_the_same_cluster_and_there_is_nothing_to_do(story: Story) -> None:
     assert story.uid == story.uid_after
     all_is_well(story.inv)
-    for task in (("cluster.up",), ("cluster.upgrade", "--yes")):
-        assert "nothing to do" in story.inv(*task).well().stdout
+    nothing_is_left_to_do(story.inv)
 
 
 def test_a_reset_leaves_their_etcd_as_it_is(story: Story) -> None:

@@ -22,7 +22,10 @@ from tests.e2e.harness import (
     without_cluster,
 )
 
+from .kubeadm_by_hand import documents, initialize
+
 COVERS = (
+    "tests/proof/kubeadm_by_hand.py",
     "kubefab/kubeadm.py",
     "kubefab/steps/agreement.py",
     "kubefab/steps/control_plane.py",
@@ -30,26 +33,6 @@ COVERS = (
 )
 
 PAIR = (MASTER, WORKER)
-# What a person would write for these machines; what they need beyond kubeadm's defaults is the lab's doing.
-DOCUMENTS = """\
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: InitConfiguration
-nodeRegistration: {{ignorePreflightErrors: [SystemVerification]}}
-localAPIEndpoint: {{advertiseAddress: {address}}}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-kubernetesVersion: v1.37.2
-networking: {{{networking}}}
----
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-failCgroupV1: false
----
-apiVersion: kubeproxy.config.k8s.io/v1alpha1
-kind: KubeProxyConfiguration
-conntrack: {{maxPerCore: 0}}
-"""
 
 
 @dataclass(frozen=True)
@@ -66,11 +49,11 @@ class TakenOver:
 @pytest.fixture(scope="module")
 def taken_over(inv: Kubefab) -> Iterator[TakenOver]:
     without_cluster(inv)
-    init("")
+    init({})
     with untouched(*PAIR):
         without_subnet = inv("cluster.up")
     inv("restart", "--host", MASTER, "--yes").well()
-    init("podSubnet: 10.244.0.0/16")
+    init({"podSubnet": "10.244.0.0/16"})
     uid, before = cluster_uid(), disk(MASTER)
     dry = inv("--dry", "cluster.up")
     done = inv("cluster.up")
@@ -78,9 +61,8 @@ def taken_over(inv: Kubefab) -> Iterator[TakenOver]:
     inv("cluster.reset", "--yes").well()
 
 
-def init(networking: str) -> None:
-    documents = DOCUMENTS.format(address=address(MASTER), networking=networking)
-    on(MASTER, "cat >/root/by-hand.yaml && kubeadm init --config /root/by-hand.yaml", stdin=documents)
+def init(networking: dict[str, str]) -> None:
+    initialize(documents("1.37.2", {"networking": networking}))
 
 
 def test_a_cluster_without_a_pod_subnet_is_told_before_any_change(taken_over: TakenOver) -> None:

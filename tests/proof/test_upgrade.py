@@ -9,7 +9,7 @@ from kubefab import backup
 from tests.e2e.harness import MASTER, MEASURED, WORKER, Done, Kubefab, fresh, power_on, untouched
 
 from . import upgrade_by_hand
-from .upgrades import AFTER, IMAGES, Watch, hosts_of, images_of, is_upgraded, watched
+from .upgrades import AFTER, IMAGES, Watch, hosts_of, images_of, is_upgraded, says_from_and_to, watched
 
 COVERS = (
     "kubefab/upgrading.py",
@@ -85,9 +85,7 @@ def upgraded(by_hand: ByHand, folder: Path) -> Upgraded:
 
 
 def test_the_plan_says_from_and_to_for_every_host(upgraded: Upgraded) -> None:
-    for host in (MASTER, WORKER):
-        [line] = [line for line in upgraded.plan.stdout.splitlines() if line.startswith(host) and f"-> {AFTER}" in line]
-        assert BEFORE in line
+    says_from_and_to(upgraded.plan, BEFORE, (MASTER, WORKER))
 
 
 def test_nobody_notices(upgraded: Upgraded) -> None:

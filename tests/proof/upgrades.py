@@ -15,6 +15,7 @@ from tests.e2e.asker import Asker, asking
 from tests.e2e.harness import (
     COUNTED,
     LONGEST,
+    Done,
     Kubefab,
     all_is_well,
     at_once,
@@ -104,8 +105,19 @@ def is_upgraded(
     for host in (*masters, *workers):
         assert on(host, "ls /var/lib/kubefab 2>/dev/null; true") == ""
     assert json.loads(all_is_well(inv, "--json").stdout)["state"] == "well"
+    nothing_is_left_to_do(inv)
+
+
+def nothing_is_left_to_do(inv: Kubefab) -> None:
     for task in (("cluster.up",), ("cluster.upgrade", "--yes")):
         assert "nothing to do" in inv(*task).well().stdout
+
+
+def says_from_and_to(plan: Done, before: str, hosts: Sequence[str]) -> None:
+    """A line for each of these hosts."""
+    for host in hosts:
+        [line] = [one for one in plan.stdout.splitlines() if one.startswith(host) and f"-> {AFTER}" in one]
+        assert before in line
 
 
 def kubelets(found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
