@@ -32,5 +32,5 @@ if all; then
 else
     answer=${answer##*
 }
-    printf 'silent %s\n' "${answer:-no answer in $(answers_within) s}"
+    printf 'silent %s\n' "${answer:-$(no_answer)}"
 fi

@@ -25,7 +25,7 @@ fi
 if [ -n "$BALANCER" ] && [ -e /etc/kubefab/ca.crt ] && [ ! -e /etc/kubernetes/kubelet.conf ]; then
     said=$(ask_api --kubeconfig /dev/null --server "https://$BALANCER" --certificate-authority /etc/kubefab/ca.crt \
         --username nobody --password nothing get --raw /readyz 2>&1) || case $said in *Unauthorized* | *Forbidden*) said=ok ;; esac
-    fact "balancer $(last_of "${said:-no answer in $(answers_within) s}")"
+    fact "balancer $(last_of "${said:-$(no_answer)}")"
 fi
 [ ! -e /var/lib/kubefab/haproxy ] || fact "haproxy_begun yes"
 # shellcheck disable=SC2016  # perl's own words

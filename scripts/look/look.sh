@@ -38,6 +38,7 @@ has() { command -v "$1" >/dev/null; } # has COMMAND
 # busy machine of little speed takes a quarter of a minute for that.
 ask_api() { within="timeout -k 2 $(answers_within)" as_admin --request-timeout 5s "$@"; }
 answers_within() { at_most 30; }
+no_answer() { echo "no answer in $(answers_within) s"; } # what to say where it has printed nothing
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 mark=${mark:+$mark }
 tell() { # tell PART: all that a part says, in one piece; its end alone says that nothing is missing
