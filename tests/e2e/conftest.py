@@ -11,9 +11,9 @@ from lab import requirements
 from . import summary
 from .harness import COUNTED, MASTER, MEASURED, SPARE, WORKER, Kubefab, hosts_file, mended, no_secrets, power_on
 
-# What begins without a cluster, in an order in which the next needs least: after first_hour and broken_off there are
+# What begins without a cluster, in an order in which the next needs least: after broken_off and three_masters there are
 # packages and no cluster, as three_masters and ways_in want it; and from_fresh leaves the cluster that all others want.
-FIRST = ("guide_stack", "first_hour", "three_masters", "broken_off", "ways_in", "from_fresh")
+FIRST = ("guide_stack", "broken_off", "three_masters", "ways_in", "from_fresh")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The second half of docs/first-hour.md: machines of one's own, from nothing to nothing. Two minutes and a half."""
+"""The second half of docs/first-hour.md: machines of one's own, from nothing to nothing."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from lab.machines import existing
+from tests.e2e.first_hour import Block, Shell, blocks, moved_in, shell
+from tests.e2e.harness import MASTER, ROOT, SPARE, WORKER, address, eventually, fresh, on, power_on
 
-from .first_hour import Block, Shell, blocks, moved_in, shell
-from .harness import MASTER, ROOT, SPARE, WORKER, address, eventually, fresh, on, power_on
+COVERS = ("docs/first-hour.md", "tests/e2e/first_hour.py", "kubefab/hostkeys.py", "kubefab/kubeconfig.py")
 
 OURS = {f"192.168.1.{10 + place}": address(name) for place, name in enumerate((MASTER, WORKER, SPARE))}
 PASSWORD = "first-hour"
