@@ -10,10 +10,10 @@ from kubefab.crashes import EVERY, Container, CrashWatch, restarts
 from kubefab.errors import HostError
 from tests.fakes import Clock, FakeHost, cluster, world
 
-# As kubectl 1.37 prints it: pod, its init containers and their restarts, its containers and theirs.
+# As kubectl 1.37 prints it: pod and node, the pod's init containers and their restarts, its containers and theirs.
 FLANNEL = """\
-kube-flannel-ds-2x4bq   install-cni-plugin,install-cni   0,0   kube-flannel   1
-kube-flannel-ds-new     <none>                           <none>   <none>         <none>
+kube-flannel-ds-2x4bq   manager   install-cni-plugin,install-cni   0,0   kube-flannel   1
+kube-flannel-ds-new     <none>    <none>                           <none>   <none>         <none>
 """
 
 
@@ -26,7 +26,7 @@ class Watched:
         self.watch = CrashWatch(workload, self.clock.now)
 
     def look(self, said: str | int) -> None:
-        line = f"kube-flannel-ds-2x4bq a,b 0,0 kube-flannel {said}\n" if isinstance(said, int) else said
+        line = f"kube-flannel-ds-2x4bq manager a,b 0,0 kube-flannel {said}\n" if isinstance(said, int) else said
         world(self.cluster, "manager").answers["kubectl.sh"] = line
         self.clock.ahead += EVERY
         self.watch.look(self.master)
@@ -38,13 +38,15 @@ class Watched:
 
 def test_restarts_are_counted_by_container() -> None:
     assert restarts(FLANNEL) == {
-        Container("kube-flannel-ds-2x4bq", "install-cni-plugin"): 0,
-        Container("kube-flannel-ds-2x4bq", "install-cni"): 0,
-        Container("kube-flannel-ds-2x4bq", "kube-flannel"): 1,
+        Container("kube-flannel-ds-2x4bq", "manager", "install-cni-plugin"): 0,
+        Container("kube-flannel-ds-2x4bq", "manager", "install-cni"): 0,
+        Container("kube-flannel-ds-2x4bq", "manager", "kube-flannel"): 1,
     }
 
 
-@pytest.mark.parametrize("said", ["", "\n", "No resources found in kube-flannel namespace.", "Warning: x y z", "a b"])
+@pytest.mark.parametrize(
+    "said", ["", "\n", "No resources found in kube-flannel namespace.", "Warning: x y z", "a b", "a"]
+)
 def test_what_are_no_pods_is_passed_over(said: str) -> None:
     assert restarts(said) == {}
 
@@ -89,6 +91,55 @@ def test_what_ends_while_the_service_address_leads_nowhere_is_in_no_loop_yet() -
         watched.look(6)
 
 
+WORKERS = "kube-flannel-ds-7xk2p client <none> <none> kube-flannel {}"
+
+
+@contextmanager
+def kube_proxies(said: str) -> Iterator[None]:
+    """What kubectl says of them: node, and whether its container is ready."""
+    ask = FakeHost.ask
+
+    def told(host: FakeHost, script: str, *words: str, **how: Any) -> str:
+        return said if "k8s-app=kube-proxy" in words else ask(host, script, *words, **how)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FakeHost, "ask", told)
+        yield
+
+
+@pytest.mark.parametrize("said", ["manager true\nclient false\n", "manager true\nclient <none>\n", "manager true\n"])
+def test_what_ends_on_a_worker_before_its_kube_proxy_is_ready_is_in_no_loop_yet(said: str) -> None:
+    watched = Watched()
+    with kube_proxies(said):
+        for count in (0, 1, 2, 3):
+            watched.look(WORKERS.format(count))
+    with kube_proxies("manager true\nclient true\n"):
+        for count in (4, 5, 6):
+            watched.look(WORKERS.format(count))
+        with pytest.raises(HostError, match="restarted 7 times"):
+            watched.look(WORKERS.format(7))
+
+
+@pytest.mark.parametrize("said", ["manager true\nclient true\n", ""], ids=["its own", "none anywhere"])
+def test_what_ends_again_and_again_on_a_worker_that_reaches_an_api_server_is_in_a_loop(said: str) -> None:
+    watched = Watched()
+    with kube_proxies(said):
+        for count in (0, 1, 2):
+            watched.look(WORKERS.format(count))
+        with pytest.raises(HostError, match="kube-flannel-ds-7xk2p is in a crash loop"):
+            watched.look(WORKERS.format(3))
+
+
+def test_a_static_pod_of_another_master_is_not_waited_for() -> None:
+    """Nor one whose node's name only begins as this one's."""
+    watched = Watched("kube-system/kube-scheduler-manager")
+    line = "kube-scheduler-{0} {0} <none> <none> kube-scheduler {1}\n"
+    for count in (0, 1, 3):
+        watched.look("".join(line.format(host, count) for host in ("client", "manager-2")) + line.format("manager", 0))
+    with pytest.raises(HostError, match="kube-scheduler-manager is in a crash loop"):
+        watched.look(line.format("manager", 3))
+
+
 def test_the_service_address_is_asked_once_where_it_leads_to_an_api_server() -> None:
     watched = Watched()
     for count in (0, 1, 2, 2):
@@ -100,9 +151,9 @@ def test_the_service_address_is_asked_once_where_it_leads_to_an_api_server() -> 
 def test_what_the_service_address_needs_itself_is_in_a_loop_without_it(name: str) -> None:
     watched = Watched(f"kube-system/{name}")
     with service_address_that_leads_nowhere() as asked:
-        watched.look(f"{name}-2x4bq <none> <none> {name} 0")
+        watched.look(f"{name}-2x4bq manager <none> <none> {name} 0")
         with pytest.raises(HostError, match="is in a crash loop"):
-            watched.look(f"{name}-2x4bq <none> <none> {name} 3")
+            watched.look(f"{name}-2x4bq manager <none> <none> {name} 3")
     assert asked == []
 
 
@@ -124,7 +175,7 @@ def test_a_pod_that_came_since_counts_from_nothing() -> None:
 def test_pods_of_others_are_not_waited_for() -> None:
     watched = Watched()
     for count in (0, 9):
-        watched.look(f"other-2x4bq <none> <none> other {count}")
+        watched.look(f"other-2x4bq manager <none> <none> other {count}")
 
 
 def test_what_comes_true_soon_is_never_asked_about() -> None:

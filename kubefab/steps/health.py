@@ -45,7 +45,8 @@ def controllers(host: Host) -> Iterator[Step]:
     for name in CONTROLLERS:
         back = f"where its manifest is gone: inv cluster.put-back --host {host.name}"
         hint = f"see what it says, on {host.name}: ls /var/log/containers/{name}*; {back}"
-        yield replace(wait(f"{name} runs", idle(name), hint, parts=("node",)), workload=f"kube-system/{name}")
+        pod = f"kube-system/{name}-{host.name}"
+        yield replace(wait(f"{name} runs", idle(name), hint, parts=("node",)), workload=pod)
 
 
 def idle(name: str) -> Gap:
