@@ -58,8 +58,14 @@ class Unheard(HostError):
     """The connection to a host was lost, or nothing came over it for too long: what had begun there may go on."""
 
 
+@dataclass
 class Silent(HostError):
-    """The cluster's API server gives no answer: nothing may be concluded from what it does not say."""
+    """The cluster's API server, or etcd, gives no answer: nothing may be concluded from what it does not say.
+
+    A step's own hint is for what it finds, and may be the very thing not to do where nobody knows.
+    """
+
+    hint: str = "see what does not run: inv cluster.status; after a reboot: inv fix-reboot"
 
 
 @dataclass

@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 MISSING = "missing"  # the gap of a state of which there is nothing yet: a plan's `+`; all others are its `~`
 NO_CLUSTER = "there is no cluster yet"
-UNHEARD = "see what does not run: inv cluster.status; after a reboot: inv fix-reboot"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def on_cluster(gap: Callable[[ClusterFacts, Facts], str | None]) -> Gap:
         if facts.cluster is None or facts.unfinished:
             return NO_CLUSTER
         if facts.cluster.silent:
-            raise Silent(facts.cluster.unheard, hint=UNHEARD)  # the step's own is for what it finds
+            raise Silent(facts.cluster.unheard)
         return gap(facts.cluster, facts)
 
     return wrapped

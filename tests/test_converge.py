@@ -365,7 +365,7 @@ def test_a_crash_loop_of_what_is_waited_for_ends_the_wait_at_once() -> None:
 
     def crash() -> None:
         restarted.append(len(run.clock.slept) // 15)
-        run("manager").answers["kubectl.sh"] = f"coredns-7d-x  <none>  <none>  coredns  {restarted[-1]}\n"
+        run("manager").answers["kubectl.sh"] = f"coredns-7d-x  manager  <none>  <none>  coredns  {restarted[-1]}\n"
 
     run.clock.on_sleep = crash
     step = Step("a", lambda facts: "0 of 2 pods answer", None, "see why", within=300, touches="cluster", parts=())
@@ -849,3 +849,16 @@ def test_a_plan_looks_at_nothing_anew() -> None:
     run.put_cluster("manager", "client")
     run.converge("client", wants("a", touches="pods", anew=True))
     assert len(run("manager").looks) == 1
+
+
+def test_where_nobody_knows_the_hint_of_what_would_be_found_is_not_given() -> None:
+    """It may say to delete what is there, as that of flannel's does."""
+
+    def unlisted(_: Facts) -> str | None:
+        raise Silent("the API server does not list the add-ons' objects")
+
+    run = Run()
+    run.converge("client", Step("flannel is applied", unlisted, put("a"), "kubectl delete ns kube-flannel"))
+    (failure,) = run.engine.failures
+    assert failure.error.hint == Silent("").hint
+    assert "delete" not in failure.error.hint

@@ -113,7 +113,8 @@ def serving(facts: Facts) -> str | None:
     if live.silent and not _may_hold_data(local):
         return None
     if live.silent:
-        raise Silent(f"this control plane may have served, but its API server gives no answer: {live.silent}")
+        said = f"this control plane may have served, but its API server gives no answer: {live.silent}"
+        raise Silent(said, hint=_SERVES_HINT)
     found = [*(f"the node {name}" for name in live.nodes if name != facts.name), *_workloads(live)]
     if not 0 <= (since := facts.system.clock - local.init_begun) <= LONG:
         why = "that is more than an hour ago" if since > 0 else "its clock was set back after it"
