@@ -434,12 +434,25 @@ def test_who_never_answers_is_not_waited_for_and_does_not_count_as_none() -> Non
 @sandbox.needed
 def test_an_api_server_that_hangs_is_given_up_whatever_it_is_asked_for() -> None:
     """As where its etcd hangs: kubectl waits for each kind anew, and there are more than a look has time for."""
-    hangs = 'stub kubectl "exec sleep 60"\nstub timeout \'shift 3; exec /usr/bin/timeout -k 2 0.2 "$@"\'\n'
+    complains = "echo E1127 memcache.go:265 >&2; exec sleep 60"
+    hangs = f'stub kubectl "{complains}"\nstub timeout \'shift 3; exec /usr/bin/timeout -k 2 0.2 "$@"\'\n'
     told = look(f"{ADMIN}{MANIFESTS}{hangs}", "cluster", "addons")
     live = facts.parse_cluster(told["cluster"])
     assert live
     assert live.silent == "no answer in 30 s"
     assert "addons_told" not in told["addons"]
+
+
+@sandbox.needed
+def test_an_api_server_that_is_asked_for_many_kinds_has_longer_for_them() -> None:
+    """It needs up to four seconds for each on a slow machine, one after the other."""
+    slow = "stub kubectl \"printf '{\\\"items\\\": []}'\"\nstub timeout '[ $3 -ge 50 ] || exit 124; shift 3; exec \"$@\"'\n"
+    begun = "mkdir -p /var/lib/kubefab; touch /var/lib/kubefab/init\n"
+    told = look(f"{ADMIN}{MANIFESTS}{begun}{slow}", "cluster", "addons")
+    live = facts.parse_cluster(told["cluster"])
+    assert live
+    assert not live.silent
+    assert "addons_told yes" in told["addons"]
 
 
 @sandbox.needed

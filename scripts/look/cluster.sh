@@ -16,7 +16,8 @@ conf=admin.conf kinds=nodes,daemonsets.apps,deployments.apps,apiservices.apiregi
 if [ -e /var/lib/kubefab/init ]; then
     [ ! -e /etc/kubernetes/super-admin.conf ] || conf=super-admin.conf
     # Before it may be taken back: whatever somebody runs or keeps in it.
-    kinds=$kinds,statefulsets.apps,jobs.batch,pods,persistentvolumeclaims,persistentvolumes
+    # shellcheck disable=SC2034  # longer: see look.sh
+    longer=50 kinds=$kinds,statefulsets.apps,jobs.batch,pods,persistentvolumeclaims,persistentvolumes
 fi
 . "${0%/*}/shared/cordons.sh"
 annotation=kubefab.internal/cordoned-by
@@ -25,11 +26,15 @@ whose= # the cordons are, which is asked only where a task has left its word
 all() {
     answer=$(get "$kinds" --all-namespaces -o json) || return
     case $answer in *"$annotation"*) ;; *) return 0 ;; esac
-    whose=$(get nodes -o "go-template={{range .items}}$(cordons "$annotation"){{end}}") || { answer=$whose && return 1; }
+    whose=$(get nodes -o "go-template={{range .items}}$(cordons "$annotation"){{end}}") || {
+        status=$? answer=$whose
+        return "$status"
+    }
 }
 if all; then
     printf 'answer %s\n%s\n' "$(printf '%s' "$answer" | tr '\n' ' ')" "$whose"
 else
+    case $? in 124 | 137) answer= ;; esac # what kubectl has complained of until its time was over is no reason
     answer=${answer##*
 }
     printf 'silent %s\n' "${answer:-$(no_answer)}"

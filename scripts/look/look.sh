@@ -35,9 +35,10 @@ has() { command -v "$1" >/dev/null; } # has COMMAND
 . "${0%/*}/shared/admin.sh"
 . "${0%/*}/shared/stopped.sh"
 # ask_api ARG…: kubectl, for no longer than a look may wait: of several kinds it asks for one after the other, and on a
-# busy machine of little speed takes a quarter of a minute for that.
+# busy machine of little speed takes a quarter of a minute for four. Who asks of many sets $longer; a caller gives up on a
+# look that has said nothing for a minute.
 ask_api() { within="timeout -k 2 $(answers_within)" as_admin --request-timeout 5s "$@"; }
-answers_within() { at_most 30; }
+answers_within() { at_most "${longer:-30}"; }
 no_answer() { echo "no answer in $(answers_within) s"; } # what to say where it has printed nothing
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 mark=${mark:+$mark }
