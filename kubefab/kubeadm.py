@@ -247,9 +247,14 @@ def _pruned(value: Any, place: str, dropped: Collection[str]) -> Any:
     for key, inner in value.items():
         here = f"{place}.{key}".removeprefix(".")
         kept = _pruned(inner, here, dropped)
-        if here not in dropped and (kept != {} or inner == {}):
+        if not _is_dropped(inner, here, dropped) and (kept != {} or inner == {}):
             found[key] = kept
     return found
+
+
+def _is_dropped(value: Any, place: str, dropped: Collection[str]) -> bool:
+    """A list is hosts.yml's as a whole: it goes with any item, and comes back where hosts.yml still names it."""
+    return place in dropped or (isinstance(value, list) and any(one.startswith(f"{place}[") for one in dropped))
 
 
 def parts(configuration: Mapping[str, Any]) -> dict[str, str]:

@@ -166,11 +166,14 @@ nodeStatusUpdateFrequency: 10s
 """
 
 
-def of_kubelets(says: dict[str, Any], *dropped: str) -> dict[str, Any]:
+def of_kubelets_in(says: dict[str, Any]) -> Inventory:
     document = yaml.safe_load(HOSTS)
     document["cluster"]["kubeadm"] = {"KubeletConfiguration": says}
-    wanted = inventory(yaml.safe_dump(document))
-    return kubeadm.component_put_right(wanted, kubeadm.KUBELET, KUBELETS, dropped)
+    return inventory(yaml.safe_dump(document))
+
+
+def of_kubelets(says: dict[str, Any], *dropped: str) -> dict[str, Any]:
+    return kubeadm.component_put_right(of_kubelets_in(says), kubeadm.KUBELET, KUBELETS, dropped)
 
 
 def test_what_hosts_yml_says_of_kubelets_comes_beside_what_is_stored() -> None:
@@ -183,6 +186,42 @@ def test_what_hosts_yml_says_of_kubelets_no_more_goes() -> None:
     assert of_kubelets({}, "evictionHard.memory.available")["evictionHard"] == {"nodefs.available": "1Gi"}
     assert "evictionHard" not in of_kubelets({}, "evictionHard.memory.available", "evictionHard.nodefs.available")
     assert "maxPods" not in of_kubelets({}, "maxPods")
+
+
+TAINTS = [{"key": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoSchedule"}]
+
+
+def after(once: dict[str, Any], says: dict[str, Any]) -> dict[str, Any]:
+    """What is stored once hosts.yml, which has said the one, says the other."""
+    before, now = settings(once), settings(says)
+    wanted = of_kubelets_in(says)
+    stored = yaml.safe_dump({**yaml.safe_load(KUBELETS), **once})
+    return kubeadm.component_put_right(wanted, kubeadm.KUBELET, stored, [one for one in before if one not in now])
+
+
+@pytest.mark.parametrize(
+    "once",
+    [
+        {"registerWithTaints": TAINTS},
+        {"shutdownGracePeriodByPodPriority": [{"priority": 0, "shutdownGracePeriodSeconds": 10}]},
+        {"reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi"}}]},
+        {"someday": [[{"a": 1}, "b"], [["c"]]]},
+        {"someday": {"within": [{"a": {}}, {"b": [{"c": 1}]}]}},
+    ],
+)
+def test_a_list_of_more_than_words_goes_where_hosts_yml_says_it_no_more(once: dict[str, Any]) -> None:
+    assert after(once, {}) == yaml.safe_load(KUBELETS)
+
+
+def test_a_list_of_which_hosts_yml_takes_an_item_out_is_what_it_says_now() -> None:
+    for left in (TAINTS[:1], TAINTS[1:], []):
+        assert after({"registerWithTaints": TAINTS}, {"registerWithTaints": left})["registerWithTaints"] == left
+
+
+def test_a_list_that_hosts_yml_has_never_said_stays() -> None:
+    stored = yaml.safe_dump({**yaml.safe_load(KUBELETS), "registerWithTaints": TAINTS})
+    found = kubeadm.component_put_right(of_kubelets_in({}), kubeadm.KUBELET, stored, ["registerWith", "maxPods"])
+    assert found["registerWithTaints"] == TAINTS
 
 
 def test_a_kubelets_settings_are_as_hosts_yml_writes_them_and_lists_as_a_whole() -> None:
