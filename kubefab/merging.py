@@ -318,16 +318,20 @@ def _fill(root: MappingNode) -> None:
 
 def _is_list(node: Node | None, body: str) -> bool:
     """Entries with a name and a body each; also where there are none."""
-    if node is None or (isinstance(node, ScalarNode) and node.tag.endswith(":null")):
+    if node is None or _is_null(node):
         return True
     return isinstance(node, SequenceNode) and all(
         isinstance(_get(one, "name"), ScalarNode) and isinstance(_get(one, body), MappingNode) for one in node.value
     )
 
 
+def _is_null(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and node.tag.endswith(":null")
+
+
 def _word(node: Node) -> str:
-    """A scalar's text; "" for what is none."""
-    return str(node.value) if isinstance(node, ScalarNode) else ""
+    """A scalar's text; "" for what is none, and for null, as kubectl takes it."""
+    return str(node.value) if isinstance(node, ScalarNode) and not _is_null(node) else ""
 
 
 def _get(node: Any, key: str) -> Any:

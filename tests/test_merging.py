@@ -117,6 +117,24 @@ def test_the_current_context_of_somebody_stays() -> None:
     assert put(FOREIGN).current == "work"
 
 
+@pytest.mark.parametrize("null", ["null", "~", "", "NULL"])
+def test_a_current_context_that_is_null_is_nobodys(null: str) -> None:
+    change = put(f"current-context: {null}\n")
+    assert (change.current, yaml.safe_load(change.texts[ONE])["current-context"]) == ("lab", "lab")
+    assert put("", f"current-context: {null}\n").current == "lab"
+    assert put(f"current-context: {null}\n", FOREIGN).current == "work"
+
+
+def test_a_current_context_that_is_called_null_stays() -> None:
+    assert put('current-context: "null"\n').current == "null"
+
+
+def test_what_is_null_in_an_entry_is_not_there() -> None:
+    entry = "clusters: [{name: lab, cluster: {server: null, certificate-authority-data: ~, tls-server-name: null}}]\n"
+    book = merging._Book(ONE, entry + "users: [{name: null, user: {}}]\n")
+    assert (book.place("lab"), book.entry("users", "null")) == (Place(""), None)
+
+
 def test_the_current_context_is_changed_where_that_is_asked_for() -> None:
     assert yaml.safe_load(text(FOREIGN, use=True))["current-context"] == "lab"
 
