@@ -119,6 +119,13 @@ def test_what_it_says_is_understood() -> None:
     assert [one.name for one in this.membership] == ["m1", "m2"]
 
 
+@pytest.mark.parametrize("how", ['"{}"', "'{}'", "{}  ", "{} # mine", '"{}" # mine'])
+def test_where_the_api_server_finds_etcd_is_understood_however_a_person_writes_it(how: str) -> None:
+    flag = how.format("--etcd-servers=https://127.0.0.1:2379")
+    manifest = sandbox.file("/etc/kubernetes/manifests/kube-apiserver.yaml", f"    - {flag}\n")
+    assert found(manifest, "etcd").etcd.servers == "https://127.0.0.1:2379"
+
+
 def test_an_older_etcd_does_not_know_how_its_list_is_wanted() -> None:
     assert [one.name for one in found(etcd(consistent="exit 1"), "etcd").etcd.membership] == ["m1", "m2"]
 

@@ -1,6 +1,7 @@
 """The look, run by this computer's own shell: what it prints can be read, and it changes nothing."""
 
 import json
+import shlex
 import subprocess
 import sys
 from base64 import b64encode
@@ -866,6 +867,30 @@ def cluster(kubectl: str) -> ClusterFacts | None:
 
 LIVE = ClusterFacts(version="1.37.2", pod_subnet="10.244.0.0/16", service_subnet="10.96.0.0/12")
 ITEM = '{"items": [{"kind": "Node", "metadata": {"name": "a \\\\ n"}, "status": {}}]}'
+
+
+# What a person may make of a word in a manifest.
+AS_WRITTEN = ('"{}"', "'{}'", "{}  ", "{} # mine", '"{}"  # it is "mine"')
+
+
+def written(how: str) -> str:
+    flags = ("--service-cluster-ip-range=10.96.0.0/12", "--cluster-cidr=10.244.0.0/16")
+    images = [f"registry.k8s.io/{pod}:v1.37.2" for pod in ("kube-apiserver", "kube-controller-manager")]
+    edits = [f"-es|{word}$|{how.format(word)}|" for word in (*flags, *images)]
+    return f"{MANIFESTS}sed -i {shlex.join(edits)} /etc/kubernetes/manifests/*.yaml\n"
+
+
+@sandbox.needed
+@pytest.mark.parametrize("how", AS_WRITTEN)
+def test_a_manifest_is_understood_however_a_person_writes_it(how: str) -> None:
+    told = look(f"{ADMIN}{written(how)}stub kubectl :\n", "cluster", "explain", "node")
+    live = facts.parse_cluster(told["cluster"])
+    assert live
+    assert (live.version, live.pod_subnet, live.service_subnet) == ("1.37.2", "10.244.0.0/16", "10.96.0.0/12")
+    image = "registry.k8s.io/kube-apiserver:v1.37.2"
+    this = read(told)
+    assert this.explain.static_pods["/etc/kubernetes/manifests/kube-apiserver.yaml"] == image
+    assert this.local.static["kube-apiserver.yaml"] == image
 
 
 @sandbox.needed

@@ -1,13 +1,12 @@
 # shellcheck shell=sh
 # The cluster, as its own first master tells it. Nothing where there is no control plane.
 [ -e /etc/kubernetes/admin.conf ] || exit 0
+. "${0%/*}/shared/static.sh"
 argument() { # argument MANIFEST FLAG: the value a static pod was given
-    while read -r _ flag; do
-        case $flag in "--$2="*) fact "$2 ${flag#*=}" ;; esac
-    done <"/etc/kubernetes/manifests/$1.yaml"
+    fact "$2 $(bare "$(flag_in "/etc/kubernetes/manifests/$1.yaml" "$2" | tail -n 1)")"
 }
 while read -r name value; do
-    case $name in image:) fact "version ${value##*:v}" ;; esac
+    case $name in image:) fact "version $(bare "${value##*:v}")" ;; esac
 done </etc/kubernetes/manifests/kube-apiserver.yaml
 argument kube-apiserver service-cluster-ip-range
 argument kube-controller-manager cluster-cidr

@@ -1,11 +1,10 @@
 # shellcheck shell=sh
 # This host's member of etcd, by its own word: what it is, who leads it, whom it knows. What others say is theirs to tell.
 . "${0%/*}/shared/etcd.sh"
+. "${0%/*}/shared/static.sh"
 manifest=/etc/kubernetes/manifests/kube-apiserver.yaml
 if [ -e "$manifest" ]; then
-    while read -r _ flag; do
-        case $flag in --etcd-servers=*) fact "servers ${flag#*=}" ;; esac
-    done <"$manifest"
+    fact "servers $(bare "$(flag_in "$manifest" etcd-servers | tail -n 1)")"
 fi
 limit=$(at_most 5)
 find_etcd "$(named heard ss -Hltnp)" || exit 0

@@ -21,7 +21,7 @@ done
 for file in /etc/kubernetes/manifests/*.yaml; do
     [ -e "$file" ] || continue
     while read -r name value; do
-        case $name in image:) fact "static_pod $file $value" ;; esac
+        case $name in image:) fact "static_pod $file $(bare "$value")" ;; esac
     done <"$file"
 done
 

@@ -17,6 +17,8 @@ untold() { # untold WHY: the part that calls it ends here, and counts as not loo
 }
 # at_most SECONDS: so long may one question take; or less, where who asks has less $patience.
 at_most() { echo "$(($1 < ${patience:-60} ? $1 : ${patience:-60}))"; }
+# bare VALUE: of a line of YAML, without its quotes and the comment behind it, which a person may have written
+bare() { printf '%s\n' "$1" | sed "s/ #.*//; s/ *$//; s/^[\"']//; s/[\"']$//"; }
 last_of() { printf '%s\n' "$1" | tail -n 1; } # last_of TEXT: its last line
 # heard COMMAND…: what it prints. Where it fails, or does not end, the part that asks counts as not looked at, from
 # within a pipe too: 3 is what the part says. Other hosts' gaps read some parts: there `silent` names a fact that says

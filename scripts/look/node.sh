@@ -50,7 +50,7 @@ for manifest in /etc/kubernetes/manifests/*.yaml; do
     [ -e "$manifest" ] || continue
     fact "manifest ${manifest##*/}"
     while read -r name value; do
-        case $name in image:) fact "static ${manifest##*/} $value" && break ;; esac
+        case $name in image:) fact "static ${manifest##*/} $(bare "$value")" && break ;; esac
     done <"$manifest"
 done
 # API server and etcd tell of themselves.
