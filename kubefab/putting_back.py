@@ -12,7 +12,7 @@ from kubefab.executor import engine_of
 from kubefab.facts import Manifest
 from kubefab.host import Host
 from kubefab.losing import Loss, agree
-from kubefab.steps import drift, drift_nodes, versions
+from kubefab.steps import drift, drift_nodes, proxy, versions
 
 
 def put_back(c: Context, name: str, yes: bool) -> None:
@@ -23,6 +23,7 @@ def put_back(c: Context, name: str, yes: bool) -> None:
     _complete(run, host)
     if master:
         _of_one_version(run, host)
+        _proxied(run, host)
     static = drift.put_back(_rendered(run, host)) if master else drift.control_plane
 
     def losses() -> list[Loss]:
@@ -32,8 +33,8 @@ def put_back(c: Context, name: str, yes: bool) -> None:
         run.lock([host])
         agree(losses, yes, lambda: run.look_again([host]), _COST)
     kubelet = (drift_nodes.put_back, drift_nodes.kubelet)
-    proxy = (drift_nodes.put_back_proxy, drift_nodes.begun_proxy)
-    run.converge(name, drift_nodes.taken_up, static, drift.control_plane, *kubelet, *proxy)
+    kube_proxy = (drift_nodes.put_back_proxy, drift_nodes.begun_proxy)
+    run.converge(name, drift_nodes.taken_up, static, drift.control_plane, *kubelet, *kube_proxy)
 
 
 def _heard(run: Engine, name: str) -> Host:
@@ -68,6 +69,12 @@ def _of_one_version(run: Engine, host: Host) -> None:
             what = f"{host.name}: {name} is of {now}, and kubeadm keeps {kept} for the cluster"
             newest = f'with `kubernetes: "{max(now, kept)}"` in hosts.yml'
             raise KubefabError(f"{what}: bring the upgrade to its end first, {newest}: inv cluster.upgrade")
+
+
+def _proxied(run: Engine, host: Host) -> None:
+    """kubeadm hands on the proxy that the host knows, which has to be that of hosts.yml."""
+    for _, step, gap in run.gaps([host], proxy.steps):
+        raise KubefabError(f"{host.name}: expected: {step.title}; found: {gap}; first have it be so: inv cluster.up")
 
 
 def _rendered(run: Engine, host: Host) -> dict[str, Manifest]:

@@ -94,6 +94,12 @@ def proxy(inventory: Inventory) -> dict[str, str]:
     }
 
 
+def environment(inventory: Inventory) -> dict[str, str]:
+    """The variables in that file, which kubeadm hands on into static pods; none without a proxy."""
+    lines = [line.partition("=") for line in proxy(inventory)[PROXY].splitlines()]
+    return {name: value.strip('"') for name, _, value in lines if value}
+
+
 def no_proxy(inventory: Inventory) -> list[str]:
     """What never goes by the proxy: this cluster, and what hosts.yml says besides."""
     cluster = inventory.cluster

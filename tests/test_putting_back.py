@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from kubefab import putting_back
+from kubefab import putting_back, render
 from kubefab.converge import Stop
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Manifest
 from kubefab.inventory import Inventory
+from kubefab.inventory.models import Proxy
 from kubefab.runbook import IN_TURN, MASTERS
+from kubefab.step import sha256
 from kubefab.steps import drift, drift_nodes, health
 from tests.fakes import three_masters
 from tests.runs import ADMIN, Run, in_place, nodes
@@ -30,6 +32,14 @@ def text(pod: str, **flags: str) -> str:
     told = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
     body = yaml.safe_dump({"spec": {"containers": [{"name": pod, "command": [pod, *told]}]}})
     return b64encode(body.encode()).decode()
+
+
+def by_way_of(said: str, environment: dict[str, str]) -> str:
+    """A manifest into which kubeadm has handed on these variables."""
+    body = yaml.safe_load(b64decode(said))
+    env = [{"name": name, "value": value} for name, value in environment.items()]
+    body["spec"]["containers"][0] |= {"env": env} if env else {}
+    return b64encode(yaml.safe_dump(body).encode()).decode()
 
 
 @dataclass
@@ -106,7 +116,7 @@ class Machines:
 
     def remade(self, one: Master, pod: str, configuration: dict[str, Any]) -> None:
         said = text(pod, **{arg["name"]: arg["value"] for arg in self.arguments(configuration, pod)})
-        one.now[pod] = one.marked[pod] = said
+        one.now[pod] = one.marked[pod] = by_way_of(said, render.environment(self.run.cluster.inventory))
         if pod == API:
             one.given = [f"--{arg['name']}" for arg in self.arguments(configuration, pod)]
 
@@ -150,6 +160,20 @@ def test_a_second_run_changes_nothing() -> None:
     converge(again)
     assert before
     assert again.done == []
+
+
+def test_a_proxy_that_has_moved_comes_to_one_master_after_the_other_and_no_second_time() -> None:
+    wanted = three_masters().model_copy(update={"proxy": Proxy(http="http://10.0.0.1:3128")})
+    machines = Machines(wanted)
+    former = render.environment(wanted) | {"HTTPS_PROXY": "http://10.0.0.9:1"}
+    for one in machines.masters.values():
+        one.now = {pod: by_way_of(said, former) for pod, said in one.now.items()}
+        one.marked = dict(one.now)
+    machines.tell()
+    converge(machines)
+    assert machines.done == [f"{name}: remake-manifest.sh {pod}" for name in M for pod in drift.PHASES]
+    converge(machines)
+    assert len(machines.done) == len(M) * len(drift.PHASES)
 
 
 def test_what_one_master_does_not_bear_comes_to_no_other_and_is_not_kept() -> None:
@@ -236,6 +260,16 @@ def test_where_nothing_was_changed_nobody_is_asked(monkeypatch: pytest.MonkeyPat
     again.tell()
     put_back(again, "m2", monkeypatch, yes=False)
     assert (before, again.done) == (4, [])
+
+
+def test_kubeadm_makes_nothing_by_another_proxy_than_that_of_hosts_yml(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = three().model_copy(update={"proxy": Proxy(http="http://10.0.0.1:3128")})
+    machines = Machines(wanted)
+    by_hand(machines, "m2")
+    machines.run("m2").parts["files"] = f"file {render.PROXY} {sha256('HTTP_PROXY=http://10.0.0.9:1')}"
+    with pytest.raises(KubefabError, match=r"m2: .*kubefab-proxy.*: inv cluster\.up$"):
+        put_back(machines, "m2", monkeypatch)
+    assert machines.done == []
 
 
 def test_of_a_worker_the_kubelets_configuration_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kubefab import kubeadm
+from kubefab import kubeadm, render
 from kubefab.cluster import Cluster
 from kubefab.differences import differences, same
 from kubefab.errors import HostError, Silent
@@ -26,6 +26,7 @@ PHASES = {
     "kube-controller-manager": "control-plane controller-manager",
     "kube-scheduler": "control-plane scheduler",
 }
+VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")  # which kubeadm hands on into what it writes
 API_SERVER, ENCRYPTION = "kube-apiserver", "--encryption-provider-config"
 PARTS = ("manifests", "kubeadm", "node")  # of the look
 ONE_FOLDER = "have InitConfiguration and JoinConfiguration name one folder, which is on all masters"
@@ -239,7 +240,7 @@ def lines(inventory: Inventory, facts: Facts, pod: str) -> list[str]:
     told = kept(facts).configuration
     keeps = understood(lambda: kubeadm.parts(kubeadm.loaded(told.text))) if told else {}
     away = [one for one in once_said(inventory, facts, pod) if f"{kubeadm.SECTIONS[pod]}: {one}" in keeps]
-    return [*given(wanted), *said(inventory, wanted), *(f"stored {one}" for one in sorted(away))]
+    return [*given(wanted), *said(inventory, _patchable(inventory, pod)), *(f"stored {one}" for one in sorted(away))]
 
 
 def given(wanted: Mapping[str, str]) -> list[str]:
@@ -256,9 +257,15 @@ def patched(inventory: Inventory, facts: Facts, name: str) -> set[str]:
     now, left = facts.manifests.now.get(name), facts.manifests.left.get(name)
     if not now or not left or not any(_folders(inventory)):
         return set()
-    wanted = {one: f"{name} {one} {sha256(value)}" for one, value in wanted_of(inventory, name).items()}
+    wanted = {one: f"{name} {one} {sha256(value)}" for one, value in _patchable(inventory, name).items()}
     same_as_said = [one for one, line in wanted.items() if line in facts.manifests.said]
     return {one for one in same_as_said if now.settings.get(one) == left.settings.get(one)}
+
+
+def _patchable(inventory: Inventory, name: str) -> dict[str, str]:
+    """What hosts.yml says of a file that is made by kubeadm: of itself, and of the proxy that kubeadm hands on."""
+    handed_on = render.environment(inventory) if name in PHASES else {}
+    return {**{_variable(one): value for one, value in handed_on.items()}, **wanted_of(inventory, name)}
 
 
 def _folders(inventory: Inventory) -> tuple[str, str]:
@@ -365,13 +372,47 @@ def unlike(inventory: Inventory, pod: str) -> Gap:
         away = [one for one in gone(inventory, facts, pod) if one in now.settings]
         theirs = patched(inventory, facts, pod)
         found = differences(now.settings, wanted, [*(one for one in wanted if one not in theirs), *away])
+        found += _proxied_otherwise(inventory, facts, pod, now)
         if not found:
             return None if facts.manifests.is_kubefabs(pod) or not changed(facts, pod, {}) else _SAID
-        coming = kubeadm.settings(target(inventory, facts).get(kubeadm.SECTIONS[pod]) or {})
+        coming = _coming(inventory, facts, pod)
         others = differences(now.settings, coming, [one for one in coming if one not in wanted])
         return "; ".join([*found, *others])
 
     return gap
+
+
+def _coming(inventory: Inventory, facts: Facts, pod: str) -> dict[str, str]:
+    """What kubeadm would make of its configuration."""
+    return kubeadm.settings(target(inventory, facts).get(kubeadm.SECTIONS[pod]) or {})
+
+
+def _proxied_otherwise(inventory: Inventory, facts: Facts, pod: str, now: Manifest) -> list[str]:
+    """Of a manifest that is kubefab's own: the variables of the proxy, in words, which kubeadm would hand on otherwise.
+
+    Nothing else has given them: kubefab runs kubeadm without the login's. But what kubeadm keeps of that name comes
+    first, and somebody's patches come last: one that hosts.yml does not name may be theirs, which nobody can tell.
+    """
+    found = _unlike_proxy(render.environment(inventory), now.settings)
+    if not found or (not inventory.proxy and any(_folders(inventory))):
+        return []
+    theirs = {one.partition(".")[0] for one in (*patched(inventory, facts, pod), *_coming(inventory, facts, pod))}
+    return [told for name, told in found.items() if f"env[{name}]" not in theirs]
+
+
+def _unlike_proxy(wanted: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
+    """Of each variable that is another, how. What is reached directly besides is as good."""
+    now = {name: settings[place] for name in VARIABLES if (place := _variable(name)) in settings}
+    found = {name: differences(now, wanted, [name]) for name in VARIABLES}
+    if "NO_PROXY" in now and "NO_PROXY" in wanted:
+        directly = now["NO_PROXY"].split(",")
+        lacking = [one for one in wanted["NO_PROXY"].split(",") if one not in directly]
+        found["NO_PROXY"] = [f"NO_PROXY lacks {', '.join(lacking)}"] if lacking else []
+    return {name: told[0] for name, told in found.items() if told}
+
+
+def _variable(name: str) -> str:
+    return f"env[{name}].value"
 
 
 def unreadable(inventory: Inventory) -> Gap:

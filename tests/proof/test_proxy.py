@@ -116,9 +116,17 @@ def test_the_cluster_itself_is_reached_directly(story: Story) -> None:
     assert [one for one in asked if one.startswith(own) or one.endswith(("kubefab.internal", ".svc"))] == []
 
 
+PODS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+
+def environment_of(pod: str) -> dict[str, str]:
+    """As its manifest says."""
+    manifest = yaml.safe_load(on(SPARE, f"cat /etc/kubernetes/manifests/{pod}.yaml"))
+    return {one["name"]: one["value"] for one in manifest["spec"]["containers"][0].get("env") or ()}
+
+
 def test_the_control_plane_knows_the_proxy_and_what_to_reach_without_it(story: Story) -> None:
-    manifest = yaml.safe_load(on(SPARE, "cat /etc/kubernetes/manifests/kube-controller-manager.yaml"))
-    told = {one["name"]: one["value"] for one in manifest["spec"]["containers"][0]["env"]}
+    told = environment_of("kube-controller-manager")
     assert told["HTTP_PROXY"] == told["HTTPS_PROXY"] == story.proxy.url
     assert {address(SPARE), SPARE, "10.96.0.0/12", "10.244.0.0/16", ".svc", ".example.org"} <= set(
         told["NO_PROXY"].split(",")
@@ -126,6 +134,22 @@ def test_the_control_plane_knows_the_proxy_and_what_to_reach_without_it(story: S
 
 
 def test_a_second_up_behind_the_proxy_changes_nothing(story: Story, inv: Kubefab) -> None:
+    assert "nothing to do" in inv("cluster.up", hosts=story.hosts).well().stdout
+
+
+def test_what_is_to_be_reached_directly_by_now_comes_to_the_control_plane(story: Story, inv: Kubefab) -> None:
+    document = yaml.safe_load(story.hosts.read_text())
+    more = inv.state / "more.yml"
+    said = document["proxy"] | {"no_proxy": [".example.org", ".later.org"]}
+    more.write_text(yaml.safe_dump(document | {"proxy": said}))
+    dry = inv("--dry", "cluster.up", hosts=more).well().stdout
+    assert f"the API server of {SPARE} restarts" in dry
+    for pod in PODS:
+        assert f"{pod} is what hosts.yml says  (now: NO_PROXY lacks .later.org)" in dry
+    inv("cluster.up", hosts=more).well()
+    assert [pod for pod in PODS if ".later.org" not in environment_of(pod)["NO_PROXY"].split(",")] == []
+    assert "nothing to do" in inv("cluster.up", hosts=more).well().stdout
+    assert "nothing to do" not in inv("cluster.up", hosts=story.hosts).well().stdout, "the host's own file goes back"
     assert "nothing to do" in inv("cluster.up", hosts=story.hosts).well().stdout
 
 
@@ -141,6 +165,15 @@ def test_a_proxy_that_hosts_yml_no_longer_names_is_forgotten(story: Story, inv: 
     assert "PROXY" not in environment_of_containerd()
     assert not true_on(SPARE, "apt-config dump | grep -i 'acquire::http::proxy'")
     assert "nothing to do" in inv("install-docker", hosts=plain).well().stdout
+
+
+def test_a_proxy_that_hosts_yml_no_longer_names_goes_from_the_control_plane(inv: Kubefab) -> None:
+    plain = hosts_file(inv.state / "plain.yml", SPARE)
+    assert set(environment_of("kube-apiserver")) == {"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
+    inv("cluster.up", hosts=plain).well()
+    assert [pod for pod in PODS if environment_of(pod)] == []
+    assert ready_nodes(SPARE) == {SPARE}
+    assert "nothing to do" in inv("cluster.up", hosts=plain).well().stdout
 
 
 def test_stray_variables_of_the_login_are_kept_from_kubeadm(inv: Kubefab) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from kubefab import kubeadm
+from kubefab import kubeadm, render
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Manifest, Process
 from kubefab.inventory import Inventory
+from kubefab.inventory.models import Proxy
 from kubefab.step import sha256
 from kubefab.steps import drift
 from tests.facts import known, with_
@@ -106,6 +107,95 @@ def test_of_a_flag_that_stands_twice_the_last_counts_before_v1beta4() -> None:
         assert kubeadm.wanted_settings(wanted, API) == {"--v": value}
         assert drift.unlike(wanted, API)(master()) == f"without --v={value}"
         assert drift.lasting(wanted)(master()) == f"without etcd: --v={value}"
+
+
+# --- the proxy, which kubeadm hands on into what it writes
+
+OWN = "http://10.0.0.1:3128"
+
+
+def proxied(wanted: Inventory = NOTHING, **says: Any) -> Inventory:
+    """hosts.yml with a proxy besides."""
+    return wanted.model_copy(update={"proxy": Proxy.model_validate({"http": OWN, **says})})
+
+
+def handed(pod: str = API, **other: str) -> Manifest:
+    """A manifest as kubeadm writes it by way of the proxy; `other`: variables that are there in place of these."""
+    environment = {**render.environment(proxied()), **other}
+    env = [{"name": name, "value": value} for name, value in environment.items() if value]
+    pods = yaml.safe_load(manifest(pod).text)
+    pods["spec"]["containers"][0]["env"] = env
+    return Manifest.read(b64encode(yaml.safe_dump(pods).encode()).decode())
+
+
+@pytest.mark.parametrize("pod", drift.PHASES)
+def test_a_proxy_that_a_manifest_has_otherwise_than_hosts_yml_is_told_in_words(pod: str) -> None:
+    def seen(wanted: Inventory, now: Manifest) -> str | None:
+        facts = master()
+        there = {**facts.manifests.now, pod: now}
+        marks = tuple(f"{name} {one.digest}" for name, one in there.items())
+        return drift.unlike(wanted, pod)(with_(facts, now=there, left=there, marks=marks))
+
+    assert seen(proxied(), handed(pod)) is None
+    moved = "HTTP_PROXY is http://10.0.0.9:1, not http://10.0.0.1:3128"
+    assert seen(proxied(), handed(pod, HTTP_PROXY="http://10.0.0.9:1")) == moved
+    assert seen(proxied(), handed(pod, HTTPS_PROXY="")) == "without HTTPS_PROXY=http://10.0.0.1:3128"
+    short = render.environment(proxied())["NO_PROXY"].replace(",10.250.0.11", "")
+    assert seen(proxied(), handed(pod, NO_PROXY=short)) == "NO_PROXY lacks 10.250.0.11"
+    assert seen(proxied(no_proxy=[".a.org", ".b.org"]), handed(pod)) == "NO_PROXY lacks .a.org, .b.org"
+    assert (seen(proxied(), manifest(pod)) or "").startswith("without HTTP_PROXY=http://10.0.0.1:3128; without HTTPS_")
+
+
+def test_what_is_reached_without_the_proxy_besides_is_no_drift() -> None:
+    more = ".more.org," + render.environment(proxied())["NO_PROXY"]
+    assert drift.unlike(proxied(), API)(master(handed(NO_PROXY=more))) is None
+
+
+def test_a_login_of_a_proxy_is_not_shown() -> None:
+    told = drift.unlike(proxied(), API)(master(handed(HTTP_PROXY="http://me:hush@10.0.0.9:1")))
+    assert told == "HTTP_PROXY is http://(hidden)@10.0.0.9:1, not http://10.0.0.1:3128"
+
+
+def test_a_proxy_that_hosts_yml_names_no_more_goes_from_what_kubefab_has_rendered() -> None:
+    told = drift.unlike(NOTHING, API)(master(handed()))
+    assert told
+    assert [one.partition("=")[0] for one in told.split("; ")] == [
+        f"with {name}" for name in render.environment(proxied())
+    ]
+
+
+def test_a_proxy_in_a_manifest_that_is_not_kubefabs_stays() -> None:
+    for facts in (by_hand(master(handed())), master(handed(), manifest())):
+        for wanted in (NOTHING, proxied(), proxied(no_proxy=[".more.org"])):
+            assert drift.unlike(wanted, API)(facts) is None
+
+
+def test_a_proxy_of_the_environment_that_kubeadm_keeps_stays() -> None:
+    """It comes before the one that kubeadm would hand on: what it wrote would be the same at every run."""
+    env = [{"name": name, "value": "http://theirs:1"} for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")]
+    theirs = handed(**{one["name"]: one["value"] for one in env})
+    keeps = stored(apiServer={"extraEnvs": env})
+    for wanted in (NOTHING, proxied()):
+        assert drift.unlike(wanted, API)(with_(master(theirs), configuration=keeps)) is None
+        assert drift.unlike(saying(apiServer={"extraEnvs": env}), API)(master(theirs)) is None
+
+
+def test_what_a_patch_has_made_of_the_proxy_is_no_drift() -> None:
+    wanted = patched(proxied())
+    assert drift.unlike(patched(NOTHING), API)(master(handed())) is None
+    theirs = handed(NO_PROXY="*")
+    assert drift.unlike(wanted, API)(master(theirs))
+    told = tuple(f"{API} {one.removeprefix('said ')}" for one in drift.lines(wanted, master(theirs), API))
+    assert drift.unlike(wanted, API)(master(theirs, said=told)) is None
+    assert drift.unlike(patched(proxied(no_proxy=[".more.org"])), API)(master(theirs, said=told)) is not None
+
+
+def test_what_kubeadm_keeps_and_nobody_could_read_may_be_what_gives_the_proxy() -> None:
+    with pytest.raises(Silent):
+        drift.unlike(NOTHING, API)(with_(master(handed()), configuration=None))
+
+
+# --- what hosts.yml has said
 
 
 def test_what_hosts_yml_gave_once_and_names_no_more_goes() -> None:

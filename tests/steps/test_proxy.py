@@ -43,6 +43,16 @@ def test_a_runtime_older_than_its_proxy_is_started_again() -> None:
     assert runs.gap(known(units=RUNS, mtimes={render.PROXY: 101})) == "runs with an older configuration"
 
 
+def test_kubeadm_finds_the_variables_of_the_proxy_in_a_file() -> None:
+    made = inventory(f"{HOSTS}proxy: {{http: 'http://10.0.0.1:1', https: 'http://10.0.0.1:2'}}\n")
+    assert render.environment(made) == {
+        "HTTP_PROXY": "http://10.0.0.1:1",
+        "HTTPS_PROXY": "http://10.0.0.1:2",
+        "NO_PROXY": ",".join(render.no_proxy(made)),
+    }
+    assert render.environment(inventory()) == {}
+
+
 def test_this_cluster_is_never_reached_by_the_proxy() -> None:
     found = render.no_proxy(inventory(PROXIED))
     assert {"localhost", "127.0.0.1", "manager", "10.250.0.10", "client", "10.250.0.11"} <= set(found)
