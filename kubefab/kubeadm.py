@@ -163,6 +163,12 @@ def component_settings(inventory: Inventory, kind: str) -> dict[str, str]:
     return {name: value for name, value in settings_of(inventory.told(kind) or {}).items() if name not in OWN}
 
 
+def kubelet_flags(inventory: Inventory, host: Host) -> list[dict[str, str]]:
+    """What hosts.yml says of a kubelet's flags, "--FLAG" -> its value: by each document that may have made it."""
+    said = [inventory.told(f"{kind}Configuration.nodeRegistration") or {} for kind in _made_by(inventory, host)]
+    return [settings(_as_given(inventory, {"extraArgs": one.get("kubeletExtraArgs")})) for one in said]
+
+
 def given(inventory: Inventory) -> list[str]:
     """What static pods and the kubelet have from hosts.yml: NAME:SETTING."""
     static = [f"{pod}:{setting}" for pod in SECTIONS for setting in wanted_settings(inventory, pod)]

@@ -280,6 +280,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "timer_files",
         "static",
         "fetched",
+        "kubelet_words",
         "issued",
         "clients",
         "written",

@@ -1360,6 +1360,22 @@ def test_where_kubernetes_is_not_no_certificate_is_looked_for() -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ('KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1 --v=4"', ("--node-ip=10.0.0.1", "--v=4")),
+        ("# X\nKUBELET_KUBEADM_ARGS=--v=4  --node-labels=a=b,c=d\n", ("--v=4", "--node-labels=a=b,c=d")),
+        ("KUBELET_KUBEADM_ARGS='--v=4 --lock'\n#KUBELET_KUBEADM_ARGS=--v=5", ("--v=4", "--lock")),
+        ("KUBELET_KUBEADM_ARGS=\n", ()),
+    ],
+)
+def test_a_kubelets_flags_are_told_as_kubeadm_has_left_them(text: str, flags: tuple[str, ...]) -> None:
+    kubelet = ">/etc/kubernetes/kubelet.conf\n" + sandbox.file("/var/lib/kubelet/kubeadm-flags.env", text)
+    assert found(f"{ADMIN}{kubelet}", "manifests").manifests.kubelet_words == flags
+    assert found(ADMIN + ">/etc/kubernetes/kubelet.conf\n", "manifests").manifests.kubelet_words == ()
+
+
+@sandbox.needed
 def test_static_pods_have_their_image() -> None:
     this = found(MANIFESTS, "explain").explain
     assert this.static_pods["/etc/kubernetes/manifests/kube-apiserver.yaml"] == "registry.k8s.io/kube-apiserver:v1.37.2"

@@ -49,8 +49,7 @@ class Process:
 
     @property
     def flags(self) -> dict[str, str]:
-        told = settings({"command": list(self.words)})
-        return {name: value for name, value in told.items() if name.startswith("--")}
+        return flags_of(self.words)
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,7 @@ class Manifests(Part):
     halfway: tuple[str, ...] = ()  # whose new manifest has not been proven: its making was cut off
     running: tuple[Process, ...] = ()  # several of one pod, while a former one ends
     written_ago: Mapping[str, float] = pairs("written_ago")  # a static pod's manifest -> seconds
+    kubelet_words: tuple[str, ...] = each("kubelet_word")  # "--FLAG=VALUE", by which kubeadm has it begin
     kubelet_written: float = 0  # when its configuration was, in seconds of the epoch
 
     def is_kubefabs(self, name: str) -> bool:
@@ -90,6 +90,12 @@ def settings(document: Any) -> dict[str, str]:
     about = document.get("metadata") if isinstance(document, Mapping) else None
     pod = str(about.get("name")) if isinstance(about, Mapping) else ""
     return together(_settings(document, "", DEEP, pod))
+
+
+def flags_of(words: Iterable[str]) -> dict[str, str]:
+    """Of a command line's words: "--FLAG" -> its value."""
+    told = settings({"command": list(words)})
+    return {name: value for name, value in told.items() if name.startswith("--")}
 
 
 def together(said: Iterable[tuple[str, str]]) -> dict[str, str]:

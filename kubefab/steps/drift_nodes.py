@@ -8,6 +8,7 @@ from kubefab.cluster import Cluster
 from kubefab.differences import differences, same
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Kubeadm, Manifest, Manifests
+from kubefab.facts.manifests import flags_of
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Close, Gap, Step, on_cluster, script, sha256, when, where_there_is_one
@@ -105,6 +106,14 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
             left_alone(inventory, KUBELET),
             None,
             hint=f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
+            only_told=True,
+            parts=("manifests", "node"),
+        ),
+        Step(
+            "the kubelet was made with the flags of hosts.yml",
+            unlike_flags(kubeadm.kubelet_flags(inventory, host.wanted)),
+            None,
+            hint=_FLAGS.format(host.name),
             only_told=True,
             parts=("manifests", "node"),
         ),
@@ -311,6 +320,19 @@ def unlike_own(inventory: Inventory) -> Gap:
             return None
         without = left_out(wanted, now, told) | patched(inventory, facts, KUBELET)
         return _unlike(now, wanted, gone(inventory, facts, KUBELET), without)
+
+    return gap
+
+
+def unlike_flags(documents: Collection[Mapping[str, str]]) -> Gap:
+    """kubeadm writes them when it makes the node, by one of these documents, and never again."""
+
+    def gap(facts: Facts) -> str | None:
+        if not there(facts, KUBELET):
+            return None
+        now = flags_of(facts.manifests.kubelet_words)
+        found = [differences(now, wanted, wanted) for wanted in documents]
+        return "; ".join(found[0]) if all(found) else None
 
     return gap
 
@@ -533,6 +555,10 @@ def _proxy_mark(facts: Facts) -> str:
     return workload.annotations.get(MARK, "") if workload else ""
 
 
+_FLAGS = (
+    "on {0}: edit /var/lib/kubelet/kubeadm-flags.env, which kubeadm has written once, then: systemctl restart kubelet; "
+    "labels and taints its Node gets by kubectl label and kubectl taint alone"
+)
 _COPY = (
     f"on {{0}}, put back what was there, without which its kubelet does not start again; as kubefab has left it: "
     f"cp /var/lib/kubefab-manifests/kubelet.yaml {CONFIG}"

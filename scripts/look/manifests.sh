@@ -14,6 +14,9 @@ marked() { # marked NAME: what is there, and what was left
 }
 if [ -e /etc/kubernetes/kubelet.conf ]; then
     marked kubelet
+    flags=/var/lib/kubelet/kubeadm-flags.env
+    [ ! -e "$flags" ] || heard sed -n 's/^KUBELET_KUBEADM_ARGS=//p' "$flags" | tr -s " \"'" '\n' |
+        while read -r word; do [ -z "$word" ] || fact "kubelet_word $word"; done
     [ ! -e "$(path_of kubelet)" ] || fact "kubelet_written $(stat -c %.6Y "$(path_of kubelet)")"
 fi
 [ -e /etc/kubernetes/admin.conf ] || exit 0

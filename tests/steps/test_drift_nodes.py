@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kubefab import kubeadm
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Manifest, Node, Unit, Workload
 from kubefab.inventory import Inventory
@@ -70,7 +71,59 @@ WANTED, NOTHING = saying(maxPods=200), saying()
 UNKEPT = "what kubeadm keeps is in the cluster"
 
 
+FLAGS = "the kubelet was made with the flags of hosts.yml"
+
+
+def flagged(kind: str = "Join", wanted: Inventory | None = None, **flags: Any) -> Inventory:
+    """hosts.yml with these flags of kubelets, besides what `wanted` says."""
+    said = {f"{kind}Configuration": {"nodeRegistration": {"kubeletExtraArgs": flags}}}
+    found = wanted or NOTHING
+    return found.model_copy(
+        update={"cluster": found.cluster.model_copy(update={"kubeadm": {**found.cluster.kubeadm, **said}})}
+    )
+
+
+def flags_of(facts: Facts, wanted: Inventory) -> Step:
+    return step(at(facts, wanted)[1], FLAGS)
+
+
 # --- what is seen
+
+
+def test_a_flag_that_a_node_was_made_without_is_told_and_changes_nothing() -> None:
+    told = flags_of(worker(), flagged(v="4"))
+    assert (told.only_told, told.close) == (True, None)
+    assert told.gap(worker()) == "without --v=4"
+    assert told.gap(worker(kubelet_words=("--node-ip=10.250.0.11", "--v=2"))) == "--v is 2, not 4"
+    assert told.gap(worker(kubelet_words=("--node-ip=10.250.0.11", "--v=4"))) is None
+    assert "client: edit /var/lib/kubelet/kubeadm-flags.env" in told.hint
+
+
+def test_a_flag_that_hosts_yml_does_not_name_is_nobodys_drift() -> None:
+    assert flags_of(worker(), NOTHING).gap(worker(kubelet_words=("--v=2",))) is None
+
+
+def test_a_secret_among_a_kubelets_flags_is_not_shown() -> None:
+    wanted = flagged("Join", None, **{"some-token": "hush-hush"})
+    assert flags_of(worker(), wanted).gap(worker()) == "without --some-token=(hidden)"
+
+
+def test_each_flag_is_compared_with_the_document_that_the_node_was_made_by() -> None:
+    made = flagged("Init", v="4")
+    assert flags_of(worker(), made).gap(worker()) is None
+    assert flags_of(master(), made).gap(master()) == "without --v=4"
+
+
+def test_of_several_masters_one_may_have_been_made_by_either_document() -> None:
+    both = flagged("Join", flagged("Init", three_masters(), v="4"), v="5")
+    for flags, told in (("--v=4",), None), (("--v=5",), None), (("--v=6",), "--v is 6, not 4"):
+        gap = drift_nodes.unlike_flags(kubeadm.kubelet_flags(both, both.masters[0]))
+        assert gap(master(kubelet_words=flags)) == told
+
+
+def test_of_no_node_and_of_half_of_one_no_flag_is_told() -> None:
+    for facts in (known("client", LIVE), worker(join_begun=1.0)):
+        assert flags_of(worker(), flagged(v="4")).gap(facts) is None
 
 
 def test_what_hosts_yml_says_of_kubelets_is_compared_with_what_kubeadm_keeps_and_with_each_nodes_own() -> None:
