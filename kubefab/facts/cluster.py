@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_origin, get_type_hints
@@ -26,6 +26,8 @@ _LIST = re.compile(r'\{\s*"apiVersion"')  # how kubectl's JSON begins
 ROLE = "node-role.kubernetes.io/"
 # It annotates a Node that a task of ours has cordoned, and is the name under which that has set `unschedulable`.
 CORDONED_BY = "kubefab.internal/cordoned-by"
+# A taint's, the weakest first: by that one pods still come where there is no room elsewhere.
+EFFECTS = ("PreferNoSchedule", "NoSchedule", "NoExecute")
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"  # taints a Node whose machine is off, by a person's word
 FLANNEL = "flannel.alpha.coreos.com/public-ip"  # flanneld annotates its Node with it, once, at its start
 
@@ -43,7 +45,7 @@ class Node:
     trouble: str = ""
     pressures: tuple[str, ...] = ()  # DiskPressure and its kind: pods are evicted, and none comes
     roles: tuple[str, ...] = ()
-    taints: Mapping[str, str] = field(default_factory=nothing)  # key -> effect
+    taints: Mapping[str, str] = field(default_factory=nothing)  # key -> effect, the strongest of several
     cordoned: bool = False  # whether somebody keeps new pods off it
     cordoned_by: str = ""  # the task that did it, and lets it take pods again; "" for a person, or who may be one
     mark: str = ""  # the task that did so once, by its annotation: kubectl leaves that to whoever cordons later
@@ -55,6 +57,11 @@ class Node:
     def is_master(self) -> bool:
         """By its label, of which older releases have another."""
         return not {"control-plane", "master"}.isdisjoint(self.roles)
+
+    @property
+    def barred_by(self) -> list[str]:
+        """The keys of the taints that keep pods away."""
+        return [key for key, effect in self.taints.items() if effect != EFFECTS[0]]
 
     @property
     def cordoner(self) -> str:
@@ -202,7 +209,7 @@ def _node(item: Mapping[str, Any], ours: Collection[str]) -> Node:
         trouble="" if ready.get("status") == "True" else ready.get("message", "its kubelet has not reported yet"),
         pressures=tuple(c["type"] for c in conditions if c["type"].endswith("Pressure") and c["status"] == "True"),
         roles=tuple(label.removeprefix(ROLE) for label in item["metadata"].get("labels", {}) if ROLE in label),
-        taints={taint["key"]: taint.get("effect", "") for taint in item.get("spec", {}).get("taints", ())},
+        taints=_taints(item.get("spec", {}).get("taints", ())),
         cordoned=cordoned,
         cordoned_by=mark if cordoned and item["metadata"]["name"] in ours else "",
         mark=mark,
@@ -212,6 +219,12 @@ def _node(item: Mapping[str, Any], ours: Collection[str]) -> Node:
     )
     _check(made)
     return made
+
+
+def _taints(said: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """By their keys, one of which may have several effects: the strongest counts."""
+    found = sorted(said, key=lambda taint: EFFECTS.index(taint["effect"]) if taint.get("effect") in EFFECTS else 0)
+    return {taint["key"]: taint.get("effect", "") for taint in found}
 
 
 def _api(item: Mapping[str, Any]) -> str:

@@ -183,7 +183,7 @@ def taking_pods(live: ClusterFacts) -> list[str]:
 
 
 def takes_pods(node: Node) -> bool:
-    return not {releases.CONTROL_PLANE, releases.MASTER} & set(node.taints)
+    return {releases.CONTROL_PLANE, releases.MASTER}.isdisjoint(node.barred_by)
 
 
 def not_served(api: str) -> Gap:

@@ -171,7 +171,7 @@ def while_old(wanted: str, gap: Gap) -> Gap:
 
 
 def takes_ordinary(node: Node) -> bool:
-    return not {CONTROL_PLANE, MASTER} & set(node.taints)
+    return {CONTROL_PLANE, MASTER}.isdisjoint(node.barred_by)
 
 
 def unless_gone(by: str, gap: Gap) -> Gap:

@@ -16,7 +16,7 @@ def untainted(cluster: Cluster, host: Host) -> list[Step]:
     """A master that takes ordinary pods: neither of the two taints that kubeadm ever gave."""
 
     def close(host: Host) -> None:
-        keys = [f"{key}-" for key in node_of(cluster, host).taints if key in (CONTROL_PLANE, MASTER)]
+        keys = [f"{key}-" for key in node_of(cluster, host).barred_by if key in (CONTROL_PLANE, MASTER)]
         _taint(cluster, host, *keys)
 
     return [_a_master(host), Step("the master takes ordinary pods", tainted, close, touches="cluster", parts=())]
@@ -55,7 +55,7 @@ def lacking(keys: tuple[str, ...]) -> Gap:
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
         if not facts.node:
             return "the host is not a node yet"
-        missing = [key for key in keys if key not in facts.node.taints]
+        missing = [key for key in keys if key not in facts.node.barred_by]
         return f"without {', '.join(missing)}" if missing else None
 
     return gap
@@ -65,7 +65,7 @@ def lacking(keys: tuple[str, ...]) -> Gap:
 def tainted(_: ClusterFacts, facts: Facts) -> str | None:
     if not facts.node:
         return "the host is not a node yet"
-    return ", ".join(key for key in facts.node.taints if key in (CONTROL_PLANE, MASTER)) or None
+    return ", ".join(key for key in facts.node.barred_by if key in (CONTROL_PLANE, MASTER)) or None
 
 
 def _a_master(host: Host) -> Step:

@@ -33,10 +33,15 @@ THERE = (AddonObject("metrics-server", "service/metrics-server"), AddonObject("m
 
 
 def live(
-    mark: str | None = None, apis: dict[str, str] | None = None, taint: str = "", objects: str = "2", **said: Any
+    mark: str | None = None,
+    apis: dict[str, str] | None = None,
+    taint: str = "",
+    objects: str = "2",
+    effect: str = "NoSchedule",
+    **said: Any,
 ) -> Facts:
     workload = Workload(1, 1, annotations={} if mark is None else {ADDON: mark, OBJECTS: objects})
-    taints = {taint: "NoSchedule"} if taint else {}
+    taints = {taint: effect} if taint else {}
     nodes = {"manager": Node("manager", taints={CONTROL_PLANE: "NoSchedule"}), "client": Node("client", taints=taints)}
     there = ClusterFacts(nodes=nodes, workloads={SERVER: workload}, apis=apis or {})
     return known(cluster=there, **{"addon_objects": THERE, "addons_told": True, **said})
@@ -75,11 +80,16 @@ def test_what_the_api_server_does_not_say_is_not_taken_for_deleted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("taint", "told"),
-    [("", None), (MASTER, "every node is a master with kubeadm's taint"), ("gpu", None)],
+    ("taint", "effect", "told"),
+    [
+        ("", "", None),
+        (MASTER, "NoSchedule", "every node is a master with kubeadm's taint"),
+        (MASTER, "PreferNoSchedule", None),
+        ("gpu", "NoSchedule", None),
+    ],
 )
-def test_a_node_that_takes_no_pods_is_told_before_anything_waits(taint: str, told: str | None) -> None:
-    assert steps()[0].gap(live(taint=taint)) == told
+def test_a_node_that_takes_no_pods_is_told_before_anything_waits(taint: str, effect: str, told: str | None) -> None:
+    assert steps()[0].gap(live(taint=taint, effect=effect)) == told
 
 
 def test_nothing_is_said_of_the_nodes_of_a_cluster_that_is_not_there() -> None:

@@ -71,6 +71,11 @@ def test_who_is_not_cordoned(facts: Facts) -> None:
     assert gap(NO_NEW, facts, facts.name) is None
 
 
+def test_a_master_that_pods_only_come_to_last_has_ordinary_ones() -> None:
+    soft = replace(TAINTED, taints={"node-role.kubernetes.io/control-plane": "PreferNoSchedule"})
+    assert gap(NO_NEW, master(node=soft), "manager") == "it takes them"
+
+
 @pytest.mark.parametrize("title", [NO_NEW, EMPTY])
 def test_a_silent_api_server_does_not_say_that_a_node_takes_no_pods(title: str) -> None:
     """It would be drained all the same once that answers, with a cordon that nobody takes away."""

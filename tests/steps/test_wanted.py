@@ -15,10 +15,12 @@ from tests.fakes import HOSTS, cluster, looked, step, world
 SCHEDULABLE = HOSTS.replace("role: master", "role: master, schedulable: true")
 
 
-def node(*taints: str) -> Facts:
-    return known(
-        machine_id="abc", cluster=ClusterFacts(nodes={"m": Node("m", "abc", taints=dict.fromkeys(taints, ""))})
-    )
+def node(*taints: str, effect: str = "NoSchedule") -> Facts:
+    told = Node("m", "abc", taints=dict.fromkeys(taints, effect))
+    return known(machine_id="abc", cluster=ClusterFacts(nodes={"m": told}))
+
+
+SOFT = node(CONTROL_PLANE, MASTER, effect="PreferNoSchedule")  # pods come where there is no room elsewhere
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,8 @@ def node(*taints: str) -> Facts:
         (node("node.kubernetes.io/not-ready", "mine"), None),
         (node(CONTROL_PLANE, "mine"), CONTROL_PLANE),
         (node(MASTER, CONTROL_PLANE), f"{MASTER}, {CONTROL_PLANE}"),
+        (node(CONTROL_PLANE, effect="NoExecute"), CONTROL_PLANE),
+        (SOFT, None),
     ],
 )
 def test_a_master_takes_ordinary_pods_without_kubeadms_taints(facts: Facts, gap: str | None) -> None:
@@ -52,7 +56,8 @@ def test_asked_for_directly_it_always_acts() -> None:
 
 
 def test_only_the_taints_that_are_there_are_taken_away() -> None:
-    taints = [{"key": "mine"}, {"key": MASTER}, {"key": CONTROL_PLANE}]
+    off, soft = {"effect": "NoSchedule"}, {"effect": "PreferNoSchedule"}
+    taints = [{"key": "mine", **off}, {"key": MASTER, **off}, {"key": CONTROL_PLANE, **off}, {"key": MASTER, **soft}]
     item = {
         "kind": "Node",
         "metadata": {"name": "m"},
@@ -87,6 +92,7 @@ def test_a_worker_that_is_named_is_told_to_be_none_of_those(subject: Subject) ->
         ("1.37.2", node(CONTROL_PLANE), None),
         ("1.37.2", node(MASTER), f"without {CONTROL_PLANE}"),
         ("1.24.0", node(CONTROL_PLANE), f"without {MASTER}"),
+        ("1.37.2", SOFT, f"without {CONTROL_PLANE}"),
         ("1.37.2", known(cluster=ClusterFacts()), "the host is not a node yet"),
     ],
 )
