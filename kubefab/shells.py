@@ -19,7 +19,10 @@ from kubefab.patience import SHORT
 from kubefab.programs import script_text
 
 INTERRUPTED = 130  # exit status
-_READS = re.compile(r"-|.*=-|-f-|.*/dev/stdin|--stdin(=true)?|--interactive(=true)?|-[itqRAw]*i[itqRAw]*(=true)?")
+# Of one-letter options those without a value may come before others: github.com/spf13/pflag, parseSingleShortArg.
+_ASKS = re.compile(r"(?:--stdin|--interactive|-[AhqRtw]*i(?:[^=].*)?)(?:=(.*))?")
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")  # as Go reads it: strconv.ParseBool
+_INPUT = re.compile(r"(?:-[AhqRtw]*f)?-|.*/dev/stdin|.*/dev/fd/0|.*/proc/self/fd/0")
 # Those of the options of every command that have no value: `kubectl options`; the last six are an older kubectl's.
 _SWITCHES = (
     *("-h", "--help", "--disable-compression", "--insecure-skip-tls-verify", "--match-server-version"),
@@ -67,7 +70,10 @@ def program(words: Sequence[str]) -> str:
 
 def reads(words: Sequence[str]) -> bool:
     """Whether kubectl is to read what comes through a pipe: else a loop over lines would lose them to it."""
-    return any(map(_READS.fullmatch, _own(words)))
+    own = _own(words)
+    asked = [found[1] for found in map(_ASKS.fullmatch, own) if found]  # the last one counts
+    named = (name for word in own for name in re.split("[=,]", word))
+    return any(one is None or one in _TRUE for one in asked[-1:]) or any(map(_INPUT.fullmatch, named))
 
 
 def files_of_here(words: Sequence[str]) -> list[str]:

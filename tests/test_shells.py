@@ -136,11 +136,43 @@ def test_a_dry_run_asks_kubectl_nothing(
     assert (ran, capsys.readouterr().out) == ([], "would run by way of manager: kubectl delete pod 'a b'\n")
 
 
+CLUSTERS = [
+    "-ic db web",
+    "-itc app web",
+    "-inweb web",
+    "-ticapp web",
+    "-qi web",
+    "-nweb -i web",
+    "-i=1 web",
+    "-ti=T web",
+]
 READING = ["apply -f -", "apply -f-", "apply --filename=-", "exec -i web -- cat", "exec -it web -- sh", "run x --stdin"]
 
 
 @pytest.mark.parametrize(
-    "words", [*READING, "create -f /dev/stdin", "attach -ti web", "delete --interactive pod x", "exec -i=true web"]
+    "words",
+    [
+        *READING,
+        *(f"exec {words} -- psql" for words in CLUSTERS),
+        *(f"exec --stdin={true} web -- psql" for true in ("1", "t", "T", "true", "TRUE", "True")),
+        "exec --stdin=false -i web -- psql",
+        "create -f /dev/stdin",
+        "create configmap x --from-file=a=/dev/fd/0",
+        "create configmap x --from-file=/proc/self/fd/0",
+        "create -f-",
+        "apply -Rf-",
+        "apply -f=-",
+        "apply -f web.yaml,-",
+        "apply -fweb.yaml,-",
+        "replace --filename=-",
+        "set env deploy/x -",
+        "run x -i --image=busybox",
+        "debug -qit web",
+        "attach -ti web",
+        "delete --interactive pod x",
+        "delete -Ai pods",
+        "exec -i=true web",
+    ],
 )
 def test_what_comes_through_a_pipe_is_handed_to_what_reads_it(words: str) -> None:
     assert shells.reads(shlex.split(words))
@@ -154,6 +186,18 @@ def test_what_comes_through_a_pipe_is_handed_to_what_reads_it(words: str) -> Non
         "drain --ignore-daemonsets node",
         "exec web -- grep -i -",
         "logs -f web",
+        *(f"exec --stdin={false} web -- psql" for false in ("0", "f", "F", "false", "FALSE", "False")),
+        "exec -i=false web -- psql",
+        "exec -ti=false web -- psql",
+        "exec -i --stdin=false web -- psql",
+        "exec -cinit web -- psql",
+        "exec -tcinit web -- psql",
+        "exec web -- psql -ic x --stdin /dev/fd/0",
+        "get pods -Aowide",
+        "get pods -lapp=web,tier=i",
+        "logs -pf web",
+        "label pod web app-",
+        "",
     ],
 )
 def test_what_comes_through_a_pipe_is_not_lost_to_what_reads_nothing(words: str) -> None:
