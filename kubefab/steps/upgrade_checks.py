@@ -50,6 +50,7 @@ def possible(cluster: Cluster, host: Host) -> list[Step]:
         *when(
             host.name == cluster.speaker.name,
             complaint("kubeadm can be told how to upgrade", lambda _: told, "by hand: kubeadm upgrade apply"),
+            complaint("it is known of which version each API server is", unversioned, _UNVERSIONED),
             complaint("no minor is skipped", skipped(wanted), "a minor at a time: put that one into hosts.yml first"),
             complaint(
                 "hosts.yml knows every master of the cluster", strange, "its API server has to come first: add it"
@@ -93,11 +94,23 @@ def stranger(_: ClusterFacts, facts: Facts) -> str | None:
     return None if facts.trusted and facts.node else "it has not joined"
 
 
+def unversioned(facts: Facts) -> str | None:
+    """Else nobody would know whether a minor is skipped."""
+    unknown = [name for name, found in versions.api_servers(facts).items() if not found.major]
+    return "; ".join(f"{name}: {_untagged(facts.everyone[name])}" for name in unknown) or None
+
+
+def _untagged(facts: Facts) -> str:
+    image = versions.static(facts).get("kube-apiserver")
+    why = f"{image} has no tag" if image else "its manifest names no image"
+    return f"{why}, and kubeadm-config tells no version"
+
+
 def skipped(wanted: str) -> Gap:
     """kubeadm goes from one minor to the next."""
 
     def gap(facts: Facts) -> str | None:
-        now, then = versions.oldest_api_server(facts), Version(wanted)
+        now, then = min(versions.api_servers(facts).values(), default=Version("0")), Version(wanted)
         if not now.major or then.minor <= now.minor + 1:
             return None
         return f"from {now} to {wanted}; next is a version of {now.major}.{now.minor + 1}"
@@ -162,6 +175,10 @@ def no_room(wanted: str) -> Gap:
 _FLAGS = (
     "the new version would not start with it: take it out there, and out of hosts.yml where that says it; "
     "kubeadm-config by: kubectl -n kube-system edit configmap kubeadm-config"
+)
+_UNVERSIONED = (
+    "see it: kubectl version; write it into /etc/kubernetes/manifests/kube-apiserver.yaml, image: NAME:vVERSION, with "
+    "a digest behind it if need be; or, as kubernetesVersion: kubectl -n kube-system edit configmap kubeadm-config"
 )
 _JOIN = (
     "it would join at the new version, which the cluster has not come to: take it out of hosts.yml until the upgrade "

@@ -66,6 +66,18 @@ def oldest_api_server(facts: Facts) -> Version:
     return min(filter(None, told), default=Version("0"))
 
 
+def api_servers(facts: Facts) -> Mapping[str, Version]:
+    """Those of all masters that were looked at, by their hosts.
+
+    By kubeadm's configuration where an image does not say it; 0 where neither does.
+    """
+    told = facts.kubeadm.configuration
+    stored, none = upstream(told.version if told else ""), Version("0")
+    masters = [one for one in facts.everyone.values() if one.local.control_plane]
+    own = {one.name: control_plane(one).get("kube-apiserver", none) for one in masters}
+    return {name: found if found > none else stored for name, found in own.items()}
+
+
 def proxy(live: ClusterFacts) -> Version:
     """kube-proxy's: the last that kubeadm makes of what it keeps in the cluster."""
     workload = live.workloads.get("kube-system/kube-proxy")

@@ -8,7 +8,7 @@ from kubefab.facts import Configuration, Facts, Node
 from kubefab.steps import upgrade_checks
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, looked
-from tests.steps.test_upgrade import WANTED, beside, debs, host, live, master
+from tests.steps.test_upgrade import REGISTRY, WANTED, beside, debs, host, live, master
 
 
 def possible(facts: Facts, wanted: str = WANTED) -> dict[str, str]:
@@ -32,6 +32,43 @@ def test_the_control_plane_goes_one_minor_at_a_time(now: str, wanted: str, told:
 def test_the_master_that_is_farthest_behind_counts() -> None:
     facts = beside(master("1.37.1"), replace(master("1.35.4"), name="m2"))
     assert "next is a version of 1.36" in possible(facts)["no minor is skipped"]
+
+
+UNTOLD = f"{REGISTRY}/kube-apiserver@sha256:{64 * 'a'}"
+KNOWN = "it is known of which version each API server is"
+
+
+def untold(configured: str | None, image: str = UNTOLD) -> Facts:
+    """A master whose API server's image tells no version; `configured`: kubeadm's, None where nobody could read it."""
+    static = {"kube-apiserver.yaml": image} if image else {}
+    told = None if configured is None else Configuration("", version=configured)
+    return master("1.35.4", static=static, configuration=told)
+
+
+@pytest.mark.parametrize("image", [UNTOLD, "near:5000/kube-apiserver", ""])
+@pytest.mark.parametrize(
+    ("configured", "told"), [("1.36.3", None), ("1.35.4", "from 1.35.4 to 1.37.2; next is a version of 1.36")]
+)
+def test_where_no_image_says_the_version_kubeadms_configuration_counts(
+    image: str, configured: str, told: str | None
+) -> None:
+    found = possible(untold(configured, image))
+    assert (found.get("no minor is skipped"), KNOWN in found) == (told, False)
+
+
+@pytest.mark.parametrize(
+    ("image", "told"), [(UNTOLD, f"{UNTOLD} has no tag"), ("", "its manifest names no image")], ids=["no tag", "none"]
+)
+@pytest.mark.parametrize("configured", ["", None])
+def test_an_api_server_of_which_nobody_knows_the_version_is_told(image: str, told: str, configured: str | None) -> None:
+    found = possible(untold(configured, image))
+    assert found[KNOWN] == f"manager: {told}, and kubeadm-config tells no version"
+    assert "no minor is skipped" not in found
+
+
+def test_a_master_whose_version_nobody_knows_is_told_beside_one_that_tells_it() -> None:
+    facts = beside(master("1.36.3", configuration=None), replace(untold(None), name="m2"))
+    assert possible(facts)[KNOWN].startswith("m2: ")
 
 
 @pytest.mark.parametrize(("wanted", "refused"), [("1.31.9", True), ("1.32.0", False)])
