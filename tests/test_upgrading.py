@@ -1253,6 +1253,23 @@ def test_a_workload_without_all_of_its_pods_is_named_before_and_stops_the_first_
     assert (nodes.ended, run.failures) == (DONE, {})
 
 
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_node_that_hosts_yml_does_not_know_is_in_the_plan_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, dry: bool
+) -> None:
+    nodes, items = Nodes(), Nodes.items
+    other = {
+        "kind": "Node",
+        "metadata": {"name": "w9"},
+        "spec": {},
+        "status": {"nodeInfo": {"kubeletVersion": f"v{OLD}"}},
+    }
+    monkeypatch.setattr(Nodes, "items", lambda self: [*items(self), other])
+    run = nodes.come_to(monkeypatch, dry=dry)
+    assert run.failures == {}
+    assert capsys.readouterr().out.count(f"w9 {OLD} is not upgraded: hosts.yml does not have it") == 1
+
+
 def test_a_daemonsets_pod_on_an_absent_worker_is_neither_told_nor_waited_for(
     monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

@@ -1,10 +1,12 @@
 """What is asked of a cluster before it is upgraded: all that only a person can change."""
 
+from collections.abc import Collection
+
 from packaging.version import Version
 
 from kubefab import kubeadm, releases
 from kubefab.cluster import Cluster
-from kubefab.facts import ClusterFacts, Facts
+from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, complaint, on_cluster, when
@@ -36,9 +38,13 @@ def taken_up(cluster: Cluster, host: Host) -> list[Step]:
 
 def listed(cluster: Cluster, host: Host) -> list[Step]:
     """What is to be told before anybody is asked: a busy API server may not list all of it at once."""
-    title = "the API server lists pods and workloads"
-    wait = Step(title, unlisted, None, _SILENT, within=ANSWER_SECONDS, touches="pods", parts=())
-    return [wait] if host.name == cluster.speaker.name else []
+    title, inventory = "the API server lists pods and workloads", cluster.inventory
+    if host.name != cluster.speaker.name:
+        return []
+    return [
+        Step(title, unlisted, None, _SILENT, within=ANSWER_SECONDS, touches="pods", parts=()),
+        Step("no old node is left out", left_out(inventory), None, _LEFT_OUT, only_told=True, parts=()),
+    ]
 
 
 def possible(cluster: Cluster, host: Host) -> list[Step]:
@@ -52,6 +58,7 @@ def possible(cluster: Cluster, host: Host) -> list[Step]:
             complaint("kubeadm can be told how to upgrade", lambda _: told, "by hand: kubeadm upgrade apply"),
             complaint("it is known of which version each API server is", unversioned, _UNVERSIONED),
             complaint("no minor is skipped", skipped(wanted), "a minor at a time: put that one into hosts.yml first"),
+            complaint("no kubelet that stays is more than three minors older", too_old_beside(wanted), _BESIDE),
             complaint(
                 "hosts.yml knows every master of the cluster", strange, "its API server has to come first: add it"
             ),
@@ -85,8 +92,34 @@ def unlisted(facts: Facts) -> str | None:
 @on_cluster
 def strange(live: ClusterFacts, facts: Facts) -> str | None:
     """What nobody would upgrade; a kubelet may then be newer than it."""
+    return ", ".join(node.name for node in _beside(live, facts) if node.is_master) or None
+
+
+def left_out(inventory: Inventory) -> Gap:
+    """The older nodes that no host of this run is, each with its kubelet's version."""
+    wanted = Version(inventory.cluster.kubernetes)
+    absent = {told for host in inventory.hosts if host.absent for told in (host.name, str(host.address))}
+
+    @on_cluster
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        old = [node for node in _beside(live, facts) if versions.upstream(node.version) < wanted]
+        return "; ".join(f"{_left(node)}: {_why(node, absent)}" for node in old) or None
+
+    return gap
+
+
+def _left(node: Node) -> str:
+    told = f"{node.name} {node.version} is not upgraded"
+    return told if node.version else f"{node.name} is not upgraded, and nobody knows its version"
+
+
+def _why(node: Node, absent: Collection[str]) -> str:
+    return "it is absent" if {node.name, node.address} & {*absent} else "hosts.yml does not have it"
+
+
+def _beside(live: ClusterFacts, facts: Facts) -> list[Node]:
     known = [one.node.name for one in facts.everyone.values() if one.node]
-    return ", ".join(name for name, node in live.nodes.items() if node.is_master and name not in known) or None
+    return [node for name, node in live.nodes.items() if name not in known]
 
 
 @on_cluster
@@ -118,9 +151,24 @@ def skipped(wanted: str) -> Gap:
     return gap
 
 
+def too_old_beside(wanted: str) -> Gap:
+    """Of the nodes that no host of this run is; who tells no version is told by `left_out`."""
+
+    @on_cluster
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        told = {f"{node.name} {node.version}": versions.upstream(node.version) for node in _beside(live, facts)}
+        return ", ".join(name for name, found in told.items() if found.major and _is_too_old(found, wanted)) or None
+
+    return gap
+
+
+def _is_too_old(kubelet: Version, wanted: str) -> bool:
+    return kubelet.minor < Version(wanted).minor - SKEW
+
+
 def too_old(wanted: str) -> Gap:
     def gap(facts: Facts) -> str | None:
-        old = is_old(facts, wanted) and versions.kubelet(facts).minor < Version(wanted).minor - SKEW
+        old = is_old(facts, wanted) and _is_too_old(versions.kubelet(facts), wanted)
         return f"it is of {versions.kubelet(facts)}, and {wanted} is to be the control plane's" if old else None
 
     return gap
@@ -179,6 +227,14 @@ _FLAGS = (
 _UNVERSIONED = (
     "see it: kubectl version; write it into /etc/kubernetes/manifests/kube-apiserver.yaml, image: NAME:vVERSION, with "
     "a digest behind it if need be; or, as kubernetesVersion: kubectl -n kube-system edit configmap kubeadm-config"
+)
+_BESIDE = (
+    "upgrade that kubelet by hand first; or take the node away: with its host in hosts.yml, inv node.remove --host "
+    "NAME (and --dead where its machine is gone)"
+)
+_LEFT_OUT = (
+    "nothing, if it is to stay so; else, once its machine is on, give it its place in hosts.yml, without `absent`, "
+    "and run the same command again"
 )
 _JOIN = (
     "it would join at the new version, which the cluster has not come to: take it out of hosts.yml until the upgrade "

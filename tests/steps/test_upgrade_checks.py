@@ -7,7 +7,7 @@ import pytest
 from kubefab.facts import Configuration, Facts, Node
 from kubefab.steps import upgrade_checks
 from tests.facts import known, with_
-from tests.fakes import HOSTS, cluster, looked
+from tests.fakes import HOSTS, cluster, looked, step
 from tests.steps.test_upgrade import REGISTRY, WANTED, beside, debs, host, live, master
 
 
@@ -80,6 +80,56 @@ def test_a_version_whose_kubeadm_reads_no_file_for_an_upgrade_is_refused(wanted:
 def test_a_kubelet_too_old_for_the_new_api_server_is_told(kubelet: str, told: bool) -> None:
     facts = master("1.36.3", debs=debs(kubelet))
     assert ("the kubelet is at most three minors older" in possible(facts)) is told
+
+
+BESIDE = "no kubelet that stays is more than three minors older"
+STAYS = "no old node is left out"
+
+
+def with_node(name: str, version: str, **said: object) -> Facts:
+    """A master, and a node of the cluster that is no host of this run."""
+    ours = Node("manager", version="1.36.3", ready=True, address="10.250.0.11", roles=("control-plane",))
+    other = replace(Node(name, version=version, address="10.250.0.99"), **said)  # type: ignore[arg-type]
+    return replace(master("1.36.3", node=ours), cluster=replace(live(ours, other), ca="aaa"))
+
+
+def left_out(facts: Facts, hosts: str = HOSTS) -> str | None:
+    made = cluster(hosts)
+    return step(upgrade_checks.listed(made, made.founder), STAYS).gap(facts)
+
+
+@pytest.mark.parametrize(("version", "told"), [("1.34.4", None), ("1.33.1", "w9 1.33.1"), ("", None)])
+def test_a_node_that_stays_and_is_too_old_for_the_new_api_server_is_told(version: str, told: str | None) -> None:
+    assert possible(with_node("w9", version)).get(BESIDE) == told
+
+
+def test_a_host_of_this_run_is_no_node_that_stays() -> None:
+    assert BESIDE not in possible(master("1.30.3"))
+
+
+ABSENT = HOSTS.replace("10.250.0.11, role: worker", "10.250.0.99, role: worker, absent: true")
+
+
+@pytest.mark.parametrize(
+    ("facts", "hosts", "told"),
+    [
+        (with_node("w9", "1.36.3"), HOSTS, "w9 1.36.3 is not upgraded: hosts.yml does not have it"),
+        (with_node("w9", ""), HOSTS, "w9 is not upgraded, and nobody knows its version: hosts.yml does not have it"),
+        (with_node("client", "1.36.3", address=""), ABSENT, "client 1.36.3 is not upgraded: it is absent"),
+        (with_node("w9", "1.37.2"), HOSTS, None),
+        (with_node("w9", "1.36.3"), ABSENT, "w9 1.36.3 is not upgraded: it is absent"),
+        (master("1.36.3"), HOSTS, None),
+    ],
+    ids=["a stranger", "of no version", "an absent one", "a new one", "an absent one by its address", "none"],
+)
+def test_who_is_left_out_is_in_the_plan(facts: Facts, hosts: str, told: str | None) -> None:
+    assert left_out(facts, hosts) == told
+
+
+def test_who_is_left_out_is_told_by_one_master_and_stops_nobody() -> None:
+    made = cluster()
+    assert step(upgrade_checks.listed(made, made.founder), STAYS).only_told
+    assert upgrade_checks.listed(made, made.hosts["client"]) == []
 
 
 ROOM = "there is room for kubeadm's copy of etcd"
