@@ -10,7 +10,7 @@ from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, complaint, on_cluster, when
-from kubefab.steps import versions
+from kubefab.steps import drift, versions
 from kubefab.steps.upgrade import old_control_plane
 from kubefab.steps.versions import behind, is_old
 
@@ -69,6 +69,11 @@ def possible(cluster: Cluster, host: Host) -> list[Step]:
         *when(
             host.wanted.role == "master",
             complaint("there is room for kubeadm's copy of etcd", no_room(wanted), "make room for /etc/kubernetes/tmp"),
+            complaint(
+                "what Secrets are read by outlives the upgrade",
+                secrets_lost(inventory),
+                _SECRETS.format(cluster.inventory.path, host.name),
+            ),
         ),
     ]
 
@@ -205,6 +210,47 @@ def _kept(wanted: str, facts: Facts) -> list[tuple[str, str, str]]:
     ]
 
 
+def secrets_lost(inventory: Inventory) -> Gap:
+    """Of a flag without which an API server starts, and reads no Secret that was written by it.
+
+    kubeadm makes the manifest of what it keeps, and of patches, in whose folder no look reads: they have brought what
+    kubefab has noted as made by kubeadm, and neither kubeadm nor hosts.yml has said. What was not noted may be a
+    person's: nobody goes on by a guess there, since a put-back tells which it is.
+    """
+    old, flag = old_control_plane(inventory.cluster.kubernetes), drift.ENCRYPTION
+    patched = any(inventory.told(f"{kind}Configuration.patches.directory") for kind in ("Init", "Join"))
+
+    @on_cluster
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        file = _encryption(facts)
+        if file is None or not old(facts):
+            return None
+        told = drift.kept(facts.everyone[live.speaker]).configuration
+        stored = told.arguments.get(flag.removeprefix("--")) if told else None
+        if file == stored or (patched and _is_noted(facts, file)):
+            return None
+        unknown = ", and nobody knows whether the patches that hosts.yml names bring it" if patched else ""
+        return f"{drift.API_SERVER} has {flag}={file}; kubeadm-config has {stored or 'none'}{unknown}"
+
+    return gap
+
+
+def _encryption(facts: Facts) -> str | None:
+    """The file that an API server is told, by its manifest, or by what runs where nobody can read that."""
+    now = facts.manifests.now.get(drift.API_SERVER)
+    running = [one.flags for one in facts.manifests.running if one.pod == drift.API_SERVER]
+    told = running if not now or now.broken else [now.settings]
+    return next((one[drift.ENCRYPTION] for one in told if drift.ENCRYPTION in one), None)
+
+
+def _is_noted(facts: Facts, file: str) -> bool:
+    """Whether kubeadm has made the manifest so, by nothing that hosts.yml has said."""
+    left = facts.manifests.left.get(drift.API_SERVER)
+    if left is None or drift.ENCRYPTION in facts.manifests.given_to(drift.API_SERVER):
+        return False
+    return left.settings.get(drift.ENCRYPTION) == file
+
+
 def no_room(wanted: str) -> Gap:
     """kubeadm copies all of etcd's folder with the control plane; its earlier copies are gone by then."""
     old = old_control_plane(wanted)
@@ -241,3 +287,9 @@ _JOIN = (
     "is done, or put the former version back there, and first: inv cluster.up"
 )
 _SILENT = "see what it says, on the master: journalctl -u kubelet; ls /var/log/containers"
+_SECRETS = (
+    "kubeadm would make its manifest without it, and no Secret could be read; with the cluster's present version in "
+    "{0}, say it there (ClusterConfiguration: apiServer: extraArgs, and extraVolumes for its file), then: inv "
+    "cluster.up; and where kubefab has not made the manifest, or a patch brings the flag: inv cluster.put-back --host "
+    "{1}; then upgrade"
+)

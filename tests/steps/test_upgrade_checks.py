@@ -1,14 +1,16 @@
 """What stops an upgrade before anything is changed, and what one that was broken off needs first."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from kubefab.facts import Configuration, Facts, Node
-from kubefab.steps import upgrade_checks
+from kubefab.errors import Silent
+from kubefab.facts import Configuration, Facts, Manifest, Node, Process
+from kubefab.steps import drift, upgrade_checks
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, looked, step
-from tests.steps.test_upgrade import REGISTRY, WANTED, beside, debs, host, live, master
+from tests.steps.test_upgrade import REGISTRY, WANTED, beside, debs, host, images, live, master
 
 
 def possible(facts: Facts, wanted: str = WANTED) -> dict[str, str]:
@@ -130,6 +132,78 @@ def test_who_is_left_out_is_told_by_one_master_and_stops_nobody() -> None:
     made = cluster()
     assert step(upgrade_checks.listed(made, made.founder), STAYS).only_told
     assert upgrade_checks.listed(made, made.hosts["client"]) == []
+
+
+READ = "what Secrets are read by outlives the upgrade"
+PROVIDER = {drift.ENCRYPTION: "/etc/kubernetes/secrets.yaml"}
+GOES = "kube-apiserver has --encryption-provider-config=/etc/kubernetes/secrets.yaml; kubeadm-config has"
+PATCHED = HOSTS.replace(
+    f"{WANTED}\n", f"{WANTED}\n  kubeadm: {{InitConfiguration: {{patches: {{directory: /etc/mine}}}}}}\n"
+)
+UNKNOWN = f"{GOES} none, and nobody knows whether the patches that hosts.yml names bring it"
+
+
+def encrypted(stored: str = "", left: bool = False, given: bool = False, **said: Any) -> Facts:
+    """A master whose API server is told how Secrets are written; `stored`: by which file, for kubeadm-config."""
+    api_server = Manifest("1", PROVIDER)
+    arguments = {"encryption-provider-config": stored} if stored else {}
+    told: dict[str, Any] = {
+        "now": {"kube-apiserver": api_server},
+        "left": {"kube-apiserver": api_server} if left else {},
+        "given": (f"kube-apiserver {drift.ENCRYPTION}",) if given else (),
+        "configuration": Configuration("", version="1.36.3", arguments=arguments),
+    }
+    return with_(master("1.36.3"), **{**told, **said})
+
+
+@pytest.mark.parametrize(
+    ("facts", "hosts", "told"),
+    [
+        (encrypted(), HOSTS, f"{GOES} none"),
+        (encrypted(stored="/etc/kubernetes/secrets.yaml"), HOSTS, None),
+        (encrypted(stored="/etc/kubernetes/former.yaml"), HOSTS, f"{GOES} /etc/kubernetes/former.yaml"),
+        (encrypted(now={"kube-apiserver": Manifest("1", {"--profiling": "false"})}), HOSTS, None),
+        (encrypted(left=True), HOSTS, f"{GOES} none"),
+        (encrypted(left=True), PATCHED, None),
+        (encrypted(left=True, given=True), PATCHED, UNKNOWN),
+        (encrypted(), PATCHED, UNKNOWN),
+        (encrypted(static=images("1.37.2"), configuration=Configuration("", version="1.37.2")), HOSTS, None),
+        (
+            encrypted(
+                now={"kube-apiserver": Manifest("1", broken="no YAML")},
+                running=(Process("kube-apiserver", tuple("=".join(one) for one in PROVIDER.items())),),
+            ),
+            HOSTS,
+            f"{GOES} none",
+        ),
+    ],
+    ids=[
+        "by hand",
+        "kubeadm keeps it",
+        "kubeadm keeps another",
+        "none",
+        "noted, and no patches",
+        "noted, by patches",
+        "noted, once by hosts.yml",
+        "patches, not noted",
+        "new already",
+        "a manifest that cannot be read",
+    ],
+)
+def test_an_api_servers_way_to_read_secrets_is_not_taken_from_it(facts: Facts, hosts: str, told: str | None) -> None:
+    made = cluster(hosts)
+    states = {one.title: one.gap(facts) for one in upgrade_checks.possible(made, made.founder)}
+    assert states[READ] == told
+
+
+def test_a_worker_is_not_asked_how_secrets_are_read() -> None:
+    made = cluster()
+    assert READ not in [one.title for one in upgrade_checks.possible(made, made.hosts["client"])]
+
+
+def test_where_nobody_could_read_what_kubeadm_keeps_it_is_not_known_whether_it_names_the_way_to_read_secrets() -> None:
+    with pytest.raises(Silent):
+        possible(encrypted(configuration=None))
 
 
 ROOM = "there is room for kubeadm's copy of etcd"
