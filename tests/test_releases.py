@@ -73,6 +73,28 @@ def test_a_patch_release_not_seen_yet_is_known_by_its_minor(version: str, known:
     assert releases.known(version) is known
 
 
+@pytest.mark.parametrize(
+    ("version", "gate", "value", "why"),
+    [
+        ("1.36.3", "SidecarContainers", "true", None),
+        ("1.37.0", "SidecarContainers", "true", "is gone"),
+        ("1.37.0", "SidecarContainers", "false", "is gone"),
+        ("1.36.3", "HostnameOverride", "false", None),
+        ("1.37.0", "HostnameOverride", "False", "can only be true"),
+        ("1.37.0", "HostnameOverride", "1", None),
+        ("1.37.0", "DeclarativeValidationTakeover", "t", "can only be false"),
+        ("1.37.0", "DeclarativeValidationTakeover", "false", None),
+        ("1.37.0", "HostnameOverride", "perhaps", None),
+        ("1.37.0", "AllAlpha", "true", None),
+        ("1.37.0", "UserNamespacesSupport", "true", None),
+    ],
+)
+def test_a_feature_gate_that_a_version_does_not_start_with_is_known(
+    version: str, gate: str, value: str, why: str | None
+) -> None:
+    assert releases.refuses_gate(version, gate, value) == why
+
+
 def test_what_is_not_known_has_no_table() -> None:
     with pytest.raises(KeyError):
         releases.release("1.99.0")

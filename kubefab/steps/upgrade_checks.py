@@ -1,6 +1,7 @@
 """What is asked of a cluster before it is upgraded: all that only a person can change."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 from packaging.version import Version
 
@@ -43,6 +44,14 @@ def listed(cluster: Cluster, host: Host) -> list[Step]:
         return []
     return [
         Step(title, unlisted, None, _SILENT, within=ANSWER_SECONDS, touches="pods", parts=()),
+        Step(
+            "it is known which feature gates kubelets are told by flags",
+            unseen_gates(inventory.cluster.kubernetes),
+            None,
+            _UNSEEN,
+            only_told=True,
+            parts=(),
+        ),
         Step("no old node is left out", left_out(inventory), None, _LEFT_OUT, only_told=True, parts=()),
     ]
 
@@ -65,6 +74,11 @@ def possible(cluster: Cluster, host: Host) -> list[Step]:
         ),
         complaint("the host is a node of the cluster", stranger, _JOIN),
         complaint("nothing is told a flag that is gone", gone(inventory, host.name == cluster.speaker.name), _FLAGS),
+        complaint(
+            "nothing is told a feature gate that the new version does not take",
+            gates(inventory, host.name == cluster.speaker.name),
+            _GATES,
+        ),
         complaint("the kubelet is at most three minors older", too_old(wanted), "upgrade that kubelet by hand first"),
         *when(
             host.wanted.role == "master",
@@ -210,6 +224,90 @@ def _kept(wanted: str, facts: Facts) -> list[tuple[str, str, str]]:
     ]
 
 
+def gates(inventory: Inventory, speaks: bool) -> Gap:
+    """Feature gates with which a program of the new version does not start; kubeadm does not judge them either.
+
+    Of what kubeadm keeps, told by one master, who `speaks`; and of a host's own files where patches may make them so
+    again: without patches kubeadm makes them of what it keeps.
+    """
+    wanted, patched = inventory.cluster.kubernetes, _names_patches(inventory)
+
+    def gap(facts: Facts) -> str | None:
+        kept = list(_kept_gates(facts))
+        own = [one for one in _own_gates(facts) if one.key not in [other.key for other in kept]]
+        some_old = any(behind(one, wanted) for one in facts.everyone.values())
+        given = (*when(patched and behind(facts, wanted), *own), *when(speaks and some_old, *kept))
+        return "; ".join(told for one in given if (told := one.refused(wanted))) or None
+
+    return gap
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """A feature gate that a program is told somewhere."""
+
+    program: str
+    name: str
+    value: str
+    place: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.program, self.name
+
+    def refused(self, version: str) -> str | None:
+        why = releases.refuses_gate(version, self.name, self.value)
+        return f"{self.program}'s {self.name} {why}, in {self.place}" if why else None
+
+
+def _kept_gates(facts: Facts) -> Iterator[_Gate]:
+    told = facts.kubeadm
+    stored = (kubeadm.loaded(told.configuration.text) if told.configuration else None) or {}
+    for pod, section in kubeadm.SECTIONS.items():
+        flags = kubeadm.settings(stored.get(section) or {})
+        yield from _gates(pod, flags, f"kubeadm-config's {section}.extraArgs")
+    yield from _gates(drift.KUBELET, told.kubelets.settings if told.kubelets else {}, "the ConfigMap kubelet-config")
+    yield from _gates("kube-proxy", told.proxies.settings if told.proxies else {}, "the ConfigMap kube-proxy")
+
+
+def _own_gates(facts: Facts) -> Iterator[_Gate]:
+    now = facts.manifests.now
+    files = {drift.KUBELET: drift.CONFIG} | {pod: f"/etc/kubernetes/manifests/{pod}.yaml" for pod in drift.PHASES}
+    for name, file in files.items():
+        yield from _gates(name, now[name].settings if name in now else {}, f"{file}, or in a patch")
+
+
+def _gates(program: str, told: Mapping[str, str], place: str) -> Iterator[_Gate]:
+    """Of a configuration, or of flags: those may name a component before a gate, and have _ for -."""
+    for name, value in told.items():
+        if name.startswith("featureGates."):
+            yield _Gate(program, name.removeprefix("featureGates."), value, place)
+        elif _is_gates(name.removeprefix("--")):
+            for one in value.split(","):
+                gate, _, said = one.strip().partition("=")
+                yield _Gate(program, gate.rpartition(":")[2], said, place)
+
+
+def unseen_gates(wanted: str) -> Gap:
+    """A look tells the names of a kubelet's flags alone."""
+
+    def gap(facts: Facts) -> str | None:
+        old = [one for one in facts.everyone.values() if is_old(one, wanted)]
+        told = [(one.name, *flag.split(" ", 1)) for one in old for flag in one.upgrade.kubelet_flags]
+        places = [f"{name}: nobody has looked at --{flag} in {file}" for name, flag, file in told if _is_gates(flag)]
+        return "; ".join(places) or None
+
+    return gap
+
+
+def _is_gates(flag: str) -> bool:
+    return flag.replace("_", "-") == "feature-gates"
+
+
+def _names_patches(inventory: Inventory) -> bool:
+    return any(inventory.told(f"{kind}Configuration.patches.directory") for kind in ("Init", "Join"))
+
+
 def secrets_lost(inventory: Inventory) -> Gap:
     """Of a flag without which an API server starts, and reads no Secret that was written by it.
 
@@ -218,7 +316,7 @@ def secrets_lost(inventory: Inventory) -> Gap:
     person's: nobody goes on by a guess there, since a put-back tells which it is.
     """
     old, flag = old_control_plane(inventory.cluster.kubernetes), drift.ENCRYPTION
-    patched = any(inventory.told(f"{kind}Configuration.patches.directory") for kind in ("Init", "Join"))
+    patched = _names_patches(inventory)
 
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
@@ -292,4 +390,13 @@ _SECRETS = (
     "{0}, say it there (ClusterConfiguration: apiServer: extraArgs, and extraVolumes for its file), then: inv "
     "cluster.up; and where kubefab has not made the manifest, or a patch brings the flag: inv cluster.put-back --host "
     "{1}; then upgrade"
+)
+_GATES = (
+    "the new version would not start with it: take it out of hosts.yml, and, with the cluster's present version "
+    "there, inv cluster.up; what hosts.yml does not say, out of where it is: kubectl -n kube-system edit configmap "
+    "NAME; then upgrade"
+)
+_UNSEEN = (
+    "see them on that host, and take out what this version has no more: "
+    "https://kubernetes.io/docs/reference/command-line-tools-reference/feature-gates-removed/"
 )

@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 
 from kubefab.errors import Silent
 from kubefab.facts import Configuration, Facts, Manifest, Node, Process
+from kubefab.facts.manifests import settings
 from kubefab.steps import drift, upgrade_checks
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, looked, step
@@ -297,6 +299,123 @@ def test_a_flag_that_the_new_kubelet_does_not_know_is_told_on_its_host(now: str,
     made, facts = cluster(HOSTS), with_(host("client", now), kubelet_flags=said)
     states = {one.title: one.gap(facts) for one in upgrade_checks.possible(made, made.hosts["client"])}
     assert states[GONE] == told
+
+
+GATES = "nothing is told a feature gate that the new version does not take"
+KUBEADM = "kubeadm-config's"
+
+
+def gated(stored: str = "", kubelets: str = "", proxies: str = "", version: str = "1.36.3", **said: Any) -> Facts:
+    """A master by whose word kubeadm keeps these settings."""
+    kept = {"kubelets": kubelets, "proxies": proxies}
+    manifests = {name: Manifest("1", settings(yaml.safe_load(text))) for name, text in kept.items() if text}
+    return with_(master(version), **{"configuration": Configuration(stored, version=version), **manifests, **said})
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (
+            gated(
+                "apiServer: {extraArgs: [{name: feature-gates, value: 'HPAScaleToZero=true,SidecarContainers=true'}]}"
+            ),
+            f"kube-apiserver's SidecarContainers is gone, in {KUBEADM} apiServer.extraArgs",
+        ),
+        (
+            gated("controllerManager: {extraArgs: {feature-gates: 'kube:GangScheduling=true, JobSuccessPolicy=true'}}"),
+            f"kube-controller-manager's GangScheduling is gone, in {KUBEADM} controllerManager.extraArgs; "
+            f"kube-controller-manager's JobSuccessPolicy is gone, in {KUBEADM} controllerManager.extraArgs",
+        ),
+        (
+            gated(
+                "scheduler: {extraArgs: [{name: feature_gates, value: A=true}, "
+                "{name: feature-gates, value: SchedulerQueueingHints=false}]}"
+            ),
+            f"kube-scheduler's SchedulerQueueingHints is gone, in {KUBEADM} scheduler.extraArgs",
+        ),
+        (
+            gated(kubelets="featureGates: {PodLifecycleSleepAction: true, HostnameOverride: false}"),
+            "kubelet's PodLifecycleSleepAction is gone, in the ConfigMap kubelet-config; "
+            "kubelet's HostnameOverride can only be true, in the ConfigMap kubelet-config",
+        ),
+        (
+            gated(proxies="featureGates: {StructuredAuthenticationConfiguration: true}"),
+            "kube-proxy's StructuredAuthenticationConfiguration is gone, in the ConfigMap kube-proxy",
+        ),
+        (gated("apiServer: {extraArgs: {feature-gates: ''}}", "featureGates: {HostnameOverride: true}"), None),
+        (gated("apiServer: {extraArgs: {feature-gates: SidecarContainers=true}}", version="1.37.2"), None),
+        (gated(kubelets="serializeImagePulls: false"), None),
+        (gated(configuration=None), None),
+    ],
+    ids=[
+        "a list",
+        "a map",
+        "spelled twice",
+        "of kubelets",
+        "of kube-proxies",
+        "known ones",
+        "new",
+        "none",
+        "not heard",
+    ],
+)
+def test_a_feature_gate_that_the_new_version_does_not_take_is_told_by_where_it_is_kept(
+    facts: Facts, told: str | None
+) -> None:
+    assert possible(facts).get(GATES) == told
+
+
+def test_a_feature_gate_is_told_until_the_last_host_is_new() -> None:
+    kept = gated(kubelets="featureGates: {SidecarContainers: true}", version="1.37.2")
+    assert GATES in possible(beside(kept, host("client", "1.36.3")))
+    assert GATES not in possible(beside(kept, host("client", "1.37.2")))
+
+
+OF_A_PATCH = {
+    "kube-apiserver": Manifest("1", {"--feature-gates": "RetryGenerateName=true,SidecarContainers=true"}),
+    "kubelet": Manifest("1", {"featureGates.SidecarContainers": "True"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "told"),
+    [
+        (
+            PATCHED,
+            "kubelet's SidecarContainers is gone, in /var/lib/kubelet/config.yaml, or in a patch; "
+            "kube-apiserver's RetryGenerateName is gone, "
+            "in /etc/kubernetes/manifests/kube-apiserver.yaml, or in a patch; "
+            f"kube-apiserver's SidecarContainers is gone, in {KUBEADM} apiServer.extraArgs",
+        ),
+        (HOSTS, f"kube-apiserver's SidecarContainers is gone, in {KUBEADM} apiServer.extraArgs"),
+    ],
+    ids=["patches", "no patches, and so it goes"],
+)
+def test_a_feature_gate_that_a_patch_may_bring_again_is_told_by_where_it_has_come_to(hosts: str, told: str) -> None:
+    facts = gated("apiServer: {extraArgs: {feature-gates: SidecarContainers=true}}", now=OF_A_PATCH)
+    made = cluster(hosts)
+    states = {one.title: one.gap(facts) for one in upgrade_checks.possible(made, made.founder)}
+    assert states[GATES] == told
+
+
+UNSEEN = "it is known which feature gates kubelets are told by flags"
+
+
+@pytest.mark.parametrize(
+    ("flag", "version", "told"),
+    [
+        ("feature-gates", "1.36.3", "client: nobody has looked at --feature-gates in /etc/default/kubelet"),
+        ("feature-gates", "1.37.2", None),
+        ("node-ip", "1.36.3", None),
+    ],
+)
+def test_feature_gates_of_a_kubelets_own_flags_are_told_not_to_be_known(
+    flag: str, version: str, told: str | None
+) -> None:
+    made = cluster()
+    facts = beside(master("1.36.3"), host("client", version, kubelet_flags=(f"{flag} /etc/default/kubelet",)))
+    unseen = step(upgrade_checks.listed(made, made.founder), UNSEEN)
+    assert (unseen.gap(facts), unseen.only_told) == (told, True)
 
 
 # --- what an upgrade that was broken off needs first
