@@ -274,9 +274,9 @@ def last_etcd_before(version: str) -> str:
 
 
 def is_gone(version: str, program: str, flag: str) -> bool:
-    """Whether a program of this version, or the etcd that comes with it, knows that flag no more."""
+    """Whether a program of this version, or the etcd that comes with it, knows that flag no more, with _ for - too."""
     rows = (row.gone_flags.get(program, ()) for row in _up_to(version))
-    return any(fnmatchcase(flag, pattern) for patterns in rows for pattern in patterns)
+    return any(fnmatchcase(flag.replace("_", "-"), pattern) for patterns in rows for pattern in patterns)
 
 
 def refuses_gate(version: str, gate: str, value: str) -> str | None:

@@ -55,7 +55,8 @@ def is_old(facts: Facts, wanted: str) -> bool:
 
 
 def _older(facts: Facts, wanted: Version) -> Iterator[str]:
-    yield from (f"{name} {found}" for name, found in control_plane(facts).items() if found < wanted)
+    static = {name: found for name, found in control_plane(facts).items() if found < wanted}
+    yield from (f"{name} {found if found.major else 'of no known version'}" for name, found in static.items())
     if (found := kubelet(facts)) < wanted:
         yield f"kubelet {found}"
 

@@ -292,10 +292,11 @@ def test_a_flag_of_an_etcd_that_stays_what_it_is_is_not_gone(tag: str, told: boo
 
 @pytest.mark.parametrize(
     ("now", "told"),
-    [("1.36.3", "kubelet --storage-driver-db, in /etc/default/kubelet"), ("1.37.2", None)],
+    [("1.36.3", "kubelet --storage_driver-db, in /etc/default/kubelet"), ("1.37.2", None)],
 )
 def test_a_flag_that_the_new_kubelet_does_not_know_is_told_on_its_host(now: str, told: str | None) -> None:
-    said = ("node-ip /var/lib/kubelet/kubeadm-flags.env", "storage-driver-db /etc/default/kubelet")
+    """With _ for -, too, as Kubernetes' programs take it."""
+    said = ("node-ip /var/lib/kubelet/kubeadm-flags.env", "storage_driver-db /etc/default/kubelet")
     made, facts = cluster(HOSTS), with_(host("client", now), kubelet_flags=said)
     states = {one.title: one.gap(facts) for one in upgrade_checks.possible(made, made.hosts["client"])}
     assert states[GONE] == told

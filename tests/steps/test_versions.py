@@ -39,5 +39,10 @@ def test_a_host_without_a_kubelet_has_none_that_is_old() -> None:
     assert versions.behind(known("client"), "1.37.2") == []
 
 
+def test_a_version_that_nobody_knows_is_told_as_that() -> None:
+    facts = master("1.37.2", static={"kube-scheduler.yaml": f"near:5000/kube-scheduler@sha256:{64 * '1'}"})
+    assert versions.behind(facts, "1.37.2") == ["kube-scheduler of no known version"]
+
+
 def test_all_that_is_older_is_named() -> None:
     assert versions.behind(master(), "1.37.2") == [*(f"{name} 1.37.1" for name in versions.STATIC), "kubelet 1.37.1"]
