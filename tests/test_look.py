@@ -447,7 +447,8 @@ def test_an_api_server_that_hangs_is_given_up_whatever_it_is_asked_for() -> None
 @sandbox.needed
 def test_an_api_server_that_is_asked_for_many_kinds_has_longer_for_them() -> None:
     """It needs up to four seconds for each on a slow machine, one after the other."""
-    slow = "stub kubectl \"printf '{\\\"items\\\": []}'\"\nstub timeout '[ $3 -ge 50 ] || exit 124; shift 3; exec \"$@\"'\n"
+    slow = """stub kubectl "printf '{\\"items\\": []}'"\n"""
+    slow += """stub timeout '[ $3 -ge 50 ] || exit 124; shift 3; exec "$@"'\n"""
     begun = "mkdir -p /var/lib/kubefab; touch /var/lib/kubefab/init\n"
     told = look(f"{ADMIN}{MANIFESTS}{begun}{slow}", "cluster", "addons")
     live = facts.parse_cluster(told["cluster"])
