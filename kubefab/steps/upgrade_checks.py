@@ -232,8 +232,9 @@ def gates(inventory: Inventory, speaks: bool) -> Gap:
     """
     wanted, patched = inventory.cluster.kubernetes, _names_patches(inventory)
 
-    def gap(facts: Facts) -> str | None:
-        kept = list(_kept_gates(facts))
+    @on_cluster
+    def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        kept = list(_kept_gates(facts.everyone[live.speaker]))
         own = [one for one in _own_gates(facts) if one.key not in [other.key for other in kept]]
         some_old = any(behind(one, wanted) for one in facts.everyone.values())
         given = (*when(patched and behind(facts, wanted), *own), *when(speaks and some_old, *kept))

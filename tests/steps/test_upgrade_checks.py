@@ -297,7 +297,7 @@ def test_a_flag_of_an_etcd_that_stays_what_it_is_is_not_gone(tag: str, told: boo
 def test_a_flag_that_the_new_kubelet_does_not_know_is_told_on_its_host(now: str, told: str | None) -> None:
     """With _ for -, too, as Kubernetes' programs take it."""
     said = ("node-ip /var/lib/kubelet/kubeadm-flags.env", "storage_driver-db /etc/default/kubelet")
-    made, facts = cluster(HOSTS), with_(host("client", now), kubelet_flags=said)
+    made, facts = cluster(HOSTS), beside(with_(host("client", now), kubelet_flags=said), master(now))
     states = {one.title: one.gap(facts) for one in upgrade_checks.possible(made, made.hosts["client"])}
     assert states[GONE] == told
 
@@ -397,6 +397,15 @@ def test_a_feature_gate_that_a_patch_may_bring_again_is_told_by_where_it_has_com
     made = cluster(hosts)
     states = {one.title: one.gap(facts) for one in upgrade_checks.possible(made, made.founder)}
     assert states[GATES] == told
+
+
+def test_a_feature_gate_that_kubeadm_keeps_is_not_told_again_by_a_worker_that_patches_are_for() -> None:
+    kept = gated(kubelets="featureGates: {SidecarContainers: true}")
+    worker = beside(host("client", "1.36.3", now=OF_A_PATCH), kept)
+    made = cluster(PATCHED)
+    told = step(upgrade_checks.possible(made, made.hosts["client"]), GATES).gap(worker)
+    assert told
+    assert "kubelet's" not in told
 
 
 UNSEEN = "it is known which feature gates kubelets are told by flags"
