@@ -129,6 +129,11 @@ class Cluster:
     def looked_at(self, host: Host) -> bool:
         return bool(self._found[host.name])
 
+    def node_name(self, host: Host) -> str:
+        """What the host is called as a node."""
+        node = self.facts(host).node if self.looked_at(host) else None
+        return node.name if node else host.name
+
     def look(
         self,
         host: Host,

@@ -14,7 +14,8 @@ LOOP = 3  # restarts of one container while it is waited for
 TAIL = 8  # lines of what it said last
 EVERY = 10.0  # seconds between looks; what comes true before the first is never asked
 # What the service address needs, and what does not ask by it.
-_WITHOUT_IT = ("kube-controller-manager", "kube-scheduler", "kube-proxy")
+_STATIC = ("kube-controller-manager-", "kube-scheduler-")  # followed by their node's name
+_WITHOUT_IT = (*_STATIC, "kube-proxy")
 _SERVICE = "get service kubernetes --namespace default --output jsonpath=https://{.spec.clusterIP}"
 _STATUSES = ("initContainerStatuses", "containerStatuses")
 # kubectl joins what there are several of by commas, and says <none> of what there is none of.
@@ -38,7 +39,7 @@ class CrashWatch:
     """
 
     def __init__(self, workload: str, clock: Callable[[], float]) -> None:
-        """`workload`: "namespace/name", or "" for nothing to look at."""
+        """`workload`: "namespace/name", of a static pod its own name; or "" for nothing to look at."""
         self.namespace, _, self.name = workload.partition("/")
         self._clock = clock
         self._next = clock() + EVERY
@@ -93,9 +94,10 @@ class CrashWatch:
             said = self._kubectl(master, "get", "pods", "--no-headers", "--output", COLUMNS)
         except HostError:
             return None
-        found = restarts(said)
-        static = {one: count for one, count in found.items() if one.pod == self.name}
-        return static or {one: count for one, count in found.items() if one.pod.startswith(f"{self.name}-")}
+        return {one: count for one, count in restarts(said).items() if self._is_meant(one.pod)}
+
+    def _is_meant(self, pod: str) -> bool:
+        return pod == self.name if self.name.startswith(_STATIC) else pod.startswith(f"{self.name}-")
 
     def _last_words(self, master: Host, one: Container) -> str:
         try:

@@ -22,7 +22,7 @@ INTERRUPTED = 130  # exit status
 # Of one-letter options those without a value may come before others: github.com/spf13/pflag, parseSingleShortArg.
 _ASKS = re.compile(r"(?:--stdin|--interactive|-[AhqRtw]*i(?:[^=].*)?)(?:=(.*))?")
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")  # as Go reads it: strconv.ParseBool
-_INPUT = re.compile(r"(?:-[AhqRtw]*f)?-|.*/dev/stdin|.*/dev/fd/0|.*/proc/self/fd/0")
+_INPUT = re.compile(r"(?:-[AhqRtw]*f)?-|.*=-|.*/dev/stdin|.*/dev/fd/0|.*/proc/self/fd/0")
 # Those of the options of every command that have no value: `kubectl options`; the last six are an older kubectl's.
 _SWITCHES = (
     *("-h", "--help", "--disable-compression", "--insecure-skip-tls-verify", "--match-server-version"),
@@ -72,7 +72,8 @@ def reads(words: Sequence[str]) -> bool:
     """Whether kubectl is to read what comes through a pipe: else a loop over lines would lose them to it."""
     own = _own(words)
     asked = [found[1] for found in map(_ASKS.fullmatch, own) if found]  # the last one counts
-    named = (name for word in own for name in re.split("[=,]", word))
+    files = (word for before, word in pairwise(["", *own]) if word.startswith("-") or before in _FILES)
+    named = (*own, *(name for word in files for name in re.split("[=,]", word)))
     return any(one is None or one in _TRUE for one in asked[-1:]) or any(map(_INPUT.fullmatch, named))
 
 

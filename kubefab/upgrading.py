@@ -118,7 +118,7 @@ class Upgrading:
             raise Stop(_UNHEARD)
         if not live or live.silent:
             raise KubefabError(live.unheard if live else "there is no cluster yet; `inv cluster.up` makes one")
-        self.run.cluster.ask_of([upgrade_kubelet.node_name(self.run.cluster, host) for host in hosts])
+        self.run.cluster.ask_of([self.run.cluster.node_name(host) for host in hosts])
         self.run.look(Group.ALL, *PARTS)
         self.run.complain(hosts, preflight.upgradable, upgrade_checks.possible, upgrade.known_patches)
         if self.run.failures:
@@ -127,7 +127,7 @@ class Upgrading:
 
     def _turns(self, images: Sequence[str] = ()) -> list[Turn]:
         """No kubelet comes before every API server. `images`: those that kubeadm names."""
-        names = {host.name: upgrade_kubelet.node_name(self.run.cluster, host) for host in self.run.chosen(Group.ALL)}
+        names = {host.name: self.run.cluster.node_name(host) for host in self.run.chosen(Group.ALL)}
         kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored, names)
         begun, workers = upgrade_kubelet.comes_first(self.wanted), Pass(self.at_once, batches=True, rolling=True)
         return [
@@ -350,7 +350,7 @@ class Upgrading:
                     yield host.name, "", f"{told} (known since this API server's start)"
 
     def _price(self, host: Host, facts: Facts, speaker: Facts) -> list[Loss]:
-        name = upgrade_kubelet.node_name(self.run.cluster, host)
+        name = self.run.cluster.node_name(host)
         gap = upgrade_kubelet.of_old(self.wanted, lambda _: "\n".join(draining.lost(name, speaker)) or None)
         return [(host.name, "", line) for line in (gap(facts) or "").splitlines()]
 

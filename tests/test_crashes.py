@@ -134,8 +134,10 @@ def test_a_static_pod_of_another_master_is_not_waited_for() -> None:
     """Nor one whose node's name only begins as this one's."""
     watched = Watched("kube-system/kube-scheduler-manager")
     line = "kube-scheduler-{0} {0} <none> <none> kube-scheduler {1}\n"
+    others = ("client", "manager-2")
     for count in (0, 1, 3):
-        watched.look("".join(line.format(host, count) for host in ("client", "manager-2")) + line.format("manager", 0))
+        watched.look("".join(line.format(host, count) for host in others) + line.format("manager", 0))
+    watched.look("".join(line.format(host, 9) for host in others))  # and none of its own
     with pytest.raises(HostError, match="kube-scheduler-manager is in a crash loop"):
         watched.look(line.format("manager", 3))
 
@@ -149,11 +151,12 @@ def test_the_service_address_is_asked_once_where_it_leads_to_an_api_server() -> 
 
 @pytest.mark.parametrize("name", ["kube-proxy", "kube-scheduler", "kube-controller-manager"])
 def test_what_the_service_address_needs_itself_is_in_a_loop_without_it(name: str) -> None:
-    watched = Watched(f"kube-system/{name}")
+    pod = f"{name}-manager"
+    watched = Watched(f"kube-system/{name if name == 'kube-proxy' else pod}")
     with service_address_that_leads_nowhere() as asked:
-        watched.look(f"{name}-2x4bq manager <none> <none> {name} 0")
+        watched.look(f"{pod} manager <none> <none> {name} 0")
         with pytest.raises(HostError, match="is in a crash loop"):
-            watched.look(f"{name}-2x4bq manager <none> <none> {name} 3")
+            watched.look(f"{pod} manager <none> <none> {name} 3")
     assert asked == []
 
 

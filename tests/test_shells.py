@@ -197,6 +197,7 @@ def test_what_comes_through_a_pipe_is_handed_to_what_reads_it(words: str) -> Non
         "get pods -lapp=web,tier=i",
         "logs -pf web",
         "label pod web app-",
+        "annotate pod web note=a,-",
         "",
     ],
 )

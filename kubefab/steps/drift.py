@@ -9,7 +9,7 @@ from typing import Any
 
 from kubefab import kubeadm, render
 from kubefab.cluster import Cluster
-from kubefab.differences import differences, same
+from kubefab.differences import HIDDEN, differences, same
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Facts, Kubeadm, Manifest
 from kubefab.host import Host
@@ -394,15 +394,26 @@ def _proxied_otherwise(inventory: Inventory, facts: Facts, pod: str, now: Manife
     first, and somebody's patches come last: one that hosts.yml does not name may be theirs, which nobody can tell.
     """
     found = _unlike_proxy(render.environment(inventory), now.settings)
-    if not found or (not inventory.proxy and any(_folders(inventory))):
+    if not found or _may_be_of_patches(inventory):
         return []
-    theirs = {one.partition(".")[0] for one in (*patched(inventory, facts, pod), *_coming(inventory, facts, pod))}
+    places = (*patched(inventory, facts, pod), *_coming(inventory, facts, pod), *gone(inventory, facts, pod))
+    theirs = {one.partition(".")[0] for one in places}
     return [told for name, told in found.items() if f"env[{name}]" not in theirs]
 
 
+def _may_be_of_patches(inventory: Inventory) -> bool:
+    """A proxy that hosts.yml does not name; and any, where nobody knows with which patches a master was made."""
+    made, joined = _folders(inventory)
+    return (not inventory.proxy and bool(made or joined)) or (made != joined and len(inventory.masters) > 1)
+
+
 def _unlike_proxy(wanted: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
-    """Of each variable that is another, how. What is reached directly besides is as good."""
-    now = {name: settings[place] for name in VARIABLES if (place := _variable(name)) in settings}
+    """Of each variable that is another, how. What is reached directly besides is as good.
+
+    hosts.yml's have no login; what has an @ may be one, whatever it looks like.
+    """
+    given = {name: settings[place] for name in VARIABLES if (place := _variable(name)) in settings}
+    now = {name: HIDDEN if "@" in value else value for name, value in given.items()}
     found = {name: differences(now, wanted, [name]) for name in VARIABLES}
     if "NO_PROXY" in now and "NO_PROXY" in wanted:
         directly = now["NO_PROXY"].split(",")

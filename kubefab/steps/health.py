@@ -19,7 +19,7 @@ CONTROLLERS, RUNS = ("kube-controller-manager", "kube-scheduler"), "runs"
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     workloads = (*ON_EVERY_NODE, COREDNS) if host.name == cluster.speaker.name else ()
     return [
-        *when(host.wanted.role == "master", api_server(), *controllers(host)),
+        *when(host.wanted.role == "master", api_server(), *controllers(cluster, host)),
         *ready(cluster, host),
         *map(rolled_out, workloads),
     ]
@@ -40,12 +40,12 @@ def api_server() -> Step:
     return wait("the API server is healthy", unhealthy, hint, parts=("api",))
 
 
-def controllers(host: Host) -> Iterator[Step]:
+def controllers(cluster: Cluster, host: Host) -> Iterator[Step]:
     """Without them an API server answers, and nothing comes of what it is told."""
     for name in CONTROLLERS:
         back = f"where its manifest is gone: inv cluster.put-back --host {host.name}"
         hint = f"see what it says, on {host.name}: ls /var/log/containers/{name}*; {back}"
-        pod = f"kube-system/{name}-{host.name}"
+        pod = f"kube-system/{name}-{cluster.node_name(host)}"
         yield replace(wait(f"{name} runs", idle(name), hint, parts=("node",)), workload=pod)
 
 

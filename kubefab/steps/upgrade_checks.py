@@ -171,10 +171,15 @@ def skipped(wanted: str) -> Gap:
 
 
 def too_old_beside(wanted: str) -> Gap:
-    """Of the nodes that no host of this run is; who tells no version is told by `left_out`."""
+    """Of the nodes that no host of this run is, unless the minor is there already: they are told by `left_out` then.
+
+    So is who tells no version.
+    """
 
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        if any(one.minor >= Version(wanted).minor for one in versions.api_servers(facts).values()):
+            return None
         told = {f"{node.name} {node.version}": versions.upstream(node.version) for node in _beside(live, facts)}
         return ", ".join(name for name, found in told.items() if found.major and _is_too_old(found, wanted)) or None
 
@@ -389,8 +394,9 @@ _SILENT = "see what it says, on the master: journalctl -u kubelet; ls /var/log/c
 _SECRETS = (
     "kubeadm would make its manifest without it, and no Secret could be read; with the cluster's present version in "
     "{0}, say it there (ClusterConfiguration: apiServer: extraArgs, and extraVolumes for its file), then: inv "
-    "cluster.up; and where kubefab has not made the manifest, or a patch brings the flag: inv cluster.put-back --host "
-    "{1}; then upgrade"
+    "cluster.up (or, where a master is of the new version already: kubectl -n kube-system edit configmap "
+    "kubeadm-config); and where kubefab has not made the manifest, or a patch brings the flag: inv cluster.put-back "
+    "--host {1}; then upgrade"
 )
 _GATES = (
     "the new version would not start with it: take it out of hosts.yml, and, with the cluster's present version "

@@ -131,12 +131,6 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
 # --- what is so instead
 
 
-def node_name(cluster: Cluster, host: Host) -> str:
-    """Its name in the cluster."""
-    node = cluster.facts(host).node if cluster.looked_at(host) else None
-    return node.name if node else host.name
-
-
 def older_api_server(wanted: str) -> Gap:
     """A kubelet newer than an API server that it talks to is not supported."""
 

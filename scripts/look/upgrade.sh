@@ -35,12 +35,9 @@ fact "room_mib $(heard df -m --output=avail "$place" | tail -n 1)"
 fact "copies_mib $(kubeadm_copies | tr '\n' '\0' | heard du -cm --files0-from=- | tail -n 1 | cut -f 1)"
 # This master's API server tells what it was asked since its start; the others tell theirs, and one of them may answer behind
 # the endpoint that admin.conf names. Each one's certificate has the address by which others find it.
-address='' port=6443
-while read -r _ flag; do
-    case $flag in --advertise-address=*) address=${flag#*=} ;; --secure-port=*) port=${flag#*=} ;; esac
-done </etc/kubernetes/manifests/kube-apiserver.yaml
-case $address in '') exit 0 ;; *:*) address="[$address]" ;; esac
-answer=$(ask_api --server "https://$address:$port" get --raw /metrics) || exit 0
+place=$(its_own)
+case $place in :*) exit 0 ;; esac
+answer=$(ask_api --server "https://$place" get --raw /metrics) || exit 0
 fact "asked_told yes"
 # Labels come by their names.
 printf '%s\n' "$answer" | sed -n 's/^apiserver_requested_deprecated_apis{\(.*\)} 1$/\1/p' | tr ',' '\n' | awk -F '"' '

@@ -151,9 +151,16 @@ def test_what_is_reached_without_the_proxy_besides_is_no_drift() -> None:
     assert drift.unlike(proxied(), API)(master(handed(NO_PROXY=more))) is None
 
 
-def test_a_login_of_a_proxy_is_not_shown() -> None:
-    told = drift.unlike(proxied(), API)(master(handed(HTTP_PROXY="http://me:hush@10.0.0.9:1")))
-    assert told == "HTTP_PROXY is http://(hidden)@10.0.0.9:1, not http://10.0.0.1:3128"
+@pytest.mark.parametrize("value", ["http://me:hush@10.0.0.9:1", "me:hush@10.0.0.9:1", "http://me:h@ush@10.0.0.9:1"])
+def test_a_login_of_a_proxy_is_not_shown(value: str) -> None:
+    told = drift.unlike(proxied(), API)(master(handed(HTTP_PROXY=value)))
+    assert told == "HTTP_PROXY is (hidden), not http://10.0.0.1:3128"
+
+
+def test_a_proxy_of_the_environment_that_hosts_yml_names_no_more_is_told_once() -> None:
+    facts = master(handed(**{name: "" for name in drift.VARIABLES if name != "HTTP_PROXY"}))
+    given = with_(facts, given=(f"{API} env[HTTP_PROXY].value",))
+    assert drift.unlike(NOTHING, API)(given) == "with env[HTTP_PROXY].value=(hidden)"
 
 
 def test_a_proxy_that_hosts_yml_names_no_more_goes_from_what_kubefab_has_rendered() -> None:
@@ -188,6 +195,14 @@ def test_what_a_patch_has_made_of_the_proxy_is_no_drift() -> None:
     told = tuple(f"{API} {one.removeprefix('said ')}" for one in drift.lines(wanted, master(theirs), API))
     assert drift.unlike(wanted, API)(master(theirs, said=told)) is None
     assert drift.unlike(patched(proxied(no_proxy=[".more.org"])), API)(master(theirs, said=told)) is not None
+
+
+def test_where_nobody_knows_with_which_patches_a_master_was_made_no_proxy_is_drift() -> None:
+    """Its manifest cannot be made anew: the run would end there for what nobody has asked for."""
+    several = three_masters()
+    kubeadm = {**several.cluster.kubeadm, "InitConfiguration": {"patches": {"directory": "/etc/mine"}}}
+    wanted = proxied(several.model_copy(update={"cluster": several.cluster.model_copy(update={"kubeadm": kubeadm})}))
+    assert drift.unlike(wanted, API)(master(handed(NO_PROXY="*"))) is None
 
 
 def test_what_kubeadm_keeps_and_nobody_could_read_may_be_what_gives_the_proxy() -> None:

@@ -107,6 +107,11 @@ def test_a_node_that_stays_and_is_too_old_for_the_new_api_server_is_told(version
     assert possible(with_node("w9", version)).get(BESIDE) == told
 
 
+@pytest.mark.parametrize("now", ["1.37.0", "1.37.2"])
+def test_an_old_node_that_stays_stops_nothing_where_the_minor_is_there_already(now: str) -> None:
+    assert BESIDE not in possible(with_(with_node("w9", "1.33.1"), static=images(now)))
+
+
 def test_a_host_of_this_run_is_no_node_that_stays() -> None:
     assert BESIDE not in possible(master("1.30.3"))
 
