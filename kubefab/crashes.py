@@ -13,8 +13,8 @@ from kubefab.host import Host
 LOOP = 3  # restarts of one container while it is waited for
 TAIL = 8  # lines of what it said last
 EVERY = 10.0  # seconds between looks; what comes true before the first is never asked
-# What the service address needs, and what does not ask by it.
 _STATIC = ("kube-controller-manager-", "kube-scheduler-")  # followed by their node's name
+# What the service address needs, and what does not ask by it.
 _WITHOUT_IT = (*_STATIC, "kube-proxy")
 _SERVICE = "get service kubernetes --namespace default --output jsonpath=https://{.spec.clusterIP}"
 _STATUSES = ("initContainerStatuses", "containerStatuses")
@@ -22,8 +22,10 @@ _STATUSES = ("initContainerStatuses", "containerStatuses")
 COLUMNS = "custom-columns=POD:.metadata.name,NODE:.spec.nodeName," + ",".join(
     f"NAMES:.status.{one}[*].name,COUNTS:.status.{one}[*].restartCount" for one in _STATUSES
 )
-_PROXIES = "get pods --no-headers --namespace kube-system --selector k8s-app=kube-proxy --output "
-_PROXIES += "custom-columns=NODE:.spec.nodeName,READY:.status.containerStatuses[*].ready"
+_PROXIES = (
+    "get pods --no-headers --namespace kube-system --selector k8s-app=kube-proxy "
+    "--output custom-columns=NODE:.spec.nodeName,READY:.status.containerStatuses[*].ready"
+)
 
 
 class Container(NamedTuple):

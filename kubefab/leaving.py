@@ -182,7 +182,7 @@ def _node_at(run: Engine, host: Host) -> str:
         run.look(host.name)
     facts = run.cluster.facts(host)
     if run.cluster.looked_at(host):
-        return facts.node.name if facts.node else host.name
+        return run.cluster.node_name(host)
     nodes = facts.cluster.nodes.values() if facts.cluster else ()
     if there := next((node.name for node in nodes if node.address == str(host.wanted.address)), None):
         raise KubefabError(_WHOSE.format(host.name, there))

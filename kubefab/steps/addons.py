@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-from kubefab import downloads, mirrors, releases
+from kubefab import downloads, mirrors
 from kubefab.addons import ADDONS, DASHBOARDS, Addon, Version
 from kubefab.addons.addon import Document
 from kubefab.addons.rook import ROOK
 from kubefab.cluster import Cluster
-from kubefab.facts import ADDON, ClusterFacts, Facts, Node
+from kubefab.facts import ADDON, ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.images import full_name
 from kubefab.inventory import Inventory
@@ -16,6 +16,7 @@ from kubefab.step import MISSING, Gap, Step, on_cluster, where_there_is_one
 from kubefab.steps import network
 from kubefab.steps.health import rolled_out, wait
 from kubefab.steps.objects import APPLY, incomplete
+from kubefab.steps.wanted import takes_ordinary
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -179,11 +180,7 @@ def no_room(live: ClusterFacts, _: Facts) -> str | None:
 
 
 def taking_pods(live: ClusterFacts) -> list[str]:
-    return [node.name for node in live.nodes.values() if takes_pods(node)]
-
-
-def takes_pods(node: Node) -> bool:
-    return {releases.CONTROL_PLANE, releases.MASTER}.isdisjoint(node.barred_by)
+    return [node.name for node in live.nodes.values() if takes_ordinary(node)]
 
 
 def not_served(api: str) -> Gap:

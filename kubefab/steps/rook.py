@@ -13,6 +13,7 @@ from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, cluster_progress, on_cluster, where_there_is_one
 from kubefab.steps import addons
 from kubefab.steps.objects import APPLY
+from kubefab.steps.wanted import takes_ordinary
 
 WORD_SECONDS = 90  # until the operator has said anything of its cluster
 READY_SECONDS = 1200  # images of more than a gigabyte, on every node with a disk
@@ -121,7 +122,7 @@ def off_limits(inventory: Inventory) -> Gap:
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
         nodes = {name: one.node for name, one in facts.everyone.items() if name in disks_of(inventory)}
-        tainted = [name for name, node in nodes.items() if node and not addons.takes_pods(node)]
+        tainted = [name for name, node in nodes.items() if node and not takes_ordinary(node)]
         return f"kubeadm's taint is on {', '.join(tainted)}" if tainted else None
 
     return gap

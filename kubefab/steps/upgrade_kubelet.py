@@ -11,13 +11,13 @@ from packaging.version import Version
 
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Facts, Node, Running
+from kubefab.facts import ClusterFacts, Facts, Running
 from kubefab.host import Host
-from kubefab.releases import CONTROL_PLANE, MASTER
 from kubefab.step import MISSING, Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
 from kubefab.steps import draining, drift, drift_nodes, health, packages, runtime, versions
 from kubefab.steps.upgrade import documents, of_speaker, old_package, patched, static_pods
 from kubefab.steps.versions import TASK, behind, is_old
+from kubefab.steps.wanted import takes_ordinary
 
 API_SECONDS = 60
 WHOLE_SECONDS = 300  # without news of the pods that a node before has lost
@@ -162,10 +162,6 @@ def of_old(wanted: str, gap: Gap) -> Gap:
 def while_old(wanted: str, gap: Gap) -> Gap:
     """What would disturb pods: it is done while the node has none, and never after that."""
     return lambda facts: gap(facts) if is_old(facts, wanted) else None
-
-
-def takes_ordinary(node: Node) -> bool:
-    return {CONTROL_PLANE, MASTER}.isdisjoint(node.barred_by)
 
 
 def unless_gone(by: str, gap: Gap) -> Gap:

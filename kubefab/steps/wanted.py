@@ -16,8 +16,7 @@ def untainted(cluster: Cluster, host: Host) -> list[Step]:
     """A master that takes ordinary pods: neither of the two taints that kubeadm ever gave."""
 
     def close(host: Host) -> None:
-        keys = [f"{key}-" for key in node_of(cluster, host).barred_by if key in (CONTROL_PLANE, MASTER)]
-        _taint(cluster, host, *keys)
+        _taint(cluster, host, *(f"{key}-" for key in kubeadms_taints(node_of(cluster, host))))
 
     return [_a_master(host), Step("the master takes ordinary pods", tainted, close, touches="cluster", parts=())]
 
@@ -65,7 +64,16 @@ def lacking(keys: tuple[str, ...]) -> Gap:
 def tainted(_: ClusterFacts, facts: Facts) -> str | None:
     if not facts.node:
         return "the host is not a node yet"
-    return ", ".join(key for key in facts.node.barred_by if key in (CONTROL_PLANE, MASTER)) or None
+    return ", ".join(kubeadms_taints(facts.node)) or None
+
+
+def kubeadms_taints(node: Node) -> list[str]:
+    """Of the two that kubeadm ever gave a master: those that keep pods away."""
+    return [key for key in node.barred_by if key in (CONTROL_PLANE, MASTER)]
+
+
+def takes_ordinary(node: Node) -> bool:
+    return not kubeadms_taints(node)
 
 
 def _a_master(host: Host) -> Step:

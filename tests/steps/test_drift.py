@@ -72,10 +72,10 @@ def by_hand(facts: Facts) -> Facts:
     return with_(facts, left={}, marks=(), given=())
 
 
-def patched(wanted: Inventory) -> Inventory:
-    """And kubeadm is to patch what it makes."""
-    kinds = {f"{kind}Configuration": {"patches": {"directory": "/etc/mine"}} for kind in ("Init", "Join")}
-    cluster = wanted.cluster.model_copy(update={"kubeadm": {**wanted.cluster.kubeadm, **kinds}})
+def patched(wanted: Inventory, *kinds: str) -> Inventory:
+    """And kubeadm is to patch what it makes; `kinds`: by which documents, Init and Join for none."""
+    said = {f"{kind}Configuration": {"patches": {"directory": "/etc/mine"}} for kind in kinds or ("Init", "Join")}
+    cluster = wanted.cluster.model_copy(update={"kubeadm": {**wanted.cluster.kubeadm, **said}})
     return wanted.model_copy(update={"cluster": cluster})
 
 
@@ -199,9 +199,7 @@ def test_what_a_patch_has_made_of_the_proxy_is_no_drift() -> None:
 
 def test_where_nobody_knows_with_which_patches_a_master_was_made_no_proxy_is_drift() -> None:
     """Its manifest cannot be made anew: the run would end there for what nobody has asked for."""
-    several = three_masters()
-    kubeadm = {**several.cluster.kubeadm, "InitConfiguration": {"patches": {"directory": "/etc/mine"}}}
-    wanted = proxied(several.model_copy(update={"cluster": several.cluster.model_copy(update={"kubeadm": kubeadm})}))
+    wanted = proxied(patched(three_masters(), "Init"))
     assert drift.unlike(wanted, API)(master(handed(NO_PROXY="*"))) is None
 
 
