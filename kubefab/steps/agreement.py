@@ -12,7 +12,7 @@ from kubefab.runtimes import by_docker, cri_socket
 from kubefab.step import Gap, Step, complaint, when
 from kubefab.steps import docker, endpoint
 from kubefab.steps.health import has_kube_proxy
-from kubefab.steps.machine import OLDER_HINT
+from kubefab.steps.machine import older_hint
 from kubefab.steps.versions import TASK, behind, proxy, upstream
 from kubefab.steps.worker import own_name
 
@@ -40,7 +40,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             hint=_CLOCKS,
             only_told=True,
         ),
-        complaint("the kubelet is not newer than the master", newer_kubelet, OLDER_HINT.format(wanted)),
+        complaint("the kubelet is not newer than the master", newer_kubelet, older_hint(cluster.inventory)),
         complaint("the cluster is not newer than hosts.yml", newer_cluster(wanted), _NO_WAY_BACK),
         as_wanted(cluster),
         *when(

@@ -9,7 +9,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.render import KEYRING, SOURCES, SYSCTL
+from kubefab.render import KEYRING, SOURCES, SYSCTL, apt
 from kubefab.step import Gap, Step, complaint, when
 from kubefab.steps.versions import upstream
 
@@ -44,7 +44,9 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             "the host has the address of hosts.yml", elsewhere(str(host.wanted.address)), "correct it in hosts.yml"
         ),
         complaint("the ports are free", taken_ports(ports), _PORTS_HINT),
-        complaint("no newer Kubernetes is installed", newer_packages(wanted), _NEWER_HINT.format(wanted)),
+        complaint(
+            "no newer Kubernetes is installed", newer_packages(wanted), _NEWER_HINT + older_hint(cluster.inventory)
+        ),
     ]
 
 
@@ -168,6 +170,13 @@ def newer_packages(wanted: str) -> Gap:
     return gap
 
 
+def older_hint(inventory: Inventory) -> str:
+    """The repository on the host may be another minor's, as after an upgrade that somebody has given up."""
+    version, source = inventory.cluster.kubernetes, apt(inventory)[SOURCES].splitlines()[-1]
+    listed = "" if inventory.bundle else f"echo '{source}' >{SOURCES}; apt-get update; "
+    return f"a kubelet may not be newer than its master; on the host: {listed}{_OLDER.format(version)}"
+
+
 def _master_size() -> tuple[Step, ...]:
     def cpus(facts: Facts) -> str | None:
         return (
@@ -185,14 +194,10 @@ def _not_among(allowed: tuple[str, ...], found: str) -> str | None:
     return None if found in allowed else f"{found} (known: {', '.join(allowed)})"
 
 
-OLDER_HINT = (
-    "a kubelet may not be newer than its master; on the host: apt-get install --allow-downgrades "
-    "--allow-change-held-packages kubelet={0}-* kubeadm={0}-* kubectl={0}-*"
-)
-# The repository that is on the host is that of the newer minor: what is no node yet can begin anew.
+_OLDER = "apt-get install --allow-downgrades --allow-change-held-packages kubelet={0}-* kubeadm={0}-* kubectl={0}-*"
 _NEWER_HINT = (
     "if the host is not a node yet, run there: apt-get remove --allow-change-held-packages kubelet kubeadm kubectl, "
-    f"then the same command again; if it is one: {OLDER_HINT}"
+    "then the same command again; if it is one: "
 )
 _ID_HINT = (
     "run systemd-machine-id-setup on the host; if its kubelet already uses D-Bus's: cp /var/lib/dbus/machine-id /etc/"

@@ -257,6 +257,15 @@ def test_the_cure_for_newer_packages_works_across_minors_where_there_is_no_node(
     )
 
 
+def test_the_cure_for_newer_packages_works_across_minors_on_a_node_too() -> None:
+    """An upgrade that somebody gives up has left the newer minor's repository, which does not have the older ones."""
+    made = looked_at(HOSTS.replace("1.37.2", "1.36.5"))
+    hint = step(preflight.steps(made, made.founder), "no newer Kubernetes is installed").hint
+    source = f"deb [signed-by={render.KEYRING}] https://pkgs.k8s.io/core:/stable:/v1.36/deb/ /"
+    assert f"echo '{source}' >{render.SOURCES}; apt-get update; apt-get install --allow-downgrades" in hint
+    assert step(preflight.steps(made, made.founder), "the kubelet is not newer than the master").hint in hint
+
+
 @pytest.mark.parametrize(
     ("found", "told"),
     [
