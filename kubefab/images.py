@@ -53,7 +53,7 @@ def _of_kubernetes(cluster: Cluster, inventory: Inventory, stored: str) -> list[
             return _listed(cluster.hosts[name].ask("list-images.sh", *judge, payload=documents))
     if inventory.bundle:
         return _of_the_bundle(inventory.bundle, version)
-    return _by_a_fetched_kubeadm(cluster, documents, judge)
+    return _by_a_fetched_kubeadm(cluster, documents, judge, _FETCHED if stored else f"{_FETCHED}, {_INSTALLED}")
 
 
 def _has_kubeadm(facts: Facts, version: str) -> bool:
@@ -76,7 +76,7 @@ def _of_the_bundle(path: Path, version: str) -> list[str]:
     return list(made.images)
 
 
-def _by_a_fetched_kubeadm(cluster: Cluster, documents: str, judge: Sequence[str]) -> list[str]:
+def _by_a_fetched_kubeadm(cluster: Cluster, documents: str, judge: Sequence[str], hint: str) -> list[str]:
     """Asked before anything is installed, on the first host that can fetch one."""
     inventory = cluster.inventory
     version, (repository, _) = inventory.cluster.kubernetes, mirrors.repository(inventory)
@@ -84,7 +84,7 @@ def _by_a_fetched_kubeadm(cluster: Cluster, documents: str, judge: Sequence[str]
     try:
         keyring = b64encode(downloads.repository_key(inventory)).decode()
     except HostError as error:
-        raise KubefabError(f"{_NO_KUBEADM.format(version)}\n{error}\n{_ELSEWHERE}") from None
+        raise KubefabError(f"{_NO_KUBEADM.format(version)}\n{error}\n{hint}") from None
     proxy = b64encode(render.proxy(inventory)[render.APT_PROXY].encode()).decode()
     source = (version, repository.url, repository.suite, keyring, proxy)
     for name in cluster.all_facts():
@@ -93,7 +93,7 @@ def _by_a_fetched_kubeadm(cluster: Cluster, documents: str, judge: Sequence[str]
             return _listed(host.ask("list-images.sh", *judge, *source, payload=documents, seconds=FETCH_SECONDS))
         except HostError as error:
             errors.append(f"{name}: {_last_word(error)}")
-    raise KubefabError("\n".join((_NO_KUBEADM.format(version), *errors, _ELSEWHERE)))
+    raise KubefabError("\n".join((_NO_KUBEADM.format(version), *errors, hint)))
 
 
 def _last_word(error: HostError) -> str:
@@ -220,6 +220,7 @@ _REFUSED = (
     "the same command again: kubectl -n kube-system edit configmap kubeadm-config. It says:"
 )
 _NO_KUBEADM = "no host has kubeadm {}, which knows its images, and none can fetch it"
-_ELSEWHERE = "`mirrors:` in hosts.yml says where to fetch it from, `inv install-kubeadm` installs it"
+_FETCHED = "`mirrors:` in hosts.yml says where to fetch it from"
+_INSTALLED = "`inv install-kubeadm` installs it"  # not where a node is older: an upgrade alone brings it there
 _LISTS = ("manifest.json", "index.json")
 _HINT = "on a computer that can: docker pull, docker save; then here: inv images.preload --from FILE.tar.gz"

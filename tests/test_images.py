@@ -101,6 +101,18 @@ def test_what_nobody_can_tell_is_said_with_each_reason_and_what_to_do(monkeypatc
         images.needed(made, lambda _: [])
 
 
+def test_where_an_upgrade_finds_no_kubeadm_nobody_is_sent_to_a_task_that_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`inv install-kubeadm` installs nothing while a node is older than hosts.yml: it names this very upgrade."""
+    made = looked({"manager": {}})
+    made.hosts["manager"] = cut_off(made.hosts["manager"])
+    monkeypatch.setattr(downloads, "repository_key", lambda inventory: b"keyring")
+    with pytest.raises(KubefabError, match=r"\n`mirrors:` in hosts.yml says where to fetch it from") as told:
+        images.needed(made, lambda _: [], stored="kind: ClusterConfiguration")
+    assert "install-kubeadm" not in str(told.value)
+
+
 def test_a_bundle_says_what_was_needed_when_it_was_made(tmp_path: Path) -> None:
     about = {"kubernetes": "1.37.2", "runtime": "containerd", "os": "", "arch": "", "images": {A: "images/a"}}
     (tmp_path / "empty").mkdir()
