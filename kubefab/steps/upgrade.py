@@ -56,7 +56,7 @@ def fetched(names: Sequence[str]) -> Subject:
                     f"the images of Kubernetes {wanted} are there",
                     images.lacking(inventory, own),
                     script("fetch-images.sh", "--wait", inventory.cluster.runtime, "", "", "", *own),
-                    hint="`mirrors:` in hosts.yml says where they come from; or give them: inv images.preload",
+                    hint=_MIRRORS,
                     parts=("runtime", "services"),
                 ),
             ),
@@ -406,4 +406,9 @@ def old_package(wanted: str) -> Gap:
     return gap
 
 
+# An upgrade writes none of it: what a person has for a registry there would be lost unasked.
+_MIRRORS = (
+    "they come from where `mirrors:` and `proxy:` in hosts.yml said at the last inv cluster.up; after a change there, "
+    "with the cluster's present version in hosts.yml: inv cluster.up, then upgrade; or give them: inv images.preload"
+)
 _BUNDLE_ANEW = "make the bundle anew by this kubefab: inv bundle.make; or give the image: inv images.preload"

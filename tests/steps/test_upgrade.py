@@ -357,6 +357,15 @@ def test_a_host_that_is_not_behind_fetches_nothing() -> None:
     assert f"the images of Kubernetes {WANTED} are there" in [one.title for one in states if one.gap(host("client"))]
 
 
+def test_who_is_told_to_name_another_mirror_is_told_how_it_comes_to_the_hosts() -> None:
+    """An upgrade writes no mirror of images, and `up` refuses while hosts.yml says the new version."""
+    made = cluster(inventory())
+    there = step(
+        upgrade.fetched(["pause:3"])(made, made.hosts["client"]), f"the images of Kubernetes {WANTED} are there"
+    )
+    assert "with the cluster's present version in hosts.yml: inv cluster.up" in there.hint
+
+
 def test_a_new_bundle_is_the_source_where_there_is_one(tmp_path: Path) -> None:
     (tmp_path / "folder" / "packages").mkdir(parents=True)
     write(tmp_path / "it.bundle", ABOUT, tmp_path / "folder")
