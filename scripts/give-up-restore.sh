@@ -9,6 +9,20 @@ if [ -n "$id" ] && [ "$(restored_in "$folder/member")" = "$id" ]; then
     echo "etcd has the snapshot's data already" >&2
     exit 1
 fi
+# A swap that was cut off has put aside what etcd had, and nothing in its place: one that is told nothing else begins anew
+# over an empty folder. What an earlier restore has put aside is older than the marker.
+if [ -n "$id" ] && [ ! -e "$folder/member" ]; then
+    oldest=$folder/before-restore-$(date -u -d "@$(sed -n 1p /var/lib/kubefab/restore)" +%Y-%m-%dT%H-%M-%SZ)
+    kept=$({ echo "$oldest" && ls -d "$folder"/before-restore-[0-9]*Z 2>/dev/null; } | sort | tail -n 1)
+    if [ -e "$kept" ]; then
+        mv -T "$kept" "$folder/member"
+        sync "$folder"
+    elif [ "$(etcds_flag initial-cluster-state | tail -n 1)" != existing ]; then
+        echo "etcd has no data in $folder, and would begin anew without: let the restore go on, by inv etcd.restore --from" \
+            "the same snapshot, or put back what it had, as $folder/member, and do this again" >&2
+        exit 1
+    fi
+fi
 put_back
 rm -rf "$folder/kubefab-restore" "$folder/kubefab-restore.part"
 rm -f /var/lib/kubefab/restore

@@ -336,6 +336,36 @@ def test_the_new_data_are_not_given_up() -> None:
     assert said == ["etcd has the snapshot's data already", "ended with 1", "of-others.yaml"]
 
 
+# As a power cut leaves a swap between its two renames.
+MOVED = "mv /var/lib/etcd/member /var/lib/etcd/before-restore-$(date -u +%Y-%m-%dT%H-%M-%SZ)\n"
+CUT = f"{MASTER}{NOBODY}{STOP}\n{STAGED}{MOVED}"
+
+
+def test_what_a_swap_that_was_cut_off_had_moved_aside_is_there_again_before_any_etcd_begins() -> None:
+    """Over an empty folder a master alone would make a new, empty cluster."""
+    older = "mkdir -p /var/lib/etcd/before-restore-2020-01-01T00-00-00Z\n"
+    shown = "cat /var/lib/etcd/member/wal/1; ls /var/lib/etcd /etc/kubernetes"
+    said = told(f"{older}{CUT}{GIVE_UP}\n{shown}")
+    assert said[:4] == ["former", "/etc/kubernetes:", "manifests", ""]
+    assert said[4:] == ["/var/lib/etcd:", "before-restore-2020-01-01T00-00-00Z", "member"]
+
+
+@pytest.mark.parametrize("kept", ["", "mkdir /var/lib/etcd/before-restore-2020-01-01T00-00-00Z\n"])
+def test_no_etcd_begins_over_nothing_where_nobody_knows_what_it_had(kept: str) -> None:
+    """What an earlier restore has kept is not what was there before this one."""
+    lost = f"{MASTER}{NOBODY}rm -r /var/lib/etcd/member\n{kept}{STOP}\n{STAGED}"
+    (why, ended, left) = told(f"{lost}{GIVE_UP} 2>&1 || echo ended with $?\nls /etc/kubernetes/manifests")
+    assert why.startswith("etcd has no data in /var/lib/etcd, and would begin anew without: ")
+    assert (ended, left) == ("ended with 1", "of-others.yaml")
+
+
+def test_an_etcd_that_begins_over_its_data_alone_is_as_before_without_any() -> None:
+    existing = "'s/    - --name=m1/&\\n    - --initial-cluster-state=existing/' /etc/kubernetes/manifests/etcd.yaml"
+    lost = f"{MASTER}{NOBODY}sed -i {existing}\nrm -r /var/lib/etcd/member\n"
+    there = told(f"{lost}{STOP}\n{GIVE_UP}\nls /etc/kubernetes/manifests")
+    assert there == [*(f"{name}.yaml" for name in PARTS), "of-others.yaml"]
+
+
 # --- what takes which place
 
 
