@@ -14,9 +14,10 @@ in_time() { # sets $seconds, what is left of them
     seconds=$((until - $(date +%s)))
     [ "$seconds" -gt 0 ]
 }
+whose='s/ \([^,]*\)$/ is held by the budget \1/; /,/{s/ / is held by several budgets: /; s/,/ and /g}'
 who_is_held() { # in one line; where the API server does not say, that
     if found=$(held as_admin "$node" 2>&1); then
-        [ -z "$found" ] || printf '%s\n' "$found" | sed 's/ / is held by the budget /' | paste -sd, | sed 's/,/, /g'
+        [ -z "$found" ] || printf '%s\n' "$found" | sed "$whose" | paste -sd, | sed 's/,/, /g'
     else
         echo "nobody says which budgets hold what: $(printf '%s\n' "$found" | tail -n 1)"
     fi

@@ -111,7 +111,8 @@ def test_a_list_that_was_not_to_be_had_is_no_empty_one() -> None:
     assert not found(text, "pods", questions=Questions(nodes=("client",))).pods.pods_told
 
 
-BUDGET = "default web {policy} {healthy} 2 app=web,tier in (front),\n"
+BUDGET = "default web {policy} {healthy} 2 0 app=web,tier in (front),\n"
+TWO = "default web - 3 2 1 app=web,\ndefault own - 3 2 1 tier=front,\n"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,28 @@ def test_a_budget_holds_whom_an_eviction_would_not_let_go(policy: str, healthy: 
     assert found(text, "pods", questions=Questions(nodes=("client",))).pods.held == (
         {"default/web-1": "web"} if holds else {}
     )
+
+
+@pytest.mark.parametrize(
+    ("pod", "held"),
+    [
+        ("web-1 Running True- ReplicaSet,", {"default/web-1": "web,own"}),
+        ("web-1 Running False- ReplicaSet,", {"default/web-1": "web,own"}),
+        ("web-1 Running-ending True- ReplicaSet,", {}),
+        ("web-1 Pending False- ReplicaSet,", {}),
+        ("web-1 Running True- DaemonSet,", {}),
+    ],
+)
+def test_a_pod_of_two_budgets_is_held_by_both_though_each_would_let_it_go(pod: str, held: dict[str, str]) -> None:
+    """No eviction takes it, and all others of its node would be gone by the time that this is told."""
+    text = cluster(budgets=TWO, selected=f"{pod}\n")
+    assert found(text, "pods", questions=Questions(nodes=("client",))).pods.held == held
+
+
+def test_a_budget_that_lets_its_pods_go_and_is_alone_in_its_namespace_is_not_asked_for_them() -> None:
+    budgets = "default web - 3 2 1 app=web,\nothers web - 3 2 1 app=web,\n"
+    asked = sandbox.run(f"{cluster(budgets=budgets)}{DRAIN} >/dev/null; grep selector /mnt/asked || echo none")
+    assert asked == "none\n"
 
 
 def test_whom_a_budget_is_about_the_api_server_says() -> None:
@@ -176,6 +199,12 @@ def test_no_pod_is_evicted_while_a_budget_holds_another() -> None:
         "client was cordoned by a person, and stays so",
         "ended with 1",
     ]
+    assert asked == []
+
+
+def test_no_pod_is_evicted_while_another_is_of_two_budgets() -> None:
+    said, asked = drained(cluster(budgets=TWO, selected="web-1 Running True- ReplicaSet,\n"), SHORT)
+    assert said[0] == "time is over, and nothing was evicted: default/web-1 is held by several budgets: web and own"
     assert asked == []
 
 

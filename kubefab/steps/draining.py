@@ -149,7 +149,7 @@ def lost(node: str, facts: Facts) -> list[str]:
 
 def _reasons(pod: Pod, known: Pods) -> Iterator[str]:
     if budget := known.held.get(pod.name):
-        yield f"cannot be evicted now, for the budget {budget} allows none"
+        yield (_SEVERAL if "," in budget else _NONE).format(budget)
     if not pod.controller:
         yield "gone for good, for nobody makes it anew"
     if emptied := [*pod.of("emptyDir"), *pod.of("ephemeral")]:
@@ -228,9 +228,11 @@ def _about(node: str) -> str:
 
 
 HELD = (
-    "where a budget holds it: more replicas, or another budget (kubectl edit pdb); where time is short: --timeout "
-    "SECONDS. kubefab never goes past a budget"
+    "where a budget holds it: more replicas, or another budget (kubectl edit pdb); where several do: all but one of "
+    "them away; where time is short: --timeout SECONDS. kubefab never goes past a budget"
 )
+_NONE = "cannot be evicted now, for the budget {} allows none"
+_SEVERAL = "cannot be evicted, for it is of several budgets ({}): Kubernetes evicts no such pod, whatever they allow"
 _NOT_READY = (
     "nobody there would end its pods: see what is wrong (inv cluster.status); if its machine is off and stays off: "
     "`inv node.remove --host {} --dead`"

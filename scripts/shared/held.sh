@@ -3,25 +3,36 @@
 # what limits it; those of all nodes where NODE is empty. The API server itself says whom a budget is about. False where it
 # does not answer.
 # As its eviction does (pkg/registry/core/pod/storage/eviction.go), this passes over pods that do not run, that end
-# already, and those not Ready that the budget lets go; and over those that no drain takes.
+# already, and those not Ready that the budget lets go; and over those that no drain takes. It refuses a pod of several
+# budgets, whatever these allow: "NAMESPACE/POD BUDGET,BUDGET". So where a namespace has several, each is asked for its own.
 held() {
     budgets=$("$1" get poddisruptionbudgets --all-namespaces -o "go-template=$held_budgets") || return 1
-    [ -n "$budgets" ] || return 0
-    printf '%s\n' "$budgets" | while read -r space budget policy healthy wanted selector; do
+    about=$(printf '%s\n' "$budgets" | awk '
+        NF { line[NR] = $0; space[NR] = $1; none[NR] = $6 !~ /^[1-9]/; count[$1]++ }
+        END { for (n = 1; n <= NR; n++) if (none[n] || count[space[n]] > 1) print line[n] }')
+    [ -n "$about" ] || return 0
+    found=$(printf '%s\n' "$about" | while read -r space budget policy healthy wanted allowed selector; do
         pods=$("$1" get pods --namespace "$space" --selector "${selector%,}" \
-            --field-selector "spec.nodeName${2:+=}${2:-!=}" -o "go-template=$held_pods") || return 1
+            --field-selector "spec.nodeName${2:+=}${2:-!=}" -o "go-template=$held_pods") || exit 1
         least=True
         if [ "$policy" != AlwaysAllow ] && { [ "$wanted" = 0 ] || [ "$healthy" -lt "$wanted" ]; }; then least=; fi
-        [ -z "$pods" ] || printf '%s\n' "$pods" | awk -v space="$space" -v budget="$budget" -v least="$least" \
-            '$2 == "Running" && $3 ~ "^" least && $4 !~ /DaemonSet|Node/ { print space "/" $1, budget }'
-    done
+        [ -z "$pods" ] || printf '%s\n' "$pods" |
+            awk -v space="$space" -v budget="$budget" -v least="$least" -v allowed="$allowed" '
+                $2 == "Running" && $4 !~ /DaemonSet|Node/ {
+                    print space "/" $1, budget, (allowed !~ /^[1-9]/ && $3 ~ "^" least ? "held" : "")
+                }'
+    done) || return 1
+    printf '%s\n' "$found" | awk '
+        NF && !($1 in budgets) { pod[++pods] = $1 }
+        NF { budgets[$1] = budgets[$1] (budgets[$1] ? "," : "") $2; held[$1] = held[$1] $3 }
+        END { for (n = 1; n <= pods; n++) if (held[pod[n]] || budgets[pod[n]] ~ /,/) print pod[n], budgets[pod[n]] }'
 }
 # shellcheck disable=SC2016 # names of a template
 held_values='({{range $i, $v := .values}}{{if $i}},{{end}}{{$v}}{{end}}),'
 # A budget without a selector is about nobody; the one of an empty mapping about all of its namespace.
-held_budgets='{{range .items}}{{if and (eq (printf "%v" .status.disruptionsAllowed) "0") (ne (printf "%v" .spec.selector) "<nil>")}}'
+held_budgets='{{range .items}}{{if ne (printf "%v" .spec.selector) "<nil>"}}'
 held_budgets=$held_budgets'{{.metadata.namespace}} {{.metadata.name}} {{or .spec.unhealthyPodEvictionPolicy "-"}} '
-held_budgets=$held_budgets'{{.status.currentHealthy}} {{.status.desiredHealthy}} '
+held_budgets=$held_budgets'{{.status.currentHealthy}} {{.status.desiredHealthy}} {{.status.disruptionsAllowed}} '
 # shellcheck disable=SC2016
 held_budgets=$held_budgets'{{range $k, $v := .spec.selector.matchLabels}}{{$k}}={{$v}},{{end}}{{range .spec.selector.matchExpressions}}'
 held_budgets=$held_budgets'{{if eq .operator "In"}}{{.key}} in '$held_values'{{else if eq .operator "NotIn"}}{{.key}} notin '$held_values

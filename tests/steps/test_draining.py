@@ -142,6 +142,11 @@ ELSEWHERE = {"default/ReplicaSet/web-5f": Replicas(2, "Deployment/web")}
             told(WEB, replicas=ELSEWHERE, held={"default/web-1": "web"}),
             "default/web-1: cannot be evicted now, for the budget web allows none",
         ),
+        (
+            told(WEB, replicas=ELSEWHERE, held={"default/web-1": "web,own"}),
+            "default/web-1: cannot be evicted, for it is of several budgets (web,own): "
+            "Kubernetes evicts no such pod, whatever they allow",
+        ),
         (told(Pod("default/alone")), "default/alone: gone for good, for nobody makes it anew"),
         (
             told(replace(WEB, volumes=("emptyDir a", "ephemeral b")), replicas=ELSEWHERE),
