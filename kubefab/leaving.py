@@ -76,7 +76,8 @@ def remove(c: Context, name: str, seconds: Seconds, dead: bool, yes: bool) -> No
     stages = [*_saved(run, node, address), *stages]
     Leaving(run, node, stages, yes, "" if dead else name, _FORCED if dead else "").bring_about()
     if host and not (run.dry or run.failures):
-        print(report.plain("\n".join(_left_to_do(host, run.cluster.inventory.path, dead))))
+        link = (run.cluster.hosts.get(host.name) or run.cluster.absent[host.name]).link
+        print(report.plain("\n".join(_left_to_do(host, link.known_as, run.cluster.inventory.path, dead))))
 
 
 def _host(run: Engine, name: str, node: str, among: Group = Group.ALL) -> wanted.Host | None:
@@ -268,14 +269,14 @@ class Leaving:
         return losses
 
 
-def _left_to_do(host: wanted.Host, path: Path, dead: bool) -> Iterator[str]:
-    """What a person has to do after it."""
+def _left_to_do(host: wanted.Host, known_as: str, path: Path, dead: bool) -> Iterator[str]:
+    """What a person has to do after it. `known_as`: by ssh."""
     yield f"{host.name} is gone; take it out of {path}, else `inv cluster.up` makes it a node again"
     if host.role == "master":
         yield _MASTER
     if dead:
         known = f" -f {quote(str(host.ssh.known_hosts))}" if host.ssh.known_hosts else ""
-        yield f"before another machine has its address: ssh-keygen -R {host.address}{known}"
+        yield f"before another machine has its address: ssh-keygen -R {quote(known_as)}{known}"
 
 
 _COST = "all of this is lost, or stands still meanwhile"

@@ -50,6 +50,11 @@ class Link:
         """Who logs in."""
         return self.wire.way.user
 
+    @property
+    def known_as(self) -> str:
+        """The name by which known_hosts has its key."""
+        return self.wire.way.name
+
     def transport(self) -> paramiko.Transport:
         """The open transport, on which sudo is known to work. HostError where there is none to be had."""
         with self._preparing:

@@ -726,6 +726,18 @@ def test_a_dead_workers_volumes_are_taken_from_it_before_its_node_goes(
     assert "before another machine has its address: ssh-keygen -R 10.250.0.11" in said
 
 
+def test_its_former_key_is_forgotten_by_the_name_that_ssh_knows_it_by(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At another port it is none of the address's, and `ssh-keygen -R` would find nothing."""
+    elsewhere = of_two(in_place(Run(inventory(f"ssh: {{port: 2222}}\n{HOSTS}")), monkeypatch))
+    elsewhere.nodes["client"]["ready"] = False
+    elsewhere.tell()
+    elsewhere.run("client").on_look = away
+    remove(elsewhere, dead=True)
+    assert "ssh-keygen -R '[10.250.0.11]:2222'" in capsys.readouterr().out
+
+
 def test_a_dead_master_goes_with_its_member_first(three: Cluster) -> None:
     three.nodes["m1"]["ready"] = False
     three.tell()
