@@ -19,7 +19,7 @@ remove_own() { # remove_own PATTERN
     own | grep -E "$1" | while read -r path; do remove "$path"; done
 }
 set_aside() {
-    to_set_aside | while read -r path; do
+    to_set_aside | while IFS= read -r path; do
         mkdir -p "/var/lib/kubefab-kept${path%/*}"
         mv --backup=numbered "$path" "/var/lib/kubefab-kept${path%/*}/"
         echo "$path is now /var/lib/kubefab-kept$path"
@@ -47,7 +47,7 @@ kill_containers() {
     fi
 }
 unmount() {
-    kubelets_mounts | sort -r | while read -r target; do
+    kubelets_mounts | sort -r | while IFS= read -r target; do
         # One whose server is gone would be waited for.
         timeout -k 5 20 umount "$target" || umount -l "$target" || true
     done
@@ -123,7 +123,7 @@ kill_containers
 unmount
 remove_own ^/var/lib/
 if [ -n "$asked" ]; then
-    state | while read -r path; do remove "$path"; done
+    state | while IFS= read -r path; do remove "$path"; done
     find /var/lib/cni/ -depth -type d -empty -delete 2>/dev/null || true
     remove_network
     remove_endpoint

@@ -230,6 +230,21 @@ def test_a_second_file_that_is_set_aside_does_not_replace_the_first() -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize("name", ["mine ", " mine", "of mine", "-mine", "back\\slash"])
+def test_a_file_is_set_aside_whatever_it_is_called(name: str) -> None:
+    there = sandbox.file(f"/var/lib/kubelet/{name}", "text")
+    kept = "find /var/lib -type f"
+    assert tear_down(there, kept) == f"/var/lib/kubefab-kept/var/lib/kubelet/{name}\n"
+
+
+@sandbox.needed
+@pytest.mark.parametrize("folder", ["/var/lib/rook", "/run/flannel", "/etc/kubernetes/tmp"])
+def test_a_name_of_several_lines_takes_nothing_away_where_the_script_was_begun(folder: str) -> None:
+    there = sandbox.file(f"{folder}/x\nmine", "theirs") + sandbox.file("/srv/mine", "text")
+    assert tear_down(f"{there}cd /srv\n", "cat /srv/mine") == "text"
+
+
+@sandbox.needed
 def test_keys_that_somebody_copied_to_a_worker_are_kept() -> None:
     """For a later join as a master, say; perhaps there is no other copy."""
     copied = "".join(sandbox.file(f"/etc/kubernetes/pki/{name}", name) for name in ("ca.crt", "ca.key", "sa.key"))

@@ -56,12 +56,14 @@ to_set_aside() {
     foreign | grep -E "^(/etc/kubernetes/manifests|/var/lib/kubelet|/var/lib/etcd$pki)/" || true
 }
 # What has been gathered since: of flannel, of rook, and kubeadm's own copies, all of it, whatever its name; and the pods'
-# addresses, whose network is cbr0 in flannel's own configuration: podman and nerdctl keep theirs beside them.
+# addresses, whose network is cbr0 in flannel's own configuration: podman and nerdctl keep theirs beside them. A name of
+# several lines would be several names, each of them taken away, of whatever lies where the script was begun.
 state() {
-    find /run/flannel/ /var/lib/rook/ /etc/kubernetes/tmp/ -mindepth 1 -maxdepth 1 2>/dev/null || true
+    find /run/flannel/ /var/lib/rook/ /etc/kubernetes/tmp/ -mindepth 1 -maxdepth 1 \
+        ! -name '*[[:cntrl:]]*' 2>/dev/null || true
     addresses | grep -E "$pods_addresses" || true
 }
-addresses() { find /var/lib/cni/ ! -type d 2>/dev/null || true; }
+addresses() { find /var/lib/cni/ ! -type d ! -path '*[[:cntrl:]]*' 2>/dev/null || true; }
 pods_addresses='^/var/lib/cni/(flannel/|networks/cbr0/|(cache/)?results/(cbr0|cni-loopback)-)'
 others_addresses() { addresses | grep -vE "$pods_addresses" | sed 's|/[^/]*$||' | sort -u; }
 
