@@ -53,6 +53,15 @@ unmount() {
     done
     [ -z "$(kubelets_mounts)" ] || { echo "still mounted:" "$(kubelets_mounts)" >&2; exit 1; }
 }
+# reset_by_kubeadm SOCKET: until 1.24 it empties /var/lib/cni, whoever has addresses there, as podman: it is shown another.
+reset_by_kubeadm() {
+    set -- kubeadm reset --force --cri-socket "$1" --cert-dir /run/kubefab/none --skip-phases remove-etcd-member
+    if [ -z "$(others_addresses)" ]; then
+        "$@"
+    else
+        unshare --mount sh -c 'mount -t tmpfs kubefab /var/lib/cni && exec "$@"' sh "$@"
+    fi
+}
 remove_chains() {
     for family in iptables ip6tables; do
         rules=$(filter "$family-save")
@@ -116,7 +125,7 @@ if [ -n "$asked" ]; then
     remove_own '^/etc/kubernetes/[^/]*[.]conf$'
     # It would delete whatever is in the folder of certificates, and follow mounts in etcd's.
     if command -v kubeadm >/dev/null; then
-        kubeadm reset --force --cri-socket "$1" --cert-dir /run/kubefab/none --skip-phases remove-etcd-member
+        reset_by_kubeadm "$1"
     fi
 fi
 kill_containers

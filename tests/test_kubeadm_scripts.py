@@ -212,8 +212,8 @@ PLACES = (
 )
 FILES = f"find -H {PLACES} /etc/cni /var/lib/cni* /var/opt/z /run/kubefab -type f 2>/dev/null | sort"
 KEPT = sorted((*THEIR_FILES, *(f"/var/lib/kubefab-kept{path}" for path in SET_ASIDE)))
-# What kubeadm reset does to files.
-RESET = "rm -rf /etc/kubernetes/manifests/* /var/lib/kubelet/* /etc/kubernetes/*.conf\n"
+# What kubeadm reset does to files; to those of all CNI plugins until 1.24.
+RESET = "rm -rf /etc/kubernetes/manifests/* /var/lib/kubelet/* /etc/kubernetes/*.conf /var/lib/cni/*\n"
 
 
 @sandbox.needed
