@@ -53,12 +53,20 @@ def in_turn(documents: list[Document]) -> list[list[Document]]:
 def there(name: str) -> Gap:
     @on_cluster
     def gap(live: ClusterFacts, facts: Facts) -> str | None:
+        besides = f", and all else in the namespace {own_namespace(name)}" if own_namespace(name) else ""
         if version := live.addons.get(name):
-            return f"{name} {version}, with all that it serves"
+            return f"{name} {version}, with all that it serves{besides}"
         left = objects(name, facts)
-        return f"what is left of it: {', '.join(left)}" if left else None
+        besides = besides if f"namespace/{own_namespace(name)}" in left else ""
+        return f"what is left of it: {', '.join(left)}{besides}" if left else None
 
     return gap
+
+
+def own_namespace(name: str) -> str:
+    """The Namespace that goes with an add-on, and with it whatever others have there; "" where it has none."""
+    namespace = ADDONS[name].workload.partition("/")[0]
+    return "" if namespace == "kube-system" else namespace
 
 
 def in_use(addon: Addon) -> Gap:
@@ -72,7 +80,9 @@ def in_use(addon: Addon) -> Gap:
 
 
 def _keeps(addon: Addon, volume: Volume) -> bool:
-    return volume.driver in addon.drivers or (addon.storage_class != "" and volume.storage_class == addon.storage_class)
+    """Also who keeps it for a claim in a Namespace that goes: with the claim go its data."""
+    theirs = addon.storage_class != "" and volume.storage_class == addon.storage_class
+    return theirs or volume.driver in addon.drivers or volume.claim.partition("/")[0] == own_namespace(addon.name) != ""
 
 
 def kept_by_ceph(facts: Facts) -> str | None:
@@ -87,6 +97,9 @@ def delete_ceph(host: Host) -> None:
         host.change("kubectl.sh", *DELETE, "--namespace", NAMESPACE, kinds, "--all")
 
 
-_IN_USE = "delete the claims first, and their data with them: kubectl delete pvc NAME -n NAMESPACE"
+_IN_USE = (
+    "delete the claims first, and their data with them: kubectl delete pvc NAME -n NAMESPACE; where a claim is gone "
+    "already, its volume: kubectl get pv; kubectl delete pv NAME"
+)
 _OTHERS = "kubefab leaves it alone, and without rook nobody manages it: remove it first, with its data"
 _DATA = f"see why: kubectl -n {NAMESPACE} describe cephclusters,cephblockpools,cephfilesystems,cephobjectstores"

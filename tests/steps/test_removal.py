@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kubefab import downloads
+from kubefab.addons import ADDONS
 from kubefab.errors import Silent
 from kubefab.facts import ADDON, AddonObject, Ceph, ClusterFacts, Facts, Volume, Workload
 from kubefab.step import Step
@@ -40,6 +41,32 @@ def going(name: str) -> list[Step]:
 )
 def test_storage_that_keeps_volumes_is_not_removed(found: Facts, told: str | None) -> None:
     assert step(going("local-path"), "no volume needs local-path").gap(found) == told
+
+
+@pytest.mark.parametrize("name", ["kubernetes-dashboard", "local-path"])
+def test_a_volume_in_the_namespace_that_goes_is_told_whoever_keeps_it(name: str) -> None:
+    """Its claim goes with the Namespace, and its data with the claim."""
+    space = ADDONS[name].workload.partition("/")[0]
+    mine = Volume(f"{space}/mine", "nfs", "nfs.csi.k8s.io")
+    found = known(cluster=ClusterFacts(), persistent=(mine, Volume("kube-system/other", "nfs")), volumes_told=True)
+    assert step(going(name), f"no volume needs {name}").gap(found) == f"volumes of these claims: {space}/mine"
+    assert step(going("headlamp"), "no volume needs headlamp").gap(found) is None
+
+
+def test_what_else_goes_with_a_namespace_is_told_before_the_question() -> None:
+    marked = {"kubernetes-dashboard/kubernetes-dashboard": Workload(annotations={ADDON: "kubernetes-dashboard 2.7.0"})}
+    found = known(cluster=ClusterFacts(workloads=marked), addons_told=True)
+    told = step(going("kubernetes-dashboard"), "kubernetes-dashboard is not there").gap(found)
+    assert told
+    assert told.endswith("with all that it serves, and all else in the namespace kubernetes-dashboard")
+    left = known(
+        cluster=ClusterFacts(),
+        addons_told=True,
+        addon_objects=(AddonObject("local-path", "namespace/local-path-storage"),),
+    )
+    told = step(going("local-path"), "local-path is not there").gap(left)
+    assert told
+    assert told.endswith("namespace/local-path-storage, and all else in the namespace local-path-storage")
 
 
 def test_an_addon_is_gone_when_all_of_it_is() -> None:
