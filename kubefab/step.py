@@ -93,9 +93,9 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def file_line(path: str, content: bytes) -> str:
+def file_line(path: str, content: bytes, mode: str = "0644") -> str:
     """A file on the host, as put-files.sh is told of it."""
-    return f"0644 {path} {b64encode(content).decode()}\n"
+    return f"{mode} {path} {b64encode(content).decode()}\n"
 
 
 def files(title: str, texts: Mapping[str, str]) -> Step:

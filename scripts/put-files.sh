@@ -1,6 +1,7 @@
 #!/bin/sh
 # Writes files: from standard input a line each, "MODE PATH BASE64". Each text that somebody else wrote is kept beside
-# it: as PATH.before-kubefab, and later ones as PATH.before-kubefab-TIME.
+# it: as PATH.before-kubefab, and later ones as PATH.before-kubefab-TIME. MODE may be as-it-is: where the text holds what is
+# somebody else's, nobody reads it who could not before, and its owner stays; 0644 where there is none yet.
 set -eu
 keep() { # keep FILE: beside it, unless it is kept already
     for kept in "$1.before-kubefab" "$1.before-kubefab"-*; do
@@ -14,9 +15,17 @@ keep() { # keep FILE: beside it, unless it is kept already
 while read -r mode path data; do
     folder=${path%/*}
     mkdir -p "$folder"
-    printf '%s' "$data" | base64 -d >"$path.kubefab"
+    rm -f "$path.kubefab"
+    (umask 077 && printf '%s' "$data" | base64 -d >"$path.kubefab")
     [ ! -e "$path" ] || cmp -s "$path" "$path.kubefab" || grep -qi 'written by kubefab' "$path" || keep "$path"
-    chmod "$mode" "$path.kubefab"
+    if [ "$mode" != as-it-is ]; then
+        chmod "$mode" "$path.kubefab"
+    elif [ -e "$path" ]; then
+        chown --reference "$path" "$path.kubefab"
+        chmod --reference "$path" "$path.kubefab"
+    else
+        chmod 0644 "$path.kubefab"
+    fi
     # After a power cut a file that was renamed and not synced may be empty.
     sync "$path.kubefab"
     mv "$path.kubefab" "$path"

@@ -107,6 +107,17 @@ def test_a_file_is_put_with_its_folders_and_its_mode(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["file"]
 
 
+def test_what_is_somebodys_own_is_read_by_nobody_new(tmp_path: Path) -> None:
+    """A daemon.json may hold a proxy's password, and is put with what was in it."""
+    file = tmp_path / "daemon.json"
+    file.write_text("{}")
+    file.chmod(0o600)
+    put(file, '{"proxies": {}}', "as-it-is")
+    assert (file.read_text(), oct(file.stat().st_mode)[-3:]) == ('{"proxies": {}}', "600")
+    put(tmp_path / "new.json", "{}", "as-it-is")
+    assert oct((tmp_path / "new.json").stat().st_mode)[-3:] == "644"
+
+
 def test_somebody_elses_text_is_kept_beside_ours(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("theirs")

@@ -27,7 +27,7 @@ def configured(cluster: Cluster) -> Step:
             raise HostError(f"{render.DOCKER_CONFIG} {NO_JSON}", hint=HINT)
         before = there(cluster.facts(host).packages)
         text = json.dumps(merged(theirs, ours(cluster.inventory), before), indent=2) + "\n"
-        host.change("put-files.sh", payload=file_line(render.DOCKER_CONFIG, text.encode()))
+        host.change("put-files.sh", payload=file_line(render.DOCKER_CONFIG, text.encode(), "as-it-is"))
 
     return Step("Docker is configured", unlike(ours(cluster.inventory)), put, HINT, parts=("files",))
 

@@ -143,7 +143,7 @@ def test_what_is_put_is_theirs_and_ours() -> None:
     assert close
     close(made.founder)
     mode, path, data = world(made, "manager").payloads["put-files.sh"].split()
-    assert (mode, path, json.loads(b64decode(data))) == ("0644", DOCKER_CONFIG, docker.merged(THEIRS, OURS))
+    assert (mode, path, json.loads(b64decode(data))) == ("as-it-is", DOCKER_CONFIG, docker.merged(THEIRS, OURS))
     assert b"Written by kubefab" in b64decode(data)  # so that it is not kept as somebody else's
 
 
