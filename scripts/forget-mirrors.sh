@@ -1,11 +1,14 @@
 #!/bin/sh
-# Lets containerd ask registries themselves again that hosts.yml names no mirror for any more.
+# Lets containerd ask registries themselves again that hosts.yml names no mirror for any more. What somebody has
+# changed since is kept beside it, as by put-files.sh.
 # usage: forget-mirrors.sh [REGISTRY…]    those that it still names
 set -eu
+. "${0%/*}/shared/written.sh"
 for file in /etc/containerd/certs.d/*/hosts.toml; do
     folder=${file%/*}
     case " $* " in *" ${folder##*/} "*) continue ;; esac
     if head -n 1 "$file" | grep -qs '^# Written by kubefab'; then
+        is_as_written "$file" || keep "$file"
         rm "$file"
         rmdir "$folder" 2>/dev/null || true # somebody's certificates may be there
     fi

@@ -1,23 +1,18 @@
 #!/bin/sh
-# Writes files: from standard input a line each, "MODE PATH BASE64". Each text that somebody else wrote is kept beside
-# it: as PATH.before-kubefab, and later ones as PATH.before-kubefab-TIME. MODE may be as-it-is: where the text holds what is
-# somebody else's, nobody reads it who could not before, and its owner stays; 0644 where there is none yet.
+# Writes files: from standard input a line each, "MODE PATH BASE64". Each text that somebody else wrote, or has changed
+# since, is kept beside it: as PATH.before-kubefab, and later ones as PATH.before-kubefab-TIME. MODE may be as-it-is: where
+# the text holds what is somebody else's, nobody reads it who could not before, and its owner stays; 0644 where there is
+# none yet.
+# usage: put-files.sh [LIST]    where it is noted what was written
 set -eu
-keep() { # keep FILE: beside it, unless it is kept already
-    for kept in "$1.before-kubefab" "$1.before-kubefab"-*; do
-        ! cmp -s "$1" "$kept" || return 0
-    done
-    kept=$1.before-kubefab
-    [ ! -e "$kept" ] || kept=$kept-$(date +%s.%N)
-    cp -p "$1" "$kept"
-    sync "$kept"
-}
+. "${0%/*}/shared/written.sh"
+written=${1:-$written}
 while read -r mode path data; do
     folder=${path%/*}
     mkdir -p "$folder"
     rm -f "$path.kubefab"
     (umask 077 && printf '%s' "$data" | base64 -d >"$path.kubefab")
-    [ ! -e "$path" ] || cmp -s "$path" "$path.kubefab" || grep -qi 'written by kubefab' "$path" || keep "$path"
+    [ ! -e "$path" ] || cmp -s "$path" "$path.kubefab" || is_as_written "$path" || keep "$path"
     if [ "$mode" != as-it-is ]; then
         chmod "$mode" "$path.kubefab"
     elif [ -e "$path" ]; then
@@ -28,6 +23,7 @@ while read -r mode path data; do
     fi
     # After a power cut a file that was renamed and not synced may be empty.
     sync "$path.kubefab"
+    note_written "$path" "$path.kubefab"
     mv "$path.kubefab" "$path"
     sync "$folder"
 done

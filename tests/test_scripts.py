@@ -94,10 +94,13 @@ def test_every_script_is_used_and_every_used_script_is_there() -> None:
 # --- put-files.sh
 
 
+PUT_FILES = ("sh", SCRIPTS / "put-files.sh")
+
+
 def put(path: Path, text: str, mode: str = "0644") -> None:
     there = next(folder for folder in path.parents if folder.exists())
     line = f"{mode} ./{path.relative_to(there)} {b64encode(text.encode()).decode()}\n"
-    subprocess.run(["sh", SCRIPTS / "put-files.sh"], input=line, text=True, check=True, cwd=there)
+    subprocess.run([*PUT_FILES, there.with_name(f"{there.name}.noted")], input=line, text=True, check=True, cwd=there)
 
 
 def test_a_file_is_put_with_its_folders_and_its_mode(tmp_path: Path) -> None:
@@ -136,6 +139,32 @@ def test_our_own_text_is_not_kept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_what_somebody_has_changed_of_our_own_text_is_kept(tmp_path: Path) -> None:
+    """Another runtime class in containerd's config.toml, say: the next text of ours does not have it."""
+    file = tmp_path / "config.toml"
+    put(file, "# Written by kubefab.\n")
+    file.write_text("# Written by kubefab.\n[theirs]\n")
+    put(file, "# Written by kubefab.\n")
+    put(file, "# Written by kubefab: anew.\n")
+    (kept,) = tmp_path.glob("config.toml.before-kubefab*")
+    assert kept.read_text() == "# Written by kubefab.\n[theirs]\n"
+
+
+def test_what_an_earlier_kubefab_has_written_without_a_note_is_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("# Written by kubefab.\n")
+    put(file, "# Written by kubefab: anew.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_keyring_of_ours_that_upstream_has_prolonged_is_not_kept(tmp_path: Path) -> None:
+    """It has no line that says whose it is, but a note does."""
+    file = tmp_path / "keyring.gpg"
+    put(file, "until 2026")
+    put(file, "until 2028")
+    assert [path.name for path in tmp_path.iterdir()] == ["keyring.gpg"]
+
+
 def test_every_text_of_somebody_elses_is_kept_and_none_of_them_twice(tmp_path: Path) -> None:
     file = tmp_path / "file"
     for text in ("the first", "the second", "the first", "the third"):
@@ -171,9 +200,9 @@ def test_a_file_is_replaced_in_one_moment(tmp_path: Path) -> None:
 def test_a_file_that_travelled_badly_is_not_put(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
-    put_files = ["sh", str(SCRIPTS / "put-files.sh")]
+    noted = tmp_path.with_name("noted")
     ended = subprocess.run(
-        put_files, input="0644 ./file !!!\n", text=True, capture_output=True, check=False, cwd=tmp_path
+        [*PUT_FILES, noted], input="0644 ./file !!!\n", text=True, capture_output=True, check=False, cwd=tmp_path
     )
     assert (ended.returncode != 0, file.read_text()) == (True, "old")
 
@@ -973,3 +1002,14 @@ def test_mirrors_that_hosts_yml_names_no_more_are_forgotten_and_nobody_elses() -
         f"{made}{kept}{sandbox.script('forget-mirrors.sh', 'quay.io')}\ncd {folder}; find . -type f | sort"
     )
     assert left.splitlines() == ["./ghcr.io/ca.crt", "./mine.example.org/hosts.toml", "./quay.io/hosts.toml"]
+
+
+@sandbox.needed
+def test_what_somebody_has_changed_of_a_mirror_is_kept_where_it_is_forgotten() -> None:
+    place = "/etc/containerd/certs.d/quay.io/hosts.toml"
+    line = f"0644 {place} {b64encode(b'# Written by kubefab.').decode()}"
+    put_and_changed = f"echo '{line}' | sh {SCRIPTS / 'put-files.sh'}\necho 'ca = \"mine\"' >>{place}\n"
+    left = f"cat {place}.before-kubefab; ls {place.rpartition('/')[0]}"
+    said = sandbox.run(f"{put_and_changed}{sandbox.script('forget-mirrors.sh')}\n{left}").splitlines()
+    assert said[0] == f"what was there is now {place}.before-kubefab"
+    assert said[1:] == ['# Written by kubefab.ca = "mine"', "hosts.toml.before-kubefab"]
