@@ -336,6 +336,16 @@ def test_every_script_that_renames_is_looked_at() -> None:
     assert mine - {"pack-packages.sh", "tear-down.sh", "admit-kubelet.sh"} == set(RENAMING)
 
 
+@sandbox.needed
+def test_a_cri_dockerd_that_somebody_has_installed_is_kept_and_ours_is_not() -> None:
+    before, arguments, _ = RENAMING["install-cri-dockerd.sh"]
+    place, install = "/usr/local/bin/cri-dockerd", sandbox.script("install-cri-dockerd.sh", *arguments.split())
+    newer = "echo newer >/mnt/cri-dockerd/cri-dockerd\ntar -czf /mnt/a.tgz -C /mnt cri-dockerd\n"
+    shown = f"cat {place}.before-kubefab {place}; ls {place}*"
+    said = sandbox.run(f"{before}echo theirs >{place}\n{install} >/mnt/said\n{newer}{install}\n{shown}")
+    assert said.split() == ["theirs", "newer", place, f"{place}.before-kubefab"]
+
+
 # Those that write where others have files of their own: what they replace there, and what has them do so.
 BESIDE_OTHERS = {
     "put-files.sh": ("/etc/motd", ""),
