@@ -117,6 +117,8 @@ def _saved(run: Engine, node: str, address: str) -> Stages:
 
 def _node_of(run: Engine, name: str) -> str:
     """Its name in the cluster; from here on another master speaks, where one can. KubefabError where nobody has it."""
+    if not name:  # as a member of etcd has none that has not started yet
+        run.cluster.require(name)
     run.look(Group.SPEAKER)
     live = run.cluster.facts(run.cluster.speaker).cluster
     if run.failures:

@@ -537,6 +537,21 @@ def test_a_member_of_a_host_that_nobody_knows_any_more_is_removed_by_its_name_or
     assert three.done == ["m2: put backup", "m1: remove-member.sh b9"]
 
 
+@pytest.mark.parametrize("dead", [True, False])
+def test_without_a_name_nobody_goes_though_a_member_of_etcd_has_none_before_it_has_started(
+    three: Cluster, dead: bool
+) -> None:
+    known = json.loads(membership("m1", "m2", "m3"))
+    known["members"].append({"ID": 0xE1, "peerURLs": ["https://10.0.0.9:2380"], "isLearner": True})
+    for name in three.masters:
+        said = three.run(name).parts["etcd"]
+        three.run(name).parts["etcd"] = said.replace(membership("m1", "m2", "m3"), json.dumps(known))
+    with pytest.raises(KubefabError, match="--host NAME is needed; allowed: m1, m2, m3, client"):
+        remove(three, "", dead=dead)
+    assert three.done == []
+    assert [three.run(name).looks for name in three.masters] == [[], [], []]
+
+
 @pytest.mark.parametrize("dead", [False, True])
 def test_the_address_of_a_host_is_not_its_name(three: Cluster, dead: bool) -> None:
     at_addresses(three)
