@@ -1,6 +1,6 @@
 """A YAML file as plain values, each with the line it stands on. Strict: no key twice, nothing endless."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ MOST = 100_000  # values, aliases written out; a host has some five
 TOO_MUCH = f"found more than {DEEPEST} levels or {MOST} values, aliases written out; allowed: less"
 TAG = "tag:yaml.org,2002:"
 WORDS = {"null": "nothing", "bool": "the boolean ", "int": "the number ", "float": "the number "}
+NUMBERS = (f"{TAG}int", f"{TAG}float")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Loc = tuple[str | int, ...]  # where a value stands: ("hosts", "client", "address")
@@ -55,10 +56,14 @@ def _not_yaml(error: yaml.YAMLError, text: str) -> str:
 
 
 class Tree:
-    """A YAML document as plain values, where each of them stands, and what is wrong with it."""
+    """A YAML document as plain values, where each of them stands, and what is wrong with it.
 
-    def __init__(self, path: Path) -> None:
+    `texts`: the keys below which a number is the text that is written: 1.30 is not 1.3 there.
+    """
+
+    def __init__(self, path: Path, texts: Collection[str] = ()) -> None:
         self.path = path
+        self.texts = frozenset(texts)
         self.places: dict[Loc, tuple[int, Node]] = {}
         self.values: dict[Loc, Any] = {}
         self.problems: list[tuple[int, str]] = []
@@ -91,6 +96,8 @@ class Tree:
             value: Any = self.mapping(node, loc)
         elif isinstance(node, SequenceNode):
             value = [self.read(item, (*loc, index)) for index, item in enumerate(node.value)]
+        elif node.tag in NUMBERS and not self.texts.isdisjoint(loc):
+            value = node.value
         else:
             value = _scalar(node)
         self.values[loc] = value

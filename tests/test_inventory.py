@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kubefab import located
+from kubefab import kubeadm, located
 from kubefab.inventory import Inventory, InventoryError, load, parse, schema
 
 HERE = Path(__file__).parent
@@ -131,6 +131,15 @@ def test_a_patch_release_not_seen_yet_is_fine() -> None:
 def test_an_alias_stands_for_what_it_names() -> None:
     text = GOOD.replace("ssh: {user", "ssh: &way {user").replace("role: master", "role: master, ssh: *way")
     assert parse(text, HOSTS).founder.ssh.user == "root"
+
+
+@pytest.mark.parametrize("written", ["1.30", "010", "12:30:45", "1_000", "2"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_arguments_number_stays_as_it_is_written(written: str, listed: bool) -> None:
+    """An argument is text to kubeadm: `emulated-version: 1.30` is no 1.3, by which no API server starts."""
+    said = f"[{{name: emulated-version, value: {written}}}]" if listed else f"{{emulated-version: {written}}}"
+    found = good("controllerManager:", f"apiServer: {{extraArgs: {said}}}\n      controllerManager:")
+    assert kubeadm.wanted_settings(found, "kube-apiserver") == {"--emulated-version": written}
 
 
 def test_a_date_in_an_overlay_stays_text() -> None:

@@ -10,7 +10,18 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from kubefab.errors import InventoryError
-from kubefab.inventory.models import Cluster, Etcd, Host, HostsFile, Inventory, Machine, Mirror, Schedule, Ssh
+from kubefab.inventory.models import (
+    ARGUMENTS,
+    Cluster,
+    Etcd,
+    Host,
+    HostsFile,
+    Inventory,
+    Machine,
+    Mirror,
+    Schedule,
+    Ssh,
+)
 from kubefab.inventory.rules import contradictions
 from kubefab.located import Loc, Problem, Tree, compose, one_of, shown, words
 
@@ -31,7 +42,7 @@ def parse(text: str, path: Path) -> Inventory:
 
     InventoryError with every problem at once.
     """
-    tree = Tree(path)
+    tree = Tree(path, ARGUMENTS)
     data = tree.read(compose(text, path), line=1)
     errors: list[ErrorDetails] = []
     try:
