@@ -12,6 +12,7 @@ from kubefab.facts.manifests import settings as settings_of
 from kubefab.facts.manifests import together
 from kubefab.inventory import Host, Inventory
 from kubefab.inventory.models import ARGUMENTS, SANS
+from kubefab.inventory.overlay import NAMED
 from kubefab.mirrors import image
 from kubefab.runtimes import cri_socket, through_cri_dockerd
 
@@ -26,7 +27,6 @@ SECTIONS = {
 CHANGING = (*SECTIONS.values(), "certificateValidityPeriod", "caCertificateValidityPeriod", "encryptionAlgorithm")
 KUBELET, PROXY = "KubeletConfiguration", "KubeProxyConfiguration"
 OWN = ("rotateCertificates",)  # of a kubelet, which kubeadm sets itself, whatever it is told
-NAMED = ("extraVolumes", "extraEnvs")  # lists of what has a name
 DOMAIN = ".kubefab.internal"
 _HOUR = timedelta(hours=1)  # a life has some minutes more: kubeadm lets each begin before it is made
 _OF_CERTIFICATES = (

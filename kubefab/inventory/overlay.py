@@ -5,7 +5,8 @@ KubeProxyConfiguration (staging/src/k8s.io/kubelet, kube-proxy: config/v1beta1, 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from kubefab.inventory.models import LABEL, REGISTRY
 from kubefab.located import Loc, Problem, Values, shown
@@ -71,6 +72,18 @@ _ASKED = (
     "not here: kubeadm's own probes of the API server, and its joins, ask without credentials; leave it out, and from "
     'Kubernetes 1.32 on allow their paths alone by `authentication-config`: docs/hosts.md, "Without anonymous requests"'
 )
+NAMED = ("extraVolumes", "extraEnvs")  # lists of what has a name
+_JOINED = ("Init", "Join")
+_SECTIONS = ("apiServer", "controllerManager", "scheduler", "etcd.local")
+_MAPPING, _NAMED, _TEXTS = "a mapping", "a list of mappings, each with a name", "a list of texts"
+# What kubefab looks into, besides kubeadm, and what has to stand there.
+SHAPES = {
+    "ClusterConfiguration.etcd": _MAPPING,
+    **{f"ClusterConfiguration.{section}": _MAPPING for section in _SECTIONS},
+    **{f"ClusterConfiguration.{section}.{key}": _NAMED for section in _SECTIONS for key in NAMED},
+    **{f"{kind}Configuration.{field}": _MAPPING for kind in _JOINED for field in ("nodeRegistration", "timeouts")},
+    **{f"{kind}Configuration.nodeRegistration.ignorePreflightErrors": _TEXTS for kind in _JOINED},
+}
 # What reaches files and scripts of kubefab's own.
 USED = {
     "ClusterConfiguration.imageRepository": (
@@ -94,6 +107,21 @@ def contradictions(values: Values) -> Iterator[Problem]:
         value = values.get(_place(field))
         if value is not None and not (isinstance(value, str) and re.fullmatch(pattern, value)):
             yield _place(field), f"found '{shown(value)}'; allowed: {allowed}"
+    for field, allowed in SHAPES.items():
+        value = values.get(_place(field))
+        if value is not None and not _HAS[allowed](value):
+            yield _place(field), f"found {_found(value)}; allowed: {allowed}"
+
+
+def _found(value: Any) -> str:
+    return _MAPPING if isinstance(value, dict) else "a list" if isinstance(value, list) else f"'{shown(value)}'"
+
+
+_HAS: dict[str, Callable[[Any], bool]] = {
+    _MAPPING: lambda value: isinstance(value, dict),
+    _NAMED: lambda value: isinstance(value, list),  # what of it has no name kubeadm refuses
+    _TEXTS: lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value),
+}
 
 
 def node_mask(values: Values) -> int | None:
