@@ -19,6 +19,7 @@ from kubefab.errors import HostError, KubefabError, reason
 from kubefab.report import Failure
 
 HOSTS = "INV_HOSTS"
+HEARING = {"kubectl", "node.shell"}  # the tasks that what stands behind -- is for
 _made: Engine | None = None  # the one engine of this run, once a task has asked for it
 
 
@@ -75,6 +76,7 @@ class Executor(invoke.Executor):
         results = {}
         ended: Exit | None = None
         try:
+            self._refuse_unheard([task.name for task in tasks])
             results = self._execute_and_close(*tasks)
         except KubefabError as error:
             ended = Exit(_told(error, tasks[-1].name), code=1)
@@ -89,6 +91,12 @@ class Executor(invoke.Executor):
         if ended:
             raise ended
         return results
+
+    def _refuse_unheard(self, names: list[str]) -> None:
+        """KubefabError for words that no task would hear of: an option among them would be taken for given."""
+        words = self.core.remainder if self.core is not None else ""
+        if words and HEARING.isdisjoint(names):
+            raise KubefabError(_UNHEARD.format(names[-1], words))
 
     def _execute_and_close(self, *tasks: Any) -> Any:
         try:
@@ -153,6 +161,7 @@ NEXT = {
     "cluster.reset": "next: inv cluster.up",
     "restart": "next: inv cluster.up",
 }
+_UNHEARD = "{} takes nothing behind --: found '{}'; write it without the --, options stand before it"
 _INTERRUPTED = (
     "\ninterrupted: changes that have begun on the hosts go on there; run the same command again to wait for them "
     "and continue"

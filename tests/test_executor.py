@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from invoke import Collection, Context, Exit, task
-from invoke.parser import ParserContext
+from invoke.parser import ParserContext, ParseResult
 
 from kubefab import executor, runbook
 from kubefab.errors import HostError, KubefabError
@@ -170,6 +170,21 @@ def test_an_empty_name_of_a_hosts_yml_is_told_and_no_other_is_taken(monkeypatch:
     monkeypatch.setenv(executor.HOSTS, "")
     with pytest.raises(KubefabError, match="INV_HOSTS is empty: let it name a file, or unset it"):
         executor.make(dry=True)
+
+
+def test_what_stands_behind_two_dashes_and_is_no_tasks_is_refused_before_anything_is_done(run: Run) -> None:
+    """`inv taint -- --host manager` would be all masters, and `inv cluster.reset -- --dry` no dry run."""
+    done: list[str] = []
+
+    @task
+    def taint(c: Context) -> None:
+        done.append("taint")
+
+    behind = ParseResult()
+    behind.remainder = "--host manager"
+    with pytest.raises(Exit, match="taint takes nothing behind --: found '--host manager'; write it"):
+        executor.Executor(Collection(taint), run.context.config, behind).execute(ParserContext("taint"))
+    assert done == []
 
 
 def test_connections_are_closed_whatever_happens(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
