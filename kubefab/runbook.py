@@ -183,8 +183,8 @@ def show_certificates(c: Context, as_json: bool) -> None:
 
 def back_up(c: Context, output: str | None) -> None:
     """A snapshot of etcd in a new folder below this one, with the keys and configuration of its control plane."""
-    run = engine_of(c)
-    _save(run, *_etcd(run), output)
+    run, below = engine_of(c), _below(output)
+    _save(run, *_etcd(run), below)
 
 
 def save_before_growing(c: Context, host: str | None = None) -> None:
@@ -211,8 +211,8 @@ def _with_etcd(run: Engine) -> dict[str, Facts]:
     return {name: facts for name, facts in looked.items() if etcd.is_on(facts)}
 
 
-def _save(run: Engine, masters: etcd.Masters, wrong: Sequence[str], output: str | None) -> None:
-    made = backup_of(run.cluster, masters, wrong, _below(output))
+def _save(run: Engine, masters: etcd.Masters, wrong: Sequence[str], below: Path | None) -> None:
+    made = backup_of(run.cluster, masters, wrong, below)
     run.converge(made.source, made.subject)
     if made.folder.exists():
         print(report.plain(backup.told(made.folder)))
@@ -234,6 +234,8 @@ def fetch_backups(c: Context, output: str | None) -> None:
 
 
 def _below(output: str | None) -> Path | None:
+    if output == "":  # of a variable that is not set, say: all Secrets would be in whatever folder somebody is
+        raise KubefabError("--output: found ''; write a folder's name, or leave it out")
     return None if output is None else Path(expanduser(output)).absolute()
 
 

@@ -81,7 +81,8 @@ class Sudo:
     def _with(self, password: str, command: str, stdin: bytes, frame: Frame) -> tuple[str, bytes]:
         # -k: a password sudo still remembers would leave ours unread.
         wrapped = f"sudo -k -S -p '' -- sh -c '{_AFTER_PASSWORD}' sh {frame.mark} {command}"
-        return wrapped, f"{password}\n{frame.mark}\n".encode() + stdin
+        typed_bytes = password.encode(errors="surrogateescape")  # not every terminal's are UTF-8
+        return wrapped, typed_bytes + f"\n{frame.mark}\n".encode() + stdin
 
     def scrub(self, text: str) -> str:
         """The text without the password, for whoever is to see it."""

@@ -2,10 +2,12 @@
 
 import io
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 
 import pytest
+from invoke.context import Context
 
 from kubefab import access, downloads, releases, runbook
 from kubefab.access import Wish
@@ -23,6 +25,16 @@ def test_an_empty_name_is_not_all_hosts(run: Run) -> None:
     assert runbook.meant(None, runbook.ALL) is runbook.ALL
     with pytest.raises(InventoryError, match="--host NAME is needed"):
         runbook.converge(run.context, runbook.meant("", runbook.ALL), addons.steps)
+
+
+@pytest.mark.parametrize("save", [runbook.back_up, runbook.fetch_backups])
+def test_a_backup_does_not_go_wherever_somebody_is_where_its_folder_has_no_name(
+    run: Run, save: Callable[[Context, str], None]
+) -> None:
+    """`inv etcd.backup --output "$FOLDER"`, where that variable is not set: it has all Secrets in it."""
+    with pytest.raises(KubefabError, match="--output: found ''; write a folder's name"):
+        save(run.context, "")
+    assert run.ran == []
 
 
 # --- what lets in

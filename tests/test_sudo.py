@@ -120,6 +120,13 @@ def test_the_password_is_in_nothing_that_is_shown_or_logged(server: Sshd, monkey
     assert "right" not in host.log.path.read_text()
 
 
+def test_a_password_is_sent_as_the_bytes_that_were_typed(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of Latin-1, say: its ü is no UTF-8."""
+    monkeypatch.setenv(SUDO_PASSWORD, os.fsdecode(b"r\xfcght"))
+    server.stub("sudo", SUDO_WITH_PASSWORD.replace('"right"', '"$(printf "r\\374ght")"'))
+    assert ran(of_user(server), "echo $1", "a") == "a\n"
+
+
 def test_a_wrong_sudo_password_is_told_each_time(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SUDO_PASSWORD, "wrong")
     server.stub("sudo", SUDO_WITH_PASSWORD)

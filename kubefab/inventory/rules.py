@@ -43,6 +43,9 @@ def _same_addresses(values: Values) -> Iterator[Problem]:
     for name, address in _of_hosts(values, "address").items():
         if first.setdefault(address, name) != name:
             yield ("hosts", name, "address"), f"'{address}' is the address of {first[address]}, too"
+    for name in values.get(("hosts",)) or ():
+        if first.get(name, name) != name:
+            yield ("hosts", name), f"'{name}' is the address of {first[name]}: choose another name"
 
 
 def _roles(values: Values) -> Iterator[Problem]:
