@@ -19,7 +19,7 @@ is_cephs_or_empty() { # is_cephs_or_empty DISK
     found=$(blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null) || status=$?
     case $status.$found in
         # blkid of util-linux 2.41, as Debian 13 has it, says of several things the same as of none.
-        2.*) [ -z "$(wipefs --parsable "$1" 2>&1)" ] || refuse "$1" "it holds several things" ;;
+        2.*) signed=$(wipefs --parsable "$1" 2>&1) && [ -z "$signed" ] || refuse "$1" "it holds several things" ;;
         0.ceph_bluestore) ;;
         0.LVM2_member)
             all=$(volumes "$1")

@@ -916,6 +916,13 @@ def test_several_things_are_not_wiped_though_blkid_says_of_them_what_it_says_of_
 
 
 @sandbox.disks_needed
+def test_a_wipefs_that_says_nothing_since_it_was_killed_has_not_said_that_a_disk_is_empty() -> None:
+    before = f"mkswap $one\n{BLUESTORE}stub blkid 'exit 2'\nstub wipefs 'exit 137'\n"
+    told = ("wipefs does not tell what is on it", "the disk is not wiped: it holds several things")
+    assert (state(before), outcome(before)) == told
+
+
+@sandbox.disks_needed
 @sandbox.program_needed("mkfs.ext4")
 def test_a_disk_that_is_mounted_is_not_wiped() -> None:
     assert (

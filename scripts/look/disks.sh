@@ -11,7 +11,9 @@ lvm_on() { # lvm_on DISK: whose the volumes of its group are
 }
 unsigned() { # unsigned NAME: what nobody uses, or who does
     # blkid of util-linux 2.41, as Debian 13 has it, says of several things the same as of none.
-    if [ -n "$(timeout 10 wipefs --parsable "/dev/$1" 2>&1)" ]; then
+    if ! signed=$(timeout 10 wipefs --parsable "/dev/$1" 2>&1); then
+        echo "wipefs does not tell what is on it"
+    elif [ -n "$signed" ]; then
         echo "several signatures"
     else
         held=$(ls "/sys/class/block/$1/holders") && echo "${held:+held by }${held:-empty}"
