@@ -148,7 +148,7 @@ def without_room(masters: Masters) -> str | None:
 
 def is_full(masters: Masters) -> bool:
     """Whether one of them has little room left, or none."""
-    used = [member.size / quota(masters[name]) for name, member in heard(masters).items()]
+    used = [share(masters[name], member.size) for name, member in heard(masters).items()]
     return bool(without_room(masters)) or max(used, default=0) >= FULL
 
 
@@ -315,7 +315,7 @@ def _of_each(masters: Masters) -> Iterator[str]:
         yield from (f"{name}: {error}" for error in member.errors if NO_LEADER not in error and not ALARM.search(error))
         for alarm in alarms(member):
             yield f"{name}: alarm {alarm}: {_ALARMS.get(alarm, 'see etcdctl alarm list')}"
-        if (used := member.size / quota(masters[name])) >= FULL:
+        if (used := share(masters[name], member.size)) >= FULL:
             yield f"{name}: its database takes {used:.0%} of the {_size(quota(masters[name]))} that it may: {_COMPACT}"
 
 
@@ -346,9 +346,14 @@ def next_to_rest(names: Collection[str], masters: Masters) -> str:
 
 
 def quota(facts: Facts) -> int:
-    """Bytes that its database may have: by its own word, its arguments, or etcd's default."""
+    """Bytes that its database may have: by its own word, its arguments, or etcd's default. Below 0: any number."""
     member = facts.etcd.member
     return (member.quota if member else 0) or facts.etcd.quota or DEFAULT_QUOTA
+
+
+def share(facts: Facts, size: int) -> float:
+    """How much of its quota these bytes are."""
+    return max(size / quota(facts), 0)
 
 
 def as_data(cluster: str, masters: Masters, wrong: Sequence[str]) -> dict[str, Any]:
@@ -410,7 +415,7 @@ def _who(one: Mapping[str, Any]) -> tuple[Any, ...]:
 def _what(one: Mapping[str, Any]) -> tuple[Any, ...]:
     if not one["host"]:
         return (None,) * 6
-    used = f"{one['size'] / one['quota']:.0%}"
+    used = f"{one['size'] / one['quota']:.0%}" if one["quota"] > 0 else "no quota"
     return (
         one["version"],
         one["revision"],

@@ -131,6 +131,14 @@ def test_the_quota_of_an_older_etcd_is_in_its_arguments() -> None:
     assert etcd.quota(masters(m1=old)["m1"]) == 8 << 30
 
 
+@pytest.mark.parametrize("said", [look("m1", dbSizeQuota=-1), look("m1", dbSizeQuota=0) + "\nquota -1"])
+def test_an_etcd_that_was_told_of_no_quota_is_never_full(said: str) -> None:
+    """As server/storage/quota.go has it: below 0 there is none. etcd tells it as it was told, since 3.6."""
+    assert wrong(m1=said) == []
+    assert not etcd.is_full(masters(m1=said))
+    assert [row[6] for row in etcd.rows(data(m1=said))] == ["no quota", "0%", "0%"]
+
+
 def test_a_learner_has_no_vote_yet() -> None:
     assert wrong(m3=look("m3", isLearner=True)) == ["m3: its member still learns, and has no vote yet"]
 

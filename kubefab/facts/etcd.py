@@ -24,7 +24,7 @@ class Member:
     version: str = ""
     size: int = 0  # of its database, what is free in it included
     used: int = 0  # what is not free in it; 0: it does not say
-    quota: int = 0  # 0: it does not say, as before etcd 3.6
+    quota: int = 0  # 0: it does not say, as before etcd 3.6; below: none
     errors: tuple[str, ...] = ()  # its alarms, "memberID:1 alarm:NOSPACE", and that it has no leader
 
     @classmethod
@@ -67,7 +67,7 @@ class Etcd(Part):
     etcd_silent: str = ""  # why its member gives no answer
     member: Member | None = None
     membership: Annotated[tuple[Known, ...], _members] = ()
-    quota: Annotated[int, _bytes] = 0  # by its arguments; 0: etcd's own
+    quota: Annotated[int, _bytes] = 0  # by its arguments; 0: etcd's own; below: none
 
     @property
     def elsewhere(self) -> bool:
@@ -96,7 +96,7 @@ def _member(found: Any) -> Member:
         version=_text(status.get("version", "")),
         size=_number(status.get("dbSize", 0)),
         used=_number(status.get("dbSizeInUse", 0)),
-        quota=_number(status.get("dbSizeQuota", 0)),
+        quota=_quota(status.get("dbSizeQuota", 0)),
         errors=tuple(map(_text, status.get("errors") or ())),
     )
 
@@ -114,6 +114,11 @@ def _number(value: object) -> int:
     if type(value) is not int or not 0 <= value < 1 << 64:
         raise TypeError(f"{value!r} is no such number")
     return value
+
+
+def _quota(value: object) -> int:
+    """As etcd was told: below 0 there is none (its server/storage/quota.go)."""
+    return value if type(value) is int and value < 0 else _number(value)
 
 
 def _text(value: object) -> str:

@@ -85,9 +85,8 @@ def without_room(facts: Facts) -> str | None:
 
 def overfull(facts: Facts) -> str | None:
     """An API server compacts every five minutes, and notes that it has: which etcd refuses where it has no room."""
-    member, quota = _member(facts), etcd.quota(facts)
-    full = alarmed(facts) and member.used >= etcd.FULL * quota
-    return f"it keeps {member.used / quota:.0%} of it" if full else None
+    kept = etcd.share(facts, _member(facts).used)
+    return f"it keeps {kept:.0%} of it" if alarmed(facts) and kept >= etcd.FULL else None
 
 
 def holes(facts: Facts) -> str | None:

@@ -1,5 +1,6 @@
 """etcd gives room back: on which member first, what is asked of it before, and when writes are taken again."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -199,6 +200,7 @@ def test_history_is_forgotten_only_where_there_is_no_room() -> None:
     assert overfull(known(member=full)) is None
     alarmed = Member(1, 1, size=90, used=90, quota=100, errors=("alarm:NOSPACE",))
     assert overfull(known(member=alarmed)) == "it keeps 90% of it"
+    assert overfull(known(member=replace(alarmed, quota=-1))) is None
 
 
 def test_what_is_done_to_the_only_member_goes_by_what_it_said_last(monkeypatch: pytest.MonkeyPatch) -> None:
