@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -353,6 +354,33 @@ def test_a_file_that_says_otherwise_after_ours_at_boot_is_told() -> None:
         "/etc/sysctl.d/zz.conf", "# x\n-net.ipv4.ip_forward = 0\nvm.swappiness=1\n"
     )
     assert found(files, "system").system.sysctl_later == ("/etc/sysctl.d/zz.conf net.ipv4.ip_forward=0",)
+
+
+CONF = "clusters:\n- cluster:\n    certificate-authority-data: QUJD\nusers:\n- user:\n    client-certificate-data: QUJD"
+LAST_LINES: dict[str, tuple[str, str, Callable[[Facts], object]]] = {
+    "/etc/fstab": ("system", "/swap.img none swap sw 0 0", lambda it: it.system.swap_later),
+    "/etc/sysctl.d/zz.conf": ("system", "net.ipv4.ip_forward=0", lambda it: it.system.sysctl_later),
+    "/etc/hosts": ("system", "10.0.0.1 lab.kubefab.internal", lambda it: it.system.endpoints),
+    "/run/systemd/network/10-a.network": ("network", "[Match]\nName=*", lambda it: it.network.networkd[1:]),
+    "/var/lib/kubelet/kubeadm-flags.env": ("node", "X=--network-plugin=cni", lambda it: it.local.cri_socket),
+    "/etc/kubernetes/kubelet.conf": ("node", CONF.partition("\nusers")[0], lambda it: it.local.kubelet_ca),
+    "/etc/kubernetes/admin.conf": ("certificates", CONF, lambda it: it.certificates.clients),
+    "/etc/kubernetes/scheduler.conf": ("explain", CONF, lambda it: it.explain.confs["/etc/kubernetes/scheduler.conf"]),
+    "/etc/kubernetes/manifests/a.yaml": ("node", "- name: a\n  image: b:v1", lambda it: it.local.static),
+    "/etc/kubernetes/manifests/b.yaml": ("explain", "- name: a\n  image: b:v1", lambda it: it.explain.static_pods),
+    "/etc/containerd/config.toml": ("runtime", 'root = "/data"', lambda it: it.runtime.containerd_root),
+    "/etc/default/kubelet": ("upgrade", "X=--fail-swap-on", lambda it: it.upgrade.kubelet_flags),
+}
+
+
+@sandbox.needed
+@pytest.mark.parametrize("path", LAST_LINES)
+def test_the_last_line_of_a_file_counts_though_nothing_ends_it(path: str) -> None:
+    """As whoever wrote `printf` or Ansible's `content:` leaves it; whose file it is reads it."""
+    part, text, told = LAST_LINES[path]
+    ended, unended = (told(found(f"rm -f {path}\n{sandbox.file(path, one)}", part)) for one in (f"{text}\n", text))
+    assert ended
+    assert unended == ended
 
 
 @sandbox.needed

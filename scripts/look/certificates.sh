@@ -28,7 +28,7 @@ done
 [ ! -e /var/lib/kubefab/renewal ] || fact "renewal_begun yes"
 [ ! -e /etc/kubernetes/pki-remade ] || fact "remake_begun yes"
 of_user() { # of_user WORDS FILE: the certificate in a kubeconfig
-    while read -r name value; do
+    while name= && read -r name value || [ -n "$name" ]; do
         case $name in client-certificate-data:) fact "$1 $value" ;; esac
     done <"$2"
 }

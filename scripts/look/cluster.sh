@@ -5,7 +5,7 @@
 argument() { # argument MANIFEST FLAG: the value a static pod was given
     fact "$2 $(bare "$(flag_in "/etc/kubernetes/manifests/$1.yaml" "$2" | tail -n 1)")"
 }
-while read -r name value; do
+while name= && read -r name value || [ -n "$name" ]; do
     case $name in image:) fact "version $(bare "${value##*:v}")" ;; esac
 done </etc/kubernetes/manifests/kube-apiserver.yaml
 argument kube-apiserver service-cluster-ip-range

@@ -9,7 +9,7 @@ done
 for file in /etc/kubernetes/*.conf; do
     [ -e "$file" ] || continue
     server='' user=''
-    while read -r name value; do
+    while name= && read -r name value || [ -n "$name" ]; do
         case $name in
             server:) server=$value ;;
             client-certificate-data: | client-certificate:) user=$value ;;
@@ -20,7 +20,7 @@ for file in /etc/kubernetes/*.conf; do
 done
 for file in /etc/kubernetes/manifests/*.yaml; do
     [ -e "$file" ] || continue
-    while read -r name value; do
+    while name= && read -r name value || [ -n "$name" ]; do
         case $name in image:) fact "static_pod $file $(bare "$value")" ;; esac
     done <"$file"
 done

@@ -30,7 +30,7 @@ done | sort -s -u -k 1,1 | while read -r _ file; do
     [ -s "$file" ] || continue # masked
     fact "networkd $file"
     section=
-    while read -r line; do
+    while line= && read -r line || [ -n "$line" ]; do
         case $line in \[*) section=$line ;; esac
         case $section$line in '[Match]'[A-Z]*=* | '[Link]Unmanaged'*=*) fact "networkd $file $line" ;; esac
     done <"$file"

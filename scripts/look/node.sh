@@ -2,7 +2,7 @@
 # What of Kubernetes is on this host: whose node it is, and what is left of others.
 . "${0%/*}/shared/static.sh"
 conf() { # conf FILE: the server and the CA a kubeconfig trusts
-    while read -r name value; do
+    while name= && read -r name value || [ -n "$name" ]; do
         case $name in
             server:) fact "$2_server $value" ;;
             certificate-authority-data:) fact "$2_ca $value" ;;
@@ -14,7 +14,7 @@ conf() { # conf FILE: the server and the CA a kubeconfig trusts
 # Which runtime the kubelet here uses: newer releases say it in a file, dockershim's nowhere.
 for file in /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/instance-config.yaml; do
     [ -e "$file" ] || continue
-    while read -r line; do
+    while line= && read -r line || [ -n "$line" ]; do
         case $line in
             containerRuntimeEndpoint:* | *--container-runtime-endpoint=*) socket=${line##*untimeEndpoint: } socket=${socket##*-endpoint=} ;;
             *--network-plugin=*) socket=/var/run/dockershim.sock ;;
@@ -49,7 +49,7 @@ if [ -d "$etcds/member" ] || [ -d /var/lib/etcd/member ]; then fact "etcd_data y
 for manifest in /etc/kubernetes/manifests/*.yaml; do
     [ -e "$manifest" ] || continue
     fact "manifest ${manifest##*/}"
-    while read -r name value; do
+    while name= && read -r name value || [ -n "$name" ]; do
         case $name in image:) fact "static ${manifest##*/} $(bare "$value")" && break ;; esac
     done <"$manifest"
 done

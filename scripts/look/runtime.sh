@@ -22,7 +22,7 @@ if [ -S /run/containerd/containerd.sock ] && has ctr; then
 fi
 # Where it stores, if its file says so; ours does not. What stands in a table is a plugin's.
 if [ -r /etc/containerd/config.toml ]; then
-    while IFS='= 	' read -r key value; do
+    while key= && IFS='= 	' read -r key value || [ -n "$key" ]; do
         case $key in
             \[*) break ;;
             root)

@@ -1,13 +1,14 @@
 # shellcheck shell=sh
 # The machine itself: what kubeadm will ask of it, and what Kubernetes wants switched off.
-# Files are read with the shell's own `read`: a fork of cat costs a millisecond, and there would be dozens.
+# Files are read with the shell's own `read`: a fork of cat costs a millisecond, and there would be dozens. It fails at a last
+# line that nothing ends, and has read it; where a file cannot be read, bash's leaves what was read before.
 first_line() {
     line=
     [ ! -r "$1" ] || IFS= read -r line <"$1"
     printf '%s' "$line"
 }
 
-while IFS='=' read -r name value; do
+while name= && IFS='=' read -r name value || [ -n "$name" ]; do
     value=${value#\"}
     case $name in
         ID) fact "os ${value%\"}" ;;
@@ -47,7 +48,7 @@ done
 while read -r device kind size _; do
     [ "$kind" = Type ] || fact "swap $device, $((size / 1024)) MiB"
 done </proc/swaps
-while read -r device _ kind _; do
+while device= && read -r device _ kind _ || [ -n "$device" ]; do
     case $device in \#*) ;; *) [ "$kind" != swap ] || fact "swap_later $device in /etc/fstab" ;; esac
 done </etc/fstab
 for unit in /run/systemd/generator*/*.swap /etc/systemd/system/*.swap /usr/lib/systemd/system/*.swap; do
@@ -82,13 +83,13 @@ done
 for file in /etc/sysctl.d/*.conf /run/sysctl.d/*.conf /usr/local/lib/sysctl.d/*.conf /usr/lib/sysctl.d/*.conf; do
     # shellcheck disable=SC3012  # Debian's sh has it
     [ -r "$file" ] && [ "${file##*/}" \> 99-zz-kubernetes.conf ] || continue
-    while IFS='= 	' read -r key value; do
+    while key= && IFS='= 	' read -r key value || [ -n "$key" ]; do
         case ${key#-} in net?bridge?bridge-nf-call-* | net?ipv4?ip_forward | net?ipv4?conf?all?forwarding) ;; *) continue ;; esac
         fact "sysctl_later $file ${key#-}=$value"
     done <"$file"
 done
 set -f # a name is no pattern
-while read -r address names; do
+while address= && read -r address names || [ -n "$address" ]; do
     case $address in \#*) continue ;; esac
     case $names in *.kubefab.internal*) ;; *) continue ;; esac
     for name in ${names%%#*}; do

@@ -7,7 +7,7 @@ kubeadm_copies | while read -r copy; do fact "copy ${copy##*/}"; done
 # What kubeadm has written there until 1.34, its upgrade takes out again: kubernetes/kubernetes#133778
 flags=/var/lib/kubelet/kubeadm-flags.env
 for file in $flags /etc/default/kubelet; do
-    [ ! -e "$file" ] || sed '/^ *#/d' "$file" | tr -s ' "=' '\n' | tr "'" '\n' | sed -n 's/^--//p' | while read -r flag; do
+    [ ! -e "$file" ] || sed '/^ *#/d' "$file" | tr -s ' "=' '\n' | tr "'" '\n' | sed -n 's/^--//p' | while flag= && read -r flag || [ -n "$flag" ]; do
         [ "$flag $file" = "pod-infra-container-image $flags" ] || fact "kubelet_flag $flag $file"
     done
 done
