@@ -473,6 +473,15 @@ def test_a_node_that_has_not_reported_yet_says_so() -> None:
     assert live.nodes["new"] == Node("new", trouble="its kubelet has not reported yet")
 
 
+def test_a_node_of_several_addresses_is_at_the_first_one() -> None:
+    """As `kubectl get nodes -o wide` has it, and who asks its kubelet: of a dual stack the other one is of IPv6."""
+    addresses = [{"type": "InternalIP", "address": one} for one in ("10.0.0.5", "fd00::5")]
+    item = {"kind": "Node", "metadata": {"name": "x"}, "status": {"addresses": addresses}}
+    live = parse_cluster("answer " + json.dumps({"items": [item]}))
+    assert live
+    assert live.nodes["x"].address == "10.0.0.5"
+
+
 def test_an_api_is_served_or_why_it_is_not() -> None:
     def api(*conditions: dict[str, str]) -> dict[str, object]:
         return {"kind": "APIService", "metadata": {"name": "v1.example"}, "status": {"conditions": conditions}}

@@ -198,7 +198,7 @@ def _node(item: Mapping[str, Any], ours: Collection[str]) -> Node:
     status, info = item["status"], item["status"].get("nodeInfo", {})
     conditions = status.get("conditions", ())
     ready: Mapping[str, str] = next((c for c in conditions if c["type"] == "Ready"), {})
-    addresses = {a["type"]: a["address"] for a in status.get("addresses", ())}
+    addresses = {a["type"]: a["address"] for a in reversed(status.get("addresses", ()))}  # the first of its kind counts
     made = Node(
         name=item["metadata"]["name"],
         machine_id=info.get("machineID", ""),
