@@ -514,6 +514,9 @@ VETH = Link("veth0123abcd", "ether", "veth")
         (["Type=ether", "MACAddress=00:11:22:33:44:55"], None),
         (["Name=*", "Virtualization=yes"], ALL),
         (["Name=veth*", "Unmanaged=yes"], None),
+        (["Name=veth*", "Unmanaged = True"], None),
+        (["Name=veth*", "Unmanaged=1"], None),
+        (["Name=veth*", "Unmanaged=no"], ALL),
     ],
 )
 def test_the_first_file_that_fits_takes_a_link_over(conditions: list[str], file: str | None) -> None:

@@ -632,6 +632,9 @@ Enabled: no
 Types: deb
 URIs: https://off/
 
+URIs: https://off-too/
+Enabled: False
+
 types: deb
 uris: https://e/
 signed-by:

@@ -61,13 +61,18 @@ class Network(Part):
         """The file by which systemd-networkd takes this link over: systemd.network(5)."""
         for file, conditions in self._files():
             if all(_met(key, value, link) for key, value in conditions if key != "Unmanaged"):
-                return None if ("Unmanaged", "yes") in conditions else file
+                return None if any(key == "Unmanaged" and _is_yes(value) for key, value in conditions) else file
         return None
 
     def _files(self) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         for file, lines in groupby(self.networkd, lambda line: line.partition(" ")[0]):
             said = [line.partition(" ")[2].partition("=") for line in lines]
             yield file, [(key.strip(), value.strip()) for key, _, value in said if key]
+
+
+def _is_yes(value: str) -> bool:
+    """As systemd reads it: src/basic/parse-util.c, parse_boolean."""
+    return value.lower() in ("1", "yes", "y", "true", "t", "on")
 
 
 def _met(key: str, value: str, link: Link) -> bool:

@@ -40,7 +40,7 @@ for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
     }' "$file"
 done
 for file in /etc/apt/sources.list.d/*.sources; do
-    ! is_apts "$file" || awk -v RS= -F '\n' '{
+    ! is_apts "$file" || awk -v RS= -F '\n' -v off='^(0|no|false|without|off|disable)$' '{
         uris = key = enabled = ""
         for (i = 1; i <= NF; i++) {
             name = tolower($i)
@@ -49,9 +49,9 @@ for file in /etc/apt/sources.list.d/*.sources; do
             sub(/^[^:]*:[ \t]*/, "", value)
             if (name == "uris") uris = value
             if (name == "signed-by") key = value ~ /^\// ? value : "(inline)"
-            if (name == "enabled") enabled = value
+            if (name == "enabled") enabled = tolower(value)
         }
         count = split(uris, each, /[ \t]+/)
-        for (i = 1; i <= count && enabled != "no"; i++) print "apt_source", FILENAME, each[i], key ? key : "-"
+        for (i = 1; i <= count && enabled !~ off; i++) print "apt_source", FILENAME, each[i], key ? key : "-"
     }' "$file"
 done
