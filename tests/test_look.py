@@ -1371,14 +1371,21 @@ def test_whether_a_kubelet_is_let_in_the_api_server_says_to_its_own_kubeconfig(s
 def test_a_program_that_was_told_of_a_certificate_of_its_own_is_told_apart() -> None:
     stubs = "mkdir -p /etc/kubernetes; cp $(command -v sleep) /mnt/bin/kube-apiserver\n"
     own, kubeadms = "--tls-cert-file=/own.crt", "--tls-cert-file=/etc/kubernetes/pki/apiserver.crt"
-    for flag, told in ((own, ("6443",)), (kubeadms, ())):
+    for flag, told in (
+        (own, ("6443",)),
+        (kubeadms, ()),
+        ("--tls-cert-file", ("6443",)),
+    ):  # its value may be the next word
         run = f"{stubs}bash -c \"exec -a '{flag}' kube-apiserver 60\" &\n"
         run += "until pgrep -x kube-apiserver; do sleep 0.05; done >/dev/null\n"
         assert found(run, "certificates").certificates.otherwise == told
 
 
 @sandbox.program_needed("ps")
-@pytest.mark.parametrize(("said", "counts"), [("tlsCertFile: ''", True), ("tlsCertFile: /own.crt", False), ("", True)])
+@pytest.mark.parametrize(
+    ("said", "counts"),
+    [("tlsCertFile: ''", True), ("tlsCertFile: /own.crt", False), ("tlsCertFile: '/own.crt'", False), ("", True)],
+)
 def test_what_a_kubelet_made_counts_as_long_as_it_serves_it(said: str, counts: bool) -> None:
     made = "/var/lib/kubelet/pki/kubelet.crt"
     before = sandbox.file("/etc/kubernetes/kubelet.conf", "") + sandbox.file(made, "")

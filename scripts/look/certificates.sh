@@ -5,20 +5,22 @@
 . "${0%/*}/shared/static.sh"
 [ -d /etc/kubernetes ] || exit 0
 kubelets=/var/lib/kubelet/pki
-# told_of NAME FLAG [PATH]: whether a process of that name has this flag, with another value than PATH.
+# told_of NAME FLAG [PATH]: whether a process of that name has this flag, with another value than PATH. By a person's hand the
+# value may be a word of its own.
 told_of() {
     for process in $(pgrep -x "$1"); do
-        tr '\0' '\n' <"/proc/$process/cmdline" 2>/dev/null | grep -e "^$2" | grep -qvxF -e "$2${3-}" && return 0
+        tr '\0' '\n' <"/proc/$process/cmdline" 2>/dev/null | sed -n "/^$2\$/ { n; p; }; s/^$2=//p" |
+            grep -qvxF -e "${3-}" && return 0
     done
     return 1
 }
 made=$kubelets/kubelet.crt
 # A kubelet that was given another does not serve what it once made; nor does an API server kubeadm's.
-if grep -qs '^tlsCertFile: *"\{0,1\}/' /var/lib/kubelet/config.yaml || told_of kubelet --tls-cert-file=; then
+if grep -qs "^tlsCertFile: *[\"']\{0,1\}/" /var/lib/kubelet/config.yaml || told_of kubelet --tls-cert-file; then
     made=
     fact "otherwise 10250"
 fi
-! told_of kube-apiserver --tls-cert-file= /etc/kubernetes/pki/apiserver.crt || fact "otherwise 6443"
+! told_of kube-apiserver --tls-cert-file /etc/kubernetes/pki/apiserver.crt || fact "otherwise 6443"
 for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt \
     "$kubelets/kubelet-client-current.pem" "$kubelets/kubelet-server-current.pem" $made; do
     [ -e "$file" ] || continue
