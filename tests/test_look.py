@@ -925,6 +925,28 @@ def test_a_manifest_is_understood_however_a_person_writes_it(how: str) -> None:
     assert this.local.static["kube-apiserver.yaml"] == image
 
 
+def beside(pod: str, image: str) -> str:
+    """A manifest in which somebody's patch has put a container ahead of kubeadm's, and one behind it."""
+    others = ("  - args: [x]\n    image: kms:v0.1\n", "  - image: kms:v0.2\n")
+    own = f"  - command:\n    - {pod}\n    image: {image}\n"
+    return sandbox.file(f"/etc/kubernetes/manifests/{pod}.yaml", f"spec:\n  containers:\n{own.join(others)}")
+
+
+@sandbox.needed
+@pytest.mark.parametrize("image", ["r.io/kube-apiserver:v1.37.2", "r.io:5000/x/kube-apiserver:v1.37.2@sha256:0f"])
+def test_a_pods_image_is_that_of_the_container_that_it_is_called_by(image: str) -> None:
+    """A strategic merge puts what is new ahead of what was there."""
+    etcd = beside("etcd", "r.io/etcd:3.6.5-0")
+    before = f"{ADMIN}{MANIFESTS}{beside('kube-apiserver', image)}{etcd}stub kubectl :\n"
+    told = look(before, "cluster", "explain", "node", "restore")
+    live, this = facts.parse_cluster(told["cluster"]), read(told)
+    assert live
+    assert live.version == "1.37.2"
+    assert this.local.static["kube-apiserver.yaml"] == image
+    assert this.explain.static_pods["/etc/kubernetes/manifests/kube-apiserver.yaml"] == image
+    assert this.restore.image == "r.io/etcd:3.6.5-0"
+
+
 @sandbox.needed
 def test_the_cluster_is_told_by_its_manifests_and_its_api_server() -> None:
     node = Node("n", trouble="its kubelet has not reported yet")

@@ -5,9 +5,8 @@
 argument() { # argument MANIFEST FLAG: the value a static pod was given
     fact "$2 $(bare "$(flag_in "/etc/kubernetes/manifests/$1.yaml" "$2" | tail -n 1)")"
 }
-while name= && read -r name value || [ -n "$name" ]; do
-    case $name in image:) fact "version $(bare "${value##*:v}")" ;; esac
-done </etc/kubernetes/manifests/kube-apiserver.yaml
+image=$(image_of /etc/kubernetes/manifests/kube-apiserver.yaml) image=${image%@*}
+fact "version ${image##*:v}"
 argument kube-apiserver service-cluster-ip-range
 argument kube-controller-manager cluster-cidr
 # Until kubeadm init has ended, admin.conf's own user may be forbidden everything.

@@ -2,6 +2,7 @@
 # What kubeadm made on a master, for people to understand: certificates, .conf files, static pods, tokens and
 # cluster-info. No key, and of a token just its id.
 . "${0%/*}/shared/certificate.sh"
+. "${0%/*}/shared/static.sh"
 [ -d /etc/kubernetes ] || exit 0
 for file in /etc/kubernetes/pki/*.crt /etc/kubernetes/pki/etcd/*.crt; do
     [ ! -e "$file" ] || certificate "$file"
@@ -20,9 +21,8 @@ for file in /etc/kubernetes/*.conf; do
 done
 for file in /etc/kubernetes/manifests/*.yaml; do
     [ -e "$file" ] || continue
-    while name= && read -r name value || [ -n "$name" ]; do
-        case $name in image:) fact "static_pod $file $(bare "$value")" ;; esac
-    done <"$file"
+    image=$(image_of "$file")
+    [ -z "$image" ] || fact "static_pod $file $image"
 done
 
 ask_api --namespace kube-system get secrets --field-selector type=bootstrap.kubernetes.io/token -o jsonpath='{range .items[*]}token {.data.token-id} {.data.expiration} {.data.description}{"\n"}{end}' &&

@@ -49,9 +49,8 @@ if [ -d "$etcds/member" ] || [ -d /var/lib/etcd/member ]; then fact "etcd_data y
 for manifest in /etc/kubernetes/manifests/*.yaml; do
     [ -e "$manifest" ] || continue
     fact "manifest ${manifest##*/}"
-    while name= && read -r name value || [ -n "$name" ]; do
-        case $name in image:) fact "static ${manifest##*/} $(bare "$value")" && break ;; esac
-    done <"$manifest"
+    image=$(image_of "$manifest")
+    [ -z "$image" ] || fact "static ${manifest##*/} $image"
 done
 # API server and etcd tell of themselves.
 for name in kube-controller-manager kube-scheduler; do

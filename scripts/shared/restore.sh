@@ -4,7 +4,7 @@
 # plane's manifests may be in /etc/kubernetes/kubefab-restore.
 . "${0%/*}/shared/static.sh"
 control_plane() { echo etcd kube-apiserver kube-controller-manager kube-scheduler; }
-etcds_image() { from=$(etcds_manifest) && sed -n "s/^ *image: *[\"']\{0,1\}\([^\"' ]*\).*/\1/p" "$from"; }
+etcds_image() { from=$(etcds_manifest) && image_of "$from"; }
 restored_in() { cat "$1/kubefab-restored" 2>/dev/null || true; } # restored_in FOLDER: by which restore its data were made
 require_restored() { # require_restored FOLDER ID
     [ "$(restored_in "$1")" = "$2" ] || { echo "$1 has no data of the restore $2" >&2 && exit 1; }

@@ -10,6 +10,19 @@ etcds_manifest() { # wherever it is just now; false where this is no master
 }
 # flag_in MANIFEST NAME: the values that it gives this flag, a line each
 flag_in() { sed -n "s/^ *- *[\"']\{0,1\}--$2=//p" "$1" | sed "s/[\"']\{0,1\} *$//"; }
+# image_of MANIFEST: that of the container which is called as the pod is; the first one where there is none. A patch of
+# somebody's may have put others beside it.
+image_of() {
+    called=${1##*/} called=${called%.yaml} first=
+    while name= && read -r name value || [ -n "$name" ]; do
+        [ "$name" != - ] || name=${value%% *} value=${value#* }
+        [ "$name" = image: ] || continue
+        value=${value%% *} value=${value#[\"\']} value=${value%[\"\']}
+        case /$value in */"$called"[:@]*) first=$value && break ;; esac
+        first=${first:-$value}
+    done <"$1"
+    printf '%s\n' "$first"
+}
 # on_host MANIFEST FILE: where on the host is what its container has as FILE: by the volume that leads there most closely,
 # nothing where that is none of the host's; FILE itself where there is none
 on_host() {
