@@ -280,6 +280,10 @@ case "$*" in
         echo 'default via 10.0.0.1 dev eth0'
         echo '10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.5'
         echo '10.244.1.0/24 via 10.244.1.0 dev flannel.1 onlink'
+        case "$*" in *-o*) end=\\ ;; *) end='
+' ;; esac
+        printf '%s\\tnexthop via %s dev eth%s weight 1 ' '10.244.7.0/24 proto bird '"$end" 10.0.0.1 0 "$end" 10.1.0.1 1
+        echo
         echo 'blackhole 10.9.0.0/16' ;;
     *vxlan*)
         echo '4: cilium_vxlan: <UP> mtu 1450 \    link/ether 02:00:00:00:00:01 \    vxlan external dstport 8472 ttl 1'
@@ -295,7 +299,7 @@ def test_what_else_uses_the_network_is_told() -> None:
     this = found(stubs, "network").network
     assert this.addresses_on == (OnInterface("10.0.0.5", "eth0"),)
     routes = [(str(route.network), route.interface) for route in this.routes]
-    assert routes == [("10.0.0.0/24", "eth0"), ("10.244.1.0/24", "flannel.1")]
+    assert routes == [("10.0.0.0/24", "eth0"), ("10.244.1.0/24", "flannel.1"), ("10.244.7.0/24", "eth1")]
     assert this.vxlans == {"cilium_vxlan": 8472, "v": 4789}
     assert this.udp == {8472: "socat"}
 

@@ -4,7 +4,8 @@
 ! has ip || heard ip -o -4 addr show scope global | while read -r _ interface _ address _; do
     fact "address_on ${address%/*} $interface"
 done
-! has ip || heard ip -4 route show table main | while read -r network words; do
+# One by several ways has them on lines of their own without -o; the last one is told.
+! has ip || heard ip -o -4 route show table main | while read -r network words; do
     case $network in [0-9]*) ;; *) continue ;; esac # default, and what leads nowhere
     case " $words " in *" dev "*) words="${words##*dev }" && fact "route $network ${words%% *}" ;; esac
 done
