@@ -33,6 +33,14 @@ def of_nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setattr("kubefab.ways.OF_ALL_USERS", "/nonexistent/ssh_config")
 
 
+@pytest.fixture(autouse=True)
+def no_run_goes_on_telling() -> Iterator[None]:
+    """Of a host that a test has left in the middle of something its report would tell in the next one's output."""
+    yield
+    while Run.reports:
+        Run.reports.pop().close()
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compares a text with tests/golden/NAME."""

@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from invoke import Config, Context
@@ -30,10 +30,14 @@ class InTurn(Engine):
 
 
 class Run:
+    reports: ClassVar[list[Report]] = []  # of all that this test has made
+
     def __init__(self, wanted: str | Inventory = HOSTS, *, dry: bool = False) -> None:
         self.clock = Clock()
         self.cluster = cluster(wanted, clock=self.clock.now)
-        self.engine = InTurn(self.cluster, Report(self.cluster.hosts), dry, patient=not dry, sleep=self.clock.sleep)
+        report = Report(self.cluster.hosts)
+        self.reports.append(report)
+        self.engine = InTurn(self.cluster, report, dry, patient=not dry, sleep=self.clock.sleep)
         self.context = Context(Config(overrides={"run": {"dry": dry}}))
 
     def __call__(self, name: str) -> World:
