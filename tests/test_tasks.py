@@ -1,6 +1,7 @@
 """The runbook: which tasks there are, on what they depend, and that nothing but that is in it."""
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,11 @@ import pytest
 from invoke import Exit
 
 import tasks
+from tests import sentences
 
 ROOT = Path(__file__).parent.parent
+COMMAND = re.compile(r"\binv (?:--dry )?([a-z]+(?:[.-][a-z]+)*)((?: (?!-- )[^\s`;,|)]+)*)")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUNBOOK = ast.parse((ROOT / "tasks.py").read_text())
 NAMES = (
     "preflight",
@@ -176,6 +180,29 @@ def test_after_a_reboot_masters_take_turns_once_those_are_mended_that_serve_noth
     in_turn = lines.index("converge(c, MASTERS, reboot.in_turn, how=IN_TURN)")
     assert [at for at, line in enumerate(lines) if "reboot.at_once" in line] == [in_turn - 1]
     assert next(at for at, line in enumerate(lines) if "health." in line) == in_turn + 1
+
+
+def commands() -> list[tuple[str, str, str]]:
+    """Each command that a message or a page names: where, its task, and what follows."""
+    told = [line.partition(": ")[::2] for line in sentences.all_of_them()]
+    told += [(page.name, quoted) for page in PAGES for quoted in re.findall(r"`(inv [^`]*)`", page.read_text())]
+    return [(where, found[1], found[2]) for where, text in told for found in COMMAND.finditer(" ".join(text.split()))]
+
+
+def test_every_command_that_is_named_can_be_typed() -> None:
+    options = {name: {flag for one in named(name).get_arguments() for flag in one.names} for name in NAMES}
+    found = commands()
+    assert len(found) > 200
+    assert [(where, task) for where, task, _ in found if task not in NAMES] == []
+    for where, task, words in found:
+        said = {flag.replace("-", "_") for flag in re.findall(r"(?<=--)[a-z][a-z-]*", words)}
+        assert said <= {flag.replace("-", "_").rstrip("_") for flag in options[task]}, where
+
+
+def test_no_message_has_somebody_take_all_hosts_for_one() -> None:
+    """`inv restart` without a host takes the whole cluster away."""
+    bare = [where for where, task, words in commands() if task == "restart" and "--host" not in words]
+    assert [where for where in bare if where.startswith("kubefab/")] == []
 
 
 def test_the_runbook_has_no_loops_and_no_choices() -> None:

@@ -18,7 +18,8 @@ OFF_BALANCERS = "node.kubernetes.io/exclude-from-external-load-balancers"
 def registered(host: Host) -> list[Step]:
     """A kubelet tells the cluster of its machine at its own start alone: kubernetes/kubernetes#71398."""
     close = script("restart-service.sh", "kubelet")
-    hint = f"see what its kubelet says: journalctl -u kubelet, on {host.name}; or, if you can lose it: `inv restart`"
+    name = host.name
+    hint = f"see what its kubelet says: journalctl -u kubelet, on {name}; or, {_RESTART.format(name)}"
     return [
         Step("the kubelet had time to register", still_telling, None, hint, within=60, touches="cluster"),
         Step("the cluster has a Node for this host", deleted, close, hint, within=60, touches="cluster", warning=_LOST),
@@ -136,4 +137,5 @@ def _outside(address: str, facts: Facts, what: str) -> str | None:
     return f"{what} {address}, and its Node {subnet}"
 
 
+_RESTART = "if you can lose it: `inv restart --host {}`"  # without a host it takes the whole cluster away
 _LOST = "the Node was deleted: labels and taints set by others are lost; set them again"

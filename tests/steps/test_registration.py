@@ -102,6 +102,12 @@ def test_a_node_comes_back_when_its_kubelet_is_restarted(title: str) -> None:
     assert bool(one.warning) is (title == ITS_NODE)
 
 
+def test_what_else_may_be_done_is_of_this_host_alone() -> None:
+    """`inv restart` takes the whole cluster away."""
+    hints = [one.hint for one in registration.registered(cluster().hosts["client"])]
+    assert all(hint.endswith("if you can lose it: `inv restart --host client`") for hint in hints)
+
+
 ITEM = '{"kind": "Node", "metadata": {"name": "manager"}, "status": {"nodeInfo": {"machineID": "abc"}}}'
 OFF = "node.kubernetes.io/exclude-from-external-load-balancers="
 
