@@ -19,7 +19,7 @@ from kubefab.steps.worker import own_name
 # Seconds that clocks may be apart before it is told, and before nothing is begun: certificates and tokens are "not yet
 # valid" then, kubernetes/kubeadm#240.
 TELL, STOP = 2, 15
-NEW_ID = "on the one that is newer: rm /etc/machine-id && systemd-machine-id-setup && reboot"
+NEW_ID = "on the newer one: rm -f /etc/machine-id /var/lib/dbus/machine-id && systemd-machine-id-setup && reboot"
 CONTAINERD_ROOT = "/var/lib/containerd"
 CONTROL_PLANE = ("etcd.yaml", *(f"kube-{name}.yaml" for name in ("apiserver", "controller-manager", "scheduler")))
 RESTART = "if you can lose it: `inv restart --host {}`"

@@ -11,6 +11,7 @@ from kubefab.cluster import Cluster
 from kubefab.errors import Silent
 from kubefab.facts import AptSource, ClusterFacts, Facts, Node, Package, Workload
 from kubefab.steps import agreement, preflight
+from tests import sandbox
 from tests.facts import known, with_
 from tests.fakes import HOSTS, looked, step
 
@@ -442,6 +443,17 @@ def test_a_clone_is_known_by_the_clusters_own_nodes(facts: Facts, gap: str | Non
     facts = with_(facts, others={name: replace(one, cluster=facts.cluster) for name, one in facts.others.items()})
     made = looked_at()
     assert step(preflight.steps(made, made.hosts["client"]), "no other Node has this machine-id").gap(facts) == gap
+
+
+@sandbox.program_needed("systemd-machine-id-setup")
+@pytest.mark.parametrize("dbus", ["echo {0} >/var/lib/dbus/machine-id", "ln -s /etc/machine-id /var/lib/dbus/", ":"])
+def test_a_clone_that_does_as_it_is_told_has_an_id_of_its_own(dbus: str) -> None:
+    """D-Bus may have a copy of the id, which systemd takes before it makes one: https://wiki.debian.org/MachineId."""
+    former = "0123456789abcdef0123456789abcdef"
+    made = f"mkdir -p /var/lib/dbus; echo {former} >/etc/machine-id; {dbus.format(former)}; stub reboot :\n"
+    found = sandbox.run(f"{made}{agreement.NEW_ID.partition(': ')[2]}\ncat /etc/machine-id /mnt/calls\n").split()
+    assert found[0] != former
+    assert found[-1] == "reboot"
 
 
 def test_a_machine_without_an_id_is_told_before_anything_is_changed() -> None:
