@@ -306,8 +306,8 @@ _PERHAPS = (
     "`absent: true`: inv cluster.up"
 )
 _OTHER = (
-    "{0} of {1} is not the Node {0}, which is at {2}, or nobody there answers: for the host, say its own Node's name; "
-    "for the Node, the host's at that address"
+    "{0} of {1} is not the Node {0}, which is at {2}, or nobody there answers; if the host is meant: --host with its "
+    "own Node's name; if that Node: --host with the name of the host at {2}"
 )
 _FORMER = (
     "the Node {0} is at {2}, and Ready; the {0} of {1} is another machine, and no Node: for the Node, write its "

@@ -45,7 +45,8 @@ class Sudo:
         if frame.began(said):
             return
         if not ASKS.search(said):
-            raise HostError("sudo does not work", self.scrub(said), f"let {user} use sudo there")
+            hint = f"let {user} use sudo there; as root: apt install sudo, adduser {user} sudo"
+            raise HostError("sudo does not work", self.scrub(said), hint)
         self._try_password(link, transport)
 
     def _try_password(self, link: Link, transport: paramiko.Transport) -> None:
