@@ -16,11 +16,11 @@ exec systemd-run --quiet $wait --unit=kubefab-images --property=Nice=10 \
     --property=EnvironmentFile=-/etc/default/kubefab-proxy /bin/sh -c '
     if [ "$1" = docker ]; then
         there() { docker image inspect "$1"; }
-        pull() { docker pull "$1"; }
+        pull() { timeout -k 10 900 docker pull "$1"; }
         store=$(docker info --format "{{.DockerRootDir}}")
     else
         there() { [ -n "$(ctr -n k8s.io images ls -q "name==$1")" ]; }
-        pull() { ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1"; }
+        pull() { timeout -k 10 900 ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1"; }
         store=/var/lib/containerd
     fi
     named=
@@ -33,7 +33,13 @@ exec systemd-run --quiet $wait --unit=kubefab-images --property=Nice=10 \
         failed=
         for image in $named "$@"; do
             # After a power cut an image would be there, and its files empty: containerd/containerd#5854
-            there "$image" >/dev/null 2>&1 || { pull "$image" >/dev/null && sync -f "$store"; } || failed=yes
+            there "$image" >/dev/null 2>&1 || { pull "$image" >/dev/null && sync -f "$store"; } || case $? in
+                124 | 137) # nor would the others come; and until its pull ends, the kubelet gets no layer of it either
+                    echo "$image: not here after 900 s; is its registry silent, or the line too slow?" >&2
+                    exit 1
+                    ;;
+                *) failed=yes ;;
+            esac
         done
         [ -n "$failed" ] || exit 0
         sleep 10

@@ -769,6 +769,17 @@ def test_images_that_cannot_be_had_make_the_unit_fail(stubs: str) -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize("runtime", ["containerd", "docker"])
+def test_a_registry_that_says_nothing_is_given_up_and_keeps_no_run_for_ever(runtime: str) -> None:
+    """A run of an upgrade waits for the unit's end, and containerd keeps a layer for who began to pull it."""
+    ends = "stub timeout 'while [ \"$1\" != 900 ]; do shift; done; exit 124'\n"
+    stubs = f"{UNIT}{ends}stub docker 'case $1 in info) echo /x ;; *) exit 1 ;; esac'\n"
+    script = sandbox.script("fetch-images.sh", runtime, "", "", "", "r/a:1", "r/b:1")
+    said = sandbox.run(f"{stubs}{{ {script} || echo $?; }} 2>&1; grep -c ^timeout /mnt/calls")
+    assert said == "r/a:1: not here after 900 s; is its registry silent, or the line too slow?\n1\n1\n"
+
+
+@sandbox.needed
 @pytest.mark.parametrize(("options", "place"), [("exec", "/var/tmp"), ("noexec", "/var/lib")])
 def test_a_kubeadm_that_goes_away_again_is_run_where_programs_may_be_run(options: str, place: str) -> None:
     deb = 'stub dpkg-deb \'mkdir -p "$3/usr/bin"; cp /mnt/kubeadm "$3/usr/bin"\'\n'
