@@ -130,6 +130,25 @@ def inside(file: Path) -> list[str]:
     return named
 
 
+def built_for(file: Path) -> list[str]:
+    """The architectures of the images in such a file, as their configurations call them; KubefabError as above."""
+    try:
+        with tarfile.open(file) as archive:
+            texts = (archive.extractfile(one) for one in archive if one.isfile() and one.size <= _LONGEST)
+            found = {_architecture(text.read()) for text in texts if text}
+    except (OSError, tarfile.TarError, zlib.error, EOFError) as error:
+        raise KubefabError(f"{file}: {error}") from None
+    return sorted(found - {"", "unknown"})  # the latter by what tells of how an image was built
+
+
+def _architecture(text: bytes) -> str:
+    """Of an image's configuration; "" of anything else."""
+    with suppress(ValueError, RecursionError):
+        said = json.loads(text) if text[:1] == b"{" else {}
+        return str(said.get("architecture", "")) if "rootfs" in said else ""
+    return ""
+
+
 def _named(lists: Mapping[str, Any]) -> list[str]:
     """What manifest.json and index.json call the images. TypeError or AttributeError where they are something else."""
     found = [tag for one in lists.get("manifest.json", ()) for tag in one.get("RepoTags") or ()]
@@ -154,7 +173,8 @@ def load(host: Host, runtime: str, file: Path, sha256: str) -> None:
 
 
 class Stock:
-    """Images as files on this computer, each saved once, by a host that has it or can pull it.
+    """Images as files on this computer, each saved once for each kind of processor, by a host of that kind, which has
+    it or can pull it: of another kind's nothing runs there.
 
     `puller`: the only host that may pull, where not all may.
     """
@@ -164,8 +184,8 @@ class Stock:
         self._cluster = cluster
         self._puller = puller
         self._folder = folder
-        self._sources: dict[str, Host] = {}
-        self._saved: dict[str, tuple[Path, str]] = {}
+        self._sources: dict[tuple[str, str], Host] = {}
+        self._saved: dict[tuple[str, str], tuple[Path, str]] = {}
         self._saving = threading.Lock()
 
     def give(self, host: Host, image: str) -> None:
@@ -179,29 +199,44 @@ class Stock:
     def saved(self, image: str, asking: Host, name: str = "") -> tuple[Path, str]:
         """An image's file, and its sha256; `name`: what it is called in there, if that is something else."""
         name = name or image
-        if name not in self._saved:
-            source = self._source(image, asking)
-            file = self._folder / f"{name.replace('/', '_').replace(':', '_')}.tar.gz"
+        kind = self._kind(asking)
+        if (name, kind) not in self._saved:
+            source, folder = self._source(image, asking), self._folder / kind
+            file = folder / f"{name.replace('/', '_').replace(':', '_')}.tar.gz"
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise HostError(f"{self._folder}: {reason(error)}", hint="is there room for some gigabytes?") from error
+                raise HostError(f"{folder}: {reason(error)}", hint="is there room for some gigabytes?") from error
             words = (self.runtime, "save", *dict.fromkeys((image, name)))
-            self._saved[name] = file, carry.fetch(source, "move-images.sh", *words, to=file)
-        return self._saved[name]
+            self._saved[name, kind] = file, carry.fetch(source, "move-images.sh", *words, to=file)
+        return self._saved[name, kind]
+
+    def _kind(self, host: Host) -> str:
+        return self._cluster.facts(host).system.arch
+
+    def _alike(self, asking: Host) -> dict[str, Facts]:
+        """All hosts with its kind of processor."""
+        found = {}
+        for name, facts in self._cluster.all_facts().items():
+            with suppress(NotAsked):
+                if facts.system.arch == self._kind(asking):
+                    found[name] = facts
+        return found
 
     def _source(self, image: str, asking: Host) -> Host:
-        if image not in self._sources:
+        key = image, self._kind(asking)
+        if key not in self._sources:
             inventory = self._cluster.inventory
-            holders = [name for name, facts in self._cluster.all_facts().items() if image in there(inventory, facts)]
+            holders = [name for name, facts in self._alike(asking).items() if image in there(inventory, facts)]
             found = self._cluster.hosts[holders[0]] if holders else self._who_can_pull(image, asking)
-            self._sources[image] = found.during(f"it gives {image}", asking.tell)
-        return self._sources[image]
+            self._sources[key] = found.during(f"it gives {image}", asking.tell)
+        return self._sources[key]
 
     def _who_can_pull(self, image: str, asking: Host) -> Host:
         """Those that gave another image are asked first: a host without a way out takes long to say so."""
-        proven = [source.name for source in self._sources.values()]
-        names = [self._puller.name] if self._puller else dict.fromkeys((*proven, *self._cluster.all_facts()))
+        alike = self._alike(asking)
+        proven = [source.name for source in self._sources.values() if source.name in alike]
+        names = [self._puller.name] if self._puller else dict.fromkeys((*proven, *alike))
         errors = []
         for name in names:
             asking.tell(f"{name} pulls {image}")
@@ -223,4 +258,5 @@ _NO_KUBEADM = "no host has kubeadm {}, which knows its images, and none can fetc
 _FETCHED = "`mirrors:` in hosts.yml says where to fetch it from"
 _INSTALLED = "`inv install-kubeadm` installs it"  # not where a node is older: an upgrade alone brings it there
 _LISTS = ("manifest.json", "index.json")
+_LONGEST = 1 << 22  # bytes of an image's configuration: layers are longer, or no JSON
 _HINT = "on a computer that can: docker pull, docker save; then here: inv images.preload --from FILE.tar.gz"

@@ -192,6 +192,38 @@ def test_a_packed_file_that_broke_off_is_no_traceback(tmp_path: Path, cut: int) 
         images.inside(file)
 
 
+def config(architecture: str) -> dict[str, Any]:
+    return {"architecture": architecture, "rootfs": {"type": "layers"}}
+
+
+@pytest.mark.parametrize(
+    ("built", "machine", "gap"),
+    [
+        (["arm64"], "x86_64", "they are for arm64, and here is x86_64"),
+        (["amd64"], "aarch64", "they are for amd64, and here is aarch64"),
+        (["amd64"], "x86_64", None),
+        (["386"], "x86_64", None),  # it runs these, too
+        (["arm"], "aarch64", None),
+        (["arm64", "amd64", "unknown"], "x86_64", None),  # of several platforms, with what tells of how it was built
+        (["unknown"], "x86_64", None),
+        ([], "x86_64", None),
+    ],
+)
+def test_images_for_another_processor_are_told_before_docker_takes_them(
+    tmp_path: Path, built: list[str], machine: str, gap: str | None
+) -> None:
+    """`docker load` does: they would count as there, and no container of theirs would start."""
+    configs = {f"{number}_json": config(one) for number, one in enumerate(built)}
+    file = archive(
+        tmp_path / "x.tar.gz", manifest_json=[{"RepoTags": [A]}], layer_json={"architecture": "old"}, **configs
+    )
+    made = looked({"client": {}})
+    found = {
+        one.title: one for one in from_file(file, [A], "digest", images.built_for(file))(made, made.hosts["client"])
+    }
+    assert found["the images are for this machine"].gap(known(arch=machine)) == gap
+
+
 def test_a_file_that_is_not_there_is_told() -> None:
     with pytest.raises(KubefabError, match="/nonexistent: No such file or directory"):
         images.inside(Path("/nonexistent"))
@@ -239,6 +271,17 @@ def test_an_image_comes_from_a_host_that_has_it_and_is_saved_once(carried: list[
     assert world(made, "client").ran == [f"move-images.sh containerd take {there} digest"] * 2
 
 
+def test_an_image_comes_from_no_host_of_another_processor(carried: list[str], tmp_path: Path) -> None:
+    """Whoever exports one has that of his own alone, and Docker would load it anywhere."""
+    arm, amd = {"system": "arch aarch64"}, {"system": "arch x86_64"}
+    made = looked({"manager": {**amd, "runtime": f"cri ok\nimage {A}"}, "client": arm})
+    stock = images.Stock(made, tmp_path)
+    stock.give(made.hosts["client"], A)
+    assert (carried, world(made, "client").ran) == ([], [f"move-images.sh containerd pull {A}"])
+    assert stock.saved(A, made.hosts["manager"]) != stock.saved(A, made.hosts["client"])
+    assert [one.partition(":")[0] for one in carried] == ["from manager", "from client"]
+
+
 class CutOff(FakeHost):
     """A host that reaches no registry."""
 
@@ -284,7 +327,7 @@ def test_each_host_is_given_what_it_lacks(carried: list[str], tmp_path: Path) ->
 
 def test_a_file_is_given_whole(carried: list[str], tmp_path: Path) -> None:
     made = looked({"client": {}})
-    there, step = from_file(tmp_path / "x.tar.gz", [A], "digest")(made, made.hosts["client"])
+    there, _, step = from_file(tmp_path / "x.tar.gz", [A], "digest", [])(made, made.hosts["client"])
     assert (there.title, there.gap(known())) == ("a container runtime runs", MISSING)
     assert step.close
     step.close(made.hosts["client"])

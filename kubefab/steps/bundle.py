@@ -98,7 +98,8 @@ def gathered_images(cluster: Cluster, host: Host, addons: images.Addons, folder:
     """By their own names, which hosts without our mirrors know, too."""
     stock, needed = images.Stock(cluster, folder / "images", host), images.needed
     names = needed(cluster, lambda one: [*addons(one), *etcd_on_its_way(one)], mirrors.unmirrored(cluster.inventory))
-    return {name: f"images/{stock.saved(mirrors.image(name, cluster.inventory), host, name)[0].name}" for name in names}
+    saved = {name: stock.saved(mirrors.image(name, cluster.inventory), host, name)[0] for name in names}
+    return {name: str(file.relative_to(folder)) for name, file in saved.items()}
 
 
 def etcd_on_its_way(inventory: Inventory) -> list[str]:

@@ -1,12 +1,14 @@
 """Images that are on a host before anything asks for them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kubefab import images
 from kubefab.cluster import Cluster
+from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.images import Stock
-from kubefab.step import Close, Step, Subject
+from kubefab.step import Close, Gap, Step, Subject
 from kubefab.steps.runtime import silent_cri
 
 
@@ -28,14 +30,27 @@ def given(stock: Stock, wanted: list[str]) -> Subject:
     return steps
 
 
-def from_file(file: Path, names: list[str], sha256: str) -> Subject:
-    """The images in a file of this computer."""
+def from_file(file: Path, names: list[str], sha256: str, built: Sequence[str]) -> Subject:
+    """The images in a file of this computer; `built`: the architectures that they are for."""
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         runtime = cluster.inventory.cluster.runtime
-        return _steps(cluster, names, lambda host: images.load(host, runtime, file, sha256))
+        running, loaded = _steps(cluster, names, lambda host: images.load(host, runtime, file, sha256))
+        # Docker loads whatever it is given; none of it would start.
+        fitting = Step("the images are for this machine", for_others(built), None, _PLATFORM, parts=("system",))
+        return [running, fitting, loaded]
 
     return steps
+
+
+def for_others(built: Sequence[str]) -> Gap:
+    def gap(facts: Facts) -> str | None:
+        runs = RUNS.get(facts.system.arch, built)
+        if not built or {*runs} & {*built}:
+            return None
+        return f"they are for {', '.join(built)}, and here is {facts.system.arch}"
+
+    return gap
 
 
 def _steps(cluster: Cluster, names: list[str], close: Close) -> list[Step]:
@@ -43,3 +58,8 @@ def _steps(cluster: Cluster, names: list[str], close: Close) -> list[Step]:
         Step("a container runtime runs", silent_cri(cluster.inventory), None, "`inv install-docker` installs it"),
         Step("the images are present", images.lacking(cluster.inventory, names), close, parts=("runtime",)),
     ]
+
+
+# Also what a processor runs besides its own.
+RUNS = {"x86_64": ("amd64", "386"), "aarch64": ("arm64", "arm")}
+_PLATFORM = "docker pull --platform linux/amd64 (or linux/arm64) IMAGE on the other computer, then docker save it again"

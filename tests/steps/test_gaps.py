@@ -47,7 +47,7 @@ MAKERS: dict[Any, Made] = {
         of_bundle.gathered("/nonexistent/x.bundle", lambda _: [], lambda _: [], lambda _: {})
     ],
     of_images.given: lambda made: [of_images.given(images.Stock(made, Path("/nonexistent")), ["nginx:1"])],
-    of_images.from_file: lambda made: [of_images.from_file(Path("/nonexistent"), ["nginx:1"], "0")],
+    of_images.from_file: lambda made: [of_images.from_file(Path("/nonexistent"), ["nginx:1"], "0", ["arm64"])],
     draining.cordoned: lambda _: [draining.cordoned("client")],
     draining.uncordoned: lambda _: [draining.uncordoned("client")],
     draining.drained: lambda _: [draining.drained("client", 60, "node.drain")],
