@@ -1,6 +1,9 @@
 """files/ -> what lands on a host. Pure: nothing here talks to one."""
 
+import re
+from contextlib import suppress
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -86,7 +89,7 @@ def containerd(inventory: Inventory) -> dict[str, str]:
 def proxy(inventory: Inventory) -> dict[str, str]:
     """The proxy, where apt, the runtime's unit and kubeadm's scripts look for it; without one, texts that name none."""
     unit = f"etc/systemd/system/{inventory.cluster.runtime}.service.d/kubefab-proxy.conf"
-    values = {"proxy": inventory.proxy, "no_proxy": no_proxy(inventory)}
+    values = {"proxy": inventory.proxy, "no_proxy": no_proxy(inventory), "direct": by_apt_directly(inventory)}
     return {
         PROXY: file("etc/default/kubefab-proxy", **values),
         APT_PROXY: file("etc/apt/apt.conf.d/90kubefab-proxy", **values),
@@ -114,6 +117,30 @@ def no_proxy(inventory: Inventory) -> list[str]:
         f".{dns_domain(inventory)}",
         *(inventory.proxy.no_proxy if inventory.proxy else ()),
     ]
+
+
+def by_apt_directly(inventory: Inventory) -> list[str]:
+    """The servers that apt asks without the proxy. It takes their names alone: of a domain, or of a network, those that
+    mirrors name. What else is in a domain scripts/shared/apt.sh tells it."""
+    names = [name for name in (inventory.proxy.no_proxy if inventory.proxy else ()) if not _holds_many(name)]
+    servers = (re.match(r"https?://([^/:\[\]]+)", mirror.url) for mirror in inventory.mirrors.values())
+    mirrors = [
+        server[1] for server in servers if server and any(_within(server[1], one) for one in no_proxy(inventory))
+    ]
+    return list(dict.fromkeys((*names, *mirrors)))
+
+
+def _holds_many(name: str) -> bool:
+    return "/" in name or name.startswith(".")
+
+
+def _within(server: str, name: str) -> bool:
+    """As Go's programs take a word of NO_PROXY."""
+    if "/" not in name:
+        return server == name or server.endswith(f".{name.removeprefix('.')}")
+    with suppress(ValueError):
+        return ip_address(server) in ip_network(name, strict=False)
+    return False
 
 
 def runtime(inventory: Inventory) -> dict[str, str]:

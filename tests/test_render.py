@@ -259,6 +259,22 @@ def test_what_is_null_in_an_overlay_takes_nothing_of_ours_away() -> None:
     assert 'sandbox_image = "registry.k8s.io/' in render.containerd(inventory(told))["/etc/containerd/config.toml"]
 
 
+@pytest.mark.parametrize("place", ["deb.example.org:8081", "192.168.3.4", "10.250.0.10:3142", "mirror"])
+def test_apt_reaches_a_mirror_directly_that_a_domain_or_a_network_of_no_proxy_holds(place: str) -> None:
+    """It knows neither among its own settings, and would ask the proxy for what only the site's own network has."""
+    made = inventory(
+        f"{PROXIED}mirrors: {{https://pkgs.k8s.io/: http://{place}/k8s/, quay.io: http://q.example.org}}\n"
+    )
+    told = render.proxy(made)[render.APT_PROXY].splitlines()
+    assert told.count(f'Acquire::http::Proxy::{place.partition(":")[0]} "DIRECT";') == 1
+
+
+@pytest.mark.parametrize("place", ["example.com", "notexample.org", "192.169.0.1"])
+def test_apt_asks_the_proxy_for_any_other_mirror(place: str) -> None:
+    made = inventory(f"{PROXIED}mirrors: {{https://pkgs.k8s.io/: http://{place}/k8s/}}\n")
+    assert place not in render.proxy(made)[render.APT_PROXY]
+
+
 @pytest.mark.parametrize("networking", ["null", "[]", "x", "{dnsDomain: null}"])
 def test_the_clusters_own_names_go_by_no_proxy(networking: str) -> None:
     told = "1.37.2\n  kubeadm: {ClusterConfiguration: {networking: {dnsDomain: lab.local}}}\n"

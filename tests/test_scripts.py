@@ -725,6 +725,19 @@ def test_plugins_that_are_gone_come_back_at_the_version_that_dpkg_knows() -> Non
 
 
 @sandbox.needed
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [('HTTP_PROXY="http://p"\nNO_PROXY="a,10.0.0.0/8,.svc,.example.org"\n', ".svc,.example.org"), ("", "")],
+)
+def test_apt_hears_of_the_domains_that_it_reaches_directly(file: str, told: str) -> None:
+    """Its settings know names alone: Debian's own mirror in .example.org would be asked for by way of the proxy."""
+    made = sandbox.file("/etc/default/kubefab-proxy", file) if file else ""
+    stub = "stub apt-get 'echo \"no_proxy=${no_proxy-}\" >>/mnt/said'\n"
+    said = sandbox.run(f"{made}{stub}{sandbox.script('install-packages.sh', 'x')} >/dev/null\ncat /mnt/said")
+    assert set(said.splitlines()) == {f"no_proxy={told}"}
+
+
+@sandbox.needed
 def test_the_kernel_is_told_without_procps() -> None:
     text = "# Written by kubefab: a reason.\nnet.ipv4.ip_forward = 1\n\nnet.ipv4.conf.all.rp_filter=2\n"
     told = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/conf/all/rp_filter"
