@@ -7,6 +7,7 @@ from kubefab.addons.addon import Manifest, Version
 from kubefab.addons.rook import CEPHS, NAMESPACE, ROOK, cluster_documents, cluster_mark, name_of
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
+from kubefab.facts import CEPHS as CEPHS_OWN
 from kubefab.facts import EMPTY, Ceph, ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
@@ -101,7 +102,7 @@ def not_raw(inventory: Inventory) -> Gap:
     def gap(facts: Facts) -> str | None:
         given = applied(facts) or Ceph("")
         found = {
-            f"{name} {disk}": _state(facts.everyone.get(name), disk)
+            f"{name} {disk}": _state(facts.everyone.get(name), disk, set(given.disks(name)) - set(disks))
             for name, disks in disks_of(inventory).items()
             for disk in disks
             if disk not in given.disks(name)
@@ -111,8 +112,10 @@ def not_raw(inventory: Inventory) -> Gap:
     return gap
 
 
-def _state(facts: Facts | None, disk: str) -> str:
-    return facts.disks.states.get(disk, "not there") if facts else "not looked at"
+def _state(facts: Facts | None, disk: str, former: set[str]) -> str:
+    """`former`: what the Ceph cluster was given there by names that hosts.yml no longer has."""
+    found = facts.disks.states.get(disk, "not there") if facts else "not looked at"
+    return f"{found}, and maybe {_SAME.format(', '.join(sorted(former)))}" if found == CEPHS_OWN and former else found
 
 
 def off_limits(inventory: Inventory) -> Gap:
@@ -169,7 +172,8 @@ _SEE = f"see why, on the master: kubectl -n {NAMESPACE} logs deploy/rook-ceph-op
 _NO_DISKS = "name raw, empty disks at the hosts that have them: disks: [/dev/sdb]"
 _UNTAINT = "`inv untaint --host NAME` lets a master take pods"
 _STRANGE = "kubefab leaves it alone: take rook out of hosts.yml, or remove that cluster with its data"
+_SAME = "what the Ceph cluster has there as {}, by another name"
 _NOT_RAW = (
-    "name another disk; or, if nothing on it is needed: `inv restart --host NAME --wipe-disks` wipes what is Ceph's, "
-    "`wipefs --all DISK` on the host all else"
+    "name it as before, if it is the same disk; name another disk; or, if nothing on it is needed: `inv restart "
+    "--host NAME --wipe-disks` wipes what is Ceph's, `wipefs --all DISK` on the host all else"
 )

@@ -60,6 +60,22 @@ def test_a_disk_with_anything_on_it_is_never_given_to_ceph(disks: str, ceph: str
     assert check.gap(made.facts(made.founder)) == told
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("/dev/sdb,/dev/sdd", "Ceph's, and maybe what the Ceph cluster has there as /dev/sdd, by another name"),
+        ("/dev/sdb", "Ceph's"),
+    ],
+)
+def test_nobody_is_told_to_wipe_a_disk_that_may_be_the_clusters_own_by_another_name(given: str, told: str) -> None:
+    """A kernel names disks otherwise after a boot, and who takes /dev/disk/by-id for it would lose what they store."""
+    disks, ceph = "disk /dev/sdb Ceph's\ndisk /dev/sdc Ceph's", f"ceph 1 x client={given}|Ready|HEALTH_OK|"
+    made = looked({"manager": {"ceph": f"{ceph}\nceph_told yes"}, "client": {"disks": disks}}, DISKS)
+    check = step(rook.deployed(made, made.founder), "the disks for Ceph are raw and empty")
+    assert check.gap(made.facts(made.founder)) == f"client /dev/sdc: {told}"
+    assert check.hint.startswith("name it as before, if it is the same disk; name another disk; or")
+
+
 def test_a_disk_of_a_host_that_did_not_answer_is_not_given_away_unseen() -> None:
     made = looked({"manager": {}}, DISKS)
     told = step(rook.deployed(made, made.founder), "the disks for Ceph are raw and empty").gap(known())
