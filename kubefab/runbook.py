@@ -305,7 +305,7 @@ def preload(c: Context, who: Sequence[str], addons: "Addons", image: str | None,
             subject = from_file(path, images.inside(path), carry.sha256(path), images.built_for(path))
         else:
             wanted = [images.full_name(image)] if image else _needed(run, addons)
-            subject = given(images.Stock(run.cluster, Path(folder)), wanted)
+            subject = given(images.Stock(run.cluster, Path(folder)), wanted, by_name=bool(image))
         for name in who or (Group.ALL,):
             run.converge(name, subject)
 

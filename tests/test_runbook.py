@@ -126,6 +126,19 @@ def test_what_is_wrong_with_the_words_of_a_preload_is_told_before_anybody_is_ask
     assert [run(name).looks for name in ("manager", "client")] == [[], []]
 
 
+def test_an_image_that_is_asked_for_by_name_comes_to_a_worker_whatever_it_is_called(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a name, workers are given no etcd; somebody's own application has one, and its pod runs there."""
+    run.put_cluster("manager", "client")
+    monkeypatch.setattr("kubefab.carry.fetch", lambda *words, to: "0")
+    monkeypatch.setattr("kubefab.carry.send", lambda *words: None)
+    run("client").parts["runtime"] = "cri ok"
+    run("client").on_change = lambda: run("client").parts.update(runtime="cri ok\nimage quay.io/coreos/etcd:v3.5.9")
+    runbook.preload(run.context, ["client"], lambda inventory: [], "quay.io/coreos/etcd:v3.5.9", None)
+    assert run("client").ran == ["move-images.sh containerd take /var/lib/kubefab-images/0.tar 0"]
+
+
 def test_without_a_cluster_there_is_no_kubeconfig(run: Run, tmp_path: Path) -> None:
     with pytest.raises(KubefabError, match="there is no cluster to fetch a kubeconfig from"):
         access.give(run.context, Wish(str(tmp_path / "config")))

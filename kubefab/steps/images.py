@@ -12,8 +12,8 @@ from kubefab.step import Close, Gap, Step, Subject
 from kubefab.steps.runtime import silent_cri
 
 
-def given(stock: Stock, wanted: list[str]) -> Subject:
-    """Images from whichever host has them, or can pull them."""
+def given(stock: Stock, wanted: list[str], by_name: bool = False) -> Subject:
+    """Images from whichever host has them, or can pull them: of a cluster's a worker gets its own, of others all."""
 
     def close_of(mine: list[str], cluster: Cluster) -> Close:
         def close(host: Host) -> None:
@@ -24,7 +24,7 @@ def given(stock: Stock, wanted: list[str]) -> Subject:
         return close
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
-        mine = images.for_host(host, wanted)
+        mine = wanted if by_name else images.for_host(host, wanted)
         return _steps(cluster, mine, close_of(mine, cluster))
 
     return steps
