@@ -17,16 +17,27 @@ packed() { # packed COMMAND…: its output, compressed; it fails where the comma
     failed=$({ { "$@" || echo yes >&3; } | gzip -1 >&4; } 3>&1)
     [ -z "$failed" ]
 }
+on_disk() { # else, after a power cut, an image is there, and its files are empty: containerd/containerd#5854
+    store=/var/lib/containerd
+    [ "$runtime" != docker ] || store=$(docker info --format '{{.DockerRootDir}}')
+    sync -f "$store" || sync
+}
 # -f passes on what is not compressed.
 case $runtime.$verb in
-    containerd.pull) timeout 900 ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1" >/dev/null ;;
+    containerd.pull)
+        timeout 900 ctr -n k8s.io images pull --hosts-dir /etc/containerd/certs.d "$1" >/dev/null
+        on_disk
+        ;;
     containerd.save) packed ctr -n k8s.io images export - "$1" ;;
-    containerd.load) for file; do gzip -dcf "$file" | ctr -n k8s.io images import -; done ;;
-    docker.pull) timeout 900 docker pull --quiet "$1" ;;
+    containerd.load) for file; do gzip -dcf "$file" | ctr -n k8s.io images import - || exit; on_disk; done ;;
+    docker.pull)
+        timeout 900 docker pull --quiet "$1"
+        on_disk
+        ;;
     docker.save)
         [ $# = 1 ] || docker tag "$1" "$2"
         packed docker save "${2-$1}"
         ;;
-    docker.load) for file; do docker load --quiet --input "$file"; done ;;
+    docker.load) for file; do docker load --quiet --input "$file" || exit; on_disk; done ;;
     *) echo "$runtime has no $verb here" >&2 && exit 2 ;;
 esac

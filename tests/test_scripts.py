@@ -793,6 +793,21 @@ def test_a_registry_that_says_nothing_is_given_up_and_keeps_no_run_for_ever(runt
 
 
 @sandbox.needed
+@pytest.mark.parametrize(("runtime", "store"), [("containerd", "/var/lib/containerd"), ("docker", "/mnt/elsewhere")])
+@pytest.mark.parametrize("verb", ["load", "pull"])
+def test_an_image_that_was_loaded_or_pulled_is_on_the_disk_before_it_counts(
+    runtime: str, store: str, verb: str
+) -> None:
+    """After a power cut it would be there, and its files empty: the host of a bundle would never load it again."""
+    stubs = "stub ctr 'cat'\nstub docker 'case $1 in info) echo /mnt/elsewhere ;; esac'\nstub sync :\n"
+    words = ["/mnt/a.tar", "/mnt/b.tar"] if verb == "load" else ["r/a:1"]
+    run = f"{stubs}echo a | tee /mnt/a.tar >/mnt/b.tar\n{sandbox.script('move-images.sh', runtime, verb, *words)}"
+    calls = sandbox.run(f"{run} </dev/null >/dev/null\ncat /mnt/calls").splitlines()
+    assert [call for call in calls if call.startswith("sync")] == [f"sync -f {store}"] * len(words)
+    assert calls[-1] == f"sync -f {store}"
+
+
+@sandbox.needed
 @pytest.mark.parametrize(("options", "place"), [("exec", "/var/tmp"), ("noexec", "/var/lib")])
 def test_a_kubeadm_that_goes_away_again_is_run_where_programs_may_be_run(options: str, place: str) -> None:
     deb = 'stub dpkg-deb \'mkdir -p "$3/usr/bin"; cp /mnt/kubeadm "$3/usr/bin"\'\n'
