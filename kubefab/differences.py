@@ -9,7 +9,7 @@ HIDDEN = "(hidden)"
 _SECRET = re.compile(r"token|passw|passphrase|secret|credential|bearer|basic-auth|api-?key|private", re.IGNORECASE)
 _PLAIN = re.compile(r"/[a-z0-9._/-]*|[Tt]rue|[Ff]alse|[0-9.]{1,5}|([0-9.]+(ns|us|ms|[smhd]|[KMG]i?B?))+")
 # These have whatever somebody has given them: a probe's headers, say, where nobody is let in without a token.
-_ANYTHING = re.compile(r"(^|\.)env\[|(^|\.)words$|httpHeaders|URLHeader", re.IGNORECASE)
+_ANYTHING = re.compile(r"(^|[. ])env\[|(^|[. ])words$|httpHeaders|URLHeader", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<=://)[^/@\s]+(?=@)")  # in a URL
 _QUERY = re.compile(r"(?<=[?&])([^=&\s]+)=[^&\s]+")  # of one
 _MICRO = Decimal("0.000001")

@@ -33,6 +33,8 @@ def test_of_some_of_them_nothing_is_told_of_the_others() -> None:
         ("--bearer", "abc", HIDDEN),
         ("env[PIN].value", "1234", HIDDEN),
         ("env[FILE].value", "/run/x", HIDDEN),
+        ("apiServer: env[DATABASE].value", "s3cret", HIDDEN),
+        ("etcd: env[DATABASE].value", "s3cret", HIDDEN),
         ("words", "-c, curl --token abc", HIDDEN),
         ("--x-token", "/Zm9vYmFyQmF6", HIDDEN),
         ("--x-token", "/zm9v+ym=", HIDDEN),
