@@ -218,7 +218,12 @@ def _joined(stored: Mapping[str, Any], merged: Mapping[str, Any]) -> dict[str, A
         if key in merged:
             theirs = {one["name"] for one in _named(merged, key)}
             joined[key] = [*(one for one in _named(stored, key) if one["name"] not in theirs), *_named(merged, key)]
-    return joined | ({SANS: list(dict.fromkeys(merged[SANS]))} if SANS in merged else {})
+    return joined | ({SANS: _names(merged[SANS])} if SANS in merged else {})
+
+
+def _names(sans: Sequence[str]) -> list[str]:
+    """Each once, in small letters, as kubeadm keeps them: k8s.io/kubernetes, cmd/kubeadm, LowercaseSANs."""
+    return list(dict.fromkeys(str(name).lower() for name in sans))
 
 
 def _named(section: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
@@ -269,7 +274,7 @@ def parts(configuration: Mapping[str, Any]) -> dict[str, str]:
     for section in SECTIONS.values():
         said = configuration.get(section) or {}
         found |= {f"{section}: {name}": value for name, value in settings(said).items()}
-        found |= {f"{section}: {SANS}": ", ".join(said[SANS])} if said.get(SANS) else {}
+        found |= {f"{section}: {SANS}": ", ".join(_names(said[SANS]))} if said.get(SANS) else {}
     return found
 
 

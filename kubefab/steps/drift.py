@@ -493,9 +493,21 @@ def unlike_stored(inventory: Inventory) -> Gap:
         if not told or any(by_hand(inventory, pod)(facts) or unlike(inventory, pod)(facts) for pod in PHASES):
             return None
         now = understood(lambda: kubeadm.parts(kubeadm.loaded(told.text)))
-        return "; ".join(differences(now, kubeadm.parts(target(inventory, facts)))) or None
+        wanted = kubeadm.parts(target(inventory, facts))
+        # What kubeadm writes besides into what hosts.yml names, a default of the API's, would come again.
+        among = [*wanted, *(one for one in _going(inventory, facts) if one in now and one not in wanted)]
+        return "; ".join(differences(now, wanted, among)) or None
 
     return gap
+
+
+def _going(inventory: Inventory, facts: Facts) -> list[str]:
+    """What hosts.yml has said once, as it is called among the parts of kubeadm's configuration."""
+    return [
+        f"{section}: {one}"
+        for pod, section in kubeadm.SECTIONS.items()
+        for one in sorted(once_said(inventory, facts, pod))
+    ]
 
 
 def lasting(inventory: Inventory) -> Gap:

@@ -33,6 +33,13 @@ def manifest(pod: str = API, **flags: str) -> Manifest:
     return Manifest.read(b64encode(text.encode()).decode())
 
 
+def with_variables(*env: Mapping[str, Any]) -> Manifest:
+    """An API server's, with these besides."""
+    pods = yaml.safe_load(manifest().text)
+    pods["spec"]["containers"][0]["env"] = list(env)
+    return Manifest.read(b64encode(yaml.safe_dump(pods).encode()).decode())
+
+
 def running(pod: str, one: Manifest) -> Process:
     flags = {name: value for name, value in one.settings.items() if name.startswith("--")}
     return Process(pod, (pod, *(f"{name}={value}" for name, value in flags.items())))
@@ -509,6 +516,26 @@ def test_what_kubeadm_keeps_is_brought_up_once_the_static_pods_here_are_right() 
     facts = master(manifest(audit_log_maxage="10"))
     assert drift.unlike_stored(GRACE)(facts) == "without apiServer: --audit-log-maxage=10"
     assert drift.unlike_stored(GRACE)(master()) is None  # they are first to show that they bear it
+
+
+def test_a_name_for_the_certificate_is_kept_in_small_letters_and_is_the_same() -> None:
+    """kubeadm writes it so: another difference would be there after every run."""
+    wanted = saying(apiServer={"certSANs": ["API.Example.org", "FD00::1", "api.example.org"]})
+    facts = master(configuration=stored(apiServer={"certSANs": ["localhost", "api.example.org", "fd00::1"]}))
+    assert drift.unlike_stored(wanted)(facts) is None
+    assert drift.unlike_stored(wanted)(master()) == "without apiServer: certSANs=api.example.org, fd00::1"
+
+
+def test_what_kubeadm_writes_besides_into_what_hosts_yml_names_is_no_difference() -> None:
+    """A default of the API's, which hosts.yml need not name: it would be there again after every run."""
+    source = {"fieldRef": {"fieldPath": "status.hostIP"}}
+    env = {"name": "HERE", "valueFrom": source}
+    kept = {"name": "HERE", "valueFrom": {"fieldRef": {"apiVersion": "v1", **source["fieldRef"]}}}
+    facts = master(with_variables(env), configuration=stored(apiServer={"extraEnvs": [kept]}))
+    assert drift.unlike_stored(saying(apiServer={"extraEnvs": [env]}))(facts) is None
+    once = with_(facts, stored=(f"{API} env[HERE].valueFrom.fieldRef.fieldPath",))
+    told = "with apiServer: env[HERE].valueFrom.fieldRef.fieldPath=(hidden)"
+    assert drift.unlike_stored(NOTHING)(once) == told
 
 
 def test_what_somebody_has_changed_of_what_kubeadm_keeps_is_put_right() -> None:
