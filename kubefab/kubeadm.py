@@ -227,8 +227,9 @@ def _names(sans: Sequence[str]) -> list[str]:
 
 
 def _named(section: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """What has no name kubeadm refuses."""
-    return [one for one in section.get(key) or () if isinstance(one, Mapping) and one.get("name")]
+    """Of a name that stands twice kubeadm takes the last; what has no name it refuses."""
+    found = [one for one in section.get(key) or () if isinstance(one, Mapping) and one.get("name")]
+    return list({str(one["name"]): one for one in found}.values())
 
 
 def component_put_right(inventory: Inventory, kind: str, stored: str, dropped: Collection[str]) -> dict[str, Any]:

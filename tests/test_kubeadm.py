@@ -106,6 +106,21 @@ def test_a_variable_is_what_kubeadm_writes_of_it() -> None:
     assert kubeadm.settings(section) == {"env[EMPTY]": "", "env[HERE].valueFrom.fieldRef.fieldPath": "status.hostIP"}
 
 
+def test_of_a_volume_or_a_variable_that_stands_twice_the_last_counts() -> None:
+    """kubeadm makes a map of each: util.MergeKubeadmEnvVars, controlplane.AddExtraHostPathMounts."""
+    logs = [
+        {"name": "logs", "hostPath": "/a", "mountPath": "/a", "readOnly": True, "pathType": "Directory"},
+        {"name": "logs", "hostPath": "/a", "mountPath": "/b"},
+    ]
+    twice: dict[str, Any] = {
+        "extraEnvs": [{"name": "TZ", "value": "UTC"}, {"name": "TZ", "value": "CET"}],
+        "extraVolumes": logs,
+    }
+    once = {"extraEnvs": twice["extraEnvs"][1:], "extraVolumes": logs[1:]}
+    assert kubeadm.settings(twice) == kubeadm.settings(once)
+    assert right(saying(apiServer=twice)) == right(saying(apiServer=once))
+
+
 @pytest.mark.parametrize("volumes", [[{"hostPath": "/x"}], ["x"], None])
 def test_what_has_no_name_is_passed_over(volumes: Any) -> None:
     wanted = saying(apiServer={"extraVolumes": volumes})
