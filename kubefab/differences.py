@@ -54,7 +54,9 @@ def differences(found: Mapping[str, str], wanted: Mapping[str, str], among: Coll
 
 
 def length(text: str) -> Decimal | None:
-    """Of a duration of Go's, in seconds."""
+    """Of a duration of Go's, in seconds: without a unit, 0 alone is one."""
+    if text == "0":
+        return Decimal(0)
     if not _DURATION.fullmatch(text):
         return None
     return sum((Decimal(number) * _SECONDS[unit] for number, unit in _PART.findall(text)), Decimal(0))

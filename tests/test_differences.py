@@ -61,6 +61,7 @@ def test_of_two_secrets_it_is_told_that_they_differ_and_nothing_else() -> None:
         ("1.5s", "1.5s"),
         ("0.5s", "500ms"),
         ("0s", "0m0s"),
+        ("0s", "0"),
         ("100us", "100µs"),
         ("1500ns", "1.5µs"),
         ("x", "x"),
