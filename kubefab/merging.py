@@ -304,6 +304,8 @@ def _root(path: Path, text: str) -> MappingNode:
         root = yaml.compose(EMPTY, Loader=yaml.SafeLoader)
     if not isinstance(root, MappingNode):
         raise KubefabError(_BROKEN.format(path, "what is in it has no keys"))
+    if any(key.tag.endswith(":merge") for key, _ in root.value):  # lists of ours would hide what comes by it
+        raise KubefabError(_MERGED.format(path))
     if wrong := [kind for kind in BODY if not _is_list(_get(root, kind), BODY[kind])]:
         raise KubefabError(_BROKEN.format(path, f"its {wrong[0]} cannot be understood"))
     return root
@@ -337,7 +339,8 @@ def _word(node: Node) -> str:
 def _get(node: Any, key: str) -> Any:
     if not isinstance(node, MappingNode):
         return None
-    return next((value for found, value in node.value if _word(found) == key), None)
+    # Of a key that stands twice the last counts, for kubectl too.
+    return next((value for found, value in reversed(node.value) if _word(found) == key), None)
 
 
 def _plain(node: Any, key: str) -> str:
@@ -350,7 +353,7 @@ def _authority(cluster: Any) -> str:
 
 
 def _set(node: MappingNode, key: str, value: Node) -> None:
-    for place, (found, _) in enumerate(node.value):
+    for place, (found, _) in reversed([*enumerate(node.value)]):
         if _word(found) == key:
             node.value[place] = (found, value)
             return
@@ -387,4 +390,5 @@ _FOREIGN = "the {0} {1} in {2} is not of this cluster, or not kubefab's"
 _ELSEWHERE = "the cluster {0} in {1} leads to {2}, and not to a master of this hosts.yml: it is another of that name"
 _STAYS = ", and stays; --force takes it out too"
 _LEFT = "the context {0} is your own and stays; it led to what is gone"
+_MERGED = "{0} stays as it is: it has a merge key (<<), which kubefab does not follow; write out what it stands for"
 _BROKEN = "{0} is no kubeconfig, and stays as it is: {1}"

@@ -254,6 +254,20 @@ def test_what_is_no_kubeconfig_is_refused_and_stays(broken: str) -> None:
         put(broken)
 
 
+def test_of_a_key_that_stands_twice_the_last_counts_as_it_does_for_kubectl() -> None:
+    """Two files written one behind the other: what is put into the first list, kubectl does not see."""
+    twice = f"{FOREIGN}\nclusters: [{{name: v, cluster: {{server: https://v}}}}]\ncurrent-context: other\n"
+    found = yaml.safe_load(text(twice, use=True))
+    assert [one["name"] for one in found["clusters"]] == ["v", "lab"]
+    assert found["current-context"] == "lab"
+    assert put(twice).current == "other"
+
+
+def test_what_a_merge_key_brings_in_is_not_hidden_by_lists_of_ours() -> None:
+    with pytest.raises(KubefabError, match="it has a merge key"):
+        put("base: &base {clusters: [{name: w, cluster: {server: https://w}}]}\n<<: *base\n")
+
+
 @pytest.mark.parametrize("character", ["\x85", "\u2028", "\ufeff", "\xa0", "\t", "é", "\U0001f600"])
 def test_no_character_is_lost(character: str) -> None:
     found = yaml.safe_load(text(yaml.safe_dump({"a": f"{character}b{character} ", character: 1})))
