@@ -458,9 +458,10 @@ def _older(facts: Facts, pod: str) -> str | None:
         return None
     flags = {name: value for name, value in now.settings.items() if name.startswith("--")}
     running = [one.flags for one in facts.manifests.running if one.pod == pod]
-    # What stands in for a variable of its environment is another text there.
+    # What stands in for a variable of its environment, $(NAME), is another text there; and $$ is one $.
+    here = {name: value.replace("$$", "$") for name, value in flags.items() if "$(" not in value}
     found = [
-        differences(told, flags, [name for name in {**flags, **told} if "$(" not in flags.get(name, "")])
+        differences(told, here, [name for name in {**flags, **told} if name in here or name not in flags])
         for told in running
     ]
     return f"what runs is older: {'; '.join(found[0])}" if found and all(found) else None

@@ -509,6 +509,12 @@ def test_what_stands_in_a_manifest_for_a_variable_may_be_anything_in_the_process
     assert drift.other_process(API)(facts) is None
 
 
+def test_two_dollars_of_a_manifest_are_one_in_the_process() -> None:
+    """The kubelet takes the first for a mark: what runs would be called older at every run."""
+    facts = master(manifest(cors="//a$$"), running=(process(cors="//a$"),), written_ago=LATE)
+    assert drift.other_process(API)(facts) is None
+
+
 # --- what kubeadm keeps
 
 
