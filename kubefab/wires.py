@@ -155,6 +155,7 @@ _FAILED = (OSError, EOFError, paramiko.SSHException, ValueError)
 def _open(connection: Connection, way: Way, ssh: inventory.Ssh, network: Network) -> None:
     patience = network.patience
     _limit(connection, patience)
+    connection.client.close()  # of the connection that was lost, else its key exchange would be taken for a new one's
 
     def once() -> None:
         with network.opening:

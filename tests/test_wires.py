@@ -34,6 +34,26 @@ def test_a_host_that_is_not_there_is_told_by_its_address(server: Sshd, tmp_path:
     assert "absent: true" in told.value.hint
 
 
+def test_a_host_that_goes_off_after_it_has_answered_is_not_said_to_let_nobody_in(
+    tmp_path: Path, server: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What failed is the new connection: that there was a key exchange on the one before says nothing of it."""
+    (tmp_path / "other").mkdir()
+    with sshd.running(tmp_path / "other") as other:
+        link = Link(other.host(), Sudo())
+        link.transport().close()
+    tried, connect = list[Connection](), Connection.open
+
+    def counted(connection: Connection) -> None:
+        tried.append(connection)
+        connect(connection)
+
+    monkeypatch.setattr(Connection, "open", counted)
+    with pytest.raises(Refused, match=f"cannot be reached at 127.0.0.1:{other.port}: Connection refused"):
+        link.transport()
+    assert len(tried) == USUAL.tries
+
+
 def test_who_has_little_patience_tries_once(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[int] = []
 
