@@ -17,7 +17,7 @@ from fabric import Config, Connection
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from kubefab import hostkeys, inventory, ways
-from kubefab.errors import HostError, Refused, Unreachable
+from kubefab.errors import HostError, KubefabError, Refused, Unreachable
 from kubefab.facts.api import FORBIDDEN
 from kubefab.identities import NO_KEY, Identities
 from kubefab.patience import USUAL, Patience
@@ -39,6 +39,7 @@ class Network:
     def __init__(self) -> None:
         self.patience = USUAL
         self.opening = threading.Semaphore(OPENING)
+        self.over = False
         self._jumps: dict[tuple[str, inventory.Ssh], Wire] = {}
         self._finding = threading.Lock()
 
@@ -55,6 +56,8 @@ class Network:
             return self._jumps[jumps[-1], shared]
 
     def close(self) -> None:
+        """For good: nobody who still waits for a turn, or for the next try, gets one."""
+        self.over = True
         for wire in self._jumps.values():
             wire.close()
 
@@ -159,6 +162,8 @@ def _open(connection: Connection, way: Way, ssh: inventory.Ssh, network: Network
 
     def once() -> None:
         with network.opening:
+            if network.over:
+                raise KubefabError("the run was interrupted")
             connection.open()
 
     attempts = tenacity.Retrying(

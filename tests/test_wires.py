@@ -3,6 +3,7 @@
 import errno
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -68,6 +69,27 @@ def test_who_has_little_patience_tries_once(server: Sshd, tmp_path: Path, monkey
         with pytest.raises(HostError, match="Connection refused"):
             away.transport()
     assert tried == [8, 8, 8, 3]
+
+
+def test_after_ctrl_c_no_host_is_tried_any_more(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thirty that are away, behind a VPN that is off say, would be gone through for two minutes."""
+    network, tried, closed = Network(), list[Connection](), threading.Event()
+    links = [Link(server.host(), Sudo(), network) for _ in range(2 * wires.OPENING)]
+    last = threading.Barrier(wires.OPENING)
+
+    def away(connection: Connection) -> None:
+        tried.append(connection)
+        if not closed.is_set() and last.wait() == 0:
+            for link in links:
+                link.close()
+            closed.set()
+        closed.wait(5)
+        raise TimeoutError(errno.ETIMEDOUT, "timed out")
+
+    monkeypatch.setattr(Connection, "open", away)
+    with ThreadPoolExecutor(len(links)) as pool:
+        errors = [asked.exception() for asked in [pool.submit(link.transport) for link in links]]
+    assert (len(tried), {str(error) for error in errors}) == (wires.OPENING, {"the run was interrupted"})
 
 
 def test_a_user_who_is_not_let_in_is_told_how_to_try_by_hand(server: Sshd, tmp_path: Path) -> None:
