@@ -372,12 +372,17 @@ class Engine:
         return True
 
     def _lock(self, host: Host) -> float:
-        """Masters' locks end the run where another has them; that of one host sets it aside, and ends what follows."""
+        """Masters' locks end the run where they are not to be had; that of one host sets it aside.
+
+        Where another run has it, that ends what follows, too.
+        """
         since = self._locks.take(self._masters())
         try:
             return max(since, self._locks.take([host]))
-        except Busy as error:
-            self._busy = True
+        except HostError:
+            raise
+        except KubefabError as error:
+            self._busy |= isinstance(error, Busy)
             raise HostError(str(error)) from None
 
     def _masters(self) -> list[Host]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from kubefab import facts, framing, inventory
-from kubefab.errors import Busy, HostError
+from kubefab.errors import Busy, HostError, KubefabError
 from kubefab.framing import Frame
 from kubefab.lock import Held, Lock, first_line
 from kubefab.log import Log
@@ -108,7 +108,10 @@ class Host:
 
     @contextmanager
     def lock(self, holder: str) -> Iterator[Lock]:
-        """The one lock on a run, held as long as this process is heard of there. Busy where another has it."""
+        """The one lock on a run, held as long as this process is heard of there.
+
+        Busy where another has it, KubefabError where nobody can.
+        """
         with self.named():
             held = self._lock(holder)
         try:
@@ -128,7 +131,7 @@ class Host:
         if said[:1] == ["held"]:
             return Held(channel)
         channel.close()
-        raise Busy(_busy(said, self.name))
+        raise _busy(said, self.name)
 
     def _run(
         self,
@@ -156,10 +159,11 @@ class Host:
         return answer.output
 
 
-def _busy(said: list[str], name: str) -> str:
+def _busy(said: list[str], name: str) -> KubefabError:
+    """Busy only where another run has the lock: nobody is to wait for one that is none."""
     if said[:1] != ["busy"] or len(said) < 3:
-        return f"{name}: cannot take the lock: {' '.join(said) or 'no answer'}"
-    return busy(said[2].strip(), float(said[1]), name)
+        return KubefabError(f"{name}: cannot take the lock: {' '.join(said) or 'no answer'}")
+    return Busy(busy(said[2].strip(), float(said[1]), name))
 
 
 def busy(holder: str, since: float, name: str) -> str:

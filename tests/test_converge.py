@@ -11,7 +11,7 @@ from kubefab.cluster import PARTS, Cluster
 from kubefab.converge import OF_PODS, Engine, Pass, Stop, Who
 from kubefab.errors import HostError, KubefabError, Silent
 from kubefab.facts import ClusterFacts, Facts
-from kubefab.host import Host
+from kubefab.host import Host, _busy
 from kubefab.report import Report
 from kubefab.runbook import ALL, FOUNDER, MASTERS, SPEAKER, WORKERS
 from kubefab.step import MISSING, Close, Step, on_cluster
@@ -550,6 +550,19 @@ def test_a_host_that_another_run_has_is_left_alone_and_what_comes_next_waits() -
     with pytest.raises(Stop, match="the rest waits for that run"):
         run.converge(ALL, wants("a"))
     assert "another run is under way: eve@desk, process 7" in run.failures["client2"]
+    assert [run(name).ran for name in ("manager", "client1", "client2")] == [["put a"], ["put a"], []]
+
+
+def test_a_host_whose_lock_cannot_be_taken_is_set_aside_and_nobody_waits_for_a_run_that_is_none() -> None:
+    """Its /run is full, or read-only: what is said there is no other run."""
+
+    def full() -> None:
+        raise _busy(["cat:", "write", "error: No space left on device"], "client2")
+
+    run = Run(many_hosts(2))
+    run("client2").on_lock = full
+    run.converge(ALL, wants("a"))
+    assert run.failures == {"client2": "a: client2: cannot take the lock: cat: write error: No space left on device"}
     assert [run(name).ran for name in ("manager", "client1", "client2")] == [["put a"], ["put a"], []]
 
 

@@ -175,14 +175,14 @@ def test_a_long_change_is_told_as_it_goes_on(host: Host, server: Sshd) -> None:
 
 
 def test_somebody_elses_lock_is_told_by_its_holder() -> None:
-    told = hosts._busy(["busy", "1795377600", "eve@desk, process 7\n"], "manager")
+    told = str(hosts._busy(["busy", "1795377600", "eve@desk, process 7\n"], "manager"))
     assert told.startswith("another run is under way: eve@desk, process 7, since ")
     assert told.endswith(" (its lock is on manager); wait for its end")
 
 
 @pytest.mark.parametrize("answer", [[], ["busy"], ["sh:", "flock:", "not found"]])
 def test_a_lock_that_cannot_be_taken_is_no_lock(answer: list[str]) -> None:
-    assert hosts._busy(answer, "manager").startswith("manager: cannot take the lock: ")
+    assert str(hosts._busy(answer, "manager")).startswith("manager: cannot take the lock: ")
 
 
 def test_a_lock_is_held_as_long_as_its_context(host: Host, server: Sshd, tmp_path: Path) -> None:
