@@ -117,7 +117,7 @@ class Wire:
         except HostError as error:
             if self.title:
                 error.what, error.on_the_way = f"{self.title}{error.what}", True
-                self._failed = time.monotonic(), error
+                self._failed = time.monotonic(), copy(error)  # whoever hears of this one writes his host's name into it
             raise
 
     def close(self) -> None:

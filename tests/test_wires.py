@@ -17,6 +17,8 @@ from fabric import Connection
 
 from kubefab import wires
 from kubefab.errors import HostError, Refused, UnknownHostKey, Unreachable
+from kubefab.host import Host
+from kubefab.log import Log
 from kubefab.patience import SHORT, USUAL
 from kubefab.ssh import Link
 from kubefab.sudo import Sudo
@@ -189,6 +191,18 @@ def test_a_jump_host_that_is_away_is_asked_by_the_first_alone(server: Sshd, bast
         with pytest.raises(HostError, match=r"jump host .*: its SSH key is not known"):
             behind(server, f"{ADDRESS}:{bastion.port}", network).transport()
     assert bastion.connections == 1
+
+
+def test_each_host_behind_a_jump_host_that_is_away_is_told_by_its_own_name(server: Sshd, bastion: Sshd) -> None:
+    """What was remembered of the first one's failure is nobody's."""
+    network, told = Network(), []
+    for name in ("client1", "client2"):
+        link = behind(server, f"{ADDRESS}:{bastion.port}", network)
+        host = Host(link.wanted.model_copy(update={"name": name}), link, Log(server.folder))
+        with pytest.raises(HostError) as error:
+            host.ask("kubectl.sh")
+        told.append(error.value.host)
+    assert told == ["client1", "client2"]
 
 
 def test_a_host_that_the_jump_host_does_not_reach_is_told_by_both(server: Sshd, bastion: Sshd) -> None:
