@@ -301,15 +301,20 @@ class Engine:
         """Where nothing was missing, that is looked at once more if it was before a lock was ours."""
         failed = len(self.failures)
         self._each(hosts, lambda host: self._bring(host, subjects), how)
-        if how.rolling and self.failures[failed:]:
-            raise Stop(f"{self.failures[failed].host} failed: no other host is begun after it")
+        self._stop_rolling(how, failed)
         if self._anew:
             since = min(self._anew.values())
             old = [host for host in self._going(hosts) if host.name not in self._anew]
             self._each(old, lambda host: self._look_anew(host, since))
+            self._stop_rolling(how, failed)
             self._each(self._going(old), lambda host: self._bring(host, subjects), how)
+            self._stop_rolling(how, failed)
         if self._busy:
             raise Stop("the rest waits for that run: run the same command again after it")
+
+    def _stop_rolling(self, how: Pass, failed: int) -> None:
+        if how.rolling and self.failures[failed:]:
+            raise Stop(f"{self.failures[failed].host} failed: no other host is begun after it")
 
     def _bring(self, host: Host, subjects: Sequence[Subject]) -> None:
         """Step by step; from the first one anew once the locks are ours: what held before may not hold any more."""

@@ -213,6 +213,16 @@ def test_a_rolling_pass_begins_no_host_after_a_failure() -> None:
     assert run.ran == ["put a"]
 
 
+def test_a_rolling_pass_ends_the_run_too_where_a_host_fails_that_is_only_looked_at_again() -> None:
+    """Nothing was missing there before the lock was ours; and then it has gone off."""
+    run = Run(many_hosts(2))
+    run("client1").parts["files"] = "file a 0\n"
+    run("manager").on_lock = lambda: setattr(run("client1"), "on_look", refuse("the connection was lost"))
+    with pytest.raises(Stop, match="client1 failed: no other host is begun after it"):
+        run.engine.converge(WORKERS, each(wants("a")), how=Pass(at_once=1, rolling=True))
+    assert run.ran == ["put a"]
+
+
 def test_hosts_in_batches_are_begun_once_all_of_the_batch_before_have_ended() -> None:
     run, ended = Run(many_hosts(3)), threading.Event()
     done: list[str] = []
