@@ -32,6 +32,10 @@ class Stop(KubefabError):
     """What is left cannot go on without the host that failed."""
 
 
+class Still(HostError):
+    """A state has not come true in its time; the host was heard to the end."""
+
+
 @dataclass
 class Engine:
     """Alone decides what is done. `sleep` is injectable, as the cluster's clock is."""
@@ -247,7 +251,7 @@ class Engine:
             step = Step(title, gap, None, _ORPHAN_HINT, within=ORPHAN_SECONDS, parts=("change",))
             try:
                 self._prove(host, step, self.cluster.clock())
-            except HostError as error:
+            except Still as error:
                 raise HostError(f"a change of an earlier run goes on: {gap()}", hint=_ORPHAN_HINT) from error
             self.report.waited(host.name)
             self.cluster.look(host)
@@ -464,7 +468,7 @@ class Engine:
         elif gap:
             gap = self._firm_gap(host, step)
         if gap:
-            raise HostError(f"still: {gap}", hint=step.hint)
+            raise Still(f"still: {gap}", hint=step.hint)
 
     def _gap(self, host: Host, step: Step) -> str | None:
         """For telling and for waiting, silence is a gap like any other; for acting see _firm_gap."""

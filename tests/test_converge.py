@@ -438,6 +438,15 @@ def test_a_change_of_an_earlier_run_that_never_ends_is_told_by_its_title() -> No
     assert run("client").ran == []
 
 
+def test_a_host_that_is_lost_while_a_change_of_an_earlier_run_is_waited_for_is_told_as_lost() -> None:
+    """Nobody can log in there and see what the change waits for."""
+    run = Run()
+    run("client").parts["change"] = "change 1795377600 swap is off"
+    run.clock.on_sleep = lambda: setattr(run("client"), "on_look", refuse("the connection was lost"))
+    run.converge("client", wants("a"))
+    assert run.failures == {"client": "it answers: the connection was lost"}
+
+
 def test_whose_a_change_is_that_goes_on_is_asked_of_a_master_that_answers_last() -> None:
     run, seen = Run(), threading.Event()
     run("client").parts["change"] = "change 1795377600 the host is a node"
