@@ -30,7 +30,8 @@ class Frame:
 
     def program(self, text: str) -> bytes:
         """The program, which says $mark first of all: on a line of its own, whatever half a line precedes it."""
-        return f"mark={self.mark}; printf '\\n%s\\n' $mark; printf '\\n%s\\n' $mark >&2\n{text}".encode()
+        said = f"mark={self.mark}; printf '\\n%s\\n' $mark; printf '\\n%s\\n' $mark >&2\n"
+        return said.encode() + text.encode(errors="surrogateescape")  # a word that somebody types may be no UTF-8
 
     def began(self, said: bytes | str) -> bool:
         return self._line in (said.encode() if isinstance(said, str) else said)

@@ -1,5 +1,6 @@
 """Kubeconfigs on a computer that is none of the hosts: which files count, and how they are read and written."""
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -113,6 +114,9 @@ def _named(path: Path) -> Iterator[None]:
         raise KubefabError(f"{path}: {reason(error)}") from error
 
 
+NOBODYS = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS)  # of a folder where nobody can write
+
+
 @contextmanager
 def _locked(paths: Sequence[Path]) -> Iterator[None]:
     """By kubectl's own locks, in its own order. Where nobody may write, nobody has to be kept from it."""
@@ -120,8 +124,12 @@ def _locked(paths: Sequence[Path]) -> Iterator[None]:
         for path in sorted(paths, key=str):
             _make_kubectls_folder(path)
             lock = path.with_name(f"{path.name}.lock")
-            with suppress(FileNotFoundError, PermissionError):
+            try:
                 _take(lock, path)
+            except OSError as error:
+                if error.errno not in NOBODYS:
+                    raise
+            else:
                 held.callback(lock.unlink, missing_ok=True)
         yield
 

@@ -1,5 +1,6 @@
 """The admin's kubeconfig on a computer that is none of the hosts."""
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -210,6 +211,22 @@ def test_locks_go_whatever_happens(tmp_path: Path) -> None:
     with pytest.raises(KubefabError, match="no"):
         kubeconfig.change([tmp_path / "config"], fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_where_nobody_can_write_keeps_nobody_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of several in $KUBECONFIG, on a file system that is read-only: kubectl only reads it, too."""
+
+    def opened(path: Path, *flags: int) -> int:
+        if path.name == "shared.lock":
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return real(path, *flags)
+
+    real = os.open
+    monkeypatch.setattr("kubefab.kubeconfig.os.open", opened)
+    kubeconfig.change([tmp_path / "shared", tmp_path / "own"], lambda texts: {tmp_path / "own": "new"})
+    assert (tmp_path / "own").read_text() == "new"
 
 
 def test_a_link_leads_on_to_its_file_and_stays(tmp_path: Path) -> None:

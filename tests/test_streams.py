@@ -55,6 +55,11 @@ def test_what_a_login_says_first_is_no_output(
     assert capfdbinary.readouterr() == (b"said\n", b"no\n")
 
 
+def test_a_word_that_is_no_utf_8_arrives_as_its_bytes(host: Host, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert streams.run(host, f"printf %s {os.fsdecode(b'a' + bytes([255]))}", hear_us=False) == 0
+    assert capfdbinary.readouterr().out == b"a\xff"
+
+
 @pytest.mark.parametrize("data", [b"", b"one\ntwo", b"\0\xff" * 100_000, b"exit 3\n"])
 def test_what_comes_through_a_pipe_is_its_input_to_the_last_byte(
     host: Host, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], data: bytes
