@@ -25,7 +25,8 @@ class Sudo:
     def __init__(self) -> None:
         self._asking = threading.Lock()
         self._given_up = threading.Event()
-        self._password: str | None = os.environ.get(SUDO_PASSWORD)
+        given = os.environb.get(SUDO_PASSWORD.encode())
+        self._password = None if given is None else given.decode(errors="surrogateescape")
         self._with_password: set[str] = set()
 
     def prepare(self, link: Link, transport: paramiko.Transport) -> None:

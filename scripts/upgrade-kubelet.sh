@@ -8,6 +8,6 @@ set -eu
 . "${0%/*}/shared/marks.sh"
 . "${0%/*}/shared/upgrade.sh"
 take_kubeadm "$1" "$2"
-# shellcheck disable=SC2154  # take_kubeadm sets it
-made_by kubeadm upgrade node --config "$document"
+# shellcheck disable=SC2154  # take_kubeadm sets it; no_proxy is what apt is told of
+made_by env -u no_proxy kubeadm upgrade node --config "$document"
 install_kubernetes "$1" kubelet kubectl kubernetes-cni

@@ -20,4 +20,5 @@ trap 'kill "${beside-}" 2>/dev/null || true; rm -rf "$document" "$before"' EXIT
 [ ! -e /etc/kubernetes/manifests ] || cp -R /etc/kubernetes/manifests/. "$before"
 hasten 9>&- & # it holds no lock of a change that has ended
 beside=$!
-made_by kubeadm upgrade "$@" --config "$document"
+# Without the domains that apt is told of: kubeadm would hand them on to the control plane.
+made_by env -u no_proxy kubeadm upgrade "$@" --config "$document"

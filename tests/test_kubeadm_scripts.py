@@ -1045,6 +1045,16 @@ def test_kubeadm_gets_the_proxy_of_hosts_yml_and_not_that_of_the_login(name: str
 
 
 @sandbox.needed
+@pytest.mark.parametrize(("name", "more"), [("upgrade.sh", ["apply", "--yes"]), ("upgrade-kubelet.sh", [])])
+def test_what_apt_is_told_of_domains_does_not_reach_the_control_plane(name: str, more: list[str]) -> None:
+    """kubeadm hands on each variable of a proxy that it has, in small letters too."""
+    ours = sandbox.file("/etc/default/kubefab-proxy", '# Written by kubefab\nNO_PROXY="a,.b"\n')
+    command = sandbox.script(name, "1.37.2", "", *more)
+    run = f"mkdir -p /run/kubefab\nstub kubeadm {TELL!r}\necho x | {command} >/dev/null || true\n"
+    assert "no_proxy" not in sandbox.run(f"{ours}{run}touch /mnt/seen; echo ran >>/mnt/seen; cat /mnt/seen")
+
+
+@sandbox.needed
 @pytest.mark.parametrize(
     ("name", "program"),
     [

@@ -6,4 +6,4 @@ if grep -qs /var/lib/kubefab-bundle /etc/apt/sources.list.d/kubernetes.list; the
 fi
 # Its own settings know servers by their names alone; of domains it hears by its environment.
 domains=$(sed -n 's/^NO_PROXY="\(.*\)"$/\1/p' /etc/default/kubefab-proxy 2>/dev/null | tr , '\n' | grep '^\.' | tr '\n' ,) || :
-[ -z "$domains" ] || export no_proxy="${domains%,}"
+[ -z "$domains" ] || export no_proxy="${no_proxy:+$no_proxy,}${domains%,}"
