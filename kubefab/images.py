@@ -1,6 +1,7 @@
 """Container images: which a cluster needs, which are in a file, and who can give them to those that have none."""
 
 import json
+import re
 import tarfile
 import threading
 import zlib
@@ -145,7 +146,7 @@ def _architecture(text: bytes) -> str:
     """Of an image's configuration; "" of anything else."""
     with suppress(ValueError, RecursionError):
         said = json.loads(text) if text[:1] == b"{" else {}
-        return str(said.get("architecture", "")) if "rootfs" in said else ""
+        return str(said.get("architecture") or "") if "rootfs" in said else ""
     return ""
 
 
@@ -201,12 +202,12 @@ class Stock:
         name = name or image
         kind = self._kind(asking)
         if (name, kind) not in self._saved:
-            source, folder = self._source(image, asking), self._folder / kind
-            file = folder / f"{name.replace('/', '_').replace(':', '_')}.tar.gz"
+            source = self._source(image, asking)
+            file = self._folder / re.sub("[/:]", "_", "_".join(filter(None, (name, kind))) + ".tar.gz")
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                self._folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise HostError(f"{folder}: {reason(error)}", hint="is there room for some gigabytes?") from error
+                raise HostError(f"{self._folder}: {reason(error)}", hint="is there room for some gigabytes?") from error
             words = (self.runtime, "save", *dict.fromkeys((image, name)))
             self._saved[name, kind] = file, carry.fetch(source, "move-images.sh", *words, to=file)
         return self._saved[name, kind]

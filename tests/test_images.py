@@ -206,6 +206,9 @@ def config(architecture: str) -> dict[str, Any]:
         (["arm"], "aarch64", None),
         (["arm64", "amd64", "unknown"], "x86_64", None),  # of several platforms, with what tells of how it was built
         (["unknown"], "x86_64", None),
+        (["s390x"], "x86_64", "they are for s390x, and here is x86_64"),
+        (["x86_64"], "x86_64", None),
+        (["wasm"], "x86_64", None),  # a runtime of its own may run it
         ([], "x86_64", None),
     ],
 )

@@ -45,8 +45,8 @@ def from_file(file: Path, names: list[str], sha256: str, built: Sequence[str]) -
 
 def for_others(built: Sequence[str]) -> Gap:
     def gap(facts: Facts) -> str | None:
-        runs = RUNS.get(facts.system.arch, built)
-        if not built or {*runs} & {*built}:
+        others = {one for kind, names in RUNS.items() if kind != facts.system.arch for one in names} | OTHERS
+        if facts.system.arch not in RUNS or not built or not others.issuperset(built):
             return None
         return f"they are for {', '.join(built)}, and here is {facts.system.arch}"
 
@@ -60,6 +60,7 @@ def _steps(cluster: Cluster, names: list[str], close: Close) -> list[Step]:
     ]
 
 
-# Also what a processor runs besides its own.
-RUNS = {"x86_64": ("amd64", "386"), "aarch64": ("arm64", "arm")}
+# What images for a processor call it, and what it runs besides its own. Whatever else they name, the runtime may know.
+RUNS = {"x86_64": ("amd64", "x86_64", "386", "i386"), "aarch64": ("arm64", "aarch64", "arm")}
+OTHERS = {"ppc64le", "s390x", "riscv64"}
 _PLATFORM = "docker pull --platform linux/amd64 (or linux/arm64) IMAGE on the other computer, then docker save it again"
