@@ -2,7 +2,7 @@
 # Installs cri-dockerd from its release's archive; one that somebody else has put there is kept beside it.
 # usage: install-cri-dockerd.sh URL SHA256
 set -eu
-. "${0%/*}/shared/written.sh"
+. "${0%/*}/shared/replace.sh"
 umask 022
 folder=$(mktemp -d /run/kubefab/cri-dockerd.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
@@ -11,8 +11,4 @@ trap 'rm -rf "$folder"' EXIT
 tar -xzf "$folder/archive.tgz" -C "$folder"
 place=/usr/local/bin/cri-dockerd
 install -m 0755 "$folder/cri-dockerd/cri-dockerd" "$place.kubefab"
-sync "$place.kubefab"
-[ ! -e "$place" ] || is_as_written "$place" || keep "$place"
-note_written "$place" "$place.kubefab"
-mv "$place.kubefab" "$place"
-sync "${place%/*}"
+replace "$place"

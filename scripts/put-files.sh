@@ -5,14 +5,12 @@
 # none yet.
 # usage: put-files.sh [LIST]    where it is noted what was written
 set -eu
-. "${0%/*}/shared/written.sh"
+. "${0%/*}/shared/replace.sh"
 written=${1:-$written}
 while read -r mode path data; do
-    folder=${path%/*}
-    mkdir -p "$folder"
+    mkdir -p "${path%/*}"
     rm -f "$path.kubefab"
     (umask 077 && printf '%s' "$data" | base64 -d >"$path.kubefab")
-    [ ! -e "$path" ] || cmp -s "$path" "$path.kubefab" || is_as_written "$path" || keep "$path"
     if [ "$mode" != as-it-is ]; then
         chmod "$mode" "$path.kubefab"
     elif [ -e "$path" ]; then
@@ -21,9 +19,5 @@ while read -r mode path data; do
     else
         chmod 0644 "$path.kubefab"
     fi
-    # After a power cut a file that was renamed and not synced may be empty.
-    sync "$path.kubefab"
-    note_written "$path" "$path.kubefab"
-    mv "$path.kubefab" "$path"
-    sync "$folder"
+    replace "$path"
 done
