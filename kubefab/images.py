@@ -6,10 +6,10 @@ import tarfile
 import threading
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubefab import bundle, carry, downloads, kubeadm, mirrors, render, runtimes
 from kubefab.cluster import Cluster
@@ -116,30 +116,38 @@ def lacking(inventory: Inventory, names: list[str]) -> Gap:
     return gap
 
 
-def inside(file: Path) -> list[str]:
-    """The names of the images in a file that `docker save` or `ctr images export` wrote, gzipped or not."""
+class Contents(NamedTuple):
+    """Of a file of images: their names, and their architectures, as their configurations call these."""
+
+    names: list[str]
+    built: list[str]
+
+
+def inside(file: Path) -> Contents:
+    """What is in a file that `docker save` or `ctr images export` wrote, gzipped or not: it is read once."""
+    lists, built = {}, set()
     try:
         with tarfile.open(file) as archive:
-            texts = {one.name: archive.extractfile(one) for one in archive if one.name in _LISTS}
-            named = _named({name: json.load(text) for name, text in texts.items() if text})
+            for name, text in _texts(archive):
+                built.add(_architecture(text))
+                if name in _LISTS:
+                    lists[name] = json.loads(text)
+        named = _named(lists)
     except OSError as error:
         raise KubefabError(f"{file}: {reason(error)}") from None
     except (tarfile.TarError, zlib.error, EOFError, ValueError, TypeError, AttributeError, RecursionError):
         named = []
     if not named:
         raise KubefabError(f"{file}: found no image; allowed: images that docker save or ctr export wrote")
-    return named
+    return Contents(named, sorted(built - {"", "unknown"}))  # the latter by what tells of how an image was built
 
 
-def built_for(file: Path) -> list[str]:
-    """The architectures of the images in such a file, as their configurations call them; KubefabError as above."""
-    try:
-        with tarfile.open(file) as archive:
-            texts = (archive.extractfile(one) for one in archive if one.isfile() and one.size <= _LONGEST)
-            found = {_architecture(text.read()) for text in texts if text}
-    except (OSError, tarfile.TarError, zlib.error, EOFError) as error:
-        raise KubefabError(f"{file}: {error}") from None
-    return sorted(found - {"", "unknown"})  # the latter by what tells of how an image was built
+def _texts(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    """Whatever may be a list of images, or an image's configuration."""
+    for one in archive:
+        wanted = one.name in _LISTS or (one.isfile() and one.size <= _LONGEST)
+        if wanted and (stream := archive.extractfile(one)):
+            yield one.name, stream.read()
 
 
 def _architecture(text: bytes) -> str:

@@ -15,6 +15,7 @@ import yaml
 from kubefab.disk import sync
 from kubefab.errors import KubefabError, reason
 
+NOBODYS = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS)  # of a folder where nobody can write
 LOCK_TRIES, LOCK_PAUSE = 20, 0.1  # a kubectl that writes is done in a moment
 
 
@@ -112,9 +113,6 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         raise KubefabError(f"{path}: {reason(error)}") from error
-
-
-NOBODYS = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS)  # of a folder where nobody can write
 
 
 @contextmanager

@@ -302,7 +302,8 @@ def preload(c: Context, who: Sequence[str], addons: "Addons", image: str | None,
     with TemporaryDirectory(prefix="kubefab-") as folder:
         if file:
             path = Path(expanduser(file))
-            subject = from_file(path, images.inside(path), carry.sha256(path), images.built_for(path))
+            names, built = images.inside(path)
+            subject = from_file(path, names, carry.sha256(path), built)
         else:
             wanted = [images.full_name(image)] if image else _needed(run, addons)
             subject = given(images.Stock(run.cluster, Path(folder)), wanted, by_name=bool(image))

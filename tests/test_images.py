@@ -147,12 +147,12 @@ def archive(path: Path, **texts: Any) -> Path:
 
 def test_what_docker_saved_is_known_by_its_tags(tmp_path: Path) -> None:
     file = archive(tmp_path / "x.tar.gz", manifest_json=[{"RepoTags": ["nginx:1", A]}, {"RepoTags": None}])
-    assert images.inside(file) == ["docker.io/library/nginx:1", A]
+    assert images.inside(file).names == ["docker.io/library/nginx:1", A]
 
 
 def test_what_ctr_exported_is_known_by_its_annotations(tmp_path: Path) -> None:
     index = {"manifests": [{"annotations": {"io.containerd.image.name": A}}, {}]}
-    assert images.inside(archive(tmp_path / "x.tar.gz", index_json=index)) == [A]
+    assert images.inside(archive(tmp_path / "x.tar.gz", index_json=index)).names == [A]
 
 
 @pytest.mark.parametrize("text", ["", "text", "tar"])
@@ -222,7 +222,7 @@ def test_images_for_another_processor_are_told_before_docker_takes_them(
     )
     made = looked({"client": {}})
     found = {
-        one.title: one for one in from_file(file, [A], "digest", images.built_for(file))(made, made.hosts["client"])
+        one.title: one for one in from_file(file, [A], "digest", images.inside(file).built)(made, made.hosts["client"])
     }
     assert found["the images are for this machine"].gap(known(arch=machine)) == gap
 
