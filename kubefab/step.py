@@ -75,9 +75,14 @@ def where_there_is_one(gap: Gap) -> Gap:
     return lambda facts: None if (found := gap(facts)) == NO_CLUSTER else found
 
 
-def complaint(title: str, gap: Gap, hint: str = "") -> Step:
+def complaint(title: str, gap: Gap, hint: str = "", parts: tuple[str, ...] | None = None) -> Step:
     """A state that only the user can bring about."""
-    return Step(title, gap, close=None, hint=hint)
+    return Step(title, gap, close=None, hint=hint, parts=parts)
+
+
+def notice(title: str, gap: Gap, hint: str, parts: tuple[str, ...] | None = None) -> Step:
+    """A state that is left to the user: told where it is not so, and no failure."""
+    return Step(title, gap, close=None, hint=hint, only_told=True, parts=parts)
 
 
 def script(name: str, *args: str, payload: str = "") -> Close:

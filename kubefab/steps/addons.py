@@ -12,7 +12,7 @@ from kubefab.facts import ADDON, ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.images import full_name
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap, Step, on_cluster, where_there_is_one
+from kubefab.step import MISSING, Gap, Step, complaint, on_cluster, where_there_is_one
 from kubefab.steps import network
 from kubefab.steps.health import rolled_out, wait
 from kubefab.steps.objects import APPLY, incomplete
@@ -37,7 +37,7 @@ def addon_shown(inventory: Inventory) -> Addon:
 def deployed(cluster: Cluster, *addons: Addon, warning: str = "") -> list[Step]:
     """Add-ons that answer, whether hosts.yml names them or not; all of them start before any is waited for."""
     return [
-        Step("a node takes ordinary pods", no_room, None, _UNTAINT, touches="cluster", parts=()),
+        complaint("a node takes ordinary pods", no_room, _UNTAINT, ()),
         *(applied(cluster, addon, warning) for addon in addons),
         *(step for addon in addons for step in answering(addon)),
     ]

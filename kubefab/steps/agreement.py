@@ -9,7 +9,7 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.kubeadm import DOMAIN
 from kubefab.runtimes import by_docker, cri_socket
-from kubefab.step import Gap, Step, complaint, when
+from kubefab.step import Gap, Step, complaint, notice, when
 from kubefab.steps import docker, endpoint
 from kubefab.steps.health import has_kube_proxy
 from kubefab.steps.machine import older_hint
@@ -33,13 +33,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         _unique("machine_id", NEW_ID),
         complaint("no other Node has this machine-id", cloned, NEW_ID),
         complaint("clocks agree", clock_apart(cluster.speaker.name, STOP), _CLOCKS),
-        Step(
-            f"clocks agree to {TELL} s",
-            clock_apart(cluster.speaker.name, TELL),
-            close=None,
-            hint=_CLOCKS,
-            only_told=True,
-        ),
+        notice(f"clocks agree to {TELL} s", clock_apart(cluster.speaker.name, TELL), _CLOCKS),
         complaint("the kubelet is not newer than the master", newer_kubelet, older_hint(cluster.inventory)),
         complaint("the cluster is not newer than hosts.yml", newer_cluster(wanted), _NO_WAY_BACK),
         as_wanted(cluster),

@@ -15,7 +15,7 @@ from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.releases import REGISTRY
 from kubefab.render import BUNDLE
-from kubefab.step import MISSING, Gap, Step, Subject, files, script
+from kubefab.step import MISSING, Gap, Step, Subject, complaint, files, script
 from kubefab.steps import endpoint, versions
 from kubefab.steps.addons import all_manifests
 
@@ -35,10 +35,8 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         host.change("use-bundle.sh", there, made.sums)
 
     return [
-        Step("the bundle is for this machine", made_for_others(made, inventory), None, _HINT),
-        Step(
-            "the bundle has all that hosts.yml names", lacking(made, pinned, endpoint.bundled(inventory)), None, _HINT
-        ),
+        complaint("the bundle is for this machine", made_for_others(made, inventory), _HINT),
+        complaint("the bundle has all that hosts.yml names", lacking(made, pinned, endpoint.bundled(inventory)), _HINT),
         Step("the bundle is unpacked", other_bundle(made), bring, parts=("files",)),
         files("apt uses the bundle", render.apt(inventory)),
     ]
@@ -47,7 +45,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 def named(cluster: Cluster, host: Host) -> list[Step]:
     gap = None if cluster.inventory.bundle else "hosts.yml names no bundle"
     return [
-        Step("hosts.yml names a bundle", lambda _: gap, None, "add `bundle: FILE`, a file made by `inv bundle.make`")
+        complaint("hosts.yml names a bundle", lambda _: gap, "add `bundle: FILE`, a file made by `inv bundle.make`")
     ]
 
 

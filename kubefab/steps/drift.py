@@ -14,7 +14,7 @@ from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Facts, Kubeadm, Manifest
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import Gap, Step, Subject, complaint, on_cluster, script, sha256, when, where_there_is_one
+from kubefab.step import Gap, Step, Subject, complaint, notice, on_cluster, script, sha256, when, where_there_is_one
 from kubefab.steps import drift_names, health
 
 KUBELET = "kubelet"
@@ -68,13 +68,11 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
         ),
         *when(
             host.name == cluster.speaker.name,
-            Step(
+            notice(
                 "what changes in no cluster that runs is as in hosts.yml",
                 lasting(cluster.inventory),
-                None,
-                hint=_LASTING,
-                only_told=True,
-                parts=("kubeadm",),
+                _LASTING,
+                ("kubeadm",),
             ),
         ),
     ]
@@ -140,12 +138,9 @@ def _etcd(cluster: Cluster, host: Host) -> Iterator[Step]:
 
 
 def _as_left(cluster: Cluster, pod: str, hint: str, back: str) -> Iterator[Step]:
-    yield _only_told(f"{pod}'s manifest is there", taken_away(pod), back)
-    yield _only_told(f"{pod} is as kubefab has left it", left_alone(cluster.inventory, pod), hint)
-
-
-def _only_told(title: str, gap: Gap, hint: str) -> Step:
-    return Step(title, gap, None, hint, only_told=True, parts=("manifests", "node"))
+    parts = ("manifests", "node")
+    yield notice(f"{pod}'s manifest is there", taken_away(pod), back, parts)
+    yield notice(f"{pod} is as kubefab has left it", left_alone(cluster.inventory, pod), hint, parts)
 
 
 def _pod(cluster: Cluster, host: Host, pod: str) -> Iterator[Step]:

@@ -11,7 +11,7 @@ from kubefab.facts import ClusterFacts, Facts, Kubeadm, Manifest, Manifests
 from kubefab.facts.manifests import flags_of
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Close, Gap, Step, on_cluster, script, sha256, when, where_there_is_one
+from kubefab.step import MISSING, Close, Gap, Step, notice, on_cluster, script, sha256, when, where_there_is_one
 from kubefab.steps.drift import (
     CONFIG,
     KUBELET,
@@ -74,14 +74,7 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
         *taken_up(cluster, host),
         *when(
             host.name == cluster.speaker.name,
-            Step(
-                "what kubeadm keeps is in the cluster",
-                unkept,
-                None,
-                hint=_UNKEPT.format(host.name),
-                only_told=True,
-                parts=PARTS,
-            ),
+            notice("what kubeadm keeps is in the cluster", unkept, _UNKEPT.format(host.name), PARTS),
         ),
         *when(
             host.wanted.role == "master",
@@ -93,53 +86,38 @@ def kubelet(cluster: Cluster, host: Host) -> list[Step]:
                 parts=PARTS,
             ),
         ),
-        Step(
-            "the kubelet's configuration is there",
-            taken_away(KUBELET),
-            None,
-            hint=_COPY.format(host.name),
-            only_told=True,
-            parts=("manifests", "node"),
+        notice(
+            "the kubelet's configuration is there", taken_away(KUBELET), _COPY.format(host.name), ("manifests", "node")
         ),
-        Step(
+        notice(
             "the kubelet's configuration is as kubefab has left it",
             left_alone(inventory, KUBELET),
-            None,
-            hint=f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
-            only_told=True,
-            parts=("manifests", "node"),
+            f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
+            ("manifests", "node"),
         ),
-        Step(
+        notice(
             "the kubelet was made with the flags of hosts.yml",
             unlike_flags(kubeadm.kubelet_flags(inventory, host.wanted)),
-            None,
-            hint=_FLAGS.format(host.name),
-            only_told=True,
-            parts=("manifests", "node"),
+            _FLAGS.format(host.name),
+            ("manifests", "node"),
         ),
-        Step(
+        notice(
             "the kubelet's configuration does not wait",
             held_back(inventory),
-            None,
-            hint=f"inv cluster.put-back --host {cluster.speaker.name}",
-            only_told=True,
-            parts=PARTS,
+            f"inv cluster.put-back --host {cluster.speaker.name}",
+            PARTS,
         ),
-        Step(
+        notice(
             "kubeadm keeps the kubelets' configuration under its name since Kubernetes 1.24",
             kept_elsewhere(inventory),
-            None,
-            hint=_ELSEWHERE,
-            only_told=True,
-            parts=PARTS,
+            _ELSEWHERE,
+            PARTS,
         ),
-        Step(
+        notice(
             "kubeadm keeps a configuration for kubelets",
             kept_nowhere(inventory),
-            None,
-            hint=_NOWHERE.format(cluster.speaker.name),
-            only_told=True,
-            parts=PARTS,
+            _NOWHERE.format(cluster.speaker.name),
+            PARTS,
         ),
         Step(
             "the kubelet's configuration is what hosts.yml says",
@@ -181,13 +159,11 @@ def proxy(cluster: Cluster, host: Host) -> list[Step]:
     if host.name != cluster.speaker.name:
         return []
     return [
-        Step(
+        notice(
             "kube-proxy's configuration is as kubefab has left it",
             edited_proxy(inventory),
-            None,
-            hint=f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
-            only_told=True,
-            parts=PARTS,
+            f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
+            PARTS,
         ),
         Step(
             "kube-proxy's configuration is what hosts.yml says",
@@ -196,14 +172,7 @@ def proxy(cluster: Cluster, host: Host) -> list[Step]:
             touches="cluster",
             parts=PARTS,
         ),
-        Step(
-            "kube-proxy's configuration is kubefab's",
-            foreign_proxy(inventory),
-            None,
-            hint=_FOREIGN.format(host.name),
-            only_told=True,
-            parts=PARTS,
-        ),
+        notice("kube-proxy's configuration is kubefab's", foreign_proxy(inventory), _FOREIGN.format(host.name), PARTS),
         *begun_proxy(cluster, host),
         noted_proxy(cluster),
     ]

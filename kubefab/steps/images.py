@@ -8,7 +8,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.images import Stock
-from kubefab.step import Close, Gap, Step, Subject
+from kubefab.step import Close, Gap, Step, Subject, complaint
 from kubefab.steps.runtime import silent_cri
 
 
@@ -37,7 +37,7 @@ def from_file(file: Path, names: list[str], sha256: str, built: Sequence[str]) -
         runtime = cluster.inventory.cluster.runtime
         running, loaded = _steps(cluster, names, lambda host: images.load(host, runtime, file, sha256))
         # Docker loads whatever it is given; none of it would start.
-        fitting = Step("the images are for this machine", for_others(built), None, _PLATFORM, parts=("system",))
+        fitting = complaint("the images are for this machine", for_others(built), _PLATFORM, ("system",))
         return [running, fitting, loaded]
 
     return steps
@@ -55,7 +55,7 @@ def for_others(built: Sequence[str]) -> Gap:
 
 def _steps(cluster: Cluster, names: list[str], close: Close) -> list[Step]:
     return [
-        Step("a container runtime runs", silent_cri(cluster.inventory), None, "`inv install-docker` installs it"),
+        complaint("a container runtime runs", silent_cri(cluster.inventory), "`inv install-docker` installs it"),
         Step("the images are present", images.lacking(cluster.inventory, names), close, parts=("runtime",)),
     ]
 

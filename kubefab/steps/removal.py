@@ -6,7 +6,7 @@ from kubefab.addons.rook import NAMESPACE, ROOK
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, Volume
 from kubefab.host import Host
-from kubefab.step import Gap, Step, Subject, on_cluster, when
+from kubefab.step import Gap, Step, Subject, complaint, on_cluster, when
 from kubefab.steps import addons, rook
 from kubefab.steps.objects import objects
 
@@ -27,10 +27,8 @@ def steps(name: str) -> Subject:
                 host.change("kubectl.sh", *DELETE, "-f", "-", payload=addons.dumped(part))
 
         return [
-            *when(
-                addon is ROOK, Step("no Ceph cluster of others exists", rook.strange, None, _OTHERS, parts=("ceph",))
-            ),
-            Step(f"no volume needs {name}", in_use(addon), None, _IN_USE, parts=("volumes",)),
+            *when(addon is ROOK, complaint("no Ceph cluster of others exists", rook.strange, _OTHERS, ("ceph",))),
+            complaint(f"no volume needs {name}", in_use(addon), _IN_USE, ("volumes",)),
             *when(addon is ROOK, without_ceph()),
             Step(f"{name} is not there", there(name), delete, touches="cluster", parts=("addons",)),
         ]

@@ -14,7 +14,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Configuration, Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import Gap, Step, complaint, on_cluster, script, service, when
+from kubefab.step import Gap, Step, complaint, notice, on_cluster, script, service, when
 from kubefab.steps import health, masters
 
 SECONDS = 120  # without a change of a static pod that is begun anew
@@ -102,13 +102,11 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
             follow,
             parts=("certificates",),
         ),
-        Step(
+        notice(
             "~/.kube/config of the login has no other certificate of before",
             lambda facts: certificates.behind(facts.certificates),
-            None,
-            hint=certificates.REWRITE,
-            only_told=True,
-            parts=("certificates",),
+            certificates.REWRITE,
+            ("certificates",),
         ),
     ]
 

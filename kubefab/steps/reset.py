@@ -51,7 +51,7 @@ def wipeable(wipe: bool) -> Subject:
 
     def subject(_: Cluster, host: Host) -> list[Step]:
         named = host.wanted.disks if wipe else ()
-        checked = Step("the disks are Ceph's or empty", foreign(named), None, _FOREIGN, parts=("disks",))
+        checked = complaint("the disks are Ceph's or empty", foreign(named), _FOREIGN, ("disks",))
         return [checked] if named else []
 
     return subject

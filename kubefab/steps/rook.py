@@ -11,7 +11,7 @@ from kubefab.facts import CEPHS as CEPHS_OWN
 from kubefab.facts import EMPTY, Ceph, ClusterFacts, Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Gap, Step, cluster_progress, on_cluster, where_there_is_one
+from kubefab.step import MISSING, Gap, Step, cluster_progress, complaint, on_cluster, where_there_is_one
 from kubefab.steps import addons
 from kubefab.steps.objects import APPLY
 from kubefab.steps.wanted import takes_ordinary
@@ -30,11 +30,11 @@ def deployed(cluster: Cluster, host: Host) -> list[Step]:
     if host.name != cluster.speaker.name:
         return []
     return [
-        Step("hosts.yml names disks for Ceph", no_disks(cluster.inventory), None, _NO_DISKS, parts=()),
+        complaint("hosts.yml names disks for Ceph", no_disks(cluster.inventory), _NO_DISKS, ()),
         # Of the master, too, since it is the master that gives them away.
-        Step("the disks for Ceph are raw and empty", not_raw(cluster.inventory), None, _NOT_RAW, parts=("ceph",)),
-        Step("the nodes with disks take pods", off_limits(cluster.inventory), None, _UNTAINT, parts=()),
-        Step("no other Ceph cluster is there", strange, None, _STRANGE, parts=("ceph",)),
+        complaint("the disks for Ceph are raw and empty", not_raw(cluster.inventory), _NOT_RAW, ("ceph",)),
+        complaint("the nodes with disks take pods", off_limits(cluster.inventory), _UNTAINT, ()),
+        complaint("no other Ceph cluster is there", strange, _STRANGE, ("ceph",)),
         *addons.deployed(cluster, ROOK, warning=without_rbd(cluster)),
         Step(
             "the Ceph cluster is applied",

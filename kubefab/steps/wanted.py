@@ -5,7 +5,7 @@ from kubefab.errors import HostError
 from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.host import Host
 from kubefab.releases import CONTROL_PLANE, MASTER
-from kubefab.step import Gap, Step, on_cluster
+from kubefab.step import Gap, Step, complaint, on_cluster
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -32,7 +32,7 @@ def tainted_again(cluster: Cluster, host: Host) -> list[Step]:
     otherwise = "it says `schedulable: true`, so `up` would undo this" if host.wanted.schedulable else None
     return [
         _a_master(host),
-        Step("hosts.yml agrees", lambda _: otherwise, None, "take it out there first", parts=()),
+        complaint("hosts.yml agrees", lambda _: otherwise, "take it out there first", ()),
         Step("the master takes no ordinary pods", lacking(keys), close, touches="cluster", parts=()),
     ]
 
@@ -78,4 +78,4 @@ def takes_ordinary(node: Node) -> bool:
 
 def _a_master(host: Host) -> Step:
     told = None if host.wanted.role == "master" else "a worker: kubeadm gives it no taint"
-    return Step("the host is a master", lambda _: told, None, "name a master, or none for all of them", parts=())
+    return complaint("the host is a master", lambda _: told, "name a master, or none for all of them", ())
