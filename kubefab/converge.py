@@ -118,6 +118,11 @@ class Engine:
             self.unheard += away
             self.failures[:] = [failure for failure in self.failures if failure not in away]
 
+    def stop_where_failed(self, otherwise: str = "nothing was changed") -> None:
+        """Stop, with these words, where any host has failed so far: for what is done on all of them, or on none."""
+        if self.failures:
+            raise Stop(otherwise)
+
     def lock(self, hosts: list[Host], *besides: str) -> None:
         """Takes the locks of these hosts and of the masters, or Busy; then looks at all of them anew."""
         since = self._locks.take([*self._masters(), *hosts])

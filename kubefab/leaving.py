@@ -9,7 +9,7 @@ from invoke import Context, Exit
 
 from kubefab import etcd, report
 from kubefab import inventory as wanted
-from kubefab.converge import Engine, Stop
+from kubefab.converge import Engine
 from kubefab.errors import KubefabError, Refused, Unreachable
 from kubefab.executor import engine_of
 from kubefab.facts import Node
@@ -121,8 +121,7 @@ def _node_of(run: Engine, name: str) -> str:
         run.cluster.require(name)
     run.look(Group.SPEAKER)
     live = run.cluster.facts(run.cluster.speaker).cluster
-    if run.failures:
-        raise Stop("nothing was changed")
+    run.stop_where_failed()
     if live is None or live.silent:
         raise KubefabError(f"{run.cluster.speaker.name}: {live.unheard}" if live else "there is no cluster yet")
     if there := live.nodes.get(name):
@@ -198,8 +197,7 @@ def _check_there(run: Engine, name: str) -> None:
         raise KubefabError(_UNKNOWN.format(name, run.cluster.inventory.path))
     run.cluster.require(name)
     run.look(name)
-    if run.failures:
-        raise Stop(_IS_IT_OFF.format(name))
+    run.stop_where_failed(_IS_IT_OFF.format(name))
 
 
 def _check_off(run: Engine, host: wanted.Host | None, node: str, address: str) -> None:
@@ -243,15 +241,13 @@ class Leaving:
 
     def _looked_at(self, who: Who) -> list[Host]:
         hosts = self.run.look(who, *PARTS)
-        if self.run.failures:
-            raise Stop("nothing was changed")
+        self.run.stop_where_failed()
         return hosts
 
     def _refuse(self, hosts: list[Host]) -> None:
         for host in hosts:
             self.run.complain([host], *self._of(host))
-        if self.run.failures:
-            raise Stop("nothing was changed")
+        self.run.stop_where_failed()
 
     def _of(self, host: Host) -> list[Subject]:
         speaks = host.name == self.run.cluster.speaker.name
@@ -266,8 +262,7 @@ class Leaving:
         gaps = [gap for _, _, gap in self.run.losses([speaker], draining.price(self.node))]
         found = [*when(self.warning and live and self.node in live.nodes, self.warning), *"\n".join(gaps).splitlines()]
         losses = [*((self.node, "", line) for line in found), *self.run.losses(resets, reset.steps)]
-        if self.run.failures:
-            raise Stop("nothing was changed")
+        self.run.stop_where_failed()
         return losses
 
 

@@ -6,7 +6,7 @@ By a master kube-proxy's configuration, of which there is one in a cluster, beco
 from invoke import Context
 from packaging.version import Version
 
-from kubefab.converge import Engine, Stop
+from kubefab.converge import Engine
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
 from kubefab.facts import Manifest
@@ -40,8 +40,7 @@ def put_back(c: Context, name: str, yes: bool) -> None:
 def _heard(run: Engine, name: str) -> Host:
     host = run.cluster.require(name)
     run.look(name)
-    if run.failures:
-        raise Stop("nothing was changed")
+    run.stop_where_failed()
     facts = run.cluster.facts(host)
     if not facts.cluster or not (facts.local.control_plane or facts.trusted):
         raise KubefabError(f"{name} is no node of the cluster; `inv cluster.up` makes it one")

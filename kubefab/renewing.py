@@ -35,8 +35,7 @@ def renew(c: Context) -> None:
 def _heard(run: Engine) -> list[Host]:
     """The hosts, looked at. A worker that does not answer is no reason to let the masters' end."""
     masters = run.look(Group.MASTERS, *PARTS)
-    if run.failures:
-        raise Stop(_UNHEARD)
+    run.stop_where_failed(_UNHEARD)
     if not any(run.cluster.facts(host).local.control_plane for host in masters):
         raise KubefabError("there is no cluster, and no certificate; `inv cluster.up` makes one")
     return run.look(Group.ALL, *PARTS)

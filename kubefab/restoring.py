@@ -11,7 +11,7 @@ from invoke import Context
 
 from kubefab import backup, etcd, report
 from kubefab.backup import Snapshot
-from kubefab.converge import Engine, Stop
+from kubefab.converge import Engine
 from kubefab.errors import HostError, KubefabError
 from kubefab.executor import engine_of
 from kubefab.facts import Facts, Member, fingerprint
@@ -60,8 +60,7 @@ def give_up(c: Context) -> None:
     masters = _members(run)
     if not run.dry:  # a restore that goes on may be about to swap
         run.lock(masters, *steps.PARTS)
-        if run.failures:
-            raise Stop(_UNHEARD)
+        run.stop_where_failed(_UNHEARD)
     found = {host.name: run.cluster.facts(host).restore for host in masters}
     begun = {one.under_way for one in found.values() if one.under_way}
     if gone := [name for name, one in found.items() if one.restored in begun]:
@@ -72,15 +71,13 @@ def give_up(c: Context) -> None:
 def _each(run: Engine, c: Context, tasks: Sequence[Made]) -> None:
     for task in tasks:
         task(c)
-        if run.failures:
-            raise Stop(_HALF)
+        run.stop_where_failed(_HALF)
 
 
 def _members(run: Engine) -> list[Host]:
     """The masters that have an etcd. Every master was looked at: one that is not may serve the former data."""
     masters = run.look(Group.MASTERS, *steps.PARTS)
-    if run.failures:
-        raise Stop(_UNHEARD)
+    run.stop_where_failed(_UNHEARD)
     run.look_again(masters, *steps.PARTS)
     facts = [run.cluster.facts(host) for host in masters]
     if elsewhere := {one.etcd.servers for one in facts if one.etcd.elsewhere}:
@@ -95,8 +92,7 @@ def _hear_workers(run: Engine, otherwise: str) -> None:
     """Stop, with these words, where one does not answer."""
     run.look(Group.WORKERS)
     run.look_again(run.chosen(Group.WORKERS))
-    if run.failures:
-        raise Stop(otherwise)
+    run.stop_where_failed(otherwise)
 
 
 def _unmade(run: Engine) -> bool:
@@ -135,8 +131,7 @@ class Making:
         _hear_workers(self.run, _UNHEARD)
         founder = self.run.cluster.founder
         self.run.complain([founder], keyed(self.snapshot))
-        if self.run.failures:
-            raise Stop("nothing was changed")
+        self.run.stop_where_failed()
         print(report.plain(_told(self.snapshot)))
         found = [*self._losses(founder)]
         if self.run.dry:
@@ -211,8 +206,7 @@ class Restoring:
         """Once one master has the new data, what the API server tells of others is of the snapshot."""
         swapped = _swapped(self._facts(masters), restore.id)
         self.run.complain(masters, possible(restore), *when(not swapped, nobody_else))
-        if self.run.failures:
-            raise Stop("nothing was changed")
+        self.run.stop_where_failed()
 
     def _losses(self, masters: list[Host], restore: Restore) -> list[Loss]:
         """What etcd has and the snapshot has not, by the member that has done most."""

@@ -253,8 +253,7 @@ def defragment(c: Context) -> None:
         name = etcd.next_to_rest(left, {one: run.cluster.facts(run.cluster.hosts[one]) for one in left})
         run.converge(name, defragmented, how=IN_TURN)
         left.remove(name)
-    if run.failures:
-        raise Stop("no other member is begun after it")
+    run.stop_where_failed("no other member is begun after it")
     if name:
         run.converge(name, disarmed, how=IN_TURN)
     away = [name for name in run.cluster.master_names if name not in heard]
