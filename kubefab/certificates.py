@@ -1,6 +1,5 @@
 """The certificates of a cluster's hosts: until when they are good, what is served for them, what is wrong. Pure."""
 
-import json
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -342,10 +341,6 @@ def as_data(cluster: str, certificates: Sequence[Certificate], wrong: Sequence[s
             for one in ordered
         ],
     }
-
-
-def as_json(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, indent=2)
 
 
 def rows(data: Mapping[str, Any]) -> list[tuple[str, ...]]:

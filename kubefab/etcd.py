@@ -1,6 +1,5 @@
 """What the masters' members of etcd say together: who they are, what is wrong, and of whom to take a snapshot. Pure."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -393,10 +392,6 @@ def _as_data(id: int, host: str | None, masters: Masters) -> dict[str, Any]:
         "quota": quota(masters[host]) if host else None,
         "alarms": alarms(said) if said else None,
     }
-
-
-def as_json(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, indent=2)
 
 
 def rows(data: Mapping[str, Any]) -> list[tuple[str, ...]]:

@@ -1,6 +1,5 @@
 """What a running cluster is made of, for people to understand: what kubeadm made, whom it serves, until when."""
 
-import json
 import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
@@ -69,10 +68,6 @@ def _told_by_the_api_server(facts: Facts, live: ClusterFacts, now: datetime) -> 
         ],
         "taints": [{"node": name, "taints": dict(node.taints)} for name, node in live.nodes.items()],
     }
-
-
-def as_json(told: Mapping[str, Any]) -> str:
-    return json.dumps(told, indent=2)
 
 
 def as_tree(name: str, told: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """What happened -> lines for a pipe, a live view for a terminal, a table at the end, JSON."""
 
+import json
 import os
 import sys
 import threading
@@ -247,6 +248,11 @@ def _unknown_keys(found: Sequence[Failure]) -> str:
 def _accepting(file: Path, keys: Iterable[str]) -> str:
     folder = "" if os.path.exists(file.parent) else f"mkdir -p -m 700 {quote(str(file.parent))}\n"
     return "\n".join((f"{folder}cat >>{quote(str(file))} <<END", *keys, "END"))
+
+
+def as_json(data: Mapping[str, Any]) -> str:
+    """For programs, what a table or a tree shows to people."""
+    return json.dumps(data, indent=2)
 
 
 def status(data: Mapping[str, Any]) -> str:

@@ -105,7 +105,7 @@ def show_status(c: Context, *health: Subject, drift: Sequence[Subject] = (), as_
         found = _found(run, health, drift)
     told = status.status(found)
     data = status.as_data(told)
-    print(status.as_json(data) if as_json else report.painted(report.status(data), sys.stdout))
+    print(report.as_json(data) if as_json else report.painted(report.status(data), sys.stdout))
     if told.state is not status.State.WELL:
         raise Exit(code=told.state.value)
 
@@ -133,7 +133,7 @@ def show_explained(c: Context, as_json: bool) -> None:
     facts = of_master(run, _NOTHING_TO_EXPLAIN, "explain")
     told = explain.explained(facts, datetime.now(UTC))
     name = run.cluster.inventory.cluster.name
-    print(explain.as_json({"cluster": name, **told}) if as_json else report.plain(explain.as_tree(name, told)))
+    print(report.as_json({"cluster": name, **told}) if as_json else report.plain(explain.as_tree(name, told)))
 
 
 def of_master(run: Engine, without_cluster: str, *parts: str) -> Facts:
@@ -153,7 +153,7 @@ def show_etcd(c: Context, as_json: bool) -> None:
     masters, wrong = _etcd(run)
     data = etcd.as_data(run.cluster.inventory.cluster.name, masters, wrong)
     words = "etcd is well", "etcd is not well:"
-    print(etcd.as_json(data) if as_json else report.judged(data, etcd.HEAD, etcd.rows(data), *words))
+    print(report.as_json(data) if as_json else report.judged(data, etcd.HEAD, etcd.rows(data), *words))
     if wrong:
         raise Exit(code=1)
 
@@ -172,11 +172,7 @@ def show_certificates(c: Context, as_json: bool) -> None:
         raise KubefabError("\n".join(wrong) or _NO_CERTIFICATES)
     data = certificates.as_data(run.cluster.inventory.cluster.name, found, [*away, *wrong], now)
     words = "all certificates are well", "certificates are not well:"
-    print(
-        certificates.as_json(data)
-        if as_json
-        else report.judged(data, certificates.HEAD, certificates.rows(data), *words)
-    )
+    print(report.as_json(data) if as_json else report.judged(data, certificates.HEAD, certificates.rows(data), *words))
     if data["problems"]:
         raise Exit(code=1)
 

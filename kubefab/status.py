@@ -1,6 +1,5 @@
 """How a cluster is, by one look at all of its hosts: the verdict, what is wrong, and what to do next. Pure."""
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -327,10 +326,6 @@ def as_data(told: Status) -> dict[str, Any]:
             for name, version in (live.addons if live else {}).items()
         ],
     }
-
-
-def as_json(data: Mapping[str, Any]) -> str:
-    return json.dumps(data, indent=2)
 
 
 def _node(node: Node) -> dict[str, Any]:

@@ -349,7 +349,7 @@ def data(**looks: str) -> dict[str, Any]:
 
 
 def test_it_is_plain_data_with_ids_that_no_reader_of_json_rounds() -> None:
-    told = json.loads(etcd.as_json(data()))
+    told = json.loads(report.as_json(data()))
     assert [one["id"] for one in told["members"]] == ["a1", "a2", "a3"]
     assert [one["leader"] for one in told["members"]] == [False, True, False]
     assert {one["cluster_id"] for one in told["members"]} == {"babda65a1f85d223"}

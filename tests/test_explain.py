@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from kubefab import explain
+from kubefab import explain, report
 from kubefab.facts import ClusterFacts, Facts, Node, Workload
 from tests.facts import known
 
@@ -106,7 +106,7 @@ def line(lines: list[str], words: str) -> str:
 
 
 def test_it_is_plain_data_for_machines() -> None:
-    assert json.loads(explain.as_json(told())) == told()
+    assert json.loads(report.as_json(told())) == told()
 
 
 def test_a_certificate_says_whose_it_is_who_signed_it_for_which_names_and_until_when() -> None:

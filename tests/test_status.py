@@ -736,7 +736,7 @@ def test_the_status_names_addons_and_those_that_hosts_yml_does_not() -> None:
 def test_the_status_is_one_object() -> None:
     facts = {"manager": asked("manager"), "client": asked("client", "Id=kubelet.service\nActiveState=failed\n")}
     found = Found(inventory(), LIVE, facts, {}, [("client", READY, "[stopped]")])
-    assert json.loads(status.as_json(status.as_data(status.status(found)))) == {
+    assert json.loads(report.as_json(status.as_data(status.status(found)))) == {
         "cluster": "lab",
         "state": "wrong",
         "verdict": "not well",
