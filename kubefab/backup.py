@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from kubefab import bolt
-from kubefab.disk import sync
+from kubefab.disk import here, sha256, sync
 from kubefab.errors import HostError, KubefabError, reason
 
 SNAPSHOT, ABOUT, KUBEADM = "snapshot.db", "backup.json", "kubeadm.yaml"
@@ -35,7 +35,7 @@ def draft(folder: Path) -> Iterator[Path]:
 
     Until then it is nobody else's to read, and locked, so that the drafts of runs that broke off are known, and go.
     """
-    with _here(folder):
+    with here(folder):
         _make(folder.parent)
         _tidy(folder.parent)
         place = folder.with_name(f"{DRAFT}{folder.name}.{os.getpid()}.draft")
@@ -44,7 +44,7 @@ def draft(folder: Path) -> Iterator[Path]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield place
-        with _here(folder):
+        with here(folder):
             _sync(place)
             if folder.exists():
                 raise FileExistsError(0, "it is there already")
@@ -79,15 +79,6 @@ def _sync(folder: Path) -> None:
     sync(folder)
 
 
-@contextmanager
-def _here(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        what = f"{path} on this computer: {reason(error)}"
-        raise HostError(what, hint="is there room for it, and may you write there?") from error
-
-
 def room(folder: Path) -> int:
     """Bytes that are free where this folder is, or will be."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -100,7 +91,7 @@ def check(snapshot: Path) -> str:
     Its database has whole pages, so that a length without these bytes is known, too. Sources: etcd-io/etcd,
     server/etcdserver/api/v3rpc/maintenance.go (Snapshot), etcdutl/snapshot/v3_snapshot.go (hasChecksum).
     """
-    with _here(snapshot), snapshot.open("rb") as file:
+    with here(snapshot), snapshot.open("rb") as file:
         whole = file.seek(0, os.SEEK_END)
         size = whole - hashlib.sha256().digest_size
         if size <= 0 or size % _PAGE:
@@ -123,7 +114,7 @@ def _digest(file: IO[bytes], size: int) -> bytes:
 
 def put(folder: Path, name: str, data: bytes) -> None:
     """A file of a backup, for its owner's eyes alone."""
-    with _here(folder / name):
+    with here(folder / name):
         _make((folder / name).parent)
         with open(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
@@ -187,9 +178,9 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 def finish(folder: Path, about: Mapping[str, Any]) -> None:
     """backup.json: what this is a backup of, and the sha256 of each file in it."""
-    with _here(folder):
+    with here(folder):
         files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        sums = {name: _sha256(folder / name) for name in files}
+        sums = {name: sha256(folder / name) for name in files}
     said = {"format": FORMAT, **about, "files": sums, "secret": [name for name in files if SECRET.fullmatch(name)]}
     put(folder, ABOUT, json.dumps(said, indent=2).encode() + b"\n")
 
@@ -272,7 +263,7 @@ def _told_of(file: Path) -> Mapping[str, Any] | None:
     if about["format"] != FORMAT:
         raise HostError(f"{ABOUT} has the format {about['format']}; known: {FORMAT}")
     for name, digest in about["files"].items():
-        if _sha256(file.parent / name) != digest:
+        if sha256(file.parent / name) != digest:
             raise HostError(f"{name} is not what was backed up: its checksum is another one")
     return about
 
@@ -301,11 +292,6 @@ def _authorities(file: Path) -> Iterator[str]:
 def _as_in_kubeconfigs(certificate: str) -> str:
     """kubeadm writes it anew there, without what somebody may have put around it."""
     return b64encode(ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(certificate)).encode()).decode()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 _WITHOUT = {

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from kubefab.disk import sha256
 from kubefab.errors import KubefabError, reason
 
 ABOUT, SUMS = "bundle.json", "SHA256SUMS"  # the first two in it
@@ -73,9 +74,7 @@ def write(path: Path, about: Mapping[str, Any], folder: Path) -> None:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     described = json.dumps(about, indent=2).encode()
     listed = [(hashlib.sha256(described).hexdigest(), ABOUT)]
-    for file in files:
-        with file.open("rb") as data:
-            listed.append((hashlib.file_digest(data, "sha256").hexdigest(), str(file.relative_to(folder))))
+    listed += [(sha256(file), str(file.relative_to(folder))) for file in files]
     part = path.with_name(f"{path.name}.part")
     with tarfile.open(part, "w:", format=tarfile.PAX_FORMAT) as archive:
         _add(archive, ABOUT, described)

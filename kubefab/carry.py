@@ -6,12 +6,12 @@ import shlex
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 import paramiko
 
+from kubefab.disk import here
 from kubefab.errors import HostError
 from kubefab.framing import Frame
 from kubefab.host import Host
@@ -37,7 +37,7 @@ def fetch(host: Host, script: str, *args: str, to: Path, hear: Callable[[str], o
     frame = Frame()
     command, stdin = host.link.sudo.wrap(host.link, frame.command(args), frame.program(fed(script)), frame)
     digest, size, part = hashlib.sha256(), 0, to.with_name(f"{to.name}.part")
-    with host.named(), host.link.channel(command, FETCH_SECONDS) as channel, _here(part), _private(part) as file:
+    with host.named(), host.link.channel(command, FETCH_SECONDS) as channel, here(part), _private(part) as file:
         with talking(FETCH_SECONDS):
             taken(channel, stdin)
             channel.shutdown_write()
@@ -62,12 +62,12 @@ def _private(path: Path) -> IO[bytes]:
 
 def fetch_folder(host: Host, script: str, *args: str, to: Path) -> None:
     """The files in the flat tar that a script prints there. HostError where it fails, or prints something else."""
-    with _here(to):
+    with here(to):
         to.mkdir(parents=True)
     packed = to / "packed.tar"
     fetch(host, script, *args, to=packed)
     try:
-        with _here(to), tarfile.open(packed) as archive:
+        with here(to), tarfile.open(packed) as archive:
             _unpack(archive, to)
     except (tarfile.TarError, EOFError) as error:
         raise HostError(f"what scripts/{script} printed is no tar: {error}") from error
@@ -87,7 +87,7 @@ def _unpack(archive: tarfile.TarFile, to: Path) -> None:
 
 def send(host: Host, file: Path, to: str) -> None:
     """A file of this computer, there, for root's eyes only. HostError where it does not arrive as a whole."""
-    with _here(file):
+    with here(file):
         size, source = file.stat().st_size, file.open("rb")
     frame, done = Frame(), 0
     words = shlex.join(["sh", "-c", RECEIVE, "receive", to, str(size), frame.mark])
@@ -124,23 +124,8 @@ def _ended(channel: paramiko.Channel, frame: Frame) -> tuple[int, str]:
 
 
 def _read(source: IO[bytes], file: Path) -> bytes:
-    with _here(file):
+    with here(file):
         return source.read(CHUNK)
-
-
-@contextmanager
-def _here(path: Path) -> Iterator[None]:
-    """What this computer's own files do not do is no fault of the connection."""
-    try:
-        yield
-    except OSError as error:
-        what = f"{path} on this computer: {error.strerror or error}"
-        raise HostError(what, hint="is there room for it, and may you write there?") from error
-
-
-def sha256(file: Path) -> str:
-    with file.open("rb") as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def _mb(size: int) -> str:

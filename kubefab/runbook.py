@@ -16,6 +16,7 @@ from kubefab import backup, etcd, report, status
 from kubefab.addons import Addon
 from kubefab.addons.addon import ADMIN, Page
 from kubefab.converge import Engine, Stop
+from kubefab.disk import sha256
 from kubefab.errors import KubefabError, NotAsked
 from kubefab.executor import engine_of
 from kubefab.facts import Facts
@@ -284,7 +285,7 @@ def list_images(c: Context, addons: "Addons") -> None:
 
 def preload(c: Context, who: Sequence[str], addons: "Addons", image: str | None, file: str | None) -> None:
     """Images onto hosts: all that a cluster needs, one, or those in a file of this computer."""
-    from kubefab import carry, images
+    from kubefab import images
     from kubefab.steps.images import from_file, given
 
     if image is not None and file is not None:
@@ -298,7 +299,7 @@ def preload(c: Context, who: Sequence[str], addons: "Addons", image: str | None,
         if file:
             path = Path(expanduser(file))
             names, built = images.inside(path)
-            subject = from_file(path, names, carry.sha256(path), built)
+            subject = from_file(path, names, sha256(path), built)
         else:
             wanted = [images.full_name(image)] if image else _needed(run, addons)
             subject = given(images.Stock(run.cluster, Path(folder)), wanted, by_name=bool(image))

@@ -12,7 +12,7 @@ from shlex import quote
 
 import pytest
 
-from kubefab import carry
+from kubefab import carry, disk
 from kubefab.errors import HostError
 from kubefab.host import Host
 from kubefab.programs import fed
@@ -39,7 +39,7 @@ def test_what_a_program_prints_becomes_a_file_and_its_sha256(
     to = tmp_path / "here"
     digest = carry.fetch(replace(host, tell=told.append), "x.sh", f"{tmp_path}/there", to=to)
     assert to.read_bytes() == DATA
-    assert digest == hashlib.sha256(DATA).hexdigest() == carry.sha256(to)
+    assert digest == hashlib.sha256(DATA).hexdigest() == disk.sha256(to)
     assert told[-1] == "here: 3 MB here"
 
 
