@@ -63,6 +63,8 @@ from kubefab.steps import rook as rook_steps
 from kubefab.upgrading import ONE, Workers, bring_up
 from lab.tasks import ns as lab
 
+MACHINE = (system.steps, endpoint.steps, packages.steps)
+
 
 @task
 def preflight(c: Context) -> None:
@@ -80,13 +82,18 @@ def install_docker(c: Context) -> None:
 @task(pre=[install_docker])
 def install_kubeadm(c: Context) -> None:
     """Prepare the hosts and install kubeadm, kubelet and kubectl at one version."""
-    converge(c, ALL, system.steps, endpoint.steps, packages.steps)
+    converge(c, ALL, *MACHINE)
 
 
 @task(pre=[install_kubeadm])
 def init_master(c: Context) -> None:
     """Create the control plane on the first master, and join the others to it."""
     save_before_growing(c)
+    make_control_plane(c)
+
+
+def make_control_plane(c: Context) -> None:
+    """On one master first; then the others join it, one after the other, and each is told of all of them."""
     converge(c, FOUNDER, control_plane.steps)
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, MASTERS, masters.settled, how=IN_TURN)
@@ -117,9 +124,6 @@ def taint(c: Context, host: str | None = None) -> None:
 def join_worker(c: Context) -> None:
     """Join every worker in hosts.yml."""
     converge(c, WORKERS, endpoint.steps, worker.steps)
-
-
-MACHINE = (system.steps, endpoint.steps, packages.steps)
 
 
 @task
@@ -382,10 +386,8 @@ def restore(c: Context, from_: str = "", yes: bool = False) -> None:
 def make_masters(c: Context) -> None:
     """Where there is none, for a backup that is to go there: workers may have outlived theirs, and are left alone."""
     converge(c, MASTERS, checks.steps)
-    converge(c, MASTERS, runtime.steps, system.steps, endpoint.steps, packages.steps)
-    converge(c, FOUNDER, control_plane.steps)
-    converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
-    converge(c, MASTERS, masters.settled, how=IN_TURN)
+    converge(c, MASTERS, runtime.steps, *MACHINE)
+    make_control_plane(c)
 
 
 @task
