@@ -22,7 +22,6 @@ from kubefab.step import MISSING, Gap, when
 FETCH_SECONDS = 900  # for a kubeadm
 REFUSED = "refused\n"  # how a kubeadm's judgement of a configuration begins
 Addons = Callable[[Inventory], list[str]]
-CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 INCOMING = "/var/lib/kubefab-images"
 
 
@@ -105,7 +104,7 @@ def for_host(host: Host, images: list[str]) -> list[str]:
     """A worker runs no control plane."""
     if host.wanted.role == "master":
         return images
-    return [image for image in images if image.rpartition("/")[2].partition(":")[0] not in CONTROL_PLANE]
+    return [image for image in images if image.rpartition("/")[2].partition(":")[0] not in kubeadm.STATIC_PODS]
 
 
 def lacking(inventory: Inventory, names: list[str]) -> Gap:

@@ -25,6 +25,8 @@ SECTIONS = {
 }
 # What of it can change in a cluster that runs, and changes no more than these say.
 CHANGING = (*SECTIONS.values(), "certificateValidityPeriod", "caCertificateValidityPeriod", "encryptionAlgorithm")
+STATIC_PODS = ("etcd", *SECTIONS)  # all of a control plane
+MANIFESTS = tuple(f"{pod}.yaml" for pod in STATIC_PODS)  # their files in /etc/kubernetes/manifests
 KUBELET, PROXY = "KubeletConfiguration", "KubeProxyConfiguration"
 OWN = ("rotateCertificates",)  # of a kubelet, which kubeadm sets itself, whatever it is told
 DOMAIN = ".kubefab.internal"

@@ -7,7 +7,7 @@ from kubefab.facts import ClusterFacts, Facts, clock_time
 from kubefab.facts.api import FORBIDDEN
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.kubeadm import DOMAIN
+from kubefab.kubeadm import DOMAIN, MANIFESTS
 from kubefab.runtimes import by_docker, cri_socket
 from kubefab.step import Gap, Step, complaint, notice, when
 from kubefab.steps import docker, endpoint
@@ -21,7 +21,6 @@ from kubefab.steps.worker import own_name
 TELL, STOP = 2, 15
 NEW_ID = "on the newer one: rm -f /etc/machine-id /var/lib/dbus/machine-id && systemd-machine-id-setup && reboot"
 CONTAINERD_ROOT = "/var/lib/containerd"
-CONTROL_PLANE = ("etcd.yaml", *(f"kube-{name}.yaml" for name in ("apiserver", "controller-manager", "scheduler")))
 RESTART = "if you can lose it: `inv restart --host {}`"
 
 
@@ -303,7 +302,7 @@ def other_role(role: str) -> Gap:
     def gap(facts: Facts) -> str | None:
         if not facts.trusted or facts.unfinished or facts.local.master_begun:
             return None
-        parts = facts.local.admin_ca or set(facts.local.manifests) & set(CONTROL_PLANE)
+        parts = facts.local.admin_ca or set(facts.local.manifests) & set(MANIFESTS)
         if role == "worker" and parts:
             return "it is a master of this cluster, and hosts.yml calls it a worker"
         if role == "master" and not parts:
@@ -327,7 +326,7 @@ def other_roles(inventory: Inventory) -> Gap:
 
 def _control_plane_parts(facts: Facts) -> str | None:
     """Static pods of the user's own are none of it."""
-    parts = [f"/etc/kubernetes/manifests/{one}" for one in facts.local.manifests if one in CONTROL_PLANE]
+    parts = [f"/etc/kubernetes/manifests/{one}" for one in facts.local.manifests if one in MANIFESTS]
     parts += ["data of etcd"] if facts.local.etcd_data else []
     return ", ".join(parts) or None
 

@@ -12,10 +12,9 @@ from kubefab.cluster import Cluster
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Etcd, Facts, Known, Unit, clock_time
 from kubefab.host import Host
-from kubefab.kubeadm import DOMAIN
+from kubefab.kubeadm import DOMAIN, MANIFESTS
 from kubefab.step import MISSING, Gap, Step, Subject, complaint, files, on_cluster, script, where_there_is_one
 from kubefab.steps import control_plane, health, reset, worker
-from kubefab.steps.agreement import CONTROL_PLANE
 
 SECONDS = 60  # without news of a member that has only just joined
 
@@ -255,7 +254,7 @@ def dead(masters: Mapping[str, str]) -> Gap:
 def _to_join(facts: Facts) -> bool:
     """Whether its member is of no use any more: there is nothing here that could start it, or half of a join."""
     local = facts.local
-    there = local.admin_ca or local.etcd_data or set(local.manifests) & set(CONTROL_PLANE)
+    there = local.admin_ca or local.etcd_data or set(local.manifests) & set(MANIFESTS)
     return bool(local.master_begun) or not there
 
 

@@ -15,9 +15,9 @@ from kubefab.backup import Snapshot
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host
+from kubefab.kubeadm import MANIFESTS
 from kubefab.step import Gap, Step, Subject, on_cluster, script, when
 from kubefab.steps import health, registration
-from kubefab.steps.agreement import CONTROL_PLANE
 from kubefab.steps.health import KUBE_PROXY
 from kubefab.steps.network import COREDNS, DAEMON_SET
 
@@ -63,7 +63,7 @@ def of_peers(masters: Sequence[Facts]) -> str:
 
 def serves_former(facts: Facts, id: str) -> bool:
     """Whether its former data may be served, whatever a restore of this id has begun elsewhere."""
-    there = set(facts.local.manifests) & set(CONTROL_PLANE)
+    there = set(facts.local.manifests) & set(MANIFESTS)
     return facts.restore.restored != id and bool(facts.restore.under_way != id or there)
 
 
@@ -205,7 +205,7 @@ def former_runs(id: str) -> Gap:
     def gap(facts: Facts) -> str | None:
         if facts.restore.restored == id:
             return None
-        could = [name for name in facts.local.manifests if name in CONTROL_PLANE]
+        could = [name for name in facts.local.manifests if name in MANIFESTS]
         found = [*facts.restore.runs, *could]
         if facts.restore.under_way != id:
             return ", ".join(found) or "it may come back"

@@ -11,8 +11,8 @@ from kubefab.certificates import SHARED
 from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, fingerprint
 from kubefab.host import Host
+from kubefab.kubeadm import MANIFESTS
 from kubefab.step import MISSING, Gap, Step, Subject, complaint, on_cluster, where_there_is_one
-from kubefab.steps.agreement import CONTROL_PLANE
 from kubefab.steps.restore import Restore, members, of_members
 from kubefab.steps.versions import tag, upstream
 
@@ -137,7 +137,7 @@ def headless(facts: Facts) -> str | None:
     """What is there of a control plane whose etcd cannot be known, since its manifest is away."""
     if facts.restore.peer:
         return None
-    manifests = [name for name in (*facts.local.manifests, *facts.restore.aside) if name in CONTROL_PLANE]
+    manifests = [name for name in (*facts.local.manifests, *facts.restore.aside) if name in MANIFESTS]
     found = {
         "an etcd that runs": facts.etcd.etcd_runs,
         "etcd's data": facts.local.etcd_data,
