@@ -8,18 +8,13 @@ from kubefab.leaving import TEN_MINUTES, Seconds, of_node
 from kubefab.leaving import drain as drain_node
 from kubefab.leaving import remove as remove_node
 from kubefab.losing import destroy, remove
+from kubefab.passes import ALL, FOUNDER, IN_TURN, MASTERS, SPEAKER, WORKERS
 from kubefab.putting_back import put_back as take_back
 from kubefab.renewing import renew as renew_certificates
 from kubefab.restoring import give_up
 from kubefab.restoring import restore as restore_etcd
 from kubefab.runbook import (
-    ALL,
     ANY_PORT,
-    FOUNDER,
-    IN_TURN,
-    MASTERS,
-    SPEAKER,
-    WORKERS,
     admit,
     back_up,
     converge,

@@ -15,7 +15,7 @@ from kubefab.executor import engine_of
 from kubefab.facts import Node
 from kubefab.host import Host
 from kubefab.losing import Loss, agree
-from kubefab.passes import Group, Pass, Who
+from kubefab.passes import ALONE, Group, Who
 from kubefab.step import Subject, when
 from kubefab.steps import draining, leaving, reset
 from kubefab.steps.etcd import backup_of
@@ -23,7 +23,6 @@ from kubefab.steps.etcd import backup_of
 Stages = Sequence[tuple[Who, Sequence[Subject]]]  # hosts, and the states that they are brought to
 
 PARTS = ("pods", "etcd", "leftovers")
-ALONE = Pass(alone=True)
 
 
 class Seconds(int):

@@ -34,5 +34,9 @@ class Pass:
 
 
 Who = Group | str
+ALL, FOUNDER, SPEAKER, MASTERS, WORKERS = Group
 ALL_AT_ONCE = Pass()
 ONE_BY_ONE = Pass(at_once=1)
+IN_TURN = Pass(at_once=1, rolling=True)  # the next only where all is well with the one before
+TOGETHER = Pass(rolling=True)  # what fails on one host ends it for all
+ALONE = Pass(alone=True)

@@ -7,8 +7,7 @@ from kubefab.converge import Engine, Stop
 from kubefab.errors import KubefabError
 from kubefab.executor import engine_of
 from kubefab.host import Host
-from kubefab.passes import Group
-from kubefab.runbook import IN_TURN
+from kubefab.passes import IN_TURN, Group
 from kubefab.steps import renewal
 
 PARTS = ("certificates", "kubeadm", "etcd", "kubelet")

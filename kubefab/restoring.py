@@ -17,7 +17,7 @@ from kubefab.executor import engine_of
 from kubefab.facts import Facts, Member, fingerprint
 from kubefab.host import Host
 from kubefab.losing import Loss, agree, tell
-from kubefab.passes import Group, Pass, Who
+from kubefab.passes import TOGETHER, Group, Who
 from kubefab.step import Subject, when
 from kubefab.steps import restore as steps
 from kubefab.steps.restore import Restore
@@ -25,7 +25,6 @@ from kubefab.steps.restore_checks import headless, keyed, left_behind, nobody_el
 
 Made = Callable[[Context], object]
 
-TOGETHER = Pass(rolling=True)  # what fails on one host ends it for all
 LIST_SECONDS = 90  # scripts/list-since.sh
 
 

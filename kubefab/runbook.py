@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from os.path import expanduser
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from invoke import Context, Exit
 
@@ -22,7 +22,7 @@ from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.passes import ONE_BY_ONE, Group, Pass, Who
+from kubefab.passes import ALL_AT_ONCE, IN_TURN, ONE_BY_ONE, Group, Pass, Who
 from kubefab.patience import SHORT
 from kubefab.step import Subject
 from kubefab.steps.backups import fetched
@@ -44,13 +44,11 @@ class Port(int):
 
 
 ANY_PORT = Port(0)
-ALL, FOUNDER, SPEAKER, MASTERS, WORKERS = Group
-IN_TURN = Pass(at_once=1, rolling=True)  # the next only where all is well with the one before
 
 
-def converge(c: Context, who: Who, *subjects: Subject, **how: Any) -> None:
+def converge(c: Context, who: Who, *subjects: Subject, how: Pass = ALL_AT_ONCE) -> None:
     """Brings hosts to the states of these subjects: see Engine.converge."""
-    engine_of(c).converge(who, *subjects, **how)
+    engine_of(c).converge(who, *subjects, how=how)
 
 
 def meant(host: str | None, unnamed: Group) -> Who:
@@ -262,7 +260,7 @@ def defragment(c: Context) -> None:
 
 def with_the_others(c: Context, host: str) -> Who:
     """The masters, where this host is one: what one more brings with it is theirs, too. Else the host alone."""
-    return MASTERS if engine_of(c).cluster.require(host).wanted.role == "master" else host
+    return Group.MASTERS if engine_of(c).cluster.require(host).wanted.role == "master" else host
 
 
 def _etcd(run: Engine) -> tuple[dict[str, Facts], list[str]]:

@@ -12,8 +12,8 @@ from kubefab.converge import OF_PODS, Engine, Pass, Stop, Who
 from kubefab.errors import HostError, KubefabError, Silent
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.host import Host, _busy
+from kubefab.passes import ALL, FOUNDER, MASTERS, SPEAKER, WORKERS
 from kubefab.report import Report
-from kubefab.runbook import ALL, FOUNDER, MASTERS, SPEAKER, WORKERS
 from kubefab.step import MISSING, Close, Step, on_cluster
 from kubefab.steps.objects import objects
 from tests.fakes import HOSTS, cluster, many_hosts, world

@@ -14,8 +14,8 @@ from invoke.parser import ParserContext, ParseResult
 from kubefab import executor, runbook
 from kubefab.errors import HostError, KubefabError
 from kubefab.log import Log
+from kubefab.passes import ALL
 from kubefab.report import Failure
-from kubefab.runbook import ALL
 from tests.runs import Run
 
 ROOT = Path(__file__).parent.parent

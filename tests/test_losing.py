@@ -10,8 +10,7 @@ from kubefab.converge import Stop
 from kubefab.errors import Busy, HostError, KubefabError
 from kubefab.facts import ADDON
 from kubefab.host import Host
-from kubefab.passes import ONE_BY_ONE
-from kubefab.runbook import ALL
+from kubefab.passes import ALL, ONE_BY_ONE
 from kubefab.step import Step
 from kubefab.steps import removal, reset
 from tests.runs import ADMIN, Run, each, in_place, put, wants

@@ -9,7 +9,7 @@ from kubefab.cluster import Cluster
 from kubefab.converge import Stop
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, Facts
-from kubefab.runbook import ALL, FOUNDER, IN_TURN, MASTERS, SPEAKER, WORKERS
+from kubefab.passes import ALL, FOUNDER, IN_TURN, MASTERS, SPEAKER, WORKERS
 from kubefab.step import MISSING, Step, Subject, on_cluster
 from kubefab.steps import addons, control_plane, health, masters, network, preflight, rook, wanted, worker
 from tests.fakes import cluster, looked, step, three_masters, world

@@ -18,7 +18,7 @@ from kubefab.errors import HostError, KubefabError
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.inventory.models import Mirror
-from kubefab.runbook import ALL, MASTERS, SPEAKER
+from kubefab.passes import ALL, MASTERS, SPEAKER
 from kubefab.steps import (
     addons,
     bundle,

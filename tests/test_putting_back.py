@@ -15,7 +15,7 @@ from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Manifest
 from kubefab.inventory import Inventory
 from kubefab.inventory.models import Proxy
-from kubefab.runbook import IN_TURN, MASTERS
+from kubefab.passes import IN_TURN, MASTERS
 from kubefab.step import sha256
 from kubefab.steps import drift, drift_nodes, health
 from tests.fakes import three_masters

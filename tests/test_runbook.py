@@ -9,7 +9,7 @@ from shlex import quote
 import pytest
 from invoke.context import Context
 
-from kubefab import access, downloads, releases, runbook
+from kubefab import access, downloads, passes, releases, runbook
 from kubefab.access import Wish
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, InventoryError, KubefabError
@@ -22,9 +22,9 @@ KUBECONFIG = f"clusters:\n- cluster: {{server: https://lab.kubefab.internal:6443
 
 def test_an_empty_name_is_not_all_hosts(run: Run) -> None:
     """`inv restart --host "$HOST" --yes`, where that variable is not set."""
-    assert runbook.meant(None, runbook.ALL) is runbook.ALL
+    assert runbook.meant(None, passes.ALL) is passes.ALL
     with pytest.raises(InventoryError, match="--host NAME is needed"):
-        runbook.converge(run.context, runbook.meant("", runbook.ALL), addons.steps)
+        runbook.converge(run.context, runbook.meant("", passes.ALL), addons.steps)
 
 
 @pytest.mark.parametrize("save", [runbook.back_up, runbook.fetch_backups])

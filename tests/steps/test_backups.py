@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kubefab import backup, carry, render, runbook
+from kubefab import backup, carry, passes, render, runbook
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import Unit
 from kubefab.host import Host
@@ -94,7 +94,7 @@ def test_a_run_puts_the_timer_on_every_master_and_then_starts_it(monkeypatch: py
 
         run(name).on_change = change
     for _ in range(2):
-        run.engine.converge(runbook.ALL, backups.steps)
+        run.engine.converge(passes.ALL, backups.steps)
     files = f"{render.BACKUP_TIMER} {render.BACKUP_SERVICE}"
     assert (run.ran, run.failures) == (["put-files.sh", f"restart-service.sh {TIMER} {files}"] * 3, {})
 

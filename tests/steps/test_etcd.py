@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kubefab import backup, carry, runbook
+from kubefab import backup, carry, passes, runbook
 from kubefab.converge import Stop
 from kubefab.errors import KubefabError
 from kubefab.facts import Member
@@ -162,7 +162,7 @@ def growing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     run("m1").parts["etcd"] = alone
     for name in ("m2", "m3"):
         run(name).parts.update(node="", cluster="", etcd="")
-    run.engine.look(runbook.ALL)
+    run.engine.look(passes.ALL)
     return run
 
 
@@ -251,7 +251,7 @@ def test_who_is_settled_already_is_not_waited_for(run: Run) -> None:
     """As after a power cut: `up` starts what does not run."""
     for name in M:
         run(name).parts["etcd"] = DEAD
-    run.engine.look(runbook.ALL)
+    run.engine.look(passes.ALL)
     runbook.save_before_growing(run.context)
     assert run.failures == {}
 
@@ -260,7 +260,7 @@ def test_a_cluster_of_several_members_grows_without_one(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run.cluster.log, "path", tmp_path / "kubefab" / "x.log")
-    run.engine.look(runbook.ALL)
+    run.engine.look(passes.ALL)
     runbook.save_before_growing(run.context)
     assert backups(tmp_path) == 0
 

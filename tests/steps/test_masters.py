@@ -11,7 +11,7 @@ from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Known, Member, Node, Unit, clock_time
 from kubefab.host import Host
-from kubefab.runbook import IN_TURN, MASTERS
+from kubefab.passes import IN_TURN, MASTERS
 from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
 from kubefab.steps import agreement, masters
 from tests.facts import known

@@ -7,8 +7,8 @@ import pytest
 from kubefab.addons.rook import CEPHS, cluster_mark
 from kubefab.errors import Silent
 from kubefab.facts import Ceph, ClusterFacts
+from kubefab.passes import ALL
 from kubefab.releases import CONTROL_PLANE
-from kubefab.runbook import ALL
 from kubefab.step import MISSING, Step
 from kubefab.steps import rook
 from tests.facts import known
