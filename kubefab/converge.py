@@ -18,7 +18,7 @@ from kubefab.locks import Locks
 from kubefab.passes import ALL_AT_ONCE, ONE_BY_ONE, Group, Pass, Who
 from kubefab.patience import USUAL, Patience
 from kubefab.report import ANSWERS, Failure, Report
-from kubefab.step import MISSING, NO_CLUSTER, Step, Subject, when
+from kubefab.step import MISSING, NO_CLUSTER, Close, Step, Subject, when
 from kubefab.waiting import Waiting
 
 ORPHAN_SECONDS = 1800  # an apt on a slow line may take that long
@@ -351,18 +351,21 @@ class Engine:
             self._ask_cluster()
         if (step.close or not step.within) and not (gap := self._firm_gap(host, step)):
             return False
-        if step.close:
-            self._warn(host, step)
-            tell = partial(self.report.running, host.name, step.title, again=step.again)
-            tell("" if _sign(gap) == "+" else gap)
-            self._locks.check([*self.cluster.masters, host])
-            step.close(host.during(step.title, tell, step.again))
-        asked = self.cluster.clock()
-        if step.close:
-            self._look_again(host, step, asked)
+        asked = self._change(host, step, step.close, gap) if step.close else self.cluster.clock()
         self._prove(host, step, asked)
         self.report.came_true(host.name, step.title, _sign(gap) if step.close else "·")
         return False
+
+    def _change(self, host: Host, step: Step, close: Close, gap: str) -> float:
+        """Makes the step's one change, and looks at what it has changed. The moment of that look."""
+        self._warn(host, step)
+        tell = partial(self.report.running, host.name, step.title, again=step.again)
+        tell("" if _sign(gap) == "+" else gap)
+        self._locks.check([*self.cluster.masters, host])
+        close(host.during(step.title, tell, step.again))
+        asked = self.cluster.clock()
+        self._look_again(host, step, asked)
+        return asked
 
     def _tell(self, host: Host, step: Step) -> None:
         """What is left as it is, once a run. What nobody could read is asked for once more, and fails nobody."""
