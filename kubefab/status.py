@@ -241,10 +241,16 @@ def _said(line: str, cure: str) -> Problem:
 
 
 def strangers(wanted: Inventory, live: ClusterFacts | None, facts: Mapping[str, Facts]) -> list[Node]:
-    """The cluster's nodes that hosts.yml does not know."""
+    """The cluster's nodes that hosts.yml does not know.
+
+    One that was made by hand may be called otherwise than its host, which alone can say so: where that is away, or
+    `absent`, the Node at its address is it.
+    """
+    nodes = live.nodes if live else {}
     ours = [_told(lambda one: one.node, each) for each in facts.values()]
     known = {host.name for host in wanted.hosts} | {node.name for node in ours if node}
-    return [node for node in (live.nodes.values() if live else ()) if node.name not in known]
+    mute = {str(host.address) for host in wanted.hosts if host.name not in {*facts, *nodes}}
+    return [node for node in nodes.values() if node.name not in known and node.address not in mute]
 
 
 def _back(node: Node) -> Problem:

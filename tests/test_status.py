@@ -618,6 +618,35 @@ def test_a_host_that_is_marked_absent_is_none_of_those(told: Told, monkeypatch: 
     assert told(run)[0] == 0
 
 
+def called_otherwise(name: str, address: str) -> str:
+    """The same, of a cluster made by hand where the Node at this address has a name of its own."""
+    items = json.loads(nodes("manager").removeprefix("answer "))["items"]
+    other = json.loads(nodes(without=[name]).removeprefix("answer "))["items"]
+    other[0]["status"]["addresses"] = [{"type": "InternalIP", "address": address}]
+    return "answer " + json.dumps({"items": items + other})
+
+
+def test_a_host_that_is_away_is_the_node_at_its_address_whatever_that_is_called(one: Run, told: Told) -> None:
+    """It cannot say so itself, and hosts.yml takes no second host at that address."""
+    one("manager").parts["cluster"] = called_otherwise("ip-11", "10.250.0.11")
+    one("client").on_look = away
+    assert told(one)[1]["problems"] == ["client: cannot be reached"]
+
+
+def test_so_is_one_that_is_marked_absent(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = in_place(made(HOSTS.replace("role: worker", "role: worker, absent: true")), monkeypatch)
+    run("manager").parts["cluster"] = called_otherwise("ip-11", "10.250.0.11")
+    assert told(run)[0] == 0
+
+
+def test_a_node_at_the_address_of_a_host_that_has_one_of_its_own_name_is_not_known(one: Run, told: Told) -> None:
+    items = [*json.loads(called_otherwise("old", "10.250.0.11").removeprefix("answer "))["items"]]
+    items += json.loads(nodes(without=["client"]).removeprefix("answer "))["items"]
+    one("manager").parts["cluster"] = "answer " + json.dumps({"items": items})
+    one("client").on_look = away
+    assert [line for line in told(one)[1]["problems"] if line.startswith("the node old is not in hosts.yml")]
+
+
 TAKEN = [{"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}]
 
 
