@@ -143,7 +143,9 @@ class Upgrading:
         names: Sequence[str] = ()
         if any(self._behind(host) for host in hosts):
             names = self._images()
-            yield self._of(Group.ALL), [upgrade.fetched(names)], IN_GROUPS
+            # A master brings to every node what is kubeadm's there: kube-proxy, and the pod that it tries first.
+            for_all = any(host.wanted.role == "master" for host in hosts)
+            yield Group.ALL if for_all else self._of(Group.ALL), [upgrade.fetched(names, self.alone)], IN_GROUPS
         yield from self._saved()
         for turn in self._turns(names):
             for host in self._begun(turn, hosts):  # its pods may wait for it, and the next node for them

@@ -23,10 +23,16 @@ BOTH_PATCHES = "/run/kubefab/upgrade-patches"  # kubeadm takes one folder: scrip
 PHASES_OF_ALL = ("addon",)  # what kubeadm keeps in the cluster, and does last
 
 
-def fetched(names: Sequence[str]) -> Subject:
-    """What a node that is behind will need, on its disk; nothing that runs is changed. `names`: kubeadm's images."""
+def fetched(names: Sequence[str], alone: str | None = None) -> Subject:
+    """What a node that is behind will need, on its disk; nothing that runs is changed. `names`: kubeadm's images.
+
+    Where one host `alone` is upgraded, another one that is not Ready holds nothing up.
+    """
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
+        node = cluster.facts(host).node
+        if alone not in (None, host.name) and not (node and node.ready):
+            return []
         inventory, wanted = cluster.inventory, cluster.inventory.cluster.kubernetes
         first = _etcd_before(cluster, host)
         own = [*images.for_host(host, list(names)), *first]
