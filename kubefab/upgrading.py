@@ -238,7 +238,7 @@ class Upgrading:
                 found += self._price(host, facts, speaker)
                 found += self._by_hand(host, facts)
             found += [(host.name, "", f"{_COPIES}/{one}: an earlier copy of kubeadm's") for one in facts.upgrade.copies]
-        found += self._by_speaker(hosts, speaker)
+        found += [*self._together(hosts, speaker), *self._by_speaker(hosts, speaker)]
         kept = (*self._pinned(), *self._edited(speaker))
         of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated())
         losses = [*found, *when(found, *of_all), *self._at_the_end()]
@@ -355,6 +355,15 @@ class Upgrading:
         name = self.run.cluster.node_name(host)
         gap = upgrade_kubelet.of_old(self.wanted, lambda _: "\n".join(draining.lost(name, speaker)) or None)
         return [(host.name, "", line) for line in (gap(facts) or "").splitlines()]
+
+    def _together(self, hosts: Sequence[Host], speaker: Facts) -> Iterator[Loss]:
+        """Of the workers that are drained at one time."""
+        workers = [host for host in self.run.chosen(Group.WORKERS) if host in hosts]
+        for batch in Pass(self.at_once, batches=True).batched(workers):
+            old = [host for host in batch if versions.is_old(self.run.cluster.facts(host), self.wanted)]
+            nodes = [self.run.cluster.node_name(host) for host in old]
+            for line in draining.lost_together(nodes, speaker):
+                yield ", ".join(host.name for host in old), "", line
 
 
 _UNREAD = "nobody could read kubeadm's configuration: kubectl -n kube-system get configmap kubeadm-config"

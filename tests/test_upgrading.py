@@ -1270,6 +1270,30 @@ def test_a_workload_without_all_of_its_pods_is_named_before_and_stops_the_first_
     assert (nodes.ended, run.failures) == (DONE, {})
 
 
+@pytest.mark.parametrize(
+    ("at_once", "told"),
+    [(1, []), (2, ["client1, client2"]), (3, ["client1, client2, client3"])],
+    ids=["one by one", "a batch that has all of them", "one that has others, too"],
+)
+def test_what_stands_still_since_nodes_go_together_is_told_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, at_once: int, told: list[str]
+) -> None:
+    """Each of two nodes has one of its two pods: neither alone would stop it."""
+    nodes, tell = Nodes(many_hosts(3)), Nodes.tell
+
+    def two(self: Nodes) -> None:
+        tell(self)
+        parts = self.worlds("manager").parts
+        parts["pods"] = parts["pods"].replace("replicas default/ReplicaSet/web 1", "replicas default/ReplicaSet/web 2")
+
+    monkeypatch.setattr(Nodes, "tell", two)
+    nodes.machines["manager"].pods = nodes.machines["client3"].pods = 0
+    nodes.come_to(monkeypatch, dry=True, at_once=at_once)
+    lines = [line.partition("  - ") for line in capsys.readouterr().out.splitlines() if "stands still" in line]
+    still = "ReplicaSet/web in default: stands still meanwhile, for no other of its pods is ready"
+    assert [(hosts, what) for hosts, _, what in lines] == [(hosts, still) for hosts in told]
+
+
 @pytest.mark.parametrize("dry", [True, False])
 def test_a_node_that_hosts_yml_does_not_know_is_in_the_plan_once(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, dry: bool

@@ -142,9 +142,20 @@ def going(node: str, facts: Facts) -> list[Pod]:
 
 def lost(node: str, facts: Facts) -> list[str]:
     """What is lost or stands still without this node's pods, and what cannot be evicted now: a line for each."""
-    pods = [pod for pod in going(node, facts) if not (pod.over or pod.ending)]
+    pods = _running(node, facts)
     why = {pod.name: [*_reasons(pod, facts.pods)] for pod in pods}
     return [*(f"{name}: {'; '.join(reasons)}" for name, reasons in why.items() if reasons), *_last(pods, facts.pods)]
+
+
+def lost_together(nodes: Sequence[str], facts: Facts) -> list[str]:
+    """What stands still since all of these go at one time, and would not without any one of them alone."""
+    alone = [line for node in nodes for line in _last(_running(node, facts), facts.pods)]
+    pods = [pod for node in nodes for pod in _running(node, facts)]
+    return [line for line in _last(pods, facts.pods) if line not in alone]
+
+
+def _running(node: str, facts: Facts) -> list[Pod]:
+    return [pod for pod in going(node, facts) if not (pod.over or pod.ending)]
 
 
 def _reasons(pod: Pod, known: Pods) -> Iterator[str]:
