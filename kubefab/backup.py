@@ -219,6 +219,7 @@ class Snapshot:
     host: str = ""  # of whose member it was taken; of all that follows "" is what nobody has written down
     cluster: str = ""  # its name in hosts.yml
     etcd: int = 0  # the id of etcd's own cluster
+    storage: str = ""  # the minor of etcd in whose form its data are, "3.7"; older ones do not start by it
     authorities: frozenset[str] = frozenset()  # the cluster's CA, and former ones, as a kubeconfig has them: in base64
     nodes: frozenset[str] = frozenset()  # that it knows; looked for only where no authority is known
     files: Mapping[str, str] = field(default_factory=dict)  # what is beside it, and the sha256 of each
@@ -244,6 +245,7 @@ def opened(path: Path) -> Snapshot:
         revision = bolt.revision(file)
         size, changed = file.stat().st_size, datetime.fromtimestamp(file.stat().st_mtime, UTC)
         known: dict[str, Any] = _known(about, file) if about else {"time": changed}
+        known["storage"] = bolt.storage(file)
         if not known.get("authorities"):
             known["authorities"] = frozenset(_authorities(file))
         if not known["authorities"]:

@@ -1,6 +1,7 @@
 """What revision etcd's database has come to, out of its file: bbolt's pages, of whose keys the last one tells.
 
-Sources: go.etcd.io/bbolt, internal/common (page.go, meta.go, bucket.go); etcd, server/storage/mvcc/revision.go.
+Sources: go.etcd.io/bbolt, internal/common (page.go, meta.go, bucket.go); etcd, server/storage/mvcc/revision.go and
+server/storage/schema/schema.go.
 """
 
 import mmap
@@ -12,6 +13,8 @@ _MAGIC = 0xED0CDAED
 _BRANCH = 1  # of a page's flags
 _HEADER = 16  # bytes of a page's header, of each of its elements, and of a bucket's
 _REVISIONS = b"key"  # the bucket in which etcd has them: 8 bytes, "_", 8 bytes
+_META, _STORAGE = b"meta", b"storageVersion"  # the bucket and the key of what minor's form it is, since etcd 3.6
+_MINOR = re.compile(rb"\d{1,3}\.\d{1,3}(?=\.)")
 _NODE = re.compile(rb"/registry/minions/([a-z0-9][a-z0-9.-]*)")
 # What every namespace has of its cluster's CA, with its length (protobuf) or in JSON, up to the record's or text's end.
 _AUTHORITY = re.compile(
@@ -35,6 +38,15 @@ def revision(file: Path) -> int:
             return _Database(data).revision()
         except (LookupError, struct.error) as error:
             raise ValueError(f"it is no database of etcd's: {error}") from None
+
+
+def storage(file: Path) -> str:
+    """The minor of etcd in whose form it is, 3.7 say; "" where it does not tell, as before etcd 3.6."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            return _Database(data).storage()
+        except (LookupError, struct.error):
+            return ""
 
 
 def nodes(file: Path) -> set[str]:
@@ -71,10 +83,19 @@ class _Database:
     def revision(self) -> int:
         if not self._root:
             raise LookupError("it does not begin as one")
+        last = self._last(self._bucket(self._named(_REVISIONS)))
+        return int.from_bytes(last[:8], "big")
+
+    def storage(self) -> str:
+        pairs = dict(self._leaves(self._bucket(self._named(_META))))
+        found = _MINOR.match(self._data, pairs[_STORAGE])
+        return found[0].decode() if found else ""
+
+    def _named(self, name: bytes) -> int:
+        """The address of what the database has by this name."""
         for key, value in self._leaves(self._root * self._page_size):
-            if key == _REVISIONS:
-                last = self._last(self._bucket(value))
-                return int.from_bytes(last[:8], "big")
+            if key == name:
+                return value
         raise LookupError("it has no revisions")
 
     def _bucket(self, at: int) -> int:

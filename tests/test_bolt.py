@@ -109,3 +109,11 @@ UID, OTHER_UID = "5f0b7f2e-9a3c-4d7e-8f10-2b6c1d0e9a47", "00000000-9a3c-4d7e-8f1
 def test_whose_a_snapshot_is_the_uid_of_kube_system_tells(tmp_path: Path, data: bytes, found: set[str]) -> None:
     (tmp_path / "db").write_bytes(small(7) + data)
     assert bolt.identities(tmp_path / "db") == found
+
+
+@pytest.mark.parametrize(("pairs", "found"), [(((b"storageVersion", b"3.7.0"), (b"term", b"1.5")), "3.7"), ((), "")])
+def test_it_tells_of_which_etcd_its_form_is(tmp_path: Path, pairs: tuple[tuple[bytes, bytes], ...], found: str) -> None:
+    inline = leaf(*pairs).rstrip(b"\0") + bytes(8)
+    root = leaf((b"key", bucket(9)), (b"meta", bucket(0) + inline))
+    (tmp_path / "db").write_bytes(meta(2, 1) + meta(2, 0) + root)
+    assert bolt.storage(tmp_path / "db") == found

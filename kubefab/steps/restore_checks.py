@@ -45,6 +45,7 @@ def possible(restore: Restore) -> Subject:
         complaint("the snapshot is this cluster's", another_cluster(restore.snapshot), _ANOTHER),
         complaint("the snapshot has a node of this cluster", of_nobody(restore.snapshot), _ANOTHER),
         complaint("etcd is 3.6 or newer", too_old, _OLD),
+        complaint("etcd is no older than the snapshot's", older_etcd(restore.snapshot), _NEWER),
         complaint("etcd's image has the tool that makes its data of a snapshot", without_tool, _TOOL),
         complaint("etcd keeps its log with its data", wal_elsewhere, "take --wal-dir out of its manifest first"),
         complaint(
@@ -105,6 +106,18 @@ def another_cluster(snapshot: Snapshot) -> Gap:
 def too_old(facts: Facts) -> str | None:
     found = upstream(tag(facts.restore.image))
     return None if found >= OLDEST else f"its manifest names {facts.restore.image}"
+
+
+def older_etcd(snapshot: Snapshot) -> Gap:
+    """Its etcdutl would make data of it, by which that etcd then never starts ("version 3.7.0 is not supported")."""
+
+    def gap(facts: Facts) -> str | None:
+        found, form = upstream(tag(facts.restore.image)), snapshot.storage
+        is_older = form and found < Version(form)
+        what = f"its manifest names {facts.restore.image}, and the snapshot's data are in the form of etcd {form}"
+        return what if is_older else None
+
+    return gap
 
 
 def without_tool(facts: Facts) -> str | None:
@@ -196,6 +209,10 @@ _ANOTHER = "a backup goes back into the cluster that it was taken of: which one 
 _OLD = (
     "older ones cannot raise revisions as they restore, so that caches would live on (kubernetes/kubernetes#118501): "
     "inv cluster.upgrade first; what it is, the tag of its image says, and no digest does"
+)
+_NEWER = (
+    "no older etcd starts by these data: have hosts.yml name a Kubernetes with that etcd or a newer one, then "
+    "inv cluster.upgrade, and this again; or take a snapshot from before the upgrade"
 )
 _TOOL = "have etcd's manifest name one that has it, as upstream's and kubeadm's own have: registry.k8s.io/etcd"
 _UNSAID = "write it there as kubeadm does, - --FLAG=VALUE, one a line"

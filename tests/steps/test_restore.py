@@ -53,6 +53,13 @@ def test_an_etcd_that_cannot_raise_revisions_is_refused(image: str) -> None:
     assert complaints(with_(FORMER, image=image)) == [f"etcd is 3.6 or newer: its manifest names {image}"]
 
 
+@pytest.mark.parametrize(("storage", "is_told"), [("3.7", True), ("3.6", False), ("3.5", False), ("", False)])
+def test_an_etcd_that_does_not_start_by_the_snapshots_data_is_refused(storage: str, is_told: bool) -> None:
+    gap = restore_checks.older_etcd(replace(SNAPSHOT, storage=storage))
+    told = f"its manifest names {FORMER.restore.image}, and the snapshot's data are in the form of etcd {storage}"
+    assert gap(FORMER) == (told if is_told else None)
+
+
 @pytest.mark.parametrize(("free", "told"), [(600, False), (599, True)])
 def test_there_has_to_be_room_for_the_snapshot_and_what_is_made_of_it(free: int, told: bool) -> None:
     assert bool(complaints(with_(FORMER, free_mib=free))) is told
