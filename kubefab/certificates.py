@@ -244,32 +244,40 @@ def _files(told: Certificates, port: str) -> dict[str, str]:
 
 def problems(facts: Facts, now: datetime, asked: timedelta = YEAR) -> list[str]:
     """What is wrong with a host's, or will be within 30 days. NotAsked where they were not looked at."""
-    ends = [f"{one.host}: {line}" for one in _kept(facts) for line in _of_end(one, now, asked)]
+    told = facts.certificates
+    ends = [f"{one.host}: {line}" for one in _kept(facts) for line in _of_end(one, now, asked, _has_etcd(told))]
     return [
         *ends,
-        *(f"{facts.name}: {line}" for line in (*_of_served(facts.certificates), *_of_began(facts.certificates))),
-        *([f"{facts.name}: {BEGUN}: inv certs.renew"] if is_begun(facts.certificates) else []),
+        *(f"{facts.name}: {line}" for line in (*_of_served(told), *_of_began(told))),
+        *([f"{facts.name}: {BEGUN}: inv certs.renew"] if is_begun(told) else []),
     ]
+
+
+def _has_etcd(told: Certificates) -> bool:
+    """Whether there is one of kubeadm's here, as far as certificates tell: those of another are its owner's."""
+    return "etcd" in told.began or any(f"{PKI}/etcd/{name}.crt" in told.issued for name in ("server", "peer"))
 
 
 def is_begun(told: Certificates) -> bool:
     return told.renewal_begun or told.remake_begun
 
 
-def _of_end(one: Certificate, now: datetime, asked: timedelta) -> Iterator[str]:
+def _of_end(one: Certificate, now: datetime, asked: timedelta, has_etcd: bool) -> Iterator[str]:
     if one.ends is None:
         yield f"{one.what} cannot be read"
     elif one.is_soon(now, asked):
         left = one.ends - now
         when = f"ends in {left.days} days" if left > timedelta() else "HAS ENDED"
-        yield f"{one.what} {when} ({one.ends:%Y-%m-%d %H:%M} UTC): {_meaning(one)}"
+        yield f"{one.what} {when} ({one.ends:%Y-%m-%d %H:%M} UTC): {_meaning(one, has_etcd)}"
 
 
-def _meaning(one: Certificate) -> str:
+def _meaning(one: Certificate, has_etcd: bool) -> str:
     if one.authority:
         return AUTHORITY
     if one.what == SELF_MADE:
         return _SELF_MADE
+    if SIGNED.get(one.name) == "etcd/ca" and not has_etcd:
+        return _OF_ETCD
     return _KUBELET if one.what in (CLIENT, ROTATED) else _RENEW if one.name in (*SIGNED, "kubelet.conf") else _THEIRS
 
 
@@ -371,5 +379,6 @@ _KUBELET = (
     "certificate has ended, inv certs.renew lets it in again"
 )
 _RENEW = "inv certs.renew"
+_OF_ETCD = "no etcd of kubeadm's is here: whoever looks after that etcd has to renew it, and inv certs.renew does not"
 _THEIRS = "it is not kubeadm's: whoever made it has to renew it"
 _OLDER = "what serves there is older than the file: inv certs.renew starts it anew"

@@ -137,6 +137,15 @@ def test_a_program_that_was_told_of_another_file_does_not_serve_kubeadms() -> No
     assert wrong(*lines, "otherwise 6443") == []
 
 
+def test_what_certs_renew_leaves_to_an_etcds_owner_is_told_with_that() -> None:
+    file = f"{certificates.PKI}/apiserver-etcd-client.crt"
+    (line,) = wrong(f"certificate {file} {der(3)}")
+    assert line.endswith("whoever looks after that etcd has to renew it, and inv certs.renew does not")
+    server = f"certificate {certificates.PKI}/etcd/server.crt {der(300)}"
+    (line,) = wrong(f"certificate {file} {der(3)}", server)
+    assert line.endswith("inv certs.renew")
+
+
 @pytest.mark.parametrize("body", ["none", "QUJD", "", "!"])
 def test_what_cannot_be_read_is_told(body: str) -> None:
     assert wrong(f"certificate {API} {body}") == [f": {API} cannot be read"]
