@@ -28,6 +28,7 @@ CLIENT = f"{KUBELETS}/kubelet-client-current.pem"
 KUBELET_CONF, ADMIN = "/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf"
 NODE = "system:node:"  # how whom a kubelet is begins
 BEGUN = "a renewal of certificates was begun and not finished"
+SHOWN = "served at"  # a port: how what is no file begins
 SERVED = {
     "6443": (SERVER,),
     "2379": (f"{PKI}/etcd/server.crt",),
@@ -117,11 +118,11 @@ def found(facts: Facts) -> list[Certificate]:
     """All of a host's. NotAsked where they were not looked at."""
     told = facts.certificates
     own = [
-        _read(facts.name, f"served at {port}", told.served[port])
+        _read(facts.name, f"{SHOWN} {port}", told.served[port])
         for port in OWN
         if told.served.get(port, "none") != "none"
     ]
-    return [*_kept(facts), *own]
+    return [*_kept(facts), *_fileless(facts), *own]
 
 
 def _kept(facts: Facts) -> list[Certificate]:
@@ -131,6 +132,15 @@ def _kept(facts: Facts) -> list[Certificate]:
     files = [_read(facts.name, path, body) for path, body in told.issued.items() if not (unused and path == SELF_MADE)]
     confs = [_read(facts.name, path, body, x509.load_pem_x509_certificate) for path, body in told.clients.items()]
     return [*files, *confs]
+
+
+def _fileless(facts: Facts) -> list[Certificate]:
+    """What is served, and is in no file that was looked at: its program was told of another one."""
+    told, etcds = facts.certificates, ("2379", "2380")
+    otherwise = {*told.otherwise, *(port for port in etcds if "etcd" in told.began and not _files(told, port))}
+    shown = {port: told.served.get(port, "none") for port in SERVED if port in otherwise}
+    unknown = {port: body for port, body in shown.items() if body not in ("none", *told.issued.values())}
+    return [_read(facts.name, f"{SHOWN} {port}", body) for port, body in unknown.items()]
 
 
 def kubeadms(facts: Facts) -> list[Certificate]:
@@ -245,7 +255,8 @@ def _files(told: Certificates, port: str) -> dict[str, str]:
 def problems(facts: Facts, now: datetime, asked: timedelta = YEAR) -> list[str]:
     """What is wrong with a host's, or will be within 30 days. NotAsked where they were not looked at."""
     told = facts.certificates
-    ends = [f"{one.host}: {line}" for one in _kept(facts) for line in _of_end(one, now, asked, _has_etcd(told))]
+    among = (*_kept(facts), *_fileless(facts))
+    ends = [f"{one.host}: {line}" for one in among for line in _of_end(one, now, asked, _has_etcd(told))]
     return [
         *ends,
         *(f"{facts.name}: {line}" for line in (*_of_served(told), *_of_began(told))),
@@ -272,6 +283,8 @@ def _of_end(one: Certificate, now: datetime, asked: timedelta, has_etcd: bool) -
 
 
 def _meaning(one: Certificate, has_etcd: bool) -> str:
+    if one.what.startswith(SHOWN):
+        return _FILELESS
     if one.authority:
         return AUTHORITY
     if one.what == SELF_MADE:
@@ -380,5 +393,6 @@ _KUBELET = (
 )
 _RENEW = "inv certs.renew"
 _OF_ETCD = "no etcd of kubeadm's is here: whoever looks after that etcd has to renew it, and inv certs.renew does not"
+_FILELESS = "kubefab knows no file of it: whoever made it has to renew it, and to have what serves it read it again"
 _THEIRS = "it is not kubeadm's: whoever made it has to renew it"
 _OLDER = "what serves there is older than the file: inv certs.renew starts it anew"

@@ -137,6 +137,22 @@ def test_a_program_that_was_told_of_another_file_does_not_serve_kubeadms() -> No
     assert wrong(*lines, "otherwise 6443") == []
 
 
+def test_what_kubefab_knows_no_file_of_ends_too() -> None:
+    """An API server or a kubelet that was told of another file, and an etcd whose keys are elsewhere."""
+    lines = [f"certificate {API} {der(300)}", f"served 6443 {der(3)}", "otherwise 6443"]
+    (line,) = wrong(*lines)
+    assert line.startswith(": served at 6443 ends in 3 days (2026-11-29 00:00 UTC): kubefab knows no file of it")
+    assert "served at 6443" in [one.what for one in certificates.found(host(*lines))]
+    assert len(wrong(f"served 2379 {der(3)}", "process etcd 1000")) == 1
+    assert wrong(f"served 2379 {der(3)}") == []  # somebody's own etcd, on a worker say
+
+
+def test_what_is_in_a_file_is_told_by_that_alone() -> None:
+    mine = der(3)
+    (line,) = wrong(f"certificate {certificates.PKI}/mine.crt {mine}", f"served 6443 {mine}", "otherwise 6443")
+    assert "mine.crt ends in 3 days" in line
+
+
 def test_what_certs_renew_leaves_to_an_etcds_owner_is_told_with_that() -> None:
     file = f"{certificates.PKI}/apiserver-etcd-client.crt"
     (line,) = wrong(f"certificate {file} {der(3)}")
