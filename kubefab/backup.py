@@ -195,7 +195,10 @@ def _told(folder: Path) -> str:
     about = json.loads((folder / ABOUT).read_text("utf-8"))
     one = about["snapshot"]
     snapshot = f"revision {one['revision']}, {one['keys']} keys, {one['size'] / 1e6:.1f} MB, by {about['host']}"
-    without = [_WITHOUT[name] for name in _WITHOUT if name not in about["files"]]
+    missing = [name for name in _KEYS if name not in about["files"]]
+    without = [_KEYLESS.format(", ".join(missing), folder, missing[0])] if missing else []
+    if KUBEADM not in about["files"]:
+        without.append(_UNCONFIGURED)
     if "encryption-provider-config" not in about["files"] and encrypts(folder):
         without.append(_UNREADABLE.format(about["host"]))
     return "\n".join((f"{folder}: {snapshot}; its checksum is that of etcd", *without))
@@ -279,9 +282,15 @@ def _known(about: Mapping[str, Any], file: Path) -> dict[str, Any]:
         "host": str(about["host"]),
         "cluster": str(about["cluster"]),
         "etcd": int(ids[0], 16) if ids else 0,
-        "files": dict(about["files"]),
+        "files": {**_put_there(file.parent), **about["files"]},
         "authorities": frozenset(map(_as_in_kubeconfigs, texts)),
     }
+
+
+def _put_there(folder: Path) -> dict[str, str]:
+    """What a person may have put there: a key that no master has, say."""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: sha256(path) for name, path in paths.items() if NAMES.fullmatch(name)}
 
 
 def _authorities(file: Path) -> Iterator[str]:
@@ -296,10 +305,12 @@ def _as_in_kubeconfigs(certificate: str) -> str:
     return b64encode(ssl.DER_cert_to_PEM_cert(ssl.PEM_cert_to_DER_cert(certificate)).encode()).decode()
 
 
-_WITHOUT = {
-    "pki/ca.key": "without the key of the cluster's CA, which is not on that master: keep it with this",
-    KUBEADM: "without kubeadm's configuration, which could not be read from etcd: it is in the snapshot alone",
-}
+_KEYS = ("pki/ca.key", "pki/front-proxy-ca.key", "pki/etcd/ca.key", "pki/sa.key")
+_KEYLESS = (
+    "without {0}, which that master has not: new machines want all keys: before it goes into any, put what is missing "
+    "into its pki ({1}/{2})"
+)
+_UNCONFIGURED = "without kubeadm's configuration, which could not be read from etcd: it is in the snapshot alone"
 _UNREADABLE = (
     "without the encryption-provider-config of {}'s API server, which is not at its path on that host: "
     "keep it with this, since nobody can read the Secrets without it"

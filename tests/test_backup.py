@@ -218,7 +218,8 @@ def test_people_are_told_what_it_means_to_have_it_and_what_is_not_in_it(tmp_path
     backup.finish(tmp_path, {"host": "manager", "snapshot": SAID})
     told = backup.told(tmp_path)
     assert told.startswith(f"{tmp_path}: revision 9, 3 keys, 0.0 MB, by manager")
-    assert "without the key of the cluster's CA" in told
+    assert "without pki/ca.key, pki/front-proxy-ca.key, pki/etcd/ca.key, pki/sa.key, which " in told
+    assert "put what is missing into its pki" in told
     assert "without kubeadm's configuration" in told
     assert "whoever has this folder owns the cluster" in told
 
@@ -258,6 +259,16 @@ def test_a_backup_says_of_when_it_is_which_revision_and_whose(tmp_path: Path) ->
     assert (found.revision, found.time.isoformat(), found.host, found.cluster) == (9, TIME, "m2", "lab")
     assert (found.etcd, found.file.name, found.size) == (0xBABD, "snapshot.db", len(snapshot(small(5, 9))))
     assert {b64decode(one).decode() for one in found.authorities} == {AUTHORITY}
+
+
+def test_a_key_that_a_person_has_put_into_it_is_one_of_its_files(tmp_path: Path) -> None:
+    """Of an authority whose key is on no master: it is told to be kept with the backup."""
+    folder = made_of(tmp_path)
+    backup.put(folder, "pki/ca.key", b"kept elsewhere")
+    backup.put(folder, "notes.txt", b"mine")
+    found = backup.opened(folder).files
+    assert found["pki/ca.key"] == hashlib.sha256(b"kept elsewhere").hexdigest()
+    assert "notes.txt" not in found
 
 
 def test_its_file_does_for_the_folder(tmp_path: Path) -> None:

@@ -901,6 +901,19 @@ def test_without_the_keys_no_cluster_could_be_the_snapshots(fresh: Masters, sour
     assert fresh.done == []
 
 
+def test_a_key_that_no_master_had_goes_there_once_a_person_has_put_it_into_the_backup(
+    fresh: Masters, keyed: Path
+) -> None:
+    key = (keyed / "pki/ca.key").read_bytes()
+    (keyed / "pki/ca.key").unlink()
+    again(keyed)
+    with pytest.raises(Stop):
+        fresh.restored(keyed)
+    assert fresh.run.failures["m1"].endswith("has the keys that all masters share: no pki/ca.key")
+    backup.put(keyed, "pki/ca.key", key)
+    assert fresh.restored(keyed).failures == {}
+
+
 def test_other_keys_that_are_there_stay(fresh: Masters, keyed: Path) -> None:
     fresh.machines["m1"].keys = {"pki/sa.key": "another"}
     with pytest.raises(Stop):
@@ -910,8 +923,13 @@ def test_other_keys_that_are_there_stay(fresh: Masters, keyed: Path) -> None:
 
 def add(backed_up: Path, name: str, content: bytes) -> None:
     """One more file in a backup that is whole."""
-    about = json.loads((backed_up / "backup.json").read_text())
     backup.put(backed_up, name, content)
+    again(backed_up)
+
+
+def again(backed_up: Path) -> None:
+    """Its files are those of now."""
+    about = json.loads((backed_up / "backup.json").read_text())
     (backed_up / "backup.json").unlink()
     backup.finish(backed_up, about)
 

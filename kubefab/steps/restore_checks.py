@@ -204,7 +204,7 @@ def of_nobody(snapshot: Snapshot) -> Gap:
 
 
 _HALF = "take it away, and do this again: inv restart --host NAME"
-_KEYLESS = "only a folder of etcd.backup has them: name that, and not its snapshot"
+_KEYLESS = "only a folder of etcd.backup has them: name that; and put into its pki what it is without"
 _ANOTHER = "a backup goes back into the cluster that it was taken of: which one is this?"
 _OLD = (
     "older ones cannot raise revisions as they restore, so that caches would live on (kubernetes/kubernetes#118501): "
