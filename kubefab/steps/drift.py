@@ -471,10 +471,16 @@ def other(pod: str, rendered: Manifest) -> Gap:
             return f"{pod}: its manifest {'cannot be read' if now else 'is missing'}"
         among = [one for one in {**rendered.settings, **now.settings} if not one.startswith(_OWN)]
         if found := differences(now.settings, rendered.settings, among):
-            return f"{pod}: {', '.join(found)}"
+            return f"{pod}: {', '.join(found)}{_unread(now, rendered)}"
         return None if facts.manifests.is_kubefabs(pod) else f"{pod}: {UNMARKED}"
 
     return gap
+
+
+def _unread(now: Manifest, then: Manifest) -> str:
+    """What is lost besides where it goes by what Secrets are read: /readyz says ok without them."""
+    file = now.settings.get(ENCRYPTION)
+    return _ENCRYPTED.format(file) if file and file != then.settings.get(ENCRYPTION) else ""
 
 
 def unlike_stored(inventory: Inventory) -> Gap:
@@ -566,6 +572,7 @@ _UNREADABLE = (
     "(https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#decrypting-all-data): "
     "inv cluster.put-back --host {}"
 )
+_ENCRYPTED = "; what is encrypted in etcd by {}, Secrets say, nobody reads without its keys"
 _BACK = (
     "on {0}, put back what was there; as kubefab has left it: cp /var/lib/kubefab-manifests/{1}.yaml /etc/kubernetes/ "
     "&& mv /etc/kubernetes/{1}.yaml /etc/kubernetes/manifests/"

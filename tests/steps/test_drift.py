@@ -25,6 +25,9 @@ BASE = {"advertise-address": "10.250.0.10", "secure-port": "6443", "profiling": 
 STORED = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration", "kubernetesVersion": "v1.37.2"}
 
 
+ENC = {"encryption_provider_config": "/a"}
+
+
 def manifest(pod: str = API, **flags: str) -> Manifest:
     """A static pod's, with kubeadm's own flags and these."""
     told = {**(BASE if pod == API else {}), **{name.replace("_", "-"): value for name, value in flags.items()}}
@@ -657,6 +660,13 @@ def test_a_worker_has_no_control_plane_to_drift() -> None:
 
 
 # --- what is taken back
+
+
+@pytest.mark.parametrize(("to", "is_lost"), [({}, True), ({"encryption_provider_config": "/b"}, True), (ENC, False)])
+def test_a_put_back_by_which_secrets_can_be_read_no_more_says_so(to: dict[str, str], is_lost: bool) -> None:
+    told = drift.other(API, manifest(**to))(master(manifest(oidc_issuer_url="https://id.example", **ENC)))
+    lost = "; what is encrypted in etcd by /a, Secrets say, nobody reads without its keys"
+    assert str(told).endswith(lost) == is_lost
 
 
 def test_what_goes_by_a_put_back_is_told_whoever_wrote_it() -> None:
