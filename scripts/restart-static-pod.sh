@@ -26,7 +26,11 @@ case $(sed -n '/^metadata:$/ { n; p; q }' "$manifest") in
     '  '*) first=yes ;;
     *) first= ;;
 esac
-[ -n "$first" ] || { echo "$manifest is not written as kubeadm writes it" >&2 && exit 1; }
+[ -n "$first" ] || {
+    echo "$manifest is not written as kubeadm writes it: change an annotation in it yourself, by which the kubelet starts" \
+        "it anew, and run the same command again" >&2
+    exit 1
+}
 annotated() {
     awk -v ours="    kubefab.internal/restarted: \"$(date +%s)\"" '
         /^[^ ]/ { inside = 0 }

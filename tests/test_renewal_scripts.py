@@ -182,11 +182,12 @@ def test_a_file_of_a_clock_that_was_set_back_is_no_reason_for_ever() -> None:
 
 @sandbox.needed
 @pytest.mark.parametrize("first", ["  annotations: {}\n", "    annotations:\n      a: b\n", '  {"a": "b"}\n'])
-def test_a_manifest_that_is_written_otherwise_is_left_alone(first: str) -> None:
+def test_a_manifest_that_is_written_otherwise_is_left_alone_and_a_person_told_what_to_do(first: str) -> None:
     text = MANIFEST.format(first)
     restart = sandbox.script("restart-static-pod.sh", "manifest", "kube-scheduler")
     run = f"{sandbox.file(POD, text)}! {restart} 2>/mnt/said\n"
-    assert sandbox.run(f"{run}cat {POD} /mnt/said") == f"{text}{POD} is not written as kubeadm writes it\n"
+    told = f"{POD} is not written as kubeadm writes it: change an annotation in it yourself, by which the kubelet"
+    assert sandbox.run(f"{run}cat {POD} /mnt/said") == f"{text}{told} starts it anew, and run the same command again\n"
 
 
 IN_GROUP = 'in_group() { echo "0::/$1" >/mnt/$2; mount --bind /mnt/$2 /proc/$2/cgroup; }\n'
