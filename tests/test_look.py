@@ -1643,6 +1643,18 @@ def test_room_is_told_of_the_disk_where_kubeadms_copies_go(there: str) -> None:
     assert found(ADMIN + MANIFESTS + there, "upgrade").upgrade.room_mib == 7
 
 
+# Ubuntu's df, of uutils, since 25.10: of GNU's it has what is documented, and -m is not.
+UUTILS = "stub df 'case $* in -m* | -Pm* | *\\ -m*) echo no -m >&2; exit 1 ;; esac; command -p df \"$@\"'\n"
+
+
+@sandbox.needed
+def test_room_is_told_where_df_is_ubuntus_too() -> None:
+    disks = f"mkdir -p {TMP} /srv/etcd; mount -t tmpfs -o size=7m disk {TMP}\n"
+    disks += "mount -t tmpfs -o size=5m disk /srv/etcd\n"
+    told = found(ADMIN + MANIFESTS + data_in("/srv/etcd") + disks + UUTILS, "upgrade", "restore")
+    assert (told.upgrade.room_mib, told.restore.free_mib) == (7, 5)
+
+
 @sandbox.needed
 def test_etcds_data_on_another_disk_by_a_link_are_measured() -> None:
     """An upgrade wants room for copies of them."""

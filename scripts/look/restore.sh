@@ -34,4 +34,4 @@ data=$(readlink -f "$folder")/member
 fact "staged $(restored_in "$folder/kubefab-restore/member")"
 fact "restored $(restored_in "$folder/member")"
 fact "restored_at $(stat -c %Y "$folder/member/kubefab-restored" 2>/dev/null)"
-fact "free_mib $(df -Pm "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }')"
+fact "free_mib $(df -Pk "$folder" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }')"

@@ -31,7 +31,8 @@ else
 fi
 place=/etc/kubernetes/tmp # it may be a disk of its own, or lead to one
 [ -d "$place" ] || place=/etc/kubernetes
-fact "room_mib $(heard df -m --output=avail "$place" | tail -n 1)"
+room=$(heard df -k --output=avail "$place" | tail -n 1) # not -m: df of uutils, as Ubuntu has it, knows none
+fact "room_mib $((room / 1024))"
 fact "copies_mib $(kubeadm_copies | tr '\n' '\0' | heard du -cm --files0-from=- | tail -n 1 | cut -f 1)"
 # This master's API server tells what it was asked since its start; the others tell theirs, and one of them may answer behind
 # the endpoint that admin.conf names. Each one's certificate has the address by which others find it.
