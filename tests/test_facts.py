@@ -242,6 +242,8 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
     assert {name for name, value in flat(MASTER).items() if value == default[name]} == {
         "configuration_missing",  # see test_look.py
         "controllers",  # nor is that
+        "resolved",  # nor these
+        "lacks_resolver",
         "readyz",  # no script's word
         "asked_within",  # nor is this, see test_host.py
         "kubelet_at",  # captured before there was this part: see test_look.py

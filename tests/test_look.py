@@ -719,6 +719,19 @@ def test_docker_that_is_stopped_is_not_started_by_a_look() -> None:
     assert found(DOCKER + stopped, "runtime", "leftovers") == known()
 
 
+RESOLVED = "/run/systemd/resolve/resolv.conf"
+
+
+@sandbox.needed
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_kubelet_lacks_the_file_of_name_servers_that_it_is_told_of_where_that_is_not_there(quote: str) -> None:
+    told = sandbox.file("/var/lib/kubelet/config.yaml", f"a: b\nresolvConf: {quote}{RESOLVED}{quote}\n")
+    assert found(told, "node").local.lacks_resolver == RESOLVED
+    there = found(told + sandbox.file(RESOLVED, "nameserver 10.0.0.1\n"), "node").local
+    assert (there.resolved, there.lacks_resolver) == (True, "")
+    assert found(sandbox.file("/var/lib/kubelet/config.yaml", 'resolvConf: ""\n'), "node").local.lacks_resolver == ""
+
+
 @sandbox.needed
 @pytest.mark.parametrize(
     ("file", "text", "socket"),

@@ -23,6 +23,8 @@ class LocalNode(Part):
     admin_server: str = ""
     kubelet_server: str = ""
     cri_socket: str = ""  # what this node's kubelet uses
+    resolved: bool = False  # whether systemd-resolved has written down its name servers
+    lacks_resolver: str = ""  # the file of name servers that its kubelet is told of, where that is not there
     # What kubefab began and did not end, by marks of its own: since when, in seconds of the epoch; 0 for nothing.
     init_begun: float = 0
     join_begun: float = 0  # a worker's

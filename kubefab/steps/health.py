@@ -29,10 +29,17 @@ def ready(_: Cluster, host: Host) -> list[Step]:
     """First of all hosts: what is rolled out on every node counts those that are Ready."""
     hint = f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}"
     return [
+        complaint("the kubelet finds its name servers", nameless, NAMELESS),
         wait("the node is Ready", not_ready, hint),
         wait("pod status is newer than the last boot", still_as_before, see(DAEMON_SET), parts=("node",)),
         complaint("the Node reports no pressure", pressed, f"make room on {host.name}: df -h; kubectl describe node"),
     ]
+
+
+def nameless(facts: Facts) -> str | None:
+    """kubeadm tells all kubelets what is right for the host that made the cluster: kubernetes/kubeadm#3034."""
+    path = facts.local.lacks_resolver
+    return f"it is told to read {path}, which is not there, and starts no pod" if path else None
 
 
 def api_server() -> Step:
@@ -135,6 +142,12 @@ def wait(title: str, gap: Gap, hint: str, parts: tuple[str, ...] = ()) -> Step:
     return Step(title, gap, None, hint, within=SECONDS, progress=cluster_progress, touches="cluster", parts=parts)
 
 
+RESOLVED = "/run/systemd/resolve/resolv.conf"
+NAMELESS = (
+    "of a cluster made on a host with systemd-resolved kubeadm tells all kubelets its file; where this host is to have "
+    f"none, run there: echo 'L {RESOLVED} - - - - /etc/resolv.conf' >/etc/tmpfiles.d/kubernetes-resolv.conf; "
+    "systemd-tmpfiles --create kubernetes-resolv.conf"
+)
 _KUBE_PROXY = (
     "on the master: kubeadm init phase addon kube-proxy --pod-network-cidr {} --apiserver-advertise-address {}; "
     "kubefab does not support a network that replaces kube-proxy"

@@ -24,6 +24,12 @@ for file in /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/instance-config.
         fact "cri_socket ${socket%%[\" ]*}"
     done <"$file"
 done
+# Without the file of name servers that it is told of, a kubelet starts no pod.
+[ ! -e /run/systemd/resolve/resolv.conf ] || fact "resolved yes"
+if [ -e /var/lib/kubelet/config.yaml ]; then
+    resolver=$(bare "$(heard sed -n 's/^resolvConf: *//p' /var/lib/kubelet/config.yaml)")
+    [ -z "$resolver" ] || [ -e "$resolver" ] || fact "lacks_resolver $resolver"
+fi
 for file in /etc/kubernetes/bootstrap-kubelet.conf /run/kubefab/discovery.conf; do
     [ ! -e "$file" ] || fact "token_left yes"
 done

@@ -9,6 +9,7 @@ from kubefab.steps import health, preflight, reboot
 from tests.facts import known, with_
 from tests.fakes import cluster, step
 
+NAMES = "the kubelet finds its name servers"
 PRESSED = "the Node reports no pressure"
 RUN = ("kube-controller-manager runs", "kube-scheduler runs")
 API, READY, BOOT, FLANNEL, PROXY, COREDNS = (
@@ -41,6 +42,12 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
             "/readyz: 500 Internal Server Error",
         ),
         (live(), API, None),
+        (live(False), NAMES, None),
+        (
+            with_(live(False), lacks_resolver=health.RESOLVED),
+            NAMES,
+            "it is told to read /run/systemd/resolve/resolv.conf, which is not there, and starts no pod",
+        ),
         (known(), READY, NO_CLUSTER),
         (known(cluster=ClusterFacts()), READY, "the host is not a node yet"),
         (live(False), READY, "cni plugin not initialized"),
@@ -75,6 +82,7 @@ def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
     assert {one.title for one in health.steps(made, made.founder)} == {
         API,
         *RUN,
+        NAMES,
         READY,
         BOOT,
         PRESSED,
@@ -82,12 +90,12 @@ def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
         PROXY,
         COREDNS,
     }
-    assert [one.title for one in health.steps(made, made.hosts["client"])] == [READY, BOOT, PRESSED]
+    assert [one.title for one in health.steps(made, made.hosts["client"])] == [NAMES, READY, BOOT, PRESSED]
 
 
 def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
     made = cluster()
-    for one in (one for one in health.steps(made, made.founder) if one.title != PRESSED):
+    for one in (one for one in health.steps(made, made.founder) if one.title not in (NAMES, PRESSED)):
         assert (one.close, one.within, one.touches) == (None, 300, "cluster")
 
 

@@ -10,11 +10,12 @@ import pytest
 from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Known, Member, Node, Unit, clock_time
+from kubefab.facts.manifests import Manifest
 from kubefab.host import Host
 from kubefab.passes import IN_TURN, MASTERS
 from kubefab.step import MISSING, NO_CLUSTER, Step, Subject
-from kubefab.steps import agreement, masters
-from tests.facts import known
+from kubefab.steps import agreement, health, masters
+from tests.facts import known, with_
 from tests.fakes import cluster, looked, step, three_masters, world
 from tests.members import look
 from tests.runs import ADMIN, Run
@@ -107,6 +108,15 @@ def pair(*them: str, **of_m2: Any) -> tuple[Facts, Facts]:
 def test_a_cluster_that_cannot_have_one_more_master_says_why(m1: Facts, title: str, told: str | None) -> None:
     assert gap(title, seen(bare(), m1)) == told
     assert gap(title, seen(master("m3"), m1)) is None  # it is one already
+
+
+def test_a_host_without_systemd_resolved_becomes_no_master_beside_one_with_it() -> None:
+    """kubeadm tells all kubelets what is right for the first one, and waits for static pods that never start."""
+    title, stored = "the kubelet will find its name servers", f"resolvConf: {health.RESOLVED}"
+    m1 = master("m1", "m1", kubelets=Manifest.read(b64encode(stored.encode()).decode()))
+    assert gap(title, seen(bare(), m1)) == f"it will be told to read {health.RESOLVED}, which is not there"
+    assert gap(title, seen(with_(bare(), resolved=True), m1)) is None
+    assert gap(title, seen(bare(), master("m1", "m1"))) is None
 
 
 @pytest.mark.parametrize(
