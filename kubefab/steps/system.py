@@ -18,7 +18,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
             "kernel modules are loaded",
             missing_modules,
             script("load-modules.sh", *MODULES),
-            hint="install the kernel's modules: apt-get install linux-image-$(dpkg --print-architecture)",
+            hint=_MODULES,
             parts=("system",),
         ),
         Step(
@@ -49,3 +49,10 @@ def unlike(wanted: Mapping[str, str]) -> Gap:
         return ", ".join(f"{key} = {found[key] or MISSING}" for key in wanted if found[key] != wanted[key]) or None
 
     return gap
+
+
+_MODULES = (
+    "where the kernel was upgraded since the boot: reboot; else install its modules, on Debian: apt-get install "
+    "linux-image-$(dpkg --print-architecture), on Ubuntu: apt-get install linux-modules-$(uname -r); a container (LXC) "
+    "has those of its host: modprobe overlay, modprobe br_netfilter there"
+)

@@ -51,6 +51,15 @@ def test_what_is_missing_is_named(facts: Facts, title: str, gap: str | None) -> 
     assert step(system.steps(made, made.hosts["client"]), title).gap(facts) == gap
 
 
+def test_what_is_told_of_missing_modules_can_be_typed_on_ubuntu_too() -> None:
+    """It has no linux-image-amd64; and of a kernel that was upgraded the modules are gone until it boots."""
+    made = cluster()
+    hint = step(system.steps(made, made.founder), "kernel modules are loaded").hint
+    assert "reboot" in hint
+    assert "on Ubuntu: apt-get install linux-modules-$(uname -r)" in hint
+    assert "on Debian: apt-get install linux-image-$(dpkg --print-architecture)" in hint
+
+
 def test_a_machine_that_is_well_misses_nothing() -> None:
     made = cluster()
     assert {one.title: gap for one in system.steps(made, made.founder) if (gap := one.gap(WELL))} == {}
