@@ -5,5 +5,8 @@ set -eu
 . "${0%/*}/shared/kubernetes.sh"
 install() { get_kubernetes "$1" kubelet kubeadm kubectl kubernetes-cni bash-completion; }
 list_kubernetes
-install "$1" || { apt update && install "$1"; }
+install "$1" || {
+    apt update || : # see shared/install.sh
+    install "$1"
+}
 apt-mark hold kubelet kubeadm kubectl kubernetes-cni

@@ -531,6 +531,19 @@ def test_lists_are_refreshed_only_where_a_package_is_not_found() -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize("script", ["install-packages.sh", "install-kubernetes.sh", "mend-plugins.sh"])
+def test_a_source_of_somebodys_that_is_gone_keeps_nobody_from_what_the_others_have(script: str) -> None:
+    """apt-get update then fails, and has refreshed all that it could."""
+    stub = (
+        'stub apt-get \'case "$*" in *sourceparts*) ;; *" update"*) touch /mnt/updated; exit 100 ;; '
+        "*) [ -e /mnt/updated ] ;; esac'\nstub dpkg-query 'echo 1.4.0-1.1'\n"
+    )
+    calls = sandbox.run(f"{stub}{sandbox.script(script, '1.37.2')} >/dev/null\ncat /mnt/calls").splitlines()
+    asked = [call for call in calls if call.startswith("apt-get")]
+    assert (" update" in asked[-2], " install " in asked[-1]) == (True, True)
+
+
+@sandbox.needed
 def test_kubernetes_is_installed_at_one_version_and_held() -> None:
     calls = sandbox.run(f"{sandbox.script('install-kubernetes.sh', '1.37.2')}\ncat /mnt/calls").splitlines()
     assert "update" in calls[0]
