@@ -3,11 +3,13 @@
 # kubeadm's documents; CHECK: kubeadm's command that reads them and changes nothing; SETTING: what of the static pod NAME
 # hosts.yml has given (shared/marks.sh).
 # The marker is there from before kubeadm changes anything until right after its success, so that one left
-# behind means that init itself did not finish. What kubeadm's preflight finds was there before us.
+# behind means that init itself did not finish. What kubeadm's preflight finds was there before us; so were the keys and
+# certificates that the marker names, which kubeadm takes for its own: whoever put them there may have no others.
 set -eu
 . "${0%/*}/shared/unproxied.sh"
 . "${0%/*}/shared/proxied.sh"
 . "${0%/*}/shared/begin.sh"
+. "${0%/*}/shared/made.sh"
 . "${0%/*}/shared/marks.sh"
 umask 077
 documents=$(mktemp /run/kubefab/init.XXXXXX)
@@ -17,7 +19,9 @@ check_documents "$1" "$documents"
 shift
 umask 022
 kubeadm init phase preflight --config "$documents"
-begin init
+given=$(entries | grep -xF -e "$(echo /etc/kubernetes/pki/ca.crt && keys)" || true)
+# shellcheck disable=SC2086  # their names
+begin init $given
 forget_marks
 kubeadm init --config "$documents" --skip-phases preflight,addon/coredns --skip-token-print
 mark_all "$@"

@@ -433,6 +433,31 @@ def test_unasked_a_join_of_a_master_takes_back_all_that_makes_one() -> None:
     assert sandbox.run(f"{A_MASTER}{joined}{UNASKED} >/mnt/said\n{FILES}").splitlines() == LEFT_UNASKED
 
 
+GIVEN = [f"/etc/kubernetes/pki/{name}" for name in ("ca.crt", "ca.key", "etcd/ca.key")]
+
+
+def after_a_half_made_init_over_given_keys(*words: str) -> list[str]:
+    """The files below pki after a tear-down; kubeadm has made others beside those given."""
+    made = "for one in sa.key apiserver.key; do echo new >/etc/kubernetes/pki/$one; done"
+    stub = f"""stub kubeadm 'case "$*" in *--skip-token-print) {made}; exit 1 ;; esac'\nmkdir -p /run/kubefab\n"""
+    there = "".join(sandbox.file(path, "mine") for path in GIVEN)
+    init = f"! {sandbox.script('init.sh', 'config validate')} </dev/null\n"
+    undo = f"{sandbox.script('tear-down.sh', SOCKET_URL, *words)} >/mnt/said\n"
+    return sandbox.run(f"{there}{stub}{init}{undo}find /etc/kubernetes /var/lib -type f | sort").splitlines()
+
+
+@sandbox.needed
+def test_unasked_an_authority_that_was_there_before_init_stays_where_it_is() -> None:
+    """kubeadm takes it for its own, as its guide to certificates offers; perhaps there is no other copy of its key."""
+    assert after_a_half_made_init_over_given_keys("unasked") == GIVEN
+
+
+@sandbox.needed
+def test_an_authority_that_was_there_before_init_is_set_aside_where_all_is_to_go() -> None:
+    """Whoever joins there as a master next would not bear it."""
+    assert after_a_half_made_init_over_given_keys() == [f"/var/lib/kubefab-kept{path}" for path in GIVEN]
+
+
 # --- tear-down.sh: containers, links, tables
 
 

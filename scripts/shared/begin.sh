@@ -8,8 +8,10 @@ check_documents() {
     said=$(kubeadm $1 --config "$2" 2>&1) || { echo "$said"; exit 1; }
     case $said in *"unknown field"*) echo "$said"; exit 1 ;; esac
 }
-begin() { # begin MARKER: since when it is at work
+begin() { # begin MARKER [LINE…]: since when it is at work, and what else it tells
+    marker=/var/lib/kubefab/$1
+    shift
     mkdir -p /var/lib/kubefab
-    date +%s >"/var/lib/kubefab/$1"
-    sync "/var/lib/kubefab/$1" # after a power cut it would be there, and empty
+    printf '%s\n' "$(date +%s)" "$@" >"$marker"
+    sync "$marker" # after a power cut it would be there, and empty
 }

@@ -18,8 +18,12 @@ may_be_control_plane() { [ -z "${joined:-}" ] && is_control_plane; }
 # A worker's pki has the CA's certificate alone: with a key beside it, it is a copy, and perhaps the only one.
 is_copied_pki() { ! may_be_control_plane && [ -n "$(find /etc/kubernetes/pki/ -name '*.key' 2>/dev/null)" ]; }
 
+# An authority, say, that somebody has given a kubeadm init of kubefab's: its marker tells of it until its end.
+given() { sed 1d /var/lib/kubefab/init 2>/dev/null || true; }
+
+names() { made | grep -vxF -e "$(given)"; }
 # Sources: kubeadm's constants.go and certlist.go, the kubelet's kubelet_getters.go and the *_state of its managers.
-names() {
+made() {
     printf '/etc/kubernetes/%s\n' kubelet.conf bootstrap-kubelet.conf
     [ -n "${joined:-}" ] || {
         printf '/etc/kubernetes/%s\n' admin.conf super-admin.conf controller-manager.conf scheduler.conf
@@ -53,7 +57,10 @@ foreign() { entries | grep -vxF -e "$(names)" || true; }
 # `kubeadm reset` empties these folders, and the next init or join wants them empty.
 to_set_aside() {
     pki=$(! is_copied_pki || echo '|/etc/kubernetes/pki')
-    foreign | grep -E "^(/etc/kubernetes/manifests|/var/lib/kubelet|/var/lib/etcd$pki)/" || true
+    {
+        foreign | grep -E "^(/etc/kubernetes/manifests|/var/lib/kubelet|/var/lib/etcd$pki)/"
+        foreign | grep -xF -e "$(given)"
+    } | sort -u || true
 }
 # What has been gathered since: of flannel, of rook, and kubeadm's own copies, all of it, whatever its name; and the pods'
 # addresses, whose network is cbr0 in flannel's own configuration: podman and nerdctl keep theirs beside them. A name of
