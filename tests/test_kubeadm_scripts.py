@@ -296,11 +296,21 @@ SHIMS = "^/usr/bin/containerd-shim"
 
 
 @sandbox.needed
-def test_where_pods_of_k3s_run_on_nothing_is_taken_away() -> None:
+@pytest.mark.parametrize("place", ["/run/k3s", "/run/k0s", "/var/snap/microk8s/common/run"])
+def test_where_pods_of_k3s_or_its_like_run_on_nothing_is_taken_away(place: str) -> None:
     """It was stopped, and its pods are where they were."""
     began = sandbox.running(1, "-f", SHIMS)
-    said = refused(f'{A_MASTER}bash -c "{K3S_SHIM}" &\n{began}{FILES} >/mnt/before\n')
-    assert "containers of k3s or RKE2 run" in said
+    said = refused(f'{A_MASTER}bash -c "{K3S_SHIM.replace("/run/k3s", place)}" &\n{began}{FILES} >/mnt/before\n')
+    assert "containers of k3s, RKE2, k0s or MicroK8s run" in said
+
+
+@sandbox.needed
+def test_where_the_kubelets_folder_is_that_of_microk8s_nothing_is_taken_away() -> None:
+    """Its snap makes this link, and its pods' data are behind it, whether it runs or not."""
+    theirs = "mkdir -p /var/snap/microk8s/common/var/lib/kubelet\n"
+    link = "ln -s /var/snap/microk8s/common/var/lib/kubelet /var/lib/kubelet\n"
+    said = refused(f"{theirs}{link}{A_MASTER}{FILES} >/mnt/before\n")
+    assert "/var/lib/kubelet is a link to /var/snap/microk8s/common/var/lib/kubelet, which is MicroK8s'" in said
 
 
 @sandbox.needed
@@ -311,9 +321,12 @@ def test_the_change_itself_is_no_pod_of_k3s() -> None:
 
 
 @sandbox.needed
-def test_where_k3s_runs_nothing_is_taken_away() -> None:
-    k3s = "stub systemctl 'case $1 in list-units) echo k3s-agent.service loaded active running It;; esac'\n"
-    assert "k3s-agent.service runs" in refused(f"{A_MASTER}{k3s}{FILES} >/mnt/before\n")
+@pytest.mark.parametrize("unit", ["k3s-agent", "k0sworker", "snap.microk8s.daemon-kubelite"])
+def test_where_k3s_runs_nothing_is_taken_away(unit: str) -> None:
+    """systemd itself tells of the units that fit a pattern; so does this."""
+    units = f"""for one; do case {unit}.service in $one) echo {unit}.service loaded active running It ;; esac; done"""
+    k3s = f"stub systemctl 'case $1 in list-units) {units} ;; esac'\n"
+    assert f"{unit}.service runs" in refused(f"{A_MASTER}{k3s}{FILES} >/mnt/before\n")
 
 
 def refused(before: str) -> str:

@@ -103,17 +103,22 @@ kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true
 in_the_way() {
     mounts | grep -E '^(/etc/kube(rnetes|fab)|/var/lib/(kubelet|etcd|cni|kubefab|rook)|/run/flannel)/' |
         grep -vE '^/var/lib/kubelet/(pods|plugins)/' | sed 's/.*/& is a mount, and would be emptied with what it is in/'
-    if units=$(timeout -k 2 20 systemctl list-units --plain --no-legend --state=active 'k3s*.service' 'rke2-*.service' 2>&1); then
-        printf '%s\n' "$units" | sed -n 's/^\([^ ]\{1,\}\).*/\1 runs, whose pods are below \/var\/lib\/kubelet too/p'
+    # Its snap makes this link; and it may be begun again.
+    real=$(readlink -f /var/lib/kubelet) || true
+    case $real in /var/snap/*) echo "/var/lib/kubelet is a link to $real, which is MicroK8s': move the link away" ;; esac
+    others="k3s, RKE2, k0s or MicroK8s"
+    if units=$(timeout -k 2 20 systemctl list-units --plain --no-legend --state=active 'k3s*.service' 'rke2-*.service' \
+        'k0s*.service' 'snap.microk8s.*.service' 2>&1); then
+        printf '%s\n' "$units" | sed -n 's/^\([^ ]\{1,\}\).*/\1 runs, whose pods may be below \/var\/lib\/kubelet too/p'
     else
-        echo "systemd does not say whether k3s or RKE2 runs here: ${units:-no answer}"
+        echo "systemd does not say whether $others runs here: ${units:-no answer}"
     fi
-    # A class, since this very text is in the command line of the change that it is a part of.
-    containers=$(ours ' -address /run/k3[s]/' 2>&1) && status=0 || status=$?
+    # Classes, since this very text is in the command line of the change that it is a part of.
+    containers=$(ours ' -address (/run/k[03]s|/var/snap/micro[k]8s)/' 2>&1) && status=0 || status=$?
     case $status in
-        0) echo "containers of k3s or RKE2 run, which are below /var/lib/kubelet too" ;;
+        0) echo "containers of $others run, which may be below /var/lib/kubelet too" ;;
         1) ;;
-        *) echo "pgrep does not say whether containers of k3s or RKE2 run here: ${containers:-no answer}" ;;
+        *) echo "pgrep does not say whether containers of $others run here: ${containers:-no answer}" ;;
     esac
 }
 
