@@ -76,7 +76,7 @@ remove_virtual_servers() {
     fi
 }
 remove_network() {
-    rm -f /etc/cni/net.d/*flannel* /etc/cni/net.d/.kubernetes-cni-keep
+    rm -f /etc/cni/net.d/10-flannel.conflist /etc/cni/net.d/10-flannel.conf /etc/cni/net.d/.kubernetes-cni-keep
     remove_virtual_servers
     for link in cni0 flannel.1 kube-ipvs0; do
         [ ! -e "/sys/class/net/$link" ] || ip link delete "$link"

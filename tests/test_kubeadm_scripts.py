@@ -192,7 +192,10 @@ OURS = (
     "/run/kubefab/discovery.conf.yaml",
 )
 THEIR_FILES = (
+    "/etc/cni/net.d/10-flannel.conflist.mine",
+    "/etc/cni/net.d/20-multus-flannel.conf",
     "/etc/cni/net.d/87-podman.conflist",
+    "/etc/cni/net.d/flannel-of-before/10-flannel.conflist",
     "/etc/kubernetes/audit-policy.yaml",
     "/etc/kubernetes/enc/enc.yaml",
     "/etc/kubernetes/pki/sso-ca.crt",

@@ -9,6 +9,7 @@ from kubefab.host import Host
 from kubefab.step import Gap, Step, Subject, complaint, script, when
 
 KEPT = "/var/lib/kubefab-kept"
+CONFIGURATIONS = ("10-flannel.conflist", "10-flannel.conf")  # flannel's, and what it called it before 0.10
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -125,7 +126,7 @@ def leftovers(facts: Facts) -> str | None:
         *when(left.mounts, f"{len(left.mounts)} mounts below /var/lib/kubelet"),
         *left.directories,
         *local.links,
-        *(f"/etc/cni/net.d/{one}" for one in local.cni if "flannel" in one),
+        *(f"/etc/cni/net.d/{one}" for one in local.cni if one in CONFIGURATIONS),
     ]
     return f"{', '.join(found)}{_kept(facts)}" if found else None
 

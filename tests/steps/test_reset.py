@@ -28,7 +28,7 @@ LEFT, IN_THE_WAY, KUBECONFIG, NAME = (
         ({"directories": ("/etc/kubernetes", "/var/lib/etcd")}, LEFT, "/etc/kubernetes, /var/lib/etcd"),
         ({"links": ("cni0", "flannel.1")}, LEFT, "cni0, flannel.1"),
         (
-            {"cni": ("10-flannel.conflist", "87-podman.conflist")},  # somebody else's stays
+            {"cni": ("10-flannel.conflist", "10-flannel.conflist.mine", "87-podman.conflist")},  # somebody else's stays
             LEFT,
             "/etc/cni/net.d/10-flannel.conflist",
         ),
