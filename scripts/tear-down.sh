@@ -21,6 +21,7 @@ remove_own() { # remove_own PATTERN
 set_aside() {
     to_set_aside | while IFS= read -r path; do
         mkdir -p "/var/lib/kubefab-kept${path%/*}"
+        chmod 700 /var/lib/kubefab-kept # as etcd's folder is: whatever lay in there may be open to all
         mv --backup=numbered "$path" "/var/lib/kubefab-kept${path%/*}/"
         echo "$path is now /var/lib/kubefab-kept$path"
     done

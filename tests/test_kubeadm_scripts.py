@@ -233,6 +233,14 @@ def test_a_second_file_that_is_set_aside_does_not_replace_the_first() -> None:
 
 
 @sandbox.needed
+def test_what_is_set_aside_is_read_by_no_more_than_before() -> None:
+    """etcd's folder is root's alone: what lies in it, as a copy with all Secrets, need not be."""
+    there = sandbox.file("/var/lib/etcd/copy.tar", "secrets") + "chmod 700 /var/lib/etcd\n"
+    read = "setpriv --reuid 65534 --clear-groups cat /var/lib/kubefab-kept/var/lib/etcd/copy.tar 2>/dev/null || echo no"
+    assert tear_down(there, f"ls /var/lib/kubefab-kept/var/lib/etcd; {read}") == "copy.tar\nno\n"
+
+
+@sandbox.needed
 @pytest.mark.parametrize("name", ["mine ", " mine", "of mine", "-mine", "back\\slash"])
 def test_a_file_is_set_aside_whatever_it_is_called(name: str) -> None:
     there = sandbox.file(f"/var/lib/kubelet/{name}", "text")

@@ -36,6 +36,7 @@ kept_aside() {
     ! is_marked "$1" || return 0
     aside=/var/lib/kubefab-kept$(path_of "$1")
     mkdir -p "${aside%/*}"
+    chmod 700 /var/lib/kubefab-kept
     cp -p --backup=numbered "$(path_of "$1")" "$aside"
     sync -f "${aside%/*}"
     echo "what was there is now $aside"
