@@ -833,6 +833,36 @@ def test_what_of_kubernetes_is_on_a_host() -> None:
     )
 
 
+ENTRY = "- cluster:\n    certificate-authority-data: {}\n    server: https://{}\n  name: {}\n"
+OWN, OTHER = ENTRY.format("T1VS", "lab:6443", "lab"), ENTRY.format("VEhF", "localhost:8443", "{}")
+
+
+@sandbox.needed
+@pytest.mark.parametrize(
+    ("others_name", "chosen", "known"),
+    [
+        ("vcluster", "VEhF https://localhost:8443", False),  # as by `vcluster connect`, or `kind create cluster`
+        ("vcluster", "T1VS https://lab:6443", False),  # its CA is the last one, which would be taken for ours
+        ("kind", "VEhF https://localhost:8443", False),
+        ("kind", "T1VS https://lab:6443", True),
+    ],
+)
+def test_an_admin_conf_that_leads_to_another_cluster_tells_nothing_of_this_one(
+    others_name: str, chosen: str, known: bool
+) -> None:
+    """The host was said to be a node of another one, to be given up by a restart."""
+    entries = "".join(sorted((OWN, OTHER.format(others_name)), key=lambda one: one.splitlines()[-1]))
+    conf = f"apiVersion: v1\nclusters:\n{entries}"
+    files = sandbox.file("/etc/kubernetes/admin.conf", conf) + sandbox.file("/etc/kubernetes/kubelet.conf", OWN)
+    view = f'*"config view"*) echo "{chosen}" ;;'
+    kubectl = f"""stub kubectl 'case "$*" in {view} *) echo "{{\\"items\\": []}}" ;; esac'\n"""
+    told = look(f"{files}{MANIFESTS}{kubectl}", "cluster", "node")
+    live = facts.parse_cluster(told["cluster"])
+    assert live
+    assert (not live.silent) == known
+    assert ("untold" not in told["node"]) == known
+
+
 @sandbox.needed
 @pytest.mark.parametrize(("text", "since"), [("1795377600", 1795377600), ("", 1), ("by hand", 1), ("9" * 30, 1)])
 def test_a_marker_is_one_whatever_is_in_it(text: str, since: int) -> None:

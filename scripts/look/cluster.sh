@@ -29,7 +29,10 @@ all() {
         return "$status"
     }
 }
-if all; then
+why=$(astray)
+if [ -n "$why" ]; then
+    printf 'silent %s\n' "$why"
+elif all; then
     printf 'answer %s\n%s\n' "$(printf '%s' "$answer" | tr '\n' ' ')" "$whose"
 else
     case $? in 124 | 137) answer= ;; esac # what kubectl has complained of until its time was over is no reason

@@ -42,6 +42,21 @@ has() { command -v "$1" >/dev/null; } # has COMMAND
 ask_api() { within="timeout -k 2 $(answers_within)" as_admin --request-timeout 5s "$@"; }
 answers_within() { at_most "${longer:-30}"; }
 no_answer() { echo "no answer in $(answers_within) s"; } # what to say where it has printed nothing
+# astray: why admin.conf tells nothing of this host's cluster. Others put theirs into it too, as `vcluster connect` does where
+# KUBECONFIG names it, and kubectl goes to the one that was chosen last; the parts read its last one.
+astray() {
+    [ "$(grep -cs '^ *server:' /etc/kubernetes/admin.conf)" -gt 1 ] || return 0
+    chosen=$(as_admin config view --raw --flatten --minify -o \
+        'jsonpath={.clusters[0].cluster.certificate-authority-data} {.clusters[0].cluster.server}')
+    if [ "$chosen" != "$(last_in admin.conf)" ] || [ "${chosen% *}" != "$(last_in kubelet.conf | sed 's/ .*//')" ]; then
+        echo "KUBECONFIG=/etc/kubernetes/admin.conf kubectl config view: it has clusters that are not this host's; choose" \
+            "its own by \`config use-context\`, and take the others out by \`config delete-cluster\`"
+    fi
+}
+last_in() { # last_in CONF: the CA and the server of its last cluster
+    awk '$1 == "certificate-authority-data:" { ca = $2 } $1 == "server:" { server = $2 } END { print ca, server }' \
+        "/etc/kubernetes/$1"
+}
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin"
 mark=${mark:+$mark }
 tell() { # tell PART: all that a part says, in one piece; its end alone says that nothing is missing

@@ -1,6 +1,8 @@
 # shellcheck shell=sh
 # What of Kubernetes is on this host: whose node it is, and what is left of others.
 . "${0%/*}/shared/static.sh"
+why=$(astray)
+[ -z "$why" ] || untold "$why"
 conf() { # conf FILE: the server and the CA a kubeconfig trusts
     while name= && read -r name value || [ -n "$name" ]; do
         case $name in
