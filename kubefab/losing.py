@@ -86,6 +86,8 @@ class Losing:
             raise Stop("nothing was changed")
         if self.who is Group.ALL and (unknown := strangers(self.run.cluster)):
             raise KubefabError(_STRANGERS.format(", ".join(unknown), self.run.cluster.inventory.path))
+        if self.who is Group.ALL and (others := others_nodes(self.run.cluster)):
+            raise KubefabError(_OTHERS.format(", ".join(others)))
 
 
 def agree(
@@ -114,6 +116,15 @@ def strangers(cluster: Cluster) -> list[str]:
     """The cluster's nodes that hosts.yml does not know."""
     live = cluster.facts(cluster.speaker).cluster
     return [node.name for node in status.strangers(cluster.inventory, live, cluster.all_facts())]
+
+
+def others_nodes(cluster: Cluster) -> list[str]:
+    """The hosts that are nodes of another cluster, as by a wrong address in hosts.yml."""
+    live = cluster.facts(cluster.speaker).cluster
+    if not live or not live.ca or cluster.facts(cluster.speaker).unfinished:
+        return []
+    nodes = {name: facts.local for name, facts in cluster.all_facts().items() if facts.local.kubelet_ca}
+    return [f"{name} is of the one at {it.kubelet_server}" for name, it in nodes.items() if it.kubelet_ca != live.ca]
 
 
 def silence(cluster: Cluster) -> str | None:
@@ -154,6 +165,10 @@ def _ask(losses: list[Loss], yes: bool, cost: str) -> None:
 
 
 _STRANGERS = "the cluster has nodes that {1} does not know: {0}; add them to it, or remove them from the cluster"
+_OTHERS = (
+    "hosts of hosts.yml are nodes of another cluster: {0}; are addresses swapped? If not, and you can lose them, "
+    "first, for each: `inv restart --host NAME`"
+)
 _UNHEARD = (
     "kubefab cannot tell what would be lost there:\n  {}\n"
     "nothing was changed; to go on anyway, and lose whatever is there, add --unheard"

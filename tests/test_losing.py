@@ -95,6 +95,17 @@ def put_leftovers(run: Run, *names: str) -> None:
         run(name).on_change = run(name).parts.clear
 
 
+def test_a_node_of_another_cluster_stops_a_reset_of_this_one(run: Run) -> None:
+    """A wrong address in hosts.yml, say: its pods would be lost as `a node`, and with --yes unasked."""
+    run.put_cluster("manager")
+    run("client").parts |= {"leftovers": LEFT, "node": "kubelet_ca another\nkubelet_server https://prod:6443"}
+    with pytest.raises(KubefabError, match=r"client is of the one at https://prod:6443.*inv restart --host"):
+        losing.destroy(run.context, ALL, reset.steps, yes=True, unheard=False)
+    assert run.ran == []
+    losing.destroy(run.context, "client", reset.steps, yes=True, unheard=False)
+    assert run.ran == [TORN_DOWN]
+
+
 def test_one_host_is_cleaned_without_its_master_for_those_who_say_so(run: Run) -> None:
     run("manager").on_look = away
     put_leftovers(run, "client")
