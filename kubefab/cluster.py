@@ -21,7 +21,10 @@ from kubefab.sudo import Sudo
 from kubefab.wires import Network
 
 # A change that still goes on is looked for first: what it is about to change is looked at after it.
-PARTS = ("change", "system", "files", "packages", "services", "runtime", "network", "node", "endpoint", "manifests")
+PARTS = (
+    *("change", "system", "files", "packages", "services", "runtime"),
+    *("network", "node", "endpoint", "dns", "manifests"),
+)
 
 
 class Cluster:

@@ -732,6 +732,40 @@ def test_a_kubelet_lacks_the_file_of_name_servers_that_it_is_told_of_where_that_
     assert found(sandbox.file("/var/lib/kubelet/config.yaml", 'resolvConf: ""\n'), "node").local.lacks_resolver == ""
 
 
+ANSWERS = f"""/bin/ip link set lo up
+{sys.executable} - <<'END' &
+import socket, time
+kept = socket.create_server(("127.0.0.1", 53))
+time.sleep(60)
+END
+until bash -c ': <>/dev/tcp/127.0.0.1/53'; do sleep 0.05; done 2>/dev/null
+"""
+NO_ROUTE = "10.255.0.1"
+
+
+@sandbox.program_needed("ip")
+@pytest.mark.parametrize(
+    ("told", "at", "silent"),
+    [
+        ("clusterDNS:\n- 127.0.0.1\nclusterDomain: a", "127.0.0.1", False),
+        ("clusterDNS:\n  - '127.0.0.1'\n  - 10.0.0.1\n", "127.0.0.1", False),
+        ("clusterDNS: [127.0.0.1, 10.0.0.1]", "127.0.0.1", False),
+        (f"clusterDNS:\n- {NO_ROUTE}\n", NO_ROUTE, True),
+        ("clusterDNS: []\n", "", False),
+        ("clusterDomain: a\n", "", False),
+    ],
+)
+def test_whether_the_clusters_dns_answers_is_asked_where_the_kubelet_says(told: str, at: str, silent: bool) -> None:
+    files = sandbox.file("/var/lib/kubelet/config.yaml", f"{told}\n") + sandbox.file("/etc/kubernetes/kubelet.conf", "")
+    dns = found(ANSWERS + files, "dns").dns
+    assert (dns.dns_at, dns.dns_silent) == (at, silent)
+
+
+@sandbox.needed
+def test_no_dns_is_asked_for_where_there_is_no_kubelet() -> None:
+    assert found("", "dns").dns.dns_at == ""
+
+
 @sandbox.needed
 @pytest.mark.parametrize(
     ("file", "text", "socket"),

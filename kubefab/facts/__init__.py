@@ -24,6 +24,7 @@ from kubefab.facts.cluster import (
     parse_cluster,
 )
 from kubefab.facts.disks import CEPHS, EMPTY, Disks
+from kubefab.facts.dns import Dns
 from kubefab.facts.endpoint import Endpoint
 from kubefab.facts.etcd import Etcd, Known, Member
 from kubefab.facts.explain import Explained
@@ -63,6 +64,7 @@ __all__ = [
     "ClusterFacts",
     "Configuration",
     "Deprecated",
+    "Dns",
     "Endpoint",
     "Etcd",
     "Facts",
@@ -130,6 +132,7 @@ class Facts:
     certificates = Told(Certificates)
     change = Told(Work)
     disks = Told(Disks)
+    dns = Told(Dns)
     endpoint = Told(Endpoint)
     etcd = Told(Etcd)
     explain = Told(Explained)

@@ -22,6 +22,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         *when(host.wanted.role == "master", api_server(), *controllers(cluster, host)),
         *ready(cluster, host),
         *map(rolled_out, workloads),
+        wait("the cluster's DNS answers the host", dnsless, _DNSLESS, parts=("dns",)),
     ]
 
 
@@ -133,6 +134,14 @@ def not_rolled_out(name: str) -> Gap:
     return gap
 
 
+@on_cluster
+def dnsless(live: ClusterFacts, facts: Facts) -> str | None:
+    """All pods may run, and no packet of theirs come to another node: a firewall is nothing that Kubernetes sees."""
+    if not facts.node or not facts.node.ready or COREDNS not in live.workloads:
+        return None
+    return f"{facts.dns.dns_at} does not answer from here" if facts.dns.dns_silent else None
+
+
 def rolled_out(name: str) -> Step:
     return replace(wait(f"{name} is rolled out", not_rolled_out(name), see(name)), workload=name)
 
@@ -151,6 +160,10 @@ NAMELESS = (
 _KUBE_PROXY = (
     "on the master: kubeadm init phase addon kube-proxy --pod-network-cidr {} --apiserver-advertise-address {}; "
     "kubefab does not support a network that replaces kube-proxy"
+)
+_DNSLESS = (
+    "does a firewall stand between the hosts, or on one of them? flannel's packets are UDP 8472; which pods answer: "
+    "kubectl -n kube-system get pods -o wide -l k8s-app=kube-dns"
 )
 _NO_NETWORK = ": without a pod network, or until it is up there (`inv install-flannel`)"
 

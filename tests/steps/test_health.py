@@ -20,6 +20,7 @@ API, READY, BOOT, FLANNEL, PROXY, COREDNS = (
     "kube-system/kube-proxy is rolled out",
     "kube-system/coredns is rolled out",
 )
+DNS = "the cluster's DNS answers the host"
 
 
 def live(*ready: bool, **workloads: Workload) -> Facts:
@@ -29,6 +30,9 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
     names = {"flannel": "kube-flannel/kube-flannel-ds", "proxy": "kube-system/kube-proxy", "dns": health.COREDNS}
     found = {names[name]: workload for name, workload in workloads.items()}
     return known(machine_id="id0", readyz="ok", cluster=ClusterFacts(nodes=nodes, workloads=found))
+
+
+SILENT: dict[str, object] = {"dns_at": "10.96.0.10", "dns_silent": True}
 
 
 @pytest.mark.parametrize(
@@ -70,6 +74,12 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
         (live(True, False, dns=Workload(2, 1)), COREDNS, None),
         (live(True, False, False, dns=Workload(2, 0)), COREDNS, "0 of 1 pods are up to date and answer"),
         (live(True, dns=Workload(0, 0)), COREDNS, None),  # somebody wants none
+        (with_(live(True, dns=Workload(2, 2)), dns_at="10.96.0.10"), DNS, None),
+        (with_(live(True, dns=Workload(2, 2)), **SILENT), DNS, "10.96.0.10 does not answer from here"),
+        # What says so of these is another state.
+        (with_(live(False, dns=Workload(2, 2)), **SILENT), DNS, None),
+        (with_(live(True), **SILENT), DNS, None),
+        (with_(known(cluster=ClusterFacts()), **SILENT), DNS, None),
     ],
 )
 def test_what_is_not_well_is_named(facts: Facts, title: str, gap: str | None) -> None:
@@ -89,8 +99,9 @@ def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
         FLANNEL,
         PROXY,
         COREDNS,
+        DNS,
     }
-    assert [one.title for one in health.steps(made, made.hosts["client"])] == [NAMES, READY, BOOT, PRESSED]
+    assert [one.title for one in health.steps(made, made.hosts["client"])] == [NAMES, READY, BOOT, PRESSED, DNS]
 
 
 def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
