@@ -38,7 +38,7 @@ class Still(HostError):
 
 @dataclass
 class Engine:
-    """Alone decides what is done. `sleep` is injectable, as the cluster's clock is."""
+    """The only place that decides what is done. `sleep` is injectable, as the cluster's clock is."""
 
     cluster: Cluster
     report: Report
@@ -49,10 +49,10 @@ class Engine:
     planned: int = 0
     converged: bool = False
     unheard: list[Failure] = field(default_factory=list)  # masters that do not answer, where that is no failure
-    _anew: dict[str, float] = field(default_factory=dict)  # the lock since which a host was looked at, by its name
+    _anew: dict[str, float] = field(default_factory=dict)  # host -> when we had its locks; it was looked at since
     _locks: Locks = field(init=False)
     _busy: bool = False  # whether another run has a host that we wanted to change
-    _told: set[tuple[str, str, str]] = field(default_factory=set)  # host, title, gap of what was left as it is
+    _told: set[tuple[str, str, str]] = field(default_factory=set)  # host, title, gap of each notice that was shown
     _checking: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Engine:
 
     @contextmanager
     def only_looking(self, patience: Patience = USUAL) -> Iterator[None]:
-        """Nothing is said, nothing waited for, and nobody set aside for longer than this."""
+        """Within it nothing is reported or waited for; at its end the failures of it are forgotten."""
         before = list(self.failures), self.report.quiet, self.patient
         self.report.quiet, self.patient = True, False
         try:
@@ -86,12 +86,12 @@ class Engine:
             self.failures[:], self.report.quiet, self.patient = before
 
     def look(self, who: Who, *besides: str, alone: bool = False) -> list[Host]:
-        """Looks at these hosts as a converge would, and at these parts besides. Those that answered.
+        """Looks at these hosts as a converge would, and at the parts `besides`. Returns the hosts that answered.
 
-        The masters are looked at too, since one of them speaks for the cluster. One that does not answer has failed;
-        where it is not among these hosts and another speaks, or where this is for hosts `alone`, it is `unheard`.
+        The masters are looked at too, since one of them speaks for the cluster. A master that does not answer has
+        failed; it is only `unheard` where it is not among these hosts and another master speaks, or with `alone`.
         """
-        if who is Group.SPEAKER:  # it is known once they have been looked at
+        if who is Group.SPEAKER:  # which master that is shows only once they have been looked at
             self._first_look(self._masters_to_hear(), [], (), alone)
         hosts = self.chosen(who)
         self._first_look([host for host in self._masters_to_hear() if host not in hosts], hosts, besides, alone)
@@ -103,7 +103,7 @@ class Engine:
         unlooked = [host for host in (*masters, *hosts) if not self.cluster.looked_at(host)]
         self._each(unlooked, lambda host: self.cluster.look(host, besides=more.get(host.name, ())))
         self._excuse({host.name for host in masters}, failed, alone)
-        # Whose a change is that goes on, the master tells: it has to be looked at by then.
+        # Only after the look at the masters: they tell which run a change that goes on belongs to.
         seen = [host for host in self._going(unlooked) if self.cluster.looked_at(host)]
         self._each([host for host in seen if host in hosts or not alone], self._wait_for_orphan)
 
@@ -112,19 +112,19 @@ class Engine:
         return [host for host in self._going(self.cluster.masters) if host.name not in known]
 
     def _excuse(self, masters: set[str], failed: int, alone: bool) -> None:
-        """Masters that only were to speak for the cluster have not failed where another speaks, or none has to."""
+        """A master that was only to speak for the cluster has not failed where another speaks, or none has to."""
         away = [failure for failure in self.failures[failed:] if failure.host in masters]
         if alone or self._masters():
             self.unheard += away
             self.failures[:] = [failure for failure in self.failures if failure not in away]
 
     def stop_where_failed(self, otherwise: str = "nothing was changed") -> None:
-        """Stop, with these words, where any host has failed so far: for what is done on all of them, or on none."""
+        """Stop, with these words, where any host has failed so far: for what is done on all hosts or on none."""
         if self.failures:
             raise Stop(otherwise)
 
     def lock(self, hosts: list[Host], *besides: str) -> None:
-        """Takes the locks of these hosts and of the masters, or Busy; then looks at all of them anew."""
+        """Takes the locks of these hosts and the masters, then looks at the hosts anew. Busy where a run has one."""
         since = self._locks.take([*self._masters(), *hosts])
         self._each(hosts, lambda host: self._look_anew(host, since, besides))
 
@@ -136,7 +136,7 @@ class Engine:
         self._each(self._going(hosts), lambda host: self._complain(host, subjects))
 
     def losses(self, hosts: list[Host], *subjects: Subject) -> list[tuple[str, str, str]]:
-        """What would be changed there, told and not changed: host, title, gap. Silence is waited out: it is no loss."""
+        """The changes that would be made there: host, title, gap. Silence is waited out, and counts as none."""
         found = []
         for host in self._going(hosts):
             for step in self._steps(host, subjects):
@@ -146,9 +146,9 @@ class Engine:
         return found
 
     def gaps(self, hosts: list[Host], *subjects: Subject, silence: bool = False) -> list[tuple[str, Step, str]]:
-        """What is missing there, told and not changed: host, step, gap.
+        """What is missing there: host, step, gap. Nothing is changed.
 
-        What nobody says of a cluster is no gap, or, with `silence`, one that is not known.
+        What a silent API server would have to tell is no gap; with `silence` it is one that is not known.
         """
         return [
             (host.name, step, gap)
@@ -158,7 +158,7 @@ class Engine:
         ]
 
     def chosen(self, who: Who) -> list[Host]:
-        """The hosts that are meant, those set aside not among them. KubefabError for a name that is none."""
+        """The hosts that are meant, without those set aside. KubefabError for an unknown name."""
         groups: dict[Who, list[Host]] = {
             Group.ALL: list(self.cluster.hosts.values()),
             Group.FOUNDER: [self.cluster.founder],
@@ -172,7 +172,7 @@ class Engine:
         return ", ".join(f"{name} {host.link.trips}" for name, host in self.cluster.hosts.items())
 
     def let_go(self) -> None:
-        """For a run that goes on and changes nothing more: others may."""
+        """Gives the locks back, so that others may change hosts: for a run that goes on but changes nothing more."""
         self.report.close()
         self._locks.let_go()
         self._anew.clear()
@@ -186,7 +186,7 @@ class Engine:
         return [host for host in hosts if host.name not in aside]
 
     def _each(self, hosts: list[Host], work: Callable[[Host], None], how: Pass = ALL_AT_ONCE) -> None:
-        """The same work on several hosts at once. One that fails hides no other."""
+        """Does the same work on several hosts at once. The failure of one does not hide that of another."""
         failed = len(self.failures)
 
         def guarded(host: Host) -> None:
@@ -202,12 +202,12 @@ class Engine:
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     self.report.close()
-                    self.cluster.close()  # what the other threads wait for will not be waited for
+                    self.cluster.close()  # the other threads wait no longer
                     raise
 
     @contextmanager
     def _failing(self, host: Host, title: str, hint: str = "") -> Iterator[None]:
-        """What goes wrong within is this host's failure, whatever it is; a KubefabError of no host ends the run."""
+        """Any error within it is this host's failure; only a KubefabError that is of no host ends the run."""
         try:
             yield
         except HostError as error:
@@ -219,7 +219,7 @@ class Engine:
             self._set_aside(host, title, self._unforeseen(host, title, error))
 
     def _unforeseen(self, host: Host, title: str, error: Exception) -> HostError:
-        """A fault of kubefab's own, in words; all that can be known of it is in the log."""
+        """A fault of kubefab's own, in words; its traceback goes to the log."""
         with suppress(KubefabError):  # a log that cannot be written hides no failure
             self.cluster.log.write_line(f"{host.name}: {title}\n{''.join(traceback.format_exception(error))}")
         what = f"unexpected error in kubefab: {type(error).__name__}: {error}"
@@ -233,14 +233,14 @@ class Engine:
         self.report.stopped(host.name, f"{title}: {failure.what}")
 
     def _check(self, host: Host) -> None:
-        """Sets aside a host that another one's step has failed to talk to, where it does not answer any more."""
+        """Sets this host aside where it answers no more: another host's step has failed to talk to it."""
         with self._checking:
             if self._answers(host):
                 with self._failing(host, ANSWERS):
                     self.cluster.look(host, ("change",))
 
     def _answers(self, host: Host) -> bool:
-        """Whether it did, as far as this run knows."""
+        """False once this run has found that it does not."""
         return not any(failure.host == host.name and failure.title == ANSWERS for failure in self.failures)
 
     def _wait_for_orphan(self, host: Host) -> None:
@@ -262,14 +262,14 @@ class Engine:
             self.cluster.look(host)
 
     def _stop_for_another_run(self, host: Host) -> None:
-        """A change whose caller lives is no orphan: it is the other run's, and so is the lock."""
+        """Busy where the change's caller lives: it is no orphan, but another run's, which also has the lock."""
         for place in (*self._masters(), host):
             run = self.cluster.looked_at(place) and self.cluster.facts(place).change.run
             if run and not self._locks.holds(place):
                 raise Busy(busy(run.title, run.since, place.name))
 
     def _complain(self, host: Host, subjects: Iterable[Subject]) -> None:
-        """All that only the user can change, at once, before any change; and, once, why something is not known."""
+        """Tells, before any change, all at once that only the user can change; and once why something is not known."""
         every = self._steps(host, subjects)
         steps = [step for step in every if step.close is None and not (step.within or step.only_told)]
         facts, untold = self.cluster.facts(host), dict[str, tuple[str, NotAsked]]()
@@ -277,7 +277,7 @@ class Engine:
             try:
                 if gap := step.gap(facts):
                     self._set_aside(host, step.title, HostError(gap, hint=step.hint))
-            except Silent as error:  # asked again before the change, which a dry run never comes to
+            except Silent as error:  # a real run asks again before the change; a dry run never gets there
                 if self.dry:
                     self.report.say(host.name, "!", f"not known whether {step.title}: {error.what}")
             except NotAsked as error:
@@ -307,7 +307,7 @@ class Engine:
             self.report.say(host.name, _sign(gap), step.title + now)
 
     def _bring_all(self, hosts: list[Host], subjects: Sequence[Subject], how: Pass) -> None:
-        """Where nothing was missing, that is looked at once more if it was before a lock was ours."""
+        """Hosts where nothing was missing are looked at once more if that was found before we had a lock."""
         failed = len(self.failures)
         self._each(hosts, lambda host: self._bring(host, subjects), how)
         self._stop_rolling(how, failed)
@@ -326,7 +326,7 @@ class Engine:
             raise Stop(f"{self.failures[failed].host} failed: no other host is begun after it")
 
     def _bring(self, host: Host, subjects: Sequence[Subject]) -> None:
-        """Step by step; from the first one anew once the locks are ours: what held before may not hold any more."""
+        """Step by step; starts over once the locks are ours, since what held before may not hold any more."""
         again = True
         while again:
             again = False
@@ -337,7 +337,7 @@ class Engine:
                     break
 
     def _step(self, host: Host, step: Step) -> bool:
-        """Brings one state about. Whether it did not, since what was known was older than the lock."""
+        """Brings one state about. True where it has not, since the facts were older than the lock: start over."""
         if step.only_told:
             self._tell(host, step)
             return False
@@ -357,7 +357,7 @@ class Engine:
         return False
 
     def _change(self, host: Host, step: Step, close: Close, gap: str) -> float:
-        """Makes the step's one change, and looks at what it has changed. The moment of that look."""
+        """Makes the step's one change, then looks at what it has changed. Returns when that look began."""
         self._warn(host, step)
         tell = partial(self.report.running, host.name, step.title, again=step.again)
         tell("" if _sign(gap) == "+" else gap)
@@ -368,7 +368,7 @@ class Engine:
         return asked
 
     def _tell(self, host: Host, step: Step) -> None:
-        """What is left as it is, once a run. What nobody could read is asked for once more, and fails nobody."""
+        """Shows a notice, once a run. Silence is waited out first, and fails no host."""
         if not self.dry:
             with suppress(HostError):
                 self._firm_gap(host, step)
@@ -381,7 +381,7 @@ class Engine:
             self.report.say(host.name, "!", step.warning)
 
     def _locked_anew(self, host: Host) -> bool:
-        """Takes the locks before the first change of a host; whether what was known of it was older, and is not now."""
+        """Takes the locks before a host's first change. True where its facts were older, and were looked up anew."""
         since = self._lock(host)
         if self._anew.get(host.name, -1.0) >= since:
             return False
@@ -389,9 +389,9 @@ class Engine:
         return True
 
     def _lock(self, host: Host) -> float:
-        """Masters' locks end the run where they are not to be had; that of one host sets it aside.
+        """Without the masters' locks the run ends; a host whose own lock is not to be had is set aside.
 
-        Where another run has it, that ends what follows, too.
+        Where another run has that lock, nothing is begun after this pass.
         """
         since = self._locks.take(self._masters())
         try:
@@ -403,7 +403,7 @@ class Engine:
             raise HostError(str(error)) from None
 
     def _masters(self) -> list[Host]:
-        """Those that answer."""
+        """The masters that answer."""
         return [host for host in self.cluster.masters if self.cluster.looked_at(host) and self._answers(host)]
 
     def _look_anew(self, host: Host, since: float, besides: tuple[str, ...] = ()) -> None:
@@ -423,9 +423,9 @@ class Engine:
         self.cluster.ask(masters, since, besides)
 
     def _ask_masters(self, since: float, host: Host) -> None:
-        """Brings up to date what masters say of each other, this one among several. One that is lost has failed.
+        """Brings up to date what several masters, this host among them, say of each other. A silent one has failed.
 
-        This host's word comes last: it may have to catch up with what the others had before.
+        This host is looked at last, since it may have to catch up with the others.
         """
         if host.wanted.role != "master" or len(self.cluster.masters) == 1:
             return
@@ -434,14 +434,14 @@ class Engine:
         self.cluster.look(host, OF_MASTERS, since)
 
     def _hear_masters(self, host: Host) -> None:
-        """What masters say of each other, of those that answer: who does not has not failed by it."""
+        """Brings up to date what masters say of each other; one that does not answer has not failed by it."""
         if host.wanted.role == "master" and len(self.cluster.masters) > 1:
             for master in self._masters():
                 with suppress(HostError):
                     self.cluster.look(master, OF_MASTERS, self.cluster.clock())
 
     def _look_again(self, host: Host, step: Step, since: float) -> None:
-        """The parts of the look that this step is about, and the masters' word where it is theirs."""
+        """Looks again at all that the step's change touches: the host, the other masters, the cluster."""
         if step.touches == "masters":
             self._ask_masters(since, host)
         if step.parts != ():
@@ -450,9 +450,9 @@ class Engine:
             self._ask_cluster(since, *when(step.touches == "pods", *OF_PODS))
 
     def _prove(self, host: Host, step: Step, asked: float) -> None:
-        """The gap that called for the change now has to say that it is closed, within the step's time.
+        """Waits until the gap that called for the change is closed; Still where it is not within the step's time.
 
-        What another host's wait has found out since it was last `asked` will do: a look costs the master a kubectl.
+        A look that another host's wait has made since `asked` will do: each one costs the master a kubectl.
         """
 
         def progress() -> int:
@@ -486,21 +486,21 @@ class Engine:
             return error.what
 
     def _told_gap(self, host: Host, step: Step, silence: bool) -> str | None:
-        """The gap; for what a silent API server would have to tell it is None, or with `silence` that it is silent."""
+        """The gap. Where a silent API server would have to tell it: None, or with `silence` that it is not known."""
         try:
             return step.gap(self.cluster.facts(host))
         except Silent as error:
             return f"{NOT_KNOWN}{error.what}" if silence else None
-        except HostError as error:  # it hides nothing else
+        except HostError as error:  # so that it hides no other gap
             return error.what
 
     def _firm_gap(self, host: Host, step: Step) -> str | None:
-        """The gap of a step about to act or to fail, for which silence is no reason: it is waited out, or Silent."""
+        """The gap for acting or failing. Silence is a reason for neither: it is waited out; Silent where it lasts."""
 
         def look() -> str | None:
             self._ask_cluster(None, *when(step.touches == "pods", *OF_PODS))
             self._hear_masters(host)
-            if step.parts:  # what the API server was asked by them, too
+            if step.parts:  # some parts ask the API server, too
                 self.cluster.look(host, step.parts)
             return step.gap(self.cluster.facts(host))
 
@@ -516,13 +516,13 @@ class Engine:
         return Waiting(self.cluster.clock, self.sleep, within, pause, progress)
 
     def _stop_without_master(self, who: Who) -> None:
-        """A failed worker hides no other; without its master nothing of a cluster can go on."""
+        """A run goes on past a failed worker, but not without the master that speaks for the cluster."""
         if who in (Group.ALL, Group.FOUNDER, Group.SPEAKER) and not self._going([self.cluster.speaker]):
             raise Stop(f"{self.cluster.speaker.name} is the master: without it the rest cannot go on")
 
 
 def _sign(gap: str) -> str:
-    """A plan's sign: of this state there is nothing yet, or there is something else."""
+    """A plan's sign: + where there is nothing of the state yet, ~ where something else is there."""
     return "+" if gap in (MISSING, NO_CLUSTER) else "~"
 
 

@@ -10,7 +10,7 @@ from kubefab.errors import KubefabError
 from kubefab.facts import Facts, Known, Manifests, Member, System
 
 DEFAULT_QUOTA = 2 << 30  # bytes: etcd's DefaultQuotaBytes, server/storage/quota.go
-FULL = 0.8  # of its quota; at the whole of it etcd takes nothing more, until somebody frees room by hand
+FULL = 0.8  # of its quota; with all of it used etcd refuses writes until somebody frees room by hand
 FAR = 1000  # writes: members are looked at one by one, and a busy cluster does some hundreds in a second
 NO_LEADER = "no leader"
 NEVER = "its machine must never come up again with its etcd"  # of a master that hosts.yml has no more
@@ -18,11 +18,11 @@ ANEW = "inv node.remove --host {0}, then inv cluster.up"
 IPV4 = re.compile(r"\d+(\.\d+){3}")
 ALARM = re.compile(r"alarm:\s*(\w+)")
 Masters = Mapping[str, Facts]  # the masters that were looked at, with the part "etcd", by their names
-Away = Mapping[str, Collection[str]]  # masters that were not heard, and what a member of theirs may be known by
+Away = Mapping[str, Collection[str]]  # masters that were not heard -> names and addresses of their members
 
 
 def told(facts: Facts) -> Facts:
-    """These facts, with all that is asked of them here. NotAsked where some of it could not be looked at."""
+    """These facts, where all that this module asks of them is known. NotAsked where some could not be looked at."""
     _ = facts.etcd, facts.local
     return facts
 
@@ -51,16 +51,16 @@ def known(masters: Masters) -> dict[int, Known]:
 
 
 def best(masters: Masters, wrong: Sequence[str]) -> str:
-    """The host of whose member to take a snapshot: the leader of most voters, else the one that has done most.
+    """The host whose member to take a snapshot of: the leader of most voters, else the one with most writes applied.
 
-    One that has begun anew leads itself alone. Without a quorum there is no leader, and a snapshot of what is left is
-    worth all the more. KubefabError, with what is wrong, where no member answers.
+    A member that has begun anew leads only itself. Without a quorum there is no leader, and a snapshot of what is left
+    is worth all the more. KubefabError, with what is wrong, where no member answers.
     """
     members = {name: member for name, member in heard(masters).items() if not member.learner}
     if not members:
         raise KubefabError("\n  ".join(("no member of etcd answers, so that no snapshot can be had:", *wrong)))
     followers = Counter((member.cluster, member.leader) for member in members.values())
-    # By name: one that has begun anew under another id is no other master.
+    # Counted by name: a member that has begun anew under another id is still of the same master.
     voters = len({one.name or one.id for one in _voters(masters)})
     most = {name for name, one in members.items() if leads(one) and 2 * followers[one.cluster, one.id] > voters}
     return max(members, key=lambda name: (name in most, members[name].applied))
@@ -71,9 +71,9 @@ def leads(member: Member) -> bool:
 
 
 def problems(masters: Masters, away: Away = MappingProxyType({})) -> list[str]:
-    """What is wrong, or was not heard, a line each: none where every member answers, led by one, with room.
+    """What is wrong, or was not heard, a line each: none where all members answer, have one leader, and room.
 
-    Of the members of hosts that are `away` it is told elsewhere that they were not heard.
+    Members of hosts that are `away` are left out: that these were not heard is told elsewhere.
     """
     return [*silent(masters), *_torn(masters), *_unknown(masters, away), *_of_each(masters)]
 
@@ -81,9 +81,9 @@ def problems(masters: Masters, away: Away = MappingProxyType({})) -> list[str]:
 def lost_quorum(masters: Masters, away: Away, silent: bool, unseen: Collection[str] = ()) -> str | None:
     """How many members are missing where nobody leads, in words; None where somebody does, or no member answers.
 
-    `away`: masters that do not answer. `silent`: nor does any API server; the word of one that does counts for those
-    that were not heard. Who has lost the others believes for another second that there is a leader. `unseen`: masters
-    that may serve, though they could not be looked at; it is said where the others alone are too many.
+    `away`: masters that do not answer. `silent`: no API server answers either; one that does proves that members that
+    were not heard serve. A member that has lost the others believes in its leader for another second. `unseen`:
+    masters that may serve, though they could not be looked at: they are not counted as missing.
     """
     doubtful = {name: away[name] for name in unseen if name in away}
     members = heard(masters)
@@ -104,13 +104,13 @@ def lost_quorum(masters: Masters, away: Away, silent: bool, unseen: Collection[s
 
 
 def even(masters: int) -> str:
-    """Why an even number of them is told; "" for an odd one."""
+    """Why an even number of masters is no better than one less; "" for an odd number."""
     less = masters - 1
     return "" if masters % 2 else f"{masters} masters bear the loss of {less // 2}, as {less} do: {_MAJORITY}"
 
 
 def bears(masters: Masters, wanted: int) -> str:
-    """How many members may be lost, where fewer have a vote than masters are `wanted`, or an even number; else ""."""
+    """How many members may be lost: where there are fewer voters than `wanted` masters, or an even number; else ""."""
     voters = len(_voters(masters))
     if not voters or voters == wanted or (voters > wanted and voters % 2):
         return even(wanted)
@@ -134,7 +134,7 @@ def needed(name: str, masters: Masters) -> str | None:
 
 
 def missed(name: str, masters: Masters) -> str | None:
-    """The same, of a member that is away for a moment: where all answer, two can bear that as three can."""
+    """The same for a member that is away only for a moment: where all voters answer, even two bear that."""
     voters = {one.id for one in _voters(masters)}
     return None if voters <= {member.id for member in heard(masters).values()} else needed(name, masters)
 
@@ -152,7 +152,7 @@ def is_full(masters: Masters) -> bool:
 
 
 def outsiders(masters: Masters) -> list[str]:
-    """The hosts whose member can be none of theirs again: the others have removed it, or it is of another cluster."""
+    """The hosts whose member can never rejoin: the others have removed it, or it is of another cluster."""
     members = heard(masters)
     clusters = Counter(member.cluster for member in members.values())
     few = {cluster for cluster, count in clusters.items() if 2 * count < len(members)}
@@ -168,12 +168,12 @@ def in_a_word(facts: Facts) -> str:
 
 
 def silent(masters: Masters) -> list[str]:
-    """Why those masters' etcds say nothing that say nothing."""
+    """Why etcd says nothing, a line for each master where it does not."""
     return [f"{name}: {_silence(name, masters)}" for name, facts in masters.items() if not facts.etcd.member]
 
 
 def _silence(name: str, masters: Masters) -> str:
-    """One that learns at its start that it was removed ends at once."""
+    """Removal is asked for first: a removed member learns it at its start and ends at once, as if it did not run."""
     facts = masters[name]
     if _removed(name, masters):
         return _REMOVED
@@ -185,7 +185,7 @@ def _silence(name: str, masters: Masters) -> str:
 
 
 def _is_emptied(facts: Facts) -> bool:
-    """Whether its data are gone. They are looked for where kubeadm has them alone."""
+    """Whether its data are gone. The look knows only kubeadm's folder, so that nothing is said of another one."""
     told = facts.parts.get("manifests")
     manifest = told.now.get("etcd") if isinstance(told, Manifests) else None
     flags = manifest.settings if manifest else {}
@@ -194,7 +194,7 @@ def _is_emptied(facts: Facts) -> bool:
 
 
 def _torn(masters: Masters) -> Iterator[str]:
-    """Where they are of several clusters, or follow several."""
+    """Told where members are of several clusters, or follow several leaders."""
     members = heard(masters)
     clusters = _by(members, {name: member.cluster for name, member in members.items()})
     if len(clusters) > 1:
@@ -205,7 +205,7 @@ def _torn(masters: Masters) -> Iterator[str]:
 
 
 def _by(members: Mapping[str, Member], values: Mapping[str, int]) -> dict[int, list[str]]:
-    """Hosts by what they say."""
+    """Value -> the hosts that say it."""
     return {value: [name for name in members if values.get(name) == value] for value in dict.fromkeys(values.values())}
 
 
@@ -214,7 +214,7 @@ def _sides(hosts: Mapping[int, Sequence[str]]) -> str:
 
 
 def strangers(masters: Masters, away: Away) -> list[Known]:
-    """Members that no master of ours answers for; those of masters that are `away` or silent are none of them."""
+    """Members of no master of ours. One that may be of a master that is `away` or silent is left out."""
     ids = {member.id for member in heard(masters).values()}
     mute = [name for name, facts in masters.items() if not facts.etcd.member]
     unheard = [one for one in known(masters).values() if one.id not in ids and not _is_away(one, away)]
@@ -226,7 +226,7 @@ def _is_away(one: Known, away: Away) -> bool:
 
 
 def _may_be_of(one: Known, name: str, facts: Facts) -> bool:
-    """Whether this silent master's member may be that one, by its machine's addresses, its name or its Node's."""
+    """Whether this member may be the silent master's, by its machine's addresses, its name or its Node's name."""
     if one.addresses & _addresses(facts):
         return True
     return _is_named(one, name, facts) and not _is_elsewhere(one, facts)
@@ -238,13 +238,13 @@ def _is_named(one: Known, name: str, facts: Facts) -> bool:
 
 
 def _is_elsewhere(one: Known, facts: Facts) -> bool:
-    """Whether this machine cannot have that member: it has no etcd, nor an address of it. A name may lead anywhere."""
+    """Whether this machine cannot have that member: no etcd is here, nor any of its addresses. Names prove nothing."""
     known = bool(one.addresses and _addresses(facts)) and all(map(IPV4.fullmatch, one.addresses))
     return known and not is_on(facts) and not one.addresses & _addresses(facts)
 
 
 def earlier(one: Known, masters: Masters) -> str | None:
-    """The master of whose name an earlier machine had this member, by what can be known; None where there is none."""
+    """The silent master under whose name an earlier machine had this member, as far as can be known; else None."""
     named = (name for name, facts in masters.items() if not facts.etcd.member and _is_named(one, name, facts))
     return next((name for name in named if _is_elsewhere(one, masters[name])), None)
 
@@ -256,7 +256,7 @@ def _addresses(facts: Facts) -> set[str]:
 
 
 def _unknown(masters: Masters, away: Away) -> Iterator[str]:
-    """Those, and masters whom the others do not count."""
+    """Strangers, and masters that the others do not count as members."""
     for one in strangers(masters, away):
         name = earlier(one, masters)
         yield f"member {_called(one)} {_EARLIER.format(name) if name else _UNHEARD}"
@@ -268,7 +268,7 @@ def _unknown(masters: Masters, away: Away) -> Iterator[str]:
 
 
 def _removed(name: str, masters: Masters) -> bool:
-    """Whether there is an etcd, and the others of its cluster have told who is a member, and not named this host's."""
+    """Whether this host has an etcd, and the others of its cluster list the members without it."""
     mine = masters[name].etcd.member
     others = {other: facts for other, facts in masters.items() if other != name and _tells(facts, mine)}
     if not others or not is_on(masters[name]):
@@ -277,20 +277,20 @@ def _removed(name: str, masters: Masters) -> bool:
 
 
 def _tells(facts: Facts, mine: Member | None) -> bool:
-    """Whether this host's member has told who is a member of that one's cluster."""
+    """Whether this host's member has listed the members, and is of the same cluster as `mine`, if that is known."""
     member = facts.etcd.member
     return bool(member and facts.etcd.membership and (not mine or member.cluster == mine.cluster))
 
 
 def _is_out(mine: Member, others: Masters) -> bool:
-    """By the word of who has done as much: one that has begun anew under its former id names itself alone."""
+    """Believed where another has applied as much: a member that began anew under its former id names only itself."""
     return mine.id not in known(others) and any(one.applied >= mine.applied for one in heard(others).values())
 
 
 def _is_gone(name: str, masters: Masters, others: Masters) -> bool:
-    """Whether a silent one is removed, by the word of most masters, and of most of the members that they name.
+    """Whether a silent one was removed: most masters say so, who are most of the members that they name.
 
-    Not while its machine's addresses are not known, or one is added that has not started.
+    False while its machine's addresses are not known, or a member was added that has not started.
     """
     told = known(others)
     if 2 * len(others) <= max(len(masters), len(told)) or not _addresses(masters[name]):
@@ -319,12 +319,12 @@ def _of_each(masters: Masters) -> Iterator[str]:
 
 
 def _lag(member: Member, masters: Masters) -> int:
-    """How many writes it has still to do that another member of its cluster has done."""
+    """How many writes it is behind the furthest member of its cluster."""
     return max(one.applied for one in heard(masters).values() if one.cluster == member.cluster) - member.applied
 
 
 def alarms(member: Member) -> list[str]:
-    """By their names; each member tells of all there are, its own or not."""
+    """Names of alarms. Each member tells of those of all members."""
     return list(dict.fromkeys(name for error in member.errors for name in ALARM.findall(error)))
 
 
@@ -339,7 +339,7 @@ def without_vote(name: str, masters: Masters) -> str | None:
 
 
 def next_to_rest(names: Collection[str], masters: Masters) -> str:
-    """Which of these members may answer nobody for a while: the leader last, so that another one is chosen once."""
+    """Which of these members may fall silent next: the leader last, so that a new one is elected only once."""
     members = heard(masters)
     return min(names, key=lambda name: (name in members and leads(members[name]), name))
 
