@@ -20,7 +20,7 @@ from kubefab.step import when
 from kubefab.sudo import Sudo
 from kubefab.wires import Network
 
-# A change that still goes on is looked for first: what it is about to change is looked at after it.
+# "change" comes first: if no change goes on by then, none can be altering what is looked at after it.
 PARTS = (
     *("change", "system", "files", "packages", "services", "runtime"),
     *("network", "node", "endpoint", "dns", "manifests"),
@@ -89,7 +89,7 @@ class Cluster:
 
     @property
     def authority(self) -> str:
-        """The cluster's own, in base64, as its speaker's admin.conf has it; "" where that is not known."""
+        """The cluster's CA, in base64, as its speaker's admin.conf has it; "" where that is not known."""
         return facts.authority(self._found[self._speaker].get("node", ""))
 
     def require(self, name: str) -> Host:
@@ -109,7 +109,7 @@ class Cluster:
 
     @contextmanager
     def asked_with(self, patience: Patience) -> Iterator[None]:
-        """How long hosts are waited for meanwhile."""
+        """Within it, hosts are waited for as long as this says."""
         before, self._network.patience = self._network.patience, patience
         try:
             yield
@@ -133,7 +133,7 @@ class Cluster:
         return bool(self._found[host.name])
 
     def node_name(self, host: Host) -> str:
-        """What the host is called as a node."""
+        """The name of the host's Node; the host's own where that is not known."""
         node = self.facts(host).node if self.looked_at(host) else None
         return node.name if node else host.name
 
@@ -146,7 +146,7 @@ class Cluster:
     ) -> None:
         """Brings a host's facts up to date. Callers who ask for the same at one time share one look.
 
-        `since`, by the cluster's clock, is the age that will do: by default only a look that begins from now on.
+        A look that began after `since`, by the cluster's clock, will do; by default only one that begins from now on.
         """
         whole = self._whole(host)
         wanted = tuple(dict.fromkeys((*(whole if parts is None else parts), *besides)))
@@ -168,21 +168,21 @@ class Cluster:
             self._began.update({(host.name, part): began for part in wanted})
 
     def leave(self, name: str, node: str) -> None:
-        """This host goes, or is drained: the looks ask of this Node, and another master speaks where one can."""
+        """For a host that is removed or drained: looks ask about its Node, and another master speaks where one can."""
         with self._knowing:
             self._questions = replace(self._questions, nodes=(node,))
             self._leaving = name
             self._agree()
 
     def ask_of(self, nodes: Sequence[str]) -> None:
-        """The looks ask of these Nodes: their pods are to go."""
+        """Makes the looks ask about these Nodes, whose pods are to go."""
         self._questions = replace(self._questions, nodes=tuple(nodes))
 
     def ask(self, masters: Iterable[Host], since: float | None = None, besides: tuple[str, ...] = ()) -> None:
         """Brings up to date what is known of the cluster, by the first of these masters whose API server answers.
 
-        `besides`: parts of its look that are wanted too. Whoever has spoken so far is asked first. HostError where not
-        one of them can be talked to.
+        `besides`: parts of its look that are wanted too. The speaker so far is asked first, a master that leaves last.
+        HostError where none of them can be talked to.
         """
         ordered = sorted(masters, key=lambda host: (host.name == self._leaving, host.name != self._speaker))
         errors = []
@@ -232,7 +232,7 @@ class Cluster:
             self._agree()
 
     def _agree(self) -> None:
-        """What is known of the cluster is the speaker's word, in the facts of all hosts."""
+        """Chooses the speaker, and puts its word on the cluster into the facts of all hosts."""
         self._live = self._heard()
         self._speaker = (self._live and self._live.speaker) or self._speaker
         self._alone = {
@@ -241,9 +241,9 @@ class Cluster:
         self._facts.clear()
 
     def _heard(self) -> ClusterFacts | None:
-        """Whoever speaks goes on while its API server answers; else the first whose does, or one that is silent.
+        """The speaker's word while its API server answers; else that of the first master whose does; else a silent one.
 
-        Who leaves speaks last. None, for no cluster, only on every master's word.
+        A master that leaves comes last. None, for no cluster, only where every master says so.
         """
         names = sorted((self._speaker, *self.master_names), key=lambda name: name == self._leaving)
         words = [word for name in names if (word := self._words.get(name))]

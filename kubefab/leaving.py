@@ -45,7 +45,7 @@ def of_node(c: Context, name: str, subject: Callable[[str], Subject]) -> None:
 
 
 def drain(c: Context, name: str, seconds: Seconds, yes: bool) -> None:
-    """Has a node's pods go elsewhere; what that costs is told first, and asked for."""
+    """Has a node's pods go elsewhere, once what that costs was told and agreed to."""
     run = engine_of(c)
     node = _node_of(run, name)
     subjects = [draining.well(node), draining.drained(node, seconds, "node.drain"), draining.cordoned(node)]
@@ -100,7 +100,7 @@ def _at(run: Engine, address: str) -> wanted.Host | None:
 
 
 def _address(run: Engine, node: str) -> str:
-    """Of a node that hosts.yml does not know; who has no Node any more may be called by the address of its member."""
+    """The address of a node that hosts.yml does not know. Without a Node, `node` may be its etcd member's address."""
     live = run.cluster.facts(run.cluster.speaker).cluster
     return live.nodes[node].address if live and node in live.nodes else node
 
@@ -115,8 +115,8 @@ def _saved(run: Engine, node: str, address: str) -> Stages:
 
 
 def _node_of(run: Engine, name: str) -> str:
-    """Its name in the cluster; from here on another master speaks, where one can. KubefabError where nobody has it."""
-    if not name:  # as a member of etcd has none that has not started yet
+    """The Node's name; from here on another master speaks, where one can. KubefabError for an unknown name."""
+    if not name:  # else it would match a member of etcd that has not started: that has no name either
         run.cluster.require(name)
     run.look(Group.SPEAKER)
     live = run.cluster.facts(run.cluster.speaker).cluster
@@ -134,7 +134,7 @@ def _node_of(run: Engine, name: str) -> str:
 
 
 def _check_name(inventory: wanted.Inventory, name: str) -> None:
-    """KubefabError for the address of a host: what is called by an address is a member of etcd that nobody has."""
+    """KubefabError for a host's address: only a member of etcd that is of no host may be called by an address."""
     if called := next((host.name for host in inventory.hosts if str(host.address) == name), None):
         raise KubefabError(f"{name} is the address of {called} in {inventory.path}: say --host {called}")
 
@@ -142,7 +142,7 @@ def _check_name(inventory: wanted.Inventory, name: str) -> None:
 def _check_whose(run: Engine, node: Node) -> None:
     """KubefabError where this Node is or may be another machine than the host that hosts.yml calls so.
 
-    One would be drained, and the other one reset.
+    Else one machine would be drained, and the other one reset.
     """
     name, place = node.name, node.address
     at = {host.name: str(host.address) for host in run.cluster.inventory.hosts}
@@ -169,7 +169,7 @@ def _node_there(run: Engine, name: str) -> str | None:
 
 
 def _is_member(run: Engine, name: str) -> bool:
-    """Whether etcd has one of this name, or at this address, that is no host of ours: its Node may be gone already."""
+    """Whether etcd has a member of this name or address that is of no host of ours: its Node may be gone already."""
     if name in {host.name for host in run.cluster.inventory.hosts}:
         return False
     with run.only_looking():
@@ -178,7 +178,7 @@ def _is_member(run: Engine, name: str) -> bool:
 
 
 def _node_at(run: Engine, host: Host) -> str:
-    """The Node that this host is, where its name there is another. KubefabError where only a person can know it."""
+    """The name of this host's Node, which may differ from the host's. KubefabError where only a person can know it."""
     with run.only_looking():
         run.look(host.name)
     facts = run.cluster.facts(host)
@@ -266,7 +266,7 @@ class Leaving:
 
 
 def _left_to_do(host: wanted.Host, known_as: str, path: Path, dead: bool) -> Iterator[str]:
-    """What a person has to do after it. `known_as`: by ssh."""
+    """What a person has to do afterwards. `known_as`: what ssh calls the host in known_hosts."""
     yield f"{host.name} is gone; take it out of {path}, else `inv cluster.up` makes it a node again"
     if host.role == "master":
         yield _MASTER

@@ -32,7 +32,7 @@ def restore(c: Context, source: str, yes: bool, make: Sequence[Made], rest: Sequ
     """Brings etcd to the snapshot in this file or folder. KubefabError where it is damaged, or nobody agrees.
 
     `make`: the tasks that make a control plane where there is no cluster; `rest`: those that make it whole afterwards.
-    A run that was broken off may have made a part of it: by what is there nobody can tell whether add-ons are all.
+    After a run that was broken off, `rest` follows while a host has yet to join: missing add-ons cannot be told.
     """
     if not source:
         raise KubefabError("--from wants a folder that etcd.backup has made, or a snapshot of etcd")
@@ -54,7 +54,7 @@ def restore(c: Context, source: str, yes: bool, make: Sequence[Made], rest: Sequ
 
 
 def give_up(c: Context) -> None:
-    """Has a restore that was broken off be none. KubefabError where a master has the snapshot's data already."""
+    """Gives up a restore that was broken off. KubefabError where a master has the snapshot's data already."""
     run = engine_of(c)
     masters = _members(run)
     if not run.dry:  # a restore that goes on may be about to swap
@@ -74,7 +74,7 @@ def _each(run: Engine, c: Context, tasks: Sequence[Made]) -> None:
 
 
 def _members(run: Engine) -> list[Host]:
-    """The masters that have an etcd. Every master was looked at: one that is not may serve the former data."""
+    """The masters that have an etcd. Stop where one was not looked at, since it may serve the former data."""
     masters = run.look(Group.MASTERS, *steps.PARTS)
     run.stop_where_failed(_UNHEARD)
     run.look_again(masters, *steps.PARTS)
@@ -88,7 +88,7 @@ def _members(run: Engine) -> list[Host]:
 
 
 def _hear_workers(run: Engine, otherwise: str) -> None:
-    """Stop, with these words, where one does not answer."""
+    """Stop, with these words, where a worker does not answer."""
     run.look(Group.WORKERS)
     run.look_again(run.chosen(Group.WORKERS))
     run.stop_where_failed(otherwise)
@@ -120,7 +120,7 @@ def _encrypted(snapshot: Snapshot) -> list[str]:
 
 @dataclass(frozen=True)
 class Making:
-    """A cluster that is to be made, so that it can be the snapshot's: its keys are there before it is."""
+    """A new cluster for the snapshot. The snapshot's keys are put there first, so that kubeadm takes them for it."""
 
     run: Engine
     snapshot: Snapshot
@@ -140,7 +140,7 @@ class Making:
         self.run.converge(Group.FOUNDER, keyed(self.snapshot), how=TOGETHER)
 
     def _losses(self, founder: Host) -> Iterator[Loss]:
-        """Its API server is empty at first, and the nodes that have outlived theirs believe it."""
+        """The new API server is empty at first, and nodes of the snapshot's cluster that still run believe it."""
         yield founder.name, "", "there is no cluster: one is made, with the keys of the backup, and goes back to it"
         yield from ((founder.name, "", line) for line in _encrypted(self.snapshot))
         ours = {fingerprint(one) for one in self.snapshot.authorities}
@@ -163,7 +163,7 @@ class Restoring:
             self.run.lock(masters, *steps.PARTS)
         began = self._begun(masters)
         restore = Restore(began or steps.new_id(self.snapshot, self._facts(masters), datetime.now(UTC)), self.snapshot)
-        if not _swapped(self._facts(masters), restore.id):  # from then on nothing runs before this has gone on
+        if not _swapped(self._facts(masters), restore.id):  # once one is, nothing runs until this goes on
             _hear_workers(self.run, _UNHEARD)
         self._refuse(masters, restore)
         print(report.plain(_told(self.snapshot, began)))
@@ -173,7 +173,7 @@ class Restoring:
             look = partial(self.run.look_again, masters, *steps.PARTS)
             agree(lambda: self._losses(masters, restore), self.yes, look, _COST)
         self._converge(_to_swap(restore))
-        if not self.run.dry:  # the API servers of before are gone, whatever was found of them
+        if not self.run.dry:  # the former API servers are gone, whatever the facts say
             self.run.look_again(masters, *steps.PARTS)
         self._converge([(Group.MASTERS, steps.running(restore))])
         if not (self.run.dry or self.run.failures):
@@ -191,7 +191,7 @@ class Restoring:
     def _begun(self, masters: Sequence[Host]) -> str:
         """The id of a restore of this very snapshot, for these masters, that was broken off; "" where there is none.
 
-        Where none of them has its data, and one may have served the former ones since, another one is begun.
+        Also "" where no master has its data, and one may have served the former data since: a new one is begun.
         """
         facts = self._facts(masters)
         ours = f"-{steps.of_peers(facts)}-"
@@ -202,17 +202,17 @@ class Restoring:
         return id if _swapped(facts, id) or not any(steps.serves_former(one, id) for one in facts) else ""
 
     def _refuse(self, masters: list[Host], restore: Restore) -> None:
-        """Once one master has the new data, what the API server tells of others is of the snapshot."""
+        """Other hosts matter only before the swap: after it the API server tells of those in the snapshot."""
         swapped = _swapped(self._facts(masters), restore.id)
         self.run.complain(masters, possible(restore), *when(not swapped, nobody_else))
         self.run.stop_where_failed()
 
     def _losses(self, masters: list[Host], restore: Restore) -> list[Loss]:
-        """What etcd has and the snapshot has not, by the member that has done most."""
+        """What etcd has and the snapshot has not, by the member with most writes applied."""
         self._refuse(masters, restore)
         found = [(one.name, "", line) for one in self._facts(masters) for line in self._of(one, restore)]
         answer = [(host, one) for host in masters if (one := self.run.cluster.facts(host).etcd.member)]
-        # Where no member answers, all of them know as little.
+        # Where no member answers, any master will do.
         host, member = max(answer, key=lambda one: one[1].applied, default=(next(iter(masters)), None))
         lost = self._since(host, member) if member else [_SILENT]
         left = (f"member {one} is left behind: {etcd.NEVER}" for one in left_behind(self.run.cluster.facts(host)))
@@ -231,7 +231,7 @@ class Restoring:
         if member.cluster != self.snapshot.etcd:
             yield _ANOTHER_ETCD if self.snapshot.etcd else _UNKNOWN_ETCD
             return
-        if member.revision < self.snapshot.revision:  # ids are made of names: an etcd that begins anew has the same
+        if member.revision < self.snapshot.revision:  # ids are made of names: an etcd begun anew has the same id
             yield _LOWER.format(member.revision)
             return
         writes = f"{member.revision - self.snapshot.revision} writes since the snapshot"

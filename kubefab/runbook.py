@@ -52,7 +52,7 @@ def converge(c: Context, who: Who, *subjects: Subject, how: Pass = ALL_AT_ONCE) 
 
 
 def meant(host: str | None, unnamed: Group) -> Who:
-    """The host that was named. An empty name, as of a variable that is not set, is no word for all of them."""
+    """The host that was named; these only for None. An empty name, as of a variable that is not set, is no None."""
     return unnamed if host is None else host
 
 
@@ -88,7 +88,7 @@ def _hold(master: Host, page: Page, port: int) -> None:
 
 
 def _away(run: Engine, who: Who, *parts: str) -> list[str]:
-    """Why those do not answer that do not, after a look at all."""
+    """Looks at these hosts; a line for each that does not answer, with the reason."""
     with run.only_looking():
         run.look(who, *parts)
         return list(map(str, run.failures))
@@ -97,7 +97,7 @@ def _away(run: Engine, who: Who, *parts: str) -> list[str]:
 def show_status(c: Context, *health: Subject, drift: Sequence[Subject] = (), as_json: bool) -> None:
     """The nodes and what is wrong with them. Exit with 1 where anything is, and with 2 where nothing can be written.
 
-    `drift`: what is told without being wrong, as how many settings are not what hosts.yml says.
+    `drift`: what is told but not called wrong, as how many settings are not as hosts.yml says.
     """
     run = engine_of(c)
     with run.only_looking(SHORT):
@@ -183,9 +183,9 @@ def back_up(c: Context, output: str | None) -> None:
 
 
 def save_before_growing(c: Context, host: str | None = None) -> None:
-    """A backup of etcd before the second master joins: of two members none may be lost. Nothing where there is none.
+    """A backup of etcd before the second master joins: of two members none may be lost. Without etcd, nothing.
 
-    `host`: who joins, where that is one alone. Stop where a backup is needed, or may be, and cannot be had.
+    `host`: the only one that joins; None for all. Stop where a backup is or may be needed, and cannot be had.
     """
     run = engine_of(c)
     if len(run.cluster.masters) == 1 or (host and run.cluster.require(host).wanted.role != "master"):
@@ -201,7 +201,7 @@ def save_before_growing(c: Context, host: str | None = None) -> None:
 
 
 def _with_etcd(run: Engine) -> dict[str, Facts]:
-    """The masters of which somebody knows that they have one."""
+    """The masters that are known to have an etcd."""
     looked = {host.name: run.cluster.facts(host) for host in run.cluster.masters if run.cluster.looked_at(host)}
     return {name: facts for name, facts in looked.items() if etcd.is_on(facts)}
 
@@ -259,7 +259,7 @@ def defragment(c: Context) -> None:
 
 
 def with_the_others(c: Context, host: str) -> Who:
-    """The masters, where this host is one: what one more brings with it is theirs, too. Else the host alone."""
+    """All masters where this host is one, since one more changes something on the others. Else the host alone."""
     return Group.MASTERS if engine_of(c).cluster.require(host).wanted.role == "master" else host
 
 

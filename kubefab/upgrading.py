@@ -48,7 +48,7 @@ class Workers(int):
 ONE = Workers(1)
 TOGETHER = Pass(rolling=True)  # what fails on one host is begun on none
 IN_TURN = Pass(at_once=1, rolling=True)
-IN_GROUPS = Pass(at_once=20, rolling=True)  # more would share one mirror, or one line, for as long
+IN_GROUPS = Pass(at_once=20, rolling=True)  # more at once would share one mirror or line, and be no faster
 
 
 def bring_up(
@@ -65,12 +65,12 @@ def bring_up(
 
 @dataclass(frozen=True)
 class Turn:
-    """A part of an upgrade; no host begins the next part while another has this one before it."""
+    """A part of an upgrade; no host begins the next part while another has this one still to do."""
 
     who: Group
     subject: Subject
     how: Pass
-    old: Callable[[Facts], object] = lambda _: None  # true where a host has it before it
+    old: Callable[[Facts], object] = lambda _: None  # true where a host has it still to do
     begun: Callable[[Facts], object] = lambda _: None  # true where a host was in the middle of it
 
 
@@ -84,7 +84,7 @@ class Upgrading:
     at_once: int  # workers
     ignored: tuple[str, ...]  # workloads, as "namespace/name", that nobody waits for
     alone: str | None = None  # the one host that is upgraded, as far as its turn has come
-    named: dict[str, list[str]] = field(default_factory=dict)  # images, by the configuration that kubeadm was asked by
+    named: dict[str, list[str]] = field(default_factory=dict)  # a configuration -> the images of it
 
     @property
     def wanted(self) -> str:
@@ -126,7 +126,7 @@ class Upgrading:
         return hosts
 
     def _turns(self, images: Sequence[str] = ()) -> list[Turn]:
-        """No kubelet comes before every API server. `images`: those that kubeadm names."""
+        """No kubelet is upgraded before all API servers are. `images`: those that kubeadm names."""
         names = {host.name: self.run.cluster.node_name(host) for host in self.run.chosen(Group.ALL)}
         kubelet = upgrade_kubelet.kubelet(self.seconds, self.ignored, names)
         begun, workers = upgrade_kubelet.comes_first(self.wanted), Pass(self.at_once, batches=True, rolling=True)
@@ -143,19 +143,19 @@ class Upgrading:
         names: Sequence[str] = ()
         if any(self._behind(host) for host in hosts):
             names = self._images()
-            # A master brings to every node what is kubeadm's there: kube-proxy, and the pod that it tries first.
+            # A master's upgrade needs images on every node: kube-proxy's, and that of the pod that kubeadm tries first.
             for_all = any(host.wanted.role == "master" for host in hosts)
             yield Group.ALL if for_all else self._of(Group.ALL), [upgrade.fetched(names, self.alone)], IN_GROUPS
         yield from self._saved()
         for turn in self._turns(names):
-            for host in self._begun(turn, hosts):  # its pods may wait for it, and the next node for them
+            for host in self._begun(turn, hosts):  # its pods may wait for this node, and the next node for them
                 yield host, [turn.subject], TOGETHER
             if turn.who is Group.SPEAKER or any(host in hosts for host in self.run.chosen(turn.who)):
                 yield self._of(turn.who), [turn.subject], turn.how
             if self.alone is not None and (others := self._before(turn)):
                 print(f"next: inv cluster.upgrade --host {others[0]}")
                 break
-        else:  # as the new version wants them, once no node is of the former one: a kill may have left just these
+        else:  # the new version's, once no node is of the former one; a run that was killed may have left just these
             yield Group.SPEAKER, self._last(), TOGETHER
         yield self._of(Group.ALL), [health.steps], TOGETHER
 
@@ -163,11 +163,11 @@ class Upgrading:
         return [network.flannel_applied, addons.steps]
 
     def _of(self, who: Group) -> Who:
-        """The one host that is upgraded alone, or all of these. The speaker tells for all of them."""
+        """The one host that is upgraded alone, or all of these. The speaker is never left out: it acts for all."""
         return who if self.alone is None or who is Group.SPEAKER else self.alone
 
     def _refuse_out_of_turn(self, turns: Sequence[Turn]) -> None:
-        """Where others have a turn before the next one of this host, if it has one."""
+        """KubefabError where other hosts have a turn before this host's next one."""
         host = self.run.cluster.require(self.alone or "")
         told = self.run.cluster.facts(host)
         mine = [n for n, turn in enumerate(turns) if host in self.run.chosen(turn.who) and turn.old(told)]
@@ -184,12 +184,12 @@ class Upgrading:
         ]
 
     def _before(self, turn: Turn) -> list[str]:
-        """The others that have it before them."""
+        """The other hosts that have this turn still to do."""
         facts = {host.name: self.run.cluster.facts(host) for host in self.run.chosen(turn.who)}
         return [name for name, told in facts.items() if name != self.alone and turn.old(told)]
 
     def _images(self) -> list[str]:
-        """By the configuration that the cluster keeps, which the new kubeadm judges first; it is asked once."""
+        """Those that the new kubeadm names, once it accepts the configuration that the cluster keeps; asked once."""
         stored = kubeadm.at_version(self._stored().text, self.wanted)
         if stored not in self.named:
             self.named[stored] = images.needed(self.run.cluster, lambda _: [], stored=stored)
@@ -202,7 +202,7 @@ class Upgrading:
         return told
 
     def _saved(self) -> Iterator[tuple[Who, Sequence[Subject], Pass]]:
-        """A backup of etcd before the first control plane that is behind; none of one that is elsewhere."""
+        """A backup of etcd before the first control plane is upgraded; none of an etcd that is elsewhere."""
         cluster = self.run.cluster
         masters = {host.name: cluster.facts(host) for host in cluster.masters}
         own = {name: facts for name, facts in masters.items() if not facts.etcd.elsewhere}
@@ -211,11 +211,11 @@ class Upgrading:
             yield backup.source, [backup.subject], TOGETHER
 
     def _renews(self, hosts: Sequence[Host]) -> bool:
-        """Whether kubeadm makes a control plane of these anew."""
+        """Whether kubeadm upgrades a control plane of these."""
         return any(upgrade.old_control_plane(self.wanted)(self.run.cluster.facts(host)) for host in hosts)
 
     def _behind(self, host: Host) -> list[str]:
-        """What is older there; else what kubeadm keeps in the cluster, where this host has it made anew."""
+        """What is older there; else what is older in the cluster itself, where this host's turn upgrades it."""
         facts = self.run.cluster.facts(host)
         return versions.behind(facts, self.wanted) or self._kept_older(host, facts) if facts.trusted else []
 
@@ -247,7 +247,7 @@ class Upgrading:
         return losses
 
     def _by_speaker(self, hosts: Sequence[Host], speaker: Facts) -> list[Loss]:
-        """What it makes anew for all, where another host is the last of the masters that is upgraded alone."""
+        """What the speaker upgrades for all, where the last master, upgraded alone, is another one."""
         host, proxy = self.run.cluster.speaker, upgrade.old_proxy(self.wanted)(speaker)
         others = [one for one in self.run.cluster.masters if one.name != self.alone]
         if host in hosts or not proxy or self._renews(others):
@@ -255,7 +255,7 @@ class Upgrading:
         return [(host.name, "", f"{proxy} -> {self.wanted}"), *self._by_hand(host, speaker)]
 
     def _not_ready(self, host: Host, facts: Facts) -> list[Loss]:
-        """Waited for, and no change: no plan would have it."""
+        """Told here, since a plan shows changes, and this is only waited for."""
         gap = upgrade.where_behind(self.wanted, upgrade.untouched(self.wanted, health.not_ready))
         return [
             (host.name, "", f"the node is not Ready ({why}): nothing is changed before it is")
@@ -285,7 +285,7 @@ class Upgrading:
         return bool(release.spares_sets) and then < Version(release.spares_sets) and now.release[:2] < then.release[:2]
 
     def _etcd(self, host: Host, facts: Facts) -> list[Loss]:
-        """Which there is, and which comes."""
+        """The etcd that is there, and the one that comes."""
         if host.wanted.role != "master" or facts.etcd.elsewhere:
             return []
         member = facts.etcd.member
@@ -306,7 +306,7 @@ class Upgrading:
         return f" goes {way if upgrade.etcd_before(cluster)(facts) else 'directly'} to {then}"
 
     def _at_the_end(self) -> list[Loss]:
-        """What of flannel and the add-ons is another now. A plan has it among the changes."""
+        """What of flannel and the add-ons is changed last. Not in a dry run: a plan has it among the changes."""
         goes_on = self.alone is not None and any(self._before(turn) for turn in self._turns())
         if self.run.dry or goes_on:
             return []
@@ -314,7 +314,7 @@ class Upgrading:
         return [(host, title, f"at the end: {title} (now: {gap})") for host, title, gap in found]
 
     def _by_hand(self, host: Host, facts: Facts) -> list[Loss]:
-        """kubeadm makes it anew, from what it keeps in the cluster; no etcd that is newer than it wants."""
+        """Changes by hand that go: kubeadm makes manifests anew from what it keeps, but no etcd newer than its own."""
         inventory, noted = self.run.cluster.inventory, facts.manifests
         renewed = upgrade.old_control_plane(self.wanted)(facts)
         anew = [*when(renewed, *drift.PHASES), drift.KUBELET, *when(renewed, "etcd")]
@@ -335,13 +335,13 @@ class Upgrading:
         return [(name, "", f"kubeadm-config has {key}: {tag}, which stays as it is") for key, tag in pinned]
 
     def _edited(self, speaker: Facts) -> list[Loss]:
-        """kubeadm makes kube-proxy's ConfigMap anew of what is in it."""
+        """Edits of kube-proxy's ConfigMap stay: kubeadm makes it anew from what is in it."""
         name, edits = self.run.cluster.speaker.name, drift_nodes.edits_of_proxy(self.run.cluster.inventory, speaker)
         told = f"kube-proxy's configuration: {', '.join(edits)}; that stays, and its pods begin with it"
         return [(name, "", told)] if edits else []
 
     def _deprecated(self) -> Iterator[Loss]:
-        """What each API server was asked for and will not have: it knows that since its start alone."""
+        """APIs that go away and that somebody has used, as each API server knows since its own start."""
         then = Version(self.wanted)
         for host in self.run.cluster.masters:
             if not self.run.cluster.facts(host).upgrade.asked_told:
@@ -357,7 +357,7 @@ class Upgrading:
         return [(host.name, "", line) for line in (gap(facts) or "").splitlines()]
 
     def _together(self, hosts: Sequence[Host], speaker: Facts) -> Iterator[Loss]:
-        """Of the workers that are drained at one time."""
+        """What is lost where several workers are drained at one time."""
         workers = [host for host in self.run.chosen(Group.WORKERS) if host in hosts]
         for batch in Pass(self.at_once, batches=True).batched(workers):
             old = [host for host in batch if versions.is_old(self.run.cluster.facts(host), self.wanted)]
