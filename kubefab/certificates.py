@@ -1,4 +1,4 @@
-"""The certificates of a cluster's hosts: until when they are good, what is served for them, what is wrong. Pure."""
+"""The certificates of a cluster's hosts: until when they are good, which ones ports serve, what is wrong. Pure."""
 
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from kubefab.facts import Certificates, Facts
 from kubefab.inventory import Inventory
 
 SOON = timedelta(days=30)
-# What cryptography raises for bytes that a power cut cut off, or that somebody made by hand.
+# What cryptography raises for a file that a power cut has truncated, or that somebody made by hand.
 UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 YEAR = timedelta(days=365)  # what kubeadm makes them good for, where nobody asks for anything else
 PERIOD = "certificateValidityPeriod"
@@ -26,7 +26,7 @@ SERVER = f"{PKI}/apiserver.crt"
 ROTATED, SELF_MADE = f"{KUBELETS}/kubelet-server-current.pem", f"{KUBELETS}/kubelet.crt"
 CLIENT = f"{KUBELETS}/kubelet-client-current.pem"
 KUBELET_CONF, ADMIN = "/etc/kubernetes/kubelet.conf", "/etc/kubernetes/admin.conf"
-NODE = "system:node:"  # how whom a kubelet is begins
+NODE = "system:node:"  # begins the name that a kubelet's certificate is for
 BEGUN = "a renewal of certificates was begun and not finished"
 SHOWN = "served at"  # a port: how what is no file begins
 SERVED = {
@@ -35,9 +35,9 @@ SERVED = {
     "2380": (f"{PKI}/etcd/peer.crt",),
     "10250": (ROTATED, SELF_MADE),
 }
-# These make one for themselves at each start, of which there is no file; what may be old is whom they are to the API.
+# These make their serving certificate at each start, in no file; what may be old is their client's, in a .conf.
 OWN = {"10257": ("kube-controller-manager", "controller-manager.conf"), "10259": ("kube-scheduler", "scheduler.conf")}
-# What kubeadm renews on a master, by the file of it below /etc/kubernetes; and by which authority it is signed.
+# What kubeadm renews on a master: a file below /etc/kubernetes -> the authority that signs it.
 SIGNED = {
     **dict.fromkeys(("pki/apiserver.crt", "pki/apiserver-kubelet-client.crt"), "ca"),
     **dict.fromkeys(("admin.conf", "super-admin.conf", "controller-manager.conf", "scheduler.conf"), "ca"),
@@ -45,7 +45,7 @@ SIGNED = {
     "pki/apiserver-etcd-client.crt": "etcd/ca",
     **dict.fromkeys(("pki/etcd/server.crt", "pki/etcd/peer.crt", "pki/etcd/healthcheck-client.crt"), "etcd/ca"),
 }
-# What all masters have in common, by the files of it below /etc/kubernetes.
+# The files below /etc/kubernetes that are the same on all masters.
 SHARED = tuple(f"pki/{name}.{kind}" for name in ("ca", "front-proxy-ca", "etcd/ca") for kind in ("crt", "key"))
 SHARED += ("pki/sa.key", "pki/sa.pub")
 HEAD = ("host", "certificate", "of", "good until", "days")
@@ -53,7 +53,7 @@ HEAD = ("host", "certificate", "of", "good until", "days")
 
 @dataclass(frozen=True)
 class Certificate:
-    """One of a host's; `what` is its file, or where it is served. Without an end it could not be read."""
+    """A certificate on a host; `what`: its file, or where it is served; `ends`: None where it could not be read."""
 
     host: str
     what: str
@@ -67,16 +67,16 @@ class Certificate:
 
     @property
     def name(self) -> str:
-        """As SIGNED has it."""
+        """Its key in SIGNED."""
         return self.what.removeprefix("/etc/kubernetes/")
 
     def is_over(self, now: datetime) -> bool:
         return bool(self.ends and self.ends <= now)
 
     def is_soon(self, now: datetime, asked: timedelta = YEAR) -> bool:
-        """Below 30 days, or a part of its life where that is shorter: some kubelets' live for a day.
+        """Whether it ends in less than 30 days, or less than a part of its life: some kubelets' live for a day.
 
-        `asked`: how long kubeadm's are to be good; one of those that lives shorter is a mistake, and no wish.
+        `asked`: how long kubeadm's are to be good. It counts as their life: a shorter one is a mistake, and no wish.
         A kubelet renews its own with 10 to 30 % of it left (k8s.io/client-go, util/certificate: nextRotationDeadline).
         """
         if not (self.begins and self.ends):
@@ -86,7 +86,7 @@ class Certificate:
 
 
 def validity(wanted: Inventory, hosts: Iterable[Facts]) -> timedelta:
-    """How long kubeadm's are to be good: by hosts.yml, else by its own configuration as a host read it, else a year."""
+    """How long kubeadm's are to be good: by hosts.yml, else by the configuration that kubeadm keeps, else a year."""
     kept = next((told for one in hosts if (told := _configuration(one))), "")
     stored = (yaml.safe_load(kept) or {}).get(PERIOD)
     seconds = differences.length(str(wanted.told(f"ClusterConfiguration.{PERIOD}") or stored or ""))
@@ -153,24 +153,24 @@ def authority(facts: Facts, name: str) -> Certificate | None:
 
 
 def kubelets(facts: Facts) -> list[Certificate]:
-    """By which its kubelet is known to the API server; that of its first day may be in its .conf."""
+    """Its kubelet's client certificates; the first one that it got may be in its .conf."""
     return [one for one in _kept(facts) if one.what in (CLIENT, KUBELET_CONF)]
 
 
 def self_made(facts: Facts) -> list[Certificate]:
-    """What its kubelet has made for itself, and serves; nothing where it serves another."""
+    """The certificate that its kubelet has made for itself and serves; none where it serves another."""
     return [one for one in _kept(facts) if one.what == SELF_MADE]
 
 
 def former(told: Certificates) -> list[str]:
-    """Those in the login's ~/.kube/config that are the admin's of before: of the same user, and sooner to end."""
+    """Former admin certificates in the login's ~/.kube/config: of the same user, and sooner to end."""
     return _former(told, told.login)
 
 
 def behind(told: Certificates) -> str | None:
-    """What a renewal leaves in there, and a person should not; what is not understood may be the admin's.
+    """What a renewal leaves in that file for a person to change; None on a worker, where nothing is renewed.
 
-    A worker's is nobody's to renew.
+    A certificate that is not understood counts, since it may be the admin's.
     """
     if ADMIN not in told.clients:
         return None
@@ -191,7 +191,7 @@ def _former(told: Certificates, bodies: Iterable[str]) -> list[str]:
 
 
 def _is_former(body: str, admin: x509.Certificate, authority: x509.Certificate) -> bool:
-    """The admins of two clusters are called the same."""
+    """The authority is asked for too: the admins of two clusters have the same name."""
     try:
         read = x509.load_pem_x509_certificate(b64decode(body))
         read.verify_directly_issued_by(authority)
@@ -201,7 +201,7 @@ def _is_former(body: str, admin: x509.Certificate, authority: x509.Certificate) 
 
 
 def kubelet_users(facts: Facts, authority: str) -> list[str]:
-    """As whom this authority (DER, in base64) has signed for its kubelet: what a host says of itself need not be so."""
+    """The names that this authority (DER, in base64) has signed for its kubelet: a host's own word proves nothing."""
     told = facts.certificates
     bodies = [(told.issued.get(CLIENT), x509.load_der_x509_certificate)]
     bodies += [(told.clients.get(KUBELET_CONF), x509.load_pem_x509_certificate)]
@@ -219,13 +219,13 @@ def _users(body: str, load: Callable[[bytes], x509.Certificate], authority: str)
 
 
 def life(body: str) -> timedelta:
-    """How long a certificate is good in all; none for what cannot be read."""
+    """From its beginning to its end; zero for what cannot be read."""
     one = _read("", "", body)
     return one.ends - one.begins if one.ends and one.begins else timedelta()
 
 
 def names(body: str) -> set[str]:
-    """For which a certificate is good: names in lower case, and addresses."""
+    """What a certificate is good for: names in lower case, and addresses."""
     try:
         read = x509.load_der_x509_certificate(b64decode(body))
         found = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -236,24 +236,24 @@ def names(body: str) -> set[str]:
 
 
 def is_served(told: Certificates, port: str) -> bool:
-    """Whether this port shows what its file says, as far as anybody can be asked."""
+    """Whether this port serves the certificate of one of its files. True where that cannot be told."""
     files = _files(told, port)
     return bool(told.unserved) or port in told.otherwise or not files or told.served.get(port) in files.values()
 
 
 def is_another(told: Certificates, port: str) -> bool:
-    """Whether this port shows one that is in none of its files. Of one that shows none it is not known."""
+    """Whether this port serves a certificate that is in none of its files. False where it has shown none."""
     files, shown = _files(told, port), told.served.get(port, "none")
     return bool(files) and port not in told.otherwise and shown != "none" and shown not in files.values()
 
 
 def _files(told: Certificates, port: str) -> dict[str, str]:
-    """What it may serve, of the files that are there."""
+    """The certificates that it may serve, by their files, of those that are there."""
     return {file: told.issued[file] for file in SERVED[port] if file in told.issued}
 
 
 def problems(facts: Facts, now: datetime, asked: timedelta = YEAR) -> list[str]:
-    """What is wrong with a host's, or will be within 30 days. NotAsked where they were not looked at."""
+    """What is wrong with a host's certificates, or soon will be. NotAsked where they were not looked at."""
     told = facts.certificates
     among = (*_kept(facts), *_fileless(facts))
     ends = [f"{one.host}: {line}" for one in among for line in _of_end(one, now, asked, _has_etcd(told))]
@@ -295,17 +295,17 @@ def _meaning(one: Certificate, has_etcd: bool) -> str:
 
 
 def _of_served(told: Certificates) -> Iterator[str]:
-    """What is served is compared with its file, byte by byte; where a program was told of another file, it is not."""
+    """Served certificates are compared with their files, byte by byte, unless a program was given other files."""
     for port in told.served:
         if port in SERVED and is_another(told, port):
             yield f"port {port} serves another certificate than {next(iter(_files(told, port)))}: {_OLDER}"
-    # An API server whose file has gone goes on with what it read, until it begins anew.
+    # An API server whose file has gone goes on with what it has read, and would not start again.
     if "kube-apiserver" in told.began and "6443" not in told.otherwise and SERVER not in told.issued:
         yield f"{SERVER} is missing: {_RENEW}"
 
 
 def _unshown(told: Certificates) -> Iterator[str]:
-    """A machine that is busy for a moment shows none in time, so that a status says nothing of it."""
+    """Left out of a status: a machine that is busy for a moment shows no certificate in time."""
     if told.unserved:
         yield f"what is served is not known: {told.unserved}"
     yield from (f"port {port} has shown no certificate in time" for port, body in told.served.items() if body == "none")
@@ -317,7 +317,7 @@ def _behind(told: Certificates) -> Iterator[str]:
 
 
 def _of_began(told: Certificates) -> Iterator[str]:
-    """Whoever began before his .conf was written goes on as whom it named then. Clocks of seconds differ by one."""
+    """A process that began before its .conf was written still uses the former one. Clocks of seconds differ by one."""
     for process, conf in OWN.values():
         began, written = told.began.get(process), told.written.get(f"/etc/kubernetes/{conf}", 0)
         if began is not None and began + 2 < written:
@@ -344,7 +344,7 @@ def _signs(read: x509.Certificate) -> bool:
 
 
 def as_data(cluster: str, certificates: Sequence[Certificate], wrong: Sequence[str], now: datetime) -> dict[str, Any]:
-    """All of it as plain data, the next to end first."""
+    """All of it as plain data, the first to end first."""
     ordered = sorted(certificates, key=lambda one: (one.ends or datetime.min.replace(tzinfo=UTC), one.host, one.what))
     return {
         "cluster": cluster,

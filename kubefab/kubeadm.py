@@ -17,28 +17,28 @@ from kubefab.mirrors import image
 from kubefab.runtimes import cri_socket, through_cri_dockerd
 
 API_PORT = 6443
-# The static pods that kubeadm makes of a ClusterConfiguration, each of a section of it.
+# The static pods that kubeadm makes from a ClusterConfiguration -> the section of each.
 SECTIONS = {
     "kube-apiserver": "apiServer",
     "kube-controller-manager": "controllerManager",
     "kube-scheduler": "scheduler",
 }
-# What of it can change in a cluster that runs, and changes no more than these say.
+# Its fields that can change in a running cluster, with no effect on anything else.
 CHANGING = (*SECTIONS.values(), "certificateValidityPeriod", "caCertificateValidityPeriod", "encryptionAlgorithm")
 STATIC_PODS = ("etcd", *SECTIONS)  # all of a control plane
 MANIFESTS = tuple(f"{pod}.yaml" for pod in STATIC_PODS)  # their files in /etc/kubernetes/manifests
 KUBELET, PROXY = "KubeletConfiguration", "KubeProxyConfiguration"
-OWN = ("rotateCertificates",)  # of a kubelet, which kubeadm sets itself, whatever it is told
+OWN = ("rotateCertificates",)  # of a kubelet: kubeadm sets these itself, whatever it is told
 DOMAIN = ".kubefab.internal"
-_HOUR = timedelta(hours=1)  # a life has some minutes more: kubeadm lets each begin before it is made
+_HOUR = timedelta(hours=1)  # a life is some minutes longer: kubeadm dates each certificate back
 _OF_CERTIFICATES = (
     "certificateValidityPeriod",
     "encryptionAlgorithm",
-)  # what hosts.yml says of them, it says of new ones
+)  # hosts.yml's word on these holds for new ones
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes no text that Go takes for something else: to Python y, 1e3 and 0o17 are texts."""
+    """Quotes texts that Go would read as something else: y, 1e3 and 0o17 are texts only to Python."""
 
 
 Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
@@ -52,13 +52,13 @@ def endpoint(inventory: Inventory) -> str:
 
 
 def server(inventory: Inventory) -> str:
-    """The same with its port: a load balancer of the user's, or a name of ours."""
+    """The same with its port: the user's load balancer, or a name of ours."""
     cluster = inventory.cluster
     return cluster.endpoint or f"{cluster.name}{DOMAIN}:{API_PORT}"
 
 
 def dns_domain(inventory: Inventory) -> str:
-    """Below which the cluster's own names are."""
+    """The domain of the cluster's own names."""
     return str(inventory.told("ClusterConfiguration.networking.dnsDomain") or "cluster.local")
 
 
@@ -93,7 +93,7 @@ def join_documents(inventory: Inventory, host: Host, token: str, discovery: str)
 def at_version(configuration: str, version: str) -> str:
     """A stored ClusterConfiguration, as YAML, as it will be at this version.
 
-    CoreDNS is no part of it where it was left out of init, as kubefab does: its image is asked for all the same.
+    kubefab leaves CoreDNS out of init, which disables it there; here it is enabled, so that its image is named.
     """
     stored = yaml.safe_load(configuration)
     dns = {key: value for key, value in (stored.get("dns") or {}).items() if key != "disabled"}
@@ -101,7 +101,7 @@ def at_version(configuration: str, version: str) -> str:
 
 
 def flags(configuration: str) -> dict[str, tuple[str, list[str]]]:
-    """The flags that a stored ClusterConfiguration, as YAML, gives: a static pod -> where it does so, and which."""
+    """The flags that a stored ClusterConfiguration, as YAML, gives: static pod -> the field, and the flags' names."""
     stored = yaml.safe_load(configuration) or {}
     etcd = {"etcd": ("etcd.local", (stored.get("etcd") or {}).get("local"))}
     sections = {pod: (section, stored.get(section)) for pod, section in SECTIONS.items()} | etcd
@@ -114,7 +114,7 @@ def flags(configuration: str) -> dict[str, tuple[str, list[str]]]:
 def upgrade_documents(inventory: Inventory, host: Host, patches: str, skipped: Sequence[str] = ()) -> str:
     """What `kubeadm upgrade apply` and `upgrade node` read; `patches`: a folder, "" for none.
 
-    What preflight passes over, and how long kubeadm waits, is as hosts.yml says of this host's init or its join.
+    What preflight ignores, and how long kubeadm waits, is as hosts.yml says of this host's init or join.
     """
     said = [inventory.told(f"{kind}Configuration") or {} for kind in _made_by(inventory, host)]
     borne = [one for it in said for one in (it.get("nodeRegistration") or {}).get("ignorePreflightErrors") or ()]
@@ -138,14 +138,14 @@ def _made_by(inventory: Inventory, host: Host) -> tuple[str, ...]:
 
 
 def settings(section: Mapping[str, Any]) -> dict[str, str]:
-    """What a section of a ClusterConfiguration makes of its static pod, as the look calls it: "--FLAG" -> its value."""
+    """What a section of a ClusterConfiguration gives its static pod, named as a look does: "--FLAG" -> value."""
     found = together((f"--{name}", value) for name, value in _pairs(section.get("extraArgs") or {}))
     for one in _named(section, "extraVolumes"):
         volume, mount = f"volumes[{one['name']}].hostPath", f"volumeMounts[{one['name']}]"
         found[f"{volume}.path"], found[f"{mount}.mountPath"] = str(one.get("hostPath")), str(one.get("mountPath"))
         found |= {f"{volume}.type": str(one["pathType"])} if one.get("pathType") else {}
         found |= {f"{mount}.readOnly": "True"} if one.get("readOnly") else {}
-    # kubeadm hands them on as they are, and Go leaves out what is empty.
+    # kubeadm passes them on as they are, and Go omits empty fields.
     envs = [{key: value for key, value in one.items() if value} for one in _named(section, "extraEnvs")]
     return {**found, **(settings_of({"env": envs}) if envs else {})}
 
@@ -156,7 +156,7 @@ def wanted_settings(inventory: Inventory, pod: str) -> dict[str, str]:
 
 
 def _as_given(inventory: Inventory, section: Mapping[str, Any]) -> dict[str, Any]:
-    """With its arguments as kubeadm is given them: of a name that stands twice a map has the last."""
+    """With its arguments as kubeadm is given them: a map keeps only the last of a repeated name."""
     return {**section, "extraArgs": _arguments({}, section.get("extraArgs") or {}, inventory.release.lists_arguments)}
 
 
@@ -166,13 +166,13 @@ def component_settings(inventory: Inventory, kind: str) -> dict[str, str]:
 
 
 def kubelet_flags(inventory: Inventory, host: Host) -> list[dict[str, str]]:
-    """What hosts.yml says of a kubelet's flags, "--FLAG" -> its value: by each document that may have made it."""
+    """The flags that hosts.yml gives a kubelet, "--FLAG" -> value: by each document that may have made it."""
     said = [inventory.told(f"{kind}Configuration.nodeRegistration") or {} for kind in _made_by(inventory, host)]
     return [settings(_as_given(inventory, {"extraArgs": one.get("kubeletExtraArgs")})) for one in said]
 
 
 def given(inventory: Inventory) -> list[str]:
-    """What static pods and the kubelet have from hosts.yml: NAME:SETTING."""
+    """The settings that hosts.yml gives static pods and the kubelet: NAME:SETTING."""
     static = [f"{pod}:{setting}" for pod in SECTIONS for setting in wanted_settings(inventory, pod)]
     return [*static, *(f"kubelet:{setting}" for setting in component_settings(inventory, KUBELET))]
 
@@ -214,7 +214,7 @@ def _without(section: Mapping[str, Any], dropped: Collection[str]) -> dict[str, 
 
 
 def _joined(stored: Mapping[str, Any], merged: Mapping[str, Any]) -> dict[str, Any]:
-    """Lists in which what is stored stays beside what hosts.yml says."""
+    """Lists that keep what is stored beside what hosts.yml says."""
     joined: dict[str, Any] = {}
     for key in NAMED:
         if key in merged:
@@ -224,12 +224,12 @@ def _joined(stored: Mapping[str, Any], merged: Mapping[str, Any]) -> dict[str, A
 
 
 def _names(sans: Sequence[str]) -> list[str]:
-    """Each once, in small letters, as kubeadm keeps them: k8s.io/kubernetes, cmd/kubeadm, LowercaseSANs."""
+    """Each once, in lower case, as kubeadm keeps them: k8s.io/kubernetes, cmd/kubeadm, LowercaseSANs."""
     return list(dict.fromkeys(str(name).lower() for name in sans))
 
 
 def _named(section: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """Of a name that stands twice kubeadm takes the last; what has no name it refuses."""
+    """The items of a list. kubeadm takes the last of a repeated name, and refuses items without one."""
     found = [one for one in section.get(key) or () if isinstance(one, Mapping) and one.get("name")]
     return list({str(one["name"]): one for one in found}.values())
 
@@ -243,18 +243,18 @@ def component_put_right(inventory: Inventory, kind: str, stored: str, dropped: C
 
 
 def gates_off(inventory: Inventory) -> dict[str, bool]:
-    """A kubelet's feature gates that what runs the containers cannot live with."""
+    """The kubelet's feature gates that the container runtime cannot bear, as off."""
     return dict.fromkeys(inventory.release.gates_with_docker if through_cri_dockerd(inventory) else (), False)
 
 
 def with_gates_off(inventory: Inventory, stored: str) -> dict[str, Any]:
-    """A stored KubeletConfiguration, as YAML, with these off where it says nothing of them."""
+    """A stored KubeletConfiguration, as YAML, with those gates off where it does not name them."""
     found = loaded(stored)
     return {**found, "featureGates": {**gates_off(inventory), **(found.get("featureGates") or {})}}
 
 
 def _pruned(value: Any, place: str, dropped: Collection[str]) -> Any:
-    """Without what stands at these places, and without what is empty by that."""
+    """Without what is at these places, and without mappings that become empty by that."""
     if not isinstance(value, Mapping):
         return value
     found = {}
@@ -267,12 +267,12 @@ def _pruned(value: Any, place: str, dropped: Collection[str]) -> Any:
 
 
 def _is_dropped(value: Any, place: str, dropped: Collection[str]) -> bool:
-    """A list is hosts.yml's as a whole: it goes with any item, and comes back where hosts.yml still names it."""
+    """hosts.yml owns a list as a whole: it goes with any item, and comes back where hosts.yml still names it."""
     return place in dropped or (isinstance(value, list) and any(one.startswith(f"{place}[") for one in dropped))
 
 
 def parts(configuration: Mapping[str, Any]) -> dict[str, str]:
-    """What can change of a ClusterConfiguration, each by its place: "apiServer.extraArgs[profiling]" -> its value."""
+    """The parts of a ClusterConfiguration that can change, by their places: "apiServer: --profiling" -> value."""
     found = {key: configuration[key] for key in CHANGING if isinstance(configuration.get(key), str)}
     for section in SECTIONS.values():
         said = configuration.get(section) or {}
@@ -282,7 +282,7 @@ def parts(configuration: Mapping[str, Any]) -> dict[str, str]:
 
 
 def wanted_lasting(inventory: Inventory) -> dict[str, str]:
-    """What hosts.yml says of what changes in no cluster that runs."""
+    """What hosts.yml says of fields that cannot change in a running cluster."""
     said = {key: value for key, value in (inventory.told("ClusterConfiguration") or {}).items() if value is not None}
     if etcd := inventory.told("ClusterConfiguration.etcd.local"):
         said["etcd"] = {**said["etcd"], "local": _as_given(inventory, etcd)}
@@ -290,7 +290,7 @@ def wanted_lasting(inventory: Inventory) -> dict[str, str]:
 
 
 def lasting(configuration: Mapping[str, Any]) -> dict[str, str]:
-    """What of a ClusterConfiguration changes in no cluster that runs, each by its place."""
+    """The parts of a ClusterConfiguration that cannot change in a running cluster, by their places."""
     etcd = (configuration.get("etcd") or {}).get("local") or {}
     others = {key: value for key, value in configuration.items() if key not in (*CHANGING, "etcd")}
     own = {key: value for key, value in etcd.items() if key != "extraArgs" and key not in NAMED}
@@ -301,10 +301,10 @@ def lasting(configuration: Mapping[str, Any]) -> dict[str, str]:
 def control_plane_documents(
     inventory: Inventory, name: str, address: str, port: int, *configuration: Mapping[str, Any], patches: str = ""
 ) -> str:
-    """What `kubeadm init phase control-plane` and `upload-config` read on a master that there is.
+    """What `kubeadm init phase control-plane` and `upload-config` read on a master of a running cluster.
 
     `name`: its node's; `address`, `port`: those of its API server; `configuration`: the ClusterConfiguration, and a
-    component's where that is meant; `patches`: the folder of somebody's, "" for none.
+    component's where that is meant; `patches`: the folder of the user's own, "" for none.
     """
     init = {
         "apiVersion": configuration[0]["apiVersion"],
@@ -317,7 +317,7 @@ def control_plane_documents(
 
 
 def dumped(documents: Sequence[Mapping[str, Any]]) -> str:
-    """As kubeadm reads them."""
+    """The documents as one text, which kubeadm reads."""
     return yaml.dump_all(documents, Dumper=Dumper, sort_keys=False)
 
 
@@ -327,8 +327,8 @@ def certificate_documents(
     """What kubeadm's commands for certificates read: with a file of their own they ask no API server.
 
     `stored`: the ClusterConfiguration that the cluster keeps, "" where nobody tells it; `names`: all that the API
-    server's certificate is to have besides kubeadm's own; `life`: how long they are to be good where
-    neither says so, zero for as long as kubeadm has it; `folder`: where one is made, instead of the usual place.
+    server's certificate is to have besides kubeadm's own; `life`: how long certificates are to be good where neither
+    `stored` nor hosts.yml says so, zero for kubeadm's default; `folder`: where they are made, "" for the usual place.
     """
     ours = {**_cluster(inventory), "apiVersion": _api(inventory)}
     overlay = inventory.cluster.kubeadm.get("ClusterConfiguration", {})
@@ -361,7 +361,7 @@ def _api(inventory: Inventory) -> str:
 
 
 def _registration(inventory: Inventory, host: Host) -> dict[str, Any]:
-    # Where a host has several addresses the kubelet would choose one by itself: kubernetes/kubeadm#203
+    # Of several addresses the kubelet would choose one by itself: kubernetes/kubeadm#203
     arguments = {"node-ip": str(host.address)}
     return {"name": host.name, "criSocket": cri_socket(inventory), "kubeletExtraArgs": arguments}
 
@@ -374,7 +374,7 @@ def _init(inventory: Inventory, host: Host) -> dict[str, Any]:
     return {
         "apiVersion": _api(inventory),
         "kind": "InitConfiguration",
-        # kubeadm always makes one token; ours are minted for each join, this one shall not outlive init by much.
+        # kubeadm always makes a token. We mint one for each join, so that this one ends soon after init.
         "bootstrapTokens": [{"ttl": "1m0s"}],
         "localAPIEndpoint": _api_server(host),
         "nodeRegistration": _registration(inventory, host),
@@ -391,18 +391,18 @@ def _cluster(inventory: Inventory) -> dict[str, Any]:
         **_images(inventory),
         "controlPlaneEndpoint": server(inventory),
         "networking": {"podSubnet": str(cluster.pod_subnet), "serviceSubnet": str(cluster.service_subnet)},
-        # localhost, for the health check through a tunnel; kubeadm adds the endpoint, and to each master's certificate
-        # its own name and address.
+        # localhost is for the health check through a tunnel; kubeadm adds the endpoint, and each master's own name and
+        # address to its certificate.
         "apiServer": {"certSANs": ["localhost", "127.0.0.1"]},
     }
 
 
 def _images(inventory: Inventory) -> dict[str, Any]:
-    """Where images come from, if it is not where kubeadm looks by itself."""
+    """Where images come from, unless it is where kubeadm looks by itself."""
     repository = image(releases.REGISTRY, inventory)
     if repository == inventory.release.registry:
         return {}
-    # kubeadm knows of CoreDNS's folder in its own registry alone.
+    # Only for its own registry does kubeadm add CoreDNS's folder itself.
     return {"imageRepository": repository, "dns": {"imageRepository": repository + inventory.release.coredns}}
 
 
@@ -430,7 +430,7 @@ def _dump(inventory: Inventory, documents: list[dict[str, Any]]) -> str:
 def _merge(ours: Mapping[str, Any], theirs: Mapping[str, Any], lists: bool) -> dict[str, Any]:
     """hosts.yml's word over ours: mappings key by key, arguments name by name, anything else as a whole.
 
-    What is null there takes nothing of ours away.
+    A null in hosts.yml takes nothing of ours away.
     """
     merged = dict(ours)
     for key, value in theirs.items():

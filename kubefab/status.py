@@ -23,7 +23,8 @@ _DOUBT = "not known whether anything can be written"
 _DRIFT = "what is not as hosts.yml says, or was changed by hand"
 AGAIN = f"inv cluster.status, once more: what had no answer in time may only be busy; if it says the same: {UP}"
 LATE = re.compile(r"no answer (with)?in \d|context deadline exceeded")  # of kubectl, /readyz and etcdctl
-# How a state begins that was asked for in vain. Others, as why a node is not Ready, may tell of somebody's late answer.
+# How a gap begins where kubefab's own question had no answer. Other gaps, as why a node is not Ready, may quote a late
+# answer to somebody else.
 ASKED = re.compile(r"no answer|/readyz: no answer|its etcd gives no answer: ")
 GONE = "inv node.remove --host {} --dead"
 JOURNAL = f"inv node.shell --host {{}} -- journalctl -u {SERVICE}"
@@ -49,8 +50,8 @@ class Found:
     away: Mapping[str, str]  # why the others did not
     gaps: Sequence[tuple[str, Step, str]] = ()  # host, state, what is there instead
     now: datetime = LONG_AGO
-    drift: Sequence[tuple[str, Step, str]] = ()  # the same, of what `up` changes or leaves alone where all is well
-    unseen: Collection[str] = ()  # of those that are away: whose machine may run, since more than its address failed
+    drift: Sequence[tuple[str, Step, str]] = ()  # the same, of what is not as hosts.yml says and yet not wrong
+    unseen: Collection[str] = ()  # the hosts of `away` whose machines may run all the same
 
     @property
     def masters(self) -> list[str]:
@@ -81,7 +82,7 @@ class Status:
 
 
 def status(found: Found) -> Status:
-    problems = tuple(dict.fromkeys(_problems(found)))  # a state may be of several subjects
+    problems = tuple(dict.fromkeys(_problems(found)))  # several subjects may have the same state
     if lost := unwritable(found):
         cure = PREFLIGHT if set(found.masters) & set(found.away) else REBOOTED
         cure = DEFRAGMENT if lost == etcd.without_room(_etcds(found)) else cure
@@ -109,12 +110,12 @@ def unwritable(found: Found) -> str | None:
 
 
 def _in_doubt(found: Found) -> bool:
-    """Whether a master that could not be looked at may serve, and none that was does: as with a wrong user."""
+    """Whether a master may serve that could not be looked at (a wrong user, say), and none that was looked at does."""
     return bool(found.live and not _answers(found) and set(found.masters) & set(found.unseen))
 
 
 def _answers(found: Found) -> bool:
-    """Whether any API server does: to kubectl, or at least to whoever asks for its health."""
+    """Whether any API server answers kubectl, or at least says that it is healthy."""
     healthy = [_told(lambda facts: facts.api.readyz, found.facts.get(name)) == "ok" for name in found.masters]
     return bool(found.live and not found.live.silent) or any(healthy)
 
@@ -126,7 +127,7 @@ def _etcds(found: Found) -> dict[str, Facts]:
 
 
 def _told(what: Callable[[Facts], Any], facts: Facts | None) -> Any:
-    """None where it was not looked at, or could not be."""
+    """`what` of these facts; None where it was not looked at, or could not be."""
     try:
         return what(facts) if facts else None
     except NotAsked:
@@ -137,7 +138,7 @@ def _told(what: Callable[[Facts], Any], facts: Facts | None) -> Any:
 
 
 def _problems(found: Found) -> Iterator[Problem]:
-    """The first of them says what to do first."""
+    """The most urgent comes first: its cure is the next command."""
     yield from (Problem(f"{name}: {why}", PREFLIGHT) for name, why in found.away.items())
     yield from _of_cluster(found)
     yield from _of_etcd(found)
@@ -191,7 +192,7 @@ def _unknown(found: Found) -> Iterator[tuple[str, str]]:
 
 
 def _of_certificates(found: Found) -> Iterator[Problem]:
-    """Of each host that has any; what they say of themselves is for `certs.status`."""
+    """What is wrong with the certificates of each host that has any; `certs.status` lists them all."""
     issued = {name for name, facts in found.facts.items() if _told(lambda one: one.certificates.issued, facts)}
     if issued:
         from kubefab import certificates  # a host without a cluster has none to read
@@ -216,7 +217,7 @@ def _kept(found: Found) -> Kept | None:
 
 
 def _cure_of_etcd(masters: etcd.Masters, away: etcd.Away) -> str:
-    """A member that can be none of theirs again has to go first: it stands in the way of all that join."""
+    """A member that can never rejoin has to be removed first: it stands in the way of every join."""
     if outside := etcd.outsiders(masters):
         return etcd.ANEW.format(outside[0])
     if gone := [member for member in etcd.strangers(masters, away) if member.name]:
@@ -226,7 +227,7 @@ def _cure_of_etcd(masters: etcd.Masters, away: etcd.Away) -> str:
 
 
 def _not_so(host: str, step: Step, gap: str) -> Problem:
-    """A state by its title, which must not read as if it were so. What no run changes, only its hint can cure."""
+    """A state by its title, worded so that it does not read as true. What no run changes, only its hint can cure."""
     if gap.startswith(NOT_KNOWN) or (ASKED.match(gap) and LATE.search(gap)):  # told once, of however many states
         return _said(f"{host}: {gap}", PREFLIGHT)
     told = step.close or step.within
@@ -234,7 +235,7 @@ def _not_so(host: str, step: Step, gap: str) -> Problem:
 
 
 def _said(line: str, cure: str) -> Problem:
-    """What had no answer in the little time of a status is not known: a busy machine may need longer."""
+    """What had no answer in a status's short time counts as not known: a busy machine may need longer."""
     if LATE.search(line) and NOT_KNOWN not in line:
         return Problem(line.replace(": ", f": {NOT_KNOWN}", 1), AGAIN)
     return Problem(line, cure)
@@ -243,8 +244,8 @@ def _said(line: str, cure: str) -> Problem:
 def strangers(wanted: Inventory, live: ClusterFacts | None, facts: Mapping[str, Facts]) -> list[Node]:
     """The cluster's nodes that hosts.yml does not know.
 
-    One that was made by hand may be called otherwise than its host, which alone can say so: where that is away, or
-    `absent`, the Node at its address is it.
+    A Node made by hand may have another name than its host, which only the host can tell: where that is away, or
+    `absent`, the Node at its address counts as its own.
     """
     nodes = live.nodes if live else {}
     ours = [_told(lambda one: one.node, each) for each in facts.values()]
@@ -254,7 +255,7 @@ def strangers(wanted: Inventory, live: ClusterFacts | None, facts: Mapping[str, 
 
 
 def _back(node: Node) -> Problem:
-    """A machine that was taken for dead and is not: nobody else takes away the taint that it got."""
+    """A machine that was taken for dead and is back: nothing takes away its taint unless a person does."""
     cure = IN_SERVICE.format(node.name)
     what = f"{node.name} is Ready and has the taint {OUT_OF_SERVICE}, as a machine that is off for good"
     return Problem(f"{what}: it keeps no pods until: {cure}", cure)
@@ -275,7 +276,7 @@ def _stranger(node: Node, wanted: Inventory) -> Problem:
 
 
 def notes(found: Found) -> list[str]:
-    """What is worth knowing, and nothing is wrong with."""
+    """What is worth knowing, though nothing is wrong with it."""
     cordoned = [_cordon(node) for node in _nodes(found) if node.cordoned]
     kept = _kept(found) if found.live else None
     others = (etcd.bears(_etcds(found), len(found.masters)), _unseen(found), *_drift(found))
@@ -283,7 +284,7 @@ def notes(found: Found) -> list[str]:
 
 
 def _drift(found: Found) -> Iterator[str]:
-    """Where a cluster answers; of one that does not, more is told already."""
+    """Only where the cluster answers: that it does not is told already."""
     if not found.live or found.live.silent:
         return
     unknown = dict.fromkeys(host for host, _, gap in found.drift if gap.startswith(NOT_KNOWN))
@@ -300,7 +301,7 @@ def _cordon(node: Node) -> str:
 
 
 def _unseen(found: Found) -> str:
-    """What a worker's haproxy cannot see where `anonymous-auth: false` is told an API server."""
+    """What a worker's haproxy cannot see of an API server that has `anonymous-auth: false`."""
     blind = [name for facts in found.facts.values() for name in _told(lambda one: one.endpoint.blind, facts) or ()]
     return f"{', '.join(dict.fromkeys(blind))}: {_BLIND}" if blind else ""
 
