@@ -43,7 +43,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def kept(cluster: Cluster, host: Host) -> list[Step]:
-    """What every master has that is one."""
+    """What every master that has a control plane has to keep."""
     return [
         service("kubelet"),  # without it there is no API server to wait for
         api_server(),
@@ -60,19 +60,19 @@ def kept(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def joins(facts: Facts, masters: Sequence[str]) -> bool:
-    """Whether it has no control plane, and another master of hosts.yml has: then nobody founds, and it joins."""
+    """Whether it joins instead of founding: another master of hosts.yml has a control plane, and this one has none."""
     ours = any(name in masters and other.local.control_plane for name, other in facts.others.items())
     return ours and not (facts.local.admin_ca and not facts.local.master_begun) and not facts.local.init_begun
 
 
 def no_kubeconfig(facts: Facts) -> str | None:
-    """Somebody's own that leads to this cluster is left as it is."""
+    """A kubeconfig of the user's own that leads to this cluster is left as it is."""
     found = facts.local.kubeconfig
     return None if found in ("same", "works") else found or MISSING
 
 
 def unheard(masters: Sequence[str]) -> Gap:
-    """A cluster is founded on everybody's word alone: a master that says nothing may have one."""
+    """A cluster is founded only once every master was looked at: a silent one may have a cluster."""
 
     def gap(facts: Facts) -> str | None:
         away = [name for name in masters if name not in facts.everyone]
@@ -82,7 +82,7 @@ def unheard(masters: Sequence[str]) -> Gap:
 
 
 def another(masters: Sequence[str]) -> Gap:
-    """A second cluster beside one that lives is nobody's wish. Masters that have one already are joined instead."""
+    """Nobody wants a second cluster beside a living one. Where another master has it, this one joins instead."""
 
     def gap(facts: Facts) -> str | None:
         found = [f"{name} has {left}" for name, other in facts.others.items() if (left := _left(other.local))]
@@ -93,18 +93,18 @@ def another(masters: Sequence[str]) -> Gap:
 
 
 def _left(local: LocalNode) -> str:
-    """What tells of a control plane."""
+    """The trace of a control plane that is there; "" for none."""
     return "/etc/kubernetes/admin.conf" if local.admin_ca else "data of etcd" if local.etcd_data else ""
 
 
 def idle(facts: Facts) -> str | None:
-    """Only its API server can say whether it serves anybody, and that is the kubelet's to start."""
+    """The kubelet has to run: only the API server, which it starts, can say whether anybody uses it."""
     state = facts.services.units.get("kubelet", Unit()).active
     return state if facts.local.init_begun and _may_hold_data(facts.local) and state != "active" else None
 
 
 def serving(facts: Facts) -> str | None:
-    """Init did not end, and somebody may use it all the same. Silent where its API server does not say."""
+    """Who may use a control plane whose init did not finish. Silent where its API server gives no answer."""
     local, live = facts.local, facts.cluster
     if not local.init_begun or not (live or local.etcd_data):
         return None
@@ -123,13 +123,13 @@ def serving(facts: Facts) -> str | None:
 
 
 def _may_hold_data(local: LocalNode) -> bool:
-    """Without etcd's data no control plane ever served; where kubeadm made no etcd, they are elsewhere."""
+    """Without etcd's data a control plane never served; where kubeadm made no etcd, its data are elsewhere."""
     external = "kube-apiserver.yaml" in local.manifests and "etcd.yaml" not in local.manifests
     return local.etcd_data or external
 
 
 def _workloads(live: ClusterFacts) -> list[str]:
-    """What is not kubeadm's own: kube-system's is."""
+    """Workloads that are not kubeadm's own, which are those of kube-system."""
     found = [*live.workloads, *live.kept]
     return [name for name in found if not name.rpartition(" ")[2].startswith("kube-system/")]
 

@@ -1,4 +1,4 @@
-"""Where the cluster's name leads, on each host: by that name all of it talk to an API server.
+"""Where the cluster's name leads on each host: every part of the cluster talks to an API server by that name.
 
 With one master it leads there. With several, a master asks its own API server, and a worker a haproxy of its own.
 """
@@ -18,7 +18,7 @@ from kubefab.steps.health import KUBE_PROXY, see, wait
 Places = Callable[[Facts], Sequence[str]]  # the addresses to which the name may lead on a host, the best one first
 LOCAL = "127.0.0.1"
 UNIT = "kubefab-endpoint"
-WELL = "UP; L7"  # how haproxy's word on a master begins that has answered its last question
+WELL = "UP; L7"  # begins haproxy's word on a master that has passed its last health check
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
@@ -35,22 +35,22 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def has_haproxy(wanted: Inventory, host: inventory.Host) -> bool:
-    """Whether kubefab runs one there: on a worker of several masters that no load balancer of the user's is before."""
+    """Whether kubefab runs haproxy there: on workers, with several masters and no load balancer of the user's."""
     return host.role == "worker" and len(wanted.masters) > 1 and not wanted.cluster.endpoint
 
 
 def bundled(wanted: Inventory) -> list[str]:
-    """What of this a host without internet needs of apt, as apt knows it."""
+    """The packages that a bundle has to hold for this, as apt names them."""
     return ["haproxy"] if any(has_haproxy(wanted, host) for host in wanted.hosts) else []
 
 
 def unless_by_hand(name: str, gap: Gap) -> Gap:
-    """A cluster that was made by hand keeps the endpoint it has, whatever leads there."""
+    """A cluster that was made by hand keeps its own endpoint: no gap there."""
     return lambda facts: None if facts.cluster and name not in facts.cluster.endpoint else gap(facts)
 
 
 def once_ours(name: str, gap: Gap) -> Gap:
-    """What can only be so where there is a cluster, by whose CA masters are known, and it goes by our name."""
+    """A gap that is asked only where a cluster exists, whose CA proves its masters, and goes by our name."""
     return lambda facts: gap(facts) if facts.cluster and name in facts.cluster.endpoint else None
 
 
@@ -58,7 +58,7 @@ def once_ours(name: str, gap: Gap) -> Gap:
 
 
 def balanced(cluster: Cluster) -> list[Step]:
-    """Asked by whoever is to join by way of it, and has kubectl by now."""
+    """The load balancer is asked only by hosts that have yet to join through it, and have kubectl by now."""
 
     def tell(host: Host) -> None:
         host.change("put-endpoint.sh", payload=f"{cluster.authority}\n")
@@ -114,7 +114,7 @@ def leads(cluster: Cluster) -> Step:
 def allowed(wanted: Inventory) -> Places:
     """A worker asks its haproxy, once that runs; a master its own API server, once that answers.
 
-    Whoever has none of these yet needs a master whose API server does.
+    Before that, either asks a master whose API server answers.
     """
     founder, masters = wanted.founder.name, {host.name: str(host.address) for host in wanted.masters}
 
@@ -126,7 +126,7 @@ def allowed(wanted: Inventory) -> Places:
         if facts.name in masters and serves(facts):
             return [masters[facts.name]]
         working = [name for name in masters if name in facts.others and serves(facts.others[name])]
-        # While its own is away for a moment, what has joined is not led elsewhere and back.
+        # A master that has joined may keep its own while that is away for a moment, lest it is led to and fro.
         own = [facts.name] if facts.name in masters and facts.local.control_plane else []
         names = [*working, *own] or list(masters)
         return [masters[name] for name in sorted(names, key=lambda name: name != speaker(facts))]
@@ -135,7 +135,7 @@ def allowed(wanted: Inventory) -> Places:
 
 
 def serves(facts: Facts) -> bool:
-    """Whether this master's own API server answers: its kubectl may ask another master's."""
+    """Whether this master's own API server answers. Its kubectl would not show that: it may ask another master's."""
     return facts.local.control_plane and facts.api.readyz == "ok"
 
 
@@ -147,7 +147,7 @@ def speaker(facts: Facts) -> str:
 
 
 def followed(name: str) -> list[Step]:
-    """Neither looks up a name again as long as it has a connection."""
+    """The kubelet and kube-proxy begin anew: neither looks up a name again while it has a connection."""
     return [
         Step(
             "the kubelet goes by the control plane's name",
@@ -169,7 +169,7 @@ def followed(name: str) -> list[Step]:
 
 
 def kubelet_elsewhere(name: str) -> Gap:
-    """Where it goes by the name: a newer master's asks its own API server by its address."""
+    """Only of a kubelet that uses the name: those of newer masters use their own API server's address."""
 
     def gap(facts: Facts) -> str | None:
         place = facts.system.endpoints.get(name)
@@ -180,7 +180,7 @@ def kubelet_elsewhere(name: str) -> Gap:
 
 
 def proxy_elsewhere(name: str) -> Gap:
-    """A pod in the host's network has a copy of its /etc/hosts, of when its container was started."""
+    """A pod in the host's network has a copy of its /etc/hosts, made when the container started."""
 
     def gap(facts: Facts) -> str | None:
         place, found = facts.system.endpoints.get(name), facts.endpoint.proxy_has.get(name, "no such name")
@@ -193,7 +193,7 @@ def proxy_elsewhere(name: str) -> Gap:
 
 
 def haproxy(cluster: Cluster) -> list[Step]:
-    """It runs, and reaches somebody, before the name leads there."""
+    """It has to run and reach a master before the name leads there."""
     name, text = kubeadm.endpoint(cluster.inventory), render.haproxy(cluster.inventory)
 
     def tell(host: Host) -> None:
@@ -269,7 +269,7 @@ def reaches_nobody(facts: Facts) -> str | None:
 
 
 def proven(cluster: Cluster, host: Host) -> list[Step]:
-    """What is known only once the pods run, and what a worker would notice only when the master that it asks dies."""
+    """Checks that need running pods; and that haproxy reaches all masters, else missed only when one of them dies."""
     if cluster.inventory.cluster.endpoint:
         return []
     name = kubeadm.endpoint(cluster.inventory)
@@ -281,7 +281,7 @@ def proven(cluster: Cluster, host: Host) -> list[Step]:
         within=30,
         parts=("endpoint",),
     )
-    # It may have been made while the name still led elsewhere, and was not to be seen yet when that was asked for.
+    # kube-proxy may have started while the name led elsewhere, too late for the earlier check to see it.
     started = wait("kube-proxy has started", no_proxy, see(KUBE_PROXY), parts=("node", "endpoint"))
     there = [started, *followed(name), *when(has_haproxy(cluster.inventory, host.wanted), reaches)]
     return [replace(one, gap=once_ours(name, one.gap)) for one in there]
@@ -308,7 +308,7 @@ def _words(seen: Mapping[str, str]) -> str:
 
 
 def no_haproxy_left() -> Step:
-    """Of the time when there were several masters: by now nothing goes by way of it."""
+    """It is left from when there were several masters; nothing goes through it now."""
     return Step(
         "no haproxy of kubefab's is left", haproxy_left, script("remove-endpoint.sh"), parts=("files", "services")
     )

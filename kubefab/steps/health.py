@@ -27,7 +27,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def ready(_: Cluster, host: Host) -> list[Step]:
-    """First of all hosts: what is rolled out on every node counts those that are Ready."""
+    """All nodes come first: what is rolled out on every node counts those that are Ready."""
     hint = f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}"
     return [
         complaint("the kubelet finds its name servers", nameless, NAMELESS),
@@ -49,7 +49,7 @@ def api_server() -> Step:
 
 
 def controllers(cluster: Cluster, host: Host) -> Iterator[Step]:
-    """Without them an API server answers, and nothing comes of what it is told."""
+    """Without them an API server answers, but nothing comes of what it is told."""
     for name in CONTROLLERS:
         back = f"where its manifest is gone: inv cluster.put-back --host {host.name}"
         hint = f"see what it says, on {host.name}: ls /var/log/containers/{name}*; {back}"
@@ -71,7 +71,7 @@ def idle(name: str) -> Gap:
 
 
 def has(name: str, hint: str) -> Step:
-    """What nothing here would bring about: told at once, and not waited for."""
+    """A DaemonSet that kubefab does not make: its absence is told at once, and not waited for."""
 
     def gap(facts: Facts) -> str | None:
         live = facts.cluster
@@ -103,15 +103,15 @@ def not_ready(_: ClusterFacts, facts: Facts) -> str | None:
 
 
 def pressed(facts: Facts) -> str | None:
-    """Nothing that waits for its pods would come true, and nothing would say why."""
+    """Told at once: whatever waits for pods there would wait in vain, and not say why."""
     return ", ".join(facts.node.pressures) or None if facts.node else None
 
 
 @on_cluster
 def still_as_before(live: ClusterFacts, facts: Facts) -> str | None:
-    """For some seconds after a boot the API server still tells what was before it.
+    """For some seconds after a boot the API server still reports the pods as they were before it.
 
-    By the time that flannel has come up again, the kubelet has told of all its pods.
+    Once flannel has come up again, the kubelet has reported all of its pods.
     """
     if not facts.node or not facts.node.ready or DAEMON_SET not in live.workloads:
         return None
@@ -123,8 +123,8 @@ def not_rolled_out(name: str) -> Gap:
     def gap(live: ClusterFacts, _: Facts) -> str | None:
         if not (workload := live.workloads.get(name)):
             return "it is not there"
-        # A node is counted by its DaemonSets a moment after it came, and still when it is away; the pods of one
-        # that is away are made anew elsewhere only after five minutes.
+        # A DaemonSet counts a new node only a moment later, and a node that is away still; the pods of a node that is
+        # away are replaced elsewhere only after five minutes.
         away = len(live.nodes) - live.ready_nodes
         wanted = (
             max(live.ready_nodes, 1) if name in ON_EVERY_NODE else max(workload.wanted - away, min(workload.wanted, 1))
@@ -147,7 +147,7 @@ def rolled_out(name: str) -> Step:
 
 
 def wait(title: str, gap: Gap, hint: str, parts: tuple[str, ...] = ()) -> Step:
-    """A slow cluster is no broken one: as long as something comes true in it, it is waited for."""
+    """A slow cluster is not broken: it is waited for as long as it makes progress."""
     return Step(title, gap, None, hint, within=SECONDS, progress=cluster_progress, touches="cluster", parts=parts)
 
 

@@ -1,4 +1,4 @@
-"""One more master: its way into a cluster that has one, and what makes it as good as the others."""
+"""One more master: how it joins a cluster that has one, and becomes as good as the others."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ SECONDS = 60  # without news of a member that has only just joined
 
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
-    """None for the one that has founded the cluster, or is to."""
+    """None for the master that has founded the cluster, or is to."""
     names = cluster.master_names
     founds = host.name == cluster.founder.name and not control_plane.joins(cluster.facts(host), names)
     if host.name not in names or founds:
@@ -47,7 +47,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def _joinable(cluster: Cluster, host: Host) -> list[Step]:
-    """What only a person can change, asked of a cluster that one more master is to join."""
+    """What only a person can change about a cluster that one more master is to join."""
     return [
         complaint("kubeadm keeps etcd on the masters", joining(elsewhere), _ELSEWHERE),
         complaint("a master has the keys that all masters share", joining(keyless(cluster.master_names)), _KEYS),
@@ -59,7 +59,7 @@ def _joinable(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def _taken_back(cluster: Cluster, host: Host) -> list[Step]:
-    """What an earlier join, or an earlier machine, has left of itself: here, in etcd, and in kubeadm's own words."""
+    """Removes what an earlier join or machine has left: here, in etcd, and in kubeadm's configuration."""
     address, names = str(host.wanted.address), cluster.master_names
     stale = f"etcd has no member of an earlier {host.name}"
 
@@ -107,12 +107,12 @@ def _joins(facts: Facts) -> bool:
 
 
 def grows(cluster: Cluster) -> bool:
-    """Whether a master has yet to join: until then each of the others has all that there is."""
+    """Whether a master has yet to join: until then every member has to have all that the others have."""
     return any(_joins(cluster.facts(host)) for host in cluster.masters if cluster.looked_at(host))
 
 
 def counted(dry: bool) -> Subject:
-    """Who the members of etcd are: without that nobody knows whether one more would be the second.
+    """That etcd's members are known: else nobody can tell whether one more would be the second.
 
     A `dry` run waits for nothing, and says what it does not know.
     """
@@ -134,7 +134,7 @@ def counted(dry: bool) -> Subject:
 
 
 def uncounted(names: Sequence[str]) -> Gap:
-    """Why neither this master's etcd says it nor another's."""
+    """Why no master's etcd lists the members."""
 
     def gap(facts: Facts) -> str | None:
         ours = facts.local.control_plane and etcd.is_on(facts) and not facts.etcd.elsewhere
@@ -147,7 +147,7 @@ def uncounted(names: Sequence[str]) -> Gap:
 
 
 def joining(gap: Gap) -> Gap:
-    """What is asked only where this host is still to become a master, of a cluster that answers."""
+    """A gap that is asked only while this host has yet to become a master, and the cluster answers."""
 
     @where_there_is_one
     @on_cluster
@@ -158,7 +158,7 @@ def joining(gap: Gap) -> Gap:
 
 
 def _speaker(facts: Facts) -> Facts:
-    """The master by whose word the cluster is known."""
+    """The facts of the master whose word on the cluster counts."""
     return facts.everyone[facts.cluster.speaker] if facts.cluster else facts
 
 
@@ -180,7 +180,7 @@ def keyless(names: Sequence[str]) -> Gap:
 
 
 def _giver(facts: Facts, names: Sequence[str]) -> str | None:
-    """A master of this cluster that has all the keys: the speaker, if it is one."""
+    """A master of this cluster that has all the keys: the speaker, if it has them."""
     ca = facts.cluster.ca if facts.cluster else ""
     ours = [one for one in _masters(facts, names) if one.local.control_plane and one.local.admin_ca == ca]
     whole = [one.name for one in ours if not one.kubeadm.keys_missing]
@@ -189,7 +189,7 @@ def _giver(facts: Facts, names: Sequence[str]) -> str | None:
 
 
 def unstable(masters: Mapping[str, str]) -> Gap:
-    """An endpoint that leads to one master alone. `masters`: their names by their addresses."""
+    """The endpoint must not lead to one master alone. `masters`: address -> name."""
 
     def gap(facts: Facts) -> str | None:
         kubeadm = _speaker(facts).kubeadm
@@ -207,7 +207,7 @@ def unstable(masters: Mapping[str, str]) -> Gap:
 
 
 def _master_at(endpoint: str, masters: Mapping[str, str], facts: Facts) -> str | None:
-    """Whose own address or name this is, by hosts.yml or by the machine itself."""
+    """The master whose own address or name this is, by hosts.yml or by the machine's word."""
     place = (urlsplit(f"//{endpoint}").hostname or "").rstrip(".")
     if place.endswith(DOMAIN):
         return None
@@ -219,13 +219,13 @@ def _master_at(endpoint: str, masters: Mapping[str, str], facts: Facts) -> str |
 
 
 def _alike(one: str, other: str) -> bool:
-    """Whether these are one name, of which either may lack its domain."""
+    """Whether these are the same name, from which either may omit the domain."""
     short = "." not in one or "." not in other
     return one.partition(".")[0] == other.partition(".")[0] if short else one == other
 
 
 def one_for_all(facts: Facts) -> str | None:
-    """What the guide gives its one master: with it, the Service of all API servers would lead to that one."""
+    """The guide sets it for its one master. With several, the Service of all API servers would lead to that one."""
     told = _speaker(facts).kubeadm.configuration
     address = told.arguments.get("advertise-address") if told else None
     return f"kubeadm-config has advertise-address={address} for all of them" if address else None
@@ -241,8 +241,8 @@ def nameless(facts: Facts) -> str | None:
 def dead(masters: Mapping[str, str]) -> Gap:
     """A member that does not answer costs every join minutes, and the cluster its majority where one more follows.
 
-    One at the address of a host that has no control plane any more, or half of one, is this host's own to take out, or
-    that one's. By its name alone it is of an earlier machine, beside which etcd lets no other one of that name join.
+    A member at the address of a host without a control plane, or with half of one, is passed over: that host's own
+    join removes it. One that has only the name of a host is of an earlier machine; etcd lets no second of it join.
     """
 
     def gap(facts: Facts) -> str | None:
@@ -260,7 +260,7 @@ def dead(masters: Mapping[str, str]) -> Gap:
 
 
 def _to_join(facts: Facts) -> bool:
-    """Whether its member is of no use any more: there is nothing here that could start it, or half of a join."""
+    """Whether its member is of no use any more: nothing here could start it, or a join was broken off half way."""
     local = facts.local
     there = local.admin_ca or local.etcd_data or set(local.manifests) & set(MANIFESTS)
     return bool(local.master_begun) or not there
@@ -270,19 +270,19 @@ def _to_join(facts: Facts) -> bool:
 
 
 def idle(facts: Facts) -> str | None:
-    """Where its member has a vote already, the cluster may need it to take it back."""
+    """The kubelet has to run: where its member has a vote already, the cluster may need that to remove the member."""
     state = facts.services.units.get("kubelet", Unit()).active
     return state if facts.local.master_begun and facts.local.etcd_data and state != "active" else None
 
 
 def alone(facts: Facts) -> str | None:
-    """Only another master can take its member out."""
+    """Another master has to answer, since only that can remove this one's member."""
     speaks = facts.cluster and facts.cluster.speaker == facts.name
     return "no other master's API server answers" if facts.local.master_begun and speaks else None
 
 
 def former(address: str) -> Callable[[Facts], Known | None]:
-    """The member at this address, where the host has no use for it. Silent where etcd does not say who is one."""
+    """The member at this address, where the host has no use for it. Silent where etcd does not list its members."""
 
     def found(facts: Facts) -> Known | None:
         if not facts.cluster or facts.unfinished or not _to_join(facts):
@@ -295,7 +295,7 @@ def former(address: str) -> Callable[[Facts], Known | None]:
 
 
 def needed(address: str, names: Sequence[str]) -> Gap:
-    """etcd takes a member out by the word of more than half, and goes on with more than half of the rest."""
+    """More than half of the voters have to agree to a removal, and more than half of the rest have to answer."""
 
     def gap(facts: Facts) -> str | None:
         member = former(address)(facts)
@@ -316,7 +316,7 @@ def broken_off(facts: Facts) -> str | None:
 
 
 def addressed(addresses: Collection[str]) -> Gap:
-    """kubeadm would write it into every later master's certificate for good."""
+    """A master's address in certSANs: kubeadm would write it into every later master's certificate for good."""
 
     def gap(facts: Facts) -> str | None:
         told = _speaker(facts).kubeadm.configuration
@@ -335,7 +335,7 @@ def _forget_addresses(cluster: Cluster, host: Host) -> None:
 
 
 def without(configuration: str, addresses: Collection[str]) -> str:
-    """This text of YAML without the lines that name one of these in certSANs: all else in it stays as it is."""
+    """This YAML without the lines of certSANs that name one of these; all else stays as it is."""
     kept, within = list[str](), False
     for line in configuration.splitlines(keepends=True):
         item = line.strip().removeprefix("- ").strip("\"'")
@@ -349,9 +349,9 @@ def without(configuration: str, addresses: Collection[str]) -> str:
 
 
 def join(cluster: Cluster, host: Host) -> None:
-    """The keys that all masters share go over SSH, from one that has them: no Secret, and no key to it that ends.
+    """The keys that all masters share are copied over SSH, which needs no Secret that expires, as kubeadm's does.
 
-    Its token is deleted by a state of its own, once the cluster has an ear again.
+    The join's token is deleted by a step of its own, once the API server answers again.
     """
 
     def begin(discovery: str, document: str) -> None:
@@ -378,10 +378,10 @@ def up_to_date(names: Sequence[str], far: int = etcd.FAR) -> Step:
 
 
 def behind(names: Sequence[str], far: int) -> Gap:
-    """A vote, and all that was decided when the others were asked: with less the next loss may be one too many.
+    """Its member has a vote, and all entries that the others had when asked: else the next loss may be one too many.
 
-    `far`: entries that it may lack. 0 is for a wait, which asks this host last; who joins after it is stopped where a
-    member does not answer, the leader as any other.
+    `far`: entries that it may lack. 0 is for a wait, which asks this host last; the next join is refused anyway where
+    a member does not answer, be it the leader.
     """
 
     @where_there_is_one
@@ -407,10 +407,10 @@ def behind(names: Sequence[str], far: int) -> Gap:
 
 
 def settled(cluster: Cluster, host: Host) -> list[Step]:
-    """None of them begins anew over an empty folder. Who has yet to join, joins by itself.
+    """No member may begin anew over an empty folder. A master that has yet to join is passed over.
 
-    The etcd of a master alone is told so when an upgrade makes its manifest anew, by the patches: a restart for nothing
-    else is an outage of the API, after which its controllers come back one after the other.
+    Where there is one master, the patches tell its etcd so when an upgrade makes its manifest anew: a restart just for
+    this would be an outage of the API, after which controllers come back one after the other.
     """
     names = cluster.master_names
     if host.name not in names:
@@ -436,9 +436,9 @@ def once_joined(gap: Gap) -> Gap:
 
 
 def forgetful(names: Sequence[str]) -> Gap:
-    """Nothing is missing while a member does not answer for good: this one is not begun anew then.
+    """No gap while a member is lost for good: this one is not begun anew then.
 
-    Silent where a master's etcd only says nothing now.
+    Silent where a master's etcd only gives no answer now.
     """
 
     @where_there_is_one
@@ -457,7 +457,7 @@ def forgetful(names: Sequence[str]) -> Gap:
 
 
 def _over_nothing(told: Etcd) -> str | None:
-    """Told just who its members are, it would begin as that member again, and have forgotten what it has promised."""
+    """Told exactly today's members, it would begin as the same member, having forgotten what it promised the others."""
     if told.cluster_state != "existing":
         return "over an empty folder it would make a cluster of its own"
     first = {one.partition("=")[2] for one in told.first_members}
@@ -466,7 +466,7 @@ def _over_nothing(told: Etcd) -> str | None:
 
 
 def _addresses(cluster: Cluster) -> dict[str, str]:
-    """The masters' names by their addresses."""
+    """Address -> name, of the masters."""
     return {str(one.wanted.address): one.name for one in cluster.masters}
 
 
@@ -478,7 +478,7 @@ def _masters(facts: Facts, names: Sequence[str]) -> Iterator[Facts]:
 
 
 def _membership(facts: Facts) -> tuple[Known, ...]:
-    """As the speaker's etcd has it. Silent where that does not say."""
+    """The members as the speaker's etcd lists them. Silent where it does not."""
     found = _speaker(facts).etcd
     if not found.membership and not found.elsewhere:
         raise Silent(f"{_speaker(facts).name}: its etcd does not say who its members are: {found.etcd_silent}")

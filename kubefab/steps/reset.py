@@ -22,7 +22,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
     return [
         complaint("nothing else is in the way", in_the_way, _IN_THE_WAY),
-        # While admin.conf is still there to tell that it is this cluster's.
+        # Before admin.conf goes, which tells that it is this cluster's.
         Step("~/.kube/config is not this cluster's", kubeconfig, script("take-kubeconfig.sh"), parts=("node",)),
         Step(
             "nothing of Kubernetes is left",
@@ -37,7 +37,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def spared(host: str | None) -> Subject:
-    """One master alone, by its name, whose member of etcd the others cannot do without. All of them may go at once."""
+    """Refuses the reset of one named master whose member of etcd the others need. All at once may go (`host`: None)."""
 
     def needed(facts: Facts) -> str | None:
         several = {name: one for name, one in facts.everyone.items() if "etcd" in one.parts}
@@ -48,7 +48,7 @@ def spared(host: str | None) -> Subject:
 
 
 def wipeable(wipe: bool) -> Subject:
-    """Asked before anything is taken away: of a disk with anything on it that is not Ceph's nothing is."""
+    """Asked before anything is wiped: a disk with anything on it that is not Ceph's is left alone."""
 
     def subject(_: Cluster, host: Host) -> list[Step]:
         named = host.wanted.disks if wipe else ()
@@ -59,7 +59,7 @@ def wipeable(wipe: bool) -> Subject:
 
 
 def unfinished(cluster: Cluster, host: Host) -> list[Step]:
-    """A reset that was asked for and broken off. `up` ends it only where there is nobody's node any more."""
+    """A reset that was broken off. `up` finishes it only where no node is left here."""
     tear_down = script("tear-down.sh", runtimes.cri_socket(cluster.inventory))
     return [
         complaint("no interrupted reset left a node here", half_torn_down, _HALF.format(host.name)),
@@ -79,7 +79,7 @@ def torn_down_further(facts: Facts) -> str | None:
 
 
 def disks(wipe: bool) -> Subject:
-    """The disks that hosts.yml gives to rook, as they were bought; only for those who ask for it."""
+    """Wipes the disks that hosts.yml gives to rook; only where `wipe` asks for it."""
 
     def subject(_: Cluster, host: Host) -> list[Step]:
         named = host.wanted.disks if wipe else ()
@@ -112,7 +112,7 @@ def unlike(facts: Facts, disks: Sequence[str], *states: str) -> dict[str, str]:
 
 
 def leftovers(facts: Facts) -> str | None:
-    """What a cluster left here, in words; and what is beside it of others, which stays."""
+    """What a cluster left here, in words; and what of others is beside it and stays."""
     local, left = facts.local, facts.leftovers
     found = [
         *when(local.admin_ca or local.etcd_data, "a control plane, with all that its etcd holds"),

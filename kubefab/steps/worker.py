@@ -1,4 +1,4 @@
-"""A worker's way into the cluster."""
+"""How a worker joins the cluster."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def token_gone(cluster: Cluster, host: Host) -> Step:
 
 
 def invited(_: Cluster, __: Host) -> list[Step]:
-    """What has to be there before one machine alone can be added."""
+    """Before a single machine is added there has to be a cluster."""
     return [Step("a cluster to join exists", no_cluster, None, _UP)]
 
 
@@ -71,7 +71,7 @@ def own_name(host: Host) -> Step:
 
 
 def name_taken(host: Host) -> Gap:
-    """A machine at another address is there, and well, under this name."""
+    """The Node of this name is Ready, and is another machine at another address."""
 
     name, address = host.name, str(host.wanted.address)
 
@@ -87,13 +87,13 @@ def name_taken(host: Host) -> Gap:
 
 
 def others_join(facts: Facts) -> str | None:
-    """By hand, perhaps at this moment; or a copy of the CA, with its keys."""
+    """Somebody may be joining it by hand just now; or this is a copy of the CA, with its keys."""
     marked = facts.local.join_begun or facts.local.master_begun or facts.local.tear_down_begun
     return "/etc/kubernetes/pki/ca.crt, and no kubelet.conf" if facts.local.pki_left and not marked else None
 
 
 def still_joining(facts: Facts) -> str | None:
-    """Its kubelet may end it alone, as long as its token is there."""
+    """While the token is there, the kubelet may finish the join by itself."""
     local = facts.local
     return _begun(local.join_begun) if local.join_begun and local.token_left and not local.kubelet_ca else None
 
@@ -112,7 +112,7 @@ def no_earlier(name: str) -> Step:
 
 
 def still_ready(name: str) -> Gap:
-    """Installed anew within the minute that the cluster takes to notice: kubeadm would refuse to join over its Node."""
+    """A machine reinstalled before the cluster notices, within a minute: kubeadm would refuse to join over its Node."""
 
     @where_there_is_one
     @on_cluster
@@ -157,8 +157,8 @@ def admitted(cluster: Cluster, host: Host, join: Callable[[str, str], object]) -
     """Joins with a token of its own, and with the CA carried over SSH: no wait for a signed cluster-info.
 
     kubeadm's discovery by token alone polls every 5 s for a signature that is there some 6 s after init.
-    `join` is given the discovery kubeconfig and kubeadm's document. Where it succeeds, its token is still there; and
-    where it was heard no more, since it may go on and need it.
+    `join` is given the discovery kubeconfig and kubeadm's document. The token stays where it succeeds, and where the
+    host is heard no more, since the join may go on and need it.
     """
     master = cluster.speaker.during(f"{host.name} may join")
     token, ca = master.ask("mint-token.sh", host.name, secret=True).split()
