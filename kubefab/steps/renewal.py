@@ -1,6 +1,6 @@
-"""Certificates are good for a while yet, and whoever has read an older one has begun anew.
+"""Certificates that end soon are renewed, and programs that have read the older ones begin anew.
 
-A master's are renewed from its files alone, so that it can be done where they have ended and no API server answers.
+A master's are renewed from its files alone, so that it works where they have ended and no API server answers.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,14 +18,14 @@ from kubefab.step import Gap, Step, complaint, notice, on_cluster, script, servi
 from kubefab.steps import health, masters
 
 SECONDS = 120  # without a change of a static pod that is begun anew
-NODE_SECONDS = 60  # until a kubelet that was let in again has told of itself
+NODE_SECONDS = 60  # until a kubelet that was let in again reports to the API server
 KUBELETS = "10250"  # the port of each
 REMADE = "/etc/kubernetes/pki-remade"  # where kubeadm makes one beside the one that is there
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A static pod: the files that it reads as it starts, the ports that show one."""
+    """A static pod: the certificate files that it reads as it starts, and the ports that serve one."""
 
     name: str
     files: tuple[str, ...]
@@ -42,7 +42,7 @@ CLIENTS = tuple(Pod(name, (f"/etc/kubernetes/{conf}",)) for name, conf in certif
 
 
 def not_ended(cluster: Cluster, host: Host) -> list[Step]:
-    """What has to be so on every master before one of them can be asked whether it is well: etcd's members, say."""
+    """Has to hold on every master before any can be judged: members of etcd, say, answer only with valid ones."""
     if host.wanted.role != "master":
         return []
     return [
@@ -53,7 +53,7 @@ def not_ended(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def renewed(cluster: Cluster, host: Host) -> list[Step]:
-    """A master whose certificates are good for a while yet, and used: it is as well as before once this is so."""
+    """A master's certificates do not end soon, and all of its programs use them; it is then as healthy as before."""
     if host.wanted.role != "master":
         return []
 
@@ -112,7 +112,7 @@ def renewed(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def admitted(cluster: Cluster, host: Host) -> list[Step]:
-    """A node whose kubelet is let in, and serves what is good for a while yet."""
+    """The API server lets the node's kubelet in, and what that serves does not end soon."""
     return [
         *kubelet(cluster, host),
         *when(cluster.facts(host).local.kubelet_ca, service("kubelet")),
@@ -139,7 +139,7 @@ def admitted(cluster: Cluster, host: Host) -> list[Step]:
             within=NODE_SECONDS,
             parts=("certificates",),
         ),
-        # What the API server tells of a Node is as before for most of a minute.
+        # Asked of the kubelet's own login: the API server reports a Node as before for most of a minute.
         Step(
             "the API server lets the kubelet in",
             lambda facts: facts.kubelet.refused or None,
@@ -161,7 +161,7 @@ def admitted(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def kubelet(cluster: Cluster, host: Host) -> list[Step]:
-    """It renews its own by itself, but not once that has ended: then nobody knows it any more."""
+    """A kubelet renews its certificate by itself, but not once that has ended: no API server accepts it then."""
 
     def admit(host: Host) -> None:
         signer, command = _signer(cluster, host), cluster.release.renews[1]
@@ -220,7 +220,7 @@ def _begun_anew(cluster: Cluster, pod: Pod) -> Iterator[Step]:
         restart,
         hint=hint,
         within=SECONDS,
-        anew=True,  # it may have begun anew by itself, and its kubelet be let in or not since
+        anew=True,  # meanwhile the pod may have restarted, and the kubelet been let in or refused
         parts=("certificates", "node", "kubelet"),
     )
     if pod.ports:
@@ -229,7 +229,7 @@ def _begun_anew(cluster: Cluster, pod: Pod) -> Iterator[Step]:
 
 
 def documents(cluster: Cluster, host: Host, facts: Facts, folder: str = "") -> str:
-    """What kubeadm is told of certificates on this master; no name of its API server is lost by it."""
+    """What kubeadm reads for certificates on this master. The API server's keeps all of its names."""
     wanted = cluster.inventory
     told = stored(wanted, facts)
     names = sorted({*certificates.names(facts.certificates.issued.get(SERVER, "")), *wanted_names(wanted, told)})
@@ -239,7 +239,7 @@ def documents(cluster: Cluster, host: Host, facts: Facts, folder: str = "") -> s
 
 
 def unsaid(wanted: Inventory, facts: Facts) -> bool:
-    """Whether kubeadm alone says how long new ones are good. A life below 30 days, as one for a test, is no wish."""
+    """Whether only kubeadm's default says how long new ones are good. A life below 30 days, of a test, is no wish."""
     said = stored(wanted, facts) or wanted.told(f"ClusterConfiguration.{certificates.PERIOD}")
     return wanted.release.limits_validity and not said and _life(facts) < certificates.SOON
 
@@ -263,9 +263,9 @@ def wanted_names(wanted: Inventory, told: Configuration | None) -> set[str]:
 
 
 def user(wanted: Inventory, facts: Facts, signer: Facts) -> str:
-    """As whom its kubelet was known, by the cluster's own signature: the node's name may be another than the host's.
+    """The user that the cluster has signed for this host's kubelet, since the node's name may differ from the host's.
 
-    Nobody becomes another host by what he has in a file.
+    Names of other hosts are left out: nobody becomes another host by a file that he has.
     """
     authority = signer.certificates.issued.get(f"{PKI}/ca.crt", "")
     others = {f"{certificates.NODE}{host.name}" for host in wanted.hosts if host.name != facts.name}
@@ -284,7 +284,7 @@ def _signer(cluster: Cluster, host: Host) -> Host:
 
 
 def renewable(wanted: Inventory, gap: Callable[[Facts], list[Certificate]]) -> Gap:
-    """Of what kubeadm renews; and that it was broken off at it, after which some may be of no use."""
+    """Certificates that kubeadm renews; also a renewal that was broken off, which may have spoilt some."""
 
     def told(facts: Facts) -> str | None:
         found = certificates.BEGUN if facts.certificates.renewal_begun else _told(gap(facts), facts)
@@ -302,7 +302,7 @@ def ended(facts: Facts) -> list[Certificate]:
 
 
 def due(wanted: Inventory) -> Callable[[Facts], list[Certificate]]:
-    """What cannot be read may be of no use either."""
+    """One that cannot be read counts as due."""
 
     def found(facts: Facts) -> list[Certificate]:
         asked = certificates.validity(wanted, facts.everyone.values())
@@ -312,18 +312,18 @@ def due(wanted: Inventory) -> Callable[[Facts], list[Certificate]]:
 
 
 def _kubeadms(facts: Facts) -> list[Certificate]:
-    """Those of an etcd that is elsewhere are its owner's."""
+    """Those that kubeadm renews, without those of an etcd that is elsewhere: they are its owner's."""
     found = certificates.kubeadms(facts)
     return [one for one in found if not (facts.etcd.elsewhere and SIGNED[one.name] == "etcd/ca")]
 
 
 def over(facts: Facts) -> list[Certificate]:
-    """Of those by which the kubelet is known."""
+    """The kubelet's client certificates that have ended."""
     return [one for one in certificates.kubelets(facts) if one.is_over(_now(facts))]
 
 
 def nameless(wanted: Inventory) -> Gap:
-    """One that is renewed has the names that it had. A making anew that was broken off is taken up by the next one."""
+    """It lacks names, which a renewal would not add. If it was being remade and that was broken off, it is remade."""
 
     def gap(facts: Facts) -> str | None:
         told = facts.certificates
@@ -363,7 +363,7 @@ def unsigned(wanted: Inventory) -> Gap:
 
 
 def unsigned_kubelet(signer: str, command: str) -> Gap:
-    """`signer`: the master that is to do it; `command`: kubeadm's for it, "" where it has none."""
+    """`signer`: the master that is to sign; `command`: kubeadm's for that, "" where it has none."""
 
     def gap(facts: Facts) -> str | None:
         if not over(facts):
@@ -379,7 +379,7 @@ def _keyless(facts: Facts, authorities: set[str]) -> str | None:
 
 
 def older(pod: Pod) -> Gap:
-    """Whoever began before they were written may go on by what it read then. Clocks of seconds differ by one."""
+    """A program that began before its files were written may use older ones. Clocks of seconds differ by one."""
 
     def gap(facts: Facts) -> str | None:
         told, began = facts.certificates, facts.certificates.began.get(pod.name)
@@ -394,7 +394,7 @@ def older(pod: Pod) -> Gap:
 
 
 def other(pod: Pod) -> Gap:
-    """By whoever knocks at its ports."""
+    """What its ports serve is not what its files have."""
 
     def gap(facts: Facts) -> str | None:
         if f"{pod.name}.yaml" not in facts.local.manifests:
@@ -414,7 +414,7 @@ def unshown(facts: Facts) -> str | None:
 
 
 def others_silent(names: Sequence[str]) -> Gap:
-    """Before a member that answers is begun anew: who is without one more may be without a majority."""
+    """Asked before a member that answers is restarted: with another one silent, the majority could be lost."""
 
     def gap(facts: Facts) -> str | None:
         if not facts.etcd.member or not older(ETCD)(facts):
@@ -439,7 +439,7 @@ def unheard(_: ClusterFacts, facts: Facts) -> str | None:
 
 
 def _told(them: list[Certificate], facts: Facts) -> str | None:
-    """The first to end, and how many there are besides: `inv certs.status` has them all."""
+    """The first to end, and how many more there are: `inv certs.status` shows all."""
     if not them:
         return None
     first, *rest = sorted(them, key=lambda one: (one.ends.timestamp() if one.ends else 0, one.name))
@@ -458,7 +458,7 @@ def _now(facts: Facts) -> datetime:
 
 
 def _spelt(name: str) -> str:
-    """As a certificate has it."""
+    """The name as a certificate spells it."""
     try:
         return str(ip_address(name))
     except ValueError:

@@ -1,6 +1,6 @@
-"""etcd with the data of a snapshot, on every master at once; and whoever has seen others begins anew.
+"""etcd gets a snapshot's data, on every master at once; whatever has read the former data begins anew.
 
-What runs is told apart from what is to run by a restore's id, the token of the etcd that it makes: its data bear it.
+A restore's id is the token of the etcd that it makes, and is written into its data: by it the new data are known.
 """
 
 import json
@@ -22,7 +22,7 @@ from kubefab.steps.health import KUBE_PROXY
 from kubefab.steps.network import COREDNS, DAEMON_SET
 
 FURTHER = 1_000_000_000  # than any client has seen: etcd's own documentation has this number
-RESTORED = "kubefab.internal/restored"  # annotates a workload, and its pods, that a restore has had begun anew
+RESTORED = "kubefab.internal/restored"  # annotates a workload that a restore has restarted, and its pods
 THERE = "/var/lib/kubefab-etcd.restore/snapshot.db"  # what is left of it goes with the next backup
 MEMBER_SECONDS = 120
 PARTS = ("etcd", "restore")
@@ -44,10 +44,10 @@ class Restore:
 
 
 def new_id(snapshot: Snapshot, masters: Sequence[Facts], now: datetime) -> str:
-    """It says for whom the data are, and a revision that is higher than any that a client of theirs has seen.
+    """It names the members, in short, and a revision that is higher than any that a client has seen.
 
-    Where no member answers, what they have seen is not known: but it is less than a thousand a second, and a restore
-    of before may have had such a revision too.
+    Where no member answers, that is not known, but it is less than a thousand for each second since 1970; and an
+    earlier restore may have begun at such a revision, too.
     """
     heard = [one.etcd.member.revision for one in masters if one.etcd.member]
     earlier = [int(found[1]) for one in masters if (found := _LEAST.search(one.restore.restored))]
@@ -57,23 +57,23 @@ def new_id(snapshot: Snapshot, masters: Sequence[Facts], now: datetime) -> str:
 
 
 def of_peers(masters: Sequence[Facts]) -> str:
-    """Whom the data are for, in short: one more or one less wants others."""
+    """A short hash of the members that the data are for: with one more or less, other data are needed."""
     return "p" + sha256(",".join(sorted(one.restore.peer for one in masters)).encode()).hexdigest()[:8]
 
 
 def serves_former(facts: Facts, id: str) -> bool:
-    """Whether its former data may be served, whatever a restore of this id has begun elsewhere."""
+    """Whether this host may still serve the former data, whatever the restore of this id has done elsewhere."""
     there = set(facts.local.manifests) & set(MANIFESTS)
     return facts.restore.restored != id and bool(facts.restore.under_way != id or there)
 
 
 def is_member(facts: Facts) -> bool:
-    """Whether kubeadm has made an etcd here, wherever its manifest is just now."""
+    """Whether kubeadm has made an etcd here, even while its manifest is put aside."""
     return bool(facts.restore.peer)
 
 
 def staged(restore: Restore) -> Subject:
-    """The data are made while the former etcd still runs: what a snapshot lacks is found before anything is lost."""
+    """Makes the data while the former etcd still runs: a fault of the snapshot shows before anything is lost."""
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         def close(host: Host) -> None:
@@ -90,7 +90,7 @@ def staged(restore: Restore) -> Subject:
 
 
 def swapped_out(restore: Restore) -> Subject:
-    """Of former data nothing is served once any host has the new ones."""
+    """No host may serve the former data once any host has the new ones."""
     stop = script("stop-control-plane.sh", restore.id, restore.snapshot.digest)
     title, hint = "no API server and no etcd has the former data", "see why one does not end: journalctl -u kubelet"
     return of_members(Step(title, former_runs(restore.id), stop, hint, parts=("node", "restore")))
@@ -102,7 +102,7 @@ def swapped_in(restore: Restore) -> Subject:
 
 
 def running(restore: Restore) -> Subject:
-    """The control plane over the new data: its controller manager and scheduler have begun anew with it."""
+    """The control plane runs over the new data; its controller manager and scheduler have begun anew, too."""
     start = script("start-control-plane.sh", restore.id)
     return of_members(
         Step("the kubelet sees the whole control plane", put_aside, start, parts=("node", "restore")),
@@ -121,7 +121,7 @@ def running(restore: Restore) -> Subject:
 
 
 def kubelet_anew(cluster: Cluster, host: Host) -> list[Step]:
-    """A kubelet goes by what it was told before, and the API server of the former data may have told it more.
+    """A kubelet goes by what an API server with the former data has told it, until it begins anew.
 
     A node that came after the snapshot was taken registers again.
     """
@@ -134,7 +134,7 @@ def kubelet_anew(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def workloads_anew(restore: Restore) -> Subject:
-    """What gives pods their network and their names."""
+    """Restarts what gives pods their network and their names."""
     return lambda *_: [
         Step(
             f"{name} has begun after the restore",
@@ -149,36 +149,36 @@ def workloads_anew(restore: Restore) -> Subject:
 
 
 def one_etcd(_: Cluster, __: Host) -> list[Step]:
-    """By the word of all members: they are one cluster, which one of them leads."""
+    """All members have to say that they are one cluster with one leader."""
     title, hint = "all members of etcd are of one cluster and answer", "see what is wrong: inv etcd.status"
     return [Step(title, torn, None, hint, within=MEMBER_SECONDS, touches="masters", parts=PARTS, anew=True)]
 
 
 def well(cluster: Cluster, host: Host) -> list[Step]:
-    """Who has yet to join is not waited for. Who has registered again may have another subnet for its pods."""
+    """A host that has yet to join is not waited for. A node that registered again may have another pod subnet."""
     ready = health.ready(cluster, host)
     return on_nodes(*now(*ready, *registration.pod_network(cluster), *health.steps(cluster, host)))
 
 
 def done(cluster: Cluster, host: Host) -> list[Step]:
-    """The marker goes last of all: until then the same command goes on."""
+    """The marker goes last: until then the same command goes on."""
     end = Step("no restore is under way", under_way, script("end-restore.sh"), parts=("node", "restore"))
     return of_members(end)(cluster, host)
 
 
 def given_up(cluster: Cluster, host: Host) -> list[Step]:
-    """The way back, while nobody has the new data."""
+    """The way back, while no master has the new data."""
     title, back = "the former control plane runs on", script("give-up-restore.sh")
     return of_members(Step(title, left_over, back, parts=("node", "restore")), *now(health.api_server()))(cluster, host)
 
 
 def now(*steps: Step) -> list[Step]:
-    """What was found before everything stopped tells nothing of what runs since."""
+    """Looked at anew: what was found before everything stopped says nothing of what runs now."""
     return [replace(one, anew=bool(one.close or one.within)) for one in steps]
 
 
 def of_members(*steps: Step) -> Subject:
-    """Of masters that have an etcd: who has yet to join, joins what was restored."""
+    """Only for masters that have an etcd: one that has yet to join, joins what was restored."""
     mine = [where(is_member, "restore", one) for one in steps]
     return lambda _, host: mine if host.wanted.role == "master" else []
 
@@ -188,7 +188,7 @@ def on_nodes(*steps: Step) -> list[Step]:
 
 
 def where(so: Callable[[Facts], object], part: str, step: Step) -> Step:
-    """A step that is none where it is not so, which this part of the look tells."""
+    """A step that is asked only where `so` holds, which needs this part of the look."""
     gap = step.gap
     parts = None if step.parts is None else tuple(dict.fromkeys((*step.parts, part)))
     return replace(step, gap=lambda facts: gap(facts) if so(facts) else None, parts=parts)
@@ -223,7 +223,7 @@ def put_aside(facts: Facts) -> str | None:
 
 
 def unlike(restore: Restore) -> Gap:
-    """What cannot be told of its data by their revision is told by the hash of the snapshot that they were made of."""
+    """Its revision must have been raised. That its data are the snapshot's, the hash has proved as they were made."""
 
     def gap(facts: Facts) -> str | None:
         member = facts.etcd.member
@@ -250,7 +250,7 @@ def _restored_at(facts: Facts) -> float:
 
 
 def older_pods(name: str, id: str) -> Gap:
-    """Where there is no such workload, as with another network, there is nothing to begin anew."""
+    """Without this workload, as with another pod network, nothing has to begin anew."""
 
     @on_cluster
     def gap(live: ClusterFacts, _: Facts) -> str | None:
@@ -261,7 +261,7 @@ def older_pods(name: str, id: str) -> Gap:
 
 
 def roll(name: str, id: str) -> Callable[[Host], None]:
-    """One patch, so that what tells of it is never there without it."""
+    """One patch for both, so that the workload's annotation is never there without a restart."""
     namespace, _, short = name.partition("/")
     mark = {"metadata": {"annotations": {RESTORED: id}}}
     patch = json.dumps({**mark, "spec": {"template": mark}})
@@ -274,7 +274,7 @@ def roll(name: str, id: str) -> Callable[[Host], None]:
 
 
 def torn(facts: Facts) -> str | None:
-    """What else may be wrong with them, as a database that is nearly full, the snapshot has brought along."""
+    """Other troubles, as a database that is nearly full, do not count: the snapshot has brought them along."""
     masters = {one.name: one for one in members(facts)}
     heard = etcd.heard(masters).values()
     whole = len(heard) == len(masters) and len({(one.cluster, one.leader) for one in heard}) == 1
@@ -287,12 +287,12 @@ def left_over(facts: Facts) -> str | None:
 
 
 def peers(facts: Facts) -> str:
-    """All members of the etcd that is to be, NAME=URL,…"""
+    """All members of the new etcd, NAME=URL,…"""
     return ",".join(one.restore.peer for one in members(facts))
 
 
 def members(facts: Facts) -> list[Facts]:
-    """By their names, so that each host has them in the same order."""
+    """The masters with an etcd, sorted by name, so that each host gets them in the same order."""
     everyone = sorted(facts.everyone.items())
     return [one for _, one in everyone if "restore" in one.parts and is_member(one)]
 

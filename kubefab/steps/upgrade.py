@@ -1,6 +1,6 @@
-"""A cluster comes to a newer version: what that needs is fetched everywhere, then the control planes come to it.
+"""An upgrade: what it needs is fetched on every node, then the control planes are upgraded.
 
-Every state says "an old …": true by itself once that is new, so that a run broken off goes on where it was.
+Each gap asks whether something is old, so that a run that was broken off goes on where it was.
 """
 
 from collections.abc import Sequence
@@ -78,9 +78,9 @@ def fetched(names: Sequence[str], alone: str | None = None) -> Subject:
 
 
 def etcd_first(cluster: Cluster, host: Host) -> list[Step]:
-    """Members go to a late etcd of their own minor before the first of them goes to the next one.
+    """All members go to a late patch of their own minor version before the first goes to the next minor.
 
-    In the manifest alone: a tag in kubeadm's stored configuration would hold back the next etcd.
+    Only the manifest is changed: a tag in kubeadm's stored configuration would hold back the next etcd.
     """
     tag, names = versions.etcd_on_its_way(cluster.inventory), cluster.master_names
     if host.name not in names or not tag:
@@ -140,7 +140,7 @@ def control_plane(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def kept(names: Sequence[str]) -> Subject:
-    """What is kept in the cluster for all of its nodes, once every API server is new. `names`: kubeadm's images."""
+    """Upgrades what is kept in the cluster for all nodes, once every API server is new. `names`: kubeadm's images."""
 
     def steps(cluster: Cluster, host: Host) -> list[Step]:
         if host.name != cluster.speaker.name:
@@ -167,7 +167,7 @@ def kept(names: Sequence[str]) -> Subject:
                 parts=("kubeadm", "packages"),
             ),
             drift_nodes.noted_proxy(cluster),
-            # kubefab's own init leaves it to kubefab, and kubeadm passes over it ever after.
+            # kubefab's init leaves CoreDNS out, so that no upgrade by kubeadm touches it.
             Step(
                 f"CoreDNS is that of {wanted}",
                 old_dns(names),
@@ -176,7 +176,7 @@ def kept(names: Sequence[str]) -> Subject:
                 parts=(),
             ),
             *map(health.rolled_out, (health.KUBE_PROXY, network.COREDNS)),
-            # An upgrade has each kubelet's configuration from there, and takes nothing new into it by itself.
+            # An upgrade takes each kubelet's configuration from what is kept, and adds nothing to that by itself.
             Step(
                 "kubelets are told which feature gates cri-dockerd cannot live with",
                 while_some_are_old(cluster, without_gates(cluster.inventory)),
@@ -189,7 +189,7 @@ def kept(names: Sequence[str]) -> Subject:
 
 
 def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
-    """The image of etcd_first, where it is needed."""
+    """The image that etcd_first needs, if it has anything to do here."""
     of_a_master = host.wanted.role == "master" and cluster.looked_at(host)
     if not of_a_master or not etcd_before(cluster)(cluster.facts(host)):
         return []
@@ -197,7 +197,7 @@ def _etcd_before(cluster: Cluster, host: Host) -> list[str]:
 
 
 def patched(cluster: Cluster, host: Host) -> list[Step]:
-    """A cluster made by hand has no patches of ours yet, and kubeadm gives up where a folder is missing."""
+    """A cluster made by hand lacks our patches, and kubeadm gives up where their folder is missing."""
     step, wanted = files("kubeadm's patches are there", render.patches()), cluster.inventory.cluster.kubernetes
     kept = (old_control_plane(wanted), old_proxy(wanted))
 
@@ -209,13 +209,13 @@ def patched(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def static_pods() -> Step:
-    """After a change of manifests, and after a new kubelet, which may begin them anew (siderolabs/talos#14227)."""
+    """Asked after new manifests and after a new kubelet, which may restart them, too (siderolabs/talos#14227)."""
     hint = "see why: ls /var/log/containers; journalctl -u kubelet"
     return replace(health.wait("its static pods are Ready", static, hint), touches="pods", anew=True)
 
 
 def known_patches(cluster: Cluster, host: Host) -> list[Step]:
-    """Which somebody's patches are, before anything is made without them."""
+    """It has to be known which patches the user has, before anything is made without them."""
     told = None
     try:
         drift.patches(cluster.inventory, host)
@@ -226,13 +226,13 @@ def known_patches(cluster: Cluster, host: Host) -> list[Step]:
 
 
 def upgrade_by_kubeadm(cluster: Cluster, host: Host, *command: str, without: Sequence[str]) -> None:
-    """What of `kubeadm upgrade`: `apply --yes`, or `node`; `without`: these phases."""
+    """`command`: of `kubeadm upgrade`, `apply --yes` or `node`; `without`: phases to skip."""
     theirs, document = drift.patches(cluster.inventory, host), documents(cluster, host, *without)
     host.change("upgrade.sh", cluster.inventory.cluster.kubernetes, theirs, *command, payload=document)
 
 
 def documents(cluster: Cluster, host: Host, *skipped: str) -> str:
-    """kubeadm's own, with somebody's patches and ours, which only masters have."""
+    """What kubeadm reads, with the user's patches, and on masters ours."""
     theirs = drift.patches(cluster.inventory, host)
     ours = render.PATCHES if host.wanted.role == "master" else ""
     folder = BOTH_PATCHES if ours and theirs else ours or theirs
@@ -243,9 +243,9 @@ def documents(cluster: Cluster, host: Host, *skipped: str) -> str:
 
 
 def untouched(wanted: str, gap: Gap) -> Gap:
-    """What is asked of a kubelet of which nothing is upgraded yet: once begun, only the end of it brings it back.
+    """Asked only before the upgrade of a node has begun: afterwards, only its end brings the kubelet back.
 
-    Its new kubeadm comes first, and then a configuration by which the former kubelet may not start.
+    The new kubeadm comes first, then a configuration with which the former kubelet may not start.
     """
 
     def asked(facts: Facts) -> str | None:
@@ -257,12 +257,12 @@ def untouched(wanted: str, gap: Gap) -> Gap:
 
 
 def where_behind(wanted: str, gap: Gap) -> Gap:
-    """What is asked of a node alone that is to be upgraded."""
+    """Asked only of a node that is to be upgraded."""
     return lambda facts: gap(facts) if facts.trusted and behind(facts, wanted) else None
 
 
 def unfetched(wanted: str) -> Gap:
-    """Of the packages that are older; those that are installed apt does not fetch."""
+    """Packages that are older and not fetched yet; apt does not fetch what is installed."""
 
     def gap(facts: Facts) -> str | None:
         older = [
@@ -277,14 +277,14 @@ def unfetched(wanted: str) -> Gap:
 
 
 def etcd_before(cluster: Cluster) -> Gap:
-    """Of a master, where the new version has an etcd of the next minor and no member may go there directly."""
+    """A master's etcd is old, where the new one is of the next minor, and no member may go there directly."""
     inventory, tag = cluster.inventory, versions.etcd_on_its_way(cluster.inventory)
     old = old_etcd(tag, inventory.cluster.kubernetes)
     return lambda facts: old(facts) if tag and not versions.etcd_stays(facts, inventory.release.etcd_before) else None
 
 
 def old_etcd(tag: str, wanted: str) -> Gap:
-    """Where a control plane is to be upgraded; by the member that runs, which proves it."""
+    """Asked where a control plane is to be upgraded; the version counts that the running member tells."""
     needed = versions.upstream(tag)
 
     @on_cluster
@@ -292,7 +292,7 @@ def old_etcd(tag: str, wanted: str) -> Gap:
         member, started = facts.etcd.member, versions.upstream(versions.tag(facts.local.static.get("etcd.yaml", "")))
         if facts.etcd.elsewhere or versions.oldest_api_server(facts) >= Version(wanted):
             return None
-        if not member:  # what is new by its manifest may have seen newer data: it is never taken back
+        if not member:  # with a new image in its manifest it may have newer data: no way back
             return None if started >= needed else f"its etcd gives no answer: {facts.etcd.etcd_silent}"
         return f"etcd {member.version}" if versions.upstream(member.version) < needed else None
 
@@ -300,13 +300,13 @@ def old_etcd(tag: str, wanted: str) -> Gap:
 
 
 def etcd_image(facts: Facts, tag: str) -> str:
-    """From where this master has its etcd now."""
+    """The image with this tag, from where this master's etcd comes now."""
     now = facts.local.static.get("etcd.yaml", "").partition("@")[0]
     return f"{now.rpartition(':')[0]}:{tag}"
 
 
 def old_control_plane(wanted: str) -> Gap:
-    """Of this host; and that kubeadm's own configuration says so, by which the other masters go."""
+    """This host's static pods, and the configuration that kubeadm keeps, which the other masters go by."""
 
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
@@ -319,16 +319,16 @@ def old_control_plane(wanted: str) -> Gap:
 
 
 def earlier_copies(wanted: str) -> Gap:
-    """Each is as big as etcd. A manifest that an upgrade has moved away is in one of them alone."""
+    """Each is as big as etcd. They stay while an upgrade is torn: one of them has the only copy of a manifest."""
     old = old_control_plane(wanted)
     return lambda facts: ", ".join(facts.upgrade.copies) or None if old(facts) and not facts.upgrade.torn else None
 
 
 @on_cluster
 def static(live: ClusterFacts, facts: Facts) -> str | None:
-    """Of what this host's manifests name: what no API server tells of, or tells otherwise. Silent where it lists none.
+    """Pods of this host's manifests that the API server lists otherwise, or not at all. Silent where it lists nothing.
 
-    A kubelet makes the pod that an API server tells of anew where its manifest is another: that one is Ready by that.
+    A kubelet replaces a mirror pod once the manifest changes: a Ready one with the right image is the new pod's.
     """
     told = facts.everyone[live.speaker].workloads
     if not told.workloads_told:
@@ -350,7 +350,7 @@ def _unlike(pod: Running | None, image: str) -> str | None:
 
 
 def of_speaker(gap: Gap) -> Gap:
-    """As the master finds it that speaks for the cluster."""
+    """The gap in the facts of the master that speaks for the cluster."""
     return on_cluster(lambda live, facts: gap(facts.everyone[live.speaker]))
 
 
@@ -364,7 +364,7 @@ def old_proxy(wanted: str) -> Gap:
 
 
 def without_gates(inventory: Inventory) -> Gap:
-    """What neither kubeadm keeps for kubelets nor hosts.yml says."""
+    """Feature gates to be off that neither what kubeadm keeps for kubelets names, nor hosts.yml."""
     said = inventory.told("KubeletConfiguration.featureGates") or {}
     wanted = [name for name in kubeadm.gates_off(inventory) if name not in said]
 
@@ -377,13 +377,13 @@ def without_gates(inventory: Inventory) -> Gap:
 
 
 def while_some_are_old(cluster: Cluster, gap: Gap) -> Gap:
-    """What a kubelet takes only while it is upgraded."""
+    """Asked while a kubelet is old: kubelets take this up only as they are upgraded."""
     wanted = cluster.inventory.cluster.kubernetes
     return lambda facts: gap(facts) if any(versions.is_old(one, wanted) for one in facts.everyone.values()) else None
 
 
 def kept_for_kubelets(facts: Facts) -> Manifest:
-    """Silent where nobody could read it."""
+    """The configuration that kubeadm keeps for kubelets. Silent where nobody could read it."""
     told = drift.kept(facts).kubelets
     if not told or told.broken:
         raise Silent("what kubeadm keeps for kubelets cannot be read")
@@ -391,7 +391,7 @@ def kept_for_kubelets(facts: Facts) -> Manifest:
 
 
 def old_dns(names: Sequence[str]) -> Gap:
-    """Older than the one among these images; a person's own DNS is none."""
+    """CoreDNS is older than the one among these images. The user's own DNS is never old."""
     wanted = next((versions.upstream(versions.tag(name)) for name in names if "/coredns:" in name), Version("0"))
 
     @on_cluster
@@ -412,7 +412,7 @@ def old_package(wanted: str) -> Gap:
     return gap
 
 
-# An upgrade writes none of it: what a person has for a registry there would be lost unasked.
+# An upgrade writes no mirrors: what a person has written there for a registry would be lost unasked.
 _MIRRORS = (
     "they come from where `mirrors:` and `proxy:` in hosts.yml said at the last inv cluster.up; after a change there, "
     "with the cluster's present version in hosts.yml: inv cluster.up, then upgrade; or give them: inv images.preload"

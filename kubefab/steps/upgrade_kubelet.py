@@ -1,6 +1,6 @@
-"""One kubelet comes to a newer version, without ordinary pods meanwhile.
+"""The upgrade of one kubelet, on a node without ordinary pods meanwhile.
 
-Every state says "an old kubelet …": true by itself once that is new, so that a run broken off goes on where it was.
+Each gap asks whether the kubelet is old, so that a run that was broken off goes on where it was.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,15 +20,15 @@ from kubefab.steps.versions import TASK, behind, is_old
 from kubefab.steps.wanted import takes_ordinary
 
 API_SECONDS = 60
-WHOLE_SECONDS = 300  # without news of the pods that a node before has lost
+WHOLE_SECONDS = 300  # without progress of the pods that an earlier node has lost
 START_SECONDS = 60  # until a kubelet that has started tells of its version
 
 
 def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] | None = None) -> Subject:
-    """A node's kubelet, without pods meanwhile where it has ordinary ones; `seconds`: what its drain may take.
+    """Upgrades a node's kubelet, after a drain where it takes ordinary pods; `seconds`: what that may take.
 
-    `ignored`: workloads, as "namespace/name", that nobody waits for. `names`: the nodes' by their hosts', as an API
-    server has told them: one that is silent for a moment tells none.
+    `ignored`: workloads, as "namespace/name", that nobody waits for. `names`: host -> node, as told before, since an
+    API server that is silent for a moment tells none.
     """
     by = f"{TASK} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
@@ -142,9 +142,9 @@ def older_api_server(wanted: str) -> Gap:
 
 
 def of_old(wanted: str, gap: Gap) -> Gap:
-    """What is asked before an old kubelet loses its pods; a master that takes no ordinary ones keeps them.
+    """Asked before an old kubelet loses its pods; on a master that takes no ordinary pods nothing is drained.
 
-    Silent where nobody tells of the node: a drain that was not asked for would leave it cordoned as if by a person.
+    Silent where nobody tells of the node: drained without our cordon first, it would look cordoned by a person.
     """
 
     @where_there_is_one
@@ -160,15 +160,15 @@ def of_old(wanted: str, gap: Gap) -> Gap:
 
 
 def while_old(wanted: str, gap: Gap) -> Gap:
-    """What would disturb pods: it is done while the node has none, and never after that."""
+    """For what would disturb pods: it is done while the node has none, and never after that."""
     return lambda facts: gap(facts) if is_old(facts, wanted) else None
 
 
 def unless_gone(by: str, gap: Gap) -> Gap:
-    """Nobody waits before a node that an upgrade has begun to empty: what it has lost may have no other place.
+    """No wait for a node that an upgrade has begun to drain: the pods that it has lost may fit nowhere else.
 
-    Nor before one that a person has cordoned and that has nothing to lose: an upgrade that emptied it has left no word.
-    Nor beside one that goes at the same time, which this run has cordoned (`by`): the first of them was waited for.
+    Nor for one that a person has cordoned and that has no pods to lose: an earlier upgrade may have drained it, and
+    left no mark. Nor beside a node of the same batch, which this run has cordoned (`by`): the wait was before that.
     """
 
     def asked(facts: Facts) -> str | None:
@@ -186,31 +186,31 @@ def is_begun(facts: Facts) -> bool:
 
 
 def comes_first(wanted: str) -> Callable[[Facts], bool]:
-    """Whether others may wait for what it ran: an upgrade has begun it, or has emptied it under a person's cordon."""
+    """Whether to go on with this node first: an upgrade has begun to drain it, and others may wait for its pods."""
 
     def so(facts: Facts) -> bool:
         try:
             return is_begun(facts) or (is_old(facts, wanted) and is_emptied(facts))
-        except Silent:  # it is only the order: each is asked again in its turn
+        except Silent:  # this is only about the order: each node is asked again in its turn
             return False
 
     return so
 
 
 def is_emptied(facts: Facts) -> bool:
-    """Whether a node takes no pods and has none to lose. Silent where the API server has not said which there are."""
+    """Whether a node takes no pods and has none to lose. Silent where the API server does not list them."""
     if not facts.cluster or not facts.node or not facts.node.cordoned:
         return False
     return not draining.going(facts.node.name, facts.everyone[facts.cluster.speaker])
 
 
 def short(ignored: Sequence[str]) -> Gap:
-    """What has fewer pods than it wants, as where those of the node before are not up again elsewhere."""
+    """Workloads with fewer pods than they want, as while those of the former node are not up again elsewhere."""
     return lambda facts: "; ".join(map(str, shortages(facts, ignored))) or None
 
 
 def shortages(facts: Facts, ignored: Sequence[str]) -> list[Running]:
-    """By the speaker's word. Silent where the API server has not said what there is."""
+    """By the speaker's word. Silent where the API server does not list workloads."""
     live = facts.cluster
     told = facts.everyone[live.speaker].workloads if live else None
     if not live or not told or not told.workloads_told:
@@ -220,20 +220,20 @@ def shortages(facts: Facts, ignored: Sequence[str]) -> list[Running]:
 
 
 def _off(live: ClusterFacts, facts: Facts) -> int:
-    """The nodes that are not Ready and no host of this run, as a worker that is absent: each counts for a DaemonSet."""
+    """The nodes that are not Ready and of no host of this run, as of absent workers: DaemonSets want pods on them."""
     known = [one.node.name for one in facts.everyone.values() if one.node]
     return sum(not node.ready and name not in known for name, node in live.nodes.items())
 
 
 def _is_off(one: Running, off: int) -> bool:
-    """Whether all that it lacks may be on so many nodes that are off."""
+    """Whether all pods that it lacks may be on the nodes that are off."""
     return one.kind == "DaemonSet" and one.ready >= one.wanted - off
 
 
 def unfinished(wanted: str) -> Gap:
-    """Of what comes with a new kubelet: killed there, dpkg leaves some of it old, and what it has unpacked not held.
+    """What a run that was killed after the new kubelet has left: an old kubectl, and packages that are not held.
 
-    Its configuration was written before it: what is another there is somebody's, who was not asked.
+    The configuration is not asked about: it was written before, and where it differs now, the user has changed it.
     """
 
     def gap(facts: Facts) -> str | None:
@@ -248,7 +248,7 @@ def unfinished(wanted: str) -> Gap:
 
 
 def old_kubelet(wanted: str) -> Gap:
-    """It tells of its version once, as it starts. After a power cut it may be new, and older than its configuration."""
+    """It tells its version only as it starts. After a power cut it may be new, but older than its configuration."""
 
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
@@ -262,7 +262,7 @@ def copies(wanted: str) -> Gap:
 
 
 def ours(wanted: str) -> Gap:
-    """Cordoned by an upgrade, which is at its end here. What a person has cordoned stays so."""
+    """The node is cordoned by an upgrade, which is done here. What a person has cordoned stays so."""
 
     @on_cluster
     def gap(_: ClusterFacts, facts: Facts) -> str | None:
