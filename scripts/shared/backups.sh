@@ -1,13 +1,13 @@
 # shellcheck shell=sh
-# What backs etcd up by itself on a master: where the backups are, and the timer, which is kubefab's where it says so.
+# The scheduled backups of etcd on a master: where they are, and their timer, which is kubefab's where its file says so.
 backups=/var/lib/kubefab-backups
-# The slash: it may be a link to a bigger disk, which find would not follow.
-kept() { # the backups, the oldest first: what has such a name was checked; of a person's folders some are no day's
+# With the slash find follows the folder where it is a link, to a bigger disk say.
+kept() { # the backups, the oldest first: only a checked one has such a name; date drops a user's folders of no real day
     find "$backups/" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' 2>/dev/null |
         sed -nE 's/^([1-9][0-9]{3}(-[0-9]{2}){2})T([0-9]{2})-([0-9]{2})-([0-9]{2})Z$/\1 \3:\4:\5/p' |
         date -u -f - +%Y-%m-%dT%H-%M-%SZ 2>/dev/null | sort
 }
-of_this_cluster() { # of_this_cluster BACKUP: a restore leaves the CA as it is, and a new cluster has another one
+of_this_cluster() { # of_this_cluster BACKUP: by the CA, which a restore keeps, and a new cluster has anew
     [ -e /etc/kubernetes/pki/ca.crt ] &&
         grep -qsxF "pki/ca.crt $(base64 -w 0 </etc/kubernetes/pki/ca.crt)" "$backups/$1/keys"
 }

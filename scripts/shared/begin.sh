@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # What comes before anything is made by kubeadm.
 
-# check_documents CHECK FILE: stops where kubeadm does not read it. CHECK: its command that reads it and changes nothing.
-# Older ones only warn of what they do not know.
+# check_documents CHECK FILE: stops where kubeadm does not accept FILE. CHECK: its command that only reads it.
+# Older kubeadms only warn of fields that they do not know.
 check_documents() {
     # shellcheck disable=SC2086  # its words
     said=$(kubeadm $1 --config "$2" 2>&1) || { echo "$said"; exit 1; }

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# certificate FILE: the first one in it, without its armour; a key beside it stays there.
+# certificate FILE: tells the first certificate in it, without its armour, and never a key that is in there, too.
 certificate() {
     body=none
     while IFS= read -r line; do

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# cordons ANNOTATION: of a Node, as a template of go, "marked NAME" where it has the annotation by which a task says that it
-# keeps pods off, and "ours NAME" where that is so still: kubectl takes no annotation away when a person uncordons, and cordons
-# again later. Who has set `unschedulable` last the Node itself says; a task does so under the annotation's name. Where it does
-# not say it, the annotation alone is not enough: to leave a cordon costs a word, to undo a person's own may cost him a node.
-# A template is given metadata.managedFields by every kubectl, as JSON since 1.21 is not.
+# cordons ANNOTATION: a Go template that tells of a Node "marked NAME" where it has the annotation by which a task says
+# that it has cordoned it, and "ours NAME" where that still holds: the annotation stays when a person uncordons with
+# kubectl and cordons again later. managedFields name who has set `unschedulable` last; a task does so under the
+# annotation's name. Where they do not, the annotation alone is not enough: it is easy to undo a cordon that was left,
+# but to undo a person's own may cost them a node. A template gets managedFields from every kubectl, unlike JSON (1.21).
 cordons() {
     # shellcheck disable=SC2016 # these are the template's
     field='{{range $field, $_ := .}}{{if eq $field "f:unschedulable"}}ours {{$node.metadata.name}}{{println}}{{end}}{{end}}'

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# What of haproxy is kubefab's on a host: a unit of its own, its files, and nothing of anybody else's haproxy.
+# kubefab's own haproxy on a host: a unit and files of its own, apart from anybody else's haproxy.
 
-# The mark is there while haproxy.service may run because kubefab installed its package. Where somebody has edited what
-# that brought, it serves him by now.
+# The mark exists while haproxy.service may run only because kubefab installed the package. Where somebody has edited
+# the package's files, they use the service by now, and it goes on.
 stop_packages_haproxy() {
     [ -e /var/lib/kubefab/haproxy ] || return 0
     [ -n "$(dpkg --verify haproxy 2>/dev/null)" ] || systemctl disable --now haproxy
@@ -13,7 +13,7 @@ endpoints() {
         [ ! -e "$path" ] || echo "$path"
     done
 }
-# What kubeadm is to patch on a master.
+# kubefab's patches for kubeadm, on a master.
 patches() { [ ! -e /etc/kubefab/patches/etcd+json.yaml ] || echo /etc/kubefab/patches/etcd+json.yaml; }
 remove_endpoint() {
     stop_packages_haproxy
@@ -21,5 +21,5 @@ remove_endpoint() {
     systemctl disable --now kubefab-endpoint 2>/dev/null || is_stopped kubefab-endpoint
     endpoints | while read -r path; do rm "$path"; done
     systemctl daemon-reload
-    rmdir /etc/kubefab 2>/dev/null || true # it has what is not haproxy's, too
+    rmdir /etc/kubefab 2>/dev/null || true # it may hold more than haproxy's files
 }

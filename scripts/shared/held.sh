@@ -1,10 +1,10 @@
 # shellcheck shell=sh
-# held ASK NODE: the pods there that a budget holds now, "NAMESPACE/POD BUDGET" a line, by way of ASK, which is as_admin or
-# what limits it; those of all nodes where NODE is empty. The API server itself says whom a budget is about. False where it
-# does not answer.
-# As its eviction does (pkg/registry/core/pod/storage/eviction.go), this passes over pods that do not run, that end
-# already, and those not Ready that the budget lets go; and over those that no drain takes. It refuses a pod of several
-# budgets, whatever these allow: "NAMESPACE/POD BUDGET,BUDGET". So where a namespace has several, each is asked for its own.
+# held ASK NODE: the pods there whose eviction a budget forbids now, "NAMESPACE/POD BUDGET" a line; of all nodes where
+# NODE is empty. ASK: as_admin, or a wrapper that limits it. The API server itself matches budgets and pods. False where
+# it does not answer.
+# Like the eviction API (pkg/registry/core/pod/storage/eviction.go), this passes over pods that do not run or already
+# end, and those not Ready that the budget lets go; also over pods that no drain takes. That API refuses a pod with
+# several budgets, whatever these allow: "NAMESPACE/POD BUDGET,BUDGET". So all budgets of such a namespace are asked.
 held() {
     budgets=$("$1" get poddisruptionbudgets --all-namespaces -o "go-template=$held_budgets") || return 1
     about=$(printf '%s\n' "$budgets" | awk '
@@ -29,7 +29,7 @@ held() {
 }
 # shellcheck disable=SC2016 # names of a template
 held_values='({{range $i, $v := .values}}{{if $i}},{{end}}{{$v}}{{end}}),'
-# A budget without a selector is about nobody; the one of an empty mapping about all of its namespace.
+# A budget without a selector matches no pod; one with an empty selector all pods of its namespace.
 held_budgets='{{range .items}}{{if ne (printf "%v" .spec.selector) "<nil>"}}'
 held_budgets=$held_budgets'{{.metadata.namespace}} {{.metadata.name}} {{or .spec.unhealthyPodEvictionPolicy "-"}} '
 held_budgets=$held_budgets'{{.status.currentHealthy}} {{.status.desiredHealthy}} {{.status.disruptionsAllowed}} '

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# install_packages NAME…: Debian packages, as named: "containerd", "kubelet=1.37.2-*"; "docker-cli?" where apt knows of
-# it. Refreshes the lists where they turn out to be missing or out of date. What others installed stays: where it is in
-# the way, apt says so.
+# install_packages NAME…: Debian packages: "containerd", "kubelet=1.37.2-*", or "docker-cli?", left out where apt has no
+# such package. Refreshes the lists where they are missing or out of date. Nothing that others installed is removed:
+# where it conflicts, apt fails and says so.
 . "${0%/*}/shared/apt.sh"
 install() {
     for name; do

@@ -1,10 +1,10 @@
 # shellcheck shell=sh
-# shellcheck disable=SC2154  # who joins sets $discovery and $document, the files with both
+# shellcheck disable=SC2154  # the caller sets $discovery and $document, the files with both
 # What a worker's join and a master's have in common.
 . "${0%/*}/shared/begin.sh"
 
-# check_anonymous SERVER: stops where it answers 401 to what kubeadm asks it for without credentials: kubeadm would ask
-# for five minutes. With 403 it goes on at once: kubernetes, cmd/kubeadm/app/discovery/file/file.go.
+# check_anonymous SERVER: stops where it answers 401 to the request that kubeadm makes without credentials, and would
+# repeat for five minutes. With 403 kubeadm goes on at once: kubernetes, cmd/kubeadm/app/discovery/file/file.go.
 check_anonymous() {
     path=/api/v1/namespaces/kube-public/configmaps/cluster-info
     said=$(printf 'GET %s HTTP/1.0\r\n\r\n' "$path" |
@@ -19,8 +19,8 @@ check_anonymous() {
     esac
 }
 
-# check_join CHECK: stops where the control plane cannot be reached, or kubeadm does not read the document, before
-# anything is made. Without that kubeadm would try for five minutes, and say no word.
+# check_join CHECK: stops, before anything is made, where the control plane cannot be reached or kubeadm does not accept
+# the document. Otherwise kubeadm would try for five minutes, and say nothing.
 check_join() {
     server=$(sed -n 's|^ *server: https://||p' "$discovery" | tr -d '[]')
     # shellcheck disable=SC2016  # bash's own words, and names for what follows them

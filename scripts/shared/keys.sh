@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# What of a control plane no snapshot of etcd brings back. Of etcd it needs what shared/etcd.sh has.
+# The parts of a control plane that no snapshot of etcd brings back. Needs shared/etcd.sh.
 . "${0%/*}/shared/pki.sh"
 . "${0%/*}/shared/static.sh"
 key() { # key NAME FILE
@@ -7,9 +7,8 @@ key() { # key NAME FILE
     body=$(base64 -w 0 <"$2") || return
     printf '%s %s\n' "$1" "$body"
 }
-# print_keys: a line each, its name, and its content in base64. The authorities' keys, the static pods' manifests, what
-# encrypts Secrets in etcd, and kubeadm's own configuration as etcd has it (in JSON around protobuf): the API server need
-# not run.
+# print_keys: NAME and content in base64, a line each: the authorities' keys, the static pods' manifests, what encrypts
+# Secrets in etcd, and kubeadm's own configuration as etcd has it (JSON around protobuf): no API server has to run.
 print_keys() (
     cd /etc/kubernetes || exit
     for name in $(shared_keys); do key "pki/$name" "pki/$name"; done

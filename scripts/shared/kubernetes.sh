@@ -7,8 +7,8 @@ list_kubernetes() {
     apt update -o Dir::Etc::sourcelist=sources.list.d/kubernetes.list -o Dir::Etc::sourceparts=- \
         -o APT::Get::List-Cleanup=0
 }
-# get_kubernetes VERSION NAME…: `apt-get install` of these; what is no part of Kubernetes has a version of its own. A NAME
-# may be an option of apt-get's.
+# get_kubernetes VERSION NAME…: `apt-get install` of these; only Kubernetes' own packages get VERSION. A NAME may be an
+# option of apt-get.
 get_kubernetes() {
     version=$1
     shift

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# What Kubernetes and kubefab make on a host, by its names, told apart from what is somebody else's. It is part of
-# scripts/tear-down.sh, which takes away, and of scripts/look/leftovers.sh, which lists before anybody is asked.
+# Tells what Kubernetes and kubefab have made on a host, by its names, from what is somebody else's. It is part of
+# scripts/tear-down.sh, which removes it, and of scripts/look/leftovers.sh, which lists it before anybody is asked.
 
 . "${0%/*}/shared/stopped.sh"
 
@@ -12,10 +12,10 @@ is_control_plane() {
     return 1
 }
 
-# Where $joined is set a worker's join of kubefab's made all that is meant: etcd's data, say, are others'.
+# Where $joined is set, only what kubefab's join of a worker made is meant: etcd's data, say, are somebody else's.
 may_be_control_plane() { [ -z "${joined:-}" ] && is_control_plane; }
 
-# A worker's pki has the CA's certificate alone: with a key beside it, it is a copy, and perhaps the only one.
+# A worker's pki has only the CA's certificate. With a key beside it, it is a copy of a master's, perhaps the only one.
 is_copied_pki() { ! may_be_control_plane && [ -n "$(find /etc/kubernetes/pki/ -name '*.key' 2>/dev/null)" ]; }
 
 # An authority, say, that somebody has given a kubeadm init of kubefab's: its marker tells of it until its end.
@@ -45,7 +45,7 @@ keys() { # of a control plane, with their certificates
         etcd/server.crt etcd/server.key etcd/peer.crt etcd/peer.key etcd/healthcheck-client.crt \
         etcd/healthcheck-client.key
 }
-# `.kubelet-keep` is the kubelet's package's.
+# `.kubelet-keep` belongs to the kubelet's package.
 entries() {
     find /etc/kubernetes/ /etc/kubernetes/manifests/ /etc/kubernetes/pki/ /etc/kubernetes/pki/etcd/ \
         /var/lib/kubelet/ /var/lib/etcd/ -mindepth 1 -maxdepth 1 ! -name lost+found ! -name .kubelet-keep \
@@ -62,9 +62,9 @@ to_set_aside() {
         foreign | grep -xF -e "$(given)"
     } | sort -u || true
 }
-# What has been gathered since: of flannel, of rook, and kubeadm's own copies, all of it, whatever its name; and the pods'
-# addresses, whose network is cbr0 in flannel's own configuration: podman and nerdctl keep theirs beside them. A name of
-# several lines would be several names, each of them taken away, of whatever lies where the script was begun.
+# What has come since: all of flannel's and rook's, and kubeadm's copies, whatever the names; and the pods' addresses,
+# whose network is cbr0 in flannel's own configuration, since podman and nerdctl keep theirs beside them. Names with
+# control characters are left out: one of several lines would be read as several names, each of which is deleted.
 state() {
     find /run/flannel/ /var/lib/rook/ /etc/kubernetes/tmp/ -mindepth 1 -maxdepth 1 \
         ! -name '*[[:cntrl:]]*' 2>/dev/null || true
@@ -74,7 +74,7 @@ addresses() { find /var/lib/cni/ ! -type d ! -path '*[[:cntrl:]]*' 2>/dev/null |
 pods_addresses='^/var/lib/cni/(flannel/|networks/cbr0/|(cache/)?results/(cbr0|cni-loopback)-)'
 others_addresses() { addresses | grep -vE "$pods_addresses" | sed 's|/[^/]*$||' | sort -u; }
 
-# REAL FOLDER, a line each: what `entries` and `state` walk through may be a link, to a bigger disk, say.
+# REAL FOLDER, a line each: the folders that `entries` and `state` walk through may be links, to a bigger disk, say.
 links() {
     for folder in /etc/kubernetes /etc/kubernetes/manifests /etc/kubernetes/pki /etc/kubernetes/pki/etcd \
         /etc/kubernetes/tmp /etc/kubefab /etc/kubefab/patches /var/lib/kubelet /var/lib/etcd /var/lib/cni \
@@ -83,7 +83,7 @@ links() {
         [ "$real" = "$folder" ] || printf '%s/\t%s/\n' "${real%/}" "$folder"
     done
 }
-# The kernel tells of a mount by its real path; it is told by the name below our folder, too.
+# The kernel names mounts by their real paths; they are told by their names below our folders, too.
 mounts() {
     cut -d ' ' -f 5 /proc/self/mountinfo | while IFS= read -r path; do printf '%b\n' "$path"; done |
         links=$(links) awk '
@@ -99,7 +99,7 @@ mounts() {
             }'
 }
 kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true; }
-# What forbids to take anything away here, a line each.
+# Why nothing may be removed here, a line each.
 in_the_way() {
     mounts | grep -E '^(/etc/kube(rnetes|fab)|/var/lib/(kubelet|etcd|cni|kubefab|rook)|/run/flannel)/' |
         grep -vE '^/var/lib/kubelet/(pods|plugins)/' | sed 's/.*/& is a mount, and would be emptied with what it is in/'
@@ -122,15 +122,15 @@ in_the_way() {
     esac
 }
 
-# The CRI's alone have this label; what others run in the same namespace by hand has not.
+# Only the CRI's containers have this label, and not those that others run in the same namespace by hand.
 in_containerd() { timeout -k 2 20 ctr --connect-timeout 5s -n k8s.io containers ls -q 'labels."io.cri-containerd.kind"'; }
-# cri-dockerd's and dockershim's label. By names others begin like Kubernetes': a compose project may be called k8s.
+# The label of cri-dockerd and dockershim. Names prove nothing: a compose project may be called k8s.
 in_docker() { timeout -k 2 20 docker ps --all --quiet --filter label=io.kubernetes.docker.type; }
 runs_containerd() { [ -S /run/containerd/containerd.sock ] && command -v ctr >/dev/null; }
 runs_docker() { [ -S /run/docker.sock ] && command -v docker >/dev/null && ! is_stopped docker; }
-# Those inside of kind's and k3d's nodes are in pid namespaces of their own. 1: there are none
+# Processes inside nodes of kind and k3d are in other pid namespaces. Status 1: there are none
 ours() { command -v pgrep >/dev/null || return 1; pgrep --ns $$ --nslist pid -f "$@"; }
-# The ids of what others run in the CRI's namespace by hand; of a container that containerd has lost sight of there is none.
+# The ids of containers that others run in the CRI's namespace by hand; those that containerd has lost are not listed.
 by_hand() {
     runs_containerd || return 0
     all=$(timeout -k 2 20 ctr --connect-timeout 5s -n k8s.io containers ls -q) && cri=$(in_containerd) || return 1
@@ -147,7 +147,7 @@ shims() {
     done
 }
 
-# kube-proxy's virtual servers of IPVS, at the addresses that its own link has: `-t ADDRESS:PORT`, or -u, a line each.
+# kube-proxy's IPVS virtual servers, at the addresses of its own link: `-t ADDRESS:PORT`, or -u, a line each.
 virtual_servers() {
     [ -e /sys/class/net/kube-ipvs0 ] || return 0
     link=$(ip -o -4 addr show dev kube-ipvs0) || return 1
@@ -158,7 +158,7 @@ virtual_servers() {
             ! printf '%s' "$link" | grep -qF " inet $address/" || echo "-$protocol $address:$((port))"
         done | tr TU tu
 }
-# filter PROGRAM ARG…: what it prints. Where it is not installed, or the kernel knows nothing of its kind, there is nothing.
+# filter PROGRAM ARG…: what it prints; nothing where it is not installed, or the kernel has no support for it.
 filter() {
     command -v "$1" >/dev/null || return 0
     found=$(timeout -k 2 20 "$@" 2>&1) || case $found in

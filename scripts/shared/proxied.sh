@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# By way of the proxy that hosts.yml names.
+# Sets the proxy that hosts.yml names.
 if [ -r /etc/default/kubefab-proxy ]; then
     set -a
     . /etc/default/kubefab-proxy

@@ -1,11 +1,11 @@
 # shellcheck shell=sh
-# A restore of etcd on this master: where its parts lie, and how far it has come. Its id is the new etcd's token.
-# /var/lib/kubefab/restore is its marker, from before anything is stopped until all of it is done; meanwhile the control
+# A restore of etcd on this master: where its parts are, and how far it has come. Its id is the new etcd's token. Its
+# marker, /var/lib/kubefab/restore, exists from before anything is stopped until all is done; meanwhile the control
 # plane's manifests may be in /etc/kubernetes/kubefab-restore.
 . "${0%/*}/shared/static.sh"
 control_plane() { echo etcd kube-apiserver kube-controller-manager kube-scheduler; }
 etcds_image() { from=$(etcds_manifest) && image_of "$from"; }
-restored_in() { cat "$1/kubefab-restored" 2>/dev/null || true; } # restored_in FOLDER: by which restore its data were made
+restored_in() { cat "$1/kubefab-restored" 2>/dev/null || true; } # restored_in FOLDER: the restore that made its data
 require_restored() { # require_restored FOLDER ID
     [ "$(restored_in "$1")" = "$2" ] || { echo "$1 has no data of the restore $2" >&2 && exit 1; }
 }

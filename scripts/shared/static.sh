@@ -10,8 +10,8 @@ etcds_manifest() { # wherever it is just now; false where this is no master
 }
 # flag_in MANIFEST NAME: the values that it gives this flag, a line each
 flag_in() { sed -n "s/^ *- *[\"']\{0,1\}--$2=//p" "$1" | sed "s/[\"']\{0,1\} *$//"; }
-# image_of MANIFEST: that of the container which is called as the pod is; the first one where there is none. A patch of
-# somebody's may have put others beside it.
+# image_of MANIFEST: the image of the container that has the pod's name, else of the first one: a user's patch may have
+# added containers.
 image_of() {
     called=${1##*/} called=${called%.yaml} first=
     while name= && read -r name value || [ -n "$name" ]; do
@@ -23,8 +23,8 @@ image_of() {
     done <"$1"
     printf '%s\n' "$first"
 }
-# on_host MANIFEST FILE: where on the host is what its container has as FILE: by the volume that leads there most closely,
-# nothing where that is none of the host's; FILE itself where there is none
+# on_host MANIFEST FILE: where on the host its container's FILE is, by the volume with the longest matching path;
+# nothing where that volume is not the host's; FILE itself where no volume matches
 on_host() {
     awk -v file="$2" '
         function bare(path) { gsub(/"|\047/, "", path); sub(/\/+$/, "", path); return path }
@@ -47,7 +47,7 @@ on_host() {
             else if (name in hosts) print hosts[name] within[best] substr(file, length(best) + 1)
         }' "$1"
 }
-etcds_folder() { # of its data, as the host has it; false where its manifest does not say
+etcds_folder() { # the folder of its data on the host; false where its manifest does not say
     from=$(etcds_manifest) && folder=$(on_host "$from" "$(flag_in "$from" data-dir | tail -n 1)") && [ -n "$folder" ] ||
         { echo "etcd's manifest has no --data-dir" >&2 && return 1; }
     echo "$folder"
@@ -55,20 +55,20 @@ etcds_folder() { # of its data, as the host has it; false where its manifest doe
 # etcds_place: that folder; kubeadm's usual one where the manifest does not say
 etcds_place() { etcds_folder 2>/dev/null || echo /var/lib/etcd; }
 etcds_flag() { from=$(etcds_manifest) && flag_in "$from" "$1"; }
-# its_own: where this host's API server tells others to find it. Every certificate of kubeadm's has this address.
+# its_own: the address that this host's API server advertises. Every server certificate of kubeadm's has it.
 its_own() {
     api=/etc/kubernetes/manifests/kube-apiserver.yaml
     address=$(flag_in "$api" advertise-address | tail -n 1) port=$(flag_in "$api" secure-port | tail -n 1)
     case $address in *:*) address="[$address]" ;; esac
     echo "$address:${port:-6443}"
 }
-# static_pod NAME: the processes of this one; NAME is its program, too. False where that cannot be told.
-# They are in a pod and in this host's network. Others' programs of that name may be in either, or in both: a machine within
-# this one has them, as a node of kind's, and their parent is in its pid namespace; and an etcd has other data.
+# static_pod NAME: the processes of this static pod, whose program has the same name. False where that cannot be told.
+# They are in a pod and in this host's network. Others' programs of that name may be in both, too: those in a machine
+# within this one, as a node of kind, have a parent in another pid namespace; and another etcd has other data.
 static_pod() {
     here=$(readlink /proc/self/ns/pid) network=$(readlink /proc/self/ns/net)
     data=--data-dir=$([ "$1" != etcd ] || etcds_flag data-dir 2>/dev/null || true)
-    # The kernel keeps 15 letters of a name: Calico has a kube-controllers.
+    # The kernel keeps only 15 letters of a name, which Calico's kube-controllers shares.
     found=$(pgrep -x "$(printf %.15s "$1")") || [ $? = 1 ] || { echo "pgrep does not say what runs" >&2 && return 1; }
     for process in $found; do
         podded "$process" || continue

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# is_stopped UNIT: by systemd's own word, or there is no such unit. A systemd that does not answer has not said so.
+# is_stopped UNIT: whether systemd says that it is stopped or does not exist. False where systemd does not answer.
 is_stopped() {
     state=0
     timeout -k 2 20 systemctl --quiet is-active "$1" 2>/dev/null || state=$?

@@ -1,15 +1,15 @@
 # shellcheck shell=sh
-# What each part of an upgrade begins with. The packages were fetched before, so that nothing is asked of anybody here,
-# unless somebody has taken them away since.
+# How each part of an upgrade begins. The packages were fetched before, so that no server is asked here, unless somebody
+# has removed them since.
 . "${0%/*}/shared/kubernetes.sh"
 install_kubernetes() { # install_kubernetes VERSION NAME…
     get_kubernetes "$@" || { list_kubernetes && get_kubernetes "$@"; }
     shift
     apt-mark hold "$@"
 }
-# take_kubeadm VERSION [PATCHES]: a kubeadm of it, and in $document what it is to read, from standard input. PATCHES: the
-# folder of somebody's; kubeadm takes one folder, so where kubefab has one as well, both are together in a third. A file of
-# ours has a name of its own there.
+# take_kubeadm VERSION [PATCHES]: installs this kubeadm, and puts what it is to read, from standard input, in $document.
+# PATCHES: the user's folder. kubeadm takes one folder, so where kubefab has one as well, both are copied into a third,
+# where our file gets a name of its own.
 take_kubeadm() {
     document=$(umask 077 && mktemp /run/kubefab/upgrade.XXXXXX)
     trap 'rm -f "$document"' EXIT

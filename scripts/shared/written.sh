@@ -1,14 +1,14 @@
 # shellcheck shell=sh
-# Which of the files that kubefab has written are still as it has left them.
-written=/var/lib/kubefab-files # "SHA256 PATH" a line, of whatever was written there
-is_as_written() { # is_as_written FILE: where nothing is noted, an earlier kubefab may have written it
+# Tells which of the files that kubefab has written are still as it has left them.
+written=/var/lib/kubefab-files # "SHA256 PATH" a line, of each file as it was written
+is_as_written() { # is_as_written FILE: without a note of it, its own word counts: an earlier kubefab took no notes
     if grep -qs " $1\$" "$written"; then
         grep -qxF "$(noted "$1" "$1")" "$written"
     else
         grep -qi 'written by kubefab' "$1"
     fi
 }
-# note_written PATH FILE: before FILE takes that name, lest a run that is cut off takes kubefab's own for somebody else's
+# note_written PATH FILE: called before FILE gets that name, else a run that is killed would leave a file without a note
 note_written() {
     line=$(noted "$1" "$2")
     grep -qsxF "$line" "$written" || (umask 077 && printf '%s\n' "$line" >>"$written")
