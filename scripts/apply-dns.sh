@@ -7,7 +7,7 @@ umask 077
 documents=$(mktemp /run/kubefab/dns.XXXXXX)
 trap 'rm -rf "$documents" "$1"' EXIT
 cat >"$documents"
-# Its first probe always comes too soon, and the second one 10 s after it.
+# CoreDNS's first readiness probe always comes too soon, and the second one only 10 s later.
 mkdir -p "$1"
 echo '{"spec": {"template": {"spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 2}}]}}}}' \
     >"$1/corednsdeployment+strategic.json"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tells the kernel what it is told at every boot. Not every host has sysctl.
+# Sets the kernel's parameters as every boot does, without sysctl, which not every host has.
 set -eu
 while IFS=' =' read -r key value; do
     case $key in

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints what this master's own API server says of its health to the cluster's admin: "ok", or the last line of why not.
-# usage: ask-readyz.sh SECONDS    for so long it is waited for
+# Prints what this master's own API server tells the cluster's admin of its health: "ok", or the last line of why not.
+# usage: ask-readyz.sh SECONDS    how long to wait for its answer
 set -eu
 . "${0%/*}/shared/admin.sh"
 . "${0%/*}/shared/static.sh"

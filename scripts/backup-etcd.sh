@@ -1,8 +1,8 @@
 #!/bin/sh
 # Written by kubefab: backs etcd up on this master, where its member leads. usage: backup-etcd.sh KEEP
-# Every master is asked at the same time, by kubefab-backup.timer: where another one's member leads, that one does it. What
-# is kept has its name, the time, since it was checked; of those KEEP stay, and all of a former cluster. When the last one
-# began that failed, and why, is in "failed".
+# kubefab-backup.timer starts it on all masters at the same time; only the one whose member leads makes a backup. That
+# gets its name, the time, once it is checked. KEEP of this cluster's stay, and all of former ones. "failed" says when
+# the last run that failed began, and why it failed.
 set -eu
 umask 077
 export LC_ALL=C
@@ -19,7 +19,7 @@ said=$(mktemp /run/kubefab-backup.XXXXXX)
 exec 3>&2 2>"$said"
 ended() {
     status=$?
-    set +e # on a full disk, say: the rest has to be done
+    set +e # one of these may fail, on a full disk say: the rest has to be done
     rm -rf "$part"
     if [ "$status" != 0 ]; then
         printf '%s %s\n' "$began" "$(tail -n 1 "$said")" >"$backups/failed.new" &&
@@ -39,7 +39,7 @@ fi
 status() { ask_etcd 10 --command-timeout 9s endpoint status --write-out json | grep '^\[{'; }
 led() { case $(number leader) in "" | 0) return 1 ;; esac; }
 number() { printf '%s\n' "$member" | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p"; }
-# After a boot it takes its time, and masters boot one after another.
+# After a boot etcd needs some minutes to have a leader, since masters boot one after another.
 tries=150
 until find_etcd "$(named ss -Hltnp)" && member=$(status) && led; do
     tries=$((tries - 1))
@@ -64,8 +64,8 @@ sum=$(head -c -32 "$part/snapshot.db" | sha256sum | cut -d ' ' -f 1)
 [ "$sum" = "$(tail -c 32 "$part/snapshot.db" | od -An -v -tx1 | tr -d ' \n')" ] ||
     refuse "the snapshot is not what etcd has sent: its checksum is another one"
 print_keys >"$part/keys"
-# An etcd that has begun anew over an emptied folder has the former one's CA, and its ids, which are made of names alone. A
-# restore leaves this UID as it is. Somebody may have namespaces encrypted.
+# kube-system's UID tells etcds apart: one that has begun anew over an emptied folder has the former CA, and the former
+# ids, which are made of names. A restore keeps the UID. It cannot be read where namespaces are encrypted.
 ask_etcd 10 --command-timeout 9s get /registry/namespaces/kube-system --print-value-only >"$part/whose" ||
     refuse "etcd does not say whose it is: $(tail -n 1 "$said")"
 identity=$(grep -aoE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' "$part/whose" | head -n 1)
@@ -91,7 +91,7 @@ for name in pki/ca.key ${encrypts:+encryption-provider-config}; do
 done
 [ -z "$without" ] || echo "it is without$without, which are not on this host: keep them with it"
 
-# However wrong a clock was: the one that was just made is one of those that stay, and what seems to be later goes first.
+# However wrong the clock was, the new backup stays; those with later names go first.
 ours() {
     kept | while read -r one; do
         ! of_this_cluster "$one" || ! grep -qsxF "identity $identity" "$backups/$one/about" || echo "$one"

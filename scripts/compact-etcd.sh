@@ -1,6 +1,6 @@
 #!/bin/sh
-# Has etcd forget what its keys were before this revision. usage: compact-etcd.sh REVISION
-# Whoever still reads from before it is told so, and asks anew: an API server does the same every five minutes.
+# Has etcd drop the history of its keys before this revision. usage: compact-etcd.sh REVISION
+# Clients that still read older revisions get an error and ask anew: an API server does the same every five minutes.
 set -eu
 . "${0%/*}/shared/etcd.sh"
 case ${1:-} in "" | *[!0-9]*) echo "found ${1:-}; allowed: a revision, in digits" >&2 && exit 1 ;; esac

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Has this host's member of etcd give back the room in its database that nobody uses. It answers nobody meanwhile, and
-# would first wait for a snapshot that is being written: so no backup by the timer is made while it does.
+# Has this host's member of etcd give unused room in its database back. It answers nobody meanwhile, and would first
+# wait for a snapshot that is being written: so the timer makes no backup at the same time.
 set -eu
 . "${0%/*}/shared/etcd.sh"
 . "${0%/*}/shared/backups.sh"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Has etcd take writes again that had no room. etcdctl ends all alarms at once: where there is another one, none is ended.
+# Ends etcd's alarm about room, so that it takes writes again. etcdctl ends only all alarms at once: where there is
+# another kind, none is ended.
 set -eu
 . "${0%/*}/shared/etcd.sh"
 require_etcd

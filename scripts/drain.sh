@@ -1,21 +1,21 @@
 #!/bin/sh
-# Has a node's pods end, as their budgets allow, and waits until its volumes are let go. Those of DaemonSets stay, and
-# what the kubelet runs by itself. usage: drain.sh NODE SECONDS ANNOTATION FLAG [VOLUMEATTACHMENT…]
-# All of it may take SECONDS. No pod is evicted before no budget holds one: what would be half done is not begun. Where it
-# takes longer, the Node takes pods again if the ANNOTATION says that a task has cordoned it, and no person has since.
-# FLAG: how this kubectl is told that what is in an emptyDir goes.
+# Evicts a node's pods, as their budgets allow, and waits until its volumes are detached. Pods of DaemonSets and static
+# pods stay. usage: drain.sh NODE SECONDS ANNOTATION FLAG [VOLUMEATTACHMENT…]
+# All of it may take SECONDS. Eviction begins only once no budget holds any pod, lest a drain ends half way. When time
+# is over, the Node is uncordoned if the ANNOTATION says that a task has cordoned it, and no person has since.
+# FLAG: this kubectl's flag to give up what is in emptyDirs.
 set -eu
 . "${0%/*}/shared/admin.sh"
 . "${0%/*}/shared/cordons.sh"
 . "${0%/*}/shared/held.sh"
 node=$1 until=$(($(date +%s) + $2)) annotation=$3 flag=$4
 shift 4
-in_time() { # sets $seconds, what is left of them
+in_time() { # sets $seconds to those that are left; false where none are
     seconds=$((until - $(date +%s)))
     [ "$seconds" -gt 0 ]
 }
 whose='s/ \([^,]*\)$/ is held by the budget \1/; /,/{s/ / is held by several budgets: /; s/,/ and /g}'
-who_is_held() { # in one line; where the API server does not say, that
+who_is_held() { # in one line, also that the API server does not say it
     if found=$(held as_admin "$node" 2>&1); then
         [ -z "$found" ] || printf '%s\n' "$found" | sed "$whose" | paste -sd, | sed 's/,/, /g'
     else
@@ -47,10 +47,10 @@ done
 in_time || give_up "time is over, and nothing was evicted"
 as_admin drain "$node" --ignore-daemonsets --force "$flag" --timeout "${seconds}s" 2>&1 &
 drain=$!
-# A budget may let some go, and hold others until those are Ready elsewhere: kubectl names the pod alone.
+# A budget may let some pods go, and hold others until those are Ready elsewhere: kubectl names only the pods.
 until timeout 2 tail --pid $drain -s 0.2 -f /dev/null; do who_is_held; done
 wait $drain || give_up "$node is not drained: $(who_is_held)"
-attached() { # in words, those that are; where the API server does not say, that
+attached() { # in words, the volumes still attached, or that the API server does not say it
     if found=$(as_admin get volumeattachments "$@" --ignore-not-found --no-headers); then
         [ -z "$found" ] || echo "attached still: $found"
     else

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes away what tells that a restore is under way here: all of it is done.
+# Removes the marker of a restore that is done.
 set -eu
 rm -f /var/lib/kubefab/restore
 sync /var/lib/kubefab

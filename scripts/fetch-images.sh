@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts fetching images in the background, as the transient unit kubefab-images; no run waits for it. Where it fails,
-# the unit stays as failed. With --wait its end is waited for, and says why where an image cannot be had.
+# the unit stays as failed. With --wait this waits for its end, and says why an image cannot be had.
 # usage: fetch-images.sh [--wait] RUNTIME REPOSITORY VERSION PATTERN IMAGE…    RUNTIME: containerd or docker; of the
 # images that kubeadm names in REPOSITORY, those like PATTERN (none where it is empty), and IMAGEs
 set -eu

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Lets the kubelet end a join that was broken off, where kubeadm has given it all that it needs, and waits for it as
-# kubeadm would. After that the token is of no use any more, whether the kubelet has joined or not.
+# Lets the kubelet finish a join that was broken off, if kubeadm has given it all that it needs, and waits as long as
+# kubeadm would. Afterwards the token is of no more use, whether the kubelet has joined or not.
 set -eu
 if [ -e /etc/kubernetes/bootstrap-kubelet.conf ] && [ -e /var/lib/kubelet/config.yaml ]; then
     systemctl restart kubelet

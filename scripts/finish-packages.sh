@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what comes with a kubelet that is of a version already, and holds all of it there.
+# Installs the other packages of a version that the kubelet already has, and holds all of them.
 # usage: finish-packages.sh VERSION
 set -eu
 . "${0%/*}/shared/upgrade.sh"

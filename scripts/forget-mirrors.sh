@@ -1,6 +1,6 @@
 #!/bin/sh
-# Lets containerd ask registries themselves again that hosts.yml names no mirror for any more. What somebody has
-# changed since is kept beside it, as by put-files.sh.
+# Removes containerd's mirrors of registries for which hosts.yml names none any more. A file that somebody has changed
+# since is kept beside it, as by put-files.sh.
 # usage: forget-mirrors.sh [REGISTRY…]    those that it still names
 set -eu
 . "${0%/*}/shared/written.sh"

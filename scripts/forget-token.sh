@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes away what a join left that was broken off, and that its kubelet has finished: its token, then its marker.
+# Removes what is left of a join that was broken off and that the kubelet has finished: the token, then the marker.
 set -eu
 rm -f /etc/kubernetes/bootstrap-kubelet.conf /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml
 rm -f /var/lib/kubefab/join

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Has the control plane run on over the data that etcd had before a restore; what was made ready for that goes.
+# Gives up a restore: the control plane runs on with etcd's former data; what was made ready for the restore is removed.
 set -eu
 . "${0%/*}/shared/restore.sh"
 folder=$(etcds_folder)
@@ -9,8 +9,8 @@ if [ -n "$id" ] && [ "$(restored_in "$folder/member")" = "$id" ]; then
     echo "etcd has the snapshot's data already" >&2
     exit 1
 fi
-# A swap that was cut off has put aside what etcd had, and nothing in its place: one that is told nothing else begins anew
-# over an empty folder. What an earlier restore has put aside is older than the marker.
+# A swap that was killed has put etcd's data aside, and nothing in their place: over an empty folder etcd would begin
+# anew, unless its flags forbid that. What an earlier restore has put aside is older than the marker.
 if [ -n "$id" ] && [ ! -e "$folder/member" ]; then
     oldest=$folder/before-restore-$(date -u -d "@$(sed -n 1p /var/lib/kubefab/restore)" +%Y-%m-%dT%H-%M-%SZ)
     kept=$({ echo "$oldest" && ls -d "$folder"/before-restore-[0-9]*Z 2>/dev/null; } | sort | tail -n 1)

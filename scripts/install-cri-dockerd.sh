@@ -6,7 +6,7 @@ set -eu
 umask 022
 folder=$(mktemp -d /run/kubefab/cri-dockerd.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
-# apt's own: it is there, it knows the host's proxies and what lies on its disk, and it checks the sum.
+# apt's own downloader: it is there, it knows the host's proxies, it reads local files, and it checks the sum.
 /usr/lib/apt/apt-helper download-file "$1" "$folder/archive.tgz" "SHA256:$2"
 tar -xzf "$folder/archive.tgz" -C "$folder"
 place=/usr/local/bin/cri-dockerd

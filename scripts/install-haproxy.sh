@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs haproxy, for a unit of kubefab's own. Its package starts haproxy.service: where there was none before, that is
-# stopped again. A mark tells so as long as it may run because of us.
+# Installs haproxy, for a unit of kubefab's own. The package starts haproxy.service; where it was not installed before,
+# that is stopped again. A mark exists while haproxy.service may run only because of us.
 set -eu
 . "${0%/*}/shared/install.sh"
 . "${0%/*}/shared/endpoint.sh"

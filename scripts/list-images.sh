@@ -8,7 +8,7 @@ umask 077
 judge=
 [ "${1-}" != --judge ] || { judge=yes && shift; }
 place=/var/tmp
-# Where nothing in it may be run, there is the file system that containers run from.
+# Where programs there may not be run, use the file system that containers run from.
 case $(findmnt -n -o OPTIONS -T "$place") in *noexec*) place=/var/lib ;; esac
 folder=$(mktemp -d "$place/kubefab-images.XXXXXX")
 trap 'rm -rf "$folder"' EXIT

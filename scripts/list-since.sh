@@ -1,12 +1,12 @@
 #!/bin/sh
-# What was made and what was changed in this host's etcd since a revision, by its keys; no value leaves etcd but one UID.
-# What comes and goes by itself, events and leases, is left out. usage: list-since.sh REVISION
-# Prints a line each: "uid UID" of kube-system, by which an etcd is known that has begun anew over an emptied folder, none
-# where it cannot be read; "made KEY" of up to 10, else "made COUNT KIND"; and "changed COUNT".
+# Lists by its keys what was made and changed in this host's etcd since a revision; no value leaves etcd but one UID.
+# Events and leases, which come and go by themselves, are left out. usage: list-since.sh REVISION
+# Prints a line each: "uid UID" of kube-system, if it can be read, which shows whether etcd has begun anew over an
+# emptied folder; "made KEY" of up to 10, else "made COUNT KIND"; and "changed COUNT".
 set -eu
 . "${0%/*}/shared/etcd.sh"
 require_etcd
-# Its own word will do, which it has without a quorum too.
+# A serializable read, by the member alone, works without a quorum, too.
 said=$(ask_etcd 60 --command-timeout 50s get /registry/ --prefix --keys-only --consistency s --write-out fields)
 ask_etcd 10 --command-timeout 9s get /registry/namespaces/kube-system --consistency s --print-value-only |
     grep -aoE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' | sed 's/^/uid /; q'

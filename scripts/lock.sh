@@ -7,12 +7,12 @@ main() {
     exec 2>&1 # why there is no lock is the answer
     [ -d /run/kubefab ] || mkdir -m 0700 /run/kubefab
     exec 9>>/run/kubefab/run
-    # A look that tries the lock has it for a moment.
+    # A look tries the lock, and so holds it for a moment.
     if ! flock -w 1 9; then
         echo "busy $(cat /run/kubefab/run)"
         exit 0
     fi
-    # cat says why it cannot be written; the shell's own echo does not.
+    # Through cat, which says why the file cannot be written; the shell's own echo does not.
     echo "$(date +%s) $1" | cat >/run/kubefab/run
     echo held
     while beat=$(timeout "${2:-90}" head -c 1) && [ -n "$beat" ]; do
@@ -20,5 +20,5 @@ main() {
     done
 }
 main "$@"
-# The shell would go on reading its program, with the lock in its hand.
+# Without this the shell would go on reading its program, and hold the lock.
 exit

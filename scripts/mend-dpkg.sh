@@ -5,9 +5,9 @@ set -eu
 fix() { # apt would take away what it finds no package for, and nobody was asked
     apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold --no-remove --fix-broken install "$@" </dev/null
 }
-# What lacks another package is left to apt.
+# A package that lacks another one is left to apt.
 dpkg --force-confold --configure -a </dev/null || :
-# Of a package that was half unpacked over an older one, apt fixes nothing where it is not named; it may be held by now.
+# apt fixes a package that was half unpacked over an older one only if it is named; the package may be held by now.
 # shellcheck disable=SC2046 # names
 set -- $(dpkg-query -W -f '${db:Status-Eflag} ${Package}\n' | sed -n 's/^reinstreq //p')
 [ $# = 0 ] || set -- --allow-change-held-packages --reinstall "$@"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes what kubefab-endpoint.service goes by: the cluster's CA, and haproxy's configuration, once haproxy takes it.
+# Writes what kubefab-endpoint.service reads: the cluster's CA, and haproxy's configuration, once haproxy accepts it.
 # standard input: the CA in base64 on a line of its own, then the configuration, or nothing
 set -eu
 folder=/etc/kubefab

@@ -1,9 +1,8 @@
 #!/bin/sh
-# Writes files: from standard input a line each, "MODE PATH BASE64". Each text that somebody else wrote, or has changed
-# since, is kept beside it: as PATH.before-kubefab, and later ones as PATH.before-kubefab-TIME. MODE may be as-it-is: where
-# the text holds what is somebody else's, nobody reads it who could not before, and its owner stays; 0644 where there is
-# none yet.
-# usage: put-files.sh [LIST]    where it is noted what was written
+# Writes files: from standard input a line each, "MODE PATH BASE64". A file that somebody else wrote, or has changed
+# since, is kept beside it: as PATH.before-kubefab, and later ones as PATH.before-kubefab-TIME. MODE as-it-is keeps mode
+# and owner of a file that holds somebody else's text, too, so that nobody new can read it; 0644 for a new file.
+# usage: put-files.sh [LIST]    LIST: the file that notes what was written
 set -eu
 . "${0%/*}/shared/replace.sh"
 written=${1:-$written}

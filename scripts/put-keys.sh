@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts the keys that all masters share where a kubeadm init takes them for its own. standard input: a line each, NAME CONTENT,
-# below /etc/kubernetes and in base64. What is there already stays.
+# Puts the keys that all masters share where kubeadm init takes them for its own. standard input: NAME CONTENT a line,
+# below /etc/kubernetes and in base64. A key that is there already stays.
 set -eu
 umask 077
 mkdir -p /etc/kubernetes/pki/etcd

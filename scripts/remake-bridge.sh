@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes cni0 away, with the pods that have an address of it: the kubelet makes both anew, in the subnet of now.
+# Removes cni0, and ends the pods with addresses on it: the kubelet makes both anew, in the node's present subnet.
 set -eu
 . "${0%/*}/shared/contained.sh"
 here=$(readlink /proc/self/ns/net)

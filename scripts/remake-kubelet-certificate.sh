@@ -1,7 +1,7 @@
 #!/bin/sh
-# Has this host's kubelet make the certificate anew that it serves: it does so at its start, where there is none.
-# The key goes first: by a certificate alone this is seen to be unfinished, and by a key alone no kubelet would start.
-# It is stopped first: one that was cut off from then on is seen not to run, and makes one once it is started.
+# Has this host's kubelet remake the certificate that it serves, as it does at its start where there is none.
+# The key goes first: a certificate alone shows that this is unfinished, while with a key alone no kubelet would start.
+# The kubelet is stopped first: if this is killed, the next run sees that it does not run, and starts it.
 set -eu
 systemctl stop kubelet
 rm -f /var/lib/kubelet/pki/kubelet.key

@@ -92,7 +92,7 @@ keep_before() {
     sync "$marks/before/whole" "$marks/before" "$marks"
 }
 # mark_made: marks each file that differs from keep_before's copy, since kubeadm has made it, whoever had changed it
-# before; its lines on hosts.yml stay. A former manifest is forgotten then: to put it back would undo what made this one.
+# before; its lines on hosts.yml stay. A former manifest is forgotten: to put it back would undo what made this one.
 mark_made() {
     for pod in $static_pods kubelet; do
         if [ -e "$(path_of "$pod")" ] && ! cmp -s "$(path_of "$pod")" "$marks/before/$pod.yaml"; then
