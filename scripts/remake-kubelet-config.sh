@@ -1,8 +1,8 @@
 #!/bin/sh
-# Has kubeadm write this node's kubelet configuration anew, from what it keeps in the cluster, and starts the kubelet with it:
-# the former one is put back where the node is not well by it in time. One that was cut off is brought to its end first.
-# usage: remake-kubelet-config.sh SECONDS [PATCHES [LINE…]]    PATCHES: the folder of somebody's, or ""; without it one that
-# was cut off is brought to its end alone, and to be well by the former one is no failure; LINE: what to mark it with
+# Has kubeadm rewrite this node's kubelet configuration, from what it keeps in the cluster, and restarts the kubelet.
+# The former configuration is put back where the node is not well in time. A run that was killed is finished first.
+# usage: remake-kubelet-config.sh SECONDS [PATCHES [LINE…]]    PATCHES: the user's folder, or ""; without it only a run
+# that was killed is finished, where it is no failure to be well with the former one; LINE: what to mark it with
 # (shared/marks.sh)
 # shellcheck disable=SC2154  # shared/marks.sh sets $former
 set -eu
@@ -11,7 +11,7 @@ set -eu
 . "${0%/*}/shared/marks.sh"
 . "${0%/*}/shared/touched.sh"
 seconds=$1 config=$(path_of kubelet)
-# By its certificate: in a cluster made by hand the node may have another name than the host.
+# The node's name, from its certificate: in a cluster made by hand it may be another than the host's.
 node=$(openssl x509 -noout -subject -nameopt multiline -in /var/lib/kubelet/pki/kubelet-client-current.pem 2>/dev/null |
     sed -n 's/^ *commonName *= system:node://p')
 looks=6 # so many in a row, 5 s apart: an eviction is decided within 10 s, and told within 10 s more
@@ -36,8 +36,8 @@ start() {
     systemctl restart kubelet
     since=$(date +%s) process=$(systemctl show --property MainPID --value kubelet)
 }
-# proven: the node is Ready and without pressure by the process that was started, and stays so. Where no API server answers
-# all the while, the process alone counts. One that has ended three times is not waited for any longer.
+# proven: waits until the node is Ready and without pressure with the new kubelet process, and stays so. Where no API
+# server answers all the while, only the process counts. After it has ended three times this waits no longer.
 proven() {
     lasts=0 well=0 ended=0 asked=no wrong='' until=$(($(date +%s) + seconds))
     while [ "$(date +%s)" -lt "$until" ] && [ "$ended" -lt 3 ]; do
@@ -58,13 +58,13 @@ proven() {
     [ "$asked" = no ] && [ "$lasts" -ge "$looks" ] || return 1
     echo "no API server has answered: the kubelet runs, and nobody has told whether the node is Ready"
 }
-place() { # place FILE: it is the configuration from now on
+place() { # place FILE: makes it the configuration
     cp -p "$1" "$config.kubefab"
     sync "$config.kubefab"
     mv "$config.kubefab" "$config"
     sync "${config%/*}"
 }
-# finish: it is marked where the node is well by it; else the former one is there again, and $borne is "no"
+# finish: marks the new configuration where the node is well with it; else puts the former one back, and $borne is "no"
 finish() {
     borne=yes
     start
@@ -82,7 +82,7 @@ finish() {
     fi
 }
 if [ -e "$former/kubelet.yaml" ]; then
-    if cmp -s "$former/kubelet.yaml" "$config"; then # cut off before the new one was there, or after the former one was
+    if cmp -s "$former/kubelet.yaml" "$config"; then # killed before the new one was there, or once the former was back
         forget_former kubelet
         systemctl restart kubelet
     else

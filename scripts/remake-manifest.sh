@@ -1,8 +1,8 @@
 #!/bin/sh
-# Has kubeadm write a static pod's manifest anew, by its own phase, and waits for what its kubelet starts by it: the former
-# manifest is put back where that is not well in time. One that was cut off in between is brought to its end first.
-# usage: remake-manifest.sh SECONDS NAME PHASE [LINE…]    NAME: of the manifest; PHASE: kubeadm's for it, or "" to bring
-# one to its end alone; LINE: what to mark it with (shared/marks.sh); standard input: kubeadm's documents
+# Has kubeadm rewrite a static pod's manifest, by its own phase, and waits for the pod that the kubelet starts from it.
+# The former manifest is put back where that is not well in time. A run that was killed is finished first.
+# usage: remake-manifest.sh SECONDS NAME PHASE [LINE…]    NAME: of the manifest; PHASE: kubeadm's for it, or "" only to
+# finish a run that was killed; LINE: what to mark it with (shared/marks.sh); standard input: kubeadm's documents
 # shellcheck disable=SC2154  # shared/marks.sh sets $former
 set -eu
 . "${0%/*}/shared/admin.sh"
@@ -19,7 +19,7 @@ flag() { flag_in "$manifest" "$1" | tail -n 1; }
 told_well() {
     address=$(flag bind-address) port=$(flag secure-port)
     case ${address:-0.0.0.0} in 0.0.0.0 | '::') address=127.0.0.1 ;; esac
-    # Its certificate is its own. kubectl without any user would ask for a name.
+    # It has signed its certificate itself, so that nothing is verified. Without a user kubectl would ask for one.
     as_admin --server "https://$address:${port:-$1}" --insecure-skip-tls-verify --request-timeout 5s get --raw /healthz
 }
 answers() {
@@ -29,25 +29,25 @@ answers() {
         kube-scheduler) told_well 10259 ;;
     esac 2>/dev/null
 }
-# running: the pods of what runs
+# running: the pods whose processes run
 running() { for process in $(static_pod "$name"); do pod_of "$process"; done | sort -u | tr '\n' ' '; }
-# settled: waits some seconds for what has only just ended, as a controller does that loses its lease, and sets $old: the
-# pods whose processes prove nothing
+# settled: sets $old to the pods that run now, whose processes prove nothing of the new manifest. Waits some seconds for
+# a process that has only just ended, as a controller's that loses its lease.
 settled() {
     until=$(($(date +%s) + 20))
     while old=$(running) && [ -z "$old" ] && [ "$(date +%s)" -lt "$until" ]; do sleep 0.5; done
     [ -n "$old" ] || [ -z "$(static_pod "$name")" ] ||
         { echo "nothing was changed: in which pod $name runs, its /proc/PID/cgroup does not say" >&2 && exit 1; }
 }
-# young: a process by the manifest that is there. One by the former manifest may begin once more, while the kubelet has not
-# seen the new one.
+# young: a process of a pod that is not in $old. Until the kubelet has seen the new manifest, it may still start a
+# process of the former one.
 young() {
     for process in $(static_pod "$name"); do
         pod=$(pod_of "$process")
         case " $old " in *" $pod "*) ;; *) [ -z "$pod" ] || { printf '%s\n' "$process" && return; } ;; esac
     done
 }
-# well: waits until it is, and stays so for some seconds. One that has ended three times is not waited for any longer.
+# well: waits until the pod answers well, and still does after some seconds. After it has ended three times, no longer.
 well() {
     tried='' met='' until=$(($(date +%s) + seconds))
     while [ "$(date +%s)" -lt "$until" ]; do
@@ -64,9 +64,9 @@ well() {
     done
     return 1
 }
-# place FILE: it is the manifest from now on
+# place FILE: makes it the manifest
 place() {
-    # Beside its folder: the kubelet reads whatever is in there, in whatever state.
+    # Outside the manifests' folder, since the kubelet reads any file there, even half written.
     new=$(mktemp /etc/kubernetes/manifest.XXXXXX)
     cp -p "$1" "$new"
     sync "$new"
@@ -74,13 +74,13 @@ place() {
     sync "${manifest%/*}"
 }
 put_back() {
-    # One that has only just begun again has said nothing yet.
+    # The latest log that is not empty: a container that has just restarted has written nothing yet.
     log=$(find /var/log/pods/ -path "*/kube-system_$name-*/$name/*.log" -size +0c -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1)
     said=
     [ -z "$log" ] || said=$(tail -n 3 "${log#* }" | cut -c 1-300)
     place "$former/$name.yaml"
     marked_as_before "$name"
-    old=$met # the pod of the former one is called as before, and may never have ended
+    old=$met # only the new pods: the former manifest's has the same id as before, and may never have ended
     how="and well again"
     well || how="and not well either"
     forget_former "$name"
@@ -88,20 +88,20 @@ put_back() {
     exit 1
 }
 finish() {
-    if cmp -s "$former/$name.yaml" "$manifest"; then # cut off before the new one was there
+    if cmp -s "$former/$name.yaml" "$manifest"; then # killed before the new one was there
         marked_as_before "$name"
     else
         well || put_back
     fi
     forget_former "$name"
 }
-# plain FILE: its pod, without what is YAML's alone
+# plain FILE: its pod as JSON, which has no comments or order of YAML's
 plain() { kubectl annotate --local --filename "$1" --output json kubefab.internal/same=yes; }
-# is_same FILE FILE: whether the kubelet takes the one for the other
+# is_same FILE FILE: whether they are the same pod to the kubelet
 is_same() { this=$(plain "$1") && that=$(plain "$2") && [ "$this" = "$that" ]; }
 
 umask 077
-static_pod "$name" >/dev/null # who cannot tell what runs takes what ran before for a proof
+static_pod "$name" >/dev/null # stops where it fails: else what ran before would be taken for a proof
 if [ -e "$former/$name.yaml" ]; then
     old=$(cat "$former/$name.pods" 2>/dev/null || true)
     finish
@@ -115,7 +115,7 @@ cat >"$document"
 (
 . "${0%/*}/shared/proxied.sh"
 render "$folder" "$document" "$phase"
-) # kubeadm hands the proxy on into what it writes
+) # with the proxy's settings, which kubeadm writes into manifests
 [ -s "$folder/$name.yaml" ] || { echo "kubeadm has written no $name.yaml" >&2 && exit 1; }
 if is_same "$folder/$name.yaml" "$manifest"; then
     kept_aside "$name"

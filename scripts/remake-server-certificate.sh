@@ -1,9 +1,9 @@
 #!/bin/sh
-# Has kubeadm make the API server's certificate anew, with the names in its documents: one that is renewed has the names
-# that it had. usage: remake-server-certificate.sh FOLDER    where the documents have it made; standard input: kubeadm's
+# Has kubeadm remake the API server's certificate, with the names in its documents: a renewal would keep the former
+# names. usage: remake-server-certificate.sh FOLDER    where the documents have it made; standard input: kubeadm's
 # documents
-# The certificate goes first and comes last, so that one whose key is another's is never there. Whoever finds none was cut
-# off between the two, and the one in the folder is whole: it has names that nobody could tell any more.
+# The certificate is removed first and put back last, so that it never stands beside another one's key. Where it is
+# missing, a run was killed in between, and the one in FOLDER is whole: it has names that nothing else tells any more.
 set -eu
 folder=$1 pki=/etc/kubernetes/pki
 put() {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Takes a member out of etcd, by way of the etcd of this host. usage: remove-member.sh ID    in hexadecimal
-# One that is gone already is no failure, and etcd's "removed" alone is no proof: who is listed afterwards, by the word of
-# a quorum, counts. Where the leader goes, the others choose a new one first, which answers a moment later.
+# Removes a member of etcd, through the etcd of this host. usage: remove-member.sh ID    in hexadecimal
+# A member that is gone already is no failure, and etcd's "removed" alone is no proof: what counts is the list that a
+# quorum tells afterwards. Where the leader is removed, that answers only once a new one is elected.
 set -eu
 . "${0%/*}/shared/etcd.sh"
 require_etcd

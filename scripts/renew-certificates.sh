@@ -2,9 +2,9 @@
 # Has kubeadm renew certificates that it has made here: static pods', and those in .conf files. From files alone: no API
 # server has to answer. usage: renew-certificates.sh COMMAND NAME…    COMMAND: kubeadm's for it; NAME: a file of them below
 # /etc/kubernetes (pki/etcd/peer.crt, admin.conf); standard input: kubeadm's documents
-# kubeadm writes a key before its certificate, and syncs neither: what a power cut leaves of them need not belong together,
-# and by half of a certificate it makes no new one. So those from before are kept until the new ones are on the disk, and
-# put back where kubeadm fails. Who finds them was killed: it begins with them, and with what was to be renewed then.
+# kubeadm writes a key before its certificate, and syncs neither: after a power cut they need not belong together, and
+# kubeadm renews no truncated certificate. So the former ones are kept until the new ones are on the disk, and put back
+# where kubeadm fails. Where they are found, a run was killed: this one begins with them, and what that was to renew.
 set -eu
 umask 077
 command=$1 kept=/var/lib/kubefab/renewal
@@ -21,7 +21,7 @@ copy() { # copy FROM TO: each file is whole, under its name, or is the one that 
 documents=$(mktemp /run/kubefab/renewal.XXXXXX)
 trap 'rm -f "$documents"' EXIT
 cat >"$documents"
-# Another cluster's, which somebody has reset by hand, are of no use to this one.
+# Copies of another cluster's, which somebody has reset by hand, are of no use to this one.
 if [ -s "$kept/ca.crt" ] && [ -s /etc/kubernetes/pki/ca.crt ] && ! cmp -s "$kept/ca.crt" /etc/kubernetes/pki/ca.crt; then
     rm -r "$kept"
 fi

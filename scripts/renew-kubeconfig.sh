@@ -1,6 +1,6 @@
 #!/bin/sh
-# In ~/.kube/config of whoever came in over SSH the admin's certificate and key of now take the place of earlier ones; all
-# else in it stays. usage: renew-kubeconfig.sh CERTIFICATE…    CERTIFICATE: an earlier one, as client-certificate-data has it
+# Puts the admin's present certificate and key into the SSH login's ~/.kube/config in place of earlier ones; all else in
+# it stays. usage: renew-kubeconfig.sh CERTIFICATE…    CERTIFICATE: an earlier one, as client-certificate-data has it
 set -eu
 . "${0%/*}/shared/bare.sh"
 entry=$(getent passwd "${SUDO_USER:-root}")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Lets flannel begin anew: its subnet, and how the others reach this node, it learns and tells at its start alone.
+# Restarts flannel: only at its start does it learn its subnet, and tell the others how to reach this node.
 set -eu
 . "${0%/*}/shared/contained.sh"
 rm -f /run/flannel/subnet.env

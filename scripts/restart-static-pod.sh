@@ -1,9 +1,9 @@
 #!/bin/sh
-# Has the kubelet start a static pod anew: an annotation changes, by which it is another pod to it; all else in the manifest
-# stays as it is. To delete its mirror in the API would start nothing (kubernetes/kubernetes#103575).
-# usage: restart-static-pod.sh manifest|process NAME [FILE…]    FILE: what it reads as it starts; process: the manifest stays
-# too, and the process is ended. A kubelet that was started while no API server answers ends no pod before one does: it
-# waits for what else is to run here (pkg/kubelet, sourcesReady).
+# Has the kubelet restart a static pod: a new annotation makes it another pod to the kubelet; all else in the manifest
+# stays. To delete the mirror pod would restart nothing (kubernetes/kubernetes#103575).
+# usage: restart-static-pod.sh manifest|process NAME [FILE…]    FILE: what it reads as it starts; process: keep the
+# manifest, and end the process. This is for a kubelet that was started while no API server answers: it ends no pod
+# until one tells which others are to run here (pkg/kubelet, sourcesReady).
 set -eu
 . "${0%/*}/shared/touched.sh"
 . "${0%/*}/shared/static.sh"
@@ -13,14 +13,14 @@ shift 2
 touch_future "$@"
 if [ "$how" = process ]; then
     found=$(static_pod "$name")
-    # Without its etcd it lets a kubelet wait for a minute with each question, and nothing is started meanwhile.
+    # Without its etcd the API server lets the kubelet wait a minute for each answer, and nothing is started meanwhile.
     [ "$name" != etcd ] || end_servers
-    # One that ended again and again is waited with for minutes, which a kubelet forgets as it starts.
+    # After several ends the kubelet waits minutes before it starts the pod again; a restart makes it forget that.
     # shellcheck disable=SC2086  # one or more
     if [ -n "$found" ]; then kill $found; else systemctl restart kubelet; fi
     exit 0
 fi
-# Whoever wrote it otherwise than kubeadm does would find it broken, and the kubelet would end the pod.
+# In a manifest that is not written as kubeadm does, our line could break the YAML, and the kubelet would end the pod.
 case $(sed -n '/^metadata:$/ { n; p; q }' "$manifest") in
     '  annotations: '* | '  '[!a-z]*) first= ;;
     '  '*) first=yes ;;

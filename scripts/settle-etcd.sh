@@ -1,7 +1,7 @@
 #!/bin/sh
-# Tells this master's etcd that it is one member of a cluster that exists, so that over an empty folder it does not start:
-# it would make a cluster of its own there, or begin anew as a member that has promised the others what it forgot. With
-# its data there it reads neither flag. Its kubelet starts it anew, by the manifest, in which all else stays as it is.
+# Tells this master's etcd that it is a member of an existing cluster, so that it does not start over an empty folder:
+# there it would make a cluster of its own, or begin anew as a member that has forgotten what it promised the others.
+# With data it reads neither flag. The kubelet restarts it, by the manifest, in which all else stays as it is.
 set -eu
 . "${0%/*}/shared/manifest.sh"
 # shellcheck disable=SC2154  # shared/manifest.sh sets it

@@ -17,7 +17,7 @@ spec:
   request: $request
 END
 as_admin certificate approve "$1" >/dev/null
-for _ in $(seq 30); do # the controller manager signs it, which another may have to begin with
+for _ in $(seq 30); do # the controller manager signs it; another one may have to take over first
     signed=$(as_admin get certificatesigningrequest "$1" -o 'jsonpath={.status.certificate}')
     if [ -n "$signed" ]; then
         printf %s "$signed" | base64 -d

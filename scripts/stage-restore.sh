@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes etcd's data of a snapshot, beside those that it has. Nothing that runs is changed.
+# Makes data for etcd from a snapshot, beside the present ones. Nothing that runs is changed.
 # usage: stage-restore.sh ID SNAPSHOT RUNTIME PEERS BUMP    ID: the new etcd's token; SNAPSHOT: a file, which is taken away with
 # its folder; RUNTIME: containerd or docker; PEERS: NAME=URL,…, all members; BUMP: by
 # how much revisions are raised
-# By the etcdutl of the image that will run, which checks the snapshot by the hash that etcd has put at its end. The revision
-# is raised and all before it counts as compacted, so that whoever has a cache asks anew (kubernetes/kubernetes#118501).
+# The etcdutl of the image that will run makes them, and checks the snapshot by the hash at its end. It raises the
+# revision and marks all before as compacted, so that clients with a cache ask anew (kubernetes/kubernetes#118501).
 set -eu
 umask 077
 . "${0%/*}/shared/restore.sh"
@@ -19,13 +19,13 @@ tool=/usr/local/bin/etcdutl
 case $runtime in
     containerd)
         mkdir -p "$inside"
-        let_go # of one that was killed containerd would have the lease still
+        let_go # after a run that was killed, containerd still has the lease
         ctr -n k8s.io images mount "$image" "$inside" >/dev/null
         cp "$inside$tool" "$place/etcdutl" 2>/dev/null || true
         let_go
         ;;
     docker)
-        # An image without a command has to be given one, though it is never begun.
+        # Docker wants a command where the image has none, though the container is never started.
         docker rm "$name" >/dev/null 2>&1 || true # of one that was killed
         docker create --pull never --name "$name" "$image" etcdutl >/dev/null
         docker cp "$name:$tool" "$place/etcdutl" >/dev/null 2>&1 || true

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Has the kubelet start what stop-control-plane.sh has had ended, over the data of this restore alone.
+# Has the kubelet start what stop-control-plane.sh has ended, but only over the data of this restore.
 # usage: start-control-plane.sh ID
 set -eu
 . "${0%/*}/shared/restore.sh"

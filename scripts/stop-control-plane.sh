@@ -1,7 +1,7 @@
 #!/bin/sh
-# Has the kubelet end this master's API server, controller manager, scheduler and etcd, until start-control-plane.sh: their
-# manifests are put aside, where it does not read. usage: stop-control-plane.sh ID DIGEST    of the restore that wants it so,
-# and of its snapshot: the marker tells them to whoever goes on.
+# Has the kubelet end this master's API server, controller manager, scheduler and etcd, until start-control-plane.sh: it
+# moves their manifests to where the kubelet does not read. usage: stop-control-plane.sh ID DIGEST    of the restore,
+# and of its snapshot: the marker holds both for the run that goes on.
 set -eu
 . "${0%/*}/shared/restore.sh"
 marker=/var/lib/kubefab/restore
@@ -14,8 +14,8 @@ put_aside
 systemctl start kubelet
 since=$(date +%s)
 while found=$(running) && [ -n "$found" ]; do
-    # A kubelet that has begun while no API server answered ends nothing that it has not started itself. An API server waits
-    # half a minute for watches that nobody ends (kubernetes/kubernetes#131052), and what it still writes is lost anyway.
+    # A kubelet that was started while no API server answered ends only what it has started itself. An API server waits
+    # half a minute for open watches (kubernetes/kubernetes#131052), and what it still writes is lost anyway.
     case $(($(date +%s) - since)) in
         [0-4]) signal=0 servers=0 ;;
         [5-9] | 1[0-9]) signal=0 servers=KILL ;;
@@ -32,4 +32,4 @@ while found=$(running) && [ -n "$found" ]; do
     done
     sleep 0.5
 done
-running >/dev/null 2>&1 # what cannot be told, and was said so, has not ended
+running >/dev/null 2>&1 # fails where it cannot be told what runs, which is no proof that all has ended

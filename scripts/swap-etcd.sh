@@ -1,5 +1,5 @@
 #!/bin/sh
-# Has etcd's data be those that stage-restore.sh has made; what it had stays beside them, as before-restore-TIME.
+# Replaces etcd's data by those that stage-restore.sh has made; the former stay beside them, as before-restore-TIME.
 # usage: swap-etcd.sh ID
 set -eu
 . "${0%/*}/shared/restore.sh"
@@ -9,8 +9,8 @@ folder=$(etcds_folder)
 staged=$folder/kubefab-restore
 [ "$(restored_in "$folder/member")" != "$1" ] || exit 0
 require_restored "$staged/member" "$1"
-touch "$staged/member/kubefab-restored" # what is younger than it has never seen the former data
-# Whatever is told of processes: an etcd holds this lock for as long as it has them open (go.etcd.io/bbolt, db.Open).
+touch "$staged/member/kubefab-restored" # programs that start later have never seen the former data
+# A second proof that no etcd runs: it would hold this lock while it has its data open (go.etcd.io/bbolt, db.Open).
 db=$folder/member/snap/db
 [ ! -e "$db" ] || flock --timeout 5 "$db" true || { echo "an etcd may have $db open: it is locked" >&2 && exit 1; }
 kept=$folder/before-restore-$(date -u +%Y-%m-%dT%H-%M-%SZ)

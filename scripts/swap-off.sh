@@ -14,7 +14,7 @@ systemctl daemon-reload
 for unit in /run/systemd/generator*/*.swap /etc/systemd/system/*.swap /usr/lib/systemd/system/*.swap; do
     name=${unit##*/}
     if [ -e "$unit" ] && [ "$(readlink -f "/etc/systemd/system/$name")" != /dev/null ]; then
-        # A unit that somebody wrote here stands where the mask has to go.
+        # A unit that somebody wrote here is in the place of the mask.
         written=/etc/systemd/system/$name
         kept=$written.before-kubefab
         [ ! -e "$kept" ] || kept=$kept-$(date +%s.%N)
@@ -27,5 +27,5 @@ for daemon in zramswap dphys-swapfile; do
         systemctl disable --now "$daemon"
     fi
 done
-# Machines that share a kernel share its swap: another one may be switching it off at this moment.
+# Machines that share a kernel share its swap: another one may be switching it off just now.
 swapoff -a || timeout 5 sh -c 'while grep -q ^/ /proc/swaps; do sleep 0.2; done'

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes away the ~/.kube/config of whoever came in over SSH.
+# Removes the SSH login's ~/.kube/config.
 set -eu
 entry=$(getent passwd "${SUDO_USER:-root}")
 home=$(echo "$entry" | cut -d: -f6)

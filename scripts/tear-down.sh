@@ -1,10 +1,9 @@
 #!/bin/sh
-# Takes from this host what kubeadm, the kubelet, flannel and kubefab made there, each by its name (shared/made.sh): as
-# clean as before kubeadm. The packages stay, and files of others do: where kubeadm would delete them, or want their
-# folder empty, they are set aside below /var/lib/kubefab-kept. Needs no living cluster, and may be broken off and
-# begun again.
-# usage: tear-down.sh SOCKET [unasked]    the CRI's; unasked: only what a kubeadm init or join of kubefab's has made
-# that did not finish, and nothing where no marker tells of one
+# Removes from this host, by its name (shared/made.sh), all that kubeadm, the kubelet, flannel and kubefab made there.
+# The packages stay, and others' files do: where kubeadm would delete these, or want their folder empty, they are set
+# aside below /var/lib/kubefab-kept. Needs no living cluster, and may be broken off and begun again.
+# usage: tear-down.sh SOCKET [unasked]    the CRI's; unasked: only what a kubeadm init or join by kubefab has made that
+# did not finish, and nothing where no marker tells of one
 set -eu
 . "${0%/*}/shared/made.sh"
 . "${0%/*}/shared/endpoint.sh"
@@ -27,7 +26,7 @@ set_aside() {
     done
 }
 kill_containers() {
-    # By their shims: where containerd was killed it has lost sight of some, and a sandbox's task can outlive its kill.
+    # Through their shims: a containerd that was killed has lost some containers; a sandbox's task can outlive its kill.
     processes=$(shims)
     for shim in $processes; do
         pkill -KILL -P "$shim" || true
@@ -143,7 +142,7 @@ fi
 remove_own .
 rm -f /run/kubefab/discovery.conf /run/kubefab/discovery.conf.yaml # of a join that was killed
 remove /var/lib/kubefab-manifests # the marks of what was made
-remove /var/lib/kubefab/renewal # what another cluster's certificates must never be taken from
+remove /var/lib/kubefab/renewal # another cluster must never get certificates from it
 remove /var/lib/kubefab/renewal.new
 rm -f /var/lib/kubefab/init /var/lib/kubefab/join /var/lib/kubefab/join-master /var/lib/kubefab/restore
 for folder in /etc/kubernetes/tmp /etc/kubernetes/manifests /etc/kubernetes/pki/etcd /etc/kubernetes/pki /etc/kubernetes \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes away what backs etcd up by itself on this host, as far as kubefab has put it there. The backups stay.
+# Removes the scheduled backups of etcd from this host, if kubefab has put them there. Backups that were made stay.
 set -eu
 . "${0%/*}/shared/stopped.sh"
 . "${0%/*}/shared/backups.sh"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Has kubeadm write this node's configuration as another version wants it, and then installs that version's kubelet and
-# kubectl: no kubelet starts with a configuration that is older than itself.
-# usage: upgrade-kubelet.sh VERSION PATCHES    PATCHES: the folder of somebody's, or ""; standard input: kubeadm's
+# Has kubeadm write this node's configuration for another version, and then installs that version's kubelet and kubectl:
+# no kubelet starts with a configuration that is older than itself.
+# usage: upgrade-kubelet.sh VERSION PATCHES    PATCHES: the user's folder, or ""; standard input: kubeadm's
 # UpgradeConfiguration
 set -eu
 . "${0%/*}/shared/unproxied.sh"

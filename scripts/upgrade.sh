@@ -18,7 +18,7 @@ before=$(mktemp -d /run/kubefab/manifests.XXXXXX)
 # shellcheck disable=SC2154  # take_kubeadm sets $document
 trap 'kill "${beside-}" 2>/dev/null || true; rm -rf "$document" "$before"' EXIT
 [ ! -e /etc/kubernetes/manifests ] || cp -R /etc/kubernetes/manifests/. "$before"
-hasten 9>&- & # it holds no lock of a change that has ended
+hasten 9>&- & # without the change's lock, which it could hold after the change has ended
 beside=$!
-# Without the domains that apt is told of: kubeadm would hand them on to the control plane.
+# Without the domains that only apt needs: kubeadm would write them into the control plane's manifests.
 made_by env -u no_proxy kubeadm upgrade "$@" --config "$document"

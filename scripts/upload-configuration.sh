@@ -1,8 +1,8 @@
 #!/bin/sh
-# Has kubeadm keep a configuration in the cluster, by which joins and upgrades go. usage: upload-configuration.sh PART
-# NAME:[SETTING]…    PART: kubeadm's name for it; SETTING: what hosts.yml says of NAME; standard input: kubeadm's documents.
-# What may be in it by hosts.yml is remembered from before on (shared/marks.sh), so that it goes once hosts.yml says it no
-# more, whether anybody bears it or not; what kubeadm has taken, once it has: it leaves out what is empty.
+# Has kubeadm keep a configuration in the cluster, for joins and upgrades. usage: upload-configuration.sh PART
+# NAME:[SETTING]…    PART: kubeadm's name for it; SETTING: what hosts.yml says of NAME; standard input: kubeadm's
+# documents. Settings by hosts.yml are noted as "stored" (shared/marks.sh) before the upload, so that they go once
+# hosts.yml says them no more, even if it fails; as "taken" only after it, since kubeadm leaves out what is empty.
 # shellcheck disable=SC2154  # shared/marks.sh sets $marks
 set -eu
 . "${0%/*}/shared/unproxied.sh"
@@ -16,7 +16,7 @@ said() { # said WORD NAME ARG…: a line for each of its settings
         case $told in "$name":?*) echo "$word ${told#*:}" ;; esac
     done
 }
-note() { # note NAME WORDS: the lines of standard input are all that it has of these words
+note() { # note NAME WORDS: replaces the mark's lines with these words by those of standard input
     mark=$marks/$1.mark
     if [ -e "$mark" ]; then
         { sed -E "/^($2) /d" "$mark" && sort -u; } >"$mark.new"

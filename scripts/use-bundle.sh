@@ -10,7 +10,7 @@ tar -x --no-same-owner -f "$1" -C "$place.new"
 cd "$place.new"
 echo "$2  SHA256SUMS" | sha256sum --check --quiet
 sha256sum --check --quiet SHA256SUMS
-# For our scripts alone: their apt uses the bundle, and nobody else; the lists of others stay.
+# Only our scripts' apt uses the bundle; the lists of others stay.
 cat >apt.conf <<'END'
 Dir::Etc::sourcelist "sources.list.d/kubernetes.list";
 Dir::Etc::sourceparts "-";

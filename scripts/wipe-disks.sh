@@ -1,6 +1,6 @@
 #!/bin/sh
-# Takes everything from disks that are Ceph's or empty: Ceph's volumes, what it wrote at a disk's start and at its
-# copies further on, and all signatures. If one of them holds anything else, or is used by anybody, none is wiped.
+# Wipes disks that are Ceph's or empty: Ceph's volumes, what it wrote at a disk's start and in copies further on, and
+# all signatures. If one of them holds anything else, or is in use, none is wiped.
 # usage: wipe-disks.sh DISK…
 set -eu
 refuse() { # refuse DISK WHY
@@ -18,7 +18,7 @@ is_cephs_or_empty() { # is_cephs_or_empty DISK
     status=0
     found=$(blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null) || status=$?
     case $status.$found in
-        # blkid of util-linux 2.41, as Debian 13 has it, says of several things the same as of none.
+        # blkid of util-linux 2.41, as in Debian 13, says the same of several signatures as of none.
         2.*) signed=$(wipefs --parsable "$1" 2>&1) && [ -z "$signed" ] || refuse "$1" "it holds several things" ;;
         0.ceph_bluestore) ;;
         0.LVM2_member)
