@@ -124,10 +124,12 @@ def _voters(masters: Masters) -> list[Known]:
 
 
 def needed(name: str, masters: Masters) -> str | None:
-    """Why etcd, which has a quorum, would have none if this host's member fell silent and still counted."""
+    """Why etcd, which has a quorum, would or might have none if this host's member fell silent and still counted."""
     led = [one for one, member in heard(masters).items() if member.leader and not member.learner]
     voters = _voters(masters)
     left, quorum = len(set(led) - {name}), len(voters) // 2 + 1
+    if name in led and not voters:
+        return _UNCOUNTED
     if name not in led or len(led) < quorum or left >= quorum or len(voters) == 1:
         return None
     return f"of etcd's {len(voters)} members {left} would answer, and it needs {quorum}"
@@ -136,7 +138,7 @@ def needed(name: str, masters: Masters) -> str | None:
 def missed(name: str, masters: Masters) -> str | None:
     """The same for a member that is away only for a moment: where all voters answer, even two bear that."""
     voters = {one.id for one in _voters(masters)}
-    return None if voters <= {member.id for member in heard(masters).values()} else needed(name, masters)
+    return None if voters and voters <= {member.id for member in heard(masters).values()} else needed(name, masters)
 
 
 def without_room(masters: Masters) -> str | None:
@@ -431,6 +433,7 @@ def _size(size: int) -> str:
 
 _EMPTIED = "its etcd has lost its data: there is no log of it in member/wal of what its pod has as /var/lib/etcd"
 _PUT_BACK = "; mount or put back what was there, or bring back a backup: inv etcd.restore --from FOLDER"
+_UNCOUNTED = "etcd does not say who its members are, of which more than half have to answer"
 _UNHEARD = "was not heard: no master that answers has it"
 _EARLIER = f"is of an earlier {{0}}, at another address: {ANEW}"
 _REMOVED = "its etcd was removed: the others count its member no more"

@@ -37,6 +37,17 @@ def test_three_that_follow_one_are_well() -> None:
     assert wrong() == []
 
 
+def test_a_member_may_be_needed_where_nobody_says_how_many_there_are() -> None:
+    """m3 is dead, and no list was to be had of the others: each would be the last but one, by what is known."""
+    unlisted = {name: f"etcd_runs yes\nmember {status(name)}\nmembership " for name in ("m1", "m2")}
+    told = "etcd does not say who its members are, of which more than half have to answer"
+    for known in (masters(**unlisted, m3=DEAD), masters(**unlisted, m3=SILENT)):
+        assert (etcd.needed("m1", known), etcd.missed("m1", known)) == (told, told)
+        assert (etcd.needed("m3", known), etcd.missed("m3", known)) == (None, None)  # it answers nobody now
+    one = masters(**unlisted)
+    assert (etcd.needed("m1", one), etcd.missed("m1", one)) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
