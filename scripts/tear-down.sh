@@ -47,11 +47,13 @@ kill_containers() {
     fi
 }
 unmount() {
-    kubelets_mounts | sort -r | while IFS= read -r target; do
+    targets=$(kubelets_mounts)
+    [ -z "$targets" ] || printf '%s\n' "$targets" | sort -r | while IFS= read -r target; do
         # One whose server is gone would be waited for.
         timeout -k 5 20 umount "$target" || umount -l "$target" || true
     done
-    [ -z "$(kubelets_mounts)" ] || { echo "still mounted:" "$(kubelets_mounts)" >&2; exit 1; }
+    targets=$(kubelets_mounts)
+    [ -z "$targets" ] || { echo "still mounted: $targets" >&2; exit 1; }
 }
 # reset_by_kubeadm SOCKET: until 1.24 it empties /var/lib/cni, whoever has addresses there, as podman: it is shown another.
 reset_by_kubeadm() {

@@ -614,6 +614,20 @@ def test_what_cannot_be_unmounted_keeps_its_content() -> None:
     assert ended.splitlines()[0] != "status 0"
 
 
+@sandbox.needed
+@pytest.mark.parametrize("words", [[], ["unasked"]], ids=["asked", "unasked"])
+@pytest.mark.parametrize("first", [0, 1], ids=["at first", "later"])
+def test_where_nobody_tells_what_is_mounted_nothing_counts_as_unmounted(words: list[str], first: int) -> None:
+    """As where the kernel kills awk for want of memory. A bind mount is on the same file system."""
+    kept = "mkdir -p /var/kept\nmount --bind /var/kept /var/lib/kubelet/pods/1/data\ntouch /var/kept/precious\n"
+    killed = f"[ -e /mnt/left ] || echo {first} >/mnt/left; read -r n </mnt/left; echo $((n - 1)) >/mnt/left"
+    killed += '; [ $n -gt 0 ] || kill -KILL $$; exec /usr/bin/awk "$@"'
+    begun = sandbox.file("/var/lib/kubefab/join", "1") + f"stub awk '{killed}'\n"
+    script = sandbox.script("tear-down.sh", SOCKET_URL, *words)
+    ended = sandbox.run(f"{VOLUMES}{kept}{begun}{script} >/mnt/said 2>&1 && echo done\nls /var/kept")
+    assert ended == "precious\n"
+
+
 # --- init.sh, join.sh: kubeadm is a stub that fails where it is told to
 
 KUBEADM = """

@@ -1227,6 +1227,13 @@ def test_who_does_not_say_that_k3s_is_not_there_forbids_a_reset(command: str) ->
 
 
 @sandbox.needed
+def test_where_nobody_tells_what_is_mounted_a_reset_is_forbidden() -> None:
+    killed = """stub awk 'case $* in *ENVIRON*) kill -KILL $$ ;; *) exec /usr/bin/awk "$@" ;; esac'\n"""
+    (told,) = found(killed, "leftovers").leftovers.in_the_way
+    assert told.startswith("nobody tells what is mounted here")
+
+
+@sandbox.needed
 @pytest.mark.parametrize("call", ["plugins", "images ls"])
 def test_a_containerd_that_does_not_tell_all_does_not_answer(call: str) -> None:
     """Its images would else be none, and all of them be fetched again."""

@@ -83,7 +83,8 @@ links() {
         [ "$real" = "$folder" ] || printf '%s/\t%s/\n' "${real%/}" "$folder"
     done
 }
-# The kernel names mounts by their real paths; they are told by their names below our folders, too.
+# The kernel tells of a mount by its real path; it is told by the name below our folder, too. False where nobody tells
+# any, which is not to have none: a bind mount is on the same file system, and find's -xdev would not see it.
 mounts() {
     cut -d ' ' -f 5 /proc/self/mountinfo | while IFS= read -r path; do printf '%b\n' "$path"; done |
         links=$(links) awk '
@@ -96,12 +97,18 @@ mounts() {
                     name = link[2] substr($0, length(link[1]) + 1)
                     if (index($0, link[1]) == 1 && !told[name]++) print name
                 }
-            }'
+            }
+            END { exit NR == 0 }'
 }
-kubelets_mounts() { mounts | grep -E '^/var/lib/kubelet/(pods|plugins)/' || true; }
+kubelets_mounts() {
+    mounted=$(mounts) || { echo "nobody tells what is mounted here" >&2 && return 1; }
+    printf '%s\n' "$mounted" | grep -E '^/var/lib/kubelet/(pods|plugins)/' || [ $? = 1 ]
+}
 # Why nothing may be removed here, a line each.
 in_the_way() {
-    mounts | grep -E '^(/etc/kube(rnetes|fab)|/var/lib/(kubelet|etcd|cni|kubefab|rook)|/run/flannel)/' |
+    mounted=$(mounts) || echo "nobody tells what is mounted here: ask findmnt, and see dmesg for what was killed"
+    printf '%s\n' "$mounted" |
+        grep -E '^(/etc/kube(rnetes|fab)|/var/lib/(kubelet|etcd|cni|kubefab|rook)|/run/flannel)/' |
         grep -vE '^/var/lib/kubelet/(pods|plugins)/' | sed 's/.*/& is a mount, and would be emptied with what it is in/'
     # Its snap makes this link; and it may be begun again.
     real=$(readlink -f /var/lib/kubelet) || true
