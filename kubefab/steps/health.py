@@ -26,12 +26,11 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
-def ready(_: Cluster, host: Host) -> list[Step]:
+def ready(cluster: Cluster, host: Host) -> list[Step]:
     """All nodes come first: what is rolled out on every node counts those that are Ready."""
-    hint = f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}"
     return [
         complaint("the kubelet finds its name servers", nameless, NAMELESS),
-        wait("the node is Ready", not_ready, hint),
+        wait("the node is Ready", not_ready, see_node(cluster, host)),
         wait("pod status is newer than the last boot", still_as_before, see(DAEMON_SET), parts=("node",)),
         complaint("the Node reports no pressure", pressed, f"make room on {host.name}: df -h; kubectl describe node"),
     ]
@@ -171,3 +170,7 @@ _NO_NETWORK = ": without a pod network, or until it is up there (`inv install-fl
 def see(name: str) -> str:
     namespace = name.partition("/")[0]
     return f"see why: kubectl -n {namespace} get pods -o wide; kubectl -n {namespace} describe pods"
+
+
+def see_node(cluster: Cluster, host: Host) -> str:
+    return f"see why: kubectl describe node {cluster.node_name(host)}; journalctl -u kubelet, on {host.name}"

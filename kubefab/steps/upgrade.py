@@ -41,7 +41,7 @@ def fetched(names: Sequence[str], alone: str | None = None) -> Subject:
                 "the node is Ready before it is upgraded",
                 untouched(wanted, health.not_ready),
                 None,
-                hint=f"see why: kubectl describe node {host.name}; journalctl -u kubelet, on {host.name}",
+                hint=health.see_node(cluster, host),
                 within=READY_SECONDS,
                 touches="cluster",
                 parts=(),

@@ -110,6 +110,13 @@ def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:
         assert (one.close, one.within, one.touches) == (None, 300, "cluster")
 
 
+def test_why_a_node_is_not_ready_is_asked_by_the_name_that_the_cluster_has_for_it() -> None:
+    made = cluster()
+    made._alone["client"], made._found["client"] = live(False), {"node": "looked at"}
+    hint = step(health.steps(made, made.hosts["client"]), READY).hint
+    assert hint == "see why: kubectl describe node n0; journalctl -u kubelet, on client"
+
+
 def master(**said: object) -> Facts:
     return with_(live(True), admin_ca="ca", **said)
 

@@ -419,6 +419,14 @@ def test_a_node_that_is_not_ready_is_not_begun_and_one_that_is_begun_is_ended(ve
     assert step(states, READY).gap(host("client", version, node=node)) == told
 
 
+def test_why_a_node_is_not_ready_is_asked_by_the_name_that_the_cluster_has_for_it() -> None:
+    made = cluster()
+    facts = host("client", node=Node("node-7", "id", trouble="Kubelet stopped posting"), machine_id="id")
+    made._alone["client"], made._found["client"] = facts, {"node": "looked at"}
+    hint = step(upgrade.fetched([])(made, made.hosts["client"]), READY).hint
+    assert hint == "see why: kubectl describe node node-7; journalctl -u kubelet, on client"
+
+
 def test_a_node_whose_kubeadm_is_new_is_ended_though_its_kubelet_does_not_start() -> None:
     """A configuration for the new kubelet may be there, and no package of it: the power went in between."""
     made = cluster()
