@@ -14,7 +14,7 @@ from kubefab.facts import Configuration, Facts, Member
 from kubefab.host import Host
 from kubefab.leaving import Seconds
 from kubefab.losing import Loss, agree, tell
-from kubefab.passes import Group, Pass, Who
+from kubefab.passes import IN_TURN, TOGETHER, Group, Pass, Who
 from kubefab.step import Subject, when
 from kubefab.steps import (
     addons,
@@ -46,8 +46,6 @@ class Workers(int):
 
 
 ONE = Workers(1)
-TOGETHER = Pass(rolling=True)  # what fails on one host is begun on none
-IN_TURN = Pass(at_once=1, rolling=True)
 IN_GROUPS = Pass(at_once=20, rolling=True)  # more at once would share one mirror or line, and be no faster
 
 
@@ -121,8 +119,7 @@ class Upgrading:
         self.run.cluster.ask_of([self.run.cluster.node_name(host) for host in hosts])
         self.run.look(Group.ALL, *PARTS)
         self.run.complain(hosts, preflight.upgradable, upgrade_checks.possible, upgrade.known_patches)
-        if self.run.failures:
-            raise Stop("nothing was changed")
+        self.run.stop_where_failed()
         return hosts
 
     def _turns(self, images: Sequence[str] = ()) -> list[Turn]:
@@ -242,8 +239,7 @@ class Upgrading:
         kept = (*self._pinned(), *self._edited(speaker))
         of_all = (*self._for_all(hosts, speaker), *self._short(speaker), *kept, *self._deprecated())
         losses = [*found, *when(found, *of_all), *self._at_the_end()]
-        if self.run.failures:
-            raise Stop("nothing was changed")
+        self.run.stop_where_failed()
         return losses
 
     def _by_speaker(self, hosts: Sequence[Host], speaker: Facts) -> list[Loss]:
