@@ -10,7 +10,7 @@ from kubefab.cluster import Cluster
 from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import Gap, Step, complaint, on_cluster, when
+from kubefab.step import Gap, Step, complaint, notice, on_cluster, when
 from kubefab.steps import drift, versions
 from kubefab.steps.upgrade import old_control_plane
 from kubefab.steps.versions import behind, is_old
@@ -44,15 +44,13 @@ def listed(cluster: Cluster, host: Host) -> list[Step]:
         return []
     return [
         Step(title, unlisted, None, _SILENT, within=ANSWER_SECONDS, touches="pods", parts=()),
-        Step(
+        notice(
             "it is known which feature gates kubelets are told by flags",
             unseen_gates(inventory.cluster.kubernetes),
-            None,
             _UNSEEN,
-            only_told=True,
             parts=(),
         ),
-        Step("no old node is left out", left_out(inventory), None, _LEFT_OUT, only_told=True, parts=()),
+        notice("no old node is left out", left_out(inventory), _LEFT_OUT, parts=()),
     ]
 
 
