@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from packaging.version import Version
 
+from kubefab import kubeadm
 from kubefab.facts import ClusterFacts, Facts
 from kubefab.facts.kubeadm import ETCD_TAG
 from kubefab.inventory import Inventory
 
 TASK = "cluster.upgrade"  # how the word begins by which a Node tells that an upgrade has cordoned it
-STATIC = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")  # of Kubernetes' own version; etcd has another
+STATIC = tuple(kubeadm.SECTIONS)  # of Kubernetes' own version; etcd has another
 
 
 def upstream(version: str) -> Version:
@@ -35,7 +36,7 @@ def control_plane(facts: Facts) -> Mapping[str, Version]:
 def static(facts: Facts) -> Mapping[str, str]:
     """The images of kubeadm's static pods here, by their manifests."""
     images = {name.removesuffix(".yaml"): image.strip("\"'") for name, image in facts.local.static.items()}
-    return {name: images[name] for name in ("etcd", *STATIC) if name in images}
+    return {name: images[name] for name in kubeadm.STATIC_PODS if name in images}
 
 
 def tag(image: str) -> str:
