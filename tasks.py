@@ -40,6 +40,7 @@ from kubefab.steps import (
     draining,
     drift,
     drift_nodes,
+    drift_proxy,
     endpoint,
     health,
     masters,
@@ -133,7 +134,7 @@ def up(c: Context) -> None:
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
     settle(c)
-    converge(c, ALL, drift_nodes.proxy, health.steps, endpoint.proven, addons.steps, rook_steps.steps, backups.steps)
+    converge(c, ALL, drift_proxy.proxy, health.steps, endpoint.proven, addons.steps, rook_steps.steps, backups.steps)
 
 
 def spare_masters(c: Context) -> None:
@@ -302,7 +303,7 @@ def addon_remove(c: Context, name: str, yes: bool = False) -> None:
 def status(c: Context, json: bool = False) -> None:
     """Show nodes and what is wrong. Exit status: 0 all is well, 1 wrong or not known, 2 nothing can be written."""
     cluster = (checks.as_wanted, endpoint.steps, endpoint.proven, masters.settled, network.steps, health.steps)
-    told = (drift.control_plane, drift_nodes.kubelet, drift_nodes.proxy)
+    told = (drift.control_plane, drift_nodes.kubelet, drift_proxy.proxy)
     show_status(c, *cluster, addons.steps, rook_steps.steps, backups.steps, drift=told, as_json=json)
 
 

@@ -12,7 +12,7 @@ from kubefab.executor import engine_of
 from kubefab.facts import Manifest
 from kubefab.host import Host
 from kubefab.losing import Loss, agree
-from kubefab.steps import drift, drift_nodes, proxy, versions
+from kubefab.steps import drift, drift_nodes, drift_proxy, marked, proxy, versions
 
 
 def put_back(c: Context, name: str, yes: bool) -> None:
@@ -27,13 +27,13 @@ def put_back(c: Context, name: str, yes: bool) -> None:
     static = drift.put_back(_rendered(run, host)) if master else drift.control_plane
 
     def losses() -> list[Loss]:
-        return run.losses([host], drift_nodes.taken_up, static, drift_nodes.put_back, drift_nodes.put_back_proxy)
+        return run.losses([host], drift_nodes.taken_up, static, drift_nodes.put_back, drift_proxy.put_back_proxy)
 
     if not run.dry and losses():
         run.lock([host])
         agree(losses, yes, lambda: run.look_again([host]), _COST)
     kubelet = (drift_nodes.put_back, drift_nodes.kubelet)
-    kube_proxy = (drift_nodes.put_back_proxy, drift_nodes.begun_proxy)
+    kube_proxy = (drift_proxy.put_back_proxy, drift_proxy.begun_proxy)
     run.converge(name, drift_nodes.taken_up, static, drift.control_plane, *kubelet, *kube_proxy)
 
 
@@ -50,9 +50,9 @@ def _heard(run: Engine, name: str) -> Host:
 def _complete(run: Engine, host: Host) -> None:
     """Whoever has taken one away has it somewhere; and where a kubelet reads others, nothing is made for it."""
     facts = run.cluster.facts(host)
-    pods = drift.PHASES if host.wanted.role == "master" else ()
+    pods = marked.PHASES if host.wanted.role == "master" else ()
     missing = [f"/etc/kubernetes/manifests/{pod}.yaml" for pod in pods if pod not in facts.manifests.now]
-    missing += [drift.CONFIG] * drift.is_gone(facts, drift.KUBELET)
+    missing += [marked.CONFIG] * marked.is_gone(facts, marked.KUBELET)
     if missing:
         what = f"{host.name}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise KubefabError(f"{what}: put back first what was there; as kubefab left it, it is below {_COPIES}")
@@ -78,11 +78,11 @@ def _proxied(run: Engine, host: Host) -> None:
 
 def _rendered(run: Engine, host: Host) -> dict[str, Manifest]:
     """What kubeadm would write there. Nothing is changed by it."""
-    document = drift.documents(run.cluster.inventory, host, run.cluster.facts(host))
-    words = [f"{pod}:{phase}" for pod, phase in drift.PHASES.items()]
+    document = marked.documents(run.cluster.inventory, host, run.cluster.facts(host))
+    words = [f"{pod}:{phase}" for pod, phase in marked.PHASES.items()]
     said = host.ask("render-manifests.sh", *words, payload=document, secret=True).splitlines()
-    made = {pod: Manifest.read(text) for pod, _, text in (line.partition(" ") for line in said) if pod in drift.PHASES}
-    if missing := [pod for pod in drift.PHASES if pod not in made]:
+    made = {pod: Manifest.read(text) for pod, _, text in (line.partition(" ") for line in said) if pod in marked.PHASES}
+    if missing := [pod for pod in marked.PHASES if pod not in made]:
         raise KubefabError(f"{host.name}: kubeadm has told no manifest of {', '.join(missing)}")
     return made
 

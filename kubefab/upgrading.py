@@ -19,9 +19,9 @@ from kubefab.step import Subject, when
 from kubefab.steps import (
     addons,
     draining,
-    drift,
-    drift_nodes,
+    drift_proxy,
     health,
+    marked,
     network,
     preflight,
     upgrade,
@@ -313,8 +313,8 @@ class Upgrading:
         """Changes by hand that go: kubeadm makes manifests anew from what it keeps, but no etcd newer than its own."""
         inventory, noted = self.run.cluster.inventory, facts.manifests
         renewed = upgrade.old_control_plane(self.wanted)(facts)
-        anew = [*when(renewed, *drift.PHASES), drift.KUBELET, *when(renewed, "etcd")]
-        told = {name: drift.by_hand(inventory, name)(facts) for name in anew if noted.is_marked(name)}
+        anew = [*when(renewed, *marked.PHASES), marked.KUBELET, *when(renewed, "etcd")]
+        told = {name: marked.by_hand(inventory, name)(facts) for name in anew if noted.is_marked(name)}
         found = [f"{name}: what is {gap} goes: kubeadm makes it anew" for name, gap in told.items() if gap]
         unknown = ", ".join(name for name in anew if name in noted.now and not noted.is_marked(name))
         return [(host.name, "", line) for line in (*found, *when(unknown, f"{unknown}: {_UNKNOWN}"))]
@@ -332,7 +332,7 @@ class Upgrading:
 
     def _edited(self, speaker: Facts) -> list[Loss]:
         """Edits of kube-proxy's ConfigMap stay: kubeadm makes it anew from what is in it."""
-        name, edits = self.run.cluster.speaker.name, drift_nodes.edits_of_proxy(self.run.cluster.inventory, speaker)
+        name, edits = self.run.cluster.speaker.name, drift_proxy.edits_of_proxy(self.run.cluster.inventory, speaker)
         told = f"kube-proxy's configuration: {', '.join(edits)}; that stays, and its pods begin with it"
         return [(name, "", told)] if edits else []
 

@@ -17,7 +17,7 @@ from kubefab.inventory import Inventory
 from kubefab.inventory.models import Proxy
 from kubefab.passes import IN_TURN, MASTERS
 from kubefab.step import sha256
-from kubefab.steps import drift, drift_nodes, health
+from kubefab.steps import drift, drift_proxy, health, marked
 from tests.fakes import three_masters
 from tests.runs import ADMIN, Run, in_place, nodes
 from tests.steps.test_drift import stored
@@ -46,7 +46,7 @@ def by_way_of(said: str, environment: dict[str, str]) -> str:
 class Master:
     """What is there of its static pods."""
 
-    now: dict[str, str] = field(default_factory=lambda: {pod: text(pod) for pod in drift.PHASES})
+    now: dict[str, str] = field(default_factory=lambda: {pod: text(pod) for pod in marked.PHASES})
     marked: dict[str, str] = field(default_factory=dict)
     given: list[str] = field(default_factory=list)
 
@@ -110,7 +110,7 @@ class Machines:
         self.done.append(f"{name}: {' '.join(words[:3])}")
         if words[2] == "configmap":
             patch = json.loads(" ".join(words[words.index("--patch") + 1 : words.index("--namespace")]))
-            said, left = patch["data"]["config.conf"], patch["metadata"]["annotations"][drift_nodes.LEFT]
+            said, left = patch["data"]["config.conf"], patch["metadata"]["annotations"][drift_proxy.LEFT]
             self.proxy = {"proxies": said, "proxies_left": left}
         self.tell()
 
@@ -171,9 +171,9 @@ def test_a_proxy_that_has_moved_comes_to_one_master_after_the_other_and_no_secon
         one.marked = dict(one.now)
     machines.tell()
     converge(machines)
-    assert machines.done == [f"{name}: remake-manifest.sh {pod}" for name in M for pod in drift.PHASES]
+    assert machines.done == [f"{name}: remake-manifest.sh {pod}" for name in M for pod in marked.PHASES]
     converge(machines)
-    assert len(machines.done) == len(M) * len(drift.PHASES)
+    assert len(machines.done) == len(M) * len(marked.PHASES)
 
 
 def test_what_one_master_does_not_bear_comes_to_no_other_and_is_not_kept() -> None:
@@ -219,7 +219,7 @@ def test_what_was_changed_by_hand_is_told_once_left_alone_and_fails_nobody(capsy
 
 def put_back(machines: Machines, name: str, monkeypatch: pytest.MonkeyPatch, yes: bool = True) -> None:
     run = in_place(machines.run, monkeypatch)
-    rendered = {pod: text(pod) for pod in drift.PHASES} | {API: text(API, audit_log_maxage="10")}
+    rendered = {pod: text(pod) for pod in marked.PHASES} | {API: text(API, audit_log_maxage="10")}
     run(name).answers["render-manifests.sh"] = "\n".join(f"{pod} {said}" for pod, said in rendered.items())
     putting_back.put_back(run.context, name, yes)
 

@@ -1,30 +1,32 @@
-"""What runs on every node is what hosts.yml says: the kubelet's configuration, and kube-proxy's."""
+"""The kubelet of every node is what hosts.yml says: its configuration, and what kubeadm keeps of it for all."""
 
-import json
 from collections.abc import Callable, Collection, Mapping
 
 from kubefab import kubeadm, releases
 from kubefab.cluster import Cluster
 from kubefab.differences import differences, same
 from kubefab.errors import Silent
-from kubefab.facts import ClusterFacts, Facts, Kubeadm, Manifest, Manifests
+from kubefab.facts import ClusterFacts, Facts, Manifests
 from kubefab.facts.manifests import flags_of
 from kubefab.host import Host
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Close, Gap, Step, notice, on_cluster, script, sha256, when, where_there_is_one
-from kubefab.steps.drift import (
+from kubefab.step import Close, Gap, Step, notice, on_cluster, script, when, where_there_is_one
+from kubefab.steps.health import KUBE_PROXY
+from kubefab.steps.marked import (
     CONFIG,
     KUBELET,
+    PARTS,
     UNMARKED,
     UPLOAD,
-    any_kubefabs,
     documents,
     given,
     gone,
     is_ours,
     kept,
     left_alone,
+    left_out,
     once_said,
+    otherwise,
     patched,
     patches,
     said,
@@ -34,15 +36,9 @@ from kubefab.steps.drift import (
     understood,
     wanted_of,
 )
-from kubefab.steps.health import KUBE_PROXY
 
 SECONDS = 90  # until a node is well by its kubelet's new configuration
-PARTS = ("manifests", "kubeadm", "node")  # of the look
-MARK = "kubefab.internal/configuration"  # of kube-proxy's DaemonSet: the sha256 of what its pods were begun with
-CHANGING = "changing"  # the same, while they are about to begin with another one
-LEFT = "kubefab.internal/left"  # of its ConfigMap: the configuration as kubefab has left it (scripts/look/kubeadm.sh)
 OF_ITSELF = ("containerRuntimeEndpoint", "resolvConf")  # which kubeadm gives each node by what it finds there
-NOTHING = ("", "0", "0s", "False")  # what kubeadm does not write where it is the default
 
 
 def taken_up(_: Cluster, __: Host) -> list[Step]:
@@ -153,77 +149,6 @@ def put_back(cluster: Cluster, host: Host) -> list[Step]:
     ]
 
 
-def proxy(cluster: Cluster, host: Host) -> list[Step]:
-    """kubeadm makes its configuration once, and no upgrade changes what it says."""
-    inventory = cluster.inventory
-    if host.name != cluster.speaker.name:
-        return []
-    return [
-        notice(
-            "kube-proxy's configuration is as kubefab has left it",
-            edited_proxy(inventory),
-            f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}",
-            PARTS,
-        ),
-        Step(
-            "kube-proxy's configuration is what hosts.yml says",
-            unlike_proxy(inventory),
-            _put(cluster, lambda told: told.proxies),
-            touches="cluster",
-            parts=PARTS,
-        ),
-        notice("kube-proxy's configuration is kubefab's", foreign_proxy(inventory), _FOREIGN.format(host.name), PARTS),
-        *begun_proxy(cluster, host),
-        noted_proxy(cluster),
-    ]
-
-
-def begun_proxy(cluster: Cluster, host: Host) -> list[Step]:
-    """Its pods go by what they were begun with. Any master may have them begin."""
-
-    def begin(host: Host) -> None:
-        told = cluster.facts(host).kubeadm.proxies
-        about = {"metadata": {"annotations": {MARK: sha256(told.text if told else "")}}}
-        _patch(host, "daemonset", {**about, "spec": {"template": about}})
-
-    title, gap = "every kube-proxy is begun with its configuration", older_proxy(cluster.inventory)
-    return [Step(title, gap, begin, touches="cluster", parts=PARTS)] if host.wanted.role == "master" else []
-
-
-def noted_proxy(cluster: Cluster) -> Step:
-    """As kubeadm has made it: by this an edit is seen. An upgrade makes its ConfigMap anew, without what is noted."""
-
-    def note(host: Host) -> None:
-        told = cluster.facts(host).kubeadm.proxies
-        assert told  # the gap has read it
-        _patch(host, "configmap", {"metadata": {"annotations": {LEFT: told.text}}})
-
-    return Step("kubefab has noted what kube-proxy's configuration is", unnoted_proxy, note, parts=PARTS)
-
-
-def put_back_proxy(cluster: Cluster, host: Host) -> list[Step]:
-    """What kubefab has left of kube-proxy's configuration, with what hosts.yml says of it; by any master."""
-    title, gap = "kube-proxy's configuration is taken back", going_of_proxy(cluster.inventory)
-    put = _put(cluster, lambda told: told.proxies_left)
-    return [Step(title, gap, put, touches="cluster", parts=PARTS)] if host.wanted.role == "master" else []
-
-
-def _put(cluster: Cluster, base: Callable[[Kubeadm], Manifest | None]) -> Close:
-    """hosts.yml's word over this."""
-    inventory = cluster.inventory
-
-    def put(host: Host) -> None:
-        told = base(cluster.facts(host).kubeadm)
-        assert told  # the gap has read it
-        made = understood(lambda: kubeadm.component_put_right(inventory, kubeadm.PROXY, told.text, ()))
-        text = kubeadm.dumped([made])
-        # What was begun with another one is seen from here on, wherever this is cut off.
-        _kubectl(host, "annotate", "daemonset", "kube-proxy", f"{MARK}={CHANGING}", "--overwrite")
-        _patch(host, "configmap", {"metadata": {"annotations": {LEFT: text}}, "data": {"config.conf": text}})
-
-    return put
-
-
 def _remake(cluster: Cluster) -> Close:
     inventory = cluster.inventory
     wanted = wanted_of(inventory, KUBELET)
@@ -237,14 +162,6 @@ def _remake(cluster: Cluster) -> Close:
         host.change("remake-kubelet-config.sh", str(SECONDS), patches(inventory, host), *lines)
 
     return remake
-
-
-def _kubectl(host: Host, *words: str) -> None:
-    host.change("kubectl.sh", *words, "--namespace", "kube-system", about="kube-proxy")
-
-
-def _patch(host: Host, kind: str, patch: Mapping[str, object]) -> None:
-    _kubectl(host, "patch", kind, "kube-proxy", "--type", "merge", "--patch", json.dumps(patch))
 
 
 # --- what is so instead
@@ -267,7 +184,7 @@ def unlike_kept(inventory: Inventory) -> Gap:
         if not told or told.broken:
             return None
         away = sorted(once_said(inventory, facts, KUBELET))
-        return _unlike(told, wanted, away, left_out(wanted, told) & _taken(facts))
+        return otherwise(told, wanted, away, left_out(wanted, told) & _taken(facts))
 
     return gap
 
@@ -288,7 +205,7 @@ def unlike_own(inventory: Inventory) -> Gap:
         if not told:
             return None
         without = left_out(wanted, now, told) | patched(inventory, facts, KUBELET)
-        return _unlike(now, wanted, gone(inventory, facts, KUBELET), without)
+        return otherwise(now, wanted, gone(inventory, facts, KUBELET), without)
 
     return gap
 
@@ -360,7 +277,7 @@ def _waiting(inventory: Inventory, why: str, so: Callable[[ClusterFacts, Facts],
         if now is None or not is_ours(facts, KUBELET, wanted) or not so(live, facts):
             return None
         without = left_out(wanted, now) | patched(inventory, facts, KUBELET)
-        found = _unlike(now, wanted, gone(inventory, facts, KUBELET), without)
+        found = otherwise(now, wanted, gone(inventory, facts, KUBELET), without)
         return f"{found}; {why}" if found else None
 
     return gap
@@ -372,21 +289,11 @@ def _leads(facts: Facts, wanted: Mapping[str, str]) -> bool:
     return any(there(one, KUBELET) and is_ours(one, KUBELET, wanted) for one in masters)
 
 
-def left_out(wanted: Mapping[str, str], *them: Manifest) -> set[str]:
-    """What is empty, and in none of them, as kubeadm does not write it where it is the default."""
-    return {one for one, value in wanted.items() if value in NOTHING and not any(one in it.settings for it in them)}
-
-
 def _taken(facts: Facts) -> set[str]:
     """What of hosts.yml kubeadm has taken for all nodes, by this master's word or another's."""
     asked = [one.parts.get("manifests") for one in facts.everyone.values()]
     words = [word.partition(" ") for one in asked if isinstance(one, Manifests) for word in one.taken]
     return {*facts.manifests.given_to(KUBELET), *(setting for name, _, setting in words if name == KUBELET)}
-
-
-def _unlike(now: Manifest, wanted: Mapping[str, str], away: Collection[str], without: Collection[str]) -> str | None:
-    among = [*(one for one in wanted if one not in without), *(one for one in away if one in now.settings)]
-    return "; ".join(differences(now.settings, wanted, among)) or None
 
 
 def older_kubelet(facts: Facts) -> str | None:
@@ -419,111 +326,6 @@ def other(inventory: Inventory) -> Gap:
     return gap
 
 
-def unlike_proxy(inventory: Inventory) -> Gap:
-    """In a cluster whose static pods are kubefab's, where nobody's edit would begin with it."""
-    wanted = kubeadm.component_settings(inventory, kubeadm.PROXY)
-
-    @where_there_is_one
-    @on_cluster
-    def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        if not any_kubefabs(facts) or edits_of_proxy(inventory, facts):
-            return None
-        now, left = kept(facts).proxies, _left_of_proxy(facts)
-        said_by_now = now and left and differences(now.settings, left.settings)
-        return _of_proxy(facts, wanted) or (_SAID if said_by_now else None)
-
-    return gap
-
-
-def foreign_proxy(inventory: Inventory) -> Gap:
-    """What hosts.yml says of it in a cluster whose static pods are not kubefab's."""
-    wanted = kubeadm.component_settings(inventory, kubeadm.PROXY)
-
-    @where_there_is_one
-    @on_cluster
-    def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        found = _of_proxy(facts, wanted) if wanted and not any_kubefabs(facts) else None
-        return f"{found}; kubefab has not made it" if found else None
-
-    return gap
-
-
-def _of_proxy(facts: Facts, wanted: Mapping[str, str]) -> str | None:
-    told = kept(facts).proxies
-    return _unlike(told, wanted, (), left_out(wanted, told)) if told and not told.broken else None
-
-
-def edits_of_proxy(inventory: Inventory, facts: Facts) -> list[str]:
-    """What somebody has changed since kubefab left it, but for what hosts.yml names: there its word stands."""
-    wanted = kubeadm.component_settings(inventory, kubeadm.PROXY)
-    now, left = kept(facts).proxies, _left_of_proxy(facts)
-    if not now or not left:
-        return []
-    if now.broken:
-        return [f"it cannot be read: {now.broken}"]
-    among = [one for one in {**left.settings, **now.settings} if one not in wanted]
-    return differences(now.settings, left.settings, among)
-
-
-def edited_proxy(inventory: Inventory) -> Gap:
-    wanted = kubeadm.component_settings(inventory, kubeadm.PROXY)
-
-    @where_there_is_one
-    @on_cluster
-    def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        if not (found := edits_of_proxy(inventory, facts)):
-            return None
-        told, waits = f"changed by hand: {', '.join(found)}", _of_proxy(facts, wanted)
-        return f"{told}; so hosts.yml waits: {waits}" if waits else told
-
-    return gap
-
-
-def going_of_proxy(inventory: Inventory) -> Gap:
-    """What is there, and would be another by a put-back."""
-    wanted = kubeadm.component_settings(inventory, kubeadm.PROXY)
-
-    @where_there_is_one
-    @on_cluster
-    def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        found, told = edits_of_proxy(inventory, facts), _of_proxy(facts, wanted)
-        return f"kube-proxy: {', '.join(filter(None, (*found, told)))}" if found else None
-
-    return gap
-
-
-def older_proxy(inventory: Inventory) -> Gap:
-    """While a change of kubefab's is under way. What somebody has edited since begins when he says so."""
-
-    @where_there_is_one
-    @on_cluster
-    def gap(_: ClusterFacts, facts: Facts) -> str | None:
-        under_way = _proxy_mark(facts) == CHANGING and kept(facts).proxies
-        return "its pods have an older one" if under_way and not edits_of_proxy(inventory, facts) else None
-
-    return gap
-
-
-@on_cluster
-def unnoted_proxy(_: ClusterFacts, facts: Facts) -> str | None:
-    """In a cluster whose static pods are kubefab's."""
-    if not any_kubefabs(facts):
-        return None
-    told = kept(facts).proxies
-    return MISSING if told and not told.broken and not _left_of_proxy(facts) else None
-
-
-def _left_of_proxy(facts: Facts) -> Manifest | None:
-    """What somebody has spoilt tells nothing."""
-    left = facts.kubeadm.proxies_left
-    return left if left and not left.broken else None
-
-
-def _proxy_mark(facts: Facts) -> str:
-    workload = facts.cluster.workloads.get(KUBE_PROXY) if facts.cluster else None
-    return workload.annotations.get(MARK, "") if workload else ""
-
-
 _FLAGS = (
     "on {0}: edit /var/lib/kubelet/kubeadm-flags.env, which kubeadm has written once, then: systemctl restart kubelet; "
     "labels and taints its Node gets by kubectl label and kubectl taint alone"
@@ -544,9 +346,4 @@ _NOWHERE = f"on {{0}}, bring kubelet-config back: {_KUBELETS}; then: inv cluster
 _UNKEPT = (
     f"bring back what is missing: {UPLOAD}; kubelet-config by: {_KUBELETS}; kube-proxy, whose pods begin anew by it, "
     "by: kubeadm init phase addon kube-proxy --config FILE"
-)
-_SAID = "what somebody has changed by hand, hosts.yml says by now"
-_FOREIGN = (
-    "bring it yourself: kubectl -n kube-system edit configmap kube-proxy; or have the static pods be kubefab's, and it "
-    "with them: inv cluster.put-back --host {}"
 )

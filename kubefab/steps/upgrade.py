@@ -15,7 +15,7 @@ from kubefab.facts import ClusterFacts, Facts, Manifest, Running
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, Subject, complaint, files, on_cluster, script, when
-from kubefab.steps import bundle, drift, drift_nodes, health, masters, network, packages, runtime, versions
+from kubefab.steps import bundle, drift_proxy, health, marked, masters, network, packages, runtime, versions
 from kubefab.steps.versions import behind
 
 READY_SECONDS = 60
@@ -153,9 +153,9 @@ def kept(names: Sequence[str]) -> Subject:
         def switch_gates_off(host: Host) -> None:
             inventory, facts = cluster.inventory, cluster.facts(host)
             stored = kept_for_kubelets(facts).text
-            made = drift.understood(lambda: kubeadm.with_gates_off(inventory, stored))
-            document = drift.documents(inventory, host, facts, made)
-            host.change("upload-configuration.sh", drift.KUBELET, payload=document)
+            made = marked.understood(lambda: kubeadm.with_gates_off(inventory, stored))
+            document = marked.documents(inventory, host, facts, made)
+            host.change("upload-configuration.sh", marked.KUBELET, payload=document)
 
         return [
             *patched(cluster, host),
@@ -166,7 +166,7 @@ def kept(names: Sequence[str]) -> Subject:
                 touches="cluster",
                 parts=("kubeadm", "packages"),
             ),
-            drift_nodes.noted_proxy(cluster),
+            drift_proxy.noted_proxy(cluster),
             # kubefab's init leaves CoreDNS out, so that no upgrade by kubeadm touches it.
             Step(
                 f"CoreDNS is that of {wanted}",
@@ -218,22 +218,22 @@ def known_patches(cluster: Cluster, host: Host) -> list[Step]:
     """It has to be known which patches the user has, before anything is made without them."""
     told = None
     try:
-        drift.patches(cluster.inventory, host)
+        marked.patches(cluster.inventory, host)
     except HostError as error:
         told = error.what
     gap = where_behind(cluster.inventory.cluster.kubernetes, lambda _: told)
-    return [complaint("hosts.yml says with which patches it was made", gap, drift.ONE_FOLDER)]
+    return [complaint("hosts.yml says with which patches it was made", gap, marked.ONE_FOLDER)]
 
 
 def upgrade_by_kubeadm(cluster: Cluster, host: Host, *command: str, without: Sequence[str]) -> None:
     """`command`: of `kubeadm upgrade`, `apply --yes` or `node`; `without`: phases to skip."""
-    theirs, document = drift.patches(cluster.inventory, host), documents(cluster, host, *without)
+    theirs, document = marked.patches(cluster.inventory, host), documents(cluster, host, *without)
     host.change("upgrade.sh", cluster.inventory.cluster.kubernetes, theirs, *command, payload=document)
 
 
 def documents(cluster: Cluster, host: Host, *skipped: str) -> str:
     """What kubeadm reads, with the user's patches, and on masters ours."""
-    theirs = drift.patches(cluster.inventory, host)
+    theirs = marked.patches(cluster.inventory, host)
     ours = render.PATCHES if host.wanted.role == "master" else ""
     folder = BOTH_PATCHES if ours and theirs else ours or theirs
     return kubeadm.upgrade_documents(cluster.inventory, host.wanted, folder, skipped)
@@ -384,7 +384,7 @@ def while_some_are_old(cluster: Cluster, gap: Gap) -> Gap:
 
 def kept_for_kubelets(facts: Facts) -> Manifest:
     """The configuration that kubeadm keeps for kubelets. Silent where nobody could read it."""
-    told = drift.kept(facts).kubelets
+    told = marked.kept(facts).kubelets
     if not told or told.broken:
         raise Silent("what kubeadm keeps for kubelets cannot be read")
     return told

@@ -11,7 +11,7 @@ from kubefab.facts import ClusterFacts, Facts, Node
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import Gap, Step, complaint, notice, on_cluster, when
-from kubefab.steps import drift, versions
+from kubefab.steps import marked, versions
 from kubefab.steps.upgrade import old_control_plane
 from kubefab.steps.versions import behind, is_old
 
@@ -270,13 +270,13 @@ def _kept_gates(facts: Facts) -> Iterator[_Gate]:
     for pod, section in kubeadm.SECTIONS.items():
         flags = kubeadm.settings(stored.get(section) or {})
         yield from _gates(pod, flags, f"kubeadm-config's {section}.extraArgs")
-    yield from _gates(drift.KUBELET, told.kubelets.settings if told.kubelets else {}, "the ConfigMap kubelet-config")
+    yield from _gates(marked.KUBELET, told.kubelets.settings if told.kubelets else {}, "the ConfigMap kubelet-config")
     yield from _gates("kube-proxy", told.proxies.settings if told.proxies else {}, "the ConfigMap kube-proxy")
 
 
 def _own_gates(facts: Facts) -> Iterator[_Gate]:
     now = facts.manifests.now
-    files = {drift.KUBELET: drift.CONFIG} | {pod: f"/etc/kubernetes/manifests/{pod}.yaml" for pod in drift.PHASES}
+    files = {marked.KUBELET: marked.CONFIG} | {pod: f"/etc/kubernetes/manifests/{pod}.yaml" for pod in marked.PHASES}
     for name, file in files.items():
         yield from _gates(name, now[name].settings if name in now else {}, f"{file}, or in a patch")
 
@@ -319,7 +319,7 @@ def secrets_lost(inventory: Inventory) -> Gap:
     kubefab has noted as made by kubeadm, and neither kubeadm nor hosts.yml has said. What was not noted may be a
     person's: nobody goes on by a guess there, since a put-back tells which it is.
     """
-    old, flag = old_control_plane(inventory.cluster.kubernetes), drift.ENCRYPTION
+    old, flag = old_control_plane(inventory.cluster.kubernetes), marked.ENCRYPTION
     patched = _names_patches(inventory)
 
     @on_cluster
@@ -327,30 +327,30 @@ def secrets_lost(inventory: Inventory) -> Gap:
         file = _encryption(facts)
         if file is None or not old(facts):
             return None
-        told = drift.kept(facts.everyone[live.speaker]).configuration
+        told = marked.kept(facts.everyone[live.speaker]).configuration
         stored = told.arguments.get(flag.removeprefix("--")) if told else None
         if file == stored or (patched and _is_noted(facts, file)):
             return None
         unknown = ", and nobody knows whether the patches that hosts.yml names bring it" if patched else ""
-        return f"{drift.API_SERVER} has {flag}={file}; kubeadm-config has {stored or 'none'}{unknown}"
+        return f"{marked.API_SERVER} has {flag}={file}; kubeadm-config has {stored or 'none'}{unknown}"
 
     return gap
 
 
 def _encryption(facts: Facts) -> str | None:
     """The file that an API server is told, by its manifest, or by what runs where nobody can read that."""
-    now = facts.manifests.now.get(drift.API_SERVER)
-    running = [one.flags for one in facts.manifests.running if one.pod == drift.API_SERVER]
+    now = facts.manifests.now.get(marked.API_SERVER)
+    running = [one.flags for one in facts.manifests.running if one.pod == marked.API_SERVER]
     told = running if not now or now.broken else [now.settings]
-    return next((one[drift.ENCRYPTION] for one in told if drift.ENCRYPTION in one), None)
+    return next((one[marked.ENCRYPTION] for one in told if marked.ENCRYPTION in one), None)
 
 
 def _is_noted(facts: Facts, file: str) -> bool:
     """Whether kubeadm has made the manifest so, by nothing that hosts.yml has said."""
-    left = facts.manifests.left.get(drift.API_SERVER)
-    if left is None or drift.ENCRYPTION in facts.manifests.given_to(drift.API_SERVER):
+    left = facts.manifests.left.get(marked.API_SERVER)
+    if left is None or marked.ENCRYPTION in facts.manifests.given_to(marked.API_SERVER):
         return False
-    return left.settings.get(drift.ENCRYPTION) == file
+    return left.settings.get(marked.ENCRYPTION) == file
 
 
 def no_room(wanted: str) -> Gap:

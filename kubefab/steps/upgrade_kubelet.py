@@ -14,7 +14,7 @@ from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Running
 from kubefab.host import Host
 from kubefab.step import MISSING, Close, Gap, Step, Subject, on_cluster, script, when, where_there_is_one
-from kubefab.steps import draining, drift, drift_nodes, health, packages, runtime, versions
+from kubefab.steps import draining, drift_nodes, health, marked, packages, runtime, versions
 from kubefab.steps.upgrade import documents, of_speaker, old_package, patched, static_pods
 from kubefab.steps.versions import TASK, behind, is_old
 from kubefab.steps.wanted import takes_ordinary
@@ -37,7 +37,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
 
         def install(host: Host) -> None:
             document = documents(cluster, host, "preflight", "control-plane", "addon")
-            host.change("upgrade-kubelet.sh", wanted, drift.patches(cluster.inventory, host), payload=document)
+            host.change("upgrade-kubelet.sh", wanted, marked.patches(cluster.inventory, host), payload=document)
 
         return [
             *patched(cluster, host),

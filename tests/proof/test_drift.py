@@ -30,6 +30,7 @@ from tests.proof.drifting import MARKS, configured, own_masters
 COVERS = (
     "tests/proof/drifting.py",
     "kubefab/steps/drift*.py",
+    "kubefab/steps/marked.py",
     "kubefab/putting_back.py",
     "kubefab/differences.py",
     "kubefab/facts/manifests.py",

@@ -26,6 +26,8 @@ COVERS = (
     "tests/proof/drifting.py",
     "kubefab/steps/drift.py",
     "kubefab/steps/drift_nodes.py",
+    "kubefab/steps/drift_proxy.py",
+    "kubefab/steps/marked.py",
     "kubefab/putting_back.py",
     "kubefab/differences.py",
     "scripts/remake-kubelet-config.sh",

@@ -31,6 +31,8 @@ COVERS = (
     "kubefab/certificates.py",
     "kubefab/steps/drift.py",
     "kubefab/steps/drift_nodes.py",
+    "kubefab/steps/drift_proxy.py",
+    "kubefab/steps/marked.py",
     "scripts/look/kubeadm.sh",
 )
 KEPT = ("kubeadm-config", "kubelet-config", "kube-proxy")

@@ -9,17 +9,17 @@ import pytest
 import yaml
 
 from kubefab import kubeadm, render
-from kubefab.errors import HostError, Silent
+from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Configuration, Facts, Manifest, Process
 from kubefab.inventory import Inventory
 from kubefab.inventory.models import Proxy
 from kubefab.step import sha256
-from kubefab.steps import drift
+from kubefab.steps import drift, marked
 from tests.facts import known, with_
 from tests.fakes import FakeHost, cluster, step, three_masters
 from tests.test_kubeadm import saying
 
-API, MANAGER, SCHEDULER = drift.PHASES
+API, MANAGER, SCHEDULER = marked.PHASES
 LIVE = ClusterFacts("manager", ca="aaa")
 BASE = {"advertise-address": "10.250.0.10", "secure-port": "6443", "profiling": "false"}
 STORED = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ClusterConfiguration", "kubernetesVersion": "v1.37.2"}
@@ -138,7 +138,7 @@ def handed(pod: str = API, **other: str) -> Manifest:
     return Manifest.read(b64encode(yaml.safe_dump(pods).encode()).decode())
 
 
-@pytest.mark.parametrize("pod", drift.PHASES)
+@pytest.mark.parametrize("pod", marked.PHASES)
 def test_a_proxy_that_a_manifest_has_otherwise_than_hosts_yml_is_told_in_words(pod: str) -> None:
     def seen(wanted: Inventory, now: Manifest) -> str | None:
         facts = master()
@@ -202,7 +202,7 @@ def test_what_a_patch_has_made_of_the_proxy_is_no_drift() -> None:
     assert drift.unlike(patched(NOTHING), API)(master(handed())) is None
     theirs = handed(NO_PROXY="*")
     assert drift.unlike(wanted, API)(master(theirs))
-    told = tuple(f"{API} {one.removeprefix('said ')}" for one in drift.lines(wanted, master(theirs), API))
+    told = tuple(f"{API} {one.removeprefix('said ')}" for one in marked.lines(wanted, master(theirs), API))
     assert drift.unlike(wanted, API)(master(theirs, said=told)) is None
     assert drift.unlike(patched(proxied(no_proxy=[".more.org"])), API)(master(theirs, said=told)) is not None
 
@@ -226,21 +226,12 @@ def test_what_hosts_yml_gave_once_and_names_no_more_goes() -> None:
     assert drift.unlike(NOTHING, API)(facts) == "with --audit-log-maxage=30"
     args = [{"name": "audit-log-maxage", "value": "30"}]
     keeps = with_(facts, configuration=stored(apiServer={"extraArgs": args}))
-    assert drift.lines(NOTHING, keeps, API) == ["stored --audit-log-maxage"]
-
-
-def test_what_kubeadm_keeps_no_more_is_not_remembered_for_it() -> None:
-    """By another master's word it is gone already: who writes it there by hand later would lose it."""
-    given, was = (f"{API} --audit-log-maxage",), (f"{API} --audit-log-maxage",)
-    facts = master(manifest(audit_log_maxage="30"))
-    assert drift.lines(NOTHING, with_(facts, given=given, stored=was), API) == []
-    with pytest.raises(Silent):
-        drift.lines(NOTHING, with_(facts, given=given, configuration=None), API)
+    assert marked.lines(NOTHING, keeps, API) == ["stored --audit-log-maxage"]
 
 
 def test_what_a_patch_has_made_of_what_hosts_yml_says_is_no_drift() -> None:
     """It would be made anew, the same, at every run."""
-    (line,) = [one for one in drift.lines(patched(GRACE), master(), API) if one.startswith("said ")]
+    (line,) = [one for one in marked.lines(patched(GRACE), master(), API) if one.startswith("said ")]
     assert line == f"said --audit-log-maxage {sha256('10')}"
     facts = master(manifest(audit_log_maxage="99"), said=(f"{API} {line.removeprefix('said ')}",))
     assert drift.unlike(patched(GRACE), API)(facts) is None
@@ -249,12 +240,6 @@ def test_what_a_patch_has_made_of_what_hosts_yml_says_is_no_drift() -> None:
     assert drift.unlike(another, API)(facts) == "--audit-log-maxage is 99, not 11"
     changed = with_(facts, left={API: manifest(audit_log_maxage="98")})
     assert drift.unlike(patched(GRACE), API)(changed) == "--audit-log-maxage is 99, not 10"
-
-
-def test_what_a_patch_has_made_does_not_wait_where_something_else_was_changed_by_hand() -> None:
-    left, now = manifest(audit_log_maxage="99"), manifest(audit_log_maxage="99", oidc_issuer_url="https://x")
-    facts = master(now, left, said=(f"{API} --audit-log-maxage {sha256('10')}",))
-    assert drift.left_alone(patched(GRACE), API)(facts) == "changed by hand: with --oidc-issuer-url=https://x"
 
 
 def test_what_hosts_yml_never_named_is_nobodys_drift() -> None:
@@ -280,7 +265,7 @@ def test_what_somebody_has_stored_and_comes_with_a_change_is_told_too() -> None:
 )
 def test_of_no_control_plane_and_of_half_of_one_nothing_is_told(facts: Facts) -> None:
     assert drift.unlike(GRACE, API)(facts) is None
-    assert drift.by_hand(GRACE, API)(facts) is None or facts.cluster is None or not facts.manifests.now
+    assert marked.by_hand(GRACE, API)(facts) is None or facts.cluster is None or not facts.manifests.now
 
 
 def test_a_silent_api_server_and_a_configuration_that_nobody_tells_are_no_answer() -> None:
@@ -294,17 +279,6 @@ def test_what_kubeadm_keeps_and_nobody_could_read_is_not_known() -> None:
     with pytest.raises(Silent, match="cannot be read"):
         drift.unlike_stored(GRACE)(facts)
     assert drift.unlike_stored(GRACE)(with_(facts, configuration_missing=True)) is None
-
-
-def test_a_configuration_that_is_none_of_kubeadms_is_told_with_the_command_that_shows_it() -> None:
-    with pytest.raises(HostError, match="cannot be understood") as raised:
-        drift.target(GRACE, with_(master(), configuration=Configuration("apiServer: 7")))
-    assert "kubeadm-config" in raised.value.hint
-
-
-def test_anonymous_requests_come_back_by_no_run_since_hosts_yml_does_not_take_their_flag_any_more() -> None:
-    facts = master(manifest(anonymous_auth="false"), given=("--anonymous-auth",))
-    assert drift.gone(NOTHING, facts, "kube-apiserver") == []
 
 
 def test_what_secrets_are_read_by_goes_by_no_run_that_did_not_ask() -> None:
@@ -332,25 +306,14 @@ OIDC = manifest(oidc_issuer_url="https://id.example", oidc_client_secret="hush-h
 def test_what_was_changed_by_hand_is_shown_and_left_alone() -> None:
     facts = master(OIDC, left=manifest())
     told = "changed by hand: with --oidc-issuer-url=https://id.example, with --oidc-client-secret=(hidden)"
-    assert drift.by_hand(GRACE, API)(facts) == told
+    assert marked.by_hand(GRACE, API)(facts) == told
     assert drift.unlike(GRACE, API)(facts) is None
     assert drift.unlike_stored(GRACE)(facts) is None
 
 
-def test_what_hosts_yml_says_and_does_not_come_to_a_manifest_changed_by_hand_is_told() -> None:
-    facts = master(OIDC, left=manifest())
-    told = drift.left_alone(GRACE, API)(facts)
-    assert told == f"{drift.by_hand(GRACE, API)(facts)}; so hosts.yml waits: without --audit-log-maxage=10"
-    assert drift.left_alone(NOTHING, API)(facts) == drift.by_hand(NOTHING, API)(facts)
-    other = master(manifest(audit_log_maxage="40"), left=manifest(audit_log_maxage="10"))
-    assert drift.left_alone(GRACE, API)(other) == drift.by_hand(GRACE, API)(other)  # it is told already
-    assert drift.left_alone(GRACE, API)(by_hand(facts)) == drift.by_hand(GRACE, API)(by_hand(facts))
-    assert drift.left_alone(GRACE, API)(master()) is None
-
-
 def test_what_was_changed_by_hand_is_left_alone_where_hosts_yml_says_otherwise() -> None:
     facts = master(manifest(audit_log_maxage="40"), left=manifest(audit_log_maxage="10"))
-    assert drift.by_hand(GRACE, API)(facts) == "changed by hand: --audit-log-maxage is 40, not 10"
+    assert marked.by_hand(GRACE, API)(facts) == "changed by hand: --audit-log-maxage is 40, not 10"
     assert drift.unlike(GRACE, API)(facts) is None
 
 
@@ -359,15 +322,8 @@ def test_what_was_changed_by_hand_is_kubefabs_once_hosts_yml_says_it() -> None:
         apiServer={"extraArgs": {"oidc-issuer-url": "https://id.example", "oidc-client-secret": "hush-hush"}}
     )
     facts = master(OIDC, left=manifest())
-    assert drift.by_hand(wanted, API)(facts) is None
+    assert marked.by_hand(wanted, API)(facts) is None
     assert drift.unlike(wanted, API)(facts) == "what somebody has changed by hand, hosts.yml says by now"
-
-
-def test_a_manifest_that_was_taken_away_is_told() -> None:
-    facts = with_(master(), now={pod: manifest(pod) for pod in (MANAGER, SCHEDULER)})
-    assert drift.by_hand(GRACE, API)(facts) == "changed by hand: its manifest is missing"
-    assert drift.by_hand(GRACE, API)(by_hand(facts)) is None
-    assert drift.by_hand(GRACE, API)(with_(facts, admin_ca="")) is None
 
 
 @pytest.mark.parametrize("pod", [API, "etcd"])
@@ -400,27 +356,16 @@ def test_what_somebody_has_changed_of_etcd_is_told_with_the_way_back() -> None:
     assert "hosts.yml" not in told.hint
 
 
-def test_what_a_restore_has_put_aside_was_taken_away_by_nobody() -> None:
-    facts = with_(master(), now={pod: manifest(pod) for pod in (MANAGER, SCHEDULER)}, restore_begun=1.0)
-    assert drift.by_hand(GRACE, API)(facts) is None
-    assert drift.left_alone(GRACE, API)(facts) is None
-
-
 def test_a_comment_in_a_manifest_is_no_change_of_it() -> None:
     facts = master(replace(manifest(), digest="another"), left=manifest())
-    assert drift.by_hand(NOTHING, API)(facts) is None
+    assert marked.by_hand(NOTHING, API)(facts) is None
     assert drift.unlike(NOTHING, API)(facts) is None
 
 
 def test_a_manifest_that_is_no_yaml_any_more_is_told() -> None:
     broken = Manifest.read(b64encode(b"a: [").decode())
-    assert (drift.by_hand(NOTHING, API)(master(broken, left=manifest())) or "").startswith("it cannot be read")
+    assert (marked.by_hand(NOTHING, API)(master(broken, left=manifest())) or "").startswith("it cannot be read")
     assert drift.unlike(GRACE, API)(master(broken, left=manifest())) is None
-
-
-def test_without_kubefabs_copy_nobody_knows_what_was_changed() -> None:
-    facts = with_(master(OIDC, left=manifest()), left={})
-    assert "kubefab's copy is gone" in (drift.by_hand(NOTHING, API)(facts) or "")
 
 
 # --- a cluster made by hand
@@ -428,14 +373,14 @@ def test_without_kubefabs_copy_nobody_knows_what_was_changed() -> None:
 
 def test_in_a_cluster_made_by_hand_nothing_is_drift_until_hosts_yml_names_it() -> None:
     facts = by_hand(master(OIDC))
-    assert drift.by_hand(NOTHING, API)(facts) is None
+    assert marked.by_hand(NOTHING, API)(facts) is None
     assert drift.unlike(NOTHING, API)(facts) is None
     assert drift.unlike_stored(NOTHING)(facts) is None
 
 
 def test_what_hosts_yml_names_of_a_cluster_made_by_hand_is_told_and_left_alone() -> None:
     facts = by_hand(master(OIDC))
-    assert drift.by_hand(GRACE, API)(facts) == "without --audit-log-maxage=10; kubefab has not made it"
+    assert marked.by_hand(GRACE, API)(facts) == "without --audit-log-maxage=10; kubefab has not made it"
     assert drift.unlike(GRACE, API)(facts) is None
 
 
@@ -606,20 +551,6 @@ def test_somebodys_patches_are_in_the_manifest_that_is_made_anew() -> None:
     close(host)
     init, _ = yaml.safe_load_all(host.world.payloads["remake-manifest.sh"])
     assert init["patches"] == {"directory": "/etc/mine"}
-
-
-def test_which_patches_a_master_was_made_with_is_not_guessed() -> None:
-    def of(inventory: Inventory, name: str, **folders: str) -> str:
-        kinds = {f"{kind}Configuration": {"patches": {"directory": folder}} for kind, folder in folders.items()}
-        wanted = inventory.model_copy(update={"cluster": inventory.cluster.model_copy(update={"kubeadm": kinds})})
-        return drift.patches(wanted, cluster(wanted).hosts[name])
-
-    assert of(NOTHING, "manager") == ""
-    assert (of(NOTHING, "manager", Init="/a"), of(NOTHING, "client", Init="/a", Join="/b")) == ("/a", "/b")
-    assert of(three_masters(), "m2", Init="/a", Join="/a") == "/a"
-    with pytest.raises(HostError, match="nobody knows with which patches") as raised:
-        of(three_masters(), "m2", Init="/a")
-    assert "name one folder" in raised.value.hint
 
 
 def test_an_api_server_that_restarts_is_told_before_and_no_other_part_is() -> None:

@@ -1,6 +1,5 @@
-"""What runs on every node is what hosts.yml says: kubelets and kube-proxies."""
+"""Kubelets are what hosts.yml says."""
 
-import json
 from base64 import b64encode
 from dataclasses import replace
 from typing import Any
@@ -12,14 +11,14 @@ from kubefab import kubeadm
 from kubefab.errors import Silent
 from kubefab.facts import ClusterFacts, Facts, Manifest, Node, Unit, Workload
 from kubefab.inventory import Inventory
-from kubefab.step import MISSING, Step, sha256
-from kubefab.steps import drift, drift_nodes
+from kubefab.step import Step, sha256
+from kubefab.steps import drift_nodes, marked
 from kubefab.steps.health import KUBE_PROXY
 from tests.facts import known, with_
 from tests.fakes import HOSTS, FakeHost, cluster, inventory, step, three_masters
 from tests.steps.test_drift import by_hand, manifest, patched, stored
 
-KUBELET = drift_nodes.KUBELET
+KUBELET = marked.KUBELET
 STORED = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "maxPods": 110}
 PROXY = {"apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration", "mode": "iptables"}
 NODES = {name: Node(name) for name in ("manager", "client")}
@@ -61,7 +60,7 @@ def worker(now: Manifest | None = None, **said: Any) -> Facts:
 
 
 def master(now: Manifest | None = None, kept: Manifest | None = None, **said: Any) -> Facts:
-    pods = {pod: manifest(pod) for pod in drift.PHASES}
+    pods = {pod: manifest(pod) for pod in marked.PHASES}
     facts = node("manager", now, admin_ca="aaa", kubelets=kept or document(), configuration=stored())
     marks = (*facts.manifests.marks, *(f"{pod} {one.digest}" for pod, one in pods.items()))
     return with_(facts, **{"now": {**facts.manifests.now, **pods}, "marks": marks, "proxies": document(PROXY), **said})
@@ -180,9 +179,6 @@ def test_what_kubeadm_keeps_and_nobody_could_read_is_not_known() -> None:
     speaker = master(**unread)
     for gap, facts in (
         (drift_nodes.unlike_kept(WANTED), speaker),
-        (drift_nodes.unlike_proxy(NFTABLES), speaker),
-        (drift_nodes.older_proxy(NFTABLES), changing(speaker)),
-        (drift_nodes.edited_proxy(NFTABLES), speaker),
         (
             drift_nodes.kept_elsewhere(WANTED),
             at_version(replace(node(), others={"manager": speaker}), "1.23.17"),
@@ -206,7 +202,7 @@ def test_a_quantity_is_no_length_of_time() -> None:
     now = document(systemReserved={"cpu": "200m"})
     assert drift_nodes.unlike_own(wanted)(worker(now)) == "systemReserved.cpu is 200m, not 100m"
     unmarked = with_(node(now=document(systemReserved={"cpu": "100m"})), left={}, marks=())
-    assert drift.by_hand(wanted, KUBELET)(unmarked) is None
+    assert marked.by_hand(wanted, KUBELET)(unmarked) is None
 
 
 @pytest.mark.parametrize(
@@ -234,12 +230,12 @@ def test_what_kubeadm_keeps_in_a_form_of_its_own_is_no_drift(said: dict[str, Any
 def test_a_time_that_was_changed_by_hand_is_kubefabs_once_hosts_yml_says_it() -> None:
     now = document(nodeStatusUpdateFrequency="1m0s")
     facts = node(now=now, left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
-    assert drift.by_hand(saying(nodeStatusUpdateFrequency="60s"), KUBELET)(facts) is None
+    assert marked.by_hand(saying(nodeStatusUpdateFrequency="60s"), KUBELET)(facts) is None
 
 
 def test_a_kubelets_configuration_that_was_changed_by_hand_is_told_and_left_alone() -> None:
     facts = node(now=document(maxPods=50), left={KUBELET: document()}, marks=(f"{KUBELET} {document().digest}",))
-    told = drift.by_hand(WANTED, KUBELET)(facts)
+    told = marked.by_hand(WANTED, KUBELET)(facts)
     assert told == "changed by hand: maxPods is 50, not 110"
     assert drift_nodes.unlike_own(WANTED)(facts) is None
     assert drift_nodes.older_kubelet(with_(facts, kubelet_written=200.0)) is None
@@ -260,8 +256,8 @@ def test_a_kubelets_configuration_that_is_gone_is_told_with_the_way_back() -> No
 
 def test_in_a_cluster_made_by_hand_kubelets_are_told_of_once_hosts_yml_names_them() -> None:
     facts = by_hand(master())
-    assert drift.by_hand(NOTHING, KUBELET)(facts) is None
-    assert drift.by_hand(WANTED, KUBELET)(facts) == "maxPods is 110, not 200; kubefab has not made it"
+    assert marked.by_hand(NOTHING, KUBELET)(facts) is None
+    assert marked.by_hand(WANTED, KUBELET)(facts) == "maxPods is 110, not 200; kubefab has not made it"
     for gap in (drift_nodes.unlike_own(WANTED), drift_nodes.unlike_kept(WANTED)):
         assert gap(facts) is None
 
@@ -376,7 +372,7 @@ def test_what_nobody_could_read_is_not_told_as_deleted() -> None:
 @pytest.mark.parametrize("facts", [node(kubelet_ca="bbb"), node(join_begun=1.0), with_(node(), now={})])
 def test_of_who_is_no_whole_node_nothing_is_told(facts: Facts) -> None:
     assert drift_nodes.unlike_own(WANTED)(facts) is None
-    assert drift.by_hand(WANTED, KUBELET)(facts) is None
+    assert marked.by_hand(WANTED, KUBELET)(facts) is None
 
 
 @pytest.mark.parametrize("name", ["manager", "client"])
@@ -409,7 +405,7 @@ def at(facts: Facts, wanted: Inventory) -> tuple[FakeHost, list[Step]]:
     made._alone[facts.name] = facts
     host = made.hosts[facts.name]
     assert isinstance(host, FakeHost)
-    return host, [*drift_nodes.kubelet(made, host), *drift_nodes.proxy(made, host), *drift_nodes.put_back(made, host)]
+    return host, [*drift_nodes.kubelet(made, host), *drift_nodes.put_back(made, host)]
 
 
 def closed(facts: Facts, wanted: Inventory, title: str) -> FakeHost:
@@ -458,7 +454,7 @@ def test_what_kubeadm_keeps_otherwise_was_not_made_of_what_hosts_yml_says() -> N
 
 def test_only_masters_change_what_kubeadm_keeps() -> None:
     _, steps = at(node(), WANTED)
-    assert not [one for one in steps if one.title == KEEP or "kube-proxy" in one.title]
+    assert not [one for one in steps if one.title == KEEP]
 
 
 def test_what_goes_by_a_put_back_of_a_kubelet_is_told() -> None:
@@ -484,162 +480,3 @@ def test_what_was_so_as_kubefab_left_it_is_nobodys_loss() -> None:
     left, now = document(maxPods=200, containerLogMaxFiles=9), document(maxPods=50, containerLogMaxFiles=9)
     facts = worker(now, left={KUBELET: left}, marks=(f"{KUBELET} {left.digest}",))
     assert drift_nodes.other(NOTHING)(facts) == "kubelet: maxPods is 50, not 110"
-
-
-# --- kube-proxy
-
-NFTABLES = saying("KubeProxyConfiguration", mode="nftables")
-SET, BEGUN = "kube-proxy's configuration is what hosts.yml says", "every kube-proxy is begun with its configuration"
-LEFT, NOTED = (
-    "kube-proxy's configuration is as kubefab has left it",
-    "kubefab has noted what kube-proxy's configuration is",
-)
-BACK = "kube-proxy's configuration is taken back"
-EDITED = document(PROXY, clusterCIDR="10.9.0.0/16")  # by hand
-
-
-def changing(facts: Facts) -> Facts:
-    workloads = {KUBE_PROXY: Workload(annotations={drift_nodes.MARK: "changing"})}
-    return replace(facts, cluster=replace(LIVE, workloads=workloads))
-
-
-def left(now: Manifest | None = None, was: Manifest | None = None) -> Facts:
-    """As kubefab has left it; `now`: what somebody has made of it since."""
-    was = was or document(PROXY)
-    return master(proxies=now or was, proxies_left=was)
-
-
-def steps_of_proxy(facts: Facts, wanted: Inventory) -> tuple[FakeHost, list[Step]]:
-    made = cluster(wanted)
-    made._alone[facts.name] = facts
-    host = made.hosts[facts.name]
-    assert isinstance(host, FakeHost)
-    return host, [*drift_nodes.proxy(made, host), *drift_nodes.put_back_proxy(made, host)]
-
-
-def proxy_closed(facts: Facts, wanted: Inventory, title: str) -> list[str]:
-    host, steps = steps_of_proxy(facts, wanted)
-    close = step(steps, title).close
-    assert close
-    close(host)
-    return host.world.ran
-
-
-def patch_of(line: str) -> Any:
-    return json.loads(line.partition("--patch ")[2].rpartition(" --namespace")[0])
-
-
-def test_kube_proxys_configuration_is_what_hosts_yml_says_and_its_pods_begin_anew_with_it() -> None:
-    assert drift_nodes.unlike_proxy(NFTABLES)(left()) == "mode is iptables, not nftables"
-    first, second = proxy_closed(left(), NFTABLES, SET)
-    assert first.split(" ")[1:4] == ["annotate", "daemonset", "kube-proxy"]
-    assert second.split(" ")[1:4] == ["patch", "configmap", "kube-proxy"]
-    text = patch_of(second)["data"]["config.conf"]
-    assert yaml.safe_load(text) == {**PROXY, "mode": "nftables"}
-    assert patch_of(second)["metadata"]["annotations"] == {drift_nodes.LEFT: text}  # at once with it
-
-
-def test_pods_of_kube_proxy_that_were_begun_with_another_configuration_are_older() -> None:
-    assert drift_nodes.older_proxy(NFTABLES)(changing(left())) == "its pods have an older one"
-    assert drift_nodes.older_proxy(NFTABLES)(left()) is None
-    text = left().kubeadm.proxies
-    assert text
-    (line,) = proxy_closed(changing(left()), NFTABLES, BEGUN)
-    assert patch_of(line)["spec"]["template"]["metadata"] == {"annotations": {drift_nodes.MARK: sha256(text.text)}}
-
-
-def test_what_kubeadm_has_made_of_kube_proxys_configuration_is_noted_from_the_start_and_no_pod_begins_by_it() -> None:
-    """Else nobody would see an edit before kubefab has changed it once."""
-    gap = step(steps_of_proxy(master(), NOTHING)[1], NOTED).gap
-    assert gap(master()) == MISSING
-    assert gap(left()) is None
-    assert gap(left(EDITED)) is None
-    assert gap(by_hand(master())) is None
-    (line,) = proxy_closed(master(), NOTHING, NOTED)
-    assert line.split(" ")[1:4] == ["patch", "configmap", "kube-proxy"]
-    assert patch_of(line) == {"metadata": {"annotations": {drift_nodes.LEFT: document(PROXY).text}}}
-
-
-def test_an_edit_of_kube_proxys_configuration_is_told_and_begins_no_pod_and_what_hosts_yml_says_waits() -> None:
-    told = "changed by hand: with clusterCIDR=10.9.0.0/16"
-    assert drift_nodes.edited_proxy(NOTHING)(left(EDITED)) == told
-    waits = "; so hosts.yml waits: mode is iptables, not nftables"
-    assert drift_nodes.edited_proxy(NFTABLES)(left(EDITED)) == told + waits
-    assert drift_nodes.unlike_proxy(NFTABLES)(left(EDITED)) is None
-    assert drift_nodes.older_proxy(NFTABLES)(changing(left(EDITED))) is None
-    for other in (left(), master(), master(proxies=EDITED)):  # nothing is noted of it there
-        assert drift_nodes.edited_proxy(NOTHING)(other) is None
-    found = step(steps_of_proxy(left(EDITED), NOTHING)[1], LEFT)
-    assert (found.only_told, found.close) == (True, None)
-    assert found.hint == "write it into hosts.yml, or: inv cluster.put-back --host manager"
-
-
-def test_an_edit_that_cannot_be_read_is_told_and_taken_back() -> None:
-    torn = Manifest.read(b64encode(b"mode: [").decode())
-    told = drift_nodes.edited_proxy(NFTABLES)(left(torn))
-    assert told
-    assert told.startswith("changed by hand: it cannot be read: ")
-    assert drift_nodes.unlike_proxy(NFTABLES)(left(torn)) is None
-    assert yaml.safe_load(patch_of(proxy_closed(left(torn), NOTHING, BACK)[-1])["data"]["config.conf"]) == PROXY
-
-
-def test_an_edit_that_only_says_the_same_otherwise_is_none() -> None:
-    same = Manifest.read(b64encode(b"# mine\n" + yaml.safe_dump(PROXY).encode()).decode())
-    assert drift_nodes.edited_proxy(NOTHING)(left(same)) is None
-    assert drift_nodes.unlike_proxy(NOTHING)(left(same)) is None
-
-
-def test_an_edit_that_hosts_yml_says_by_now_is_kubefabs_and_its_pods_begin_with_it() -> None:
-    edited = left(document(PROXY, mode="nftables"))
-    assert drift_nodes.edited_proxy(NFTABLES)(edited) is None
-    said = "what somebody has changed by hand, hosts.yml says by now"
-    assert drift_nodes.unlike_proxy(NFTABLES)(edited) == said
-    assert "changing" in proxy_closed(edited, NFTABLES, SET)[0]
-
-
-def test_hosts_ymls_word_stands_over_an_edit_of_what_it_names() -> None:
-    edited = left(document(PROXY, mode="ipvs"), document(PROXY, mode="nftables"))
-    assert drift_nodes.edited_proxy(NFTABLES)(edited) is None
-    assert drift_nodes.unlike_proxy(NFTABLES)(edited) == "mode is ipvs, not nftables"
-
-
-def test_what_goes_by_a_put_back_of_kube_proxy_is_told_and_hosts_yml_comes_with_it() -> None:
-    gap = step(steps_of_proxy(left(EDITED), NFTABLES)[1], BACK).gap
-    told = "kube-proxy: with clusterCIDR=10.9.0.0/16, mode is iptables, not nftables"
-    assert gap(left(EDITED)) == told
-    assert gap(left()) is None
-    assert gap(master(proxies=EDITED)) is None  # nobody knows of what was before
-    first, second = proxy_closed(left(EDITED), NFTABLES, BACK)
-    assert "changing" in first
-    assert yaml.safe_load(patch_of(second)["data"]["config.conf"]) == {**PROXY, "mode": "nftables"}
-
-
-def test_a_put_back_that_was_cut_off_before_anything_was_taken_back_begins_no_pod() -> None:
-    cut = changing(left(EDITED))
-    assert drift_nodes.older_proxy(NOTHING)(cut) is None
-    assert drift_nodes.edited_proxy(NOTHING)(cut) is not None
-    assert drift_nodes.older_proxy(NOTHING)(changing(left())) is not None  # and once it was, its pods begin
-
-
-def test_what_hosts_yml_says_of_kube_proxy_in_a_cluster_made_by_hand_is_told() -> None:
-    foreign = drift_nodes.foreign_proxy(NFTABLES)
-    assert foreign(by_hand(master())) == "mode is iptables, not nftables; kubefab has not made it"
-    assert foreign(master()) is None
-    assert drift_nodes.foreign_proxy(saying())(by_hand(master())) is None
-    told = step(steps_of_proxy(master(), NFTABLES)[1], "kube-proxy's configuration is kubefab's")
-    assert (told.only_told, told.close) == (True, None)
-    assert "inv cluster.put-back --host manager" in told.hint
-
-
-def test_kube_proxy_is_left_alone_in_a_cluster_made_by_hand_and_where_it_is_as_it_should_be() -> None:
-    assert drift_nodes.unlike_proxy(NFTABLES)(by_hand(master())) is None
-    assert drift_nodes.unlike_proxy(NFTABLES)(master(proxies=document(PROXY, mode="nftables"))) is None
-    assert drift_nodes.unlike_proxy(saying())(master()) is None
-
-
-def test_one_master_speaks_for_kube_proxy_and_any_takes_its_configuration_back() -> None:
-    """Whoever is told to may be another than who speaks by then."""
-    made = cluster(three_masters())
-    assert [name for name, host in made.hosts.items() if drift_nodes.proxy(made, host)] == ["m1"]
-    for subject in (drift_nodes.put_back_proxy, drift_nodes.begun_proxy):
-        assert [name for name, host in made.hosts.items() if subject(made, host)] == ["m1", "m2", "m3"]

@@ -9,7 +9,7 @@ import yaml
 from kubefab.errors import Silent
 from kubefab.facts import Configuration, Facts, Manifest, Node, Process
 from kubefab.facts.manifests import settings
-from kubefab.steps import drift, upgrade_checks
+from kubefab.steps import marked, upgrade_checks
 from tests.facts import known, with_
 from tests.fakes import HOSTS, cluster, looked, step
 from tests.steps.test_upgrade import REGISTRY, WANTED, beside, debs, host, images, live, master
@@ -142,7 +142,7 @@ def test_who_is_left_out_is_told_by_one_master_and_stops_nobody() -> None:
 
 
 READ = "what Secrets are read by outlives the upgrade"
-PROVIDER = {drift.ENCRYPTION: "/etc/kubernetes/secrets.yaml"}
+PROVIDER = {marked.ENCRYPTION: "/etc/kubernetes/secrets.yaml"}
 GOES = "kube-apiserver has --encryption-provider-config=/etc/kubernetes/secrets.yaml; kubeadm-config has"
 PATCHED = HOSTS.replace(
     f"{WANTED}\n", f"{WANTED}\n  kubeadm: {{InitConfiguration: {{patches: {{directory: /etc/mine}}}}}}\n"
@@ -157,7 +157,7 @@ def encrypted(stored: str = "", left: bool = False, given: bool = False, **said:
     told: dict[str, Any] = {
         "now": {"kube-apiserver": api_server},
         "left": {"kube-apiserver": api_server} if left else {},
-        "given": (f"kube-apiserver {drift.ENCRYPTION}",) if given else (),
+        "given": (f"kube-apiserver {marked.ENCRYPTION}",) if given else (),
         "configuration": Configuration("", version="1.36.3", arguments=arguments),
     }
     return with_(master("1.36.3"), **{**told, **said})
