@@ -8,7 +8,7 @@ at=$(bare "$(heard sed -n -e '/^clusterDNS: *$/{n;s/^ *- *//p;}' -e 's/^clusterD
 [ -n "$at" ] || exit 0
 has bash || untold "bash is not installed"
 fact "dns_at $at"
-for _ in 1 2 3 4; do
+for _ in 1 2 3 4 5 6 7 8; do
     # shellcheck disable=SC2016 # bash's own word, and a file of bash's alone
     timeout 2 bash -c ': <>"/dev/tcp/$0/53"' "$at" 9>&- || fact "dns_silent yes" &
 done
