@@ -4,6 +4,7 @@ import random
 import re
 import signal
 import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,26 @@ from .harness import (
 )
 
 PAIR = (MASTER, WORKER)
+
+
+# --- a firewall
+
+
+@pytest.fixture
+def walled_off(well: Kubefab) -> Iterator[None]:
+    """No packet of another node's pods comes to the worker."""
+    rule = "INPUT -p udp --dport 8472 -j DROP"
+    on(WORKER, f"iptables -I {rule}")
+    yield
+    on(WORKER, f"iptables -D {rule}")
+
+
+def test_a_firewall_between_the_pods_of_two_nodes_is_told_though_all_of_them_are_ready(
+    well: Kubefab, walled_off: None
+) -> None:
+    said = well("cluster.status").badly().stdout
+    assert "the cluster's DNS answers the host; found: 10.96.0.10 does not answer from here" in said
+    assert ready_nodes() == set(PAIR)
 
 
 # --- whom to believe
