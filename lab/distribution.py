@@ -1,12 +1,13 @@
 """Debian: root file systems made from the computer's own package sources."""
 
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from lab.parts import Job, Part
+from lab.parts import Job, Part, laid_out
 from lab.settings import HERE, SUITE
 from lab.shell import attempt, run
 
@@ -27,6 +28,8 @@ BASE_PACKAGES = [
     *("iptables", "conntrack", "ipset", "iproute2", "kmod"),
     *("busybox-static", "curl", "ca-certificates", "netcat-openbsd"),
 ]
+# Where copies of what machines get lie until their file system is made.
+SYNCED = "synced"
 NO_DOCUMENTATION = ("doc", "man", "locale", "info")
 
 
@@ -109,13 +112,19 @@ def debootstrap(job: Job, packages: Sequence[str], *options: str, suite: str = S
     listed.unlink()
 
 
+def sync_in(job: Job, folder: Path, place: str) -> str:
+    """The hook that brings a folder's content to this place; its modes become those of the folders that are there."""
+    copy = job.out / SYNCED / folder.name
+    laid_out(folder, copy)
+    return f"sync-in {shlex.quote(str(copy))} {place}"
+
+
 def make_machine(suite: str, job: Job) -> None:
     """As a fresh installation has them, the package lists are there."""
-    hooks = [
-        f"--customize-hook=sync-in {IMAGE / 'machine'} /",
-        f"--customize-hook={IMAGE / 'finish-machine.sh'}",
-    ]
-    debootstrap(job, MACHINE_PACKAGES, "--variant=apt", "--skip=cleanup/apt/lists", *hooks, suite=suite)
+    hooks = [sync_in(job, IMAGE / "machine", "/"), str(IMAGE / "finish-machine.sh")]
+    customized = [f"--customize-hook={hook}" for hook in hooks]
+    debootstrap(job, MACHINE_PACKAGES, "--variant=apt", "--skip=cleanup/apt/lists", *customized, suite=suite)
+    shutil.rmtree(job.out / SYNCED)
 
 
 def make_base(job: Job) -> None:

@@ -1,5 +1,6 @@
 """The guide's own stack: Kubernetes 1.20.2 with dockershim, on machines of Debian 12."""
 
+import shlex
 import shutil
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,8 @@ ETCD = ("etcd-server", "etcd-client")
 def build_kubernetes(job: Job) -> None:
     """In a Debian 12 that is there for as long as this takes."""
     command = f'chroot "$1" sh /{SCRIPT.name} {KUBERNETES} /out {" ".join(COMMANDS)}'
-    hooks = (f"copy-in {SCRIPT} /", command, f"sync-out /out {job.out}")
+    # mmdebstrap parts its own commands at blanks.
+    hooks = (f"copy-in {shlex.quote(str(SCRIPT))} /", command, f"sync-out /out {shlex.quote(str(job.out))}")
     distribution.debootstrap(
         job,
         (*COMPILERS, *ETCD, "ca-certificates"),

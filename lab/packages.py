@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab.components import PARTS
 from lab.distribution import architecture
-from lab.parts import Job, Part
+from lab.parts import Job, Part, laid_out
 from lab.settings import CRI_DOCKERD, HERE, KUBERNETES
 from lab.shell import run
 
@@ -91,8 +91,7 @@ def control(package: Package, arch: str) -> str:
 def lay_out(package: Package, root: Path, arch: str) -> None:
     """The tree that dpkg-deb packs."""
     if package.binaries:
-        ignored = shutil.ignore_patterns(*package.without)
-        shutil.copytree(FILES / package.name, root, dirs_exist_ok=True, ignore=ignored)
+        laid_out(FILES / package.name, root, package.without)
     (root / "DEBIAN").mkdir(parents=True, exist_ok=True)
     (root / "DEBIAN/control").write_text(control(package, arch))
     if package.conffiles:

@@ -72,6 +72,13 @@ def pinned_bytes(pin: Path | str) -> bytes:
     return b"".join(b"\0file\0%s\0%s" % (str(path.relative_to(HERE)).encode(), path.read_bytes()) for path in files)
 
 
+def laid_out(folder: Path, to: Path, without: Sequence[str] = ()) -> None:
+    """A folder of the checkout, for all to read: its own modes are what its owner's umask has left of git's."""
+    shutil.copytree(folder, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*without))
+    for path in (to, *to.rglob("*")):
+        path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+
+
 def make(part: Part, report: Report) -> None:
     """Make a part where nobody looks, and move it into place when it is whole."""
     out = UNFINISHED / f"{part.name}-{part.key}"

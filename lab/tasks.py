@@ -1,5 +1,6 @@
 """inv lab.*: machines on this computer."""
 
+import os
 from typing import Any
 
 from invoke import Collection, Context, Exit, task
@@ -11,6 +12,8 @@ def do(command: str, *args: Any) -> None:
     """One of lab/commands.py, imported only now: the product's own tasks shall not wait for it."""
     from lab import commands
 
+    # What is built is for all users of machines to read, and dpkg-deb packs nothing that is not.
+    os.umask(0o022)
     try:
         getattr(commands, command)(*args)
     except LabError as error:

@@ -1,6 +1,7 @@
 """The disk, the kernel and the initial RAM disk that machines with kernels of their own begin with."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 from lab import distribution
@@ -20,9 +21,11 @@ DISK_GIB = 12
 
 def make(job: Job) -> None:
     """As a fresh installation has them, the package lists are there."""
-    hooks = [f"sync-in {SHARED} /etc", f"sync-in {FILES / 'machine'} /", str(FILES / "finish-machine.sh")]
+    sync_in = partial(distribution.sync_in, job)
+    hooks = [sync_in(SHARED, "/etc"), sync_in(FILES / "machine", "/"), str(FILES / "finish-machine.sh")]
     customized = [f"--customize-hook={hook}" for hook in hooks]
     distribution.debootstrap(job, PACKAGES, "--variant=apt", "--skip=cleanup/apt/lists", *customized)
+    shutil.rmtree(job.out / distribution.SYNCED)
     root = job.out / "root"
     root.mkdir()
     job.run("tar", "--extract", "--numeric-owner", "--file", job.out / "root.tar", "--directory", root)

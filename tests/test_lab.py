@@ -2,10 +2,12 @@
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -35,8 +37,10 @@ from lab import (
     services,
     settings,
     stacks,
+    tasks,
     toolchain,
     versions,
+    vm_image,
     ways_in,
 )
 from lab import lab as whole
@@ -278,6 +282,62 @@ def test_a_control_file_says_what_the_package_needs() -> None:
     assert "Version: 1.37.2-1.1\n" in text
     assert "Depends: iptables (>= 1.4.21), kubernetes-cni (>= 1.2.0)" in text
     assert "Depends" not in packages.control(packages.Package("kubeadm", "1"), "amd64")
+
+
+@pytest.fixture
+def private(tmp_path: Path) -> Iterator[Path]:
+    """All that a checkout has, as git made it under a umask of 077, in a folder with a blank in its name."""
+    folder = tmp_path / "my projects"
+    for name in ("debs", "image", "image-kernels"):
+        shutil.copytree(settings.HERE / name, folder / name)
+    for path in folder.rglob("*"):
+        path.chmod(path.stat().st_mode & 0o700)
+    before = os.umask(0o077)
+    yield folder
+    os.umask(before)
+
+
+def test_a_checkout_that_only_its_owner_may_read_makes_packages_that_dpkg_takes(
+    private: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """dpkg-deb refuses a postinst that only its owner may run."""
+    monkeypatch.setattr(packages, "FILES", private / "debs")
+    kubelet = packages.Package("kubelet", "1", [Path("/bin/true")], conffiles=["/etc/default/kubelet"])
+    root = tmp_path / "root"
+    monkeypatch.setattr(commands, "down", lambda: packages.lay_out(kubelet, root, "amd64"))
+    tasks.do("down")
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in root.rglob("*") if not others_may_read(path)} == {}
+    assert subprocess.run(["dpkg-deb", "--build", root, tmp_path / "x.deb"], check=False).returncode == 0
+
+
+def others_may_read(path: Path) -> bool:
+    wanted = 0o005 if path.is_dir() or path.stat().st_mode & 0o100 else 0o004
+    return path.stat().st_mode & wanted == wanted
+
+
+def test_a_machine_has_folders_that_all_of_its_users_may_enter_whoever_may_the_checkouts(
+    private: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is synced in brings its modes, those of / and /etc too, and mmdebstrap parts its words at blanks."""
+    monkeypatch.setattr(distribution, "IMAGE", private / "image")
+    monkeypatch.setattr(vm_image, "FILES", private / "image-kernels")
+    monkeypatch.setattr(vm_image, "SHARED", private / "image/machine/etc")
+    synced: list[Path] = []
+
+    def look(job: Job, packages: object, *options: str, suite: str = "") -> None:
+        for hook in [one.partition("=")[2] for one in options if "sync-in" in one]:
+            _, source, _ = shlex.split(hook)
+            synced.extend([Path(source), *Path(source).rglob("*")])
+            assert [path for path in synced if not others_may_read(path)] == []
+        raise settings.LabError("enough")
+
+    monkeypatch.setattr(distribution, "debootstrap", look)
+    for part in (distribution.MACHINE, vm_image.PART):
+        out = tmp_path / f"out of {part.name}"
+        out.mkdir()
+        with pytest.raises(settings.LabError, match="enough"):
+            part.make(Job(out, tmp_path / "log"))
+    assert {"lab-init", "sudoers.d", "fstab"} <= {path.name for path in synced}
 
 
 def test_a_release_file_pins_its_index(tmp_path: Path) -> None:
