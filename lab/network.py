@@ -5,12 +5,15 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.settings import GATEWAY, NETWORK, SUBNET
+from lab.settings import GATEWAY, MOST_KERNELS, NETWORK, SUBNET, address, kernel_names
 from lab.shell import attempt, run
 
 # Where podman's CNI backend notes which address is taken.
 LEASES = Path("/var/lib/cni/networks") / NETWORK
 NAMESPACES = Path("/run/netns")
+# In chains of podman's, or into them; CNI-ADMIN is there for people.
+PODMANS = re.compile(r"^-A (CNI-(?!ADMIN )|NETAVARK)| -j (CNI-|NETAVARK)")
+ADDRESSES = re.compile(r" 10\.250\.0\.(0/24|\d+/32) ")
 
 
 def bridge() -> str | None:
@@ -66,7 +69,10 @@ def forget_lease(address: str) -> None:
 
 
 def is_ours(rule: str) -> bool:
-    return rule.startswith("-A ") and (f'"{NETWORK}' in rule or "10.250.0." in rule)
+    """Of podman for the lab's network, or of `plug_in`: people have rules for 10.250.0.0/16, or for the lab."""
+    made = {" ".join(["-A", *words]) for name in kernel_names(MOST_KERNELS) for _, _, *words in exits(address(name))}
+    named = f'--comment "name: \\"{NETWORK}\\" id: ' in rule
+    return rule in made or named or bool(PODMANS.search(rule) and ADDRESSES.search(rule))
 
 
 def delete_rules(tables: Sequence[str] = ("nat", "filter")) -> None:

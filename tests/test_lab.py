@@ -579,6 +579,36 @@ def test_only_rules_of_the_lab_are_deleted() -> None:
     assert [network.is_ours(rule) for rule in saved] == [True, True, False]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-A INPUT -s 10.250.0.0/16 -j ACCEPT",
+        "-A INPUT -s 110.250.0.7/32 -j DROP",
+        "-A ufw-user-input -s 10.250.0.0/24 -j ACCEPT",
+        "-A INPUT -s 10.250.0.0/24 -p tcp -m tcp --dport 5000 -j ACCEPT",
+        '-A INPUT -i cni-podman1 -m comment --comment "kubefab-lab may ask us" -j ACCEPT',
+        "-A CNI-FORWARD -s 10.250.0.0/16 -j ACCEPT",
+        "-A CNI-ADMIN -s 10.250.0.10/32 -j DROP",
+    ],
+)
+def test_no_rule_is_deleted_that_a_person_has_made(rule: str) -> None:
+    """For a network of theirs that begins as the lab's does, or to let the lab's machines in."""
+    assert not network.is_ours(rule)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-A POSTROUTING -s 10.250.0.0/24 -j NETAVARK-1D8721804F16F",
+        "-A NETAVARK-1D8721804F16F -d 10.250.0.0/24 -j ACCEPT",
+        "-A NETAVARK_FORWARD -d 10.250.0.0/24 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        *(f"-A {' '.join(words[2:])}" for words in network.exits(settings.address("vm1"))),
+    ],
+)
+def test_what_podman_and_the_lab_have_made_for_its_machines_is_deleted(rule: str) -> None:
+    assert network.is_ours(rule)
+
+
 def test_one_command_at_a_time_and_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "NAME", f"{lock.NAME}-{os.getpid()}")
     said: list[str] = []
