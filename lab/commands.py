@@ -60,8 +60,9 @@ def ssh(host: str, command: str | None) -> None:
 
 
 def down() -> None:
-    with lock.held(Report().say):
-        lab.down()
+    report = Report()
+    with lock.held(report.say):
+        lab.down(report)
 
 
 def status(as_json: bool) -> None:

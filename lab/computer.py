@@ -1,51 +1,65 @@
 """What machines change on the computer whose kernel they share, put back in the end."""
 
 import json
+import re
 from pathlib import Path
 
+from lab import files
 from lab.settings import STATE
 from lab.shell import attempt
 
 PROC = Path("/proc/sys")
+SWAPS = Path("/proc/swaps")
 BEFORE = STATE / "computer-before.json"
 # The lab wants these: a way out for machines, and enough inotify instances for many systemds and kubelets.
 WANTED = {"net/ipv4/ip_forward": 1, "fs/inotify/max_user_instances": 1024}
 # A kubelet sets these, and its machine's kernel is the computer's.
 KUBELETS = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
+# Debian's own sysctl.d sets these in each machine that boots; Ubuntu's core_pattern leads to its apport.
+DEBIANS = ("kernel/core_pattern", "kernel/pid_max")
 
 
-def value(name: str) -> int:
-    return int((PROC / name).read_text())
+def value(name: str) -> str:
+    return (PROC / name).read_text().strip()
 
 
-def swaps(table: str) -> list[str]:
-    """The devices and files of /proc/swaps."""
-    return [line.split()[0] for line in table.splitlines()[1:]]
+def swaps(table: str) -> dict[str, int]:
+    """The devices and files of /proc/swaps, and their priorities."""
+    rows = [line.split() for line in table.splitlines()[1:]]
+    return {re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), row[0]): int(row[-1]) for row in rows}
 
 
 def remember() -> None:
     """As it was before the first machine."""
     if BEFORE.exists():
         return
-    known = {name: value(name) for name in (*WANTED, *KUBELETS)}
-    BEFORE.parent.mkdir(parents=True, exist_ok=True)
-    BEFORE.write_text(json.dumps({"sysctls": known, "swaps": swaps(Path("/proc/swaps").read_text())}))
+    every = (*WANTED, *KUBELETS, *DEBIANS)
+    known = {name: value(name) for name in every if (PROC / name).exists()}
+    files.write(BEFORE, json.dumps({"sysctls": known, "swaps": swaps(SWAPS.read_text())}))
 
 
 def prepare() -> None:
     remember()
     for name, wanted in WANTED.items():
-        if value(name) < wanted:
+        if int(value(name)) < wanted:
             (PROC / name).write_text(str(wanted))
 
 
-def restore() -> None:
-    """Swap too: swapoff in a machine is swapoff on the computer."""
+def restore() -> list[str]:
+    """What could not be put back. Swap too: swapoff in a machine is swapoff on the computer."""
     if not BEFORE.exists():
-        return
+        return []
     before = json.loads(BEFORE.read_text())
     for name, was in before["sysctls"].items():
-        if value(name) != was:
+        if value(name) != str(was):
             (PROC / name).write_text(str(was))
-    for lost in set(before["swaps"]) - set(swaps(Path("/proc/swaps").read_text())):
-        attempt("swapon", lost)
+    there = swaps(SWAPS.read_text())
+    priorities = dict.fromkeys(before["swaps"], -1) | (before["swaps"] if isinstance(before["swaps"], dict) else {})
+    said = [swap_on(each, priority) for each, priority in priorities.items() if each not in there]
+    return [f"swap that was on before the first machine is off: {why}" for why in said if why]
+
+
+def swap_on(each: str, priority: int) -> str:
+    """Why it is not; the kernel gives negative priorities itself, in the order in which they come."""
+    done = attempt("swapon", *(["--priority", str(priority)] if priority >= 0 else []), each)
+    return done.stderr.strip() if done.returncode else ""

@@ -1,6 +1,5 @@
 """The lab's own hosts.yml: the checkout's, of the machines that there are, and without mirrors where there are none."""
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import yaml
 
 from kubefab import inventory
+from lab import files
 from lab.origin import INTERNET, SOURCE
 from lab.settings import HERE, HOSTS, address, machine_names
 
@@ -33,14 +33,7 @@ def wanted() -> inventory.Inventory:
 
 
 def write(stack: str, names: Iterable[str], internet: bool) -> None:
-    """Whole, whatever happens meanwhile."""
-    HOSTS.parent.mkdir(parents=True, exist_ok=True)
-    draft = HOSTS.with_suffix(".new")
-    with draft.open("w") as file:
-        file.write(text(stack, names, internet))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(HOSTS)
+    files.write(HOSTS, text(stack, names, internet))
 
 
 def origin() -> str:

@@ -158,7 +158,7 @@ def ssh(host: str, command: str | None) -> int:
     return subprocess.run(ways_in.ssh(host, *([command] if command else [])), check=False).returncode
 
 
-def down() -> None:
+def down(report: Report) -> None:
     """Everything the lab made is gone; what was built stays cached."""
     if shutil.which("podman"):
         powercut.tell_podman()
@@ -167,7 +167,8 @@ def down() -> None:
         services.stop_all()
         network.delete()
     cgroups.remove_parents()
-    computer.restore()
+    for lost in computer.restore():
+        report.say(lost)
     shutil.rmtree(STATE, ignore_errors=True)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import files
 from lab.settings import STATE
 
 PROGRAM = "qemu-system-x86_64"
@@ -85,8 +86,7 @@ def accelerator(image: Path) -> str:
     known = json.loads(REMEMBERED.read_text()) if REMEMBERED.exists() else {}
     if known.get("boot") != boot:
         known = {"boot": boot, "accelerator": "kvm" if kvm_runs(image) else "emulation"}
-        REMEMBERED.parent.mkdir(parents=True, exist_ok=True)
-        REMEMBERED.write_text(json.dumps(known))
+        files.write(REMEMBERED, json.dumps(known))
     return str(known["accelerator"])
 
 

@@ -543,12 +543,91 @@ def test_only_what_is_to_be_made_wants_disk(cache: Path, monkeypatch: pytest.Mon
     assert "GB of free space" in "".join(requirements.missing(stacks.BASIC))
 
 
+SWAPS = "Filename Type Size\n/dev/zram0 partition 9 0 100\n/my\\040swap.img file 9 0 -2\n"
+
+
 def test_swaps_are_those_of_the_kernels_table() -> None:
-    assert computer.swaps("Filename Type Size\n/dev/vda2 partition 9 0 -2\n/swap.img file 9 0 -3\n") == [
-        "/dev/vda2",
-        "/swap.img",
-    ]
-    assert computer.swaps("Filename Type Size\n") == []
+    assert computer.swaps(SWAPS) == {"/dev/zram0": 100, "/my swap.img": -2}
+    assert computer.swaps("Filename Type Size\n") == {}
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A computer's /proc, with the lab's own note of it beside."""
+    proc = tmp_path / "proc"
+    sysctls = dict.fromkeys((*computer.WANTED, *computer.KUBELETS), "0") | {
+        "kernel/core_pattern": "|/usr/share/apport/apport -p%p",
+        "kernel/pid_max": "32768",
+    }
+    for name, is_set in sysctls.items():
+        (proc / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
+        (proc / "sys" / name).write_text(f"{is_set}\n")
+    (proc / "swaps").write_text(SWAPS)
+    monkeypatch.setattr(computer, "PROC", proc / "sys")
+    monkeypatch.setattr(computer, "SWAPS", proc / "swaps")
+    monkeypatch.setattr(computer, "BEFORE", tmp_path / "lab/before.json")
+    return proc
+
+
+def swapped_on(monkeypatch: pytest.MonkeyPatch, says: str = "") -> list[tuple[str, ...]]:
+    asked: list[tuple[str, ...]] = []
+
+    def attempt(*words: str) -> SimpleNamespace:
+        asked.append(words)
+        return SimpleNamespace(returncode=1 if says else 0, stderr=says)
+
+    monkeypatch.setattr(computer, "attempt", attempt)
+    return asked
+
+
+def test_what_machines_change_of_the_computer_is_put_back(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that boots applies Debian's own sysctl.d, to the one kernel that there is."""
+    computer.prepare()
+    (kernel / "sys/kernel/core_pattern").write_text("core\n")
+    (kernel / "sys/kernel/pid_max").write_text("4194304\n")
+    (kernel / "swaps").write_text("Filename Type Size\n")
+    asked = swapped_on(monkeypatch)
+    assert computer.restore() == []
+    assert (kernel / "sys/kernel/core_pattern").read_text().strip() == "|/usr/share/apport/apport -p%p"
+    assert (kernel / "sys/kernel/pid_max").read_text().strip() == "32768"
+    assert (kernel / "sys/net/ipv4/ip_forward").read_text().strip() == "0"
+    assert asked == [("swapon", "--priority", "100", "/dev/zram0"), ("swapon", "/my swap.img")]
+
+
+def test_swap_that_does_not_come_back_is_told(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    computer.prepare()
+    (kernel / "swaps").write_text("Filename Type Size\n/dev/zram0 partition 9 0 100\n")
+    swapped_on(monkeypatch, "swapon: cannot open /my swap.img: No such file or directory\n")
+    told = (
+        "swap that was on before the first machine is off: swapon: cannot open /my swap.img: No such file or directory"
+    )
+    assert computer.restore() == [told]
+
+
+def test_a_note_of_the_computer_is_whole_or_not_there(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full when it is written left it empty, and every lab.down after that ended with a traceback."""
+
+    def full(self: Path, text: str) -> None:
+        self.open("w").close()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        patched.setattr("os.fsync", lambda number: full(kernel / "nothing", ""))
+        with pytest.raises(OSError, match="No space left"):
+            computer.remember()
+    assert computer.restore() == []
+    computer.remember()
+    assert computer.BEFORE.exists()
+
+
+def test_what_an_older_lab_wrote_down_is_put_back_too(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    computer.BEFORE.parent.mkdir()
+    computer.BEFORE.write_text('{"sysctls": {"kernel/panic": 7}, "swaps": ["/dev/vda2"]}')
+    asked = swapped_on(monkeypatch)
+    assert computer.restore() == []
+    assert (kernel / "sys/kernel/panic").read_text().strip() == "7"
+    assert asked == [("swapon", "/dev/vda2")]
 
 
 def test_control_groups_are_removed_from_the_bottom(tmp_path: Path) -> None:
