@@ -132,8 +132,14 @@ def make_missing(parts: Sequence[Part], report: Report) -> list[Part]:
             before = [futures[need.name] for need in (*part.tools, *part.needs) if need.name in futures]
             pool = compiler if part.compiles else others
             futures[part.name] = pool.submit(make_after, before, part, report)
-        while wait(futures.values(), timeout=60).not_done:
-            report.remind()
+        try:
+            while wait(futures.values(), timeout=60).not_done:
+                report.remind()
+        except KeyboardInterrupt:
+            # What is being made hears of it too; what waits would still begin, one part after the other.
+            for future in futures.values():
+                future.cancel()
+            raise
     failures = [error for future in futures.values() if (error := future.exception())]
     if failures:
         raise LabError("\n".join(dict.fromkeys(map(str, failures))))

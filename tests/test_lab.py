@@ -154,6 +154,30 @@ def test_compilations_go_one_after_the_other_in_the_order_of_their_list(cache: P
     assert order == names
 
 
+def test_an_interrupt_begins_no_other_part(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends what is being compiled; each part that waited for the compiler began all the same."""
+    made: list[str] = []
+    begun, interrupted = threading.Event(), threading.Event()
+
+    def compile_slowly(name: str) -> None:
+        made.append(name)
+        begun.set()
+        interrupted.wait(5)
+
+    def interrupt(futures: object, timeout: float) -> None:
+        begun.wait(5)
+        threading.Timer(0.2, interrupted.set).start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parts, "wait", interrupt)
+    wanted = [
+        Part(name, name, (), lambda job: compile_slowly(job.out.name), 1, compiles=True, gigabytes=0) for name in "abc"
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        parts.make_missing(wanted, Report())
+    assert len(made) == 1
+
+
 def test_parts_come_after_what_they_need() -> None:
     base = a_part("base")
     top = a_part("top", needs=(a_part("middle", needs=(base,)), base))
