@@ -1,8 +1,10 @@
 """What the computer serves to its machines: an image registry and an HTTP server."""
 
+import errno
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ from lab.settings import GATEWAY, KUBERNETES, LOGS, STATE, LabError
 from lab.waiting import until
 
 WWW = STATE / "www"
+PATIENCE = 5  # seconds until a port is free
 SERVE = STATE / "serve.py"
 CONFIG = """version: 0.1
 log: {{level: warn}}
@@ -159,8 +162,23 @@ def publish() -> None:
             point(WWW / folder.name, folder)
 
 
+def is_free(address: str) -> bool:
+    """Nobody listens there, nor at that port of all addresses: who does would answer in our service's place."""
+    host, _, port = address.partition(":")
+    with socket.socket() as ours:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended do not count
+        try:
+            ours.bind((host, int(port)))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE  # what else is wrong the service itself says
+    return True
+
+
 def start(service: Service) -> None:
     """Outlives the command that started it."""
+    if not until(lambda: is_free(service.address), PATIENCE):  # one of ours that was stopped may still be ending
+        who = f"ss -Hltnp sport = :{service.address.partition(':')[2]}"
+        raise LabError(f"{service.address} is taken, and the lab's {service.name} needs it; who has it: {who}")
     LOGS.mkdir(parents=True, exist_ok=True)
     with service.log.open("a") as log:
         process = subprocess.Popen(

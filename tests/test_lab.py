@@ -511,6 +511,22 @@ def test_services_are_known_by_their_command_lines_alone() -> None:
     assert services.pid_of(registry, {7: list(http.argv)}) is None
 
 
+def test_a_registry_of_somebody_elses_at_the_labs_port_is_not_taken_for_the_labs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 0.0.0.0:5000, say: the lab's own ended at once, theirs answered, and no image was to be had."""
+    (tmp_path / "v2").mkdir()
+    monkeypatch.setattr(services, "LOGS", tmp_path)
+    monkeypatch.setattr(services, "PATIENCE", 0.3)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(serve.Handler, directory=str(tmp_path))) as theirs:
+        threading.Thread(target=theirs.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{theirs.server_port}"
+        ours = services.Service("registry", ["sleep", "5"], address, "v2/")
+        with pytest.raises(settings.LabError, match=f"{address} is taken.*ss -Hltnp sport = :{theirs.server_port}"):
+            services.start(ours)
+        theirs.shutdown()
+
+
 def test_what_is_not_served_is_answered_with_the_command_that_builds_it(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("built")
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(serve.Handler, directory=str(tmp_path))) as server:
