@@ -1,7 +1,8 @@
 """The pod network: flannel, from its own pinned manifest, with our pod subnet in it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import yaml
 
@@ -20,6 +21,10 @@ IMAGES = ("ghcr.io/flannel-io/flannel:v{}", "ghcr.io/flannel-io/flannel-cni-plug
 REGISTRY = "ghcr.io"
 DAEMON_SET = "kube-flannel/kube-flannel-ds"
 ANNOTATION = "kubefab.internal/flannel"
+SETTINGS = (
+    *("get", "configmap", "kube-flannel-cfg", "--namespace", "kube-flannel", "--ignore-not-found"),
+    *("--output", r"jsonpath={.data.net-conf\.json}"),
+)
 FLANNEL = "flannel"
 COREDNS = "kube-system/coredns"
 APPLIED = "flannel is applied"
@@ -54,7 +59,8 @@ def flannel_applied(cluster: Cluster, host: Host) -> list[Step]:
     def apply(host: Host) -> None:
         manifest = downloads.published(inventory, MANIFEST.format(flannel.version), flannel.sha256).decode()
         marked = wanted(cluster.facts(host))
-        text = edited(manifest, subnet, marked, lambda image: mirrors.image(image, inventory))
+        theirs = chosen(cluster.speaker) if applied(cluster.facts(host).cluster) else {}
+        text = edited(manifest, subnet, marked, lambda image: mirrors.image(image, inventory), theirs)
         cluster.speaker.during(APPLIED).change("kubectl.sh", *APPLY, payload=text)
 
     @on_cluster
@@ -115,6 +121,15 @@ def applied(live: ClusterFacts | None) -> str:
     return daemons.annotations.get(ANNOTATION, "one that was applied by hand") if daemons else ""
 
 
+def chosen(speaker: Host) -> dict[str, Any]:
+    """What the flannel that is there is told: its backend, WireGuard say, and IPv6 are somebody's choice."""
+    try:
+        said = json.loads(speaker.ask("kubectl.sh", *SETTINGS) or "{}")
+    except ValueError:
+        return {}  # no flanneld starts by it
+    return said if isinstance(said, dict) else {}
+
+
 def images(inventory: Inventory) -> list[str]:
     """What every node runs of it."""
     flannel = inventory.release.flannel
@@ -138,13 +153,18 @@ def several(facts: Facts) -> bool:
     return len([name for name in facts.system.addresses.values() if not name.startswith(MADE)]) > 1
 
 
-def edited(manifest: str, subnet: str, marked: str, named: Callable[[str], str]) -> str:
-    """flannel's manifest with our pod subnet, names of images and mark in it: for all nodes at once, and seen soon."""
+def edited(
+    manifest: str, subnet: str, marked: str, named: Callable[[str], str], theirs: Mapping[str, Any] | None = None
+) -> str:
+    """flannel's manifest with our pod subnet, names of images and mark in it: for all nodes at once, and seen soon.
+
+    `theirs`: what it was told besides, which stays.
+    """
     documents = [document for document in yaml.safe_load_all(manifest) if document]
     count = labelled(documents, FLANNEL)
     for document in documents:
         if document["kind"] == "ConfigMap":
-            network = {**json.loads(document["data"]["net-conf.json"]), "Network": subnet}
+            network = {**json.loads(document["data"]["net-conf.json"]), **(theirs or {}), "Network": subnet}
             document["data"]["net-conf.json"] = json.dumps(network, indent=2)
         if document["kind"] == "DaemonSet":
             document["metadata"].setdefault("annotations", {}).update({ANNOTATION: marked, OBJECTS: str(count)})

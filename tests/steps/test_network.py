@@ -157,6 +157,32 @@ def test_the_pinned_manifest_is_applied_by_the_server(monkeypatch: pytest.Monkey
     assert MARK in world(made, "manager").payloads["kubectl.sh"]
 
 
+@pytest.mark.parametrize(
+    ("there", "applied"),
+    [
+        ('{"Network": "10.9.0.0/16", "Backend": {"Type": "wireguard"}}', {"Type": "wireguard"}),
+        ("", {"Type": "vxlan"}),  # somebody has deleted it
+        ("{,", {"Type": "vxlan"}),  # flanneld would not start by it
+        ("[]", {"Type": "vxlan"}),
+    ],
+)
+def test_how_pods_packets_travel_is_somebodys_choice(
+    monkeypatch: pytest.MonkeyPatch, there: str, applied: dict[str, str]
+) -> None:
+    """What went encrypted, say, would go in the clear, by another port, from the next `up` on."""
+    monkeypatch.setattr(downloads, "pinned", lambda url, digest: MANIFEST.encode())
+    made = looked({"manager": {}})
+    workload = {network.DAEMON_SET: Workload(annotations={network.ANNOTATION: f"0.27.0 {SUBNET}"})}
+    monkeypatch.setattr(made, "facts", lambda _: known(cluster=ClusterFacts(workloads=workload)))
+    world(made, "manager").answers["kubectl.sh"] = there
+    close = step(network.flannel_applied(made, made.founder), network.APPLIED).close
+    assert close
+    close(made.founder)
+    documents = yaml.safe_load_all(world(made, "manager").payloads["kubectl.sh"])
+    (told,) = [one["data"]["net-conf.json"] for one in documents if one["kind"] == "ConfigMap"]
+    assert json.loads(told) == {"Network": SUBNET, "EnableNFTables": False, "Backend": applied}
+
+
 def dns(workloads: dict[str, Workload]) -> list[str | None]:
     made = looked({})
     live = known(cluster=ClusterFacts(workloads=workloads))
