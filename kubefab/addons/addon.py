@@ -72,6 +72,7 @@ class Addon:
     storage_class: str = ""
     drivers: tuple[str, ...] = ()
     page: Page | None = None
+    theirs: tuple[str, str] | None = None  # a ConfigMap and its key, JSON: what a person has written there stays
 
     def version(self, minor: str, wanted: str = "") -> Version | None:
         """The one hosts.yml asks for, or the first that suits this minor, or else the first that reaches it."""

@@ -30,4 +30,5 @@ LOCAL_PATH = Addon(
     workload="local-path-storage/local-path-provisioner",
     edit=edit,
     storage_class="local-path",
+    theirs=("local-path-config", "config.json"),  # where volumes lie, on each node
 )

@@ -15,7 +15,7 @@ from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Gap, Step, complaint, on_cluster, where_there_is_one
 from kubefab.steps import network
 from kubefab.steps.health import rolled_out, wait
-from kubefab.steps.objects import APPLY, incomplete
+from kubefab.steps.objects import APPLY, incomplete, setting
 from kubefab.steps.wanted import takes_ordinary
 
 
@@ -80,12 +80,24 @@ def apply(host: Host, addon: Addon, version: Version, inventory: Inventory) -> N
     documents = documents_of(addon, version, inventory)
     kinds = [one for one in documents if one["kind"] == "CustomResourceDefinition"]
     rest = [one for one in documents if one not in kinds]
+    _keep_theirs(host, addon, rest)
     if kinds:
         host.change("kubectl.sh", *APPLY, payload=dumped(kinds))
         names = [f"crd/{one['metadata']['name']}" for one in kinds]
         host.change("kubectl.sh", "wait", "--for=condition=Established", "--timeout=60s", *names)
     for part in (rest[:-1], rest[-1:]):
         host.change("kubectl.sh", *APPLY, payload=dumped(part))
+
+
+def _keep_theirs(host: Host, addon: Addon, documents: list[Document]) -> None:
+    """What a person has written there takes the place of what was published."""
+    if not addon.theirs:
+        return
+    name, key = addon.theirs
+    there = setting(host, addon.workload.partition("/")[0], name, key)
+    for document in documents:
+        if there and document["kind"] == "ConfigMap" and document["metadata"]["name"] == name:
+            document["data"][key] = there
 
 
 def mark(addon: Addon, version: Version, inventory: Inventory) -> str:

@@ -13,7 +13,7 @@ from kubefab.facts import OBJECTS, ClusterFacts, Facts, Workload
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.step import MISSING, Close, Step, cluster_progress, on_cluster, script, when
-from kubefab.steps.objects import APPLY, incomplete
+from kubefab.steps.objects import APPLY, incomplete, setting
 
 # The file at the tag, not the release's asset of the same name: their selectors differ, and are immutable.
 MANIFEST = "https://raw.githubusercontent.com/flannel-io/flannel/v{}/Documentation/kube-flannel.yml"
@@ -21,10 +21,7 @@ IMAGES = ("ghcr.io/flannel-io/flannel:v{}", "ghcr.io/flannel-io/flannel-cni-plug
 REGISTRY = "ghcr.io"
 DAEMON_SET = "kube-flannel/kube-flannel-ds"
 ANNOTATION = "kubefab.internal/flannel"
-SETTINGS = (
-    *("get", "configmap", "kube-flannel-cfg", "--namespace", "kube-flannel", "--ignore-not-found"),
-    *("--output", r"jsonpath={.data.net-conf\.json}"),
-)
+SETTINGS = ("kube-flannel", "kube-flannel-cfg", "net-conf.json")
 FLANNEL = "flannel"
 COREDNS = "kube-system/coredns"
 APPLIED = "flannel is applied"
@@ -123,11 +120,8 @@ def applied(live: ClusterFacts | None) -> str:
 
 def chosen(speaker: Host) -> dict[str, Any]:
     """What the flannel that is there is told: its backend, WireGuard say, and IPv6 are somebody's choice."""
-    try:
-        said = json.loads(speaker.ask("kubectl.sh", *SETTINGS) or "{}")
-    except ValueError:
-        return {}  # no flanneld starts by it
-    return said if isinstance(said, dict) else {}
+    said: dict[str, Any] = json.loads(setting(speaker, *SETTINGS) or "{}")
+    return said
 
 
 def images(inventory: Inventory) -> list[str]:

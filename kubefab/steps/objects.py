@@ -1,7 +1,10 @@
 """An add-on's objects: how they are applied, and which are there, since somebody may have deleted one of them."""
 
+import json
+
 from kubefab.errors import Silent
 from kubefab.facts import OBJECTS, Facts, Workload
+from kubefab.host import Host
 
 # By the server: what others own in these objects is told apart from what is ours.
 APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=kubefab", "-f", "-")
@@ -19,3 +22,14 @@ def objects(name: str, facts: Facts) -> list[str]:
     if not facts.addons.addons_told:
         raise Silent("the API server does not list the add-ons' objects")
     return facts.addons.of(name)
+
+
+def setting(master: Host, namespace: str, name: str, key: str) -> str:
+    """JSON in a ConfigMap that is there, which a person may have changed; "" where there is none, or another text."""
+    path = key.replace(".", r"\.")
+    words = ("--namespace", namespace, "--ignore-not-found", "--output", f"jsonpath={{.data.{path}}}")
+    said = master.ask("kubectl.sh", "get", "configmap", name, *words)
+    try:
+        return said if isinstance(json.loads(said or "0"), dict) else ""
+    except ValueError:
+        return ""  # nothing starts by it

@@ -122,6 +122,25 @@ def test_what_carries_the_mark_is_applied_after_all_the_rest(monkeypatch: pytest
     assert [one["kind"] for one in json.loads(payloads[-1])["items"]] == ["Deployment"]
 
 
+@pytest.mark.parametrize("there", ['{"nodePathMap": [{"node": "n", "paths": ["/mnt/ssd"]}]}', "", "{,"])
+def test_where_volumes_lie_is_somebodys_choice(monkeypatch: pytest.MonkeyPatch, there: str) -> None:
+    """Else all that is made from the next `up` on would fill the system's own disk."""
+    manifest = (CAPTURED / "local-path.yml").read_text()
+    monkeypatch.setattr(downloads, "kept", lambda url, sha256: manifest.encode())
+    made, payloads = cluster(NAMED), list[str]()
+    world(made, "manager").answers["kubectl.sh"] = there
+    monkeypatch.setattr(
+        world(made, "manager"), "on_change", lambda: payloads.extend(world(made, "manager").payloads.values())
+    )
+    close = step(addons.steps(made, made.founder), "local-path is applied").close
+    assert close
+    close(made.founder)
+    applied = [one for payload in payloads for one in json.loads(payload)["items"] if one["kind"] == "ConfigMap"]
+    published = [one for one in addon.parsed(manifest) if one["kind"] == "ConfigMap"]
+    upstreams = published[0]["data"]["config.json"]
+    assert [one["data"]["config.json"] for one in applied] == [there if "ssd" in there else upstreams]
+
+
 def test_docker_is_asked_for_its_images_at_the_mirror_of_their_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker itself knows of mirrors for Docker Hub alone."""
     monkeypatch.setattr(downloads, "kept", lambda url, sha256: (CAPTURED / "metrics-server.yml").read_bytes())
