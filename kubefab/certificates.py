@@ -1,5 +1,6 @@
 """The certificates of a cluster's hosts: until when they are good, which ones ports serve, what is wrong. Pure."""
 
+import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -159,7 +160,12 @@ def kubelets(facts: Facts) -> list[Certificate]:
 
 def self_made(facts: Facts) -> list[Certificate]:
     """The certificate that its kubelet has made for itself and serves; none where it serves another."""
-    return [one for one in _kept(facts) if one.what == SELF_MADE]
+    return [one for one in _kept(facts) if _is_self_made(one)]
+
+
+def _is_self_made(one: Certificate) -> bool:
+    """A kubelet serves what it finds there: what a person has put there is not called as its own is, NAME@SECONDS."""
+    return one.what == SELF_MADE and bool(re.search(r"@\d+$", one.subject))
 
 
 def former(told: Certificates) -> list[str]:
@@ -287,7 +293,7 @@ def _meaning(one: Certificate, has_etcd: bool) -> str:
         return _FILELESS
     if one.authority:
         return AUTHORITY
-    if one.what == SELF_MADE:
+    if _is_self_made(one):
         return _SELF_MADE
     if SIGNED.get(one.name) == "etcd/ca" and not has_etcd:
         return _OF_ETCD

@@ -74,7 +74,6 @@ def test_what_is_good_for_more_than_a_month_is_well() -> None:
     [
         (API, "inv certs.renew"),
         (KUBELET, "the kubelet renews it by itself, and has not"),
-        (SELF_MADE, "inv certs.renew has it made anew"),
         (f"{certificates.PKI}/mine.crt", "it is not kubeadm's"),
     ],
 )
@@ -82,6 +81,15 @@ def test_what_ends_within_a_month_is_told_with_what_to_do(file: str, told: str) 
     (line,) = wrong(f"certificate {file} {der(29.5)}")
     assert line.startswith(f": {file} ends in 29 days (2026-12-25 12:00 UTC): ")
     assert told in line
+
+
+def test_a_certificate_that_somebody_has_given_the_kubelet_is_his_to_renew() -> None:
+    """By its own authority: with one of the kubelet's own in its place nobody would know that key any more."""
+    theirs, own = (f"certificate {SELF_MADE} {der(1, name=name)}" for name in ("node1.example.org", "node1@1795671050"))
+    assert [one.what for one in certificates.self_made(host(theirs))] == []
+    assert [one.what for one in certificates.self_made(host(own))] == [SELF_MADE]
+    assert "whoever made it has to renew it" in wrong(theirs)[0]
+    assert "inv certs.renew has it made anew" in wrong(own)[0]
 
 
 def test_a_conf_ends_too() -> None:

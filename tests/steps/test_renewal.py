@@ -337,7 +337,8 @@ def test_what_a_kubelet_has_made_for_itself_it_makes_again() -> None:
     ).gap
     facts = known("client", clock=NOW.timestamp())
     assert gap(with_(facts, issued={SELF_MADE: der(LONG)})) is None
-    assert gap(with_(facts, issued={SELF_MADE: der(SHORT)}))
+    assert gap(with_(facts, issued={SELF_MADE: der(SHORT, name="client@1795671050")}))
+    assert gap(with_(facts, issued={SELF_MADE: der(SHORT, name="client.example.org")})) is None  # somebody's own
 
 
 def serving(body: str, **said: Any) -> Facts:
