@@ -1068,11 +1068,22 @@ def test_mirrors_that_hosts_yml_names_no_more_are_forgotten_and_nobody_elses() -
     ours, theirs = "# Written by kubefab from hosts.yml's mirrors.\n", "server = 'https://x'\n"
     texts = {"quay.io": ours, "ghcr.io": ours, "mine.example.org": theirs}
     made = "".join(sandbox.file(f"{folder}/{name}/hosts.toml", text) for name, text in texts.items())
+    for name in ("quay.io", "ghcr.io"):
+        path = f"{folder}/{name}/hosts.toml"
+        made += f'echo "$(sha256sum <{path} | cut -c -64) {path}" >>/var/lib/kubefab-files\n'
     kept = f"touch {folder}/ghcr.io/ca.crt\nmkdir {folder}/empty\n"
     left = sandbox.run(
         f"{made}{kept}{sandbox.script('forget-mirrors.sh', 'quay.io')}\ncd {folder}; find . -type f | sort"
     )
     assert left.splitlines() == ["./ghcr.io/ca.crt", "./mine.example.org/hosts.toml", "./quay.io/hosts.toml"]
+
+
+@sandbox.needed
+def test_a_mirror_that_somebody_has_made_of_a_copy_of_ours_is_kept_where_it_is_forgotten() -> None:
+    folder = "/etc/containerd/certs.d/docker.io"
+    made = sandbox.file(f"{folder}/hosts.toml", "# Written by kubefab from hosts.yml's mirrors.\nserver = 'mine'\n")
+    left = sandbox.run(f"{made}{sandbox.script('forget-mirrors.sh', 'quay.io')}\ntail -n 1 {folder}/*; ls {folder}")
+    assert left.splitlines()[1:] == ["server = 'mine'", "hosts.toml.before-kubefab"]
 
 
 @sandbox.needed
