@@ -88,6 +88,8 @@ class Losing:
             raise KubefabError(_STRANGERS.format(", ".join(unknown), self.run.cluster.inventory.path))
         if self.who is Group.ALL and (others := others_nodes(self.run.cluster)):
             raise KubefabError(_OTHERS.format(", ".join(others)))
+        if isinstance(self.who, str):
+            _check_name(self.run.cluster, self.run.cluster.require(self.who))
 
 
 def agree(
@@ -125,6 +127,15 @@ def others_nodes(cluster: Cluster) -> list[str]:
         return []
     nodes = {name: facts.local for name, facts in cluster.all_facts().items() if facts.local.kubelet_ca}
     return [f"{name} is of the one at {it.kubelet_server}" for name, it in nodes.items() if it.kubelet_ca != live.ca]
+
+
+def _check_name(cluster: Cluster, host: Host) -> None:
+    """KubefabError where its machine is a Node of another name, and another machine has its own."""
+    node, live = cluster.facts(host).node if cluster.looked_at(host) else None, cluster.facts(host).cluster
+    if node and live and node.name != host.name and host.name in live.nodes:
+        raise KubefabError(
+            _MISNAMED.format(host.name, cluster.inventory.path, node.name, live.nodes[host.name].address)
+        )
 
 
 def silence(cluster: Cluster) -> str | None:
@@ -168,6 +179,10 @@ _STRANGERS = "the cluster has nodes that {1} does not know: {0}; add them to it,
 _OTHERS = (
     "hosts of hosts.yml are nodes of another cluster: {0}; are addresses swapped? If not, and you can lose them, "
     "first, for each: `inv restart --host NAME`"
+)
+_MISNAMED = (
+    "{0} of {1} is the Node {2}, and another machine is {0}, at {3}: are addresses swapped? Correct {1}; if this "
+    "machine is meant, call it {2} there, or, where no machine is {0} any more: kubectl delete node {0}"
 )
 _UNHEARD = (
     "kubefab cannot tell what would be lost there:\n  {}\n"

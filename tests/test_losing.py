@@ -106,6 +106,35 @@ def test_a_node_of_another_cluster_stops_a_reset_of_this_one(run: Run) -> None:
     assert run.ran == [TORN_DOWN]
 
 
+def put_eve(run: Run, *others: str) -> None:
+    """The host called client is the Node eve; these are Nodes, too."""
+    at = {name: [{"type": "InternalIP", "address": address}] for name, address in EVERYWHERE.items()}
+    told = {name: {"nodeInfo": {"machineID": name}, "addresses": at[name]} for name in ("eve", *others)}
+    items = [{"kind": "Node", "metadata": {"name": name}, "status": status} for name, status in told.items()]
+    run.put_cluster("manager")
+    run("manager").parts["cluster"] = "answer " + json.dumps({"items": items})
+    run("client").parts |= {"leftovers": LEFT, "system": "machine_id eve\naddress 10.250.0.11 eth0"}
+
+
+EVERYWHERE = {"eve": "10.250.0.11", "client": "10.250.0.12"}
+SWAPPED = r"client of hosts\.yml is the Node eve, and another machine is client, at 10\.250\.0\.12: are"
+
+
+def test_a_host_that_is_another_node_than_its_name_says_is_not_reset_for_it(run: Run) -> None:
+    """One of the two is broken, and the other one's pods would be lost."""
+    put_eve(run, "client")
+    with pytest.raises(KubefabError, match=SWAPPED):
+        losing.destroy(run.context, "client", reset.steps, yes=True, unheard=False)
+    assert run.ran == []
+
+
+def test_a_host_that_somebody_has_joined_under_another_name_is_reset(run: Run) -> None:
+    put_eve(run)
+    run("client").on_change = run("client").parts.clear
+    losing.destroy(run.context, "client", reset.steps, yes=True, unheard=False)
+    assert run.ran == [TORN_DOWN]
+
+
 def test_one_host_is_cleaned_without_its_master_for_those_who_say_so(run: Run) -> None:
     run("manager").on_look = away
     put_leftovers(run, "client")
