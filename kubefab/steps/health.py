@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
 from kubefab.cluster import Cluster
 from kubefab.errors import Silent
@@ -138,7 +139,17 @@ def dnsless(live: ClusterFacts, facts: Facts) -> str | None:
     """All pods may run, and no packet of theirs come to another node: a firewall is nothing that Kubernetes sees."""
     if not facts.node or not facts.node.ready or COREDNS not in live.workloads:
         return None
-    return f"{facts.dns.dns_at} does not answer from here" if facts.dns.dns_silent else None
+    at = facts.dns.dns_at
+    return f"{at} does not answer from here" if facts.dns.dns_silent and _is_service(at, live.service_subnet) else None
+
+
+def _is_service(address: str, subnets: str) -> bool:
+    """Pods may be given somebody's own resolver, which need not answer by TCP. `subnets`: "" where nobody tells."""
+    try:
+        among = [ip_network(subnet, strict=False) for subnet in subnets.split(",") if subnet]
+        return not among or any(ip_address(address) in subnet for subnet in among)
+    except ValueError:
+        return False
 
 
 def rolled_out(name: str) -> Step:

@@ -1,5 +1,7 @@
 """The one long wait."""
 
+from dataclasses import replace
+
 import pytest
 
 from kubefab.errors import Silent
@@ -33,6 +35,12 @@ def live(*ready: bool, **workloads: Workload) -> Facts:
 
 
 SILENT: dict[str, object] = {"dns_at": "10.96.0.10", "dns_silent": True}
+
+
+def serving(subnets: str) -> Facts:
+    facts = live(True, dns=Workload(2, 2))
+    assert facts.cluster
+    return replace(facts, cluster=replace(facts.cluster, service_subnet=subnets))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +84,9 @@ SILENT: dict[str, object] = {"dns_at": "10.96.0.10", "dns_silent": True}
         (live(True, dns=Workload(0, 0)), COREDNS, None),  # somebody wants none
         (with_(live(True, dns=Workload(2, 2)), dns_at="10.96.0.10"), DNS, None),
         (with_(live(True, dns=Workload(2, 2)), **SILENT), DNS, "10.96.0.10 does not answer from here"),
+        (with_(serving("10.96.0.0/12"), **SILENT), DNS, "10.96.0.10 does not answer from here"),
+        (with_(serving("10.0.0.0/24,10.96.0.0/12"), **SILENT), DNS, "10.96.0.10 does not answer from here"),
+        (with_(serving("fd00::/108"), **SILENT), DNS, None),  # a resolver of somebody's own
         # What says so of these is another state.
         (with_(live(False, dns=Workload(2, 2)), **SILENT), DNS, None),
         (with_(live(True), **SILENT), DNS, None),
