@@ -341,7 +341,7 @@ class Engine:
         if step.only_told:
             self._tell(host, step)
             return False
-        if step.anew:
+        if step.anew or (step.follows and self._anew):
             self._look_again(host, step, self.cluster.clock())
         if not (gap := self._gap(host, step)):
             return False

@@ -125,7 +125,9 @@ def others_nodes(cluster: Cluster) -> list[str]:
     live = cluster.facts(cluster.speaker).cluster
     if not live or not live.ca or cluster.facts(cluster.speaker).unfinished:
         return []
-    nodes = {name: facts.local for name, facts in cluster.all_facts().items() if facts.local.kubelet_ca}
+    # A Node here may trust a former CA, while that one is replaced; and a reset that was begun goes on.
+    rest = {name: facts.local for name, facts in cluster.all_facts().items() if not (facts.node and facts.node.ready)}
+    nodes = {name: it for name, it in rest.items() if it.kubelet_ca and not it.tear_down_begun}
     return [f"{name} is of the one at {it.kubelet_server}" for name, it in nodes.items() if it.kubelet_ca != live.ca]
 
 

@@ -42,6 +42,7 @@ class Step:
     warning: str = ""  # what the user should know before the change is made
     again: float | None = None  # seconds after which it is told once more what is waited for; None: as of all
     anew: bool = False  # looked at before it is decided, since others change it while the run is elsewhere
+    follows: bool = False  # from what other steps change, on any host: anew, once this run has changed anything
     doubted: bool = False  # the cluster is asked once more before the change: its word may be older than the host's
     only_told: bool = False  # what is so instead is shown, and left as it is: it fails nobody
     parts: tuple[str, ...] | None = None  # of the host's look, to take again as the proof; None: all of it

@@ -861,6 +861,14 @@ def test_what_others_change_meanwhile_is_looked_at_before_it_is_decided() -> Non
     assert run("client").ran == []
 
 
+def test_what_follows_from_other_changes_is_looked_at_anew_once_there_was_one() -> None:
+    run = Run()
+    run.converge("client", Step("b", lambda _: None, None, parts=("files",), follows=True))
+    assert run("client").looks == [PARTS]
+    run.converge("client", wants("a"), Step("b", lambda _: None, None, parts=("network",), follows=True))
+    assert run("client").looks[-1] == ("network",)
+
+
 def test_what_the_cluster_may_have_said_before_the_host_is_asked_again_before_it_is_changed() -> None:
     """As of a flannel that has come up since: it was begun anew for nothing."""
     run = Run()

@@ -243,6 +243,7 @@ def test_what_the_master_has_not_is_told_by_other_captures() -> None:
         "configuration_missing",  # see test_look.py
         "controllers",  # nor is that
         "resolved",  # nor these
+        "resolver_flag",
         "lacks_resolver",
         "readyz",  # no script's word
         "asked_within",  # nor is this, see test_host.py

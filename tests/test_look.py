@@ -732,6 +732,15 @@ def test_a_kubelet_lacks_the_file_of_name_servers_that_it_is_told_of_where_that_
     assert found(sandbox.file("/var/lib/kubelet/config.yaml", 'resolvConf: ""\n'), "node").local.lacks_resolver == ""
 
 
+@sandbox.needed
+@pytest.mark.parametrize("file", ["/etc/default/kubelet", "/var/lib/kubelet/kubeadm-flags.env"])
+def test_a_kubelets_flag_says_more_of_its_name_servers_than_its_configuration(file: str) -> None:
+    told = sandbox.file("/var/lib/kubelet/config.yaml", f"resolvConf: {RESOLVED}\n")
+    flag = sandbox.file(file, 'KUBELET_EXTRA_ARGS="--v=2 --resolv-conf=/etc/resolv.conf"\n')
+    node = found(told + flag, "node").local
+    assert (node.resolver_flag, node.lacks_resolver) == (True, "")
+
+
 ANSWERS = f"""/bin/ip link set lo up
 {sys.executable} - <<'END' &
 import socket, time

@@ -106,6 +106,30 @@ def test_a_node_of_another_cluster_stops_a_reset_of_this_one(run: Run) -> None:
     assert run.ran == [TORN_DOWN]
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_reset_that_was_begun_is_no_node_of_another_cluster_and_goes_on(run: Run, begun: bool) -> None:
+    run.put_cluster("manager")
+    mark = "\ntear_down_begun 5" if begun else ""
+    run("client").parts["node"] = f"kubelet_ca another\nkubelet_server https://prod:6443{mark}"
+    assert bool(others(run)) != begun
+
+
+def test_a_node_of_this_cluster_whose_ca_is_being_replaced_is_none_of_another(run: Run) -> None:
+    put_eve(run)
+    run("client").parts["node"] = "kubelet_ca former\nkubelet_server https://prod:6443"
+    ready = json.loads(run("manager").parts["cluster"].removeprefix("answer "))
+    ready["items"][0]["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    assert others(run) != []
+    run("manager").parts["cluster"] = "answer " + json.dumps(ready)
+    assert others(run) == []
+
+
+def others(run: Run) -> list[str]:
+    for host in run.cluster.hosts.values():
+        run.cluster.look(host)
+    return losing.others_nodes(run.cluster)
+
+
 def put_eve(run: Run, *others: str) -> None:
     """The host called client is the Node eve; these are Nodes, too."""
     at = {name: [{"type": "InternalIP", "address": address}] for name, address in EVERYWHERE.items()}

@@ -24,6 +24,7 @@ class LocalNode(Part):
     kubelet_server: str = ""
     cri_socket: str = ""  # what this node's kubelet uses
     resolved: bool = False  # whether systemd-resolved has written down its name servers
+    resolver_flag: bool = False  # whether a flag tells its kubelet of another file, which counts more than the next
     lacks_resolver: str = ""  # the file of name servers that its kubelet is told of, where that is not there
     # What kubefab began and did not end, by marks of its own: since when, in seconds of the epoch; 0 for nothing.
     init_begun: float = 0

@@ -23,7 +23,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         *when(host.wanted.role == "master", api_server(), *controllers(cluster, host)),
         *ready(cluster, host),
         *map(rolled_out, workloads),
-        wait("the cluster's DNS answers the host", dnsless, _DNSLESS, parts=("dns",)),
+        replace(wait("the cluster's DNS answers the host", dnsless, _DNSLESS, parts=("dns",)), follows=True),
     ]
 
 
@@ -137,7 +137,8 @@ def not_rolled_out(name: str) -> Gap:
 @on_cluster
 def dnsless(live: ClusterFacts, facts: Facts) -> str | None:
     """All pods may run, and no packet of theirs come to another node: a firewall is nothing that Kubernetes sees."""
-    if not facts.node or not facts.node.ready or COREDNS not in live.workloads:
+    dns = live.workloads.get(COREDNS)
+    if not facts.node or not facts.node.ready or not dns or not dns.wanted:
         return None
     at = facts.dns.dns_at
     return f"{at} does not answer from here" if facts.dns.dns_silent and _is_service(at, live.service_subnet) else None
@@ -163,17 +164,18 @@ def wait(title: str, gap: Gap, hint: str, parts: tuple[str, ...] = ()) -> Step:
 
 RESOLVED = "/run/systemd/resolve/resolv.conf"
 NAMELESS = (
-    "of a cluster made on a host with systemd-resolved kubeadm tells all kubelets its file; where this host is to have "
-    f"none, run there: echo 'L {RESOLVED} - - - - /etc/resolv.conf' >/etc/tmpfiles.d/kubernetes-resolv.conf; "
-    "systemd-tmpfiles --create kubernetes-resolv.conf"
+    f"where that is {RESOLVED}: kubeadm tells all kubelets of it, of a cluster made on a host with systemd-resolved; "
+    f"if this host is to have none, run there: echo 'L {RESOLVED} - - - - /etc/resolv.conf' "
+    ">/etc/tmpfiles.d/kubernetes-resolv.conf; systemd-tmpfiles --create kubernetes-resolv.conf"
 )
 _KUBE_PROXY = (
     "on the master: kubeadm init phase addon kube-proxy --pod-network-cidr {} --apiserver-advertise-address {}; "
     "kubefab does not support a network that replaces kube-proxy"
 )
 _DNSLESS = (
-    "does a firewall stand between the hosts, or on one of them? flannel's packets are UDP 8472; which pods answer: "
-    "kubectl -n kube-system get pods -o wide -l k8s-app=kube-dns"
+    "does a firewall stand between the hosts, or on one of them? flannel's packets are UDP 8472 (51820 with "
+    "WireGuard), and the host itself asks, at TCP 53; "
+    "which pods answer: kubectl -n kube-system get pods -o wide -l k8s-app=kube-dns"
 )
 _NO_NETWORK = ": without a pod network, or until it is up there (`inv install-flannel`)"
 

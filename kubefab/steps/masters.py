@@ -53,7 +53,9 @@ def _joinable(cluster: Cluster, host: Host) -> list[Step]:
         complaint("a master has the keys that all masters share", joining(keyless(cluster.master_names)), _KEYS),
         complaint("the cluster's endpoint is for several masters", joining(unstable(_addresses(cluster))), _ENDPOINT),
         complaint("each API server tells its own address", joining(one_for_all), _ADVERTISED),
-        complaint("the kubelet will find its name servers", joining(nameless), health.NAMELESS),
+        complaint(
+            "the kubelet will find its name servers", joining(nameless(_resolver_told(cluster, host))), health.NAMELESS
+        ),
         complaint("every member of etcd answers", joining(dead(_addresses(cluster)))),
     ]
 
@@ -231,11 +233,24 @@ def one_for_all(facts: Facts) -> str | None:
     return f"kubeadm-config has advertise-address={address} for all of them" if address else None
 
 
-def nameless(facts: Facts) -> str | None:
-    """Its static pods would not start, and kubeadm would wait for them: see health.nameless."""
-    told = _speaker(facts).kubeadm.kubelets
-    there = facts.local.resolved or not told or told.settings.get("resolvConf") != health.RESOLVED
-    return None if there else f"it will be told to read {health.RESOLVED}, which is not there"
+def nameless(flagged: bool) -> Gap:
+    """Its static pods would not start, and kubeadm would wait for them: see health.nameless.
+
+    `flagged`: whether hosts.yml gives its kubelet another file by a flag, which counts more.
+    """
+
+    def gap(facts: Facts) -> str | None:
+        told = _speaker(facts).kubeadm.kubelets
+        if flagged or facts.local.resolver_flag or facts.local.resolved or not told:
+            return None
+        wanted = told.settings.get("resolvConf") == health.RESOLVED
+        return f"it will be told to read {health.RESOLVED}, which is not there" if wanted else None
+
+    return gap
+
+
+def _resolver_told(cluster: Cluster, host: Host) -> bool:
+    return any("--resolv-conf" in flags for flags in kubeadm.kubelet_flags(cluster.inventory, host.wanted))
 
 
 def dead(masters: Mapping[str, str]) -> Gap:

@@ -50,14 +50,13 @@ def flannel_applied(cluster: Cluster, host: Host) -> list[Step]:
 
     def wanted(facts: Facts) -> str:
         """The mark of the manifest that this cluster should have: with addresses once a host has several."""
-        chosen = any(several(one) for one in facts.everyone.values()) or "--iface" in applied(facts.cluster)
-        return mark(flannel.version, subnet, mirrors.image(REGISTRY, inventory), everyone if chosen else ())
+        named = any(several(one) for one in facts.everyone.values()) or "--iface" in applied(facts.cluster)
+        return mark(flannel.version, subnet, mirrors.image(REGISTRY, inventory), everyone if named else ())
 
     def apply(host: Host) -> None:
         manifest = downloads.published(inventory, MANIFEST.format(flannel.version), flannel.sha256).decode()
         marked = wanted(cluster.facts(host))
-        theirs = chosen(cluster.speaker) if applied(cluster.facts(host).cluster) else {}
-        text = edited(manifest, subnet, marked, lambda image: mirrors.image(image, inventory), theirs)
+        text = edited(manifest, subnet, marked, lambda image: mirrors.image(image, inventory), chosen(cluster.speaker))
         cluster.speaker.during(APPLIED).change("kubectl.sh", *APPLY, payload=text)
 
     @on_cluster

@@ -28,7 +28,9 @@ for file in /var/lib/kubelet/kubeadm-flags.env /var/lib/kubelet/instance-config.
 done
 # Without the file of name servers that it is told of, a kubelet starts no pod.
 [ ! -e /run/systemd/resolve/resolv.conf ] || fact "resolved yes"
-if [ -e /var/lib/kubelet/config.yaml ]; then
+if grep -qs -e --resolv-conf /etc/default/kubelet /var/lib/kubelet/kubeadm-flags.env; then
+    fact "resolver_flag yes"
+elif [ -e /var/lib/kubelet/config.yaml ]; then
     resolver=$(bare "$(heard sed -n 's/^resolvConf: *//p' /var/lib/kubelet/config.yaml)")
     [ -z "$resolver" ] || [ -e "$resolver" ] || fact "lacks_resolver $resolver"
 fi

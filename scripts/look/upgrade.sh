@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# What is asked before an upgrade: what earlier ones have left, and the kubelet's flags; and of a master the room for kubeadm's copy of etcd, and the
-# APIs that were asked for and will go.
+# What is asked before an upgrade: what earlier ones have left, and the kubelet's flags; and of a master the room for
+# kubeadm's copy of etcd, and the APIs that were asked for and will go.
 . "${0%/*}/shared/copies.sh"
 . "${0%/*}/shared/static.sh"
 kubeadm_copies | while read -r copy; do fact "copy ${copy##*/}"; done

@@ -87,6 +87,7 @@ def serving(subnets: str) -> Facts:
         (with_(serving("10.96.0.0/12"), **SILENT), DNS, "10.96.0.10 does not answer from here"),
         (with_(serving("10.0.0.0/24,10.96.0.0/12"), **SILENT), DNS, "10.96.0.10 does not answer from here"),
         (with_(serving("fd00::/108"), **SILENT), DNS, None),  # a resolver of somebody's own
+        (with_(live(True, dns=Workload(0, 0)), **SILENT), DNS, None),  # somebody wants none
         # What says so of these is another state.
         (with_(live(False, dns=Workload(2, 2)), **SILENT), DNS, None),
         (with_(live(True), **SILENT), DNS, None),
@@ -113,6 +114,18 @@ def test_the_api_server_and_workloads_are_the_masters_to_tell() -> None:
         DNS,
     }
     assert [one.title for one in health.steps(made, made.hosts["client"])] == [NAMES, READY, BOOT, PRESSED, DNS]
+
+
+def test_the_clusters_dns_is_asked_anew_since_what_led_to_it_may_have_been_changed() -> None:
+    made = cluster()
+    assert step(health.steps(made, made.founder), DNS).follows
+
+
+def test_another_file_of_name_servers_than_systemd_resolveds_is_the_persons_to_bring() -> None:
+    gap, made = with_(live(False), lacks_resolver="/etc/mine"), cluster()
+    one = step(health.steps(made, made.founder), NAMES)
+    assert one.gap(gap) == "it is told to read /etc/mine, which is not there, and starts no pod"
+    assert f"where that is {health.RESOLVED}" in one.hint
 
 
 def test_all_of_it_is_waited_for_and_nothing_is_changed() -> None:

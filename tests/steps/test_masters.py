@@ -116,6 +116,7 @@ def test_a_host_without_systemd_resolved_becomes_no_master_beside_one_with_it() 
     m1 = master("m1", "m1", kubelets=Manifest.read(b64encode(stored.encode()).decode()))
     assert gap(title, seen(bare(), m1)) == f"it will be told to read {health.RESOLVED}, which is not there"
     assert gap(title, seen(with_(bare(), resolved=True), m1)) is None
+    assert gap(title, seen(with_(bare(), resolver_flag=True), m1)) is None
     assert gap(title, seen(bare(), master("m1", "m1"))) is None
 
 

@@ -152,7 +152,9 @@ def test_the_pinned_manifest_is_applied_by_the_server(monkeypatch: pytest.Monkey
     url = f"http://near/raw/flannel-io/flannel/v{FLANNEL.version}/Documentation/kube-flannel.yml"
     assert asked == [(url, FLANNEL.sha256)]
     assert world(made, "manager").ran == [
-        "kubectl.sh apply --server-side --force-conflicts --field-manager=kubefab -f -"
+        "kubectl.sh get configmap kube-flannel-cfg --namespace kube-flannel --ignore-not-found "
+        r"--output jsonpath={.data.net-conf\.json}",
+        "kubectl.sh apply --server-side --force-conflicts --field-manager=kubefab -f -",
     ]
     assert MARK in world(made, "manager").payloads["kubectl.sh"]
 
