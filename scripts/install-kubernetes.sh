@@ -6,7 +6,7 @@ set -eu
 install() { get_kubernetes "$1" kubelet kubeadm kubectl kubernetes-cni bash-completion; }
 list_kubernetes
 install "$1" || {
-    apt update || : # see shared/install.sh
+    refresh_lists
     install "$1"
 }
 apt-mark hold kubelet kubeadm kubectl kubernetes-cni

@@ -12,6 +12,6 @@ dpkg --force-confold --configure -a </dev/null || :
 set -- $(dpkg-query -W -f '${db:Status-Eflag} ${Package}\n' | sed -n 's/^reinstreq //p')
 [ $# = 0 ] || set -- --allow-change-held-packages --reinstall "$@"
 fix "$@" || {
-    apt-get -q -o DPkg::Lock::Timeout=600 update || :
+    refresh_lists
     fix "$@"
 }

@@ -8,7 +8,7 @@ install() {
         install --no-remove --reinstall --allow-change-held-packages "kubernetes-cni=$version" </dev/null
 }
 install || {
-    apt-get -q -o DPkg::Lock::Timeout=600 update || : # see shared/install.sh
+    refresh_lists
     install
 }
 apt-mark hold kubernetes-cni # installing it took it off

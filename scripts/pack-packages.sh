@@ -7,7 +7,7 @@ export LC_ALL=C
 folder=$(mktemp -d /var/tmp/kubefab-packages.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/partial"
-apt-get -q update >&2 || : # see shared/install.sh
+apt-get -q update >&2 || : # see refresh_lists
 for name; do
     shift
     case $name in *\?) [ -n "$(apt-cache show "${name%\?}" 2>/dev/null)" ] || continue ;; esac

@@ -7,3 +7,5 @@ fi
 # apt's own settings exempt servers from the proxy by whole names only; domains it takes from its environment.
 domains=$(sed -n 's/^NO_PROXY="\(.*\)"$/\1/p' /etc/default/kubefab-proxy 2>/dev/null | tr , '\n' | grep '^\.' | tr '\n' ,) || :
 [ -z "$domains" ] || export no_proxy="${no_proxy:+$no_proxy,}${domains%,}"
+# It fails for any one source that is gone, and what is wanted may be in the others: what follows it decides.
+refresh_lists() { apt-get -q -o DPkg::Lock::Timeout=600 update || :; }

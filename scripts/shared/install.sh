@@ -16,8 +16,7 @@ install() {
 have_lists() { set -- /var/lib/apt/lists/*_Packages* && [ -e "$1" ]; }
 install_packages() {
     { have_lists && install "$@"; } || {
-        # It fails for any one source that is gone: what is wanted may be in the others.
-        apt-get -q -o DPkg::Lock::Timeout=600 update || :
+        refresh_lists
         install "$@"
     }
 }
