@@ -8,7 +8,7 @@ import re
 import shutil
 import ssl
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -282,15 +282,15 @@ def _known(about: Mapping[str, Any], file: Path) -> dict[str, Any]:
         "host": str(about["host"]),
         "cluster": str(about["cluster"]),
         "etcd": int(ids[0], 16) if ids else 0,
-        "files": {**_put_there(file.parent), **about["files"]},
+        "files": {**_put_there(file.parent, about["files"]), **about["files"]},
         "authorities": frozenset(map(_as_in_kubeconfigs, texts)),
     }
 
 
-def _put_there(folder: Path) -> dict[str, str]:
-    """What a person may have put there: a key that no master has, say."""
+def _put_there(folder: Path, known: Collection[str]) -> dict[str, str]:
+    """What a person may have put there besides what is known: a key that no master has, say."""
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return {name: sha256(path) for name, path in paths.items() if NAMES.fullmatch(name)}
+    return {name: sha256(path) for name, path in paths.items() if NAMES.fullmatch(name) and name not in known}
 
 
 def _authorities(file: Path) -> Iterator[str]:
