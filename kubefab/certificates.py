@@ -261,8 +261,8 @@ def _files(told: Certificates, port: str) -> dict[str, str]:
 def problems(facts: Facts, now: datetime, asked: timedelta = YEAR) -> list[str]:
     """What is wrong with a host's certificates, or soon will be. NotAsked where they were not looked at."""
     told = facts.certificates
-    among = (*_kept(facts), *_fileless(facts))
-    ends = [f"{one.host}: {line}" for one in among for line in _of_end(one, now, asked, _has_etcd(told))]
+    among, has_etcd = (*_kept(facts), *_fileless(facts)), _has_etcd(told)
+    ends = [f"{one.host}: {line}" for one in among for line in _of_end(one, now, asked, has_etcd)]
     return [
         *ends,
         *(f"{facts.name}: {line}" for line in (*_of_served(told), *_of_began(told))),

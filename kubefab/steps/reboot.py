@@ -3,7 +3,7 @@
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts
 from kubefab.host import Host
-from kubefab.step import Step, service, when
+from kubefab.step import Step, complaint, service, when
 from kubefab.steps import endpoint, health, runtime, system
 from kubefab.steps.network import DAEMON_SET
 
@@ -21,7 +21,7 @@ def in_turn(cluster: Cluster, host: Host) -> list[Step]:
 
 def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [
-        Step("the host has joined a cluster", no_node, None, hint="`inv cluster.up` makes it one"),
+        complaint("the host has joined a cluster", no_node, "`inv cluster.up` makes it one"),
         *when(
             host.name == cluster.speaker.name,
             health.has_kube_proxy(cluster),

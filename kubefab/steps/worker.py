@@ -56,7 +56,7 @@ def token_gone(cluster: Cluster, host: Host) -> Step:
 
 def invited(_: Cluster, __: Host) -> list[Step]:
     """Before a single machine is added there has to be a cluster."""
-    return [Step("a cluster to join exists", no_cluster, None, _UP)]
+    return [complaint("a cluster to join exists", no_cluster, _UP)]
 
 
 @on_cluster
@@ -65,8 +65,8 @@ def no_cluster(_: ClusterFacts, __: Facts) -> str | None:
 
 
 def own_name(host: Host) -> Step:
-    return Step(
-        "no other machine uses this node name", name_taken(host), None, "give the new machine another name in hosts.yml"
+    return complaint(
+        "no other machine uses this node name", name_taken(host), "give the new machine another name in hosts.yml"
     )
 
 
