@@ -111,8 +111,13 @@ def _save(run: Engine, output: str, force: bool) -> None:
     access = _access(run.cluster, "", {})
     servers = [place.server for place in (access.places[""], *access.answering)]
     if not _does(kubeconfig.private(path), text, servers):
-        kubeconfig.save(kubeconfig.reachable_at(text, servers[0]), path, force)
+        _write(kubeconfig.reachable_at(text, servers[0]), path, force)
     print(f"kubectl --kubeconfig {quote(str(path))} get nodes")
+
+
+def _write(text: str, path: Path, force: bool) -> None:
+    if copy := kubeconfig.save(text, path, force):
+        print(f"kept as it was: {copy}")
 
 
 def _does(there: str, text: str, servers: Sequence[str]) -> bool:
@@ -141,7 +146,7 @@ def _give_user(run: Engine, wish: Wish, user: str) -> None:
         _merge(access, wish)
     else:
         path = Path(expanduser(wish.output))
-        kubeconfig.save(access.alone(), path, wish.force)
+        _write(access.alone(), path, wish.force)
         print(f"kubectl --kubeconfig {quote(str(path))} get nodes")
     bindings = master.ask("kubectl.sh", *_BINDINGS, secret=True)
     print(report.plain("\n".join([*ends, users.told_of_rights(bindings, user, wish.groups)])))

@@ -44,16 +44,23 @@ def inside(text: str) -> tuple[str, dict[str, str]]:
         raise KubefabError(_NONE) from None
 
 
-def save(text: str, path: Path, force: bool) -> None:
-    """Writes it for its owner alone. KubefabError where another cluster's would be lost, or it cannot be."""
+def save(text: str, path: Path, force: bool) -> Path | None:
+    """Writes it for its owner alone; where `force` wrote over somebody else's, tells where that is kept.
+
+    KubefabError where another's would be written over without `force`, or it cannot be written.
+    """
     try:
-        if path.exists() and not force and _authority(path.read_text("utf-8")) != _authority(text):
-            raise KubefabError(f"{path} is not of this cluster; --force writes over it")
-        if path.exists() and not force and _users(path.read_text("utf-8")) != _users(text):
-            raise KubefabError(f"{path} lets another user in; --force writes over it")
-        _write(path, text)
+        was = path.read_bytes() if path.exists() else None
+        anothers = was is not None and _anothers(was, text)
+        if anothers and not force:
+            raise KubefabError(f"{path} {anothers}; --force writes over it, and a copy of it is kept")
+        copy = kept(path) if was and anothers else None
+        if was and copy:
+            _write(copy, was)
+        _write(path, text.encode())
     except (OSError, ValueError) as error:
         raise KubefabError(f"{path}: {reason(error)}") from error
+    return copy
 
 
 def private(path: Path) -> str:
@@ -88,7 +95,7 @@ def change(paths: Sequence[Path], changed: Callable[[Mapping[Path, str]], Mappin
     with _locked(paths):
         for path, text in changed({path: _read(path) for path in paths}).items():
             with _named(path):
-                _write(path, text)
+                _write(path, text.encode())
 
 
 def kept(path: Path) -> Path:
@@ -152,7 +159,7 @@ def _make_kubectls_folder(path: Path) -> None:
             path.parent.mkdir(mode=0o700, exist_ok=True)
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
     """On the disk before it has its name: a power cut leaves the one before, or this one. Links lead on to their file.
 
     It is for its owner alone, who stays who that was.
@@ -161,9 +168,9 @@ def _write(path: Path, text: str) -> None:
     target = Path(os.path.realpath(path))
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             _give(file.fileno(), target)
-            file.write(text)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)
@@ -178,6 +185,14 @@ def _give(handle: int, target: Path) -> None:
         owner = target.stat()
         if owner.st_uid != os.geteuid():
             os.fchown(handle, owner.st_uid, owner.st_gid)
+
+
+def _anothers(was: bytes, text: str) -> str:
+    """Why this file is not an older copy of the kubeconfig; "" where it is."""
+    found = was.decode("utf-8", "replace")
+    if _authority(found) != _authority(text):
+        return "is not of this cluster"
+    return "" if _users(found) == _users(text) else "lets another user in"
 
 
 def _authority(text: str) -> Any:

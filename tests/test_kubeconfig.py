@@ -83,11 +83,26 @@ def test_what_is_not_of_this_cluster_is_kept(tmp_path: Path, text: str) -> None:
     assert file.read_text() == text
 
 
-def test_force_writes_over_it(tmp_path: Path) -> None:
-    file = tmp_path / "config"
-    file.write_text(admin(ca="REVG"))
-    kubeconfig.save(admin(), file, force=True)
+ANOTHERS = [admin(ca="REVG").encode(), admin(user="alice").encode(), b"# my notes\r\n", b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("was", ANOTHERS)
+def test_force_writes_over_it_and_keeps_a_copy(tmp_path: Path, was: bytes) -> None:
+    file, copy = tmp_path / "config", tmp_path / "config.before-kubefab"
+    file.write_bytes(was)
+    assert kubeconfig.save(admin(), file, force=True) == copy
     assert file.read_text() == admin()
+    assert copy.read_bytes() == was
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("was", [admin().encode(), admin().replace("c2VjcmV0", "b2xk").encode(), b"", None])
+def test_force_keeps_no_copy_where_nothing_is_anybodys(tmp_path: Path, was: bytes | None) -> None:
+    file = tmp_path / "config"
+    if was is not None:
+        file.write_bytes(was)
+    assert kubeconfig.save(admin(), file, force=True) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["config"]
 
 
 @pytest.mark.parametrize("path", ["no/such/folder/config", "."])
