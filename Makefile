@@ -14,12 +14,12 @@ SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image
 LAB_HOSTS = /var/lib/kubefab-lab/hosts.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help up lab down venv check style check-elsewhere elsewhere test proof tools bench pictures lock
+.PHONY: help up lab down venv check style check-elsewhere elsewhere test proof tools bench pictures lock sentences
 
 help: ## This list
 	@sed -nE 's/^([a-z]+):[^#]*## /  make \1\t/p' Makefile | expand -t 18
 
-up: lab ## A Kubernetes cluster on two real machines, made on this computer
+up: lab ## A Kubernetes cluster on two machines that are made on this computer
 	@INV_HOSTS=$(LAB_HOSTS) $(BIN)/inv cluster.up
 	@echo 'in your shell: . $(BIN)/activate; export INV_HOSTS=$(LAB_HOSTS)'
 

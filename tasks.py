@@ -97,7 +97,7 @@ def make_control_plane(c: Context) -> None:
 
 @task(pre=[init_master])
 def install_flannel(c: Context) -> None:
-    """Install flannel, the pod network."""
+    """Install flannel, the pod network, and CoreDNS, which needs it."""
     converge(c, SPEAKER, network.steps)
 
 
@@ -186,7 +186,7 @@ def uncordon(c: Context, host: str = "") -> None:
     of_node(c, host, draining.uncordoned)
 
 
-LIMIT = "seconds that its pods and their budgets have in all (default: 600)"
+LIMIT = "how many seconds to wait, in all, until its pods have moved (default: 600)"
 COST = "do not ask whether its pods may lose what is listed (needed without a terminal)"
 
 
@@ -211,9 +211,9 @@ def node_remove(
 
 UPGRADE = {
     "host": "upgrade one host in hosts.yml alone, as far as the order of the hosts allows",
-    "at_once": "workers in a batch, which are upgraded at one time (default: 1)",
+    "at_once": "how many workers are upgraded at one time (default: 1)",
     "ignore": "a workload that is not waited for, NAMESPACE/NAME; repeat it for more",
-    "timeout": "seconds that a node's pods and their budgets have in all (default: 600)",
+    "timeout": "how many seconds to wait, in all, until a node's pods have moved (default: 600)",
     "yes": "do not ask before the first change (needed without a terminal)",
 }
 
@@ -262,7 +262,7 @@ def rook(c: Context) -> None:
 
 @task
 def fix_reboot(c: Context) -> None:
-    """After a reboot: swap off, services up, every node Ready again."""
+    """Bring all nodes back after a reboot: swap off, services up, every node Ready again."""
     converge(c, ALL, drift_nodes.taken_up, drift.taken_up, reboot.at_once)
     converge(c, MASTERS, reboot.in_turn, how=IN_TURN)
     converge(c, ALL, health.ready)
@@ -286,7 +286,7 @@ def restart(
 
 @task(name="reset", auto_shortflags=False, help={"yes": YES, "unheard": UNHEARD, "wipe_disks": WIPE})
 def reset_all(c: Context, yes: bool = False, unheard: bool = False, wipe_disks: bool = False) -> None:
-    """Remove the cluster from all hosts."""
+    """Remove the cluster from all hosts: what will be lost is listed, and asked for."""
     destroy(c, ALL, reset.wipeable(wipe_disks), reset.steps, reset.disks(wipe_disks), yes=yes, unheard=unheard)
 
 
@@ -341,7 +341,7 @@ def kubeconfig(
 
 @task
 def kubectl(c: Context) -> None:
-    """Run kubectl by way of a master that answers: inv kubectl -- get nodes."""
+    """Run kubectl on a master that answers, with the files there: inv kubectl -- get nodes."""
     run_kubectl(c)
 
 
@@ -388,7 +388,7 @@ def make_masters(c: Context) -> None:
 
 @task
 def give_up_restore(c: Context) -> None:
-    """Let the control plane run on as before a restore that was broken off."""
+    """End a restore that was interrupted, as long as no master has its data: the control plane runs on as before."""
     give_up(c)
 
 
@@ -424,8 +424,8 @@ def list_all(c: Context) -> None:
 
 PRELOAD = {
     "host": "a host in hosts.yml; repeat it for more (default: all hosts)",
-    "image": "only this image",
-    "from_": "a file of images, made by docker save or ctr images export",
+    "image": "only this image; not together with --from",
+    "from_": "copy from this file of images, made by docker save or ctr images export, and not from a host",
 }
 
 

@@ -47,28 +47,29 @@ def up(
     do("up", machines, stack, everything, kernels, kubernetes)
 
 
+WHICH = "a machine of the lab (required)"
 ONE = "this one only; repeat it for more (default: all)"
 
 
 @task(auto_shortflags=False, iterable=["host"], help={"host": ONE, "stack": STACK})
 def fresh(c: Context, host: list[str], stack: str = "") -> None:
-    """Take machines of the lab away and make them anew: nothing of what was on them is left."""
+    """Make machines of the lab anew, without asking: nothing of what was on them is left."""
     do("fresh", host, stack)
 
 
-@task(auto_shortflags=False, help={"host": "which machine"})
+@task(auto_shortflags=False, help={"host": WHICH})
 def reboot(c: Context, host: str) -> None:
     """Shut a machine of the lab down and switch it on again; its disk stays."""
     do("reboot", host)
 
 
-@task(auto_shortflags=False, help={"host": "which machine"})
+@task(auto_shortflags=False, help={"host": WHICH})
 def cut(c: Context, host: str) -> None:
     """Cut a machine's power, at once; its disk stays, and a lab.up that asks for it switches it on again."""
     do("cut", host)
 
 
-@task(auto_shortflags=False, help={"host": "which machine", "command": "to run; none: an interactive shell"})
+@task(auto_shortflags=False, help={"host": WHICH, "command": "what to run there (default: an interactive shell)"})
 def ssh(c: Context, host: str, command: str | None = None) -> None:
     """Log in to a machine of the lab as root, or run a command there; its exit status is passed on."""
     do("ssh", host, command)
@@ -80,7 +81,7 @@ def down(c: Context) -> None:
     do("down")
 
 
-@task(auto_shortflags=False, help={"json": "one object, for programs"})
+@task(auto_shortflags=False, help={"json": "print one JSON object and nothing else"})
 def status(c: Context, json: bool = False) -> None:
     """Show what of the lab runs, and where, and what is cached."""
     do("status", json)
