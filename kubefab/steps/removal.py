@@ -19,11 +19,12 @@ def steps(name: str) -> Subject:
 
     def subject(cluster: Cluster, host: Host) -> list[Step]:
         def delete(host: Host) -> None:
-            live = cluster.facts(host).cluster
-            found = live.addons.get(name, "") if live else ""
+            facts = cluster.facts(host)
+            found = facts.cluster.addons.get(name, "") if facts.cluster else ""
             version = addon.version(cluster.release.minor, found) or addons.chosen(addon, cluster.inventory)
             documents = addon.documents(addons.fetched(version, cluster.inventory), addon.mark(version))
-            for part in in_turn(documents):
+            parts = in_turn(documents) if found else of_those(objects(name, facts), in_turn(documents))
+            for part in parts:
                 host.change("kubectl.sh", *DELETE, "-f", "-", payload=addons.dumped(part))
 
         return [
@@ -46,6 +47,18 @@ def in_turn(documents: list[Document]) -> list[list[Document]]:
     spaces = [one for one in documents if one["kind"] == "Namespace"]
     others = [one for one in documents[:-1] if one not in spaces]
     return [part for part in (others[::-1], documents[-1:], spaces) if part]
+
+
+def of_those(left: list[str], parts: list[list[Document]]) -> list[list[Document]]:
+    """What is left, as it was told: by now somebody may have others of the same names, in the same Namespace, too."""
+    ours = [[one for one in part if as_told(one) in left] for part in parts]
+    return [part for part in ours if part]
+
+
+def as_told(document: Document) -> str:
+    """Its kind and name, as kubectl calls them: configmap/x, deployment.apps/x."""
+    group = document["apiVersion"].rpartition("/")[0]
+    return f"{'.'.join(filter(None, (document['kind'].lower(), group)))}/{document['metadata']['name']}"
 
 
 def there(name: str) -> Gap:

@@ -88,12 +88,27 @@ def test_what_carries_the_mark_goes_after_all_that_it_takes_leave_of() -> None:
 def test_an_addon_is_deleted_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloads, "kept", lambda url, sha256: (CAPTURED / "metrics-server.yml").read_bytes())
     made = cluster()
+    monkeypatch.setattr(made, "facts", lambda _: live("metrics-server 0.9.0"))
     close = step(removal.steps("metrics-server")(made, made.founder), "metrics-server is not there").close
     assert close
     close(made.founder)
     assert [line.split()[:2] for line in world(made, "manager").ran] == [["kubectl.sh", "delete"]] * 2
     (last,) = json.loads(world(made, "manager").payloads["kubectl.sh"])["items"]
     assert last["kind"] == "Deployment"
+
+
+def test_of_what_is_left_of_an_addon_only_that_goes_which_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody has removed ours by hand, but for what is in no namespace, and has another of the same names by now."""
+    monkeypatch.setattr(downloads, "kept", lambda url, sha256: (CAPTURED / "metrics-server.yml").read_bytes())
+    made = cluster()
+    name = "clusterrole.rbac.authorization.k8s.io/system:aggregated-metrics-reader"
+    monkeypatch.setattr(made, "facts", lambda _: live(left=(name,)))
+    close = step(removal.steps("metrics-server")(made, made.founder), "metrics-server is not there").close
+    assert close
+    close(made.founder)
+    assert len(world(made, "manager").ran) == 1
+    (gone,) = json.loads(world(made, "manager").payloads["kubectl.sh"])["items"]
+    assert f"{gone['kind'].lower()}.rbac.authorization.k8s.io/{gone['metadata']['name']}" == name
 
 
 def test_a_volume_of_no_class_is_no_addons() -> None:
