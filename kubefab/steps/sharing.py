@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Link
 from kubefab.host import Host
-from kubefab.step import Gap, Step, complaint
+from kubefab.step import Gap, Step, complaint, when
 from kubefab.steps.network import DAEMON_SET
 
 VXLAN_PORT = 8472  # flannel's, which is Linux' own
@@ -22,6 +22,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     subnets = {"pod_subnet": wanted.pod_subnet, "service_subnet": wanted.service_subnet}
     return [
         complaint("no other pod network is present", other_network, _OTHER_NETWORK),
+        *when(host.name == cluster.speaker.name, complaint("no other flannel is there", other_flannel, _OTHER_FLANNEL)),
         complaint("host networks and cluster subnets do not overlap", within(subnets), _WITHIN),
         complaint("the node's address is on one interface only", on_several(str(host.wanted.address)), _ON_SEVERAL),
         complaint(
@@ -41,6 +42,13 @@ def other_network(facts: Facts) -> str | None:
     by_another = facts.node and facts.node.ready and CONFLIST not in facts.local.cni
     without = facts.cluster and DAEMON_SET not in facts.cluster.workloads
     return "the Node is Ready, but the cluster has no flannel" if by_another and without else None
+
+
+def other_flannel(facts: Facts) -> str | None:
+    """Upstream had it in kube-system until 0.19: ours beside it would take its links, and its rights by their name."""
+    daemons = facts.cluster.workloads if facts.cluster else ()
+    found = [one for one in daemons if one.partition("/")[2].startswith("kube-flannel") and one != DAEMON_SET]
+    return ", ".join(found) or None
 
 
 def within(subnets: dict[str, IPv4Network]) -> Gap:
@@ -79,6 +87,10 @@ def taken_over(facts: Facts) -> str | None:
 
 
 _OTHER_NETWORK = "if no pod needs it any more: mv FILE /root/ on the host; else keep that network: kubefab's is flannel"
+_OTHER_FLANNEL = (
+    "where its net-conf.json names another Backend than vxlan, first put its ConfigMap kube-flannel-cfg into a "
+    "namespace kube-flannel; then kubectl -n NAMESPACE delete daemonset NAME: links stay, and pods keep their addresses"
+)
 _WITHIN = "choose another `pod_subnet` or `service_subnet` in hosts.yml, or another network for that interface"
 _ON_SEVERAL = "remove it from the other interface: ip addr del ADDRESS dev INTERFACE; networkctl list shows who set it"
 _TAKEN_OVER = (

@@ -9,9 +9,10 @@ from kubefab.facts import ClusterFacts, Facts, Node, Workload
 from kubefab.facts.network import OnInterface, Route
 from kubefab.steps import sharing
 from tests.facts import known
-from tests.fakes import cluster
+from tests.fakes import cluster, step
 
 NETWORK = "no other pod network is present"
+FLANNEL = "no other flannel is there"
 WITHIN = "host networks and cluster subnets do not overlap"
 ADDRESS = "the node's address is on one interface only"
 PORT = "UDP 8472 is free for flannel"
@@ -88,6 +89,14 @@ def test_what_pods_would_meet_is_told(facts: Facts, title: str, gap: str) -> Non
 )
 def test_what_pods_can_live_with_is_no_complaint(facts: Facts) -> None:
     assert complaints(facts) == {}
+
+
+def test_a_flannel_that_is_elsewhere_in_the_cluster_is_told_once() -> None:
+    """As in a cluster made by hand long ago: two of them would share the links, and just one has the rights."""
+    there = dict.fromkeys(("kube-system/kube-flannel-ds-amd64", "kube-flannel/kube-flannel-ds"), Workload(1, 1))
+    found, made = known(cluster=replace(READY, workloads=there), cni=("10-flannel.conflist",)), cluster()
+    assert step(sharing.steps(made, made.founder), FLANNEL).gap(found) == "kube-system/kube-flannel-ds-amd64"
+    assert complaints(found) == {}
 
 
 def test_the_file_that_keeps_networkd_away_is_told() -> None:
