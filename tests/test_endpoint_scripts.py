@@ -60,8 +60,11 @@ def test_an_installation_that_is_broken_off_leaves_a_mark() -> None:
 TOLD = f"{b64encode(b'the CA').decode()}\nnew\n"
 
 
+OLD = "# Written by kubefab.\nold\n"
+
+
 def put(haproxy: str) -> str:
-    old = sandbox.file(render.ENDPOINT, "old\n")
+    old = sandbox.file(render.ENDPOINT, OLD)
     command = f"sh {sandbox.script('put-endpoint.sh').removeprefix('sh ')}"
     told = sandbox.file("/mnt/told", TOLD)
     return sandbox.run(
@@ -79,8 +82,21 @@ def test_the_ca_alone_is_put_where_there_is_no_haproxy() -> None:
 
 @sandbox.needed
 def test_a_configuration_takes_its_place_once_haproxy_takes_it() -> None:
-    assert put("") == f"new\nthe CAhaproxy -c -q -f {render.ENDPOINT}.new\n"
-    assert put("exit 1").startswith("refused\nold\n")
+    assert put("") == f"new\nthe CAhaproxy -c -q -f {render.ENDPOINT}.kubefab\n"
+    assert put("exit 1").startswith(f"refused\n{OLD}")
+
+
+@sandbox.needed
+def test_a_configuration_that_somebody_has_changed_is_kept_when_it_is_written_anew_and_when_it_goes() -> None:
+    """Two lines for another port, say: kubefab's own head is still in it, and its note says how it was left."""
+    write = f"{sandbox.script('put-endpoint.sh')} </mnt/told >/dev/null\n"
+    by_hand = f"echo changed >>{render.ENDPOINT}\n"
+    told = sandbox.file("/mnt/told", f"{TOLD}# Written by kubefab.\n") + "stub haproxy ''\n"
+    kept = f"tail -qn 1 {render.ENDPOINT}.before-kubefab*; echo; rm -f {render.ENDPOINT}.before-kubefab*\n"
+    remove = f"{sandbox.script('remove-endpoint.sh')} >/dev/null\n"
+    assert sandbox.run(told + write + by_hand + write + kept + by_hand + remove + kept).split() == ["changed"] * 2
+    untouched = "find /etc/kubefab -name '*.before-kubefab' | wc -l\n"
+    assert sandbox.run(told + write + write + remove + untouched + "ls -d /etc/kubefab || true").split() == ["0"]
 
 
 @sandbox.program_needed("haproxy")
