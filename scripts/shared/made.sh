@@ -48,9 +48,9 @@ keys() { # of a control plane, with their certificates
 # `.kubelet-keep` belongs to the kubelet's package.
 entries() {
     find /etc/kubernetes/ /etc/kubernetes/manifests/ /etc/kubernetes/pki/ /etc/kubernetes/pki/etcd/ \
-        /var/lib/kubelet/ /var/lib/etcd/ -mindepth 1 -maxdepth 1 ! -name lost+found ! -name .kubelet-keep \
-        ! -name '*[[:cntrl:]]*' 2>/dev/null |
-        grep -vxE '/etc/kubernetes/(manifests|pki|pki/etcd|tmp)' | sort
+        /etc/kubernetes/tmp/ /var/lib/kubelet/ /var/lib/etcd/ -mindepth 1 -maxdepth 1 \
+        ! -name lost+found ! -name .kubelet-keep ! -name '*[[:cntrl:]]*' 2>/dev/null |
+        grep -vxE '/etc/kubernetes/(manifests|pki|pki/etcd|tmp|tmp/kubeadm-.*)' | sort
 }
 own() { entries | grep -xF -e "$(names)" || true; }
 foreign() { entries | grep -vxF -e "$(names)" || true; }
@@ -62,12 +62,12 @@ to_set_aside() {
         foreign | grep -xF -e "$(given)"
     } | sort -u || true
 }
-# What has come since: all of flannel's and rook's, and kubeadm's copies, whatever the names; and the pods' addresses,
+# What has come since: all of flannel's and rook's, whatever the names, and kubeadm's copies; and the pods' addresses,
 # whose network is cbr0 in flannel's own configuration, since podman and nerdctl keep theirs beside them. Names with
 # control characters are left out: one of several lines would be read as several names, each of which is deleted.
 state() {
-    find /run/flannel/ /var/lib/rook/ /etc/kubernetes/tmp/ -mindepth 1 -maxdepth 1 \
-        ! -name '*[[:cntrl:]]*' 2>/dev/null || true
+    find /run/flannel/ /var/lib/rook/ -mindepth 1 -maxdepth 1 ! -name '*[[:cntrl:]]*' 2>/dev/null || true
+    find /etc/kubernetes/tmp/ -mindepth 1 -maxdepth 1 -name 'kubeadm-*' ! -name '*[[:cntrl:]]*' 2>/dev/null || true
     addresses | grep -E "$pods_addresses" || true
 }
 addresses() { find /var/lib/cni/ ! -type d ! -path '*[[:cntrl:]]*' 2>/dev/null || true; }
