@@ -56,7 +56,10 @@ unmount() {
     [ -z "$targets" ] || { echo "still mounted: $targets" >&2; exit 1; }
 }
 # reset_by_kubeadm SOCKET: until 1.24 it empties /var/lib/cni, whoever has addresses there, as podman: it is shown another.
+# With dockershim's socket it removes, with their volumes, whoever's containers have k8s_ in their names, as those of a
+# compose project k8s (kubernetes, cmd/kubeadm/app/util/runtime): it is told another: kill_containers goes by labels.
 reset_by_kubeadm() {
+    [ "$1" != /var/run/dockershim.sock ] || set -- /run/kubefab/none
     set -- kubeadm reset --force --cri-socket "$1" --cert-dir /run/kubefab/none --skip-phases remove-etcd-member
     if [ -z "$(others_addresses)" ]; then
         "$@"

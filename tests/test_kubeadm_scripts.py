@@ -199,6 +199,7 @@ THEIR_FILES = (
     "/etc/kubernetes/audit-policy.yaml",
     "/etc/kubernetes/enc/enc.yaml",
     "/etc/kubernetes/pki/sso-ca.crt",
+    "/etc/kubernetes/tmp/snapshot-of-monday.db",
     "/var/lib/cni/networks/podman/10.88.0.2",
     "/var/lib/cnix/y",
     "/var/opt/z",
@@ -249,7 +250,7 @@ def test_a_file_is_set_aside_whatever_it_is_called(name: str) -> None:
 
 
 @sandbox.needed
-@pytest.mark.parametrize("folder", ["/var/lib/rook", "/run/flannel", "/etc/kubernetes/tmp"])
+@pytest.mark.parametrize("folder", ["/var/lib/rook", "/run/flannel", "/etc/kubernetes/tmp/kubeadm-upgraded"])
 def test_a_name_of_several_lines_takes_nothing_away_where_the_script_was_begun(folder: str) -> None:
     there = sandbox.file(f"{folder}/x\nmine", "theirs") + sandbox.file("/srv/mine", "text")
     assert tear_down(f"{there}cd /srv\n", "cat /srv/mine") == "text"
@@ -492,6 +493,18 @@ def test_kubeadm_is_kept_from_asking_an_api_server_that_may_be_gone() -> None:
     (at,) = [n for n, call in enumerate(calls) if call.startswith("kubeadm reset --force --cri-socket unix:///run/con")]
     assert "systemctl stop kubelet" in calls[:at]
     assert "kubelet.conf" not in calls[at:]
+
+
+@sandbox.needed
+def test_kubeadm_removes_no_containers_of_docker_by_their_names() -> None:
+    """An older one with dockershim's socket takes all that have k8s_ in them, somebody's database, and its volume."""
+    kubeadm = 'case "$*" in *dockershim*) docker rm --volumes $(docker ps -a --filter name=k8s_ -q) ;; esac'
+    docker = 'case "$*" in *name=k8s_*) echo k8s_db_1 ;; *label=*) echo ours ;; esac'
+    socket = f"""{sys.executable} -c 'import socket; socket.socket(socket.AF_UNIX).bind("/run/docker.sock")'\n"""
+    stubs = f"{socket}stub kubeadm {shlex.quote(kubeadm)}\nstub docker {shlex.quote(docker)}\n"
+    reset = f"{sandbox.script('tear-down.sh', '/var/run/dockershim.sock')} >/mnt/said"
+    calls = sandbox.run(f"{stubs}{reset}\nsed -n '/^docker rm/p' /mnt/calls").splitlines()
+    assert set(calls) == {"docker rm --force --volumes ours"}
 
 
 @sandbox.needed
