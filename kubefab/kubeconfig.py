@@ -192,7 +192,19 @@ def _anothers(was: bytes, text: str) -> str:
     found = was.decode("utf-8", "replace")
     if _authority(found) != _authority(text):
         return "is not of this cluster"
-    return "" if _users(found) == _users(text) else "lets another user in"
+    if _users(found) != _users(text):
+        return "lets another user in"
+    return "" if _besides(found) == _besides(text) else "was changed by hand"
+
+
+def _besides(text: str) -> dict[str, Any]:
+    """What is in it but for what comes from the cluster: the server, and the users with their keys and certificates."""
+    document = yaml.safe_load(text)
+    for entry in document["clusters"]:
+        for key in ("server", "tls-server-name"):
+            entry["cluster"].pop(key, None)
+    # Not every kubeadm writes a line `preferences: {}`.
+    return {key: value for key, value in document.items() if value and key != "users"}
 
 
 def _authority(text: str) -> Any:
@@ -204,8 +216,11 @@ def _authority(text: str) -> Any:
 
 
 def _users(text: str) -> Any:
-    """Whom a kubeconfig lets in, by name."""
-    return {entry["name"] for entry in yaml.safe_load(text).get("users") or ()}
+    """Whom a kubeconfig lets in, by name; None where nobody can tell."""
+    try:
+        return {entry["name"] for entry in yaml.safe_load(text).get("users") or ()}
+    except (TypeError, KeyError):
+        return None
 
 
 _NONE = "/etc/kubernetes/admin.conf on the master is no kubeconfig: see what is in it, or made it so"

@@ -16,7 +16,7 @@ SERVER = "https://10.250.0.10:6443"
 OTHERS = {"client-key-data": "b3RoZXI="}
 
 
-def admin(ca: str = "QUJD", user: str = "kubernetes-admin") -> str:
+def admin(ca: str = "QUJD", user: str = "kubernetes-admin", server: str = "https://lab.kubefab.internal:6443") -> str:
     return yaml.safe_dump(
         {
             "apiVersion": "v1",
@@ -26,10 +26,11 @@ def admin(ca: str = "QUJD", user: str = "kubernetes-admin") -> str:
                     "name": "lab",
                     "cluster": {
                         "certificate-authority-data": ca,
-                        "server": "https://lab.kubefab.internal:6443",
+                        "server": server,
                     },
                 }
             ],
+            "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": user}}],
             "users": [{"name": user, "user": {"client-key-data": "c2VjcmV0"}}],
         }
     )
@@ -72,6 +73,24 @@ def test_one_that_lets_another_in_is_kept(tmp_path: Path) -> None:
     with pytest.raises(KubefabError, match="lets another user in; --force writes over it"):
         kubeconfig.save(admin(), file, force=False)
     assert file.read_text() == admin(user="alice")
+
+
+def test_one_that_somebody_has_chosen_a_namespace_in_is_kept(tmp_path: Path) -> None:
+    """kubectl config set-context --current --namespace dev"""
+    document = yaml.safe_load(admin())
+    document["contexts"][0]["context"]["namespace"] = "dev"
+    file = tmp_path / "config"
+    file.write_text(yaml.safe_dump(document))
+    with pytest.raises(KubefabError, match="was changed by hand; --force writes over it, and a copy of it is kept"):
+        kubeconfig.save(admin(), file, force=False)
+    assert yaml.safe_load(file.read_text()) == document
+
+
+def test_another_kubeadms_way_of_writing_one_is_no_change_by_hand(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(f"preferences: {{}}\n{admin(server='https://10.0.0.9:6443')}")
+    assert kubeconfig.save(admin(), file, force=False) is None
+    assert file.read_text() == admin()
 
 
 @pytest.mark.parametrize("text", [admin(ca="REVG"), "", "[", "no: kubeconfig", "- a\n- list", "clusters: [{}]"])
