@@ -4,12 +4,13 @@ from ipaddress import IPv4Network
 
 from kubefab.cluster import Cluster
 from kubefab.facts import Facts, Link
+from kubefab.facts.network import Route
 from kubefab.host import Host
 from kubefab.step import Gap, Step, complaint, when
 from kubefab.steps.network import DAEMON_SET
 
 VXLAN_PORT = 8472  # flannel's, which is Linux' own
-OURS = ("cni0", "flannel.1")
+OURS = ("cni0", "flannel")  # how the links begin that the pod network makes: flannel.1, or another of its backends'
 # What the pod network makes, as systemd-networkd knows it.
 MADE = (Link("cni0", "bridge", "bridge"), Link("flannel.1", "vxlan", "vxlan"), Link("veth0123abcd", "ether", "veth"))
 CONFLIST = "10-flannel.conflist"
@@ -57,11 +58,22 @@ def within(subnets: dict[str, IPv4Network]) -> Gap:
             f"{route.network} by {route.interface} is within {name} {subnet}"
             for route in facts.network.routes
             for name, subnet in subnets.items()
-            if route.network.subnet_of(subnet) and route.interface not in OURS
+            if route.network.subnet_of(subnet) and not _is_flannels(route, facts)
         ]
         return ", ".join(found) or None
 
     return gap
+
+
+def _is_flannels(route: Route, facts: Facts) -> bool:
+    """Its backend is somebody's choice: by host-gw and DirectRouting other nodes' pods are behind the host's own link.
+
+    Where nobody tells of the nodes, a route on a host where flannel runs is no reason to leave that host as it is.
+    """
+    if route.interface.startswith(OURS):
+        return True
+    live = facts.cluster if facts.local.flannel else None
+    return bool(live and (live.silent or str(route.network) in (node.pod_cidr for node in live.nodes.values())))
 
 
 def on_several(address: str) -> Gap:
@@ -73,7 +85,7 @@ def on_several(address: str) -> Gap:
 
 
 def taken_port(facts: Facts) -> str | None:
-    links = [name for name, port in facts.network.vxlans.items() if port == VXLAN_PORT and name not in OURS]
+    links = [name for name, port in facts.network.vxlans.items() if port == VXLAN_PORT and not name.startswith(OURS)]
     taken = [f"the link {name} has it (ip link delete {name})" for name in links]
     taken += [f"{who} has it" for port, who in facts.network.udp.items() if port == VXLAN_PORT]
     return ", ".join(taken) or None

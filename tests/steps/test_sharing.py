@@ -8,7 +8,7 @@ import pytest
 from kubefab.facts import ClusterFacts, Facts, Node, Workload
 from kubefab.facts.network import OnInterface, Route
 from kubefab.steps import sharing
-from tests.facts import known
+from tests.facts import known, with_
 from tests.fakes import cluster, step
 
 NETWORK = "no other pod network is present"
@@ -18,6 +18,7 @@ ADDRESS = "the node's address is on one interface only"
 PORT = "UDP 8472 is free for flannel"
 NETWORKD = "systemd-networkd leaves the pods' links alone"
 READY = ClusterFacts(nodes={"client": Node("client", machine_id="abc", ready=True)})
+NODES = {name: Node(name, pod_cidr=f"10.244.{n}.0/24") for n, name in enumerate(("manager", "client"))}
 WITH_FLANNEL = replace(READY, workloads={"kube-flannel/kube-flannel-ds": Workload(1, 1)})
 FILE = "/etc/systemd/network/80-all.network"
 
@@ -104,3 +105,33 @@ def test_the_file_that_keeps_networkd_away_is_told() -> None:
     hint = sharing.steps(made, made.founder)[-1].hint
     assert "/etc/systemd/network/00-kubernetes.network" in hint
     assert "Unmanaged=yes" in hint
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        known(routes=(route("10.244.0.0/16", "flannel-wg"), route("10.244.3.0/24", "flannel.ipip"))),
+        known(flannel=True, cluster=ClusterFacts(nodes=NODES), routes=(route("10.244.1.0/24", "eth0"),)),
+        known(flannel=True, cluster=ClusterFacts(silent="no answer"), routes=(route("10.244.1.0/24", "eth0"),)),
+        known(vxlans={"flannel.7": 8472}),
+    ],
+    ids=["WireGuard and IPIP", "host-gw and DirectRouting", "while nobody tells of the nodes", "another VNI"],
+)
+def test_what_flannel_makes_by_a_backend_of_somebodys_choice_is_its_own(facts: Facts) -> None:
+    """kubefab keeps the backend that is in net-conf.json; a run stopped at its routes from then on, and an upgrade."""
+    assert complaints(facts) == {}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        known(flannel=True, cluster=ClusterFacts(nodes=NODES)),
+        known(cluster=ClusterFacts(nodes=NODES)),
+        known(cluster=ClusterFacts(silent="no answer")),
+        known(flannel=True),
+    ],
+    ids=["no node's", "no flannel here", "neither known", "no cluster"],
+)
+def test_others_routes_are_told_beside_flannels(facts: Facts) -> None:
+    others = with_(facts, routes=(route("10.244.9.0/24", "tun0"),))
+    assert complaints(others) == {WITHIN: "10.244.9.0/24 by tun0 is within pod_subnet 10.244.0.0/16"}
