@@ -1,5 +1,6 @@
 """A host's programs over its one SSH connection: run, listened to, and told in words where that fails."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kubefab.sudo import Sudo
 
 BUSY_PAUSE = 1.0
+LOAD = re.compile(r"^([\d.]+) [\d.]+ [\d.]+ \d+/\d+ \d+$", re.MULTILINE)  # /proc/loadavg
 CHANNELS = 6  # sshd's MaxSessions is ten, and somebody may be logged in by hand
 
 
@@ -211,5 +213,6 @@ def _load(transport: paramiko.Transport, seconds: float) -> str:
     with suppress(OSError, EOFError, paramiko.SSHException), transport.open_session(timeout=seconds) as channel:
         channel.settimeout(seconds)
         channel.exec_command("cat /proc/loadavg")
-        return f" its load of the last minute: {channel.recv(200).decode(errors='replace').split()[0]}"
+        said = LOAD.search(channel.makefile("rb").read(1 << 16).decode(errors="replace"))
+        return f" its load of the last minute: {said[1]}" if said else ""
     return ""

@@ -163,3 +163,22 @@ def test_a_host_that_says_nothing_is_not_waited_for_for_ever(host: Host) -> None
     with pytest.raises(HostError, match="said nothing for 0 s") as told:
         host.link.execute("sleep 1", b"", seconds=0.05)
     assert re.fullmatch(r"is the host overloaded\? its load of the last minute: [\d.]+", told.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("says", "load"),
+    [
+        ("exit 1", ""),  # no process to be had, say
+        ("echo cat: cannot fork: 12.5 GiB are in use", ""),
+        ("echo Welcome to a cat; echo; echo 35.10 20.02 9.50 7/812 4711", " its load of the last minute: 35.10"),
+    ],
+    ids=["nothing", "something else", "a greeting before it"],
+)
+def test_a_host_that_does_not_tell_its_load_is_told_as_one_that_says_nothing(
+    host: Host, server: Sshd, says: str, load: str
+) -> None:
+    """It was told as a fault of kubefab's own: IndexError."""
+    server.stub("cat", says)
+    with pytest.raises(HostError, match="said nothing for 0 s") as told:
+        host.link.execute("sleep 1", b"", seconds=0.05)
+    assert told.value.hint == f"is the host overloaded?{load}"
