@@ -617,6 +617,21 @@ def test_whoever_holds_apts_lock_is_named() -> None:
     assert found("", "packages").packages.apt_lock == ""
 
 
+@sandbox.needed
+def test_a_lock_on_another_disks_file_of_the_same_inode_is_not_apts() -> None:
+    """With /var on a disk of its own their numbers are small: the run waited for a lock that nobody would let go of."""
+    holder = (
+        "import fcntl, os, time\n"
+        "file = open('/srv/other', 'w'); fcntl.lockf(file, fcntl.LOCK_EX)\n"
+        "assert os.stat('/srv/other').st_ino == os.stat('/var/lib/dpkg/lock').st_ino\n"
+        "open('/mnt/held', 'w'); time.sleep(30)\n"
+    )
+    disks = "mkdir -p /var/lib/dpkg; mount -t tmpfs one /var/lib/dpkg; mount -t tmpfs other /srv\n"
+    started = f"{sandbox.file('/mnt/holder.py', holder)}{sys.executable} /mnt/holder.py &\n"
+    held = f"{disks}>/var/lib/dpkg/lock\n{started}{sandbox.until('[ -e /mnt/held ]')}"
+    assert found(held, "packages").packages.apt_lock == ""
+
+
 SOURCES = {
     "/etc/apt/sources.list.d/not apts.list": "deb http://passed-over x y\n",
     "/etc/apt/sources.list": """deb http://deb.debian.org/debian trixie main

@@ -8,10 +8,19 @@ heard dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' |
     sed -n -e 's/^.[HUFWt]. /dpkg_broken /p' -e 's/^..R /dpkg_broken /p'
 
 # apt and dpkg take POSIX locks; the kernel lists them by inode. (flock(1) would not see them.)
-inodes=$(stat -c %i /var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock)
+locks="/var/lib/dpkg/lock-frontend /var/lib/dpkg/lock /var/lib/apt/lists/lock"
+inodes=$(stat -c %i $locks)
+has_open() { # has_open PROCESS: one of these; a file of another disk may have the number of one of theirs
+    for file in "/proc/$1/fd"/*; do
+        for lock in $locks; do
+            [ ! "$file" -ef "$lock" ] || return 0
+        done
+    done
+    return 1
+}
 while read -r _ _ _ _ pid device _; do
     for inode in $inodes; do
-        if [ "${device##*:}" = "$inode" ] && read -r name <"/proc/$pid/comm"; then
+        if [ "${device##*:}" = "$inode" ] && has_open "$pid" && read -r name <"/proc/$pid/comm"; then
             fact "apt_lock $name (process $pid)"
         fi
     done
