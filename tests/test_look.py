@@ -133,6 +133,17 @@ def test_a_look_at_this_computer_can_be_read() -> None:
     assert this.skew > 0  # nobody said when we asked
 
 
+def test_a_limit_for_parallel_programs_does_not_make_the_cpus_fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/etc/environment of a machine that computes may have one; a master was refused for want of CPUs."""
+    count = read(here()).system.cpus
+    monkeypatch.setenv("OMP_NUM_THREADS", str(count + 1))
+    monkeypatch.setenv("OMP_THREAD_LIMIT", "1")
+    told = subprocess.run(
+        ["sh", "-s", "--", "system"], input=look_program(Questions()), capture_output=True, encoding="utf-8", check=True
+    )
+    assert read(framing.parts(told.stdout)).system.cpus == count
+
+
 def test_only_what_is_asked_for_is_looked_at_and_what_goes_on_comes_first() -> None:
     ended = subprocess.run(
         ["sh", "-s", "--", "change", "files"],

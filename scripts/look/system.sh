@@ -18,6 +18,7 @@ done </etc/os-release
 
 fact "arch $(uname -m)"
 fact "kernel $(uname -r)"
+unset OMP_NUM_THREADS OMP_THREAD_LIMIT # which nproc heeds, and kubeadm does not
 fact "cpus $(nproc)"
 while read -r name value _; do
     case $name in MemTotal:) fact "memory_mib $((value / 1024))" ;; esac
