@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Any
 
 import invoke
 from invoke import Context, Exit
+from invoke.parser.context import to_flag
 
 from kubefab import report
 from kubefab.converge import Engine
@@ -77,6 +79,7 @@ class Executor(invoke.Executor):
         ended: Exit | None = None
         try:
             self._refuse_unheard([task.name for task in tasks])
+            _refuse_options_as_values(tasks)
             results = self._execute_and_close(*tasks)
         except KubefabError as error:
             ended = Exit(_told(error, tasks[-1].name), code=1)
@@ -117,6 +120,16 @@ class Executor(invoke.Executor):
             print(run.report.summary(run.planned))
             if not run.dry and (following := NEXT.get(names[-1])):
                 print(following)
+
+
+def _refuse_options_as_values(tasks: Sequence[Any]) -> None:
+    """KubefabError for `bundle.make --dry`: where a value is missing invoke takes inv's own options for one."""
+    for task in tasks:
+        for name, argument in task.args.items():
+            values = argument.value if isinstance(argument.value, list) else [argument.value]
+            for value in values:
+                if isinstance(value, str) and value.startswith("-") and value != "-":
+                    raise KubefabError(_NO_VALUE.format(task.name, to_flag(name), value))
 
 
 def _hang_up() -> None:
@@ -162,6 +175,10 @@ NEXT = {
     "restart": "next: inv cluster.up",
 }
 _UNHEARD = "{} takes nothing behind --: found '{}'; write it without the --, options stand before it"
+_NO_VALUE = (
+    "{0}: {1} needs a value, found '{2}'; --dry and --help stand before the task: inv --dry {0}; "
+    "a file of such a name is ./{2}"
+)
 _INTERRUPTED = (
     "\ninterrupted: changes that have begun on the hosts go on there; run the same command again to wait for them "
     "and continue"

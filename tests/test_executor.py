@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from invoke import Collection, Context, Exit, task
-from invoke.parser import ParserContext, ParseResult
+from invoke.parser import Argument, ParserContext, ParseResult
 
 from kubefab import executor, runbook
 from kubefab.errors import HostError, KubefabError
@@ -185,6 +186,40 @@ def test_what_stands_behind_two_dashes_and_is_no_tasks_is_refused_before_anythin
     with pytest.raises(Exit, match="taint takes nothing behind --: found '--host manager'; write it"):
         executor.Executor(Collection(taint), run.context.config, behind).execute(ParserContext("taint"))
     assert done == []
+
+
+@pytest.mark.parametrize("option", ["--dry", "--help", "-R", "--hots"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_an_option_where_a_value_belongs_is_refused_before_anything_is_done(
+    run: Run, option: str, listed: bool
+) -> None:
+    """`inv bundle.make --dry` and `--help` would make a bundle of that name: invoke takes what stands there for it."""
+    done: list[str] = []
+
+    @task
+    def make(c: Context, output: str) -> None:
+        done.append(output)
+
+    typed = ParserContext("make", args=[Argument("output", kind=list if listed else str)])
+    typed.args["output"].set_value(option, cast=True)
+    words = f"make: --output needs a value, found '{option}'; --dry and --help stand before the task: inv --dry make"
+    with pytest.raises(Exit, match=re.escape(words)):
+        executor.Executor(Collection(make), run.context.config).execute(typed)
+    assert done == []
+
+
+def test_what_is_no_option_is_a_value(run: Run) -> None:
+    done: list[str] = []
+
+    @task
+    def make(c: Context, output: str) -> None:
+        done.append(output)
+
+    for value in ("-", "a-b", ""):
+        typed = ParserContext("make", args=[Argument("output")])
+        typed.args["output"].value = value
+        executor.Executor(Collection(make), run.context.config).execute(typed)
+    assert done == ["-", "a-b", ""]
 
 
 def test_connections_are_closed_whatever_happens(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
