@@ -64,6 +64,7 @@ class Executor(invoke.Executor):
     """invoke's executor, with one error at the end for all hosts, and no traceback for anybody."""
 
     def execute(self, *tasks: Any) -> Any:
+        _open_what_is_closed()
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # not every locale has the characters that hosts print
         try:
@@ -86,7 +87,7 @@ class Executor(invoke.Executor):
         except BrokenPipeError:
             raise
         except OSError as error:  # of this computer: no room in /tmp, say
-            ended = Exit(": ".join(filter(None, (str(error.filename or ""), reason(error)))), code=1)
+            ended = Exit(": ".join(filter(None, (str(error.filename or ""), error.strerror or reason(error)))), code=1)
         except Exit as error:
             ended = error
         if _made:
@@ -120,6 +121,13 @@ class Executor(invoke.Executor):
             print(run.report.summary(run.planned))
             if not run.dry and (following := NEXT.get(names[-1])):
                 print(following)
+
+
+def _open_what_is_closed() -> None:
+    """Of a stream that was closed, as by `<&-` or `>&-`, Python has None: it is one that says and keeps nothing."""
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115  open to the end
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _refuse_options_as_values(tasks: Sequence[Any]) -> None:

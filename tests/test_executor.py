@@ -159,6 +159,17 @@ def test_no_room_on_this_computer_is_told_as_that(run: Run) -> None:
     assert ended.value.code == 1
 
 
+def test_no_room_is_told_as_that_though_something_else_had_failed_before(run: Run) -> None:
+    def fail() -> None:
+        try:
+            raise OSError("Unable to connect to port 22")
+        except OSError:
+            raise OSError(28, "No space left on device") from None
+
+    with pytest.raises(Exit, match=r"^No space left on device$"):
+        execute(run, fail)
+
+
 def test_what_a_locale_has_no_character_for_ends_no_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     said = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(said, encoding="ascii", write_through=True))
@@ -220,6 +231,15 @@ def test_what_is_no_option_is_a_value(run: Run) -> None:
         typed.args["output"].value = value
         executor.Executor(Collection(make), run.context.config).execute(typed)
     assert done == ["-", "a-b", ""]
+
+
+@pytest.mark.parametrize("closed", ["stdin", "stdout", "stderr"])
+def test_a_stream_that_is_closed_is_an_empty_one(run: Run, monkeypatch: pytest.MonkeyPatch, closed: str) -> None:
+    """As by `<&-` and `>&-`: Python has None for it, of which nobody can ask whether it is a terminal."""
+    found: list[Any] = []
+    monkeypatch.setattr(sys, closed, None)
+    execute(run, lambda: found.append(getattr(sys, closed)))
+    assert not found[0].isatty()
 
 
 def test_connections_are_closed_whatever_happens(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,17 @@ def test_whatever_others_have_is_equal_when_parsed(bodies: dict[str, Any]) -> No
     assert (without_ours(found)["clusters"], found["x"]) == (document["clusters"], document["x"])
 
 
+@pytest.mark.parametrize("name", ["y", "N", "1e3", "0o17"])
+def test_a_name_that_go_would_read_as_no_text_is_quoted(name: str) -> None:
+    """kubectl would read none of the file's clusters any more: "cannot unmarshal number into Go struct field"."""
+    whose = replace(LAB, cluster=name, user="" if name == "1e3" else name)
+    for written in (text("", access=whose), whose.alone()):
+        entries = [line for line in written.splitlines() if line.endswith((f" {name}", f" '{name}'"))]
+        assert entries
+        assert not [line for line in entries if line.endswith(f" {name}")]
+    assert text(text("", access=whose), access=whose) == text("", access=whose)
+
+
 def test_the_current_context_of_somebody_stays() -> None:
     assert yaml.safe_load(text(FOREIGN))["current-context"] == "work"
     assert put(FOREIGN).current == "work"
