@@ -80,7 +80,7 @@ ALLOWED = {
     "differences": set(),
     "disk": {"errors"},
     "kubeconfig": {"disk", "errors"},
-    "merging": {"errors", "users"},
+    "merging": {"errors", "kubeadm", "users"},
     "users": {"errors"},
     "bolt": set(),
     "backup": {"bolt", "disk", "errors"},
