@@ -108,6 +108,9 @@ class Tree:
         for key, value in node.value:
             name = str(key.value) if isinstance(key, ScalarNode) else words(key)
             place, line = (*loc, name), key.start_mark.line + 1
+            if key.tag == f"{TAG}merge":
+                self.complain(place, "a merge key is not followed: write out what it stands for", line)
+                continue
             if key.tag != f"{TAG}str":
                 self.complain(place, f"a key has to be text, and this is {words(key)}: put it in quotes", line)
             if name in values:
