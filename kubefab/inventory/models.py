@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from os.path import expanduser
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
@@ -58,6 +59,14 @@ def _addon(name: str) -> str:
     raise PydanticCustomError("allowed", "{choices}", {"choices": one_of(name, ADDON_CHOICES)})
 
 
+def _server(url: str) -> str:
+    """ValueError where its server cannot be told from it."""
+    parts = urlsplit(url)
+    if parts.scheme != "file" and not (parts.hostname and parts.port != 0):
+        raise ValueError
+    return url
+
+
 def _unicast(address: IPv4Address) -> IPv4Address:
     if address.is_loopback or address.is_multicast or address.is_link_local or address.is_unspecified:
         raise PydanticCustomError("allowed", "an address that the other hosts can reach")
@@ -93,8 +102,8 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Overlay = Annotated[Mapping[str, Any], AfterValidator(_overlay)]
 AddonName = Annotated[str, AfterValidator(_addon), Field(json_schema_extra={"enum": list(ADDON_CHOICES)})]
 Kind = Annotated[str, Field(pattern=f"^({'|'.join(KINDS)})$")]
-Url = Annotated[str, Field(pattern=rf"^{HTTP}(/{PATH})?$")]
-Source = Annotated[str, Field(pattern=rf"^({HTTP}(/{PATH})?|file:///[%A-Za-z0-9_.~:/+-]+)$")]
+Url = Annotated[str, Field(pattern=rf"^{HTTP}(/{PATH})?$"), AfterValidator(_server)]
+Source = Annotated[str, Field(pattern=rf"^({HTTP}(/{PATH})?|file:///[%A-Za-z0-9_.~:/+-]+)$"), AfterValidator(_server)]
 Origin = Annotated[str, Field(pattern=rf"^({HTTP}/({PATH}/)?|{REGISTRY})$")]
 Disk = Annotated[str, Field(pattern=r"^/dev(/[A-Za-z0-9][A-Za-z0-9_.:+-]*)+$")]
 HostName = Annotated[str, Field(pattern=rf"^{LABEL}(\.{LABEL})*$", max_length=63)]
