@@ -41,7 +41,7 @@ ADDON_CHOICES = (*ADDON_NAMES, *(f"{name}@{one.version}" for name, addon in ADDO
 
 
 def _beside(file: Path, info: ValidationInfo) -> Path:
-    if not str(file).isprintable():
+    if not str(file).isprintable() or file == Path():  # "", as of a variable that is not set
         raise PydanticCustomError("allowed", "a file's path, of printable characters")
     return Path(info.context or "", expanduser(file))
 
