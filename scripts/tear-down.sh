@@ -83,8 +83,8 @@ remove_virtual_servers() {
 remove_network() {
     rm -f /etc/cni/net.d/10-flannel.conflist /etc/cni/net.d/10-flannel.conf /etc/cni/net.d/.kubernetes-cni-keep
     remove_virtual_servers
-    for link in cni0 flannel.1 kube-ipvs0; do
-        [ ! -e "/sys/class/net/$link" ] || ip link delete "$link"
+    for link in /sys/class/net/cni0 /sys/class/net/flannel[.-]* /sys/class/net/kube-ipvs0; do
+        [ ! -e "$link" ] || ip link delete "${link##*/}"
     done
     found=$(tables)
     [ -z "$found" ] || echo "$found" | while read -r family table; do nft delete table "$family" "$table"; done

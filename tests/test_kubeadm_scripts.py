@@ -9,7 +9,7 @@ import pytest
 
 from kubefab.programs import script_text
 from tests import sandbox
-from tests.test_look import IPVS
+from tests.test_look import IPVS, found
 
 pytestmark = sandbox.program_needed("pgrep")  # which preflight asks of every host
 SOCKET_URL = "unix:///run/containerd/containerd.sock"
@@ -573,6 +573,15 @@ def test_kube_proxys_nftables_and_ipvs_link_go_and_others_stay() -> None:
     stubs = f'stub nft \'[ "$*" != "list tables" ] || {{ {nft}; }}\'\n{links}'
     calls = tear_down(stubs, "grep -E 'delete' /mnt/calls").splitlines()
     assert calls == ["ip link delete kube-ipvs0", "nft delete table ip kube-proxy", "nft delete table ip6 kube-proxy"]
+
+
+@sandbox.needed
+def test_links_of_flannel_go_by_whichever_backend() -> None:
+    links = "cni0 flannel.1 flannel.7 flannel.ipip flannel-wg flannel-wg-v6"
+    there = f"mount -t tmpfs links /sys/class/net\ncd /sys/class/net\nmkdir {links} eth0 flannels wg0\ncd /\n"
+    assert found(there, "node").local.links == tuple(sorted(links.split()))
+    calls = tear_down(there, "grep delete /mnt/calls").splitlines()
+    assert sorted(calls) == sorted(f"ip link delete {link}" for link in links.split())
 
 
 @sandbox.needed

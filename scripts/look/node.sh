@@ -81,8 +81,8 @@ if [ -e /run/flannel/subnet.env ]; then
         case $name in FLANNEL_SUBNET) fact "subnet $value" ;; esac
     done </run/flannel/subnet.env
 fi
-for link in cni0 flannel.1; do
-    [ ! -e "/sys/class/net/$link" ] || fact "link $link"
+for link in /sys/class/net/cni0 /sys/class/net/flannel[.-]*; do # flannel.1, flannel.ipip, flannel-wg: by its backend
+    [ ! -e "$link" ] || fact "link ${link##*/}"
 done
 
 # ~/.kube/config of whoever came in over SSH, whether as root or by sudo
