@@ -42,7 +42,8 @@ class Dumper(yaml.SafeDumper):
 
 
 Dumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]$"), list("yYnN"))
-Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile("[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")  # Source: sigs.k8s.io/yaml, resolve.go
+Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 Dumper.add_implicit_resolver("tag:yaml.org,2002:int", re.compile("[-+]?0o[0-7]+$"), list("-+0"))
 
 
@@ -97,7 +98,7 @@ def at_version(configuration: str, version: str) -> str:
     """
     stored = yaml.safe_load(configuration)
     dns = {key: value for key, value in (stored.get("dns") or {}).items() if key != "disabled"}
-    return yaml.safe_dump({**stored, "dns": dns, "kubernetesVersion": f"v{version}"}, sort_keys=False)
+    return yaml.dump({**stored, "dns": dns, "kubernetesVersion": f"v{version}"}, Dumper=Dumper, sort_keys=False)
 
 
 def flags(configuration: str) -> dict[str, tuple[str, list[str]]]:
@@ -343,7 +344,8 @@ def certificate_documents(
         "localAPIEndpoint": _api_server(host),
         "nodeRegistration": {"name": host.name, "criSocket": cri_socket(inventory)},
     }
-    return yaml.safe_dump_all([init, {**cluster, **({"certificatesDir": folder} if folder else {})}], sort_keys=False)
+    documents = [init, {**cluster, **({"certificatesDir": folder} if folder else {})}]
+    return yaml.dump_all(documents, Dumper=Dumper, sort_keys=False)
 
 
 def discovery(server: str, ca: str) -> str:

@@ -79,7 +79,7 @@ ALLOWED = {
     "downloads": {"bundle", "errors", "inventory", "mirrors", "releases"},
     "differences": set(),
     "disk": {"errors"},
-    "kubeconfig": {"disk", "errors"},
+    "kubeconfig": {"disk", "errors", "kubeadm"},
     "merging": {"errors", "kubeadm", "users"},
     "users": {"errors"},
     "bolt": set(),

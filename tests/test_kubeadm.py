@@ -1,5 +1,6 @@
 """What kubeadm is told of a control plane that there is already."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -153,10 +154,17 @@ def test_somebodys_patches_are_named_to_kubeadm() -> None:
     assert next(yaml.safe_load_all(said))["patches"] == {"directory": "/etc/mine"}
 
 
-@pytest.mark.parametrize("value", ["y", "N", "1e3", "-2E5", "0o17", "yes", "0x1F", "1:30", "2026-11-26"])
+@pytest.mark.parametrize("value", ["y", "N", "1e3", "-2E5", "1.5e3", ".5", "0o17", "yes", "0x1F", "1:30", "2026-11-26"])
 def test_a_text_that_go_would_take_for_something_else_is_in_quotes(value: str) -> None:
     """Go's YAML takes y for true, and 1e3 for a number: kubeadm refuses both as the value of a flag."""
     assert kubeadm.dumped([{"a": value}]) == f"a: '{value}'\n"
+
+
+def test_what_is_stored_in_quotes_stays_in_quotes_for_kubeadm() -> None:
+    stored = "apiVersion: kubeadm.k8s.io/v1beta4\nclusterName: '1e3'\n"
+    assert "clusterName: '1e3'\n" in kubeadm.at_version(stored, "1.37.2")
+    told = kubeadm.certificate_documents(saying(), saying().hosts[0], stored, ["a"], timedelta())
+    assert "clusterName: '1e3'\n" in told
 
 
 def test_what_changes_in_no_cluster_that_runs_is_told_apart_from_what_does() -> None:

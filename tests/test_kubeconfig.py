@@ -44,6 +44,10 @@ def test_it_names_a_server_that_this_computer_can_reach() -> None:
     assert after == before
 
 
+def test_a_name_that_go_would_take_for_a_number_is_in_quotes() -> None:
+    assert "name: '1e3'\n" in kubeconfig.reachable_at(admin(user="1e3"), SERVER)
+
+
 def test_it_is_for_its_owner_alone(tmp_path: Path) -> None:
     umask = os.umask(0)
     try:
