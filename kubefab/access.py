@@ -91,8 +91,8 @@ def _check(wish: Wish) -> None:
         raise KubefabError("--output writes a file of its own: --use and --remove are for your own kubeconfig")
     if wish.remove and wish.use:
         raise KubefabError("use --remove or --use, not both")
-    if wish.user is None and wish.groups:
-        raise KubefabError("--group is for --user NAME")
+    if wish.user is None and (wish.groups or wish.ttl is not A_DAY):
+        raise KubefabError("--group and --ttl are for --user NAME: the admin's certificate ends when its master's does")
     if wish.user is not None:
         from kubefab import users
 
@@ -165,7 +165,8 @@ def _take_out(run: Engine, wish: Wish) -> None:
     paths, name = kubeconfig.files(), wanted.cluster.name
     servers = [place.server for host in wanted.masters for place in places(wanted, host.name).values()]
     if run.dry:
-        print(f"would take the contexts of {name} out of {', '.join(map(str, paths))}")
+        whose = f"the user {wish.user} of {name}" if wish.user is not None else f"the contexts of {name}"
+        print(report.plain(f"would take {whose} out of {', '.join(map(str, paths))}"))
         return
     done = _changed(paths, lambda texts: merging.take_out(texts, name, servers, wish.user, wish.force))
     _tell(done, [])
@@ -196,7 +197,7 @@ def _tell(done: tuple[Change, list[Path]], contexts: list[str]) -> None:
         option = "" if change.current == contexts[0] else f" --context {quote(contexts[0])}"
         lines.append(f"kubectl{option} get nodes")
     if contexts[1:]:
-        lines.append(f"by one master alone: --context {', '.join(contexts[1:])}")
+        lines.append(f"by one master alone: --context {', '.join(map(quote, contexts[1:]))}")
     elif not contexts and not change.current:
         lines.append("no context is the current one now: kubectl config use-context NAME")
     print(report.plain("\n".join(lines)))

@@ -1,10 +1,12 @@
 """A user of the cluster: a key that is made here and stays here, and a certificate for it that ends soon. Pure."""
 
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import Any
 
 from cryptography import x509
@@ -105,7 +107,10 @@ def told_of_end(certificate: x509.Certificate, ttl: int) -> list[str]:
 def told_of_rights(answer: str, user: str, groups: Sequence[str]) -> str:
     """What RBAC lets them do, of which the API server's RoleBindings and ClusterRoleBindings tell."""
     bound = list(dict.fromkeys(_bound(json.loads(answer)["items"], user, groups)))
-    return f"it may do what is in: {', '.join(bound)}" if bound else _NO_RIGHTS.format(user)
+    if bound:
+        return f"it may do what is in: {', '.join(bound)}"
+    binding = f"{re.sub('[/%]', '-', user)}-view"  # the name of an object is a piece of a path
+    return _NO_RIGHTS.format(quote(binding), quote(user))
 
 
 def _bound(bindings: Sequence[Mapping[str, Any]], user: str, groups: Sequence[str]) -> Iterator[str]:
@@ -131,5 +136,5 @@ _LONGER = (
 _SHORTER = "the cluster gives none that is longer (its authority's end, or --cluster-signing-duration)"
 _NO_RIGHTS = (
     "RBAC lets it do nothing yet; as you choose: "
-    "inv kubectl -- create clusterrolebinding {0}-view --clusterrole view --user {0}"
+    "inv kubectl -- create clusterrolebinding {} --clusterrole view --user {}"
 )

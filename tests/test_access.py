@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from kubefab import access
-from kubefab.access import Wish
+from kubefab.access import Ttl, Wish
 from kubefab.errors import KubefabError
 from tests.fakes import three_masters
 from tests.runs import Run, in_place
@@ -143,18 +143,27 @@ def test_it_is_taken_out_though_there_is_no_cluster_any_more(
 
 
 def test_a_dry_run_changes_no_file(dry: Run, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for wish in (Wish(), Wish(remove=True)):
+    for wish in (Wish(), Wish(remove=True), Wish(remove=True, user="alice")):
         access.give(served(dry).context, wish)
     assert (list(home.iterdir()), dry.ran) == ([], [])
     assert capsys.readouterr().out == (
         f"would write the admin's key into {home}/.kube/config\n"
         f"would take the contexts of lab out of {home}/.kube/config\n"
+        f"would take the user alice of lab out of {home}/.kube/config\n"
     )
 
 
 @pytest.mark.parametrize("wish", [Wish("x", use=True), Wish("x", remove=True), Wish(use=True, remove=True)])
 def test_what_excludes_each_other_is_told_before_anybody_is_asked(run: Run, wish: Wish) -> None:
     with pytest.raises(KubefabError, match="--use"):
+        access.give(run.context, wish)
+    assert run("manager").looks == []
+
+
+@pytest.mark.parametrize("wish", [Wish(ttl=Ttl("1h")), Wish(groups=["dev"]), Wish("mine.conf", ttl=Ttl("24h"))])
+def test_the_admin_gets_no_end_and_no_group_of_its_own(run: Run, wish: Wish) -> None:
+    """Who asks for an hour would have the admin's credentials for a year."""
+    with pytest.raises(KubefabError, match="--group and --ttl are for --user NAME"):
         access.give(run.context, wish)
     assert run("manager").looks == []
 

@@ -137,6 +137,11 @@ def test_rights_that_are_missing_are_told_with_the_command_that_gives_some() -> 
     assert "inv kubectl -- create clusterrolebinding alice-view --clusterrole view --user alice" in told
 
 
+def test_the_command_that_gives_rights_can_be_typed_for_any_user() -> None:
+    told = users.told_of_rights(json.dumps({"items": []}), "team/Jane Doe", [])
+    assert told.endswith("clusterrolebinding 'team-Jane Doe-view' --clusterrole view --user 'team/Jane Doe'")
+
+
 def test_rights_of_the_user_and_of_each_group_are_told() -> None:
     items = [binding("view", ("User", "alice")), binding("edit", ("Group", "dev"), namespace="web")]
     told = users.told_of_rights(json.dumps({"items": items}), "alice", ["dev"])
@@ -231,11 +236,6 @@ def test_where_a_certificate_cannot_end_soon_there_is_none(
     with pytest.raises(KubefabError, match="nobody could take that back"):
         access.give(signing.context, Wish(user="alice"))
     assert (signing.ran, (tmp_path / ".kube").exists()) == ([], False)
-
-
-def test_a_group_without_a_user_is_told(run: Run) -> None:
-    with pytest.raises(KubefabError, match="--group is for --user NAME"):
-        access.give(run.context, Wish(groups=["dev"]))
 
 
 def test_a_dry_run_asks_for_no_certificate(dry: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
