@@ -1,6 +1,7 @@
 # kubefab: `make up` and `make test` are all a newcomer needs; `make help` lists the rest.
 PYTHON ?= python3
-VENV ?= .venv
+# Not from the environment, where it may be a venv of the person's own: making one deletes what is in it.
+VENV = .venv
 BIN := $(VENV)/bin
 # Debian's own, which people have who install nothing for kubefab.
 STOCK := /usr/bin/python3
