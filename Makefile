@@ -15,6 +15,8 @@ SHELL_FILES = $(shell find .ci bench lab scripts -name '*.sh') .ci/run lab/image
 LAB_HOSTS = /var/lib/kubefab-lab/hosts.yml
 
 .DEFAULT_GOAL := help
+# Two of these at once (MAKEFLAGS=-j8, which some export) would make the same venv, each deleting the other's.
+.NOTPARALLEL:
 .PHONY: help up lab down venv check style check-elsewhere elsewhere test proof tools bench pictures lock sentences
 
 help: ## This list

@@ -48,3 +48,8 @@ def run(words: list[str], folder: Path, environment: Mapping[str, str]) -> None:
 def test_a_venv_of_somebodys_own_is_not_made_anew(checkout: Path) -> None:
     """VENV is a name that people export for theirs, and a venv made anew loses all that is in it."""
     assert made(checkout, "venv", VENV=str(checkout / "work")) == [".venv"]
+
+
+def test_two_targets_at_once_do_not_make_the_same_venv(checkout: Path) -> None:
+    """MAKEFLAGS=-j8 is exported by many who compile; each `venv --clear` deletes what the other has made."""
+    assert made(checkout, "style", "check-elsewhere", MAKEFLAGS="-j4") == [".venv"]
