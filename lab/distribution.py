@@ -3,7 +3,7 @@
 import re
 import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -61,33 +61,63 @@ def one_liners(text: str) -> Iterator[dict[str, str]]:
             yield {**fields, "Signed-By": signed[1]} if signed else fields
 
 
-def translated(fields: dict[str, str], here: str, suite: str, types: str = "deb") -> dict[str, str] | None:
+def translated(
+    fields: dict[str, str], here: str, suite: str, types: str = "deb", others: Collection[str] = ()
+) -> dict[str, str] | None:
     """The same source for another suite; None if it is not the distribution's own."""
     suites = fields.get("Suites", "").split()
     own = [one for one in suites if re.fullmatch(rf"{here}(-updates|-security)?", one)]
-    if not own or "main" not in fields.get("Components", "").split():
+    uris = [uri for uri in fields.get("URIs", "").split() if uri.rstrip("/") not in others]
+    if not own or not uris or "main" not in fields.get("Components", "").split():
         return None
     suites = [one.replace(here, suite, 1) for one in own]
-    return {**fields, "Types": types, "Suites": " ".join(suites), "Components": "main"}
+    told = {"Types": types, "URIs": " ".join(map(mirror, uris)), "Suites": " ".join(suites), "Components": "main"}
+    return {**fields, **told}
 
 
-def sources(files: Sequence[Path], here: str, suite: str = SUITE, types: str = "deb") -> str:
-    """The computer's own sources as the machines' /etc/apt/sources.list.d/debian.sources."""
+def mirror(uri: str) -> str:
+    """Of a list of mirrors on this computer its first: no machine has the list. Debian's cloud images have such."""
+    scheme, _, path = uri.partition(":")
+    if scheme != "mirror+file":
+        return uri
+    lines = (line.split("\t")[0].strip() for line in Path(path).read_text().splitlines())
+    return next((line for line in lines if line and not line.startswith("#")), uri)
+
+
+def others(targets: str) -> set[str]:
+    """Whose packages are not Debian's though their suite has its name: Tailscale's, say. Their keys no machine has.
+
+    Args:
+        targets: the origin and the URI of each repository that apt has lists of; where none calls itself Debian, it is
+            a mirror that calls itself otherwise.
+    """
+    known = [line.partition("\t")[::2] for line in targets.splitlines() if not line.startswith("$")]
+    own = {uri for origin, uri in known if origin == "Debian"}
+    return {uri.rstrip("/") for _, uri in known if own and uri not in own}
+
+
+def sources(
+    files: Sequence[Path], here: str, suite: str = SUITE, types: str = "deb", others: Collection[str] = ()
+) -> str:
+    """The computer's own sources as the machines' /etc/apt/sources.list.d/debian.sources; "" where it has none."""
     found = []
     for path in files:
         read = stanzas if path.suffix == ".sources" else one_liners
-        found += [fields for each in read(path.read_text()) if (fields := translated(each, here, suite, types))]
-    return "\n\n".join("\n".join(f"{name}: {value}" for name, value in each.items()) for each in found) + "\n"
+        each_here = (translated(each, here, suite, types, others) for each in read(path.read_text()))
+        found += [fields for fields in each_here if fields]
+    return "\n".join("".join(f"{name}: {value}\n" for name, value in each.items()) for each in found)
 
 
 def computers_sources(suite: str, types: str) -> str:
-    """Empty where the computer is no Debian: mmdebstrap then knows where Debian is."""
+    """Empty where the computer is no Debian, or names no suite of its own: mmdebstrap then knows where Debian is."""
     os_release = Path("/etc/os-release").read_text()
     if not is_debian(os_release):
         return ""
     folder = APT / "sources.list.d"
     files = [path for path in (APT / "sources.list", *sorted(folder.glob("*"))) if path.is_file()]
-    return sources([path for path in files if path.suffix in (".list", ".sources")], codename(os_release), suite, types)
+    listed = [path for path in files if path.suffix in (".list", ".sources")]
+    vendors = others(attempt("apt-get", "indextargets", "--format", "$(ORIGIN)\t$(REPO_URI)").stdout)
+    return sources(listed, codename(os_release), suite, types, vendors)
 
 
 def apt_options() -> list[str]:

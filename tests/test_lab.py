@@ -458,6 +458,33 @@ def test_sources_are_translated_to_the_machines_suite(tmp_path: Path) -> None:
     )
 
 
+def test_a_vendors_repository_is_none_of_debians_own(tmp_path: Path) -> None:
+    """Tailscale's and HashiCorp's are named bookworm and main too: no machine has their keys."""
+    listed = tmp_path / "sources.list"
+    listed.write_text("deb http://d.invalid/debian/ bookworm main\ndeb https://v.invalid/debian bookworm main\n")
+    told = "Debian\thttp://d.invalid/debian/\nTailscale\thttps://v.invalid/debian/\n$(ORIGIN)\thttp://e.invalid/\n"
+    others = distribution.others(told)
+    assert "v.invalid" not in distribution.sources([listed], "bookworm", others=others)
+    assert "d.invalid" in distribution.sources([listed], "bookworm", others=others)
+    assert distribution.others(told.replace("Debian\t", "Ours\t")) == set(), "a mirror may have another name"
+
+
+def test_a_list_of_mirrors_on_this_computer_is_none_that_a_machine_could_read(tmp_path: Path) -> None:
+    """So Debian's own cloud images have it."""
+    (tmp_path / "debian.list").write_text(
+        "# of this cloud\nhttp://cdn.invalid/debian\tpriority:1\nhttp://b.invalid/d\n"
+    )
+    listed = tmp_path / "debian.sources"
+    listed.write_text(f"Types: deb\nURIs: mirror+file://{tmp_path}/debian.list\nSuites: bookworm\nComponents: main\n")
+    assert "\nURIs: http://cdn.invalid/debian\n" in distribution.sources([listed], "bookworm")
+
+
+def test_a_computer_that_names_no_suite_of_debians_has_no_sources(tmp_path: Path) -> None:
+    """One of `stable`, say: an empty file would make mmdebstrap look for packages nowhere at all."""
+    (tmp_path / "sources.list").write_text("deb http://d.invalid/debian stable main\n")
+    assert distribution.sources([tmp_path / "sources.list"], "bookworm") == ""
+
+
 def test_only_debian_has_debians_sources() -> None:
     assert distribution.is_debian('NAME="Debian"\nID=debian\n')
     assert not distribution.is_debian("ID=ubuntu\nID_LIKE=debian\n")
