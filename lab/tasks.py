@@ -7,6 +7,8 @@ from invoke import Collection, Context, Exit, task
 
 from lab.settings import LabError
 
+AS_ROOT = "become it (su -, or sudo -i), and type this again in the same folder"
+
 
 def do(command: str, *args: Any) -> None:
     """One of lab/commands.py, imported only now: the product's own tasks shall not wait for it."""
@@ -14,6 +16,9 @@ def do(command: str, *args: Any) -> None:
 
     # What is built is for all users of machines to read, and dpkg-deb packs nothing that is not.
     os.umask(0o022)
+    # lab.up says it among all else that the computer lacks.
+    if command != "up" and os.geteuid():
+        raise Exit(f"lab.{command} wants root, whose machines nobody else sees: {AS_ROOT}", code=1)
     try:
         getattr(commands, command)(*args)
     except LabError as error:

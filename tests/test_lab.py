@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 import requests
+from invoke import Exit
 
 from kubefab import downloads
 from lab import (
@@ -328,8 +329,8 @@ def test_a_checkout_that_only_its_owner_may_read_makes_packages_that_dpkg_takes(
     monkeypatch.setattr(packages, "FILES", private / "debs")
     kubelet = packages.Package("kubelet", "1", [Path("/bin/true")], conffiles=["/etc/default/kubelet"])
     root = tmp_path / "root"
-    monkeypatch.setattr(commands, "down", lambda: packages.lay_out(kubelet, root, "amd64"))
-    tasks.do("down")
+    monkeypatch.setattr(commands, "up", lambda: packages.lay_out(kubelet, root, "amd64"))
+    tasks.do("up")
     assert {path.name: oct(path.stat().st_mode & 0o777) for path in root.rglob("*") if not others_may_read(path)} == {}
     assert subprocess.run(["dpkg-deb", "--build", root, tmp_path / "x.deb"], check=False).returncode == 0
 
@@ -492,6 +493,16 @@ def test_only_debian_has_debians_sources() -> None:
 
 
 # Machines, services, the computer
+
+
+@pytest.mark.parametrize("command", ["fresh", "reboot", "cut", "ssh", "down", "status"])
+def test_who_is_not_root_is_not_told_that_there_is_no_machine(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each user has containers of their own: root's are not among them, and `make down` took away nothing, silently."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(commands, command, lambda *words: None)
+    with pytest.raises(Exit, match=rf"lab\.{command} wants root"):
+        tasks.do(command)
+
 
 PODMAN_PS = json.dumps(
     [
