@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from lab import files
 from lab.settings import STATE
@@ -10,6 +11,7 @@ from lab.shell import attempt
 
 PROC = Path("/proc/sys")
 SWAPS = Path("/proc/swaps")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 BEFORE = STATE / "computer-before.json"
 # The lab wants these: a way out for machines, and enough inotify instances for many systemds and kubelets.
 WANTED = {"net/ipv4/ip_forward": 1, "fs/inotify/max_user_instances": 1024}
@@ -29,13 +31,22 @@ def swaps(table: str) -> dict[str, int]:
     return {re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), row[0]): int(row[-1]) for row in rows}
 
 
+def known() -> dict[str, Any] | None:
+    """As it was before the first machine since this computer was booted: what a kernel was told goes with it."""
+    noted = json.loads(BEFORE.read_text()) if BEFORE.exists() else {}
+    return noted if noted and noted.get("boot", boot()) == boot() else None
+
+
+def boot() -> str:
+    return BOOT_ID.read_text().strip()
+
+
 def remember() -> None:
-    """As it was before the first machine."""
-    if BEFORE.exists():
+    if known():
         return
     every = (*WANTED, *KUBELETS, *DEBIANS)
-    known = {name: value(name) for name in every if (PROC / name).exists()}
-    files.write(BEFORE, json.dumps({"sysctls": known, "swaps": swaps(SWAPS.read_text())}))
+    sysctls = {name: value(name) for name in every if (PROC / name).exists()}
+    files.write(BEFORE, json.dumps({"boot": boot(), "sysctls": sysctls, "swaps": swaps(SWAPS.read_text())}))
 
 
 def prepare() -> None:
@@ -47,9 +58,9 @@ def prepare() -> None:
 
 def restore() -> list[str]:
     """What could not be put back. Swap too: swapoff in a machine is swapoff on the computer."""
-    if not BEFORE.exists():
+    before = known()
+    if not before:
         return []
-    before = json.loads(BEFORE.read_text())
     for name, was in before["sysctls"].items():
         if value(name) != str(was):
             (PROC / name).write_text(str(was))

@@ -699,6 +699,24 @@ def test_a_note_of_the_computer_is_whole_or_not_there(kernel: Path, monkeypatch:
     assert computer.BEFORE.exists()
 
 
+def test_what_was_before_a_reboot_of_the_computer_is_not_put_back(
+    kernel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No machine has changed this kernel: swap that has gone for good, or forwarding that Docker wants, is its own."""
+    (kernel / "boot").write_text("one\n")
+    monkeypatch.setattr(computer, "BOOT_ID", kernel / "boot")
+    computer.prepare()
+    (kernel / "boot").write_text("two\n")
+    (kernel / "swaps").write_text("Filename Type Size\n")
+    asked = swapped_on(monkeypatch)
+    assert computer.restore() == []
+    assert asked == []
+    assert (kernel / "sys/net/ipv4/ip_forward").read_text() == "1"
+    computer.prepare()
+    assert json.loads(computer.BEFORE.read_text())["sysctls"]["net/ipv4/ip_forward"] == "1"
+    assert json.loads(computer.BEFORE.read_text())["swaps"] == {}
+
+
 def test_what_an_older_lab_wrote_down_is_put_back_too(kernel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     computer.BEFORE.parent.mkdir()
     computer.BEFORE.write_text('{"sysctls": {"kernel/panic": 7}, "swaps": ["/dev/vda2"]}')
