@@ -410,6 +410,7 @@ def test_a_component_is_built_with_the_labs_go_and_not_with_the_computers(
     monkeypatch.setattr(Job, "run", lambda self, *argv, cwd, **env: ran.append((str(argv[0]), env)))
     component = next(each for each in (*components.COMPONENTS, *guide.COMPONENTS) if each.name == name)
     monkeypatch.setattr(components, "keep", lambda component, job: None)
+    monkeypatch.setattr(components, "CACHE", tmp_path / "cache")
     components.build(component, Job(tmp_path, tmp_path / "log"))
     [(program, env)] = ran
     assert program == str(toolchain.PART.place / "go/bin/go")
@@ -457,6 +458,22 @@ def test_sources_are_translated_to_the_machines_suite(tmp_path: Path) -> None:
         "Types: deb\nURIs: http://mirror.invalid/debian-security\nSuites: trixie-security\nComponents: main\n\n"
         "Types: deb\nURIs: http://mirror.invalid/debian\nSuites: trixie\nComponents: main\nSigned-By: /k.gpg\n"
     )
+
+
+def test_sources_that_go_unpacked_before_a_power_cut_are_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Go does not sync them: some may be empty, and each build of them would fail until somebody deletes them."""
+    monkeypatch.setattr(components, "CACHE", tmp_path)
+    monkeypatch.setattr(components.computer, "BOOT_ID", tmp_path / "boot")
+    hollow = tmp_path / "go/mod/module/hollow.go"
+    hollow.parent.mkdir(parents=True)
+    for boot, there in [("one", False), ("one", True), ("two", False)]:
+        (tmp_path / "boot").write_text(f"{boot}\n")
+        components.forget_what_may_be_hollow()
+        assert hollow.exists() == there
+        hollow.parent.mkdir(parents=True, exist_ok=True)
+        hollow.touch()
 
 
 def test_a_vendors_repository_is_none_of_debians_own(tmp_path: Path) -> None:
