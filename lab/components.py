@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from lab import computer, files, toolchain
-from lab.parts import Job, Part
+from lab import toolchain
+from lab.parts import MODULES, Job, Part
 from lab.settings import CACHE, CRI_DOCKERD, FLANNEL, HERE, KUBERNETES, LOCAL_PATH, METRICS_SERVER, ROOK, LabError
 
 
@@ -131,7 +131,7 @@ def settings() -> dict[str, str]:
         "GOGC": "400",
         "GOMEMLIMIT": "1GiB",
         "GOCACHE": str(CACHE / "go/build"),
-        "GOMODCACHE": str(CACHE / "go/mod"),
+        "GOMODCACHE": str(MODULES),
     }
 
 
@@ -147,17 +147,8 @@ def build(component: Component, job: Job) -> None:
     env = {**settings(), "CGO_ENABLED": str(int(component.cgo))}
     fetched = ("mod", "download")
     built = ("build", *flags, "-o", f"{job.out}/", component.package)
-    forget_what_may_be_hollow()
     job.run(go(), *(built if component.package else fetched), cwd=component.folder, **env)
     keep(component, job)
-
-
-def forget_what_may_be_hollow() -> None:
-    """Go takes for whole what it has unpacked, and does not sync it: a power cut leaves files of it empty."""
-    note = CACHE / "go/unpacked-in-boot"
-    if not note.exists() or note.read_text() != computer.boot():
-        shutil.rmtree(CACHE / "go/mod", ignore_errors=True)
-        files.write(note, computer.boot())
 
 
 def keep(component: Component, job: Job) -> None:

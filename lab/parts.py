@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from lab import computer, files
 from lab.forecast import Work, left
 from lab.report import Report, duration
 from lab.settings import CACHE, HERE, LOGS, LabError
 from lab.shell import run_logged
 
 UNFINISHED = CACHE / "unfinished"
+MODULES = CACHE / "go/mod"  # of Go: the sources that it has fetched
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ def make_missing(parts: Sequence[Part], report: Report) -> list[Part]:
     report.expect([work(part) for part in wanted])
     # Only a run that was broken off leaves anything here, and only one run is let in at a time.
     shutil.rmtree(UNFINISHED, ignore_errors=True)
+    forget_what_may_be_hollow()
     futures: dict[str, Future[None]] = {}
     # Two compilations at once only take each other's processors.
     with ThreadPoolExecutor(1) as compiler, ThreadPoolExecutor(len(wanted)) as others:
@@ -144,6 +147,14 @@ def make_missing(parts: Sequence[Part], report: Report) -> list[Part]:
     if failures:
         raise LabError("\n".join(dict.fromkeys(map(str, failures))))
     return wanted
+
+
+def forget_what_may_be_hollow() -> None:
+    """Go takes for whole what it has unpacked, and does not sync it: a power cut leaves files of it empty."""
+    note = MODULES.parent / "unpacked-in-boot"
+    if not note.exists() or note.read_text() != computer.boot():
+        shutil.rmtree(MODULES, ignore_errors=True)
+        files.write(note, computer.boot())
 
 
 def work(part: Part) -> Work:

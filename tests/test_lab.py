@@ -67,6 +67,7 @@ def test_machines_have_the_names_and_addresses_that_hosts_yml_says() -> None:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(parts, "CACHE", tmp_path)
     monkeypatch.setattr(parts, "UNFINISHED", tmp_path / "unfinished")
+    monkeypatch.setattr(parts, "MODULES", tmp_path / "go/mod")
     monkeypatch.setattr(parts, "LOGS", tmp_path / "logs")
     return tmp_path
 
@@ -464,13 +465,13 @@ def test_sources_that_go_unpacked_before_a_power_cut_are_fetched_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Go does not sync them: some may be empty, and each build of them would fail until somebody deletes them."""
-    monkeypatch.setattr(components, "CACHE", tmp_path)
-    monkeypatch.setattr(components.computer, "BOOT_ID", tmp_path / "boot")
+    monkeypatch.setattr(parts, "MODULES", tmp_path / "go/mod")
+    monkeypatch.setattr(parts.computer, "BOOT_ID", tmp_path / "boot")
     hollow = tmp_path / "go/mod/module/hollow.go"
     hollow.parent.mkdir(parents=True)
     for boot, there in [("one", False), ("one", True), ("two", False)]:
         (tmp_path / "boot").write_text(f"{boot}\n")
-        components.forget_what_may_be_hollow()
+        parts.forget_what_may_be_hollow()
         assert hollow.exists() == there
         hollow.parent.mkdir(parents=True, exist_ok=True)
         hollow.touch()
