@@ -110,10 +110,10 @@ def show_status(c: Context, *health: Subject, drift: Sequence[Subject] = (), as_
 
 
 def _found(run: Engine, health: Sequence[Subject], drift: Sequence[Subject]) -> status.Found:
-    """One look at every host; and at etcd, where there are several members, or where no API server tells of it."""
+    """One look at every host; and at etcd: an API server reads on from one that has no room left."""
     cluster, hosts = run.cluster, run.look(Group.ALL, "certificates")
     live = cluster.facts(cluster.speaker).cluster
-    if live and (live.silent or len(cluster.masters) > 1):
+    if live:
         run.look(Group.MASTERS, "etcd")
     away = {failure.host: failure.what for failure in run.failures}
     unseen = [failure.host for failure in run.failures if failure.error.may_be_on]

@@ -123,7 +123,19 @@ def _answers(found: Found) -> bool:
 def _etcds(found: Found) -> dict[str, Facts]:
     """The masters whose etcd was looked at; none where it is not of kubeadm's making."""
     there = {name: facts for name, facts in found.facts.items() if _told(etcd.told, facts)}
-    return {} if any(facts.etcd.elsewhere for facts in there.values()) else there
+    if any(facts.etcd.elsewhere for facts in there.values()):
+        return {}
+    return _only_heard(there) if _serves_alone(found) else there
+
+
+def _only_heard(masters: etcd.Masters) -> dict[str, Facts]:
+    """Those of them whose member has answered."""
+    return {name: masters[name] for name in etcd.heard(masters)}
+
+
+def _serves_alone(found: Found) -> bool:
+    """Whether the only master's API server answers, and so does its etcd, though it may not have said so itself."""
+    return bool(found.live and not found.live.silent and len(found.masters) == 1)
 
 
 def _told(what: Callable[[Facts], Any], facts: Facts | None) -> Any:
@@ -163,7 +175,7 @@ def _of_cluster(found: Found) -> Iterator[Problem]:
 
 def _of_etcd(found: Found) -> Iterator[Problem]:
     masters = _etcds(found) if found.live else {}
-    unknown = dict(_unknown(found))
+    unknown = {} if _serves_alone(found) else dict(_unknown(found))
     unheard = _calls(found, {*found.away, *unknown})
     yield from (_said(line, _cure_of_etcd(masters, unheard)) for line in etcd.problems(masters, unheard))
     yield from (Problem(f"{name}: {why}", PREFLIGHT) for name, why in unknown.items())
@@ -312,7 +324,7 @@ def _nodes(found: Found) -> list[Node]:
 
 def as_data(told: Status) -> dict[str, Any]:
     """All of it as plain data. What was not heard is null."""
-    found, masters, kept = told.found, _etcds(told.found), _kept(told.found)
+    found, masters, kept = told.found, _members_to_show(told.found), _kept(told.found)
     live = found.live
     return {
         "cluster": found.wanted.cluster.name,
@@ -333,6 +345,12 @@ def as_data(told: Status) -> dict[str, Any]:
             for name, version in (live.addons if live else {}).items()
         ],
     }
+
+
+def _members_to_show(found: Found) -> dict[str, Facts]:
+    """None of a single master whose etcd is well: nobody has to know what an etcd is to be told so."""
+    masters = _etcds(found)
+    return {} if _serves_alone(found) and not etcd.problems(masters) else masters
 
 
 def _node(node: Node) -> dict[str, Any]:

@@ -523,9 +523,31 @@ def test_an_etcd_that_hangs_is_told_of_each(three: Run, told: Told) -> None:
     assert {one["etcd"] for one in found["hosts"] if one["role"] == "master"} == {"silent"}
 
 
-def test_with_one_master_that_answers_etcd_is_not_asked(one: Run) -> None:
-    shown(one)
-    assert not [parts for parts in one("manager").looks if "etcd" in parts]
+@pytest.mark.parametrize(
+    ("says", "code", "next_"),
+    [
+        ({"errors": ["memberID:161 alarm:NOSPACE"]}, 2, "inv etcd.defragment"),
+        ({"dbSize": 90, "dbSizeQuota": 100}, 1, "inv etcd.defragment"),
+        ({"errors": ["memberID:161 alarm:CORRUPT"]}, 1, "inv cluster.up"),
+    ],
+)
+def test_the_etcd_of_a_single_master_is_asked_too_since_its_api_server_reads_on_from_a_full_one(
+    says: dict[str, Any], code: int, next_: str, one: Run, told: Told
+) -> None:
+    one("manager").parts["etcd"] = look("m1", "m1", leader=IDS["m1"], **says)
+    ended, found = told(one)
+    assert (ended, found["next"]) == (code, next_)
+    assert len(found["etcd"]["members"]) == 1
+
+
+@pytest.mark.parametrize("said", [look("m1", "m1", leader=IDS["m1"]), SILENT, DEAD, "untold ss: no answer in 3 s"])
+def test_of_a_single_master_that_answers_etcd_is_told_where_it_says_that_something_is_wrong_alone(
+    said: str, one: Run, told: Told
+) -> None:
+    """By its answer etcd serves: one that is too busy for etcdctl, or of somebody's own, is not called wrong."""
+    one("manager").parts["etcd"] = said
+    code, found = told(one)
+    assert (code, found["problems"], found["etcd"]) == (0, [], None)
 
 
 def test_an_even_number_of_masters_is_told_and_not_wrong(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
