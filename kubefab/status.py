@@ -9,7 +9,7 @@ from typing import Any
 
 from kubefab import etcd
 from kubefab.errors import NotAsked
-from kubefab.facts import NOT_KNOWN, OUT_OF_SERVICE, ClusterFacts, Facts, Node
+from kubefab.facts import NOT_KNOWN, OUT_OF_SERVICE, ClusterFacts, Facts, Known, Node
 from kubefab.inventory import Host, Inventory
 from kubefab.patience import SHORT
 from kubefab.schedule import SERVICE, Kept
@@ -177,7 +177,7 @@ def _of_etcd(found: Found) -> Iterator[Problem]:
     masters = _etcds(found) if found.live else {}
     unknown = {} if _serves_alone(found) else dict(_unknown(found))
     unheard = _calls(found, {*found.away, *unknown})
-    yield from (_said(line, _cure_of_etcd(masters, unheard)) for line in etcd.problems(masters, unheard))
+    yield from (_said(line, _cure_of_etcd(found, masters, unheard)) for line in etcd.problems(masters, unheard))
     yield from (Problem(f"{name}: {why}", PREFLIGHT) for name, why in unknown.items())
 
 
@@ -228,14 +228,21 @@ def _kept(found: Found) -> Kept | None:
     return Kept(found.wanted.backup, heard, found.now, [name for name in asked if name not in heard])
 
 
-def _cure_of_etcd(masters: etcd.Masters, away: etcd.Away) -> str:
+def _cure_of_etcd(found: Found, masters: etcd.Masters, away: etcd.Away) -> str:
     """A member that can never rejoin has to be removed first: it stands in the way of every join."""
     if outside := etcd.outsiders(masters):
         return etcd.ANEW.format(outside[0])
     if gone := [member for member in etcd.strangers(masters, away) if member.name]:
         name = etcd.earlier(gone[0], masters)
-        return etcd.ANEW.format(name) if name else GONE.format(gone[0].name)
+        return etcd.ANEW.format(name) if name else _cure_of_stranger(gone[0], found)
     return DEFRAGMENT if etcd.is_full(masters) else UP
+
+
+def _cure_of_stranger(member: Known, found: Found) -> str:
+    """One whose Node is Ready only has no place in hosts.yml: nobody is told to take it for dead."""
+    called, unknown = {member.name, *member.addresses}, strangers(found.wanted, found.live, found.facts)
+    alive = [node for node in unknown if node.ready and {node.name, node.address} & called]
+    return _stranger(alive[0], found.wanted).cure if alive else GONE.format(member.name)
 
 
 def _not_so(host: str, step: Step, gap: str) -> Problem:

@@ -438,10 +438,24 @@ def test_a_member_of_a_master_that_is_none_of_hosts_yml_is_named_with_the_comman
     wanted = three.cluster.inventory
     three.cluster.inventory = wanted.model_copy(update={"hosts": (*wanted.hosts[:2], wanted.hosts[3])})
     del three.cluster.hosts["m3"]
+    for name in ("m1", "m2"):
+        three(name).parts["cluster"] = nodes("m1", "m2", "client", without=["m3"])
     code, found = told(three)
     assert code == 1
     assert "member m3 (https://m3:2380) was not heard: no master that answers has it" in found["problems"]
     assert found["next"] == "inv node.remove --host m3 --dead"
+
+
+def test_whose_node_is_ready_is_not_called_dead_by_the_next_command(three: Run, told: Told) -> None:
+    """--dead would be refused; and who switched it off for that might leave etcd without its quorum."""
+    wanted = three.cluster.inventory
+    three.cluster.inventory = wanted.model_copy(update={"hosts": (*wanted.hosts[:2], wanted.hosts[3])})
+    del three.cluster.hosts["m3"]
+    for name in ("m1", "m2"):
+        three(name).parts["cluster"] = nodes(*M, "client")
+    found = told(three)[1]
+    assert "member m3 (https://m3:2380) was not heard: no master that answers has it" in found["problems"]
+    assert found["next"].startswith("add `m3: {address: ")
 
 
 def test_masters_away_are_known_by_their_addresses_where_their_members_are_called_otherwise(
