@@ -17,14 +17,14 @@ from kubefab.addons import Addon
 from kubefab.addons.addon import ADMIN, Page
 from kubefab.converge import Engine, Stop
 from kubefab.disk import sha256
-from kubefab.errors import KubefabError, NotAsked
+from kubefab.errors import HostError, KubefabError, NotAsked
 from kubefab.executor import engine_of
 from kubefab.facts import Facts
 from kubefab.host import Host
 from kubefab.inventory import Inventory
 from kubefab.passes import ALL_AT_ONCE, IN_TURN, ONE_BY_ONE, Group, Pass, Who
-from kubefab.patience import SHORT
-from kubefab.step import Subject
+from kubefab.patience import SHORT, USUAL
+from kubefab.step import Step, Subject
 from kubefab.steps.backups import fetched
 from kubefab.steps.defragment import defragmented, disarmed
 from kubefab.steps.etcd import backup_of, place, usual
@@ -94,6 +94,9 @@ def _away(run: Engine, who: Who, *parts: str) -> list[str]:
         return list(map(str, run.failures))
 
 
+LISTED = ("addons", "ceph")  # the parts for which an API server is asked apart from whether it answers
+
+
 def show_status(c: Context, *health: Subject, drift: Sequence[Subject] = (), as_json: bool) -> None:
     """The nodes and what is wrong with them. Exit with 1 where anything is, and with 2 where nothing can be written.
 
@@ -115,13 +118,25 @@ def _found(run: Engine, health: Sequence[Subject], drift: Sequence[Subject]) -> 
     live = cluster.facts(cluster.speaker).cluster
     if live:
         run.look(Group.MASTERS, "etcd")
+    gaps = _gaps(run, hosts, health, bool(live and not live.silent))
     away = {failure.host: failure.what for failure in run.failures}
     unseen = [failure.host for failure in run.failures if failure.error.may_be_on]
     facts = {host.name: cluster.facts(host) for host in hosts if host.name not in away}
-    gaps = run.gaps(hosts, *health)
     wrong = {(host, step.title) for host, step, _ in gaps}
     besides = [gap for gap in run.gaps(hosts, *drift, silence=True) if (gap[0], gap[1].title) not in wrong]
     return status.Found(cluster.inventory, live, facts, away, gaps, datetime.now(UTC), besides, unseen)
+
+
+def _gaps(run: Engine, hosts: list[Host], health: Sequence[Subject], answers: bool) -> list[tuple[str, Step, str]]:
+    """What an API server that answers has not listed in time is asked for once more, with time, and then not known."""
+    gaps = run.gaps(hosts, *health)
+    if not answers or len(run.gaps(hosts, *health, silence=True)) == len(gaps):
+        return gaps
+    speaker = run.cluster.speaker
+    there = tuple(part for part in LISTED if part in run.cluster.facts(speaker).parts)
+    with run.cluster.asked_with(USUAL), suppress(HostError):
+        run.cluster.look(speaker, there)
+    return run.gaps(hosts, *health, silence=True)
 
 
 def show_explained(c: Context, as_json: bool) -> None:

@@ -247,6 +247,8 @@ def _cure_of_stranger(member: Known, found: Found) -> str:
 
 def _not_so(host: str, step: Step, gap: str) -> Problem:
     """A state by its title, worded so that it does not read as true. What no run changes, only its hint can cure."""
+    if gap.startswith(f"{NOT_KNOWN}the API server"):
+        return Problem(f"{host}: {gap}", AGAIN)
     if gap.startswith(NOT_KNOWN) or (ASKED.match(gap) and LATE.search(gap)):  # told once, of however many states
         return _said(f"{host}: {gap}", PREFLIGHT)
     told = step.close or step.within

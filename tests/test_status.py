@@ -9,14 +9,16 @@ import pytest
 from invoke import Exit
 
 from kubefab import report, runbook, status
+from kubefab.cluster import Cluster
 from kubefab.errors import HostError, Refused, Silent, Unreachable
 from kubefab.facts import ADDON, CORDONED_BY, ClusterFacts, Facts, Known, Node, Workload
+from kubefab.host import Host
 from kubefab.inventory import Inventory, Schedule
 from kubefab.patience import SHORT, USUAL
 from kubefab.report import Failure
 from kubefab.status import Found, State
 from kubefab.step import Step, Subject, complaint
-from kubefab.steps import backups, health, masters, preflight
+from kubefab.steps import backups, health, masters, preflight, rook
 from tests.facts import read, with_
 from tests.fakes import HOSTS, inventory, three_masters
 from tests.members import DEAD, IDS, SILENT, M, look, membership
@@ -892,6 +894,37 @@ def test_drift_that_needs_an_answer_which_did_not_come_is_not_none(
     told = json.loads(capsys.readouterr().out)
     assert {one["found"] for one in told["drift"]} == {"not known: what kubeadm keeps in the cluster cannot be read"}
     assert [note for note in told["notes"] if "not known: " in note] == [f"manager, client: not known: {status._DRIFT}"]
+
+
+def ceph(cluster: Cluster, host: Host) -> list[Step]:
+    return [complaint("no other Ceph cluster is there", rook.strange)] if host.name == cluster.speaker.name else []
+
+
+@pytest.fixture
+def with_disks(monkeypatch: pytest.MonkeyPatch) -> Run:
+    return in_place(made(HOSTS.replace("role: worker", "role: worker, disks: [/dev/sdb]")), monkeypatch)
+
+
+def test_what_an_api_server_that_answers_does_not_say_of_ceph_is_not_taken_for_well(
+    with_disks: Run, told: Told
+) -> None:
+    code, found = told(with_disks, ceph)
+    assert (code, found["verdict"], found["next"]) == (1, "not known whether all is well", status.AGAIN)
+    assert found["problems"] == ["manager: not known: the API server does not say whether there is a Ceph cluster"]
+
+
+def test_it_is_asked_once_more_with_more_time_before_that_is_told(with_disks: Run, told: Told) -> None:
+    run, asked = with_disks, list[object]()
+
+    def asks() -> None:
+        asked.append(run.cluster._network.patience)
+        run("manager").parts["ceph"] = "ceph_told yes" if asked[-1] is USUAL else ""
+
+    run("manager").on_look = asks
+    assert told(run, ceph)[0] == 0
+    assert asked.count(USUAL) == 1
+    told(run)
+    assert asked.count(USUAL) == 1, "nobody wants to know"
 
 
 def test_drift_that_cannot_be_told_hides_nothing_else(one: Run, capsys: pytest.CaptureFixture[str]) -> None:
