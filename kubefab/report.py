@@ -261,7 +261,7 @@ def status(data: Mapping[str, Any]) -> str:
         f"{data['cluster']}: {data['verdict']}",
         *(_nodes(data["nodes"]) if data["nodes"] else _hosts(data["hosts"])),
         *(table(etcd.HEAD, etcd.rows(data["etcd"])).splitlines() if data["etcd"] else ()),
-        *map(_addon, data["addons"]),
+        *map(_addon, data["addons"] or ()),
         *data["notes"],
         *(f"  {problem}" for problem in data["problems"]),
         *([f"what to do next: {data['next']}"] if data["next"] else []),

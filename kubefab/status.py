@@ -57,6 +57,13 @@ class Found:
     def masters(self) -> list[str]:
         return [host.name for host in self.wanted.masters]
 
+    @property
+    def told(self) -> ClusterFacts | None:
+        """What the cluster says of itself; nothing where every master says that there is none; None where nobody does."""
+        if self.live:
+            return None if self.live.silent else self.live
+        return None if set(self.masters) & set(self.away) else ClusterFacts()
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -334,25 +341,27 @@ def _nodes(found: Found) -> list[Node]:
 def as_data(told: Status) -> dict[str, Any]:
     """All of it as plain data. What was not heard is null."""
     found, masters, kept = told.found, _members_to_show(told.found), _kept(told.found)
-    live = found.live
+    live = found.told
     return {
         "cluster": found.wanted.cluster.name,
         "state": told.state.name.lower(),
         "verdict": told.verdict,
         "healthy": told.state is State.WELL,
-        "version": live.version if live else None,
+        "version": found.live.version if found.live else None,
         "problems": [problem.text for problem in told.problems],
         "next": told.cure,
         "notes": notes(found),
         "hosts": [_host(found, host) for host in found.wanted.hosts if not host.absent],
-        "nodes": [_node(node) for node in _nodes(found)],
+        "nodes": [_node(node) for node in live.nodes.values()] if live else None,
         "etcd": {"members": etcd.members_as_data(masters)} if masters else None,
         "backups": kept.as_data() if kept else None,
         "drift": [{"host": host, "state": step.title, "found": gap} for host, step, gap in found.drift],
         "addons": [
             {"name": name, "version": version, "wanted": name in found.wanted.addons}
-            for name, version in (live.addons if live else {}).items()
-        ],
+            for name, version in live.addons.items()
+        ]
+        if live
+        else None,
     }
 
 

@@ -140,6 +140,7 @@ def test_where_no_api_server_answers_it_is_2_and_told_once(one: Run, told: Told)
     assert (code, found["state"]) == (2, "unwritable")
     assert found["verdict"] == "no API server answers in 3 s: nothing can be written"
     assert found["problems"] == ["manager: the API server gives no answer: refused"]
+    assert (found["nodes"], found["addons"]) == (None, None), "not heard is not none"
     assert found["next"] == "inv fix-reboot"
 
 

@@ -205,7 +205,7 @@ def test_two_dead_masters_are_told_in_time_as_a_lost_quorum(lost: tuple[Done, Do
 
 def test_without_an_api_server_it_is_told_what_ssh_kubelet_and_etcd_say(lost: tuple[Done, Done, bool]) -> None:
     found = json.loads(lost[1].stdout)
-    assert (found["state"], found["nodes"]) == ("unwritable", [])
+    assert (found["state"], found["nodes"]) == ("unwritable", None)
     hosts = {one["name"]: (one["ssh"], one["kubelet"], one["etcd"]) for one in found["hosts"]}
     assert hosts == {
         **dict.fromkeys(MACHINES[:2], (False, None, None)),
