@@ -31,7 +31,8 @@ END
     export APT_CONFIG="$folder/apt.conf"
     cd "$folder"
     apt-get -q update
-    apt-get -q download "kubeadm=$1-*"
+    # The host's own settings are read after these; apt stops where no source has their Default-Release.
+    apt-get -q -o APT::Default-Release= download "kubeadm=$1-*"
     dpkg-deb --extract ./kubeadm_*.deb root
     kubeadm=$folder/root/usr/bin/kubeadm
 }

@@ -170,6 +170,18 @@ def test_a_bundle_is_unpacked_for_everybody_to_read(file: Path) -> None:
 
 
 @sandbox.needed
+@pytest.mark.parametrize("own", ["", "/etc/apt/apt.conf"])
+def test_a_bundle_is_asked_where_apt_is_told_of_a_default_release(file: Path, own: str) -> None:
+    """No source of the bundle has that release, by which apt ends each installation; all else there stays."""
+    said = 'APT::Default-Release "stable"; Acquire::Retries "7";\n'
+    run = sandbox.script("use-bundle.sh", "/mnt/it", bundle.opened(file).sums)
+    settings = "apt-config dump --format '%f=%v%n' APT::Default-Release Acquire::Retries"
+    there = sandbox.file("/mnt/it", file.read_bytes()) + sandbox.file(own or "/etc/apt/apt.conf.d/99release", said)
+    found = sandbox.run(f"{there}{run} >/dev/null 2>&1\nAPT_CONFIG=/var/lib/kubefab-bundle/apt.conf {settings}")
+    assert found.split() == ["APT::Default-Release=", "Acquire::Retries=7"]
+
+
+@sandbox.needed
 def test_a_bundle_with_another_byte_in_it_takes_no_place(file: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b"Package: x", b"Package: y"))
     found = use(file)

@@ -832,6 +832,32 @@ def test_a_kubeadm_that_goes_away_again_is_run_where_programs_may_be_run(options
     assert sandbox.run(f"{deb}{kubeadm}{mounted}{run}").startswith(f"{place}/kubefab-images.")
 
 
+A_REPOSITORY = r"""rm /mnt/bin/apt-get
+mkdir -p /mnt/pkg/DEBIAN /mnt/pkg/usr/bin /mnt/repo /etc/apt/apt.conf.d
+printf '#!/bin/sh\necho r/pause:3\n' >/mnt/pkg/usr/bin/kubeadm
+chmod 755 /mnt/pkg/DEBIAN /mnt/pkg/usr/bin/kubeadm
+about='Package: kubeadm\nVersion: 1.37.2-1.1\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n'
+printf "$about" >/mnt/pkg/DEBIAN/control
+dpkg-deb -b /mnt/pkg /mnt/repo/kubeadm_1.37.2-1.1_all.deb >/dev/null
+cd /mnt/repo
+{
+    cat /mnt/pkg/DEBIAN/control
+    echo "Filename: ./kubeadm_1.37.2-1.1_all.deb"
+    echo "Size: $(stat -c %s kubeadm*.deb)"
+    echo "SHA256: $(sha256sum kubeadm*.deb | cut -d ' ' -f 1)"
+} >Packages
+echo 'APT::Default-Release "stable";' >/etc/apt/apt.conf.d/99release
+"""
+UNSIGNED = b'Acquire::AllowInsecureRepositories "true"; APT::Get::AllowUnauthenticated "true";'
+
+
+@sandbox.needed
+def test_a_kubeadm_is_fetched_where_apt_is_told_of_a_default_release() -> None:
+    """No source that its apt knows just then has that release, by which apt ends every download."""
+    words = ("1.37.2", "file:/mnt/repo", "/", "a2V5", b64encode(UNSIGNED).decode())
+    assert sandbox.run(f"{A_REPOSITORY}{sandbox.script('list-images.sh', *words)} </dev/null") == "r/pause:3\n"
+
+
 JUDGES = (
     'stub kubeadm \'case $* in *validate*) grep -q Gone "$4" || exit 0; echo unrecognized: Gone >&2; exit 1 ;; esac; '
     "echo r/pause:3'\n"
