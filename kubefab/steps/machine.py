@@ -208,5 +208,8 @@ _CGROUP_HINT = (
 )
 _ONE_SOURCE = "one apt source alone names the Kubernetes repository"
 _PORTS_HINT = "stop that program there, or give it another port; ss -ltnp shows it"
-_AWAY = "move them away on the host: mv FILE /root/"
+_AWAY = (
+    "move them away on the host: mv FILE /root/; but a kubelet that a node's own unit starts (systemctl cat kubelet) "
+    "only after the packages of its version are installed and the unit starts /usr/bin/kubelet"
+)
 _TWICE = "take it out of that file: with two keyrings for one repository every apt-get fails"

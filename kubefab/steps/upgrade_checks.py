@@ -78,6 +78,7 @@ def possible(cluster: Cluster, host: Host) -> list[Step]:
             _GATES,
         ),
         complaint("the kubelet is at most three minors older", too_old(wanted), "upgrade that kubelet by hand first"),
+        complaint("the kubelet is of a Debian package", packageless(wanted), _PACKAGELESS),
         *when(
             host.wanted.role == "master",
             complaint("there is room for kubeadm's copy of etcd", no_room(wanted), "make room for /etc/kubernetes/tmp"),
@@ -192,6 +193,20 @@ def too_old(wanted: str) -> Gap:
     def gap(facts: Facts) -> str | None:
         old = is_old(facts, wanted) and _is_too_old(versions.kubelet(facts), wanted)
         return f"it is of {versions.kubelet(facts)}, and {wanted} is to be the control plane's" if old else None
+
+    return gap
+
+
+def packageless(wanted: str) -> Gap:
+    """An upgrade brings packages: it would drain the node, start a file of somebody's anew, and be none the further.
+
+    One that dpkg has half installed was broken off, and is brought to its end.
+    """
+
+    def gap(facts: Facts) -> str | None:
+        none = facts.packages.deb("kubelet").status[1:2] in ("n", "c")  # not installed, or only its configuration
+        found = is_old(facts, wanted) and none
+        return f"kubelet {versions.kubelet(facts)} runs, and dpkg knows of no kubelet" if found else None
 
     return gap
 
@@ -375,6 +390,11 @@ _FLAGS = (
 _UNVERSIONED = (
     "see it: kubectl version; write it into /etc/kubernetes/manifests/kube-apiserver.yaml, image: NAME:vVERSION, with "
     "a digest behind it if need be; or, as kubernetesVersion: kubectl -n kube-system edit configmap kubeadm-config"
+)
+_PACKAGELESS = (
+    "install the packages of that version by hand, from Kubernetes' repository of its minor: apt-get install "
+    "kubelet=VERSION-* kubeadm=VERSION-* kubectl=VERSION-*; where a unit of its own starts another file (systemctl cat "
+    "kubelet): have it start /usr/bin/kubelet, then: systemctl daemon-reload; systemctl restart kubelet"
 )
 _BESIDE = (
     "upgrade that kubelet by hand first; or take the node away: with its host in hosts.yml, inv node.remove --host "

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kubefab.errors import Silent
-from kubefab.facts import Configuration, Facts, Manifest, Node, Process
+from kubefab.facts import Configuration, Facts, Manifest, Node, Package, Process
 from kubefab.facts.manifests import settings
 from kubefab.steps import marked, upgrade_checks
 from tests.facts import known, with_
@@ -84,6 +84,18 @@ def test_a_version_whose_kubeadm_reads_no_file_for_an_upgrade_is_refused(wanted:
 def test_a_kubelet_too_old_for_the_new_api_server_is_told(kubelet: str, told: bool) -> None:
     facts = master("1.36.3", debs=debs(kubelet))
     assert ("the kubelet is at most three minors older" in possible(facts)) is told
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [("hi", None), ("un", True), ("rc", True), ("iU", None), ("iF", None)],
+    ids=["a package", "a file of somebody's", "removed", "half unpacked", "half configured"],
+)
+def test_a_kubelet_of_no_package_is_told_before_its_node_loses_its_pods(status: str, told: bool | None) -> None:
+    """It would be started anew, and be the old one, or be gone; one that was broken off is brought to its end."""
+    facts = master("1.36.3", debs={**debs("1.36.3"), "kubelet": Package(status)})
+    found = possible(facts).get("the kubelet is of a Debian package")
+    assert found == ("kubelet 1.36.3 runs, and dpkg knows of no kubelet" if told else None)
 
 
 BESIDE = "no kubelet that stays is more than three minors older"
