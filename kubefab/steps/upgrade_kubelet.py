@@ -87,6 +87,7 @@ def kubelet(seconds: int, ignored: Sequence[str] = (), names: Mapping[str, str] 
                 hint=f"see what it says: apt-cache policy kubelet, on {host.name}",
                 parts=("packages", "services", "manifests"),
             ),
+            *(replace(one, gap=once_new(wanted, one.gap)) for one in runtime.package_manager()),
             Step(
                 f"what comes with the kubelet is of {wanted}, and held",
                 unfinished(wanted),
@@ -245,6 +246,16 @@ def unfinished(wanted: str) -> Gap:
         return ", ".join([*when(old, f"kubectl {debs['kubectl'].version or MISSING}"), *free]) or None
 
     return gap
+
+
+def once_new(wanted: str, gap: Gap) -> Gap:
+    """For what dpkg has half installed beside a kubelet that is new: a boot starts it, and nothing is behind then."""
+
+    def asked(facts: Facts) -> str | None:
+        new = facts.trusted and not is_old(facts, wanted)
+        return gap(facts) if new and {*facts.packages.dpkg_broken} & {*packages.HELD} else None
+
+    return asked
 
 
 def old_kubelet(wanted: str) -> Gap:

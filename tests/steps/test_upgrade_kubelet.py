@@ -316,6 +316,25 @@ def test_a_kubelet_that_was_unpacked_and_no_more_is_not_all_of_it(
     assert gap(COMPLETE, host("client", debs={**debs(WANTED), **left})) == told
 
 
+@pytest.mark.parametrize(
+    ("version", "broken", "told"),
+    [
+        (WANTED, ("kubelet", "kubectl"), "kubelet, kubectl"),
+        (WANTED, ("somebodys",), None),
+        (WANTED, (), None),
+        ("1.37.1", ("kubelet",), None),  # mended with what is fetched
+    ],
+)
+def test_packages_that_a_power_cut_has_left_half_installed_are_finished(
+    version: str, broken: tuple[str, ...], told: str | None
+) -> None:
+    """The new kubelet began by the boot, and nothing is behind: apt would refuse to finish what dpkg has not."""
+    facts = host("client", version, dpkg_broken=broken)
+    assert gap("dpkg has no half-installed packages", facts) == told
+    titles = [one.title for one in kubelet_steps()]
+    assert titles.index("dpkg has no half-installed packages") < titles.index(COMPLETE)
+
+
 @pytest.mark.parametrize("left", [Package("ii", f"{WANTED}-1.1"), Package("hi", f"{WANTED}-1.1")])
 def test_kubeadm_writes_no_configuration_for_a_kubelet_that_is_new(left: Package) -> None:
     """Its own came before it, also where an upgrade was killed; what is another there is somebody's."""
