@@ -1664,6 +1664,19 @@ def test_where_containerd_stores_is_told_as_its_file_says(text: str, told: str) 
 
 
 @sandbox.needed
+def test_the_flags_of_a_kubelet_are_told_that_a_unit_of_somebodys_gives_it() -> None:
+    """A cluster that was made by hand has them there, and the new kubelet would start on no node."""
+    unit = "/etc/systemd/system/kubelet.service"
+    before = (
+        sandbox.file(unit, "[Service]\nExecStart=/usr/bin/kubelet \\\n\t--config=/x \\\n  --v=2\n")
+        + sandbox.file(f"{unit}.d/20-own.conf", '; --old\nEnvironment="KUBELET_EXTRA_ARGS=--storage-driver-db=x"\n')
+        + sandbox.file(f"{unit}.d/20-own.conf.off", "Environment=X=--old\n")
+    )
+    told = (f"config {unit}", f"v {unit}", f"storage-driver-db {unit}.d/20-own.conf")
+    assert found(before, "upgrade").upgrade.kubelet_flags == told
+
+
+@sandbox.needed
 def test_the_flags_of_a_kubelet_are_told_with_their_files() -> None:
     """But for the one that kubeadm's own upgrade takes out of its file: kubernetes/kubernetes#133778."""
     before = (

@@ -385,7 +385,8 @@ def no_room(wanted: str) -> Gap:
 
 _FLAGS = (
     "the new version would not start with it: take it out there, and out of hosts.yml where that says it; "
-    "kubeadm-config by: kubectl -n kube-system edit configmap kubeadm-config"
+    "kubeadm-config by: kubectl -n kube-system edit configmap kubeadm-config; after a change of a unit: systemctl "
+    "daemon-reload"
 )
 _UNVERSIONED = (
     "see it: kubectl version; write it into /etc/kubernetes/manifests/kube-apiserver.yaml, image: NAME:vVERSION, with "

@@ -6,8 +6,9 @@
 kubeadm_copies | while read -r copy; do fact "copy ${copy##*/}"; done
 # What kubeadm has written there until 1.34, its upgrade takes out again: kubernetes/kubernetes#133778
 flags=/var/lib/kubelet/kubeadm-flags.env
-for file in $flags /etc/default/kubelet; do
-    [ ! -e "$file" ] || sed '/^ *#/d' "$file" | tr -s ' "=' '\n' | tr "'" '\n' | sed -n 's/^--//p' | while flag= && read -r flag || [ -n "$flag" ]; do
+unit=/etc/systemd/system/kubelet.service # somebody's own, as the drop-ins are
+for file in "$flags" /etc/default/kubelet "$unit" "$unit".d/*.conf; do
+    [ ! -e "$file" ] || sed '/^ *[#;]/d' "$file" | tr -s ' \t"=' '\n' | tr "'" '\n' | sed -n 's/^--//p' | while flag= && read -r flag || [ -n "$flag" ]; do
         [ "$flag $file" = "pod-infra-container-image $flags" ] || fact "kubelet_flag $flag $file"
     done
 done
