@@ -59,7 +59,7 @@ class Found:
 
     @property
     def told(self) -> ClusterFacts | None:
-        """What the cluster says of itself; nothing where every master says that there is none; None where nobody does."""
+        """What the cluster says of itself; empty where every master says that there is none; None where nobody does."""
         if self.live:
             return None if self.live.silent else self.live
         return None if set(self.masters) & set(self.away) else ClusterFacts()
