@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote
 
 from lab.parts import Job, Part, laid_out
 from lab.settings import HERE, SUITE
@@ -80,7 +81,7 @@ def mirror(uri: str) -> str:
     scheme, _, path = uri.partition(":")
     if scheme != "mirror+file":
         return uri
-    lines = (line.split("\t")[0].strip() for line in Path(path).read_text().splitlines())
+    lines = (line.split("\t")[0].strip() for line in Path(unquote(path)).read_text().splitlines())
     return next((line for line in lines if line and not line.startswith("#")), uri)
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -494,7 +495,8 @@ def test_a_list_of_mirrors_on_this_computer_is_none_that_a_machine_could_read(tm
         "# of this cloud\nhttp://cdn.invalid/debian\tpriority:1\nhttp://b.invalid/d\n"
     )
     listed = tmp_path / "debian.sources"
-    listed.write_text(f"Types: deb\nURIs: mirror+file://{tmp_path}/debian.list\nSuites: bookworm\nComponents: main\n")
+    uri = f"mirror+file://{quote(str(tmp_path))}/debian.list"
+    listed.write_text(f"Types: deb\nURIs: {uri}\nSuites: bookworm\nComponents: main\n")
     assert "\nURIs: http://cdn.invalid/debian\n" in distribution.sources([listed], "bookworm")
 
 

@@ -36,7 +36,7 @@ def checkout(tmp_path: Path) -> Path:
 def made(checkout: Path, *targets: str, **environment: str) -> list[str]:
     """The venvs that were made, by a shell with these variables."""
     outside = {name: value for name, value in os.environ.items() if not name.startswith("M")}  # not those of a make
-    words = ["make", "--silent", f"PYTHON={checkout}/python", "STOCK=/none", *targets]
+    words = ["make", "--silent", "PYTHON=./python", "STOCK=/none", *targets]
     run(words, checkout, outside | environment)
     return (checkout / "made").read_text().splitlines()
 
