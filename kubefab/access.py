@@ -24,13 +24,20 @@ _UNITS = {"m": 60, "h": 3600, "d": 24 * 3600}
 
 
 class Ttl(int):
-    """Seconds, from "90m", "24h", "7d". Read with the command line itself, so that a wrong one is told at once."""
+    """Seconds, from "90m", "24h", "7d". Read with the command line itself, so that a wrong one is told at once.
+
+    `typed`: whether a person has said so.
+    """
+
+    typed: bool
 
     def __new__(cls, text: "str | int") -> "Ttl":
         seconds = text if isinstance(text, int) else _seconds(text)
         if not SHORTEST <= seconds <= LONGEST:
             raise Exit(f"--ttl: found {text!r}; allowed: 10m or longer, as 90m, 24h or 7d", code=1)
-        return super().__new__(cls, seconds)
+        found = super().__new__(cls, seconds)
+        found.typed = isinstance(text, str)
+        return found
 
 
 def _seconds(text: str) -> int:
@@ -39,7 +46,7 @@ def _seconds(text: str) -> int:
     return int(number) * _UNITS[unit] if well else 0
 
 
-A_DAY = Ttl("24h")
+A_DAY = Ttl(_UNITS["d"])
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def _check(wish: Wish) -> None:
         raise KubefabError("--output writes a file of its own: --use and --remove are for your own kubeconfig")
     if wish.remove and wish.use:
         raise KubefabError("use --remove or --use, not both")
-    if wish.user is None and (wish.groups or wish.ttl is not A_DAY):
+    if wish.user is None and (wish.groups or wish.ttl.typed):
         raise KubefabError("--group and --ttl are for --user NAME: the admin's certificate ends when its master's does")
     if wish.user is not None:
         from kubefab import users

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from invoke.parser import Parser
 
+import tasks
 from kubefab import access
 from kubefab.access import Ttl, Wish
 from kubefab.errors import KubefabError
@@ -166,6 +168,13 @@ def test_the_admin_gets_no_end_and_no_group_of_its_own(run: Run, wish: Wish) -> 
     with pytest.raises(KubefabError, match="--group and --ttl are for --user NAME"):
         access.give(run.context, wish)
     assert run("manager").looks == []
+
+
+@pytest.mark.parametrize(("words", "typed"), [([], False), (["--ttl", "24h"], True)])
+def test_the_usual_day_is_nobodys_wish(words: list[str], typed: bool) -> None:
+    """invoke copies what a task has for its options."""
+    asked = Parser(tasks.ns.to_contexts()).parse_argv(["cluster.kubeconfig", *words])
+    assert asked[0].as_kwargs["ttl"].typed == typed
 
 
 def test_a_refusal_writes_nothing(run: Run, home: Path) -> None:
