@@ -98,7 +98,7 @@ def at_version(configuration: str, version: str) -> str:
     """
     stored = yaml.safe_load(configuration)
     dns = {key: value for key, value in (stored.get("dns") or {}).items() if key != "disabled"}
-    return yaml.dump({**stored, "dns": dns, "kubernetesVersion": f"v{version}"}, Dumper=Dumper, sort_keys=False)
+    return dumped([{**stored, "dns": dns, "kubernetesVersion": f"v{version}"}])
 
 
 def flags(configuration: str) -> dict[str, tuple[str, list[str]]]:
@@ -317,8 +317,8 @@ def control_plane_documents(
     return dumped([init, *map(dict, configuration)])
 
 
-def dumped(documents: Sequence[Mapping[str, Any]]) -> str:
-    """The documents as one text, which kubeadm reads."""
+def dumped(documents: Sequence[Any]) -> str:
+    """The documents as one text, which kubeadm and kubectl read as they are."""
     return yaml.dump_all(documents, Dumper=Dumper, sort_keys=False)
 
 
@@ -344,8 +344,7 @@ def certificate_documents(
         "localAPIEndpoint": _api_server(host),
         "nodeRegistration": {"name": host.name, "criSocket": cri_socket(inventory)},
     }
-    documents = [init, {**cluster, **({"certificatesDir": folder} if folder else {})}]
-    return yaml.dump_all(documents, Dumper=Dumper, sort_keys=False)
+    return dumped([init, {**cluster, **({"certificatesDir": folder} if folder else {})}])
 
 
 def discovery(server: str, ca: str) -> str:

@@ -14,7 +14,7 @@ import yaml
 
 from kubefab.disk import sync
 from kubefab.errors import KubefabError, reason
-from kubefab.kubeadm import Dumper
+from kubefab.kubeadm import dumped
 
 NOBODYS = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EROFS)  # of a folder where nobody can write
 LOCK_TRIES, LOCK_PAUSE = 20, 0.1  # a kubectl that writes is done in a moment
@@ -32,7 +32,7 @@ def reachable_at(text: str, server: str, credentials: Mapping[str, str] | None =
         entry["cluster"]["server"] = server
     if credentials:
         document["users"][0]["user"] = dict(credentials)
-    return yaml.dump(document, Dumper=Dumper, sort_keys=False)
+    return dumped([document])
 
 
 def inside(text: str) -> tuple[str, dict[str, str]]:

@@ -14,7 +14,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from kubefab.errors import KubefabError, reason
-from kubefab.kubeadm import Dumper
+from kubefab.kubeadm import dumped
 
 CLUSTERS, USERS, CONTEXTS = "clusters", "users", "contexts"
 BODY = {CLUSTERS: "cluster", USERS: "user", CONTEXTS: "context"}
@@ -71,7 +71,7 @@ class Access:
         found: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", CURRENT: self.contexts[0]}
         for kind, name, body in self.entries():
             found.setdefault(kind, []).append({"name": name, BODY[kind]: body})
-        return yaml.dump(found, Dumper=Dumper, sort_keys=False)
+        return dumped([found])
 
 
 def called(cluster: str, user: str = "", place: str = "") -> str:
@@ -363,7 +363,7 @@ def _set(node: MappingNode, key: str, value: Node) -> None:
 
 def _node(value: Any) -> Any:
     """As PyYAML would write this value, with what kubectl would take for no text in quotes."""
-    return yaml.compose(yaml.dump(value, Dumper=Dumper, sort_keys=False), Loader=yaml.SafeLoader)
+    return yaml.compose(dumped([value]), Loader=yaml.SafeLoader)
 
 
 def _body(entry: MappingNode | None, kind: str) -> MappingNode:

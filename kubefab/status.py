@@ -58,10 +58,15 @@ class Found:
         return [host.name for host in self.wanted.masters]
 
     @property
+    def answers(self) -> bool:
+        """Whether an API server tells of the cluster."""
+        return bool(self.live and not self.live.silent)
+
+    @property
     def told(self) -> ClusterFacts | None:
         """What the cluster says of itself; empty where every master says that there is none; None where nobody does."""
         if self.live:
-            return None if self.live.silent else self.live
+            return self.live if self.answers else None
         return None if set(self.masters) & set(self.away) else ClusterFacts()
 
 
@@ -124,7 +129,7 @@ def _in_doubt(found: Found) -> bool:
 def _answers(found: Found) -> bool:
     """Whether any API server answers kubectl, or at least says that it is healthy."""
     healthy = [_told(lambda facts: facts.api.readyz, found.facts.get(name)) == "ok" for name in found.masters]
-    return bool(found.live and not found.live.silent) or any(healthy)
+    return found.answers or any(healthy)
 
 
 def _etcds(found: Found) -> dict[str, Facts]:
@@ -142,7 +147,7 @@ def _only_heard(masters: etcd.Masters) -> dict[str, Facts]:
 
 def _serves_alone(found: Found) -> bool:
     """Whether the only master's API server answers, and so does its etcd, though it may not have said so itself."""
-    return bool(found.live and not found.live.silent and len(found.masters) == 1)
+    return found.answers and len(found.masters) == 1
 
 
 def _told(what: Callable[[Facts], Any], facts: Facts | None) -> Any:
@@ -313,7 +318,7 @@ def notes(found: Found) -> list[str]:
 
 def _drift(found: Found) -> Iterator[str]:
     """Only where the cluster answers: that it does not is told already."""
-    if not found.live or found.live.silent:
+    if not found.answers:
         return
     unknown = dict.fromkeys(host for host, _, gap in found.drift if gap.startswith(NOT_KNOWN))
     known = [host for host, _, gap in found.drift if not gap.startswith(NOT_KNOWN)]
@@ -356,13 +361,12 @@ def as_data(told: Status) -> dict[str, Any]:
         "etcd": {"members": etcd.members_as_data(masters)} if masters else None,
         "backups": kept.as_data() if kept else None,
         "drift": [{"host": host, "state": step.title, "found": gap} for host, step, gap in found.drift],
-        "addons": [
-            {"name": name, "version": version, "wanted": name in found.wanted.addons}
-            for name, version in live.addons.items()
-        ]
-        if live
-        else None,
+        "addons": [_addon(found, *addon) for addon in live.addons.items()] if live else None,
     }
+
+
+def _addon(found: Found, name: str, version: str) -> dict[str, Any]:
+    return {"name": name, "version": version, "wanted": name in found.wanted.addons}
 
 
 def _members_to_show(found: Found) -> dict[str, Facts]:
