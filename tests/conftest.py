@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from invoke.parser import Argument
+from invoke.tasks import Task
 
 from kubefab.host import Host
 from tests import sandbox, sshd
@@ -31,6 +33,19 @@ def of_nobody(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", sandbox.PATH)
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setattr("kubefab.ways.OF_ALL_USERS", "/nonexistent/ssh_config")
+
+
+@pytest.fixture(autouse=True)
+def help_can_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """invoke takes each option's help out of the task that it reads: a later test would find none."""
+    read = Task.get_arguments
+
+    def kept(task: "Task[Callable[..., object]]", ignore_unknown_help: bool | None = None) -> list[Argument]:
+        with monkeypatch.context() as reading:
+            reading.setattr(task, "help", dict(task.help))
+            return read(task, ignore_unknown_help)
+
+    monkeypatch.setattr(Task, "get_arguments", kept)
 
 
 @pytest.fixture(autouse=True)
