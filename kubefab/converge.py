@@ -128,8 +128,9 @@ class Engine:
         since = self._locks.take([*self._masters(), *hosts])
         self._each(hosts, lambda host: self._look_anew(host, since, besides))
 
-    def look_again(self, hosts: list[Host], *besides: str) -> None:
-        self._each(self._going(hosts), lambda host: self.cluster.look(host, besides=besides))
+    def look_again(self, hosts: list[Host], *besides: str, since: float | None = None) -> None:
+        """Looks at these hosts, and at the parts `besides`; a look that began after `since` will do."""
+        self._each(self._going(hosts), lambda host: self.cluster.look(host, since=since, besides=besides))
 
     def complain(self, hosts: list[Host], *subjects: Subject) -> None:
         """Sets aside the hosts where something is amiss that only the user can change."""

@@ -38,13 +38,14 @@ def restore(c: Context, source: str, yes: bool, make: Sequence[Made], rest: Sequ
         raise KubefabError("--from wants a folder that etcd.backup has made, or a snapshot of etcd")
     snapshot = backup.opened(Path(expanduser(source)).absolute())
     run = engine_of(c)
-    there = bool(_members(run))
+    masters = there = _members(run)
     if not there:
         Making(run, snapshot, yes).prepare()
         if run.dry:
             return
         _each(run, c, make)
-    Restoring(run, snapshot, yes or not there).bring_about()
+        masters = _members(run)
+    Restoring(run, snapshot, yes or not there).bring_about(masters)
     if run.dry or run.failures:
         return
     if not there or _unmade(run):
@@ -75,9 +76,10 @@ def _each(run: Engine, c: Context, tasks: Sequence[Made]) -> None:
 
 def _members(run: Engine) -> list[Host]:
     """The masters that have an etcd. Stop where one was not looked at, since it may serve the former data."""
+    began = run.cluster.clock()
     masters = run.look(Group.MASTERS, *steps.PARTS)
     run.stop_where_failed(_UNHEARD)
-    run.look_again(masters, *steps.PARTS)
+    run.look_again(masters, *steps.PARTS, since=began)
     facts = [run.cluster.facts(host) for host in masters]
     if elsewhere := {one.etcd.servers for one in facts if one.etcd.elsewhere}:
         raise KubefabError(_ELSEWHERE.format(", ".join(sorted(elsewhere))))
@@ -89,8 +91,9 @@ def _members(run: Engine) -> list[Host]:
 
 def _hear_workers(run: Engine, otherwise: str) -> None:
     """Stop, with these words, where a worker does not answer."""
+    began = run.cluster.clock()
     run.look(Group.WORKERS)
-    run.look_again(run.chosen(Group.WORKERS))
+    run.look_again(run.chosen(Group.WORKERS), since=began)
     run.stop_where_failed(otherwise)
 
 
@@ -157,8 +160,7 @@ class Restoring:
     snapshot: Snapshot
     yes: bool
 
-    def bring_about(self) -> None:
-        masters = _members(self.run)
+    def bring_about(self, masters: list[Host]) -> None:
         if not self.run.dry:
             self.run.lock(masters, *steps.PARTS)
         began = self._begun(masters)

@@ -872,7 +872,7 @@ def test_who_has_yet_to_join_joins_after_the_restore(three: Masters, source: Pat
 def test_where_a_restore_has_failed_nothing_else_is_begun(
     fresh: Masters, keyed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def bring_about(self: restoring.Restoring) -> None:
+    def bring_about(self: restoring.Restoring, _: object) -> None:
         self.run.complain(list(self.run.cluster.hosts.values()), lambda *_: [complaint("x", lambda _: "y")])
 
     monkeypatch.setattr(restoring.Restoring, "bring_about", bring_about)
@@ -992,14 +992,20 @@ def test_a_master_that_is_lost_after_its_swap_is_not_said_to_run(
 ) -> None:
     look = Engine.look_again
 
-    def late(self: Engine, hosts: list[Any], *besides: str) -> None:
+    def late(self: Engine, hosts: list[Any], *besides: str, **since: float) -> None:
         if "swap-etcd.sh" in scripts(three):
             away(monkeypatch, "m2")
-        look(self, hosts, *besides)
+        look(self, hosts, *besides, **since)
 
     monkeypatch.setattr(Engine, "look_again", late)
     assert three.restored(source).failures == {"m2": "it answers: cannot be reached"}
     assert "start-control-plane.sh" not in scripts(three)
+
+
+def test_before_it_is_told_what_will_be_lost_each_host_is_looked_at_once(three: Masters, source: Path) -> None:
+    """An API server without its etcd takes half a minute for each look."""
+    run = three.restored(source, dry=True)
+    assert {name: len(run(name).looks) for name in three.machines} == dict.fromkeys(three.machines, 1)
 
 
 def test_until_it_is_done_no_other_task_begins(three: Masters, source: Path) -> None:
