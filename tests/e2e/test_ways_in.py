@@ -14,6 +14,7 @@ from .harness import (
     WORKER,
     Done,
     Kubefab,
+    Words,
     at_a_terminal,
     hosts_file,
     no_secrets,
@@ -32,11 +33,15 @@ PASSWORD = "Tr0ub4dor & 3 'quoted' $HOME"  # not to be mistaken for anything els
 SUDO_PASSWORD = "KUBEFAB_SUDO_PASSWORD"
 
 
-def as_user(inv: Kubefab, name: str) -> Path:
-    """And with kubelets that bear swap: this cluster is made anew anyway, and gone with these tests."""
+def as_user(inv: Kubefab, name: str, cluster: Words | None = None) -> Path:
+    return hosts_file(inv.state / f"{name}.yml", *PAIR, cluster=cluster, ssh={"user": name})
+
+
+def bearing_swap(inv: Kubefab) -> Words:
+    """Only for a cluster that is made by it: to change each kubelet's configuration takes half a minute a node."""
     kubeadm = yaml.safe_load(inv.hosts.read_text())["cluster"]["kubeadm"]
     kubeadm["KubeletConfiguration"]["failSwapOn"] = False
-    return hosts_file(inv.state / f"{name}.yml", *PAIR, cluster={"kubeadm": kubeadm}, ssh={"user": name})
+    return {"kubeadm": kubeadm}
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def swapping(inv: Kubefab) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def by_password(inv: Kubefab, swapping: None) -> ByPassword:
     """A cluster made by a user whose sudo needs a password; every command line is written down."""
-    hosts = as_user(inv, "sudopass")
+    hosts = as_user(inv, "sudopass", bearing_swap(inv))
     for host in PAIR:
         on(host, "chpasswd", stdin=f"sudopass:{PASSWORD}\n")
     for host in PAIR:
