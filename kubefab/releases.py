@@ -1,5 +1,7 @@
 """What differs between Kubernetes minors, as tables: nowhere else does the program ask for a version.
 
+Feature gates, of which there are many, have tables of their own: gates.py.
+
 Sources: kubeadm's own API packages (cmd/kubeadm/app/apis/kubeadm/*/doc.go), its constants (PauseVersion),
 kubernetes/kubeadm#2200 (taints), KEP-4569 and kubernetes/kubernetes#134298 (cgroup v1).
 """
@@ -8,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
+
+from kubefab import gates
 
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 MASTER = "node-role.kubernetes.io/master"
@@ -78,10 +82,6 @@ class Release:
     spares_sets: str = ""
     # What this minor's programs, and its etcd, know no more and do not start with: patterns of flags, by program.
     gone_flags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    # Feature gates that no program of this minor knows any more, and those that each of them has for one value alone: a
-    # program that is told one of the former, or another value, does not start. Known since 1.37.
-    gone_gates: tuple[str, ...] = ()
-    fixed_gates: Mapping[str, bool] = field(default_factory=dict)
     upgrades: bool = True  # kubeadm is told by file how to upgrade to it: kubernetes/kubeadm#2489
     # kubeadm's commands that renew its certificates, and that sign one for a kubelet: kubernetes/kubeadm#2292
     # The latter is told of a cluster by file since 1.20, kubernetes/kubernetes#94879; "": it is not.
@@ -165,53 +165,6 @@ _GONE_1_37 = {
         "storage-driver-*",
     ),
 }
-# Compared in the sources of 1.36.3 and 1.37.1 (of earlier ones none were at hand): the gates that are registered by
-# pkg/features of k8s.io/kubernetes, apiserver, apiextensions-apiserver and controller-manager, by client-go's
-# features, and by component-base's (logs, metrics, zpages); and those of them whose newest row has LockToDefault in
-# 1.37, and had not in 1.36. Of those that it has, kubernetes'
-# test/compatibility_lifecycle/reference/versioned_feature_list.yaml says the same.
-_GONE_GATES_1_37 = (
-    "APIServerTracing",
-    "AnonymousAuthConfigurableEndpoints",
-    "AnyVolumeDataSource",
-    "AuthorizeNodeWithSelectors",
-    "AuthorizeWithSelectors",
-    "BtreeWatchCache",
-    "ConsistentListFromCache",
-    "GangScheduling",
-    "JobBackoffLimitPerIndex",
-    "JobPodReplacementPolicy",
-    "JobSuccessPolicy",
-    "LogarithmicScaleDown",
-    "OrderedNamespaceDeletion",
-    "PodLifecycleSleepAction",
-    "PodLifecycleSleepActionAllowZero",
-    "PreventStaticPodAPIReferences",
-    "RelaxedDNSSearchValidation",
-    "ResilientWatchCacheInitialization",
-    "RetryGenerateName",
-    "SchedulerQueueingHints",
-    "SidecarContainers",
-    "StreamingCollectionEncodingToJSON",
-    "StreamingCollectionEncodingToProtobuf",
-    "StructuredAuthenticationConfiguration",
-    "WorkloadAwarePreemption",
-)
-_FIXED_GATES_1_37 = {
-    "DRAExtendedResource": True,
-    "DRAPrioritizedList": True,
-    "DRAResourceClaimDeviceStatus": True,
-    "DeclarativeValidationTakeover": False,
-    "DisableCPUQuotaWithExclusiveCPUs": True,
-    "HPAConfigurableTolerance": True,
-    "HostnameOverride": True,
-    "InPlacePodVerticalScalingInitContainers": True,
-    "NodeDeclaredFeatures": True,
-    "PLEGOnDemandRelist": True,
-    "PodReadyToStartContainersCondition": True,
-    "RelaxedServiceNameValidation": True,
-    "WatchCacheInitializationPostStartHook": True,
-}
 _NOW = partial(Release, taints=(CONTROL_PLANE,))
 _BY_MINOR = {
     release.minor: release
@@ -249,8 +202,6 @@ _BY_MINOR = {
             gates_with_docker=_EXEC,
             etcd_before="3.6.16-0",
             gone_flags=_GONE_1_37,
-            gone_gates=_GONE_GATES_1_37,
-            fixed_gates=_FIXED_GATES_1_37,
         ),
     )
 }
@@ -281,9 +232,10 @@ def is_gone(version: str, program: str, flag: str) -> bool:
 
 def refuses_gate(version: str, gate: str, value: str) -> str | None:
     """Why no program of this version starts with that value of a feature gate, as text; None where it does."""
-    if any(gate in row.gone_gates for row in _up_to(version)):
+    minors = [row.minor for row in _up_to(version)]
+    if any(gate in gates.gone(minor) for minor in minors):
         return "is gone"
-    fixed = next((row.fixed_gates[gate] for row in reversed(_up_to(version)) if gate in row.fixed_gates), None)
+    fixed = next((one[gate] for one in map(gates.fixed, reversed(minors)) if gate in one), None)
     other = _FALSE if fixed else _TRUE
     return None if fixed is None or value.lower() not in other else f"can only be {str(fixed).lower()}"
 

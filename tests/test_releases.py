@@ -87,6 +87,15 @@ def test_a_patch_release_not_seen_yet_is_known_by_its_minor(version: str, known:
         ("1.37.0", "HostnameOverride", "perhaps", None),
         ("1.37.0", "AllAlpha", "true", None),
         ("1.37.0", "UserNamespacesSupport", "true", None),
+        ("1.37.0", "UserNamespacesSupport", "false", "can only be true"),
+        ("1.32.0", "RetryGenerateName", "false", "can only be true"),
+        ("1.32.0", "ServerSideApply", "true", "is gone"),
+        ("1.32.0", "CPUManager", "false", None),
+        ("1.33.0", "CPUManager", "false", "is gone"),
+        ("1.34.0", "NodeSwap", "false", "can only be true"),
+        ("1.35.0", "AllowOverwriteTerminationGracePeriodSeconds", "true", "can only be false"),
+        ("1.36.0", "MemoryManager", "true", "is gone"),
+        ("1.35.0", "MemoryManager", "true", None),
     ],
 )
 def test_a_feature_gate_that_a_version_does_not_start_with_is_known(
