@@ -130,7 +130,7 @@ def up(c: Context) -> None:
     # No host waits for another but where it has to: the control plane for no worker's packages, and the
     # workers join while the master's pods get their network.
     spare_masters(c)
-    converge(c, ALL, runtime.at_once, *MACHINE, control_plane.steps)
+    converge(c, ALL, runtime.at_once, *MACHINE, control_plane.steps, network.begun)
     converge(c, MASTERS, endpoint.steps, masters.steps, endpoint.steps, how=IN_TURN)
     converge(c, ALL, network.steps, endpoint.steps, worker.steps, wanted.steps, health.ready)
     settle(c)

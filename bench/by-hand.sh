@@ -9,7 +9,7 @@ read -ra masters <<<"$2"
 read -ra workers <<<"$3"
 master=${masters[0]}
 
-say() { echo "== $1"; }
+say() { printf '\n== %s\n' "$1"; } # on a line of its own: apt writes half ones meanwhile
 on() { ssh -F "$folder/ssh_config" "$@"; }
 do_on() { on -n "$1" "$(cat "$folder/values.sh" -)"; } # do_on HOST <PROGRAM
 put() { tar -C "$folder/$2" -c etc | on "$1" tar -C / --no-same-owner --no-overwrite-dir -x; }

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Joins the cluster as one more master. usage: join-master.sh DISCOVERY CHECK [NAME:SETTING…]    standard input, a line each: the
-# discovery kubeconfig, and kubeadm's document, which names DISCOVERY, both in base64; then the keys that all masters
-# share, as NAME CONTENT, below /etc/kubernetes and in base64. CHECK: kubeadm's command that reads the document and
-# changes nothing; SETTING: what of the static pod NAME hosts.yml has given (shared/marks.sh).
+# Joins the cluster as one more master. usage: join-master.sh DISCOVERY CHECK MORE [NAME:SETTING…]    standard input, a
+# line each: the discovery kubeconfig, and kubeadm's document, which names DISCOVERY, both in base64; then the keys that
+# all masters share, as NAME CONTENT, below /etc/kubernetes and in base64. CHECK: kubeadm's command that reads the
+# document and changes nothing; MORE: how many masters have yet to join after it; SETTING: what of the static pod NAME
+# hosts.yml has given (shared/marks.sh).
 # The marker is there from before the keys until right after kubeadm's success, so that one left behind means that all
 # that a control plane is made of was made by this join. Where some of it was there before, nothing is begun.
 set -eu
@@ -10,7 +11,7 @@ set -eu
 . "${0%/*}/shared/proxied.sh"
 . "${0%/*}/shared/join.sh"
 . "${0%/*}/shared/made.sh"
-. "${0%/*}/shared/marks.sh"
+. "${0%/*}/shared/settle.sh"
 umask 077
 discovery=$1 document=$1.yaml
 trap 'rm -f "$discovery" "$document"' EXIT
@@ -19,7 +20,8 @@ printf '%s' "$line" | base64 -d >"$discovery"
 read -r line
 printf '%s' "$line" | base64 -d >"$document"
 check_join "$2"
-shift 2
+more=$3
+shift 3
 there=$(entries | grep -xF -e "$(names && keys)" | grep -v '^/var/lib/kubelet/' || true)
 if [ -n "$there" ]; then
     printf 'nothing was changed, since this is there already, and kubeadm would want its own:\n%s\n' "$there" >&2
@@ -39,7 +41,9 @@ if ! kubeadm join phase preflight --config "$document"; then
     rm /var/lib/kubefab/join-master
     exit 1
 fi
-kubeadm join --config "$document" --skip-phases preflight
+make() { kubeadm join --config "$document" --skip-phases preflight; }
+# With more of them to come, the members that this one is told of will be fewer than all: see masters.forgetful.
+if [ "$more" = 0 ]; then settling make; else make; fi
 mark_all "$@"
 rm /var/lib/kubefab/join-master
 # The discovery stays, which holds no secret, until the cluster has lost the token too: right after a join it may have no

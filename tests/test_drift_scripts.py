@@ -487,7 +487,7 @@ stub kubeadm 'case "$1 $2" in "init --config"|"join --config") echo made >{MANIF
 
 
 def test_what_init_makes_is_marked_with_what_hosts_yml_has_given() -> None:
-    script = sandbox.script("init.sh", "config validate", "kube-scheduler:--v", "kube-apiserver:--x")
+    script = sandbox.script("init.sh", "config validate", "1", "kube-scheduler:--v", "kube-apiserver:--x")
     told = f"ls /var/lib; cat {MARKS}/*; stat -c %a {MARKS} {MARKS}/*.yaml"
     assert sandbox.run(f"{WRITES}{script} </dev/null >/dev/null\n{told}").splitlines() == [
         *("kubefab", "kubefab-manifests", f"sha256 {sha256(MADE)}", "given --v", "made"),
@@ -509,7 +509,8 @@ def test_nothing_is_left_of_the_marks_of_a_cluster_that_somebody_has_reset_by_ha
     line = b64encode(b"x").decode() + "\n"
     told = f"{line}{line}ca.crt {line}" if name == "join-master.sh" else f"{line}x\n"
     words = ["/run/kubefab/discovery.conf"] if name != "init.sh" else []
-    script = sandbox.script(name, *words, "config validate", "kube-scheduler:--v")
+    masters = ["1"] if name != "join.sh" else []
+    script = sandbox.script(name, *words, "config validate", *masters, "kube-scheduler:--v")
     before = "".join(sandbox.file(path, text) for path, text in GONE.items())
     run = f"{before}{WRITES}{sandbox.file('/mnt/told', told)}{script} </mnt/told >/dev/null\n"
     assert sandbox.run(f"{run}find {MARKS} -type f | sort").splitlines() == [

@@ -291,6 +291,54 @@ def test_without_an_etcd_here_no_member_is_taken_out() -> None:
     assert said == "no etcd of a control plane runs here\n"
 
 
+# --- a member that is told its flags while kubeadm makes it
+
+FIRST = """\
+    - --initial-advertise-peer-urls=https://10.0.0.1:2380
+    - --initial-cluster=m1=https://10.0.0.1:2380
+    - --name=m1
+"""
+SETTLED = FIRST.replace("    - --name", "    - --initial-cluster-state=existing\n    - --name")
+AT = "/etc/kubernetes/manifests/etcd.yaml"
+MAKES = f"cat /mnt/first >{AT}; for _ in $(seq 100); do grep -q existing {AT} && break; sleep 0.1; done"
+
+
+def made(masters: str, makes: str = MAKES, answers: str = "exit 0", ends: str = "stub pgrep 'exit 1'\n") -> list[str]:
+    """What init.sh has called, its status, and then the manifest; `answers`: what this etcd says of its health."""
+    kubeadm = f'case "$1 $2" in "init --config") {makes} ;; esac'
+    stubs = sandbox.file("/mnt/kubeadm", kubeadm) + "stub kubeadm '. /mnt/kubeadm'\nstub systemctl :\n" + ends
+    healthy = f"sed -i 's/^esac/*\" endpoint health \"*) {answers} ;;\\nesac/' /mnt/image/etcdctl\n"
+    script = sandbox.script("init.sh", "config validate", masters)
+    before = f"{sandbox.file('/mnt/first', FIRST)}mkdir -p /run/kubefab {AT.rpartition('/')[0]}\n"
+    run = f"{script} </dev/null >/mnt/said 2>&1 && echo made || echo failed\n"
+    told = f"grep -E '^(systemctl|kubeadm init --)' /mnt/calls | cut -d ' ' -f 1-3; cat {AT}; ls /etc/kubernetes"
+    return sandbox.run(f"{etcd()}{healthy}{stubs}{before}{run}{told}").splitlines()
+
+
+def test_with_more_masters_to_come_an_etcd_is_settled_as_soon_as_it_answers() -> None:
+    """Later this takes half a minute. The kubelet is stopped for it, else it would wait for 10 s and more."""
+    kubelet = ["kubeadm init --config", "systemctl stop kubelet", "systemctl start kubelet"]
+    assert made("3") == ["made", *kubelet, *SETTLED.splitlines(), "manifests"]
+
+
+def test_a_master_alone_has_its_etcd_as_kubeadm_made_it() -> None:
+    assert made("1", f"cat /mnt/first >{AT}") == ["made", "kubeadm init --config", *FIRST.splitlines(), "manifests"]
+
+
+@pytest.mark.parametrize("status", ["0", "1"], ids=["made", "failed"])
+def test_an_etcd_that_never_answers_is_no_reason_for_an_init_to_fail_nor_to_go_on(status: str) -> None:
+    """It is settled by a step of its own, and kubeadm itself says whether it has made a master."""
+    told = made("3", f"cat /mnt/first >{AT}; sleep 1; exit {status}", answers="exit 1")
+    assert told == ["made" if status == "0" else "failed", "kubeadm init --config", *FIRST.splitlines(), "manifests"]
+
+
+def test_a_kubelet_that_was_stopped_for_it_runs_again_whatever_happens() -> None:
+    never = """stub timeout 'case "$*" in *tail*) exit 1 ;; *) exec /usr/bin/timeout "$@" ;; esac'\n"""
+    told = made("3", f"cat /mnt/first >{AT}; sleep 3", ends=f"stub pgrep 'exit 1'\n{never}")
+    kubelet = ["kubeadm init --config", "systemctl stop kubelet", "systemctl start kubelet"]
+    assert told == ["made", *kubelet, *FIRST.splitlines(), "manifests"]
+
+
 # --- room that is given back
 
 

@@ -466,7 +466,7 @@ def after_a_half_made_init_over_given_keys(*words: str) -> list[str]:
     made = "for one in sa.key apiserver.key; do echo new >/etc/kubernetes/pki/$one; done"
     stub = f"""stub kubeadm 'case "$*" in *--skip-token-print) {made}; exit 1 ;; esac'\nmkdir -p /run/kubefab\n"""
     there = "".join(sandbox.file(path, "mine") for path in GIVEN)
-    init = f"! {sandbox.script('init.sh', 'config validate')} </dev/null\n"
+    init = f"! {sandbox.script('init.sh', 'config validate', '1')} </dev/null\n"
     undo = f"{sandbox.script('tear-down.sh', SOCKET_URL, *words)} >/mnt/said\n"
     return sandbox.run(f"{there}{stub}{init}{undo}find /etc/kubernetes /var/lib -type f | sort").splitlines()
 
@@ -673,7 +673,7 @@ MARKER = "ls /var/lib/kubefab/init 2>/dev/null || true; ls /run/kubefab"
 
 @sandbox.needed
 def test_a_marker_is_there_from_before_init_until_right_after_its_success() -> None:
-    lines = kubeadm(sandbox.script("init.sh", "config validate"), "documents\n", "", MARKER)
+    lines = kubeadm(sandbox.script("init.sh", "config validate", "1"), "documents\n", "", MARKER)
     calls = [line.split(" --config")[0] for line in lines]
     assert calls == ["kubeadm config validate", "kubeadm init phase preflight", "kubeadm init", "init", "documents"]
 
@@ -681,7 +681,7 @@ def test_a_marker_is_there_from_before_init_until_right_after_its_success() -> N
 @sandbox.needed
 def test_an_init_that_did_not_finish_leaves_its_marker() -> None:
     assert (
-        kubeadm(sandbox.script("init.sh", "config validate"), "documents\n", "--skip-token-print", MARKER)[-1]
+        kubeadm(sandbox.script("init.sh", "config validate", "1"), "documents\n", "--skip-token-print", MARKER)[-1]
         == "/var/lib/kubefab/init"
     )
 
@@ -689,7 +689,7 @@ def test_an_init_that_did_not_finish_leaves_its_marker() -> None:
 @sandbox.needed
 @pytest.mark.parametrize("fail", ["config validate", "init phase preflight"])
 def test_what_was_there_before_us_leaves_no_marker(fail: str) -> None:
-    lines = kubeadm(sandbox.script("init.sh", "config validate"), "documents\n", fail, MARKER)
+    lines = kubeadm(sandbox.script("init.sh", "config validate", "1"), "documents\n", fail, MARKER)
     assert not any(line.startswith(("/var", "kubeadm init --config", "init.")) for line in lines)
 
 
@@ -697,7 +697,7 @@ def test_what_was_there_before_us_leaves_no_marker(fail: str) -> None:
 @pytest.mark.parametrize("name", ["init", "join"])
 def test_a_marker_is_on_the_disk_before_anything_is_made(name: str) -> None:
     """As it was after a power cut: there, and empty, so that nobody knew when it had begun."""
-    script = {"init": sandbox.script("init.sh", "config validate"), "join": JOIN}[name]
+    script = {"init": sandbox.script("init.sh", "config validate", "1"), "join": JOIN}[name]
     stub = "stub kubeadm true\nstub sync 'cat \"$1\" >>/mnt/calls'\nmkdir -p /run/kubefab\n"
     calls = sandbox.run(
         f"{stub}{sandbox.file('/mnt/stdin', join_text())}{script} </mnt/stdin\ncat /mnt/calls"
@@ -820,7 +820,7 @@ def test_a_warning_of_an_unknown_field_is_an_error(name: str) -> None:
     words = ["/run/kubefab/d"] if name == "join.sh" else []
     stub = """stub kubeadm 'echo "json: unknown field \\"podSubnets\\"" >&2'\n"""
     text = sandbox.file("/mnt/stdin", join_text())
-    command = sandbox.script(name, *words, "config images list")
+    command = sandbox.script(name, *words, "config images list", "1")
     lines = sandbox.run(f"mkdir -p /run/kubefab\n{stub}{text}! {command} </mnt/stdin\ncat /mnt/calls").splitlines()
     assert lines[0] == 'json: unknown field "podSubnets"'
     assert [line.partition(" --config")[0] for line in lines[1:]] == ["kubeadm config images list"]
@@ -828,7 +828,7 @@ def test_a_warning_of_an_unknown_field_is_an_error(name: str) -> None:
 
 # --- join-master.sh
 
-JOIN_MASTER = sandbox.script("join-master.sh", "/run/kubefab/d", "config validate")
+JOIN_MASTER = sandbox.script("join-master.sh", "/run/kubefab/d", "config validate", "0")
 PUT = "find /etc/kubernetes /var/lib/kubefab -type f -printf '%m %p\\n' 2>/dev/null | sort"
 
 

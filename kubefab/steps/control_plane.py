@@ -18,6 +18,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         return []
     socket = runtimes.cri_socket(cluster.inventory)
     documents = kubeadm.init_documents(cluster.inventory, host.wanted)
+    words = (cluster.release.checks[0], str(len(masters)))
     return [
         complaint("every master was looked at", unheard(masters), _UNHEARD_HINT),
         complaint("no other host has a control plane", another(masters), _ANOTHER_HINT),
@@ -34,7 +35,7 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
         Step(
             "the control plane exists",
             lambda facts: None if facts.local.admin_ca else MISSING,
-            script("init.sh", cluster.release.checks[0], *kubeadm.given(cluster.inventory), payload=documents),
+            script("init.sh", *words, *kubeadm.given(cluster.inventory), payload=documents),
             hint="run the same command again: what was left half done is cleaned first",
             touches="cluster",
         ),

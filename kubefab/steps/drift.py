@@ -114,7 +114,7 @@ def put_back(rendered: Mapping[str, Manifest]) -> Subject:
 
 def _etcd(cluster: Cluster, host: Host) -> Iterator[Step]:
     """It is only told: hosts.yml changes nothing of it, and kubeadm would make its manifest for a new cluster."""
-    back = _BACK.format(host.name, "etcd")
+    back = health.BACK.format(host.name, "etcd")
     yield from _as_left(cluster, "etcd", f"{_OWN_ETCD}; to take it back, {back}", back)
 
 
@@ -126,7 +126,7 @@ def _as_left(cluster: Cluster, pod: str, hint: str, back: str) -> Iterator[Step]
 
 def _pod(cluster: Cluster, host: Host, pod: str) -> Iterator[Step]:
     put_back = f"write it into hosts.yml, or: inv cluster.put-back --host {host.name}"
-    yield from _as_left(cluster, pod, put_back, _BACK.format(host.name, pod))
+    yield from _as_left(cluster, pod, put_back, health.BACK.format(host.name, pod))
     yield _made(cluster, host, pod)
     hint = f"see what it says: journalctl -u kubelet; ls /var/log/containers/{pod}*"
     yield Step(
@@ -371,8 +371,4 @@ _UNREADABLE = (
     "inv cluster.put-back --host {}"
 )
 _ENCRYPTED = "; what is encrypted in etcd by {}, Secrets say, nobody reads without its keys"
-_BACK = (
-    "on {0}, put back what was there; as kubefab has left it: cp /var/lib/kubefab-manifests/{1}.yaml /etc/kubernetes/ "
-    "&& mv /etc/kubernetes/{1}.yaml /etc/kubernetes/manifests/"
-)
 _OWN_ETCD = "kubefab leaves it so, and an upgrade makes it anew"

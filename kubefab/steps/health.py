@@ -51,8 +51,8 @@ def api_server() -> Step:
 def controllers(cluster: Cluster, host: Host) -> Iterator[Step]:
     """Without them an API server answers, but nothing comes of what it is told."""
     for name in CONTROLLERS:
-        back = f"where its manifest is gone: inv cluster.put-back --host {host.name}"
-        hint = f"see what it says, on {host.name}: ls /var/log/containers/{name}*; {back}"
+        gone = f"where its manifest is gone: {BACK.format(host.name, name)}"
+        hint = f"see what it says, on {host.name}: ls /var/log/containers/{name}*; {gone}"
         pod = f"kube-system/{name}-{cluster.node_name(host)}"
         yield replace(wait(f"{name} runs", idle(name), hint, parts=("node",)), workload=pod)
 
@@ -167,6 +167,10 @@ NAMELESS = (
     f"where that is {RESOLVED}: kubeadm tells all kubelets of it, of a cluster made on a host with systemd-resolved; "
     f"if this host is to have none, run there: echo 'L {RESOLVED} - - - - /etc/resolv.conf' "
     ">/etc/tmpfiles.d/kubernetes-resolv.conf; systemd-tmpfiles --create kubernetes-resolv.conf"
+)
+BACK = (
+    "on {0}, put back what was there; as kubefab has left it: cp /var/lib/kubefab-manifests/{1}.yaml /etc/kubernetes/ "
+    "&& mv /etc/kubernetes/{1}.yaml /etc/kubernetes/manifests/"
 )
 _KUBE_PROXY = (
     "on the master: kubeadm init phase addon kube-proxy --pod-network-cidr {} --apiserver-advertise-address {}; "

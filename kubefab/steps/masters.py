@@ -110,7 +110,12 @@ def _joins(facts: Facts) -> bool:
 
 def grows(cluster: Cluster) -> bool:
     """Whether a master has yet to join: until then every member has to have all that the others have."""
-    return any(_joins(cluster.facts(host)) for host in cluster.masters if cluster.looked_at(host))
+    return _to_come(cluster) > 0
+
+
+def _to_come(cluster: Cluster) -> int:
+    """How many masters have yet to join."""
+    return sum(_joins(cluster.facts(host)) for host in cluster.masters if cluster.looked_at(host))
 
 
 def counted(dry: bool) -> Subject:
@@ -375,7 +380,8 @@ def join(cluster: Cluster, host: Host) -> None:
         keys = [line for line in printed.splitlines() if line.partition(" ")[0] in SHARED]
         payload = "\n".join((worker.base64(discovery), worker.base64(document), *keys, ""))
         given = kubeadm.given(cluster.inventory)
-        host.change("join-master.sh", worker.DISCOVERY, cluster.release.checks[1], *given, payload=payload)
+        words = (worker.DISCOVERY, cluster.release.checks[1], str(_to_come(cluster) - 1))
+        host.change("join-master.sh", *words, *given, payload=payload)
 
     worker.admitted(cluster, host, begin)
 

@@ -41,6 +41,11 @@ def steps(cluster: Cluster, host: Host) -> list[Step]:
     return [*flannel_applied(cluster, host), *cluster_dns(cluster.inventory, host)]
 
 
+def begun(cluster: Cluster, host: Host) -> list[Step]:
+    """What nodes get their network by as soon as they have joined."""
+    return flannel_applied(cluster, host) if host.name == cluster.speaker.name else []
+
+
 def flannel_applied(cluster: Cluster, host: Host) -> list[Step]:
     """Applied by the master, whoever needs it: a machine that joins may be the first with several addresses."""
     inventory, asked = cluster.inventory, when(host.name == cluster.speaker.name, "addons")

@@ -9,7 +9,14 @@ from bench.contestants import ByHand, Kubefab
 from kubefab.inventory import load
 from tests.e2e.harness import COUNTED, FRONT, MACHINES, MEASURED, fresh, hosts_file, power_on
 
-COVERS = ("bench/*", "tasks.py", "kubefab/steps/masters.py", "kubefab/steps/endpoint.py", "scripts/join-master.sh")
+COVERS = (
+    "bench/*",
+    "tasks.py",
+    "kubefab/steps/masters.py",
+    "kubefab/steps/endpoint.py",
+    "scripts/join-master.sh",
+    "scripts/shared/settle.sh",
+)
 ALL = (*MACHINES, FRONT)
 
 

@@ -28,10 +28,12 @@ from .upgrades import killed_in_turn
 
 COVERS = (
     "kubefab/steps/masters.py",
+    "scripts/init.sh",
     "scripts/join-master.sh",
     "scripts/remove-member.sh",
     "scripts/settle-etcd.sh",
     "scripts/shared/made.sh",
+    "scripts/shared/settle.sh",
     "scripts/tear-down.sh",
 )
 
@@ -43,6 +45,7 @@ POINTS = {
     "the kubelet": "[ -e /etc/kubernetes/bootstrap-kubelet.conf ]",
     "the learner": "[ -e /etc/kubernetes/manifests/etcd.yaml ]",
     "the node": "[ -e /etc/kubernetes/kubelet.conf ]",
+    "the kubelet that is stopped": "ls /etc/kubernetes/manifest.* >/dev/null 2>&1",
 }
 
 
@@ -113,6 +116,16 @@ def test_a_run_that_is_killed_alone_finds_the_join_at_its_end(three: Kubefab) ->
     with three.started("cluster.up") as run:
         catch(run, SPARE, POINTS["the learner"], 600)
         run.is_killed()
+    ends_well(three)
+
+
+def test_so_is_an_init_that_is_killed_while_the_kubelet_is_stopped(three: Kubefab) -> None:
+    """Where there are to be several masters, etcd begins anew before the first has any user."""
+    three("cluster.reset", "--yes").well()
+    with three.started("cluster.up") as run:
+        catch(run, MASTER, POINTS["the kubelet that is stopped"], 600)
+        run.is_killed()
+        kill_change(MASTER)
     ends_well(three)
 
 

@@ -173,7 +173,8 @@ def test_one_whose_manifest_somebody_took_away_is_told_so_with_the_way_to_get_it
     one = step(health.steps(made, made.founder), RUN[1])
     gone = master(controllers={"kube-scheduler": "none"}, manifests=("etcd.yaml",))
     assert one.gap(gone) == "it does not run, and /etc/kubernetes/manifests has no kube-scheduler.yaml"
-    assert f"inv cluster.put-back --host {made.founder.name}" in one.hint
+    way = "cp /var/lib/kubefab-manifests/kube-scheduler.yaml /etc/kubernetes/ && mv /etc/kubernetes/kube-scheduler.yaml"
+    assert f"on {made.founder.name}, put back what was there; as kubefab has left it: {way}" in one.hint
 
 
 @pytest.mark.parametrize(

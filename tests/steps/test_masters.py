@@ -329,7 +329,7 @@ def test_the_shared_keys_go_over_standard_input_and_nothing_else_of_a_master_doe
     assert "server: https://lab.kubefab.internal:6443" in b64decode(discovery).decode()
     assert "advertiseAddress: 10.250.0.13" in b64decode(document).decode()
     assert (keys, last) == (["pki/ca.crt QQ==", "pki/ca.key Qg==", "pki/etcd/ca.key Qw==", "pki/sa.pub RA=="], "")
-    assert world(joining, "m3").ran == ["join-master.sh /run/kubefab/discovery.conf config validate"]
+    assert world(joining, "m3").ran == ["join-master.sh /run/kubefab/discovery.conf config validate 1"]
 
 
 def test_the_shared_keys_come_from_any_master_that_has_all_of_them(joining: Cluster) -> None:
