@@ -47,6 +47,7 @@ class Engine:
     sleep: Callable[[float], None] = time.sleep
     failures: list[Failure] = field(default_factory=list)
     planned: int = 0
+    unknown: int = 0  # the changes of which a dry run does not know whether they are to be made
     converged: bool = False
     unheard: list[Failure] = field(default_factory=list)  # masters that do not answer, where that is no failure
     _anew: dict[str, float] = field(default_factory=dict)  # host -> when we had its locks; it was looked at since
@@ -301,7 +302,13 @@ class Engine:
                     self._plan_step(host, step)
 
     def _plan_step(self, host: Host, step: Step) -> None:
-        if gap := self._gap(host, step):
+        try:
+            gap = step.gap(self.cluster.facts(host))
+        except (Silent, NotAsked) as error:
+            self.unknown += 1
+            self.report.say(host.name, "!", f"not known whether {step.title}: {error.what}")
+            return
+        if gap:
             self.planned += 1
             now = "" if _sign(gap) == "+" else f"  (now: {gap})"
             self._warn(host, step)

@@ -118,7 +118,7 @@ class Executor(invoke.Executor):
             also = ended.message if ended and ended.message else ""
             raise Exit("\n".join((told, also)) if also else told, code=1)
         if run.converged and not ended:
-            print(run.report.summary(run.planned))
+            print(run.report.summary(run.planned, run.unknown))
             if not run.dry and (following := NEXT.get(names[-1])):
                 print(following)
 

@@ -168,11 +168,16 @@ class Report:
         self._running.pop(host, None)
         self.say(host, "!", title)
 
-    def summary(self, planned: int) -> str:
-        """The closing words: what was changed, or in a dry run what would be; in a terminal a table."""
+    def summary(self, planned: int, unknown: int = 0) -> str:
+        """The closing words: what was changed, or in a dry run what would be; in a terminal a table.
+
+        `unknown`: how many changes a dry run could not know to be needed or not.
+        """
         seconds = f"{time.monotonic() - self.began:.1f} s"
-        if planned:
-            return f"{planned} change{'s' if planned > 1 else ''} to make"
+        if planned or unknown:
+            changes = [f"{_changes(planned)} to make"] if planned else []
+            doubts = [f"not known whether to make {_changes(unknown)}"] if unknown else []
+            return "; ".join(changes + doubts)
         if not self.changes.total():
             return f"nothing to do ({seconds})"
         if self._terminal:
@@ -217,6 +222,10 @@ def failures(found: Sequence[Failure], log: Path) -> str:
     blocks = [_unknown_keys(strangers)] if strangers else []
     blocks += [_block(failure, waiting) for failure in found if failure not in (*strangers, *waiting)]
     return plain("\n".join((*blocks, *([f"full log: {_from_home(log)}"] if os.path.exists(log) else []))))
+
+
+def _changes(count: int) -> str:
+    return f"{count} change{'s' if count > 1 else ''}"
 
 
 def _from_home(path: Path) -> str:

@@ -762,6 +762,16 @@ def test_a_dry_run_tells_which_check_a_silent_api_server_left_open(capsys: pytes
     assert (capsys.readouterr().out, run.failures, run.clock.slept) == (told, {}, [])
 
 
+def test_of_a_change_too_it_tells_that_it_does_not_know(capsys: pytest.CaptureFixture[str]) -> None:
+    """It was shown as one that would be made, and counted as such."""
+    run = Run(dry=True)
+    run("manager").parts["cluster"] = "silent refused"
+    run.converge("client", Step("the host is a node", no_client, lambda _: None), wants("a"))
+    told = "client   ! not known whether the host is a node: the API server gives no answer: refused\n"
+    assert capsys.readouterr().out.startswith(told)
+    assert (run.engine.planned, run.engine.unknown, run.failures) == (1, 1, {})
+
+
 def test_silence_passes_no_guard_of_a_later_change() -> None:
     guard = Step("no other machine uses this node name", lambda facts: no_client(facts) and "taken", None)
     changed = wants("a")

@@ -195,10 +195,16 @@ def test_nothing_changed_is_nothing_to_do(two: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    ("planned", "line"), [(0, "nothing to do ("), (1, "1 change to make"), (3, "3 changes to make")]
+    ("planned", "unknown", "line"),
+    [
+        (0, 0, "nothing to do ("),
+        (1, 0, "1 change to make"),
+        (3, 1, "3 changes to make; not known whether to make 1 change"),
+        (0, 2, "not known whether to make 2 changes"),
+    ],
 )
-def test_a_plan_is_summed_up(two: Report, planned: int, line: str) -> None:
-    assert two.summary(planned).startswith(line)
+def test_a_plan_is_summed_up(two: Report, planned: int, unknown: int, line: str) -> None:
+    assert two.summary(planned, unknown).startswith(line)
 
 
 def test_a_quiet_report_says_nothing(two: Report, capsys: pytest.CaptureFixture[str]) -> None:

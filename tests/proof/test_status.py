@@ -112,19 +112,18 @@ def without(request: pytest.FixtureRequest, masters: Kubefab, tmp_path_factory: 
     dead, config = request.param, tmp_path_factory.mktemp("kubeconfig") / "config"
     cut_power(dead)
     try:
-        told = masters("cluster.status")
-        with ThreadPoolExecutor() as pool:  # each of them waits for the dead one
+        told, status = masters("cluster.status"), masters("cluster.status", "--json")
+        with ThreadPoolExecutor(2) as pool:  # each of them waits for the dead one
             asked = [
                 pool.submit(masters, *words)
                 for words in (
-                    ("cluster.status", "--json"),
                     ("cluster.kubeconfig", "--output", str(config)),
                     ("cluster.explain", "--json"),
                     ("--dry", "cluster.up"),
                     ("--dry", "cluster.reset", "--unheard"),
                 )
             ]
-            status, kubeconfig, explain, plan, reset = (one.result() for one in asked)
+            kubeconfig, explain, plan, reset = (one.result() for one in asked)
         return WithoutOne(dead, told, status, kubeconfig, config, readyz(config), explain, plan, reset)
     finally:
         reboot(dead)
