@@ -8,7 +8,14 @@ require_etcd
 # As etcdctl prints it.
 id=$(printf '%s' "${1#0x}" | tr A-F a-f | sed 's/^0*//')
 case $id in "" | *[!0-9a-f]*) echo "found $1; allowed: a member's id in hexadecimal" >&2 && exit 1 ;; esac
-said=$(ask_etcd 15 --command-timeout 10s member remove "$id" 2>&1) || true
+# Until a member has been connected for 5 s (HealthInterval, server/etcdserver/server.go), etcd does not count it among
+# those that stay: right after the start of one it refuses.
+tries=15
+until said=$(ask_etcd 15 --command-timeout 10s member remove "$id" 2>&1); do
+    tries=$((tries - 1))
+    case $said in *"unhealthy cluster"*) [ $tries != 0 ] || break ;; *) break ;; esac
+    sleep 1
+done
 tries=5
 until members=$(ask_etcd 10 --command-timeout 5s member list --write-out simple 2>&1); do
     tries=$((tries - 1))
