@@ -53,7 +53,7 @@ class Engine:
     _anew: dict[str, float] = field(default_factory=dict)  # host -> when we had its locks; it was looked at since
     _locks: Locks = field(init=False)
     _busy: bool = False  # whether another run has a host that we wanted to change
-    _told: set[tuple[str, str, str]] = field(default_factory=set)  # host, title, gap of each notice that was shown
+    _told: set[tuple[str, str, str]] = field(default_factory=set)  # host, title, gap: what a notice or a plan has shown
     _checking: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -302,17 +302,22 @@ class Engine:
                     self._plan_step(host, step)
 
     def _plan_step(self, host: Host, step: Step) -> None:
+        """What several passes would see to is told once."""
         try:
-            gap = step.gap(self.cluster.facts(host))
+            gap, known = step.gap(self.cluster.facts(host)), True
         except (Silent, NotAsked) as error:
-            self.unknown += 1
-            self.report.say(host.name, "!", f"not known whether {step.title}: {error.what}")
+            gap, known = error.what, False
+        if not gap or (host.name, step.title, gap) in self._told:
             return
-        if gap:
-            self.planned += 1
-            now = "" if _sign(gap) == "+" else f"  (now: {gap})"
-            self._warn(host, step)
-            self.report.say(host.name, _sign(gap), step.title + now)
+        self._told.add((host.name, step.title, gap))
+        if not known:
+            self.unknown += 1
+            self.report.say(host.name, "!", f"not known whether {step.title}: {gap}")
+            return
+        self.planned += 1
+        now = "" if _sign(gap) == "+" else f"  (now: {gap})"
+        self._warn(host, step)
+        self.report.say(host.name, _sign(gap), step.title + now)
 
     def _bring_all(self, hosts: list[Host], subjects: Sequence[Subject], how: Pass) -> None:
         """Hosts where nothing was missing are looked at once more if that was found before we had a lock."""

@@ -772,6 +772,14 @@ def test_of_a_change_too_it_tells_that_it_does_not_know(capsys: pytest.CaptureFi
     assert (run.engine.planned, run.engine.unknown, run.failures) == (1, 1, {})
 
 
+def test_a_plan_tells_once_what_several_passes_would_see_to(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the name leads is looked at after each change that may lead it elsewhere."""
+    run = Run(dry=True)
+    for _ in range(2):
+        run.converge("client", wants("a"))
+    assert (capsys.readouterr().out.count("client "), run.engine.planned) == (1, 1)
+
+
 def test_silence_passes_no_guard_of_a_later_change() -> None:
     guard = Step("no other machine uses this node name", lambda facts: no_client(facts) and "taken", None)
     changed = wants("a")

@@ -26,7 +26,7 @@ settling() {
             wait "$!" || true
             break
         fi
-        sleep 0.5
+        sleep 0.2
     done
     wait "$making"
 }
