@@ -55,6 +55,13 @@ def test_the_mark_of_what_was_applied_is_what_it_should_be(found: Facts, told: s
     assert gap(found) == told
 
 
+def test_it_is_begun_by_the_speaker_alone_and_waited_for_by_nobody_yet() -> None:
+    """While flannel is started on the first master the others join."""
+    made = cluster(HOSTS)
+    begun = {name: [one.title for one in network.begun(made, host)] for name, host in made.hosts.items()}
+    assert begun == {name: ["flannel is applied"] if name == made.speaker.name else [] for name in made.hosts}
+
+
 def test_interfaces_are_named_once_a_host_has_several() -> None:
     two = {"10.0.2.15": "eth0", "10.250.0.10": "eth1"}
     assert gap(with_(facts({network.ANNOTATION: MARK}), addresses=two)) == MARK
