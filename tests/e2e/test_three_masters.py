@@ -24,6 +24,7 @@ from .harness import (
     all_is_well,
     catch,
     cut_power,
+    eventually,
     fresh,
     hosts_file,
     in_time,
@@ -76,8 +77,8 @@ def members(inv: Kubefab) -> list[dict[str, object]]:
 
 
 def leader_first(inv: Kubefab) -> list[str]:
-    """The masters, with the leader of etcd before the others."""
-    (leader,) = [one["host"] for one in members(inv) if one["leader"]]
+    """The masters, with the leader of etcd before the others. After a join busy processors may choose anew."""
+    (leader,) = [one["host"] for one in eventually(lambda: members(inv)) if one["leader"]]
     return sorted(MACHINES, key=lambda name: name != leader)
 
 
