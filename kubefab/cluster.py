@@ -157,24 +157,15 @@ class Cluster:
             began = self.clock()
             asked = tuple(part for part in wanted if part != "api")
             found = host.look(asked, self._questions) if asked else {}
+            if "api" in wanted:  # the API server's own word, not the host's
+                authority = facts.authority({**self._found[host.name], **found}.get("node", ""))
+                found["api"] = self._readyz(host, authority, "\nsilent " in f"\n{found.get('cluster', '')}")
             try:
-                if "api" in wanted:
-                    found["api"] = self._asked_of_api(host, found)
                 self._learn(host, found)
             except HostError as error:
                 error.host = host.name
                 raise
             self._began.update({(host.name, part): began for part in wanted})
-
-    def _asked_of_api(self, host: Host, found: Mapping[str, str]) -> str:
-        """The API server's own word, not the host's.
-
-        One that said nothing, and whose etcd has no leader, would only keep us waiting.
-        """
-        silent = "\nsilent " in f"\n{found.get('cluster', '')}"
-        if silent and facts.leaderless(found.get("etcd", "")):
-            return facts.LEADERLESS
-        return self._readyz(host, facts.authority({**self._found[host.name], **found}.get("node", "")), silent)
 
     def leave(self, name: str, node: str) -> None:
         """For a host that is removed or drained: looks ask about its Node, and another master speaks where one can."""

@@ -8,9 +8,9 @@ import pytest
 from kubefab.cluster import PARTS, Cluster
 from kubefab.errors import HostError, KubefabError
 from kubefab.facts import ClusterFacts, fingerprint
-from kubefab.facts.api import FORBIDDEN, LEADERLESS
+from kubefab.facts.api import FORBIDDEN
 from kubefab.log import Log
-from tests import fakes, members
+from tests import fakes
 from tests.facts import with_
 from tests.fakes import HOSTS, inventory, looked, world
 
@@ -140,22 +140,6 @@ def test_the_health_check_believes_the_clusters_own_authority() -> None:
     made.look(made.founder, ("api",))  # the authority is that of the look before
     made.look(made.founder, ("node", "cluster"))
     assert asked == [("manager", "QUJD"), ("manager", "QUJD")]
-
-
-@pytest.mark.parametrize(
-    ("cluster", "leader", "readyz"),
-    [("silent refused", 0, LEADERLESS), ("silent refused", 1, "ok"), (EMPTY, 0, "ok")],
-    ids=["neither answers", "etcd has a leader", "the API server answers"],
-)
-def test_whose_etcd_has_no_leader_and_said_nothing_is_not_asked_for_its_health(
-    cluster: str, leader: int, readyz: str
-) -> None:
-    """It would say so only after its time: a status waited for it where two of three masters were dead."""
-    made = fakes.cluster()
-    made._readyz = lambda host, ca, silent: "ok"
-    world(made, "manager").parts = {"cluster": cluster, "etcd": members.look("m1", leader=leader)}
-    made.look(made.founder, ("cluster", "etcd", "api"))
-    assert made.facts(made.founder).api.readyz == readyz
 
 
 def test_without_a_cluster_the_way_to_its_health_is_tried_all_the_same() -> None:

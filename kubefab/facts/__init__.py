@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from kubefab.errors import NotAsked
 from kubefab.facts.addons import AddonObject, Labelled
-from kubefab.facts.api import LEADERLESS, Api
+from kubefab.facts.api import Api
 from kubefab.facts.backups import Backups
 from kubefab.facts.ceph import CEPH, Ceph, Rook
 from kubefab.facts.certificates import Certificates
@@ -26,7 +26,7 @@ from kubefab.facts.cluster import (
 from kubefab.facts.disks import CEPHS, EMPTY, Disks
 from kubefab.facts.dns import Dns
 from kubefab.facts.endpoint import Endpoint
-from kubefab.facts.etcd import Etcd, Known, Member, leaderless
+from kubefab.facts.etcd import Etcd, Known, Member
 from kubefab.facts.explain import Explained
 from kubefab.facts.files import Files
 from kubefab.facts.kubeadm import Configuration, Kubeadm
@@ -52,7 +52,6 @@ __all__ = [
     "CEPHS",
     "CORDONED_BY",
     "EMPTY",
-    "LEADERLESS",
     "NOT_KNOWN",
     "OBJECTS",
     "OUT_OF_SERVICE",
@@ -93,7 +92,6 @@ __all__ = [
     "authority",
     "clock_time",
     "fingerprint",
-    "leaderless",
     "parse",
     "parse_cluster",
 ]

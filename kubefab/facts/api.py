@@ -6,7 +6,6 @@ from typing import Self
 from kubefab.facts.part import Part
 
 FORBIDDEN = "sshd forbids TCP forwarding (AllowTcpForwarding, PermitOpen)"  # a readyz that nobody may ask for
-LEADERLESS = "not asked: its etcd has no leader"
 
 
 @dataclass(frozen=True)

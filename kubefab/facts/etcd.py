@@ -75,12 +75,6 @@ class Etcd(Part):
         return bool(self.servers) and not any(place in self.servers for place in HERE)
 
 
-def leaderless(text: str) -> bool:
-    """Whether the member that this part's text tells of knows of no leader. False where it tells of none."""
-    member = Etcd.read(text).member
-    return member is not None and not member.leader
-
-
 def _from_json(said: str, make: Callable[[Any], T]) -> T:
     """ValueError for what is something else, whatever that is."""
     try:
