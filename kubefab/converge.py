@@ -281,7 +281,7 @@ class Engine:
                     self._set_aside(host, step.title, HostError(gap, hint=step.hint))
             except Silent as error:  # a real run asks again before the change; a dry run never gets there
                 if self.dry:
-                    self.report.say(host.name, "!", f"not known whether {step.title}: {error.what}")
+                    self._doubt(host, step, error)
             except NotAsked as error:
                 untold.setdefault(error.what, (step.title, error))
             except HostError as error:
@@ -304,20 +304,17 @@ class Engine:
     def _plan_step(self, host: Host, step: Step) -> None:
         """What several passes would see to is told once."""
         try:
-            gap, known = step.gap(self.cluster.facts(host)), True
+            gap = step.gap(self.cluster.facts(host))
         except (Silent, NotAsked) as error:
-            gap, known = error.what, False
-        if not gap or (host.name, step.title, gap) in self._told:
+            if self._is_new(host, step, error.what):
+                self.unknown += 1
+                self._doubt(host, step, error)
             return
-        self._told.add((host.name, step.title, gap))
-        if not known:
-            self.unknown += 1
-            self.report.say(host.name, "!", f"not known whether {step.title}: {gap}")
-            return
-        self.planned += 1
-        now = "" if _sign(gap) == "+" else f"  (now: {gap})"
-        self._warn(host, step)
-        self.report.say(host.name, _sign(gap), step.title + now)
+        if gap and self._is_new(host, step, gap):
+            self.planned += 1
+            now = "" if _sign(gap) == "+" else f"  (now: {gap})"
+            self._warn(host, step)
+            self.report.say(host.name, _sign(gap), step.title + now)
 
     def _bring_all(self, hosts: list[Host], subjects: Sequence[Subject], how: Pass) -> None:
         """Hosts where nothing was missing are looked at once more if that was found before we had a lock."""
@@ -385,9 +382,18 @@ class Engine:
         if not self.dry:
             with suppress(HostError):
                 self._firm_gap(host, step)
-        if (gap := self._told_gap(host, step, silence=True)) and (host.name, step.title, gap) not in self._told:
-            self._told.add((host.name, step.title, gap))
+        if (gap := self._told_gap(host, step, silence=True)) and self._is_new(host, step, gap):
             self.report.say(host.name, "!", f"expected: {step.title}; found: {gap}; what to do: {step.hint}")
+
+    def _is_new(self, host: Host, step: Step, gap: str) -> bool:
+        """Whether this is to be shown for the first time. From now on it is not."""
+        told = host.name, step.title, gap
+        new = told not in self._told
+        self._told.add(told)
+        return new
+
+    def _doubt(self, host: Host, step: Step, error: HostError) -> None:
+        self.report.say(host.name, "!", f"not known whether {step.title}: {error.what}")
 
     def _warn(self, host: Host, step: Step) -> None:
         if step.warning:
